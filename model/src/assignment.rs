@@ -1,0 +1,80 @@
+//! What one node must run: complete, with a generation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{
+    ClusterId, NamespaceName, NodeName, ObjectKey, ObjectName, PodAddress, PodUid, Protocol,
+    ReplicaSetUid, SharedTemplate, Turn,
+};
+
+/// Everything one node must run. It is complete: what is not in it and carries our labels goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    pub cluster: ClusterId,
+    pub node: NodeName,
+    /// An agent refuses a lower one, and the same one with other content.
+    pub generation: Turn,
+    /// By uid.
+    pub pods: Vec<AssignedPod>,
+    /// By key.
+    pub services: Vec<AssignedService>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssignedPod {
+    pub uid: PodUid,
+    pub namespace: NamespaceName,
+    pub name: ObjectName,
+    pub replica_set: ReplicaSetUid,
+    pub template: SharedTemplate,
+    pub order: PodOrder,
+}
+
+/// What the node shall do with a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PodOrder {
+    /// Run it. `draining` pods keep running, get no new connections, and are not worth a restart.
+    Run { draining: bool },
+    /// SIGTERM, SIGKILL after `grace`, remove.
+    Stop { grace: Duration },
+}
+
+/// A service with a port on the node and the pods behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssignedService {
+    pub key: ObjectKey,
+    pub ports: Vec<AssignedServicePort>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssignedServicePort {
+    pub name: String,
+    pub protocol: Protocol,
+    pub port: u16,
+    pub node_port: u16,
+    /// By pod uid.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// A pod that a service may send to. Pods that leave are not in the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub pod: PodUid,
+    /// The container's port.
+    pub port: u16,
+    pub place: EndpointPlace,
+}
+
+/// Whose knowledge decides whether the endpoint serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndpointPlace {
+    /// On the node itself, which knows the pod's address and readiness best, also when the control
+    /// plane is away.
+    Local,
+    /// On another node with the same engine, ready by its last report.
+    SameEngine { address: PodAddress },
+}
+
+/// Shared by everyone who waits for it.
+pub type SharedAssignment = Arc<Assignment>;

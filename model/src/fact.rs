@@ -1,0 +1,95 @@
+//! What enters the engine: everything that may change the world is one of these.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::{
+    CommitSha, ContainerStatus, EngineId, Event, NodeName, PodAddress, PodPhase, PodUid, Resources,
+    Revision, SourceCondition, SourceName, StringMap, Timestamp, Turn,
+};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// A source is to be followed, as given on the command line (later: declared in Git).
+    SourceDeclared(SourceDeclaration),
+    /// A source was looked at; also when nothing new was there.
+    SourceSeen {
+        source: SourceName,
+        head: Option<CommitSha>,
+        condition: SourceCondition,
+    },
+    Revision(Box<Revision>),
+    NodeJoined(NodeRegistration),
+    Report(Box<NodeReport>),
+    Operator(OperatorRequest),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceDeclaration {
+    pub name: SourceName,
+    pub url: String,
+    pub branch: String,
+    pub path: String,
+    pub poll_interval: std::time::Duration,
+}
+
+/// What a person may ask for. None of it changes desired state: that is Git's alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OperatorRequest {
+    Suspend(SourceName),
+    Resume(SourceName),
+    Cordon(NodeName),
+    Uncordon(NodeName),
+}
+
+/// What an agent says of itself when it joins or comes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeRegistration {
+    pub name: NodeName,
+    pub instance: String,
+    pub labels: StringMap,
+    pub capacity: Resources,
+    pub engine: EngineId,
+    pub engine_version: String,
+    pub agent_version: String,
+    pub address: Option<IpAddr>,
+}
+
+/// What one node saw: always all of it, so that a lost report does no harm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeReport {
+    pub node: NodeName,
+    pub instance: String,
+    /// The generation whose endpoints its proxies use.
+    pub acknowledged: Turn,
+    /// Whether its container engine answered since the last report.
+    pub engine_answers: bool,
+    /// Every pod of its accepted assignment, and every other pod of ours that it found.
+    pub pods: BTreeMap<PodUid, PodReport>,
+    /// What happened since the last report that was acknowledged, oldest first; bounded.
+    pub events: Vec<Event>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodReport {
+    pub phase: PodPhase,
+    pub containers: Vec<ContainerStatus>,
+    pub address: Option<PodAddress>,
+    pub ready: bool,
+    /// Connections through this node's proxies to the pod that are open and not idle.
+    pub connections: u32,
+    pub milestones: PodMilestones,
+}
+
+/// When a pod reached each point on its node, by the node's clock. They go to the timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct PodMilestones {
+    /// The assignment with this pod was on the node's disk.
+    pub accepted_at: Option<Timestamp>,
+    pub pulled_at: Option<Timestamp>,
+    /// The engine has made the container.
+    pub created_at: Option<Timestamp>,
+    pub started_at: Option<Timestamp>,
+    pub ready_at: Option<Timestamp>,
+    pub stopped_at: Option<Timestamp>,
+}

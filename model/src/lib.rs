@@ -1,0 +1,39 @@
+//! The nouns of Dugout, as plain values: what was asked (objects), what was chosen (replica sets,
+//! pods, placements) and what was seen (statuses), each with exactly one writer.
+//!
+//! Nothing here does I/O, reads a clock or makes a random number, and nothing derives serde: the
+//! serialised forms live at the edges (`manifest`, `wire`, `store`, `api`).
+
+mod assignment;
+mod change;
+mod fact;
+mod ids;
+mod node;
+mod object;
+mod pod;
+mod problem;
+mod release;
+mod secret;
+mod source;
+mod status;
+mod template;
+mod time;
+mod timeline;
+mod world;
+
+pub use assignment::*;
+pub use change::*;
+pub use fact::*;
+pub use ids::*;
+pub use node::*;
+pub use object::*;
+pub use pod::*;
+pub use problem::*;
+pub use release::*;
+pub use secret::*;
+pub use source::*;
+pub use status::*;
+pub use template::*;
+pub use time::*;
+pub use timeline::*;
+pub use world::*;

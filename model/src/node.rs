@@ -1,0 +1,64 @@
+//! Nodes: what they said when they joined, what is chosen about them, and the news that is never
+//! stored.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::{EngineId, NodeName, PodUid, Resources, StringMap, Timestamp, Turn};
+
+/// One agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    pub name: NodeName,
+    /// Made by the agent for its data directory: tells a restarted agent from another with its name.
+    pub instance: String,
+    pub labels: StringMap,
+    pub capacity: Resources,
+    pub engine: EngineId,
+    pub engine_version: String,
+    pub agent_version: String,
+    /// Where the node can be reached from outside, for people and for node ports.
+    pub address: Option<IpAddr>,
+    pub condition: NodeCondition,
+    /// Cordoned: takes no new pods.
+    pub unschedulable: bool,
+    /// The last turn that changed what this node must run: its assignment's generation.
+    pub generation: Turn,
+    pub joined_at: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeCondition {
+    Ready,
+    NotReady { since: Timestamp, reason: NotReadyReason },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NotReadyReason {
+    /// No word from its agent for longer than the node timeout.
+    AgentSilent,
+    /// The agent reports, and its container engine has not answered for longer than the node timeout.
+    EngineUnavailable,
+}
+
+impl Node {
+    pub fn is_ready(&self) -> bool {
+        self.condition == NodeCondition::Ready
+    }
+}
+
+/// The news of one node that is kept in memory alone, so that heartbeats never reach the database.
+/// After a restart the next report restores it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contact {
+    pub last_report: Timestamp,
+    /// The last moment at which its engine answered.
+    pub engine_answered: Timestamp,
+    /// The generation whose endpoints its proxies use.
+    pub acknowledged: Turn,
+    /// Connections through its proxies that are open and not idle, to pods that are leaving.
+    pub connections: BTreeMap<PodUid, u32>,
+}
+
+/// The news of all nodes.
+pub type Contacts = BTreeMap<NodeName, Contact>;

@@ -1,0 +1,325 @@
+//! What was asked: the objects that Git declares, holding exactly what Dugout acts on.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::{
+    CommitSha, NamespaceName, ObjectName, ObjectUid, PodTemplate, SecretValue, SourceName,
+    Timestamp,
+};
+
+/// Labels or annotations.
+pub type StringMap = BTreeMap<String, String>;
+
+/// The kinds of object that Git may declare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    Namespace,
+    ConfigMap,
+    Secret,
+    Service,
+    Deployment,
+}
+
+impl Kind {
+    /// Every kind, in the order in which they are applied.
+    pub const ALL: [Kind; 5] =
+        [Kind::Namespace, Kind::ConfigMap, Kind::Secret, Kind::Service, Kind::Deployment];
+
+    /// The name in a manifest's `kind` field.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Namespace => "Namespace",
+            Kind::ConfigMap => "ConfigMap",
+            Kind::Secret => "Secret",
+            Kind::Service => "Service",
+            Kind::Deployment => "Deployment",
+        }
+    }
+
+    /// The kind with this name, if Dugout knows it.
+    pub fn parse(name: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// The name of an object inside its kind. A namespace itself has an empty `namespace`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey {
+    pub namespace: NamespaceName,
+    pub name: ObjectName,
+}
+
+impl ObjectKey {
+    pub fn new(namespace: impl AsRef<str>, name: impl AsRef<str>) -> Self {
+        Self { namespace: NamespaceName::new(namespace), name: ObjectName::new(name) }
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace.as_str().is_empty() {
+            write!(out, "{}", self.name)
+        } else {
+            write!(out, "{}/{}", self.namespace, self.name)
+        }
+    }
+}
+
+impl fmt::Debug for ObjectKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}
+
+/// Kind and key together: what is unique in a cluster.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ObjectId {
+    pub kind: Kind,
+    pub key: ObjectKey,
+}
+
+impl ObjectId {
+    pub fn new(kind: Kind, namespace: impl AsRef<str>, name: impl AsRef<str>) -> Self {
+        Self { kind, key: ObjectKey::new(namespace, name) }
+    }
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} {}", self.kind.as_str(), self.key)
+    }
+}
+
+/// Where an object stands in the repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The path inside the repository.
+    pub file: String,
+    /// One-based line of the document's first field.
+    pub line: u32,
+}
+
+/// One object as a revision declares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredObject {
+    pub key: ObjectKey,
+    pub labels: StringMap,
+    pub annotations: StringMap,
+    pub spec: ObjectSpec,
+    pub origin: Origin,
+}
+
+impl DeclaredObject {
+    pub fn kind(&self) -> Kind {
+        self.spec.kind()
+    }
+
+    pub fn id(&self) -> ObjectId {
+        ObjectId { kind: self.kind(), key: self.key.clone() }
+    }
+
+    /// Whether both ask for the same thing; where the text stands does not matter.
+    pub fn asks_same(&self, other: &DeclaredObject) -> bool {
+        self.key == other.key
+            && self.labels == other.labels
+            && self.annotations == other.annotations
+            && self.spec == other.spec
+    }
+}
+
+/// The part that differs by kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ObjectSpec {
+    Namespace,
+    ConfigMap(ConfigMap),
+    Secret(Secret),
+    Service(Service),
+    Deployment(Box<Deployment>),
+}
+
+impl ObjectSpec {
+    pub fn kind(&self) -> Kind {
+        match self {
+            ObjectSpec::Namespace => Kind::Namespace,
+            ObjectSpec::ConfigMap(_) => Kind::ConfigMap,
+            ObjectSpec::Secret(_) => Kind::Secret,
+            ObjectSpec::Service(_) => Kind::Service,
+            ObjectSpec::Deployment(_) => Kind::Deployment,
+        }
+    }
+}
+
+/// A `v1` ConfigMap.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ConfigMap {
+    pub data: StringMap,
+    pub binary_data: BTreeMap<String, Vec<u8>>,
+    pub immutable: bool,
+}
+
+/// A `v1` Secret; `stringData` is already merged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secret {
+    /// `Opaque` when the manifest names none.
+    pub secret_type: String,
+    pub data: BTreeMap<String, SecretValue>,
+    pub immutable: bool,
+}
+
+/// A `v1` Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    pub service_type: ServiceType,
+    /// Pods whose labels hold every pair; a service with an empty selector has no endpoints.
+    pub selector: StringMap,
+    pub ports: Vec<ServicePort>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceType {
+    ClusterIp,
+    NodePort,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePort {
+    /// May be empty when the service has only one port.
+    pub name: String,
+    pub protocol: Protocol,
+    pub port: u16,
+    /// The container port, by number or by name; defaults to `port`.
+    pub target_port: PortRef,
+    /// The port on every node, for a service of type NodePort. Git must name it, so that a deployment
+    /// never depends on the order in which objects appeared.
+    pub node_port: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    Tcp,
+    Udp,
+}
+
+impl Protocol {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Protocol::Tcp => "TCP",
+            Protocol::Udp => "UDP",
+        }
+    }
+}
+
+/// A container's port, by number or by the name it has in the container.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PortRef {
+    Number(u16),
+    Name(String),
+}
+
+/// An `apps/v1` Deployment, defaults filled in as the API server does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployment {
+    pub replicas: u32,
+    pub selector: LabelSelector,
+    pub template: PodTemplate,
+    pub strategy: Strategy,
+    /// How long a pod must be ready before it counts as available.
+    pub min_ready: Duration,
+    /// How long a rollout may make no progress before it counts as failed.
+    pub progress_deadline: Duration,
+    /// How many old replica sets are kept for a quick way back.
+    pub revision_history_limit: u32,
+    pub paused: bool,
+}
+
+/// `matchLabels` and `matchExpressions`.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct LabelSelector {
+    pub match_labels: StringMap,
+    pub match_expressions: Vec<LabelRequirement>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelRequirement {
+    pub key: String,
+    pub operator: LabelOperator,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LabelOperator {
+    In(Vec<String>),
+    NotIn(Vec<String>),
+    Exists,
+    DoesNotExist,
+}
+
+impl LabelSelector {
+    /// Whether labels satisfy every requirement. An empty selector matches everything.
+    pub fn matches(&self, labels: &StringMap) -> bool {
+        labels_contain(labels, &self.match_labels)
+            && self.match_expressions.iter().all(|requirement| {
+                let value = labels.get(&requirement.key);
+                match &requirement.operator {
+                    LabelOperator::In(values) => value.is_some_and(|value| values.contains(value)),
+                    LabelOperator::NotIn(values) => {
+                        value.is_none_or(|value| !values.contains(value))
+                    }
+                    LabelOperator::Exists => value.is_some(),
+                    LabelOperator::DoesNotExist => value.is_none(),
+                }
+            })
+    }
+}
+
+/// Whether `labels` holds every pair of `wanted`.
+pub fn labels_contain(labels: &StringMap, wanted: &StringMap) -> bool {
+    wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// All old pods are gone before the first new one starts.
+    Recreate,
+    RollingUpdate {
+        max_surge: IntOrPercent,
+        max_unavailable: IntOrPercent,
+    },
+}
+
+/// An absolute number or a share of the replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntOrPercent {
+    Int(u32),
+    Percent(u32),
+}
+
+/// A declared object with what Dugout keeps beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredObject {
+    pub uid: ObjectUid,
+    pub source: SourceName,
+    /// The commit that last changed it.
+    pub sha: CommitSha,
+    /// Grows by one each time what it asks for changes.
+    pub generation: u64,
+    pub created_at: Timestamp,
+    pub declared: DeclaredObject,
+}
+
+impl StoredObject {
+    pub fn as_deployment(&self) -> Option<&Deployment> {
+        match &self.declared.spec {
+            ObjectSpec::Deployment(deployment) => Some(deployment),
+            _ => None,
+        }
+    }
+
+    pub fn as_service(&self) -> Option<&Service> {
+        match &self.declared.spec {
+            ObjectSpec::Service(service) => Some(service),
+            _ => None,
+        }
+    }
+}

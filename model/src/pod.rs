@@ -1,0 +1,305 @@
+//! What was chosen (replica sets, pods, where they go, when they leave) and what was seen of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::{
+    CommitSha, NamespaceName, NodeName, ObjectName, ObjectUid, PodAddress, PodUid, ReplicaSetUid,
+    SharedTemplate, TemplateHash, Timestamp, Turn,
+};
+
+/// One generation of a deployment's template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaSet {
+    pub uid: ReplicaSetUid,
+    pub namespace: NamespaceName,
+    /// The deployment's name, a dash, and the start of the template's hash.
+    pub name: ObjectName,
+    /// The deployment that owns it.
+    pub deployment: ObjectUid,
+    pub template: SharedTemplate,
+    pub template_hash: TemplateHash,
+    /// Grows with each template of the deployment that becomes current; a template that comes back
+    /// gets a new, higher revision.
+    pub revision: u64,
+    /// How many pods it shall have now.
+    pub replicas: u32,
+    /// The commit that last made this template current.
+    pub sha: CommitSha,
+    pub created_at: Timestamp,
+}
+
+/// How far a deployment's rollout is, as the planner keeps it from turn to turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rollout {
+    pub deployment: ObjectUid,
+    /// The generation of the deployment that this is about.
+    pub generation: u64,
+    pub state: RolloutState,
+    /// The last moment at which it moved on: a replica set made, scaled, or a pod ready or available.
+    pub progressed_at: Timestamp,
+    /// A count of what has been reached, to notice that it moved on.
+    pub milestone: RolloutMilestone,
+}
+
+/// What a rollout has reached; any growth is progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct RolloutMilestone {
+    pub updated: u32,
+    pub ready: u32,
+    pub available: u32,
+    /// Pods of earlier templates that are still there.
+    pub old: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RolloutState {
+    Progressing,
+    /// Everything updated and available, nothing old left.
+    Complete,
+    /// `Progressing=False` with this reason; no pod is touched because of it.
+    Failed {
+        reason: RolloutFailure,
+        message: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RolloutFailure {
+    ProgressDeadlineExceeded,
+    /// An image that cannot be had: waiting longer would not help.
+    ImageUnavailable,
+}
+
+/// One pod. It never changes node and never runs twice: what replaces it is another pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    pub uid: PodUid,
+    pub namespace: NamespaceName,
+    pub name: ObjectName,
+    pub replica_set: ReplicaSetUid,
+    pub created_at: Timestamp,
+    /// Chosen by the scheduler.
+    pub placement: Placement,
+    /// Chosen by the controllers.
+    pub lifecycle: Lifecycle,
+    /// Seen by the node.
+    pub seen: Seen<PodStatus>,
+}
+
+/// Where a pod goes, or why it waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Placement {
+    Waiting(Unschedulable),
+    On { node: NodeName, at: Timestamp },
+}
+
+/// Why no node can take a pod: how many nodes each filter removed. Empty until first tried.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Unschedulable {
+    pub removed: BTreeMap<NodeFilter, u32>,
+}
+
+/// The filters of the scheduler, each a reason why a node cannot take a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NodeFilter {
+    NotReady,
+    Cordoned,
+    NodeSelector,
+    InsufficientCpu,
+    InsufficientMemory,
+    TooManyPods,
+}
+
+impl NodeFilter {
+    /// The reason in a sentence, as it follows a count of nodes.
+    pub fn explain(self) -> &'static str {
+        match self {
+            NodeFilter::NotReady => "not ready",
+            NodeFilter::Cordoned => "cordoned",
+            NodeFilter::NodeSelector => "without the labels that nodeSelector asks for",
+            NodeFilter::InsufficientCpu => "with too little CPU left",
+            NodeFilter::InsufficientMemory => "with too little memory left",
+            NodeFilter::TooManyPods => "already full of pods",
+        }
+    }
+}
+
+impl fmt::Display for Unschedulable {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nodes: u32 = self.removed.values().sum();
+        if nodes == 0 {
+            return out.write_str("no node has joined the cluster");
+        }
+        write!(out, "0 of {nodes} nodes can take it: ")?;
+        for (index, (filter, count)) in self.removed.iter().enumerate() {
+            if index > 0 {
+                out.write_str(", ")?;
+            }
+            write!(out, "{count} {}", filter.explain())?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a pod stays, and if not, how far its leaving is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lifecycle {
+    Active,
+    /// Still running, and already out of every endpoint set that is published from turn `since_turn`
+    /// on. It is stopped when every node has acknowledged that and its connections have ended, at the
+    /// latest at `deadline`.
+    Draining {
+        since: Timestamp,
+        since_turn: Turn,
+        deadline: Timestamp,
+        reason: StopReason,
+    },
+    /// To be stopped: SIGTERM, and SIGKILL after `grace`.
+    Stopping {
+        since: Timestamp,
+        grace: Duration,
+        reason: StopReason,
+    },
+}
+
+/// Why a pod leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StopReason {
+    /// Its replica set was scaled down, or its template was replaced.
+    Scaled,
+    /// Its owner left Git.
+    OwnerRemoved,
+    /// Its node stopped reporting and another took its place.
+    NodeLost,
+}
+
+/// What is known of something remote. Ignorance is a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen<T> {
+    /// Surely nothing there.
+    Absent,
+    /// Something may be there; the last news is too old to rely on.
+    Unknown {
+        since: Timestamp,
+        last: Option<T>,
+    },
+    Known(T),
+}
+
+impl<T> Seen<T> {
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Seen::Known(value) => Some(value),
+            Seen::Absent | Seen::Unknown { .. } => None,
+        }
+    }
+}
+
+/// What a node says of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodStatus {
+    pub phase: PodPhase,
+    pub containers: Vec<ContainerStatus>,
+    pub address: Option<PodAddress>,
+    /// When the control plane learned that all of the pod's containers are ready; absent while they
+    /// are not.
+    pub ready_since: Option<Timestamp>,
+}
+
+/// `Succeeded` and `Failed` come with jobs; a deployment's containers are always started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PodPhase {
+    Pending,
+    Running,
+    /// Every container of it is gone from the node.
+    Gone,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerStatus {
+    pub name: String,
+    pub state: ContainerState,
+    pub ready: bool,
+    pub restarts: u32,
+    /// The engine's id of the current container.
+    pub container_id: Option<String>,
+    /// The image's id or digest, once known.
+    pub image_id: Option<String>,
+    /// How the previous run of this container ended.
+    pub last_exit: Option<ContainerExit>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContainerState {
+    Waiting { reason: WaitingReason, message: String },
+    Running { started_at: Timestamp },
+    Terminated(ContainerExit),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerExit {
+    pub exit_code: i64,
+    pub oom_killed: bool,
+    pub finished_at: Timestamp,
+}
+
+/// Why a container waits, with Kubernetes' words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WaitingReason {
+    ContainerCreating,
+    /// A pull is under way.
+    Pulling,
+    /// The registry or the engine says that the image is not to be had; it is tried again, rarely.
+    ErrImagePull,
+    /// `imagePullPolicy: Never` and the image is not on the node.
+    ErrImageNeverPull,
+    CrashLoopBackOff,
+    CreateContainerError,
+    /// The container engine does not answer.
+    EngineUnavailable,
+}
+
+impl WaitingReason {
+    pub const ALL: [WaitingReason; 7] = [
+        WaitingReason::ContainerCreating,
+        WaitingReason::Pulling,
+        WaitingReason::ErrImagePull,
+        WaitingReason::ErrImageNeverPull,
+        WaitingReason::CrashLoopBackOff,
+        WaitingReason::CreateContainerError,
+        WaitingReason::EngineUnavailable,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            WaitingReason::ContainerCreating => "ContainerCreating",
+            WaitingReason::Pulling => "Pulling",
+            WaitingReason::ErrImagePull => "ErrImagePull",
+            WaitingReason::ErrImageNeverPull => "ErrImageNeverPull",
+            WaitingReason::CrashLoopBackOff => "CrashLoopBackOff",
+            WaitingReason::CreateContainerError => "CreateContainerError",
+            WaitingReason::EngineUnavailable => "EngineUnavailable",
+        }
+    }
+}
+
+impl Pod {
+    /// The node it was placed on.
+    pub fn node(&self) -> Option<&NodeName> {
+        match &self.placement {
+            Placement::On { node, .. } => Some(node),
+            Placement::Waiting(_) => None,
+        }
+    }
+
+    pub fn is_active(&self) -> bool {
+        self.lifecycle == Lifecycle::Active
+    }
+
+    /// Ready by the last news that can be relied on.
+    pub fn ready_since(&self) -> Option<Timestamp> {
+        self.seen.known().and_then(|status| status.ready_since)
+    }
+}

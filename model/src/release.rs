@@ -1,0 +1,145 @@
+//! Revisions and releases: a commit as we read it, and the application of it with its verdict.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::{Commit, CommitSha, DeclaredObject, ObjectId, Problem, SourceName, Timestamp};
+
+/// One commit of one source with what it declares, or what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revision {
+    pub source: SourceName,
+    pub commit: Commit,
+    pub content: RevisionContent,
+    /// How the commit came to our notice and what each step took.
+    pub hops: RevisionHops,
+    /// The commit does not descend from the one before: history was rewritten.
+    pub rewritten: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RevisionContent {
+    /// Sorted by id, each id once.
+    Objects { objects: Vec<Arc<DeclaredObject>>, notices: Vec<Problem> },
+    /// At least one of severity `Error`; sorted.
+    Problems(Vec<Problem>),
+}
+
+/// The moments on a commit's way from the push to the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RevisionHops {
+    pub noticed_by: NoticedBy,
+    /// A webhook, file event or timer woke the source loop.
+    pub noticed_at: Timestamp,
+    pub fetched_at: Timestamp,
+    /// Read, parsed and validated.
+    pub validated_at: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NoticedBy {
+    Start,
+    Webhook,
+    FileEvent,
+    Poll,
+    Operator,
+}
+
+impl NoticedBy {
+    pub const ALL: [NoticedBy; 5] = [
+        NoticedBy::Start,
+        NoticedBy::Webhook,
+        NoticedBy::FileEvent,
+        NoticedBy::Poll,
+        NoticedBy::Operator,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NoticedBy::Start => "start",
+            NoticedBy::Webhook => "webhook",
+            NoticedBy::FileEvent => "file-event",
+            NoticedBy::Poll => "poll",
+            NoticedBy::Operator => "operator",
+        }
+    }
+}
+
+/// The number of a release in its cluster; it only grows.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct ReleaseId(pub u64);
+
+/// The application of one revision, with its verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    pub id: ReleaseId,
+    pub source: SourceName,
+    pub commit: Commit,
+    pub verdict: Verdict,
+    /// Why, for a person, where the verdict alone does not say it.
+    pub reason: Option<String>,
+    /// What it added, changed or removed.
+    pub touched: BTreeSet<ObjectId>,
+    pub started_at: Timestamp,
+    /// When the verdict became final.
+    pub finished_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// Seen and not yet applied: its source is suspended.
+    Pending,
+    /// Its manifests have errors; nothing of it was applied.
+    Rejected,
+    /// Waits for a person's approval.
+    Held,
+    Rolling,
+    Healthy,
+    Failed,
+    /// It failed and the one before was put back.
+    Reverted,
+    /// A newer commit took its place before it was done.
+    Superseded,
+}
+
+impl Verdict {
+    pub const ALL: [Verdict; 8] = [
+        Verdict::Pending,
+        Verdict::Rejected,
+        Verdict::Held,
+        Verdict::Rolling,
+        Verdict::Healthy,
+        Verdict::Failed,
+        Verdict::Reverted,
+        Verdict::Superseded,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Pending => "pending",
+            Verdict::Rejected => "rejected",
+            Verdict::Held => "held",
+            Verdict::Rolling => "rolling",
+            Verdict::Healthy => "healthy",
+            Verdict::Failed => "failed",
+            Verdict::Reverted => "reverted",
+            Verdict::Superseded => "superseded",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Verdict> {
+        Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == text)
+    }
+
+    /// Whether the release still waits for something to happen.
+    pub fn is_open(self) -> bool {
+        matches!(self, Verdict::Pending | Verdict::Held | Verdict::Rolling)
+    }
+}
+
+/// The memory that a revision failed: it is never applied again by itself.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Quarantine {
+    pub source: SourceName,
+    pub sha: CommitSha,
+}

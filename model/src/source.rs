@@ -1,0 +1,73 @@
+//! Sources: one Git repository, branch and path each, with what was last seen of it.
+
+use std::time::Duration;
+
+use crate::{CommitSha, SourceName, Timestamp};
+
+/// One Git repository, branch and path, with its policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub name: SourceName,
+    /// A path, or a `file:`, `http:`, `https:` or `ssh:` URL, or `user@host:path`. Credentials are
+    /// never part of it.
+    pub url: String,
+    pub branch: String,
+    /// A folder inside the repository, with forward slashes; empty for all of it.
+    pub path: String,
+    pub poll_interval: Duration,
+    /// By an operator: revisions are seen and not applied.
+    pub suspended: bool,
+    pub status: SourceStatus,
+}
+
+/// What was last seen of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceStatus {
+    /// The newest commit seen on the branch.
+    pub head: Option<CommitSha>,
+    /// The commit whose objects are the desired state now.
+    pub applied: Option<CommitSha>,
+    /// The last commit whose release became healthy.
+    pub healthy: Option<CommitSha>,
+    pub condition: SourceCondition,
+    /// When `condition` last changed.
+    pub since: Timestamp,
+}
+
+/// Whether a source can be read. Every case but `Readable` leaves what runs as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceCondition {
+    /// Nothing was tried yet.
+    Unread,
+    Readable,
+    /// The remote does not answer, refuses us, or is not a repository.
+    Unreachable {
+        message: String,
+    },
+    BranchMissing,
+    /// The branch has no such folder.
+    PathMissing,
+    /// The remote answered with something that is not a sound repository.
+    Corrupt {
+        message: String,
+    },
+}
+
+/// One commit of a source as we saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    pub sha: CommitSha,
+    /// Name and address, as Git gives them.
+    pub author: String,
+    pub message: String,
+    pub committed_at: Timestamp,
+    /// First parent first.
+    pub parents: Vec<CommitSha>,
+}
+
+impl Commit {
+    /// The first line of the message.
+    pub fn subject(&self) -> &str {
+        self.message.lines().next().unwrap_or("")
+    }
+}

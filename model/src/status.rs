@@ -1,0 +1,74 @@
+//! Status that is computed from the world and never stored: what a deployment has of what it asked.
+
+use std::time::Duration;
+
+use crate::{ObjectUid, Pod, ReplicaSet, TemplateHash, Timestamp, World};
+
+/// Counts over a deployment's pods that are not leaving, as `status` of an `apps/v1` Deployment has
+/// them, and of those that are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct PodCounts {
+    /// Pods that are not leaving.
+    pub replicas: u32,
+    /// Of these, of the current template.
+    pub updated: u32,
+    pub ready: u32,
+    /// Ready for at least `minReadySeconds`.
+    pub available: u32,
+    pub updated_ready: u32,
+    pub updated_available: u32,
+    /// Pods that drain or stop.
+    pub leaving: u32,
+}
+
+impl World {
+    /// Counts the pods of a deployment. `current` is the hash of its current template; without it no
+    /// pod counts as updated.
+    pub fn pod_counts(
+        &self,
+        deployment: ObjectUid,
+        current: Option<&TemplateHash>,
+        min_ready: Duration,
+        now: Timestamp,
+    ) -> PodCounts {
+        let mut counts = PodCounts::default();
+        for replica_set in self.replica_sets_of(deployment) {
+            let updated = current == Some(&replica_set.template_hash);
+            for pod in self.pods_of(replica_set.uid) {
+                counts.add(pod, updated, min_ready, now);
+            }
+        }
+        counts
+    }
+
+    /// The replica set of a deployment with the highest revision: its current template.
+    pub fn current_replica_set(
+        &self,
+        deployment: ObjectUid,
+    ) -> Option<&std::sync::Arc<ReplicaSet>> {
+        self.replica_sets_of(deployment).max_by_key(|replica_set| replica_set.revision)
+    }
+}
+
+impl PodCounts {
+    fn add(&mut self, pod: &Pod, updated: bool, min_ready: Duration, now: Timestamp) {
+        if !pod.is_active() {
+            self.leaving += 1;
+            return;
+        }
+        let (ready, available) = (pod.ready_since().is_some(), pod.is_available(min_ready, now));
+        self.replicas += 1;
+        self.updated += u32::from(updated);
+        self.ready += u32::from(ready);
+        self.available += u32::from(available);
+        self.updated_ready += u32::from(updated && ready);
+        self.updated_available += u32::from(updated && available);
+    }
+}
+
+impl Pod {
+    /// Ready for at least `min_ready`.
+    pub fn is_available(&self, min_ready: Duration, now: Timestamp) -> bool {
+        self.ready_since().is_some_and(|since| now.since(since) >= min_ready)
+    }
+}

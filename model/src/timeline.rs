@@ -1,0 +1,116 @@
+//! The append-only records: the timeline of a release, and the events of objects and pods.
+
+use crate::{CommitSha, NamespaceName, SourceName, Timestamp};
+
+/// One step of a release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimelineEntry {
+    pub source: SourceName,
+    pub sha: CommitSha,
+    pub at: Timestamp,
+    pub step: Step,
+    /// What it happened to, as `Deployment demo/web` or `Pod demo/web-5d9c-x7k2p`; empty for the
+    /// release as a whole.
+    pub subject: String,
+    pub message: String,
+}
+
+/// The steps of a release, in the order in which a good one takes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    Noticed,
+    Fetched,
+    Validated,
+    Rejected,
+    Applied,
+    Scheduled,
+    Accepted,
+    Pulled,
+    Created,
+    Started,
+    Ready,
+    Draining,
+    Drained,
+    Stopped,
+    Healthy,
+    Failed,
+    Superseded,
+}
+
+impl Step {
+    pub const ALL: [Step; 17] = [
+        Step::Noticed,
+        Step::Fetched,
+        Step::Validated,
+        Step::Rejected,
+        Step::Applied,
+        Step::Scheduled,
+        Step::Accepted,
+        Step::Pulled,
+        Step::Created,
+        Step::Started,
+        Step::Ready,
+        Step::Draining,
+        Step::Drained,
+        Step::Stopped,
+        Step::Healthy,
+        Step::Failed,
+        Step::Superseded,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Step::Noticed => "noticed",
+            Step::Fetched => "fetched",
+            Step::Validated => "validated",
+            Step::Rejected => "rejected",
+            Step::Applied => "applied",
+            Step::Scheduled => "scheduled",
+            Step::Accepted => "accepted",
+            Step::Pulled => "pulled",
+            Step::Created => "created",
+            Step::Started => "started",
+            Step::Ready => "ready",
+            Step::Draining => "draining",
+            Step::Drained => "drained",
+            Step::Stopped => "stopped",
+            Step::Healthy => "healthy",
+            Step::Failed => "failed",
+            Step::Superseded => "superseded",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Step> {
+        Step::ALL.into_iter().find(|step| step.as_str() == text)
+    }
+}
+
+/// Something that happened to an object, a pod or a node, for people. Kept for a bounded time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    pub at: Timestamp,
+    pub event_type: EventType,
+    /// `Pod`, `Deployment`, `Node`, `Source`.
+    pub kind: String,
+    /// Empty for what has no namespace.
+    pub namespace: NamespaceName,
+    pub name: String,
+    /// One CamelCase word, as Kubernetes has them: `Killing`, `BackOff`, `Unhealthy`.
+    pub reason: String,
+    pub message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EventType {
+    Normal,
+    Warning,
+}
+
+impl EventType {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EventType::Normal => "Normal",
+            EventType::Warning => "Warning",
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The world: everything that the database holds and decisions need, in memory.
+//!
+//! It is made by applying changes to an empty world (at load, one per row) and changed only by
+//! applying committed changes, so loading it again at any turn gives an equal world. Its maps share
+//! structure: a clone is cheap, which makes a draft for planning and a snapshot for readers free.
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+
+use crate::{
+    Change, ClusterId, Kind, Node, NodeName, ObjectId, ObjectUid, Pod, PodUid, Quarantine, Release,
+    ReleaseId, ReplicaSet, ReplicaSetUid, Rollout, Source, SourceName, StoredObject, Turn, Verdict,
+};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct World {
+    pub cluster: ClusterId,
+    /// The last committed turn.
+    pub turn: Turn,
+    pub sources: OrdMap<SourceName, Arc<Source>>,
+    pub objects: OrdMap<ObjectId, Arc<StoredObject>>,
+    pub rollouts: OrdMap<ObjectUid, Arc<Rollout>>,
+    pub replica_sets: OrdMap<ReplicaSetUid, Arc<ReplicaSet>>,
+    pub pods: OrdMap<PodUid, Arc<Pod>>,
+    pub nodes: OrdMap<NodeName, Arc<Node>>,
+    /// Of each source: the open ones, the newest, and the newest healthy one. Older ones are history,
+    /// which only the database keeps.
+    pub releases: OrdMap<ReleaseId, Arc<Release>>,
+    pub quarantine: OrdSet<Quarantine>,
+    index: Index,
+}
+
+/// What can be computed from the rows, kept at hand. Part of equality: a wrong index is a bug.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+struct Index {
+    object_by_uid: OrdMap<ObjectUid, ObjectId>,
+    replica_sets_by_deployment: OrdMap<ObjectUid, OrdSet<ReplicaSetUid>>,
+    pods_by_replica_set: OrdMap<ReplicaSetUid, OrdSet<PodUid>>,
+    pods_by_node: OrdMap<NodeName, OrdSet<PodUid>>,
+    /// Pods that wait for a node.
+    unplaced: OrdSet<PodUid>,
+}
+
+impl World {
+    pub fn empty(cluster: ClusterId) -> Self {
+        Self {
+            cluster,
+            turn: Turn(0),
+            sources: OrdMap::new(),
+            objects: OrdMap::new(),
+            rollouts: OrdMap::new(),
+            replica_sets: OrdMap::new(),
+            pods: OrdMap::new(),
+            nodes: OrdMap::new(),
+            releases: OrdMap::new(),
+            quarantine: OrdSet::new(),
+            index: Index::default(),
+        }
+    }
+
+    /// Applies one change. Applying it again does nothing.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::PutSource(row) => {
+                self.sources.insert(row.name.clone(), Arc::clone(row));
+            }
+            Change::PutObject(row) => self.put_object(row),
+            Change::DeleteObject(id) => {
+                if let Some(old) = self.objects.remove(id) {
+                    self.index.object_by_uid.remove(&old.uid);
+                }
+            }
+            Change::PutRollout(row) => {
+                self.rollouts.insert(row.deployment, Arc::clone(row));
+            }
+            Change::DeleteRollout(uid) => {
+                self.rollouts.remove(uid);
+            }
+            Change::PutReplicaSet(row) => self.put_replica_set(row),
+            Change::DeleteReplicaSet(uid) => self.delete_replica_set(*uid),
+            Change::PutPod(row) => self.put_pod(row),
+            Change::DeletePod(uid) => self.delete_pod(*uid),
+            Change::PutNode(row) => {
+                self.nodes.insert(row.name.clone(), Arc::clone(row));
+            }
+            Change::DeleteNode(name) => {
+                self.nodes.remove(name);
+            }
+            Change::PutRelease(row) => self.put_release(row),
+            Change::PutQuarantine(row) => {
+                self.quarantine.insert(row.clone());
+            }
+            Change::PutRevision(_) | Change::AppendTimeline(_) | Change::AppendEvent(_) => {}
+        }
+    }
+
+    pub fn object_by_uid(&self, uid: ObjectUid) -> Option<&Arc<StoredObject>> {
+        self.objects.get(self.index.object_by_uid.get(&uid)?)
+    }
+
+    /// The objects of one kind, by key.
+    pub fn objects_of(&self, kind: Kind) -> impl Iterator<Item = &Arc<StoredObject>> {
+        let first = ObjectId::new(kind, "", "");
+        self.objects.range(first..).take_while(move |(id, _)| id.kind == kind).map(|(_, row)| row)
+    }
+
+    /// The replica sets of a deployment, by uid.
+    pub fn replica_sets_of(&self, deployment: ObjectUid) -> impl Iterator<Item = &Arc<ReplicaSet>> {
+        self.index
+            .replica_sets_by_deployment
+            .get(&deployment)
+            .into_iter()
+            .flatten()
+            .filter_map(|uid| self.replica_sets.get(uid))
+    }
+
+    /// The pods of a replica set, by uid.
+    pub fn pods_of(&self, replica_set: ReplicaSetUid) -> impl Iterator<Item = &Arc<Pod>> {
+        self.index
+            .pods_by_replica_set
+            .get(&replica_set)
+            .into_iter()
+            .flatten()
+            .filter_map(|uid| self.pods.get(uid))
+    }
+
+    /// The pods placed on a node, by uid.
+    pub fn pods_on(&self, node: &NodeName) -> impl Iterator<Item = &Arc<Pod>> {
+        self.index.pods_by_node.get(node).into_iter().flatten().filter_map(|uid| self.pods.get(uid))
+    }
+
+    /// The pods that wait for a node, by uid.
+    pub fn unplaced_pods(&self) -> impl Iterator<Item = &Arc<Pod>> {
+        self.index.unplaced.iter().filter_map(|uid| self.pods.get(uid))
+    }
+
+    /// The newest release of a source.
+    pub fn newest_release(&self, source: &SourceName) -> Option<&Arc<Release>> {
+        self.releases.iter().rev().map(|(_, row)| row).find(|row| row.source == *source)
+    }
+
+    /// The template, deployment and labels behind a pod; absent once its replica set is gone.
+    pub fn replica_set_of(&self, pod: &Pod) -> Option<&Arc<ReplicaSet>> {
+        self.replica_sets.get(&pod.replica_set)
+    }
+
+    fn put_object(&mut self, row: &Arc<StoredObject>) {
+        let id = row.declared.id();
+        if let Some(old) = self.objects.insert(id.clone(), Arc::clone(row)) {
+            self.index.object_by_uid.remove(&old.uid);
+        }
+        self.index.object_by_uid.insert(row.uid, id);
+    }
+
+    fn put_replica_set(&mut self, row: &Arc<ReplicaSet>) {
+        self.delete_replica_set(row.uid);
+        self.replica_sets.insert(row.uid, Arc::clone(row));
+        add(&mut self.index.replica_sets_by_deployment, &row.deployment, row.uid);
+    }
+
+    fn delete_replica_set(&mut self, uid: ReplicaSetUid) {
+        if let Some(old) = self.replica_sets.remove(&uid) {
+            take(&mut self.index.replica_sets_by_deployment, &old.deployment, &uid);
+        }
+    }
+
+    fn put_pod(&mut self, row: &Arc<Pod>) {
+        self.delete_pod(row.uid);
+        self.pods.insert(row.uid, Arc::clone(row));
+        add(&mut self.index.pods_by_replica_set, &row.replica_set, row.uid);
+        match row.node() {
+            Some(node) => add(&mut self.index.pods_by_node, node, row.uid),
+            None => {
+                self.index.unplaced.insert(row.uid);
+            }
+        }
+    }
+
+    fn delete_pod(&mut self, uid: PodUid) {
+        let Some(old) = self.pods.remove(&uid) else { return };
+        take(&mut self.index.pods_by_replica_set, &old.replica_set, &uid);
+        match old.node() {
+            Some(node) => take(&mut self.index.pods_by_node, node, &uid),
+            None => {
+                self.index.unplaced.remove(&uid);
+            }
+        }
+    }
+
+    /// Keeps of the row's source what [`World::releases`] promises.
+    fn put_release(&mut self, row: &Arc<Release>) {
+        self.releases.insert(row.id, Arc::clone(row));
+        let of_source = || self.releases.values().filter(|other| other.source == row.source);
+        let newest = of_source().map(|other| other.id).max();
+        let healthy = of_source()
+            .filter(|other| other.verdict == Verdict::Healthy)
+            .map(|other| other.id)
+            .max();
+        let history: Vec<ReleaseId> = of_source()
+            .filter(|other| !other.verdict.is_open())
+            .map(|other| other.id)
+            .filter(|id| Some(*id) != newest && Some(*id) != healthy)
+            .collect();
+        for id in history {
+            self.releases.remove(&id);
+        }
+    }
+}
+
+/// Adds a member to an index entry.
+fn add<K: Ord + Clone, V: Ord + Clone>(index: &mut OrdMap<K, OrdSet<V>>, key: &K, member: V) {
+    let mut members = index.get(key).cloned().unwrap_or_default();
+    members.insert(member);
+    index.insert(key.clone(), members);
+}
+
+/// Takes a member out of an index entry, and the entry with its last member.
+fn take<K: Ord + Clone, V: Ord + Clone>(index: &mut OrdMap<K, OrdSet<V>>, key: &K, member: &V) {
+    let Some(mut members) = index.get(key).cloned() else { return };
+    members.remove(member);
+    if members.is_empty() {
+        index.remove(key);
+    } else {
+        index.insert(key.clone(), members);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        IdSource, Lifecycle, NamespaceName, ObjectName, Placement, Seen, Timestamp, Unschedulable,
+    };
+
+    fn pod(ids: &mut IdSource, placement: Placement) -> Pod {
+        Pod {
+            uid: PodUid(ids.next_uuid()),
+            namespace: NamespaceName::new("demo"),
+            name: ObjectName::new("web"),
+            replica_set: ReplicaSetUid(uuid::Uuid::nil()),
+            created_at: Timestamp::default(),
+            placement,
+            lifecycle: Lifecycle::Active,
+            seen: Seen::Absent,
+        }
+    }
+
+    #[test]
+    fn indexes_follow_the_rows_and_leave_nothing_behind() {
+        let mut ids = IdSource::from_seed(1);
+        let mut world = World::empty(ClusterId(ids.next_uuid()));
+        let empty = world.clone();
+        let mut row = pod(&mut ids, Placement::Waiting(Unschedulable::default()));
+        world.apply(&Change::PutPod(Arc::new(row.clone())));
+        assert_eq!(world.unplaced_pods().count(), 1);
+
+        let node = NodeName::new("a");
+        row.placement = Placement::On { node: node.clone(), at: Timestamp::default() };
+        world.apply(&Change::PutPod(Arc::new(row.clone())));
+        world.apply(&Change::PutPod(Arc::new(row.clone())));
+        assert_eq!(world.unplaced_pods().count(), 0);
+        assert_eq!(world.pods_on(&node).count(), 1);
+        assert_eq!(world.pods_of(row.replica_set).count(), 1);
+
+        world.apply(&Change::DeletePod(row.uid));
+        assert_eq!(world, empty);
+    }
+}
