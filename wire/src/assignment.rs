@@ -1,0 +1,269 @@
+//! What one node must run. Each template is written once and referred to by its place.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dugout_model as model;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::WireError;
+use crate::names::{parse_address, parse_node_name};
+use crate::template::{Template, micros};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Assignment {
+    pub cluster: Uuid,
+    pub node: String,
+    pub generation: u64,
+    pub templates: Vec<Template>,
+    pub pods: Vec<AssignedPod>,
+    pub services: Vec<AssignedService>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AssignedPod {
+    pub uid: Uuid,
+    pub namespace: String,
+    pub name: String,
+    pub replica_set: Uuid,
+    /// The place in [`Assignment::templates`].
+    pub template: u32,
+    pub order: PodOrder,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PodOrder {
+    Run {
+        draining: bool,
+    },
+    #[serde(rename_all = "camelCase")]
+    Stop {
+        grace_micros: u64,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AssignedService {
+    pub namespace: String,
+    pub name: String,
+    pub ports: Vec<AssignedServicePort>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AssignedServicePort {
+    pub name: String,
+    pub protocol: Protocol,
+    pub port: u16,
+    pub node_port: u16,
+    pub endpoints: Vec<Endpoint>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Protocol {
+    Tcp,
+    Udp,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoint {
+    pub pod: Uuid,
+    pub port: u16,
+    pub place: EndpointPlace,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EndpointPlace {
+    Local,
+    SameEngine { address: String },
+}
+
+impl From<&model::Assignment> for Assignment {
+    fn from(value: &model::Assignment) -> Self {
+        let model::Assignment { cluster, node, generation, pods, services } = value;
+        let mut templates = TemplateTable::default();
+        let pods = pods.iter().map(|pod| pod_to_wire(pod, &mut templates)).collect();
+        Self {
+            cluster: cluster.0,
+            node: node.as_str().to_owned(),
+            generation: generation.0,
+            templates: templates.rows,
+            pods,
+            services: services.iter().map(service_to_wire).collect(),
+        }
+    }
+}
+
+impl TryFrom<Assignment> for model::Assignment {
+    type Error = WireError;
+
+    fn try_from(value: Assignment) -> Result<Self, WireError> {
+        let Assignment { cluster, node, generation, templates, pods, services } = value;
+        let templates = templates
+            .into_iter()
+            .map(|template| Ok(Arc::new(template.try_into()?)))
+            .collect::<Result<Vec<model::SharedTemplate>, WireError>>()?;
+        Ok(Self {
+            cluster: model::ClusterId(cluster),
+            node: parse_node_name(&node)?,
+            generation: model::Turn(generation),
+            pods: pods
+                .into_iter()
+                .map(|pod| pod_from_wire(pod, &templates))
+                .collect::<Result<_, _>>()?,
+            services: services.into_iter().map(service_from_wire).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// The templates met so far, by the address of their shared value.
+#[derive(Default)]
+struct TemplateTable {
+    rows: Vec<Template>,
+    places: HashMap<*const model::ResolvedTemplate, u32>,
+}
+
+impl TemplateTable {
+    fn place(&mut self, template: &model::SharedTemplate) -> u32 {
+        *self.places.entry(Arc::as_ptr(template)).or_insert_with(|| {
+            self.rows.push(Template::from(&**template));
+            u32::try_from(self.rows.len() - 1).unwrap_or(u32::MAX)
+        })
+    }
+}
+
+fn pod_to_wire(value: &model::AssignedPod, templates: &mut TemplateTable) -> AssignedPod {
+    let model::AssignedPod { uid, namespace, name, replica_set, template, order } = value;
+    AssignedPod {
+        uid: uid.0,
+        namespace: namespace.as_str().to_owned(),
+        name: name.as_str().to_owned(),
+        replica_set: replica_set.0,
+        template: templates.place(template),
+        order: match order {
+            model::PodOrder::Run { draining } => PodOrder::Run { draining: *draining },
+            model::PodOrder::Stop { grace } => PodOrder::Stop { grace_micros: micros(*grace) },
+        },
+    }
+}
+
+fn pod_from_wire(
+    value: AssignedPod,
+    templates: &[model::SharedTemplate],
+) -> Result<model::AssignedPod, WireError> {
+    let AssignedPod { uid, namespace, name, replica_set, template: index, order } = value;
+    let template = usize::try_from(index).ok().and_then(|index| templates.get(index));
+    let Some(template) = template else {
+        let pod = format!("{namespace}/{name}");
+        return Err(WireError::MissingTemplate { pod, index, count: templates.len() });
+    };
+    Ok(model::AssignedPod {
+        uid: model::PodUid(uid),
+        namespace: model::NamespaceName::new(namespace),
+        name: model::ObjectName::new(name),
+        replica_set: model::ReplicaSetUid(replica_set),
+        template: Arc::clone(template),
+        order: match order {
+            PodOrder::Run { draining } => model::PodOrder::Run { draining },
+            PodOrder::Stop { grace_micros } => {
+                model::PodOrder::Stop { grace: Duration::from_micros(grace_micros) }
+            }
+        },
+    })
+}
+
+fn service_to_wire(value: &model::AssignedService) -> AssignedService {
+    let model::AssignedService { key: model::ObjectKey { namespace, name }, ports } = value;
+    AssignedService {
+        namespace: namespace.as_str().to_owned(),
+        name: name.as_str().to_owned(),
+        ports: ports.iter().map(service_port_to_wire).collect(),
+    }
+}
+
+fn service_from_wire(value: AssignedService) -> Result<model::AssignedService, WireError> {
+    let AssignedService { namespace, name, ports } = value;
+    Ok(model::AssignedService {
+        key: model::ObjectKey::new(namespace, name),
+        ports: ports.into_iter().map(service_port_from_wire).collect::<Result<_, _>>()?,
+    })
+}
+
+fn service_port_to_wire(value: &model::AssignedServicePort) -> AssignedServicePort {
+    let model::AssignedServicePort { name, protocol, port, node_port, endpoints } = value;
+    AssignedServicePort {
+        name: name.clone(),
+        protocol: (*protocol).into(),
+        port: *port,
+        node_port: *node_port,
+        endpoints: endpoints.iter().map(endpoint_to_wire).collect(),
+    }
+}
+
+fn service_port_from_wire(
+    value: AssignedServicePort,
+) -> Result<model::AssignedServicePort, WireError> {
+    let AssignedServicePort { name, protocol, port, node_port, endpoints } = value;
+    Ok(model::AssignedServicePort {
+        name,
+        protocol: protocol.into(),
+        port,
+        node_port,
+        endpoints: endpoints.into_iter().map(endpoint_from_wire).collect::<Result<_, _>>()?,
+    })
+}
+
+fn endpoint_to_wire(value: &model::Endpoint) -> Endpoint {
+    let model::Endpoint { pod, port, place } = value;
+    Endpoint {
+        pod: pod.0,
+        port: *port,
+        place: match place {
+            model::EndpointPlace::Local => EndpointPlace::Local,
+            model::EndpointPlace::SameEngine { address } => {
+                EndpointPlace::SameEngine { address: address.to_string() }
+            }
+        },
+    }
+}
+
+fn endpoint_from_wire(value: Endpoint) -> Result<model::Endpoint, WireError> {
+    let Endpoint { pod, port, place } = value;
+    Ok(model::Endpoint {
+        pod: model::PodUid(pod),
+        port,
+        place: match place {
+            EndpointPlace::Local => model::EndpointPlace::Local,
+            EndpointPlace::SameEngine { address } => model::EndpointPlace::SameEngine {
+                address: parse_address("endpoint address", &address)?,
+            },
+        },
+    })
+}
+
+impl From<model::Protocol> for Protocol {
+    fn from(value: model::Protocol) -> Self {
+        match value {
+            model::Protocol::Tcp => Protocol::Tcp,
+            model::Protocol::Udp => Protocol::Udp,
+        }
+    }
+}
+
+impl From<Protocol> for model::Protocol {
+    fn from(value: Protocol) -> Self {
+        match value {
+            Protocol::Tcp => model::Protocol::Tcp,
+            Protocol::Udp => model::Protocol::Udp,
+        }
+    }
+}

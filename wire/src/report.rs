@@ -1,0 +1,398 @@
+//! What one node saw.
+
+use std::collections::BTreeMap;
+
+use dugout_model as model;
+use dugout_model::{NodeName, Timestamp};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::names::parse_address;
+use crate::{MAX_REPORT_EVENTS, WireError};
+
+/// Always all of it, so that a lost report does no harm. The node's name is in the path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    pub instance: String,
+    pub acknowledged: u64,
+    pub engine_answers: bool,
+    pub pods: BTreeMap<Uuid, PodReport>,
+    pub events: Vec<Event>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodReport {
+    pub phase: PodPhase,
+    pub containers: Vec<ContainerStatus>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    pub ready: bool,
+    pub connections: u32,
+    pub milestones: PodMilestones,
+}
+
+/// Microseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodMilestones {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pulled_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_at: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PodPhase {
+    Pending,
+    Running,
+    Gone,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerStatus {
+    pub name: String,
+    pub state: ContainerState,
+    pub ready: bool,
+    pub restarts: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_exit: Option<ContainerExit>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ContainerState {
+    Waiting {
+        reason: WaitingReason,
+        message: String,
+    },
+    #[serde(rename_all = "camelCase")]
+    Running {
+        started_at: i64,
+    },
+    Terminated(ContainerExit),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerExit {
+    pub exit_code: i64,
+    pub oom_killed: bool,
+    pub finished_at: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WaitingReason {
+    ContainerCreating,
+    Pulling,
+    ErrImagePull,
+    ErrImageNeverPull,
+    CrashLoopBackOff,
+    CreateContainerError,
+    EngineUnavailable,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    pub at: i64,
+    #[serde(rename = "type")]
+    pub event_type: EventType,
+    pub kind: String,
+    pub namespace: String,
+    pub name: String,
+    pub reason: String,
+    pub message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EventType {
+    Normal,
+    Warning,
+}
+
+impl Report {
+    /// The report as the model has it, for the node that the path names.
+    pub fn into_model(self, node: NodeName) -> Result<model::NodeReport, WireError> {
+        let Self { instance, acknowledged, engine_answers, pods, events } = self;
+        if events.len() > MAX_REPORT_EVENTS {
+            return Err(WireError::TooManyEvents { count: events.len(), limit: MAX_REPORT_EVENTS });
+        }
+        Ok(model::NodeReport {
+            node,
+            instance,
+            acknowledged: model::Turn(acknowledged),
+            engine_answers,
+            pods: pods
+                .into_iter()
+                .map(|(uid, pod)| Ok((model::PodUid(uid), pod.try_into()?)))
+                .collect::<Result<_, WireError>>()?,
+            events: events.into_iter().map(Into::into).collect(),
+        })
+    }
+}
+
+impl From<&model::NodeReport> for Report {
+    fn from(value: &model::NodeReport) -> Self {
+        let model::NodeReport { node: _, instance, acknowledged, engine_answers, pods, events } =
+            value;
+        Self {
+            instance: instance.clone(),
+            acknowledged: acknowledged.0,
+            engine_answers: *engine_answers,
+            pods: pods.iter().map(|(uid, pod)| (uid.0, pod.into())).collect(),
+            events: events.iter().map(Event::from).collect(),
+        }
+    }
+}
+
+impl From<&model::PodReport> for PodReport {
+    fn from(value: &model::PodReport) -> Self {
+        let model::PodReport { phase, containers, address, ready, connections, milestones } = value;
+        Self {
+            phase: (*phase).into(),
+            containers: containers.iter().map(ContainerStatus::from).collect(),
+            address: address.map(|address| address.to_string()),
+            ready: *ready,
+            connections: *connections,
+            milestones: (*milestones).into(),
+        }
+    }
+}
+
+impl TryFrom<PodReport> for model::PodReport {
+    type Error = WireError;
+
+    fn try_from(value: PodReport) -> Result<Self, WireError> {
+        let PodReport { phase, containers, address, ready, connections, milestones } = value;
+        Ok(Self {
+            phase: phase.into(),
+            containers: containers.into_iter().map(Into::into).collect(),
+            address: address.map(|text| parse_address("pod address", &text)).transpose()?,
+            ready,
+            connections,
+            milestones: milestones.into(),
+        })
+    }
+}
+
+impl From<model::PodMilestones> for PodMilestones {
+    fn from(value: model::PodMilestones) -> Self {
+        let model::PodMilestones {
+            accepted_at,
+            pulled_at,
+            created_at,
+            started_at,
+            ready_at,
+            stopped_at,
+        } = value;
+        let out = |moment: Option<Timestamp>| moment.map(Timestamp::as_micros);
+        Self {
+            accepted_at: out(accepted_at),
+            pulled_at: out(pulled_at),
+            created_at: out(created_at),
+            started_at: out(started_at),
+            ready_at: out(ready_at),
+            stopped_at: out(stopped_at),
+        }
+    }
+}
+
+impl From<PodMilestones> for model::PodMilestones {
+    fn from(value: PodMilestones) -> Self {
+        let PodMilestones { accepted_at, pulled_at, created_at, started_at, ready_at, stopped_at } =
+            value;
+        let back = |moment: Option<i64>| moment.map(Timestamp::from_micros);
+        Self {
+            accepted_at: back(accepted_at),
+            pulled_at: back(pulled_at),
+            created_at: back(created_at),
+            started_at: back(started_at),
+            ready_at: back(ready_at),
+            stopped_at: back(stopped_at),
+        }
+    }
+}
+
+impl From<model::PodPhase> for PodPhase {
+    fn from(value: model::PodPhase) -> Self {
+        match value {
+            model::PodPhase::Pending => PodPhase::Pending,
+            model::PodPhase::Running => PodPhase::Running,
+            model::PodPhase::Gone => PodPhase::Gone,
+        }
+    }
+}
+
+impl From<PodPhase> for model::PodPhase {
+    fn from(value: PodPhase) -> Self {
+        match value {
+            PodPhase::Pending => model::PodPhase::Pending,
+            PodPhase::Running => model::PodPhase::Running,
+            PodPhase::Gone => model::PodPhase::Gone,
+        }
+    }
+}
+
+impl From<&model::ContainerStatus> for ContainerStatus {
+    fn from(value: &model::ContainerStatus) -> Self {
+        let model::ContainerStatus {
+            name,
+            state,
+            ready,
+            restarts,
+            container_id,
+            image_id,
+            last_exit,
+        } = value;
+        Self {
+            name: name.clone(),
+            state: state.into(),
+            ready: *ready,
+            restarts: *restarts,
+            container_id: container_id.clone(),
+            image_id: image_id.clone(),
+            last_exit: last_exit.as_ref().map(ContainerExit::from),
+        }
+    }
+}
+
+impl From<ContainerStatus> for model::ContainerStatus {
+    fn from(value: ContainerStatus) -> Self {
+        let ContainerStatus { name, state, ready, restarts, container_id, image_id, last_exit } =
+            value;
+        Self {
+            name,
+            state: state.into(),
+            ready,
+            restarts,
+            container_id,
+            image_id,
+            last_exit: last_exit.map(Into::into),
+        }
+    }
+}
+
+impl From<&model::ContainerState> for ContainerState {
+    fn from(value: &model::ContainerState) -> Self {
+        match value {
+            model::ContainerState::Waiting { reason, message } => {
+                Self::Waiting { reason: (*reason).into(), message: message.clone() }
+            }
+            model::ContainerState::Running { started_at } => {
+                Self::Running { started_at: started_at.as_micros() }
+            }
+            model::ContainerState::Terminated(exit) => Self::Terminated(exit.into()),
+        }
+    }
+}
+
+impl From<ContainerState> for model::ContainerState {
+    fn from(value: ContainerState) -> Self {
+        match value {
+            ContainerState::Waiting { reason, message } => {
+                Self::Waiting { reason: reason.into(), message }
+            }
+            ContainerState::Running { started_at } => {
+                Self::Running { started_at: Timestamp::from_micros(started_at) }
+            }
+            ContainerState::Terminated(exit) => Self::Terminated(exit.into()),
+        }
+    }
+}
+
+impl From<&model::ContainerExit> for ContainerExit {
+    fn from(value: &model::ContainerExit) -> Self {
+        let model::ContainerExit { exit_code, oom_killed, finished_at } = value;
+        Self {
+            exit_code: *exit_code,
+            oom_killed: *oom_killed,
+            finished_at: finished_at.as_micros(),
+        }
+    }
+}
+
+impl From<ContainerExit> for model::ContainerExit {
+    fn from(value: ContainerExit) -> Self {
+        let ContainerExit { exit_code, oom_killed, finished_at } = value;
+        Self { exit_code, oom_killed, finished_at: Timestamp::from_micros(finished_at) }
+    }
+}
+
+impl From<model::WaitingReason> for WaitingReason {
+    fn from(value: model::WaitingReason) -> Self {
+        match value {
+            model::WaitingReason::ContainerCreating => Self::ContainerCreating,
+            model::WaitingReason::Pulling => Self::Pulling,
+            model::WaitingReason::ErrImagePull => Self::ErrImagePull,
+            model::WaitingReason::ErrImageNeverPull => Self::ErrImageNeverPull,
+            model::WaitingReason::CrashLoopBackOff => Self::CrashLoopBackOff,
+            model::WaitingReason::CreateContainerError => Self::CreateContainerError,
+            model::WaitingReason::EngineUnavailable => Self::EngineUnavailable,
+        }
+    }
+}
+
+impl From<WaitingReason> for model::WaitingReason {
+    fn from(value: WaitingReason) -> Self {
+        match value {
+            WaitingReason::ContainerCreating => Self::ContainerCreating,
+            WaitingReason::Pulling => Self::Pulling,
+            WaitingReason::ErrImagePull => Self::ErrImagePull,
+            WaitingReason::ErrImageNeverPull => Self::ErrImageNeverPull,
+            WaitingReason::CrashLoopBackOff => Self::CrashLoopBackOff,
+            WaitingReason::CreateContainerError => Self::CreateContainerError,
+            WaitingReason::EngineUnavailable => Self::EngineUnavailable,
+        }
+    }
+}
+
+impl From<&model::Event> for Event {
+    fn from(value: &model::Event) -> Self {
+        let model::Event { at, event_type, kind, namespace, name, reason, message } = value;
+        Self {
+            at: at.as_micros(),
+            event_type: match event_type {
+                model::EventType::Normal => EventType::Normal,
+                model::EventType::Warning => EventType::Warning,
+            },
+            kind: kind.clone(),
+            namespace: namespace.as_str().to_owned(),
+            name: name.clone(),
+            reason: reason.clone(),
+            message: message.clone(),
+        }
+    }
+}
+
+impl From<Event> for model::Event {
+    fn from(value: Event) -> Self {
+        let Event { at, event_type, kind, namespace, name, reason, message } = value;
+        Self {
+            at: Timestamp::from_micros(at),
+            event_type: match event_type {
+                EventType::Normal => model::EventType::Normal,
+                EventType::Warning => model::EventType::Warning,
+            },
+            kind,
+            namespace: model::NamespaceName::new(namespace),
+            name,
+            reason,
+            message,
+        }
+    }
+}

@@ -1,0 +1,501 @@
+//! A resolved pod template. It holds secrets, so its `Debug` shows none of them; its serialised form
+//! does, and goes only to the node that runs it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dugout_model as model;
+use serde::{Deserialize, Serialize};
+
+use crate::WireError;
+use crate::assignment::Protocol;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Template {
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+    pub containers: Vec<Container>,
+    pub termination_grace_micros: u64,
+    pub node_selector: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Container {
+    pub name: String,
+    pub image: String,
+    pub pull_policy: PullPolicy,
+    pub command: Vec<String>,
+    pub args: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<String>,
+    pub env: Vec<EnvValue>,
+    pub ports: Vec<ContainerPort>,
+    pub resources: ContainerResources,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub startup_probe: Option<Probe>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readiness_probe: Option<Probe>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub liveness_probe: Option<Probe>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PullPolicy {
+    Always,
+    IfNotPresent,
+    Never,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvValue {
+    pub name: String,
+    pub content: EnvContent,
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EnvContent {
+    Text(String),
+    /// In base64.
+    Secret(String),
+    Field(PodField),
+}
+
+impl fmt::Debug for EnvContent {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EnvContent::Text(text) => out.debug_tuple("Text").field(text).finish(),
+            EnvContent::Secret(_) => out.write_str("Secret(…)"),
+            EnvContent::Field(field) => out.debug_tuple("Field").field(field).finish(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PodField {
+    Name,
+    Namespace,
+    Uid,
+    NodeName,
+    Label(String),
+    Annotation(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerPort {
+    pub name: String,
+    pub container_port: u16,
+    pub protocol: Protocol,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerResources {
+    pub cpu_request_millis: u64,
+    pub memory_request_bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_limit_millis: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_limit_bytes: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Probe {
+    pub action: ProbeAction,
+    pub initial_delay_micros: u64,
+    pub period_micros: u64,
+    pub timeout_micros: u64,
+    pub success_threshold: u32,
+    pub failure_threshold: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ProbeAction {
+    HttpGet {
+        scheme: HttpScheme,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
+        port: PortRef,
+        path: String,
+        headers: Vec<Header>,
+    },
+    TcpSocket {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
+        port: PortRef,
+    },
+    Exec {
+        command: Vec<String>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Header {
+    pub name: String,
+    pub value: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum HttpScheme {
+    Http,
+    Https,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PortRef {
+    Number(u16),
+    Name(String),
+}
+
+/// Whole microseconds; spans are at most some hundred thousand years.
+pub(crate) fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl From<&model::ResolvedTemplate> for Template {
+    fn from(value: &model::ResolvedTemplate) -> Self {
+        let model::ResolvedTemplate {
+            labels,
+            annotations,
+            containers,
+            termination_grace,
+            node_selector,
+        } = value;
+        Self {
+            labels: labels.clone(),
+            annotations: annotations.clone(),
+            containers: containers.iter().map(Container::from).collect(),
+            termination_grace_micros: micros(*termination_grace),
+            node_selector: node_selector.clone(),
+        }
+    }
+}
+
+impl TryFrom<Template> for model::ResolvedTemplate {
+    type Error = WireError;
+
+    fn try_from(value: Template) -> Result<Self, WireError> {
+        let Template { labels, annotations, containers, termination_grace_micros, node_selector } =
+            value;
+        Ok(Self {
+            labels,
+            annotations,
+            containers: containers.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            termination_grace: Duration::from_micros(termination_grace_micros),
+            node_selector,
+        })
+    }
+}
+
+impl From<&model::Container<model::EnvValue>> for Container {
+    fn from(value: &model::Container<model::EnvValue>) -> Self {
+        let model::Container {
+            name,
+            image,
+            pull_policy,
+            command,
+            args,
+            working_dir,
+            env,
+            ports,
+            resources,
+            startup_probe,
+            readiness_probe,
+            liveness_probe,
+        } = value;
+        Self {
+            name: name.clone(),
+            image: image.clone(),
+            pull_policy: (*pull_policy).into(),
+            command: command.clone(),
+            args: args.clone(),
+            working_dir: working_dir.clone(),
+            env: env.iter().map(EnvValue::from).collect(),
+            ports: ports.iter().map(ContainerPort::from).collect(),
+            resources: (*resources).into(),
+            startup_probe: startup_probe.as_ref().map(Probe::from),
+            readiness_probe: readiness_probe.as_ref().map(Probe::from),
+            liveness_probe: liveness_probe.as_ref().map(Probe::from),
+        }
+    }
+}
+
+impl TryFrom<Container> for model::Container<model::EnvValue> {
+    type Error = WireError;
+
+    fn try_from(value: Container) -> Result<Self, WireError> {
+        let Container {
+            name,
+            image,
+            pull_policy,
+            command,
+            args,
+            working_dir,
+            env,
+            ports,
+            resources,
+            startup_probe,
+            readiness_probe,
+            liveness_probe,
+        } = value;
+        Ok(Self {
+            name,
+            image,
+            pull_policy: pull_policy.into(),
+            command,
+            args,
+            working_dir,
+            env: env.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            ports: ports.into_iter().map(Into::into).collect(),
+            resources: resources.into(),
+            startup_probe: startup_probe.map(Into::into),
+            readiness_probe: readiness_probe.map(Into::into),
+            liveness_probe: liveness_probe.map(Into::into),
+        })
+    }
+}
+
+impl From<model::PullPolicy> for PullPolicy {
+    fn from(value: model::PullPolicy) -> Self {
+        match value {
+            model::PullPolicy::Always => PullPolicy::Always,
+            model::PullPolicy::IfNotPresent => PullPolicy::IfNotPresent,
+            model::PullPolicy::Never => PullPolicy::Never,
+        }
+    }
+}
+
+impl From<PullPolicy> for model::PullPolicy {
+    fn from(value: PullPolicy) -> Self {
+        match value {
+            PullPolicy::Always => model::PullPolicy::Always,
+            PullPolicy::IfNotPresent => model::PullPolicy::IfNotPresent,
+            PullPolicy::Never => model::PullPolicy::Never,
+        }
+    }
+}
+
+impl From<&model::EnvValue> for EnvValue {
+    fn from(value: &model::EnvValue) -> Self {
+        let model::EnvValue { name, content } = value;
+        Self {
+            name: name.clone(),
+            content: match content {
+                model::EnvContent::Text(text) => EnvContent::Text(text.clone()),
+                model::EnvContent::Secret(secret) => {
+                    EnvContent::Secret(STANDARD.encode(secret.expose()))
+                }
+                model::EnvContent::Field(field) => EnvContent::Field(field.into()),
+            },
+        }
+    }
+}
+
+impl TryFrom<EnvValue> for model::EnvValue {
+    type Error = WireError;
+
+    fn try_from(value: EnvValue) -> Result<Self, WireError> {
+        let EnvValue { name, content } = value;
+        let content = match content {
+            EnvContent::Text(text) => model::EnvContent::Text(text),
+            EnvContent::Secret(text) => match STANDARD.decode(text) {
+                Ok(bytes) => model::EnvContent::Secret(model::SecretValue::new(bytes)),
+                Err(_) => return Err(WireError::SecretNotBase64 { name }),
+            },
+            EnvContent::Field(field) => model::EnvContent::Field(field.into()),
+        };
+        Ok(Self { name, content })
+    }
+}
+
+impl From<&model::PodField> for PodField {
+    fn from(value: &model::PodField) -> Self {
+        match value {
+            model::PodField::Name => PodField::Name,
+            model::PodField::Namespace => PodField::Namespace,
+            model::PodField::Uid => PodField::Uid,
+            model::PodField::NodeName => PodField::NodeName,
+            model::PodField::Label(key) => PodField::Label(key.clone()),
+            model::PodField::Annotation(key) => PodField::Annotation(key.clone()),
+        }
+    }
+}
+
+impl From<PodField> for model::PodField {
+    fn from(value: PodField) -> Self {
+        match value {
+            PodField::Name => model::PodField::Name,
+            PodField::Namespace => model::PodField::Namespace,
+            PodField::Uid => model::PodField::Uid,
+            PodField::NodeName => model::PodField::NodeName,
+            PodField::Label(key) => model::PodField::Label(key),
+            PodField::Annotation(key) => model::PodField::Annotation(key),
+        }
+    }
+}
+
+impl From<&model::ContainerPort> for ContainerPort {
+    fn from(value: &model::ContainerPort) -> Self {
+        let model::ContainerPort { name, container_port, protocol } = value;
+        Self { name: name.clone(), container_port: *container_port, protocol: (*protocol).into() }
+    }
+}
+
+impl From<ContainerPort> for model::ContainerPort {
+    fn from(value: ContainerPort) -> Self {
+        let ContainerPort { name, container_port, protocol } = value;
+        Self { name, container_port, protocol: protocol.into() }
+    }
+}
+
+impl From<model::ContainerResources> for ContainerResources {
+    fn from(value: model::ContainerResources) -> Self {
+        let model::ContainerResources {
+            cpu_request_millis,
+            memory_request_bytes,
+            cpu_limit_millis,
+            memory_limit_bytes,
+        } = value;
+        Self { cpu_request_millis, memory_request_bytes, cpu_limit_millis, memory_limit_bytes }
+    }
+}
+
+impl From<ContainerResources> for model::ContainerResources {
+    fn from(value: ContainerResources) -> Self {
+        let ContainerResources {
+            cpu_request_millis,
+            memory_request_bytes,
+            cpu_limit_millis,
+            memory_limit_bytes,
+        } = value;
+        Self { cpu_request_millis, memory_request_bytes, cpu_limit_millis, memory_limit_bytes }
+    }
+}
+
+impl From<&model::Probe> for Probe {
+    fn from(value: &model::Probe) -> Self {
+        let model::Probe {
+            action,
+            initial_delay,
+            period,
+            timeout,
+            success_threshold,
+            failure_threshold,
+        } = value;
+        Self {
+            action: action.into(),
+            initial_delay_micros: micros(*initial_delay),
+            period_micros: micros(*period),
+            timeout_micros: micros(*timeout),
+            success_threshold: *success_threshold,
+            failure_threshold: *failure_threshold,
+        }
+    }
+}
+
+impl From<Probe> for model::Probe {
+    fn from(value: Probe) -> Self {
+        let Probe {
+            action,
+            initial_delay_micros,
+            period_micros,
+            timeout_micros,
+            success_threshold,
+            failure_threshold,
+        } = value;
+        Self {
+            action: action.into(),
+            initial_delay: Duration::from_micros(initial_delay_micros),
+            period: Duration::from_micros(period_micros),
+            timeout: Duration::from_micros(timeout_micros),
+            success_threshold,
+            failure_threshold,
+        }
+    }
+}
+
+impl From<&model::ProbeAction> for ProbeAction {
+    fn from(value: &model::ProbeAction) -> Self {
+        match value {
+            model::ProbeAction::HttpGet { scheme, host, port, path, headers } => Self::HttpGet {
+                scheme: (*scheme).into(),
+                host: host.clone(),
+                port: port.into(),
+                path: path.clone(),
+                headers: headers
+                    .iter()
+                    .map(|(name, value)| Header { name: name.clone(), value: value.clone() })
+                    .collect(),
+            },
+            model::ProbeAction::TcpSocket { host, port } => {
+                Self::TcpSocket { host: host.clone(), port: port.into() }
+            }
+            model::ProbeAction::Exec { command } => Self::Exec { command: command.clone() },
+        }
+    }
+}
+
+impl From<ProbeAction> for model::ProbeAction {
+    fn from(value: ProbeAction) -> Self {
+        match value {
+            ProbeAction::HttpGet { scheme, host, port, path, headers } => Self::HttpGet {
+                scheme: scheme.into(),
+                host,
+                port: port.into(),
+                path,
+                headers: headers.into_iter().map(|Header { name, value }| (name, value)).collect(),
+            },
+            ProbeAction::TcpSocket { host, port } => Self::TcpSocket { host, port: port.into() },
+            ProbeAction::Exec { command } => Self::Exec { command },
+        }
+    }
+}
+
+impl From<model::HttpScheme> for HttpScheme {
+    fn from(value: model::HttpScheme) -> Self {
+        match value {
+            model::HttpScheme::Http => HttpScheme::Http,
+            model::HttpScheme::Https => HttpScheme::Https,
+        }
+    }
+}
+
+impl From<HttpScheme> for model::HttpScheme {
+    fn from(value: HttpScheme) -> Self {
+        match value {
+            HttpScheme::Http => model::HttpScheme::Http,
+            HttpScheme::Https => model::HttpScheme::Https,
+        }
+    }
+}
+
+impl From<&model::PortRef> for PortRef {
+    fn from(value: &model::PortRef) -> Self {
+        match value {
+            model::PortRef::Number(number) => PortRef::Number(*number),
+            model::PortRef::Name(name) => PortRef::Name(name.clone()),
+        }
+    }
+}
+
+impl From<PortRef> for model::PortRef {
+    fn from(value: PortRef) -> Self {
+        match value {
+            PortRef::Number(number) => model::PortRef::Number(number),
+            PortRef::Name(name) => model::PortRef::Name(name),
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! The protocol as it is on the wire. A change of a golden file is a change of the protocol: it must
+//! be seen in review, and be one that an agent of the last version understands.
+//! `DUGOUT_BLESS=1 cargo test -p dugout-wire` writes the files anew.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dugout_model::*;
+use dugout_wire as wire;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+fn check_golden<T: Serialize + DeserializeOwned + PartialEq + Debug>(name: &str, value: &T) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    let text = serde_json::to_string_pretty(value).unwrap() + "\n";
+    if std::env::var_os("DUGOUT_BLESS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(golden, text, "{name} differs from what is sent now");
+    assert_eq!(&serde_json::from_str::<T>(&golden).unwrap(), value);
+}
+
+fn map(pairs: &[(&str, &str)]) -> StringMap {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+fn probe(action: ProbeAction) -> Option<Probe> {
+    Some(Probe {
+        action,
+        initial_delay: Duration::ZERO,
+        period: Duration::from_secs(10),
+        timeout: Duration::from_millis(1500),
+        success_threshold: 1,
+        failure_threshold: 3,
+    })
+}
+
+fn container() -> Container<EnvValue> {
+    let env = |name: &str, content| EnvValue { name: name.to_owned(), content };
+    Container {
+        name: "web".into(),
+        image: "dugout/web:1".into(),
+        pull_policy: PullPolicy::IfNotPresent,
+        command: vec!["/web".into()],
+        args: vec!["--port".into(), "8080".into()],
+        working_dir: Some("/srv".into()),
+        env: vec![
+            env("COLOUR", EnvContent::Text("blue".into())),
+            env("PASSWORD", EnvContent::Secret(SecretValue::new([0xff, b'x']))),
+            env("POD", EnvContent::Field(PodField::Name)),
+            env("APP", EnvContent::Field(PodField::Label("app".into()))),
+        ],
+        ports: vec![ContainerPort {
+            name: "http".into(),
+            container_port: 8080,
+            protocol: Protocol::Tcp,
+        }],
+        resources: ContainerResources {
+            cpu_request_millis: 50,
+            memory_request_bytes: 1 << 20,
+            cpu_limit_millis: Some(500),
+            memory_limit_bytes: None,
+        },
+        startup_probe: probe(ProbeAction::Exec { command: vec!["/check".into()] }),
+        readiness_probe: probe(ProbeAction::HttpGet {
+            scheme: HttpScheme::Http,
+            host: None,
+            port: PortRef::Name("http".into()),
+            path: "/readyz".into(),
+            headers: vec![("X-Probe".into(), "1".into())],
+        }),
+        liveness_probe: probe(ProbeAction::TcpSocket {
+            host: Some("127.0.0.1".into()),
+            port: PortRef::Number(8080),
+        }),
+    }
+}
+
+fn pod(uid: u128, template: &SharedTemplate, order: PodOrder) -> AssignedPod {
+    AssignedPod {
+        uid: PodUid(Uuid::from_u128(uid)),
+        namespace: NamespaceName::new("demo"),
+        name: ObjectName::new(format!("web-5d9c-{uid}")),
+        replica_set: ReplicaSetUid(Uuid::from_u128(9)),
+        template: Arc::clone(template),
+        order,
+    }
+}
+
+fn assignment() -> Assignment {
+    let template = Arc::new(ResolvedTemplate {
+        labels: map(&[("app", "web")]),
+        annotations: map(&[("note", "a \"quoted\" word")]),
+        containers: vec![container()],
+        termination_grace: Duration::from_secs(30),
+        node_selector: map(&[("disk", "ssd")]),
+    });
+    let other = Arc::new(ResolvedTemplate { containers: vec![], ..(*template).clone() });
+    Assignment {
+        cluster: ClusterId(Uuid::from_u128(1)),
+        node: NodeName::new("node-1"),
+        generation: Turn(42),
+        pods: vec![
+            pod(2, &template, PodOrder::Run { draining: false }),
+            pod(3, &template, PodOrder::Run { draining: true }),
+            pod(4, &other, PodOrder::Stop { grace: Duration::from_micros(2_500_001) }),
+        ],
+        services: vec![AssignedService {
+            key: ObjectKey::new("demo", "web"),
+            ports: vec![AssignedServicePort {
+                name: "http".into(),
+                protocol: Protocol::Tcp,
+                port: 80,
+                node_port: 30080,
+                endpoints: vec![
+                    Endpoint {
+                        pod: PodUid(Uuid::from_u128(2)),
+                        port: 8080,
+                        place: EndpointPlace::Local,
+                    },
+                    Endpoint {
+                        pod: PodUid(Uuid::from_u128(5)),
+                        port: 8080,
+                        place: EndpointPlace::SameEngine { address: "172.17.0.9".parse().unwrap() },
+                    },
+                ],
+            }],
+        }],
+    }
+}
+
+fn status(name: &str, state: ContainerState) -> ContainerStatus {
+    ContainerStatus {
+        name: name.into(),
+        state,
+        ready: false,
+        restarts: 2,
+        container_id: Some("0123".into()),
+        image_id: None,
+        last_exit: Some(ContainerExit {
+            exit_code: 137,
+            oom_killed: true,
+            finished_at: Timestamp::from_micros(5),
+        }),
+    }
+}
+
+fn report() -> NodeReport {
+    let exit = ContainerExit {
+        exit_code: 1,
+        oom_killed: false,
+        finished_at: Timestamp::from_micros(1_700_000_000_000_007),
+    };
+    let mut containers = vec![
+        status("a", ContainerState::Running { started_at: Timestamp::from_micros(6) }),
+        status("b", ContainerState::Terminated(exit)),
+    ];
+    containers.extend(WaitingReason::ALL.map(|reason| {
+        status("c", ContainerState::Waiting { reason, message: "back-off 10s".into() })
+    }));
+    let at = |micros| Some(Timestamp::from_micros(micros));
+    let pod = |phase| PodReport {
+        phase,
+        containers: containers.clone(),
+        address: Some("172.17.0.2".parse().unwrap()),
+        ready: true,
+        connections: 3,
+        milestones: PodMilestones {
+            accepted_at: at(1),
+            pulled_at: at(2),
+            created_at: at(3),
+            started_at: at(4),
+            ready_at: at(5),
+            stopped_at: None,
+        },
+    };
+    let bare = PodReport {
+        phase: PodPhase::Gone,
+        containers: vec![],
+        address: None,
+        ready: false,
+        connections: 0,
+        milestones: PodMilestones::default(),
+    };
+    let event = |event_type| Event {
+        at: Timestamp::from_micros(8),
+        event_type,
+        kind: "Pod".into(),
+        namespace: NamespaceName::new("demo"),
+        name: "web-1".into(),
+        reason: "Unhealthy".into(),
+        message: "Readiness probe failed".into(),
+    };
+    NodeReport {
+        node: NodeName::new("node-1"),
+        instance: "i-1".into(),
+        acknowledged: Turn(41),
+        engine_answers: true,
+        pods: BTreeMap::from([
+            (PodUid(Uuid::from_u128(2)), pod(PodPhase::Running)),
+            (PodUid(Uuid::from_u128(3)), pod(PodPhase::Pending)),
+            (PodUid(Uuid::from_u128(4)), bare),
+        ]),
+        events: vec![event(EventType::Normal), event(EventType::Warning)],
+    }
+}
+
+fn registration() -> NodeRegistration {
+    NodeRegistration {
+        name: NodeName::new("node-1"),
+        instance: "i-1".into(),
+        labels: map(&[("disk", "ssd")]),
+        capacity: Resources { cpu_millis: 2000, memory_bytes: 1 << 30, pods: 110 },
+        engine: EngineId::new("ABCD"),
+        engine_version: "20.10.24".into(),
+        agent_version: "0.1.0".into(),
+        address: Some("192.0.2.7".parse().unwrap()),
+    }
+}
+
+#[test]
+fn an_assignment_comes_back_as_it_was_and_each_template_is_sent_once() {
+    let value = assignment();
+    let sent = wire::Assignment::from(&value);
+    assert_eq!(sent.templates.len(), 2);
+    check_golden("assignment.json", &sent);
+    let back = Assignment::try_from(sent).unwrap();
+    assert_eq!(back, value);
+    assert!(Arc::ptr_eq(&back.pods[0].template, &back.pods[1].template));
+}
+
+#[test]
+fn a_report_comes_back_as_it_was() {
+    let value = report();
+    let sent = wire::Report::from(&value);
+    check_golden("report.json", &sent);
+    assert_eq!(sent.into_model(value.node.clone()).unwrap(), value);
+}
+
+#[test]
+fn a_registration_comes_back_as_it_was() {
+    let value = registration();
+    let sent = wire::Registration::from(&value);
+    check_golden("registration.json", &sent);
+    assert_eq!(sent.into_model(value.name.clone()).unwrap(), value);
+    check_golden(
+        "registered.json",
+        &wire::Registered {
+            cluster: Uuid::from_u128(1),
+            report_interval_ms: 1000,
+            poll_wait_ms: 30_000,
+        },
+    );
+}
+
+#[test]
+fn a_stream_request_looks_like_this() {
+    let request = wire::StreamRequest {
+        id: Uuid::from_u128(1),
+        kind: wire::StreamKind::Logs(wire::LogsRequest {
+            pod: Uuid::from_u128(2),
+            container: Some("web".into()),
+            follow: true,
+            tail_lines: Some(10),
+            since_micros: Some(7),
+            timestamps: false,
+        }),
+    };
+    check_golden("stream_request.json", &request);
+}
+
+#[test]
+fn a_field_of_a_newer_peer_is_ignored() {
+    let text = r#"{"cluster":"00000000-0000-0000-0000-000000000001","reportIntervalMs":1,"pollWaitMs":2,"new":{}}"#;
+    assert_eq!(serde_json::from_str::<wire::Registered>(text).unwrap().poll_wait_ms, 2);
+}
+
+#[test]
+fn an_impossible_message_names_what_is_wrong() {
+    let mut sent = wire::Assignment::from(&assignment());
+    sent.pods[1].template = 7;
+    assert_eq!(
+        Assignment::try_from(sent).unwrap_err().to_string(),
+        "pod demo/web-5d9c-3 refers to template 7, and the assignment has only 2"
+    );
+    let mut sent = wire::Assignment::from(&assignment());
+    sent.templates[0].containers[0].env[1].content = wire::EnvContent::Secret("%".into());
+    assert!(Assignment::try_from(sent).unwrap_err().to_string().contains("PASSWORD"));
+    let mut sent = wire::Registration::from(&registration());
+    sent.address = Some("here".into());
+    assert!(sent.into_model(NodeName::new("a")).is_err());
+    let mut sent = wire::Report::from(&report());
+    sent.events = vec![sent.events[0].clone(); wire::MAX_REPORT_EVENTS + 1];
+    assert!(sent.into_model(NodeName::new("a")).is_err());
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let text = format!("{:?}", wire::Assignment::from(&assignment()));
+    assert!(!text.contains("/3g="), "the secret's base64 is in {text}");
+}
