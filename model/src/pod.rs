@@ -5,8 +5,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::{
-    CommitSha, NamespaceName, NodeName, ObjectName, ObjectUid, PodAddress, PodUid, ReplicaSetUid,
-    SharedTemplate, TemplateHash, Timestamp, Turn,
+    CommitSha, NamespaceName, NodeName, ObjectName, ObjectUid, PodAddress, PodMilestones, PodUid,
+    ReplicaSetUid, SharedTemplate, SourceName, TemplateHash, Timestamp, Turn,
 };
 
 /// One generation of a deployment's template.
@@ -18,6 +18,9 @@ pub struct ReplicaSet {
     pub name: ObjectName,
     /// The deployment that owns it.
     pub deployment: ObjectUid,
+    /// The source of that deployment: where the steps of its pods are told, also when the deployment
+    /// has left Git.
+    pub source: SourceName,
     pub template: SharedTemplate,
     pub template_hash: TemplateHash,
     /// Grows with each template of the deployment that becomes current; a template that comes back
@@ -56,6 +59,11 @@ pub struct RolloutMilestone {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RolloutState {
     Progressing,
+    /// The template cannot be made: a config map or secret that it needs is not there. What runs
+    /// stays, and the progress deadline counts.
+    Waiting {
+        message: String,
+    },
     /// Everything updated and available, nothing old left.
     Complete,
     /// `Progressing=False` with this reason; no pod is touched because of it.
@@ -206,6 +214,8 @@ pub struct PodStatus {
     /// When the control plane learned that all of the pod's containers are ready; absent while they
     /// are not.
     pub ready_since: Option<Timestamp>,
+    /// What the timeline already tells of it, by the node's clock.
+    pub milestones: PodMilestones,
 }
 
 /// `Succeeded` and `Failed` come with jobs; a deployment's containers are always started again.

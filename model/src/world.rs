@@ -9,8 +9,9 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 
 use crate::{
-    Change, ClusterId, Kind, Node, NodeName, ObjectId, ObjectUid, Pod, PodUid, Quarantine, Release,
-    ReleaseId, ReplicaSet, ReplicaSetUid, Rollout, Source, SourceName, StoredObject, Turn, Verdict,
+    Change, ClusterId, EngineId, Kind, Node, NodeName, ObjectId, ObjectUid, Pod, PodUid,
+    Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, Rollout, Source, SourceName,
+    StoredObject, Turn, Verdict,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,7 @@ struct Index {
     pods_by_node: OrdMap<NodeName, OrdSet<PodUid>>,
     /// Pods that wait for a node.
     unplaced: OrdSet<PodUid>,
+    nodes_by_engine: OrdMap<EngineId, OrdSet<NodeName>>,
 }
 
 impl World {
@@ -81,12 +83,8 @@ impl World {
             Change::DeleteReplicaSet(uid) => self.delete_replica_set(*uid),
             Change::PutPod(row) => self.put_pod(row),
             Change::DeletePod(uid) => self.delete_pod(*uid),
-            Change::PutNode(row) => {
-                self.nodes.insert(row.name.clone(), Arc::clone(row));
-            }
-            Change::DeleteNode(name) => {
-                self.nodes.remove(name);
-            }
+            Change::PutNode(row) => self.put_node(row),
+            Change::DeleteNode(name) => self.delete_node(name),
             Change::PutRelease(row) => self.put_release(row),
             Change::PutQuarantine(row) => {
                 self.quarantine.insert(row.clone());
@@ -133,6 +131,16 @@ impl World {
     /// The pods that wait for a node, by uid.
     pub fn unplaced_pods(&self) -> impl Iterator<Item = &Arc<Pod>> {
         self.index.unplaced.iter().filter_map(|uid| self.pods.get(uid))
+    }
+
+    /// The nodes whose agents share a container engine, by name.
+    pub fn nodes_of_engine(&self, engine: &EngineId) -> impl Iterator<Item = &Arc<Node>> {
+        self.index
+            .nodes_by_engine
+            .get(engine)
+            .into_iter()
+            .flatten()
+            .filter_map(|name| self.nodes.get(name))
     }
 
     /// The newest release of a source.
@@ -185,6 +193,18 @@ impl World {
             None => {
                 self.index.unplaced.remove(&uid);
             }
+        }
+    }
+
+    fn put_node(&mut self, row: &Arc<Node>) {
+        self.delete_node(&row.name);
+        self.nodes.insert(row.name.clone(), Arc::clone(row));
+        add(&mut self.index.nodes_by_engine, &row.engine, row.name.clone());
+    }
+
+    fn delete_node(&mut self, name: &NodeName) {
+        if let Some(old) = self.nodes.remove(name) {
+            take(&mut self.index.nodes_by_engine, &old.engine, name);
         }
     }
 
