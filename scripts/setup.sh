@@ -1,0 +1,296 @@
+#!/usr/bin/env bash
+# Finds what this machine lacks to build and run Dugout, says so, asks, and installs it.
+#
+#   scripts/setup.sh              what `make up` needs
+#   scripts/setup.sh --for test   what `make test` needs as well
+#
+# ASSUME_YES=1 or CI=true answers yes. Nothing is installed that is there already, and no service
+# is left running or enabled but the Docker engine.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+export LC_ALL=C
+
+readonly ENGINE_WAIT_SECONDS=60
+readonly ENGINE_LOG=/var/log/dugout-dockerd.log
+readonly POLICY=/usr/sbin/policy-rc.d
+readonly CLUSTER_CONF=/etc/postgresql-common/createcluster.d/dugout-setup.conf
+
+purpose=up
+lacks=()      # sentences for the person
+packages=()   # Debian packages
+install_engine=no
+
+main() {
+    parse_arguments "$@"
+    require_rust
+    find_tools
+    find_engine
+    if [ "$purpose" = test ]; then find_test_tools; fi
+    if [ ${#packages[@]} -gt 0 ]; then
+        require_apt
+        announce
+        install_packages
+    fi
+    ensure_engine_runs
+    ensure_engine_is_allowed
+    say "everything is there"
+}
+
+say() { printf 'setup: %s\n' "$*"; }
+
+fail() {
+    printf 'setup: %s\n' "$@" >&2
+    exit 1
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+parse_arguments() {
+    while [ $# -gt 0 ]; do
+        case "$1" in
+            --for)
+                purpose="${2:-}"
+                [ "$purpose" = up ] || [ "$purpose" = test ] ||
+                    fail "--for takes up or test, not '$purpose'"
+                shift 2
+                ;;
+            *) fail "unknown argument '$1'; usage: scripts/setup.sh [--for up|test]" ;;
+        esac
+    done
+}
+
+# Runs a command as root.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif has sudo; then
+        sudo "$@"
+    else
+        fail "this needs root, and sudo is not here; run as root: $*"
+    fi
+}
+
+# ---- what is missing ----
+
+require_rust() {
+    local wanted found
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    # Where rustup puts it, when the shell has not been told.
+    if ! has cargo && [ -x "${HOME:-/nonexistent}/.cargo/bin/cargo" ]; then
+        export PATH="$HOME/.cargo/bin:$PATH"
+    fi
+    if has cargo && has rustc; then
+        found=$(rustc --version 2>/dev/null | awk '{ print $2 }') || found=
+        found=${found%%-*}
+        if [ -n "$found" ] &&
+            [ "$(printf '%s\n%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ]; then
+            return
+        fi
+        fail "Rust ${found:-of unknown version} is here, and Dugout needs $wanted or newer." \
+            "With rustup: rustup update stable. Else see https://rustup.rs"
+    fi
+    fail "Rust is missing; Dugout needs $wanted or newer. Install it as yourself, then run this again:" \
+        "  Debian 13, Ubuntu 24.04 and newer: sudo apt-get install rustup && rustup default stable" \
+        "  elsewhere: see https://rustup.rs (Debian 12's own Rust is too old)"
+}
+
+lack() {
+    lacks+=("$1")
+    shift
+    packages+=("$@")
+}
+
+find_tools() {
+    has cc || lack "a C compiler" gcc
+    # A compiler without the C library's static half cannot link the example's web server.
+    if ! has cc || [ "$(cc -print-file-name=libc.a)" = libc.a ]; then
+        lack "the C library's development files" libc6-dev
+    fi
+    has make || lack "make" make
+    has git || lack "Git" git
+    has pkg-config || lack "pkg-config" pkg-config
+    if ! has pkg-config || ! pkg-config --exists openssl; then
+        lack "OpenSSL's development files (Git over HTTPS)" libssl-dev
+    fi
+    [ -e /etc/ssl/certs/ca-certificates.crt ] || lack "certificates of authorities" ca-certificates
+    if ! has initdb && ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then
+        lack "PostgreSQL (its programs; no server of the system is set up)" postgresql
+    fi
+}
+
+find_engine() {
+    if engine_answers || engine_answers_root; then return; fi
+    if [ -n "${DOCKER_HOST:-}" ]; then
+        fail "DOCKER_HOST is $DOCKER_HOST, and no Docker engine answers there." \
+            "Start that engine, or unset DOCKER_HOST to use this machine's."
+    fi
+    if has dockerd; then return; fi
+    install_engine=yes
+    lack "a Docker engine" docker.io iptables
+    # Where the kernel has AppArmor on, the engine cannot start a container without its parser.
+    if grep -qs Y /sys/module/apparmor/parameters/enabled && ! has apparmor_parser; then
+        packages+=(apparmor)
+    fi
+}
+
+find_test_tools() {
+    [ -e /usr/share/doc/busybox-static ] || lack "a static BusyBox (test image)" busybox-static
+    has docker-registry || lack "an image registry (tests run their own)" docker-registry
+    has sshd || lack "an SSH server (tests run their own)" openssh-server
+    has ssh || lack "an SSH client" openssh-client
+    has ip || lack "iproute2 (tests of several nodes)" iproute2
+    has nft || lack "nftables (tests that cut links)" nftables
+    has promtool || lack "promtool (checks the alert rules)" prometheus
+    has curl || lack "curl" curl
+}
+
+# ---- installing ----
+
+require_apt() {
+    if has apt-get; then return; fi
+    fail "this machine lacks: $(join_lacks)." \
+        "It has no apt-get; install these by its own means and run this again."
+}
+
+join_lacks() {
+    local joined
+    joined=$(printf '%s, ' "${lacks[@]}")
+    printf '%s' "${joined%, }"
+}
+
+announce() {
+    say "this machine lacks:"
+    printf 'setup:   - %s\n' "${lacks[@]}"
+    say "to be installed with apt-get: ${packages[*]}"
+    confirm "Install them?"
+}
+
+# Goes on only after a yes.
+confirm() {
+    local answer
+    if [ "${ASSUME_YES:-}" = 1 ] || [ "${CI:-}" = true ]; then return; fi
+    if [ ! -t 0 ]; then
+        fail "nobody is here to ask; run it again with ASSUME_YES=1 to agree"
+    fi
+    read -r -p "setup: $1 [Y/n] " answer
+    case "$answer" in
+        '' | [Yy] | [Yy][Ee][Ss]) ;;
+        *) fail "nothing was changed" ;;
+    esac
+}
+
+install_packages() {
+    local installed_before services=(docker-registry prometheus ssh)
+    installed_before=$(dpkg-query -W -f '${Package}\n')
+    as_root apt-get -q update || say "apt-get update failed; goes on with the lists that are here"
+    # Since Debian 13 the engine's command is a package of its own.
+    if [ "$install_engine" = yes ] && apt-cache show docker-cli >/dev/null 2>&1; then
+        packages+=(docker-cli)
+    fi
+    trap release_services EXIT
+    hold_services
+    as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 \
+        apt-get -q -y --no-install-recommends install "${packages[@]}" ||
+        fail "apt-get could not install: ${packages[*]}; its messages are above"
+    release_services
+    trap - EXIT
+    for service in "${services[@]}"; do
+        local package=$service
+        [ "$service" = ssh ] && package=openssh-server
+        if ! grep -qx "$package" <<<"$installed_before"; then disable_service "$service"; fi
+    done
+}
+
+# While packages are installed, no service starts and PostgreSQL makes no cluster of its own.
+hold_services() {
+    as_root mkdir -p "$(dirname "$CLUSTER_CONF")"
+    echo 'create_main_cluster = false' | as_root tee "$CLUSTER_CONF" >/dev/null
+    if [ -e "$POLICY" ] && [ ! -e "$POLICY.dugout-saved" ]; then
+        as_root mv "$POLICY" "$POLICY.dugout-saved"
+    fi
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$POLICY" >/dev/null
+    as_root chmod 755 "$POLICY"
+}
+
+release_services() {
+    as_root rm -f "$CLUSTER_CONF" "$POLICY"
+    if [ -e "$POLICY.dugout-saved" ]; then
+        as_root mv "$POLICY.dugout-saved" "$POLICY"
+    fi
+}
+
+# A service that came with a package for the tests must not start with the machine.
+disable_service() {
+    if [ -d /run/systemd/system ]; then
+        for unit in "$1.service" "$1.socket"; do
+            if systemctl list-unit-files "$unit" 2>/dev/null | grep -q "^$unit"; then
+                as_root systemctl disable --now --quiet "$unit"
+            fi
+        done
+    elif [ -e "/etc/init.d/$1" ] && has update-rc.d; then
+        as_root update-rc.d "$1" disable >/dev/null
+    fi
+}
+
+# ---- the engine ----
+
+engine_answers() {
+    if has docker; then
+        timeout 10 docker version >/dev/null 2>&1
+    elif has curl && [ -S /var/run/docker.sock ] && [ -z "${DOCKER_HOST:-}" ]; then
+        timeout 10 curl -fsS --unix-socket /var/run/docker.sock http://engine/_ping >/dev/null 2>&1
+    else
+        return 1
+    fi
+}
+
+# As root, without asking for a password, and only where being root makes a difference.
+engine_answers_root() {
+    [ "$(id -u)" != 0 ] && has sudo && has docker &&
+        timeout 10 sudo -n docker version >/dev/null 2>&1
+}
+
+# As root, after the person has agreed to what needs root.
+engine_answers_anyone() {
+    engine_answers || { [ "$(id -u)" != 0 ] && as_root timeout 10 docker version >/dev/null 2>&1; }
+}
+
+ensure_engine_runs() {
+    if engine_answers || engine_answers_root; then return; fi
+    if [ -d /run/systemd/system ]; then
+        say "starts the Docker engine (systemctl start docker)"
+        as_root systemctl start docker ||
+            fail "systemd could not start the Docker engine; see: journalctl -u docker"
+    elif ! pgrep -x dockerd >/dev/null 2>&1; then
+        say "starts the Docker engine in the background; its log is $ENGINE_LOG"
+        as_root sh -c "setsid nohup dockerd >>'$ENGINE_LOG' 2>&1 </dev/null &"
+    fi
+    local deadline=$((SECONDS + ENGINE_WAIT_SECONDS))
+    until engine_answers_anyone; do
+        if [ $SECONDS -ge $deadline ]; then
+            if [ -e "$ENGINE_LOG" ]; then as_root tail -n 20 "$ENGINE_LOG" >&2; fi
+            fail "the Docker engine did not answer within $ENGINE_WAIT_SECONDS s." \
+                "See why (journalctl -u docker, or $ENGINE_LOG), and run this again."
+        fi
+        sleep 0.5
+    done
+}
+
+# A user outside of the group docker cannot reach the engine's socket.
+ensure_engine_is_allowed() {
+    if engine_answers || [ "$(id -u)" = 0 ]; then return; fi
+    local user
+    user=$(id -un)
+    if ! getent group docker | cut -d: -f4 | tr , '\n' | grep -qx "$user"; then
+        say "the Docker engine runs, and $user may not use it."
+        say "to be done: sudo usermod -aG docker $user (whoever is in that group has root's power)"
+        confirm "Add $user to the group docker?"
+        as_root usermod -aG docker "$user"
+    fi
+    sg docker -c 'timeout 10 docker version' >/dev/null 2>&1 ||
+        fail "the Docker engine runs, and $user still may not use it; log in again and run this again"
+    say "the group docker holds from the next login on; until then make uses it by itself"
+}
+
+main "$@"
