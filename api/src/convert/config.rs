@@ -1,0 +1,96 @@
+//! Namespaces, config maps, secrets and services.
+
+use dugout_model::{ConfigMap, ObjectSpec, Secret, Service, ServiceType, StoredObject};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::meta::{list, of_object, port, some_text, strings, version};
+use super::template::REDACTED;
+use super::{Object, View};
+
+impl View<'_> {
+    /// An object that Git declares.
+    pub fn stored(self, object: &StoredObject) -> Object {
+        let metadata = of_object(self, object);
+        match &object.declared.spec {
+            ObjectSpec::Namespace => Object::Namespace(Box::new(namespace(metadata))),
+            ObjectSpec::ConfigMap(spec) => Object::ConfigMap(Box::new(config_map(metadata, spec))),
+            ObjectSpec::Secret(spec) => Object::Secret(Box::new(secret(metadata, spec))),
+            ObjectSpec::Service(spec) => Object::Service(Box::new(service(metadata, spec))),
+            ObjectSpec::Deployment(spec) => {
+                Object::Deployment(Box::new(self.deployment(metadata, object, spec)))
+            }
+        }
+    }
+
+    /// A namespace that exists because something is in it, though Git does not declare it.
+    pub fn implied_namespace(self, name: &str) -> Object {
+        Object::Namespace(Box::new(namespace(ObjectMeta {
+            name: Some(name.to_owned()),
+            resource_version: version(self),
+            ..ObjectMeta::default()
+        })))
+    }
+}
+
+fn namespace(metadata: ObjectMeta) -> core::Namespace {
+    core::Namespace {
+        metadata,
+        spec: None,
+        status: Some(core::NamespaceStatus { conditions: None, phase: Some("Active".to_owned()) }),
+    }
+}
+
+fn config_map(metadata: ObjectMeta, spec: &ConfigMap) -> core::ConfigMap {
+    let binary =
+        spec.binary_data.iter().map(|(key, value)| (key.clone(), ByteString(value.clone())));
+    core::ConfigMap {
+        binary_data: (!spec.binary_data.is_empty()).then(|| binary.collect()),
+        data: strings(&spec.data),
+        immutable: spec.immutable.then_some(true),
+        metadata,
+    }
+}
+
+/// The keys of a secret, each with a marker in the place of its content.
+fn secret(metadata: ObjectMeta, spec: &Secret) -> core::Secret {
+    let data = spec.data.keys().map(|key| (key.clone(), ByteString(REDACTED.into()))).collect();
+    core::Secret {
+        data: Some(data),
+        immutable: spec.immutable.then_some(true),
+        metadata,
+        string_data: None,
+        type_: Some(spec.secret_type.clone()),
+    }
+}
+
+fn service(metadata: ObjectMeta, spec: &Service) -> core::Service {
+    let ports = spec
+        .ports
+        .iter()
+        .map(|declared| core::ServicePort {
+            app_protocol: None,
+            name: some_text(&declared.name),
+            node_port: declared.node_port.map(i32::from),
+            port: i32::from(declared.port),
+            protocol: Some(declared.protocol.as_str().to_owned()),
+            target_port: Some(port(&declared.target_port)),
+        })
+        .collect();
+    let service_type = match spec.service_type {
+        ServiceType::ClusterIp => "ClusterIP",
+        ServiceType::NodePort => "NodePort",
+    };
+    core::Service {
+        metadata,
+        spec: Some(core::ServiceSpec {
+            ports: list(ports),
+            selector: strings(&spec.selector),
+            session_affinity: Some("None".to_owned()),
+            type_: Some(service_type.to_owned()),
+            ..core::ServiceSpec::default()
+        }),
+        status: None,
+    }
+}

@@ -1,0 +1,68 @@
+//! From the world to Kubernetes' types: pure functions, the only place where the serialised form of
+//! an object is made.
+
+mod config;
+mod dugout;
+mod event;
+mod meta;
+mod node;
+mod pod;
+mod template;
+mod workload;
+
+use dugout_model::{Timestamp, World};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Serialize;
+
+pub(crate) use dugout::release_name;
+pub(crate) use event::{NAMESPACE_OF_CLUSTER_EVENTS, Uids, event_name, event_namespace};
+pub(crate) use meta::{POD_TEMPLATE_HASH, pod_template_hash};
+pub(crate) use pod::phase as pod_phase;
+
+use crate::dugout::{Release, Source, TimelineEntry};
+
+/// What a conversion looks at: one snapshot at one moment.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    pub world: &'a World,
+    pub now: Timestamp,
+}
+
+/// One object in its serialised form.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Object {
+    Namespace(Box<Namespace>),
+    Pod(Box<Pod>),
+    Service(Box<Service>),
+    ConfigMap(Box<ConfigMap>),
+    Secret(Box<Secret>),
+    Node(Box<Node>),
+    Event(Box<Event>),
+    Deployment(Box<Deployment>),
+    ReplicaSet(Box<ReplicaSet>),
+    Source(Box<Source>),
+    Release(Box<Release>),
+    TimelineEntry(Box<TimelineEntry>),
+}
+
+impl Object {
+    pub fn metadata(&self) -> &ObjectMeta {
+        match self {
+            Object::Namespace(object) => &object.metadata,
+            Object::Pod(object) => &object.metadata,
+            Object::Service(object) => &object.metadata,
+            Object::ConfigMap(object) => &object.metadata,
+            Object::Secret(object) => &object.metadata,
+            Object::Node(object) => &object.metadata,
+            Object::Event(object) => &object.metadata,
+            Object::Deployment(object) => &object.metadata,
+            Object::ReplicaSet(object) => &object.metadata,
+            Object::Source(object) => &object.metadata,
+            Object::Release(object) => &object.metadata,
+            Object::TimelineEntry(object) => &object.metadata,
+        }
+    }
+}

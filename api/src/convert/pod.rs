@@ -1,0 +1,244 @@
+//! Pods, with the conditions and container statuses that Kubernetes' tools read.
+
+use dugout_model::{
+    ContainerExit, ContainerState, ContainerStatus, Lifecycle, Placement, Pod, PodPhase, PodStatus,
+    ReplicaSet, Seen, Timestamp,
+};
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::View;
+use super::meta::{int, list, owner, seconds, time, version, with_commit};
+use super::template::{pod_labels, pod_spec};
+
+impl View<'_> {
+    pub fn pod(self, pod: &Pod) -> core::Pod {
+        let set = self.world.replica_set_of(pod).map(AsRef::as_ref);
+        let mut spec = set.map(|set| pod_spec(&set.template)).unwrap_or_default();
+        spec.node_name = pod.node().map(ToString::to_string);
+        core::Pod {
+            metadata: self.pod_metadata(pod, set),
+            spec: Some(spec),
+            status: Some(self.pod_status(pod, set)),
+        }
+    }
+
+    fn pod_metadata(self, pod: &Pod, set: Option<&ReplicaSet>) -> ObjectMeta {
+        let (deleted_at, grace) = leaving(pod);
+        ObjectMeta {
+            annotations: set.map(|set| with_commit(&set.template.annotations, set)),
+            creation_timestamp: time(pod.created_at),
+            deletion_grace_period_seconds: grace,
+            deletion_timestamp: deleted_at.and_then(time),
+            generate_name: set.map(|set| format!("{}-", set.name)),
+            labels: set.map(pod_labels),
+            name: Some(pod.name.to_string()),
+            namespace: Some(pod.namespace.to_string()),
+            owner_references: set
+                .map(|set| vec![owner("apps/v1", "ReplicaSet", &set.name, set.uid.to_string())]),
+            resource_version: version(self),
+            uid: Some(pod.uid.to_string()),
+            ..ObjectMeta::default()
+        }
+    }
+
+    fn pod_status(self, pod: &Pod, set: Option<&ReplicaSet>) -> core::PodStatus {
+        let last = last_status(pod);
+        let (reason, message) = reason(pod);
+        let address = last.and_then(|status| status.address).map(|address| address.to_string());
+        let node = pod.node().and_then(|name| self.world.nodes.get(name));
+        let statuses = last.map(|status| {
+            status.containers.iter().map(|container| container_status(container, set)).collect()
+        });
+        core::PodStatus {
+            conditions: Some(conditions(pod, last)),
+            container_statuses: statuses.and_then(list),
+            host_ip: node.and_then(|node| node.address).map(|address| address.to_string()),
+            message,
+            phase: Some(phase(pod).to_owned()),
+            pod_ip: address.clone(),
+            pod_ips: address.map(|ip| vec![core::PodIP { ip }]),
+            qos_class: set.map(|set| qos_class(set).to_owned()),
+            reason: reason.map(str::to_owned),
+            start_time: match &pod.placement {
+                Placement::On { at, .. } => time(*at),
+                Placement::Waiting(_) => None,
+            },
+            ..core::PodStatus::default()
+        }
+    }
+}
+
+/// Kubernetes' phase. A pod whose containers are all gone has ended, well or badly.
+pub(crate) fn phase(pod: &Pod) -> &'static str {
+    match last_status(pod) {
+        None => "Pending",
+        Some(status) => match status.phase {
+            PodPhase::Pending => "Pending",
+            PodPhase::Running => "Running",
+            PodPhase::Gone if status.containers.iter().all(ended_well) => "Succeeded",
+            PodPhase::Gone => "Failed",
+        },
+    }
+}
+
+fn ended_well(container: &ContainerStatus) -> bool {
+    matches!(&container.state, ContainerState::Terminated(exit) if exit.exit_code == 0)
+}
+
+/// The last news of a pod, also when it is too old to rely on.
+fn last_status(pod: &Pod) -> Option<&PodStatus> {
+    match &pod.seen {
+        Seen::Absent => None,
+        Seen::Unknown { last, .. } => last.as_ref(),
+        Seen::Known(status) => Some(status),
+    }
+}
+
+/// When a leaving pod is due to be gone, and the seconds it has for that.
+fn leaving(pod: &Pod) -> (Option<Timestamp>, Option<i64>) {
+    match &pod.lifecycle {
+        Lifecycle::Active => (None, None),
+        Lifecycle::Draining { since, deadline, .. } => {
+            (Some(*deadline), Some(seconds(deadline.since(*since))))
+        }
+        Lifecycle::Stopping { since, grace, .. } => (Some(*since + *grace), Some(seconds(*grace))),
+    }
+}
+
+/// The reason and message of the pod as a whole, where its containers do not say it.
+fn reason(pod: &Pod) -> (Option<&'static str>, Option<String>) {
+    if let Seen::Unknown { .. } = pod.seen {
+        let message = "its node has not reported for longer than the node timeout; the pod may \
+                       still run there";
+        return (Some("NodeLost"), Some(message.to_owned()));
+    }
+    match &pod.lifecycle {
+        Lifecycle::Draining { .. } => {
+            let message = "it gets no new connections and is stopped when the open ones have ended";
+            (Some("Draining"), Some(message.to_owned()))
+        }
+        Lifecycle::Active | Lifecycle::Stopping { .. } => (None, None),
+    }
+}
+
+fn conditions(pod: &Pod, last: Option<&PodStatus>) -> Vec<core::PodCondition> {
+    let scheduled_at = match &pod.placement {
+        Placement::Waiting(why) => {
+            let mut scheduled = condition("PodScheduled", "False", pod.created_at);
+            scheduled.reason = Some("Unschedulable".to_owned());
+            scheduled.message = Some(why.to_string());
+            return vec![scheduled];
+        }
+        Placement::On { at, .. } => *at,
+    };
+    let mut conditions = vec![
+        condition("PodScheduled", "True", scheduled_at),
+        condition("Initialized", "True", scheduled_at),
+    ];
+    for kind in ["ContainersReady", "Ready"] {
+        conditions.push(readiness(kind, pod, last, scheduled_at));
+    }
+    conditions
+}
+
+fn readiness(
+    kind: &str,
+    pod: &Pod,
+    last: Option<&PodStatus>,
+    scheduled_at: Timestamp,
+) -> core::PodCondition {
+    if let Seen::Unknown { since, .. } = &pod.seen {
+        let mut unknown = condition(kind, "Unknown", *since);
+        unknown.reason = Some("NodeLost".to_owned());
+        return unknown;
+    }
+    if let Some(since) = pod.ready_since() {
+        return condition(kind, "True", since);
+    }
+    let unready: Vec<&str> = last
+        .into_iter()
+        .flat_map(|status| &status.containers)
+        .filter(|container| !container.ready)
+        .map(|container| container.name.as_str())
+        .collect();
+    let mut not_ready = condition(kind, "False", scheduled_at);
+    not_ready.reason = Some("ContainersNotReady".to_owned());
+    not_ready.message = Some(format!("containers with unready status: [{}]", unready.join(" ")));
+    not_ready
+}
+
+fn condition(kind: &str, status: &str, since: Timestamp) -> core::PodCondition {
+    core::PodCondition {
+        last_transition_time: time(since),
+        status: status.to_owned(),
+        type_: kind.to_owned(),
+        ..core::PodCondition::default()
+    }
+}
+
+fn container_status(status: &ContainerStatus, set: Option<&ReplicaSet>) -> core::ContainerStatus {
+    let image = set
+        .and_then(|set| set.template.containers.iter().find(|other| other.name == status.name))
+        .map(|container| container.image.clone());
+    let running = matches!(status.state, ContainerState::Running { .. });
+    core::ContainerStatus {
+        container_id: status.container_id.as_ref().map(|id| format!("docker://{id}")),
+        image: image.unwrap_or_default(),
+        image_id: status.image_id.clone().unwrap_or_default(),
+        last_state: status.last_exit.as_ref().map(terminated),
+        name: status.name.clone(),
+        ready: status.ready,
+        restart_count: int(status.restarts),
+        started: Some(running),
+        state: Some(state(&status.state)),
+        ..core::ContainerStatus::default()
+    }
+}
+
+fn state(state: &ContainerState) -> core::ContainerState {
+    match state {
+        ContainerState::Waiting { reason, message } => core::ContainerState {
+            waiting: Some(core::ContainerStateWaiting {
+                message: (!message.is_empty()).then(|| message.clone()),
+                reason: Some(reason.as_str().to_owned()),
+            }),
+            ..core::ContainerState::default()
+        },
+        ContainerState::Running { started_at } => core::ContainerState {
+            running: Some(core::ContainerStateRunning { started_at: time(*started_at) }),
+            ..core::ContainerState::default()
+        },
+        ContainerState::Terminated(exit) => terminated(exit),
+    }
+}
+
+fn terminated(exit: &ContainerExit) -> core::ContainerState {
+    let reason = match exit {
+        ContainerExit { oom_killed: true, .. } => "OOMKilled",
+        ContainerExit { exit_code: 0, .. } => "Completed",
+        ContainerExit { .. } => "Error",
+    };
+    core::ContainerState {
+        terminated: Some(core::ContainerStateTerminated {
+            exit_code: i32::try_from(exit.exit_code).unwrap_or(-1),
+            finished_at: time(exit.finished_at),
+            reason: Some(reason.to_owned()),
+            ..core::ContainerStateTerminated::default()
+        }),
+        ..core::ContainerState::default()
+    }
+}
+
+/// Kubernetes' class of service, from what the containers reserve and may use.
+fn qos_class(set: &ReplicaSet) -> &'static str {
+    let resources = || set.template.containers.iter().map(|container| container.resources);
+    if resources().all(|of| of == dugout_model::ContainerResources::default()) {
+        return "BestEffort";
+    }
+    let guaranteed = resources().all(|of| {
+        of.cpu_limit_millis == Some(of.cpu_request_millis)
+            && of.memory_limit_bytes == Some(of.memory_request_bytes)
+    });
+    if guaranteed { "Guaranteed" } else { "Burstable" }
+}

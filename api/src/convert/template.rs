@@ -1,0 +1,261 @@
+//! Pod templates, as declared and as resolved. The content of a secret never leaves here.
+
+use dugout_model::{
+    Container, ContainerResources, EnvContent, EnvSource, EnvValue, HttpScheme, PodField,
+    PodTemplate, Probe, ProbeAction, PullPolicy, ReplicaSet, ResolvedTemplate, StringMap,
+};
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::meta::{
+    POD_TEMPLATE_HASH, bytes, cpu, int, list, pod_template_hash, port, seconds, some_text, strings,
+};
+
+/// What stands in the place of a secret's content.
+pub(super) const REDACTED: &str = "(redacted)";
+
+/// The template as Git declares it, with its references.
+pub(super) fn declared(template: &PodTemplate) -> core::PodTemplateSpec {
+    let containers = template
+        .containers
+        .iter()
+        .map(|declared| {
+            let mut result = container(declared);
+            let env: Vec<_> = declared.env.iter().filter_map(env_var).collect();
+            let env_from: Vec<_> = declared.env.iter().filter_map(env_from).collect();
+            (result.env, result.env_from) = (list(env), list(env_from));
+            result
+        })
+        .collect();
+    core::PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            annotations: strings(&template.annotations),
+            labels: strings(&template.labels),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(core::PodSpec {
+            containers,
+            node_selector: strings(&template.node_selector),
+            restart_policy: Some("Always".to_owned()),
+            termination_grace_period_seconds: Some(seconds(template.termination_grace)),
+            ..core::PodSpec::default()
+        }),
+    }
+}
+
+/// The template of a replica set, configuration in place.
+pub(super) fn resolved(set: &ReplicaSet) -> core::PodTemplateSpec {
+    core::PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            annotations: strings(&set.template.annotations),
+            labels: Some(pod_labels(set)),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(pod_spec(&set.template)),
+    }
+}
+
+/// The spec of a pod of this template.
+pub(super) fn pod_spec(template: &ResolvedTemplate) -> core::PodSpec {
+    let containers = template
+        .containers
+        .iter()
+        .map(|resolved| {
+            let mut result = container(resolved);
+            result.env = list(resolved.env.iter().map(env_value).collect());
+            result
+        })
+        .collect();
+    core::PodSpec {
+        containers,
+        node_selector: strings(&template.node_selector),
+        restart_policy: Some("Always".to_owned()),
+        termination_grace_period_seconds: Some(seconds(template.termination_grace)),
+        ..core::PodSpec::default()
+    }
+}
+
+/// The labels of a replica set's pods.
+pub(super) fn pod_labels(set: &ReplicaSet) -> StringMap {
+    let mut labels = set.template.labels.clone();
+    labels.insert(POD_TEMPLATE_HASH.to_owned(), pod_template_hash(set).to_owned());
+    labels
+}
+
+/// Everything of a container but its environment.
+fn container<Env>(container: &Container<Env>) -> core::Container {
+    let ports = container
+        .ports
+        .iter()
+        .map(|port| core::ContainerPort {
+            container_port: i32::from(port.container_port),
+            name: some_text(&port.name),
+            protocol: Some(port.protocol.as_str().to_owned()),
+            ..core::ContainerPort::default()
+        })
+        .collect();
+    let policy = match container.pull_policy {
+        PullPolicy::Always => "Always",
+        PullPolicy::IfNotPresent => "IfNotPresent",
+        PullPolicy::Never => "Never",
+    };
+    core::Container {
+        args: list(container.args.clone()),
+        command: list(container.command.clone()),
+        image: Some(container.image.clone()),
+        image_pull_policy: Some(policy.to_owned()),
+        liveness_probe: container.liveness_probe.as_ref().map(probe),
+        name: container.name.clone(),
+        ports: list(ports),
+        readiness_probe: container.readiness_probe.as_ref().map(probe),
+        resources: Some(resources(&container.resources)),
+        startup_probe: container.startup_probe.as_ref().map(probe),
+        working_dir: container.working_dir.clone(),
+        ..core::Container::default()
+    }
+}
+
+fn resources(resources: &ContainerResources) -> core::ResourceRequirements {
+    let amounts = |cpu_millis: Option<u64>, memory: Option<u64>| {
+        let cpu = cpu_millis.map(|millis| ("cpu".to_owned(), cpu(millis)));
+        let memory = memory.map(|count| ("memory".to_owned(), bytes(count)));
+        let amounts: std::collections::BTreeMap<_, _> = cpu.into_iter().chain(memory).collect();
+        (!amounts.is_empty()).then_some(amounts)
+    };
+    let some = |amount: u64| (amount > 0).then_some(amount);
+    core::ResourceRequirements {
+        claims: None,
+        limits: amounts(resources.cpu_limit_millis, resources.memory_limit_bytes),
+        requests: amounts(some(resources.cpu_request_millis), some(resources.memory_request_bytes)),
+    }
+}
+
+fn probe(probe: &Probe) -> core::Probe {
+    let mut result = core::Probe {
+        failure_threshold: Some(int(probe.failure_threshold)),
+        initial_delay_seconds: Some(int(probe.initial_delay.as_secs())),
+        period_seconds: Some(int(probe.period.as_secs())),
+        success_threshold: Some(int(probe.success_threshold)),
+        timeout_seconds: Some(int(probe.timeout.as_secs())),
+        ..core::Probe::default()
+    };
+    match &probe.action {
+        ProbeAction::HttpGet { scheme, host, port: number, path, headers } => {
+            let headers = headers
+                .iter()
+                .map(|(name, value)| core::HTTPHeader { name: name.clone(), value: value.clone() });
+            let scheme = match scheme {
+                HttpScheme::Http => "HTTP",
+                HttpScheme::Https => "HTTPS",
+            };
+            result.http_get = Some(core::HTTPGetAction {
+                host: host.clone(),
+                http_headers: list(headers.collect()),
+                path: Some(path.clone()),
+                port: port(number),
+                scheme: Some(scheme.to_owned()),
+                ..core::HTTPGetAction::default()
+            });
+        }
+        ProbeAction::TcpSocket { host, port: number } => {
+            result.tcp_socket =
+                Some(core::TCPSocketAction { host: host.clone(), port: port(number) });
+        }
+        ProbeAction::Exec { command } => {
+            result.exec = Some(core::ExecAction { command: list(command.clone()) });
+        }
+    }
+    result
+}
+
+fn env_var(source: &EnvSource) -> Option<core::EnvVar> {
+    let from = |name: &String, value_from| {
+        Some(core::EnvVar { name: name.clone(), value: None, value_from: Some(value_from) })
+    };
+    match source {
+        EnvSource::Literal { name, value } => Some(literal(name, value)),
+        EnvSource::ConfigMapKey { name, config_map, key, optional } => from(
+            name,
+            core::EnvVarSource {
+                config_map_key_ref: Some(core::ConfigMapKeySelector {
+                    key: key.clone(),
+                    name: config_map.to_string(),
+                    optional: optional.then_some(true),
+                }),
+                ..core::EnvVarSource::default()
+            },
+        ),
+        EnvSource::SecretKey { name, secret, key, optional } => from(
+            name,
+            core::EnvVarSource {
+                secret_key_ref: Some(core::SecretKeySelector {
+                    key: key.clone(),
+                    name: secret.to_string(),
+                    optional: optional.then_some(true),
+                }),
+                ..core::EnvVarSource::default()
+            },
+        ),
+        EnvSource::Field { name, field } => from(name, field_source(field)),
+        EnvSource::AllOfConfigMap { .. } | EnvSource::AllOfSecret { .. } => None,
+    }
+}
+
+fn env_from(source: &EnvSource) -> Option<core::EnvFromSource> {
+    match source {
+        EnvSource::AllOfConfigMap { config_map, prefix, optional } => Some(core::EnvFromSource {
+            config_map_ref: Some(core::ConfigMapEnvSource {
+                name: config_map.to_string(),
+                optional: optional.then_some(true),
+            }),
+            prefix: some_text(prefix),
+            secret_ref: None,
+        }),
+        EnvSource::AllOfSecret { secret, prefix, optional } => Some(core::EnvFromSource {
+            config_map_ref: None,
+            prefix: some_text(prefix),
+            secret_ref: Some(core::SecretEnvSource {
+                name: secret.to_string(),
+                optional: optional.then_some(true),
+            }),
+        }),
+        EnvSource::Literal { .. }
+        | EnvSource::ConfigMapKey { .. }
+        | EnvSource::SecretKey { .. }
+        | EnvSource::Field { .. } => None,
+    }
+}
+
+fn env_value(value: &EnvValue) -> core::EnvVar {
+    match &value.content {
+        EnvContent::Text(text) => literal(&value.name, text),
+        EnvContent::Secret(_) => literal(&value.name, REDACTED),
+        EnvContent::Field(field) => core::EnvVar {
+            name: value.name.clone(),
+            value: None,
+            value_from: Some(field_source(field)),
+        },
+    }
+}
+
+fn literal(name: &str, value: &str) -> core::EnvVar {
+    core::EnvVar { name: name.to_owned(), value: Some(value.to_owned()), value_from: None }
+}
+
+fn field_source(field: &PodField) -> core::EnvVarSource {
+    let field_path = match field {
+        PodField::Name => "metadata.name".to_owned(),
+        PodField::Namespace => "metadata.namespace".to_owned(),
+        PodField::Uid => "metadata.uid".to_owned(),
+        PodField::NodeName => "spec.nodeName".to_owned(),
+        PodField::Label(key) => format!("metadata.labels['{key}']"),
+        PodField::Annotation(key) => format!("metadata.annotations['{key}']"),
+    };
+    core::EnvVarSource {
+        field_ref: Some(core::ObjectFieldSelector {
+            api_version: Some("v1".to_owned()),
+            field_path,
+        }),
+        ..core::EnvVarSource::default()
+    }
+}

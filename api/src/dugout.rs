@@ -1,0 +1,187 @@
+//! The serialised form of Dugout's own kinds, `dugout.dev/v1`: what `dugout` and other clients read
+//! and send.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The `apiVersion` of everything here.
+pub const API_VERSION: &str = "dugout.dev/v1";
+
+/// One Git repository, branch and path.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    pub api_version: String,
+    pub kind: String,
+    pub metadata: ObjectMeta,
+    pub spec: SourceSpec,
+    pub status: SourceStatus,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceSpec {
+    pub url: String,
+    pub branch: String,
+    /// A folder of the repository; empty for all of it.
+    pub path: String,
+    pub poll_interval_seconds: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceStatus {
+    /// The newest commit on the branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
+    /// The commit whose objects are the desired state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<String>,
+    /// The last commit that became healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<String>,
+    /// Revisions are seen and not applied.
+    pub suspended: bool,
+    /// One, of type `Readable`.
+    pub conditions: Vec<Condition>,
+    /// The name of the newest release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_release: Option<String>,
+    /// Commits that failed and are never applied again by themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantined: Vec<String>,
+}
+
+/// The application of one commit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Release {
+    pub api_version: String,
+    pub kind: String,
+    /// Its name is the source's name, a dash and the number.
+    pub metadata: ObjectMeta,
+    pub spec: ReleaseSpec,
+    pub status: ReleaseStatus,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseSpec {
+    pub number: u64,
+    pub source: String,
+    pub commit: Commit,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Commit {
+    pub sha: String,
+    pub author: String,
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseStatus {
+    /// `pending`, `rejected`, `held`, `rolling`, `healthy`, `failed`, `reverted` or `superseded`.
+    pub verdict: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What it added, changed or removed, as `Deployment demo/web`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub touched: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// What is wrong with its manifests. Only where one release is read by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problems: Option<Vec<Problem>>,
+}
+
+/// One thing wrong with a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    pub file: String,
+    /// One-based; 0 for the file as a whole. So is `column`.
+    pub line: u32,
+    pub column: u32,
+    /// `error` or `notice`.
+    pub severity: String,
+    pub field_path: String,
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// One step of a release.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TimelineEntry {
+    pub api_version: String,
+    pub kind: String,
+    pub metadata: ObjectMeta,
+    pub source: String,
+    pub commit: String,
+    pub at: Timestamp,
+    pub step: String,
+    /// As `Pod demo/web-5d9c-x7k2p`; empty for the release as a whole.
+    pub subject: String,
+    pub message: String,
+}
+
+/// A list of one kind, as the API sends it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct List<T> {
+    pub items: Vec<T>,
+}
+
+/// The body of a rollback.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RollbackBody {
+    /// The first characters of the commit whose content shall be back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The answer to a rollback.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackAnswer {
+    pub api_version: String,
+    pub kind: String,
+    pub source: String,
+    pub branch: String,
+    /// Newest first.
+    pub reverted: Vec<String>,
+    pub to: String,
+    /// The new commit, already pushed.
+    pub commit: String,
+}
+
+/// The answer to a sync: the sources that were woken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncAnswer {
+    pub api_version: String,
+    pub kind: String,
+    pub sources: Vec<String>,
+}
+
+/// A token with which agents join. It is shown once.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JoinTokenAnswer {
+    pub api_version: String,
+    pub kind: String,
+    pub token: String,
+}

@@ -1,0 +1,171 @@
+//! Runtime operations: what a person may do without changing desired state. All need the operator
+//! token.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, post};
+use dugout_model::{NodeName, OperatorRequest, SourceName};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+
+use crate::backend::{Backend, Leading, RollbackRequest, not_leading};
+use crate::dugout::{API_VERSION, JoinTokenAnswer, RollbackAnswer, RollbackBody, SyncAnswer};
+use crate::failure::{Failure, Reason};
+use crate::read::json;
+use crate::routes::Api;
+
+/// The routes, without their guard.
+pub(crate) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/apis/dugout.dev/v1/sync", only(post(sync_all)))
+        .route("/apis/dugout.dev/v1/rollback", only(post(rollback_only)))
+        .route("/apis/dugout.dev/v1/sources/{name}/sync", only(post(sync_one)))
+        .route("/apis/dugout.dev/v1/sources/{name}/suspend", only(post(suspend)))
+        .route("/apis/dugout.dev/v1/sources/{name}/resume", only(post(resume)))
+        .route("/apis/dugout.dev/v1/sources/{name}/rollback", only(post(rollback_one)))
+        .route("/apis/dugout.dev/v1/nodes/{name}/cordon", only(post(cordon)))
+        .route("/apis/dugout.dev/v1/nodes/{name}/uncordon", only(post(uncordon)))
+        .route("/apis/dugout.dev/v1/jointokens", only(post(create_join_token)))
+}
+
+/// Every other method gets a `Status`, too.
+fn only(route: MethodRouter<Api>) -> MethodRouter<Api> {
+    route.fallback(|| async {
+        Failure::new(Reason::MethodNotAllowed, "this is an operation: send it with POST")
+    })
+}
+
+async fn sync_all(State(api): State<Api>) -> Result<Response, Failure> {
+    sync(api.backend(), None).await
+}
+
+async fn sync_one(State(api): State<Api>, Path(name): Path<String>) -> Result<Response, Failure> {
+    sync(api.backend(), Some(&existing_source(api.backend(), &name)?)).await
+}
+
+async fn sync(backend: &dyn Backend, source: Option<&SourceName>) -> Result<Response, Failure> {
+    must_lead(backend)?;
+    let sources = backend.sync(source).await?;
+    Ok(json(SyncAnswer {
+        api_version: API_VERSION.to_owned(),
+        kind: "SyncAnswer".to_owned(),
+        sources: sources.iter().map(ToString::to_string).collect(),
+    }))
+}
+
+async fn suspend(State(api): State<Api>, Path(name): Path<String>) -> Result<Response, Failure> {
+    let source = existing_source(api.backend(), &name)?;
+    operate(api.backend(), OperatorRequest::Suspend(source)).await
+}
+
+async fn resume(State(api): State<Api>, Path(name): Path<String>) -> Result<Response, Failure> {
+    let source = existing_source(api.backend(), &name)?;
+    operate(api.backend(), OperatorRequest::Resume(source)).await
+}
+
+async fn cordon(State(api): State<Api>, Path(name): Path<String>) -> Result<Response, Failure> {
+    let node = existing_node(api.backend(), &name)?;
+    operate(api.backend(), OperatorRequest::Cordon(node)).await
+}
+
+async fn uncordon(State(api): State<Api>, Path(name): Path<String>) -> Result<Response, Failure> {
+    let node = existing_node(api.backend(), &name)?;
+    operate(api.backend(), OperatorRequest::Uncordon(node)).await
+}
+
+async fn operate(backend: &dyn Backend, request: OperatorRequest) -> Result<Response, Failure> {
+    must_lead(backend)?;
+    backend.operate(request).await?;
+    Ok(json(Status { status: Some("Success".to_owned()), ..Status::default() }))
+}
+
+async fn rollback_only(State(api): State<Api>, body: Bytes) -> Result<Response, Failure> {
+    rollback(api.backend(), None, &body).await
+}
+
+async fn rollback_one(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Result<Response, Failure> {
+    let source = existing_source(api.backend(), &name)?;
+    rollback(api.backend(), Some(source), &body).await
+}
+
+async fn rollback(
+    backend: &dyn Backend,
+    source: Option<SourceName>,
+    body: &[u8],
+) -> Result<Response, Failure> {
+    must_lead(backend)?;
+    let body: RollbackBody = if body.is_empty() {
+        RollbackBody::default()
+    } else {
+        serde_json::from_slice(body).map_err(|error| {
+            Failure::bad_request(format!("the body is not a rollback in JSON: {error}"))
+        })?
+    };
+    let to = body.to.map(|to| to.to_ascii_lowercase());
+    if let Some(to) = &to
+        && (to.len() < 4 || to.len() > 64 || !to.chars().all(|c| c.is_ascii_hexdigit()))
+    {
+        return Err(Failure::bad_request(format!(
+            "'{to}' is not the beginning of a commit's id (at least four hexadecimal digits)"
+        )));
+    }
+    let done = backend.rollback(RollbackRequest { source, to, reason: body.reason }).await?;
+    Ok(json(RollbackAnswer {
+        api_version: API_VERSION.to_owned(),
+        kind: "RollbackAnswer".to_owned(),
+        source: done.source.to_string(),
+        branch: done.branch,
+        reverted: done.reverted.iter().map(ToString::to_string).collect(),
+        to: done.to.to_string(),
+        commit: done.commit.to_string(),
+    }))
+}
+
+async fn create_join_token(State(api): State<Api>) -> Result<Response, Failure> {
+    must_lead(api.backend())?;
+    let token = api.backend().create_join_token().await?;
+    let answer = JoinTokenAnswer {
+        api_version: API_VERSION.to_owned(),
+        kind: "JoinToken".to_owned(),
+        token,
+    };
+    Ok((StatusCode::CREATED, json(answer)).into_response())
+}
+
+/// Refuses where nothing could be written.
+fn must_lead(backend: &dyn Backend) -> Result<(), Failure> {
+    let message = match backend.leading() {
+        Leading::Leads => return Ok(()),
+        Leading::StandsBy { leader } => not_leading(leader.as_deref()),
+        Leading::NoDatabase { message } => {
+            format!("the database does not answer ({message}), so nothing can be recorded now")
+        }
+    };
+    Err(Failure::new(Reason::ServiceUnavailable, message))
+}
+
+fn existing_source(backend: &dyn Backend, name: &str) -> Result<SourceName, Failure> {
+    must_lead(backend)?;
+    let name = SourceName::new(name);
+    if backend.world().sources.contains_key(&name) {
+        Ok(name)
+    } else {
+        Err(Failure::object_not_found("sources.dugout.dev", name.as_str()))
+    }
+}
+
+fn existing_node(backend: &dyn Backend, name: &str) -> Result<NodeName, Failure> {
+    must_lead(backend)?;
+    let name = NodeName::new(name);
+    if backend.world().nodes.contains_key(&name) {
+        Ok(name)
+    } else {
+        Err(Failure::object_not_found("nodes", name.as_str()))
+    }
+}
