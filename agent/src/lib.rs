@@ -1,1 +1,9 @@
-//! (skeleton)
+//! The node: makes one Docker engine run what the control plane assigned to it.
+
+pub mod backoff;
+pub mod converge;
+pub mod labels;
+pub mod runtime;
+pub mod spec;
+#[cfg(test)]
+mod testing;

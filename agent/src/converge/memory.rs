@@ -1,0 +1,252 @@
+//! What an agent remembers of a pod between two looks: back-off, the state of its image, the call
+//! under way. Pure; it can be lost at any time, and labels restore what matters of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dugout_model::{
+    ContainerExit, NamespaceName, ObjectName, PodMilestones, PodUid, PullPolicy, Timestamp,
+    WaitingReason,
+};
+
+use crate::backoff::{CRASH_FORGOTTEN_AFTER, PERMANENT, TRANSIENT, crash_loop_wait};
+use crate::converge::Action;
+use crate::labels::ContainerLabels;
+
+/// The memories of all pods.
+pub type Memories = BTreeMap<PodUid, PodMemory>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodMemory {
+    pub namespace: NamespaceName,
+    pub name: ObjectName,
+    /// The engine call under way; a pod has at most one.
+    pub in_flight: Option<Action>,
+    pub retry: Retry,
+    pub milestones: PodMilestones,
+    pub containers: BTreeMap<String, ContainerMemory>,
+}
+
+/// When the next call for a pod may be made, after failures.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Retry {
+    pub not_before: Option<Timestamp>,
+    pub failures: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ContainerMemory {
+    pub image: ImageState,
+    pub next_attempt: u32,
+    /// Crashes in a row, for the back-off.
+    pub crashes: u32,
+    /// Not started again before this moment.
+    pub restart_at: Option<Timestamp>,
+    pub last_exit: Option<ContainerExit>,
+    /// The container whose exit was counted last: an exit counts once.
+    pub counted_exit: Option<String>,
+    /// To be killed and started again, and why: a probe gave it up.
+    pub condemned: Option<Condemned>,
+    /// What to show while it does not run.
+    pub waiting: Option<(WaitingReason, String)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condemned {
+    pub id: String,
+    pub why: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ImageState {
+    #[default]
+    Unknown,
+    /// The engine said that it has no such image.
+    Missing,
+    /// Pulled, and not used yet.
+    JustPulled,
+    Present,
+}
+
+/// How an engine call for a pod ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// The engine did not answer at all: nothing is learned about the pod.
+    EngineUnavailable,
+    Failed(Failure),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub kind: FailureKind,
+    pub message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The image or container is not there.
+    NotFound,
+    /// Trying again soon will not help.
+    Permanent,
+    /// It may work at the next try.
+    Transient,
+}
+
+/// Why a container ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitCause {
+    /// By itself, or killed because a probe failed: it counts as a crash.
+    Itself,
+    /// Someone killed it through the engine, or the engine itself went away: it is started again at
+    /// once and does not count.
+    Outside,
+}
+
+impl PodMemory {
+    pub fn new(namespace: NamespaceName, name: ObjectName) -> Self {
+        Self {
+            namespace,
+            name,
+            in_flight: None,
+            retry: Retry::default(),
+            milestones: PodMilestones::default(),
+            containers: BTreeMap::new(),
+        }
+    }
+
+    pub fn container(&mut self, name: &str) -> &mut ContainerMemory {
+        self.containers.entry(name.to_owned()).or_default()
+    }
+
+    /// A container of this pod was seen for the first time, ours of a moment ago or of an earlier life.
+    pub fn note_appeared(&mut self, labels: &ContainerLabels) {
+        let memory = self.container(&labels.container);
+        if labels.attempt >= memory.next_attempt {
+            memory.next_attempt = labels.attempt.saturating_add(1);
+            memory.crashes = labels.crashes;
+        }
+        if memory.image == ImageState::Unknown {
+            memory.image = ImageState::Present;
+        }
+    }
+
+    /// A container ended. Returns the wait before its restart when that is a back-off.
+    pub fn note_exit(
+        &mut self,
+        id: &str,
+        labels: &ContainerLabels,
+        started_at: Timestamp,
+        exit: &ContainerExit,
+        cause: ExitCause,
+        now: Timestamp,
+    ) -> Option<Duration> {
+        let memory = self.container(&labels.container);
+        if memory.counted_exit.as_deref() == Some(id)
+            || labels.attempt.saturating_add(1) < memory.next_attempt
+        {
+            return None;
+        }
+        memory.counted_exit = Some(id.to_owned());
+        memory.last_exit = Some(exit.clone());
+        memory.condemned = None;
+        if cause == ExitCause::Outside {
+            memory.restart_at = None;
+            return None;
+        }
+        if exit.finished_at.since(started_at) >= CRASH_FORGOTTEN_AFTER {
+            memory.crashes = 0;
+        }
+        memory.crashes = memory.crashes.saturating_add(1);
+        let wait = crash_loop_wait(memory.crashes);
+        // The engine's clock may be ahead of ours; the wait is never longer than it says.
+        memory.restart_at = Some((exit.finished_at + wait).min(now + wait));
+        (!wait.is_zero()).then_some(wait)
+    }
+
+    /// A container was removed by someone else: it is replaced at once.
+    pub fn note_vanished(&mut self, labels: &ContainerLabels) {
+        let memory = self.container(&labels.container);
+        if labels.attempt.saturating_add(1) == memory.next_attempt {
+            memory.restart_at = None;
+            memory.condemned = None;
+        }
+    }
+
+    /// An engine call for this pod began.
+    pub fn begin(&mut self, action: Action) {
+        if let Action::Pull { container, .. } = &action {
+            let words = (WaitingReason::Pulling, String::new());
+            self.container(container).waiting = Some(words);
+        }
+        self.in_flight = Some(action);
+    }
+
+    /// The engine call under way ended.
+    pub fn end(&mut self, outcome: &Outcome, policy: PullPolicy, now: Timestamp) {
+        let Some(action) = self.in_flight.take() else { return };
+        match outcome {
+            Outcome::Done => self.succeeded(&action, now),
+            Outcome::EngineUnavailable => {}
+            Outcome::Failed(failure) => self.failed(&action, failure, policy, now),
+        }
+    }
+
+    fn succeeded(&mut self, action: &Action, now: Timestamp) {
+        match action {
+            // Failures are forgotten only when the container runs, so that an image that is pulled
+            // and still not there does not spin.
+            Action::Pull { container, .. } => {
+                self.milestones.pulled_at.get_or_insert(now);
+                let memory = self.container(container);
+                memory.image = ImageState::JustPulled;
+                memory.waiting = None;
+            }
+            Action::Create { container, .. } => {
+                self.milestones.created_at.get_or_insert(now);
+                let memory = self.container(container);
+                memory.image = ImageState::Present;
+                memory.waiting = None;
+            }
+            Action::Start { container, .. } => {
+                self.milestones.started_at.get_or_insert(now);
+                self.container(container).waiting = None;
+                self.retry = Retry::default();
+            }
+            Action::Stop { .. } | Action::Remove { .. } => self.retry = Retry::default(),
+        }
+    }
+
+    fn failed(&mut self, action: &Action, failure: &Failure, policy: PullPolicy, now: Timestamp) {
+        let words = failure.message.clone();
+        let permanent = failure.kind != FailureKind::Transient;
+        let waiting = match action {
+            Action::Create { container, .. } if failure.kind == FailureKind::NotFound => {
+                let memory = self.container(container);
+                let just_pulled = memory.image == ImageState::JustPulled;
+                memory.image = ImageState::Missing;
+                match policy {
+                    PullPolicy::Never => (WaitingReason::ErrImageNeverPull, words),
+                    _ if just_pulled => (WaitingReason::CreateContainerError, words),
+                    // Now it is known that it must be pulled: at once.
+                    _ => return,
+                }
+            }
+            Action::Pull { .. } if permanent => (WaitingReason::ErrImagePull, words),
+            Action::Pull { .. } => (WaitingReason::Pulling, words),
+            Action::Create { .. } | Action::Start { .. } if permanent => {
+                (WaitingReason::CreateContainerError, words)
+            }
+            _ => (WaitingReason::ContainerCreating, words),
+        };
+        if let Action::Pull { container, .. }
+        | Action::Create { container, .. }
+        | Action::Start { container, .. } = action
+        {
+            self.container(container).waiting = Some(waiting);
+        }
+        self.retry.failures = self.retry.failures.saturating_add(1);
+        let backoff = if permanent { PERMANENT } else { TRANSIENT };
+        self.retry.not_before = Some(now + backoff.after(self.retry.failures));
+    }
+}

@@ -1,0 +1,266 @@
+//! Converging: from what was assigned, what is there and what is remembered to what to do next.
+//!
+//! Pure: no I/O, no clock, no randomness. Asking again with the same input gives the same answer, and
+//! a pod with a call under way gets no further one.
+//!
+//! Of each container the newest attempt counts. One ended attempt is kept beside it, for its log.
+
+mod memory;
+mod observed;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use dugout_model::{
+    AssignedPod, Assignment, Container, EnvValue, PodOrder, PodUid, PullPolicy, Timestamp,
+};
+
+pub use memory::{
+    Condemned, ContainerMemory, ExitCause, Failure, FailureKind, ImageState, Memories, Outcome,
+    PodMemory, Retry,
+};
+pub use observed::{News, Observed, Sequence};
+pub use status::{Health, pod_report};
+
+use crate::runtime::{ObservedContainer, ObservedState};
+
+/// One engine call for one pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    Pull { pod: PodUid, container: String, image: String },
+    Create { pod: PodUid, container: String, attempt: u32, crashes: u32 },
+    Start { pod: PodUid, container: String, id: String },
+    Stop { pod: PodUid, container: String, id: String, grace: Duration, why: StopWhy },
+    Remove { pod: PodUid, container: String, id: String },
+}
+
+/// Why a container is stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StopWhy {
+    /// Its pod was told to stop.
+    Ordered,
+    /// It is ours and no longer assigned.
+    NotAssigned,
+    /// A probe gave it up; it will be started again.
+    Unhealthy(String),
+    /// A newer attempt of it exists.
+    Superseded,
+}
+
+impl Action {
+    pub fn pod(&self) -> PodUid {
+        match self {
+            Action::Pull { pod, .. }
+            | Action::Create { pod, .. }
+            | Action::Start { pod, .. }
+            | Action::Stop { pod, .. }
+            | Action::Remove { pod, .. } => *pod,
+        }
+    }
+}
+
+/// All that a decision depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// `None` until one was accepted: then nothing is known to be superfluous.
+    pub assignment: Option<&'a Assignment>,
+    pub observed: &'a Observed,
+    pub memories: &'a Memories,
+    /// Whether the engine answers and all its containers have been listed since it began to.
+    pub engine_known: bool,
+    pub now: Timestamp,
+}
+
+/// What to do now, and when to ask again if nothing else happens.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Plan {
+    pub actions: Vec<Action>,
+    pub wake_at: Option<Timestamp>,
+}
+
+/// Decides for the whole node. At most one action for each pod.
+pub fn converge(input: Input<'_>) -> Plan {
+    let mut plan = Plan::default();
+    let Some(assignment) = input.assignment else { return plan };
+    if !input.engine_known {
+        return plan;
+    }
+    for pod in &assignment.pods {
+        plan.take(converge_pod(&input, pod.uid, Some(pod)));
+    }
+    let assigned: BTreeSet<PodUid> = assignment.pods.iter().map(|pod| pod.uid).collect();
+    for (uid, _) in input.observed.pods() {
+        if !assigned.contains(&uid) {
+            plan.take(converge_pod(&input, uid, None));
+        }
+    }
+    plan
+}
+
+/// The next thing to do for a pod.
+enum Step {
+    Nothing,
+    Wait(Timestamp),
+    Act(Action),
+}
+
+impl Plan {
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Nothing => {}
+            Step::Wait(until) => {
+                self.wake_at = Some(self.wake_at.map_or(until, |earlier| earlier.min(until)));
+            }
+            Step::Act(action) => self.actions.push(action),
+        }
+    }
+}
+
+fn converge_pod(input: &Input<'_>, uid: PodUid, pod: Option<&AssignedPod>) -> Step {
+    let memory = input.memories.get(&uid);
+    if memory.is_some_and(|memory| memory.in_flight.is_some()) {
+        return Step::Nothing;
+    }
+    if let Some(until) = memory.and_then(|memory| memory.retry.not_before)
+        && until > input.now
+    {
+        return Step::Wait(until);
+    }
+    let containers = input.observed.of_pod(uid);
+    match pod {
+        None => leave(uid, containers, None, StopWhy::NotAssigned),
+        Some(AssignedPod { order: PodOrder::Stop { grace }, .. }) => {
+            leave(uid, containers, Some(*grace), StopWhy::Ordered)
+        }
+        Some(pod @ AssignedPod { order: PodOrder::Run { draining }, .. }) => {
+            let view = PodView { pod, memory, draining: *draining, now: input.now };
+            run(&view, containers)
+        }
+    }
+}
+
+/// Stops what runs, then removes what is left.
+fn leave(
+    pod: PodUid,
+    containers: &[ObservedContainer],
+    grace: Option<Duration>,
+    why: StopWhy,
+) -> Step {
+    let Some(one) = containers.iter().find(|one| one.is_running()).or_else(|| containers.first())
+    else {
+        return Step::Nothing;
+    };
+    if one.is_running() {
+        stop(pod, one, grace.unwrap_or(one.labels.grace), why)
+    } else {
+        remove(pod, one)
+    }
+}
+
+struct PodView<'a> {
+    pod: &'a AssignedPod,
+    memory: Option<&'a PodMemory>,
+    draining: bool,
+    now: Timestamp,
+}
+
+fn run(view: &PodView<'_>, containers: &[ObservedContainer]) -> Step {
+    let mut wait: Option<Timestamp> = None;
+    for wanted in &view.pod.template.containers {
+        match run_container(view, wanted, containers) {
+            Step::Nothing => {}
+            Step::Wait(until) => wait = Some(wait.map_or(until, |earlier| earlier.min(until))),
+            act @ Step::Act(_) => return act,
+        }
+    }
+    wait.map_or(Step::Nothing, Step::Wait)
+}
+
+fn run_container(
+    view: &PodView<'_>,
+    wanted: &Container<EnvValue>,
+    containers: &[ObservedContainer],
+) -> Step {
+    let fresh = ContainerMemory::default();
+    let memory =
+        view.memory.and_then(|memory| memory.containers.get(&wanted.name)).unwrap_or(&fresh);
+    let mut attempts = containers.iter().filter(|one| one.labels.container == wanted.name).rev();
+    let Some(current) = attempts.next() else {
+        return if view.draining { Step::Nothing } else { make(view, wanted, memory, None) };
+    };
+    let pod = view.pod.uid;
+    match &current.state {
+        ObservedState::Created if view.draining => Step::Nothing,
+        ObservedState::Created => {
+            Step::Act(Action::Start { pod, container: wanted.name.clone(), id: current.id.clone() })
+        }
+        ObservedState::Running { .. } => {
+            if let Some(condemned) = &memory.condemned
+                && condemned.id == current.id
+            {
+                let why = StopWhy::Unhealthy(condemned.why.clone());
+                return stop(pod, current, view.pod.template.termination_grace, why);
+            }
+            tidy(pod, attempts)
+        }
+        ObservedState::Exited { .. } if view.draining => Step::Nothing,
+        ObservedState::Exited { .. } => match memory.restart_at {
+            Some(until) if until > view.now => Step::Wait(until),
+            _ => make(view, wanted, memory, Some(current)),
+        },
+        ObservedState::Removing if view.draining => Step::Nothing,
+        ObservedState::Removing => make(view, wanted, memory, Some(current)),
+    }
+}
+
+/// Makes the next attempt of a container, after its image.
+fn make(
+    view: &PodView<'_>,
+    wanted: &Container<EnvValue>,
+    memory: &ContainerMemory,
+    last: Option<&ObservedContainer>,
+) -> Step {
+    let pod = view.pod.uid;
+    let container = wanted.name.clone();
+    let must_pull = match (wanted.pull_policy, memory.image) {
+        (PullPolicy::Never, _) | (_, ImageState::JustPulled) => false,
+        (_, ImageState::Missing) => true,
+        // A pod is one shot, so it pulls once: a restart after a crash needs no registry.
+        (PullPolicy::Always, ImageState::Unknown) => last.is_none(),
+        (PullPolicy::Always | PullPolicy::IfNotPresent, _) => false,
+    };
+    if must_pull {
+        return Step::Act(Action::Pull { pod, container, image: wanted.image.clone() });
+    }
+    let after_last = last.map_or(0, |last| last.labels.attempt.saturating_add(1));
+    let attempt = memory.next_attempt.max(after_last);
+    Step::Act(Action::Create { pod, container, attempt, crashes: memory.crashes })
+}
+
+/// Clears away older attempts: any that still run, and all but the newest of those that ended.
+fn tidy<'a>(pod: PodUid, mut older: impl Iterator<Item = &'a ObservedContainer>) -> Step {
+    let Some(newest) = older.next() else { return Step::Nothing };
+    if newest.is_running() {
+        return stop(pod, newest, newest.labels.grace, StopWhy::Superseded);
+    }
+    if matches!(newest.state, ObservedState::Created | ObservedState::Removing) {
+        return remove(pod, newest);
+    }
+    match older.next() {
+        Some(one) if one.is_running() => stop(pod, one, one.labels.grace, StopWhy::Superseded),
+        Some(one) => remove(pod, one),
+        None => Step::Nothing,
+    }
+}
+
+fn stop(pod: PodUid, one: &ObservedContainer, grace: Duration, why: StopWhy) -> Step {
+    let container = one.labels.container.clone();
+    Step::Act(Action::Stop { pod, container, id: one.id.clone(), grace, why })
+}
+
+fn remove(pod: PodUid, one: &ObservedContainer) -> Step {
+    Step::Act(Action::Remove { pod, container: one.labels.container.clone(), id: one.id.clone() })
+}

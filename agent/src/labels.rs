@@ -1,0 +1,147 @@
+//! The labels by which an agent finds its own containers again. What does not carry them, with this
+//! agent's cluster and node, is never touched: several agents may share one engine.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use dugout_model::{ClusterId, NamespaceName, NodeName, ObjectName, PodUid};
+use uuid::Uuid;
+
+pub const CLUSTER: &str = "dev.dugout.cluster";
+pub const NODE: &str = "dev.dugout.node";
+pub const NAMESPACE: &str = "dev.dugout.namespace";
+pub const POD: &str = "dev.dugout.pod";
+pub const UID: &str = "dev.dugout.uid";
+pub const CONTAINER: &str = "dev.dugout.container";
+/// How many containers of this name the pod had before this one.
+pub const ATTEMPT: &str = "dev.dugout.attempt";
+/// How many of them crashed in a row, so that a restarted agent goes on with the same back-off.
+pub const CRASHES: &str = "dev.dugout.crashes";
+/// The termination grace in milliseconds, for a container whose pod is no longer assigned.
+pub const GRACE: &str = "dev.dugout.grace";
+
+/// The grace of a container that does not say its own.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+
+/// Whose containers they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    pub cluster: ClusterId,
+    pub node: NodeName,
+}
+
+impl Owner {
+    /// The label filters that select this owner's containers and no others.
+    pub fn filters(&self) -> Vec<String> {
+        vec![format!("{CLUSTER}={}", self.cluster), format!("{NODE}={}", self.node)]
+    }
+}
+
+/// What the labels of one of our containers say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerLabels {
+    pub namespace: NamespaceName,
+    pub pod: ObjectName,
+    pub uid: PodUid,
+    pub container: String,
+    pub attempt: u32,
+    pub crashes: u32,
+    pub grace: Duration,
+}
+
+impl ContainerLabels {
+    /// The labels as the engine takes them.
+    pub fn to_map(&self, owner: &Owner) -> HashMap<String, String> {
+        let Self { namespace, pod, uid, container, attempt, crashes, grace } = self;
+        [
+            (CLUSTER, owner.cluster.to_string()),
+            (NODE, owner.node.to_string()),
+            (NAMESPACE, namespace.to_string()),
+            (POD, pod.to_string()),
+            (UID, uid.to_string()),
+            (CONTAINER, container.clone()),
+            (ATTEMPT, attempt.to_string()),
+            (CRASHES, crashes.to_string()),
+            (GRACE, grace.as_millis().to_string()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
+    }
+
+    /// Reads the labels of a container. `None` when it is not this owner's, or when it does not say
+    /// whose it is: such a container is not ours to touch.
+    pub fn from_map(labels: &HashMap<String, String>, owner: &Owner) -> Option<Self> {
+        let get = |key: &str| labels.get(key).map(String::as_str);
+        if get(CLUSTER)? != owner.cluster.to_string() || get(NODE)? != owner.node.as_str() {
+            return None;
+        }
+        let number = |key: &str| get(key).and_then(|text| text.parse().ok()).unwrap_or(0);
+        Some(Self {
+            namespace: NamespaceName::new(get(NAMESPACE)?),
+            pod: ObjectName::new(get(POD)?),
+            uid: PodUid(Uuid::parse_str(get(UID)?).ok()?),
+            container: get(CONTAINER)?.to_owned(),
+            attempt: number(ATTEMPT),
+            crashes: number(CRASHES),
+            grace: get(GRACE)
+                .and_then(|text| text.parse().ok())
+                .map_or(DEFAULT_GRACE, Duration::from_millis),
+        })
+    }
+
+    /// The container's name on the engine: readable, and unique by the pod's uid and the attempt.
+    pub fn container_name(&self) -> String {
+        let uid = self.uid.0.simple().to_string();
+        let short = uid.get(..12).unwrap_or(&uid);
+        let Self { namespace, pod, container, attempt, .. } = self;
+        format!("dugout_{namespace}_{pod}_{container}_{short}_{attempt}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner() -> Owner {
+        Owner { cluster: ClusterId(Uuid::from_u128(1)), node: NodeName::new("a") }
+    }
+
+    fn labels() -> ContainerLabels {
+        ContainerLabels {
+            namespace: NamespaceName::new("demo"),
+            pod: ObjectName::new("web-1"),
+            uid: PodUid(Uuid::from_u128(2)),
+            container: "web".into(),
+            attempt: 3,
+            crashes: 2,
+            grace: Duration::from_millis(1500),
+        }
+    }
+
+    #[test]
+    fn labels_are_read_as_they_were_written() {
+        let map = labels().to_map(&owner());
+        assert_eq!(ContainerLabels::from_map(&map, &owner()), Some(labels()));
+    }
+
+    #[test]
+    fn another_owner_or_a_missing_label_is_not_ours() {
+        let map = labels().to_map(&owner());
+        let other_node = Owner { node: NodeName::new("b"), ..owner() };
+        let other_cluster = Owner { cluster: ClusterId(Uuid::from_u128(9)), ..owner() };
+        assert_eq!(ContainerLabels::from_map(&map, &other_node), None);
+        assert_eq!(ContainerLabels::from_map(&map, &other_cluster), None);
+        for key in [CLUSTER, NODE, NAMESPACE, POD, UID, CONTAINER] {
+            let mut map = map.clone();
+            map.remove(key);
+            assert_eq!(ContainerLabels::from_map(&map, &owner()), None, "without {key}");
+        }
+    }
+
+    #[test]
+    fn a_container_without_a_grace_gets_the_default() {
+        let mut map = labels().to_map(&owner());
+        map.remove(GRACE);
+        assert_eq!(ContainerLabels::from_map(&map, &owner()).unwrap().grace, DEFAULT_GRACE);
+    }
+}

@@ -1,0 +1,217 @@
+//! What the agent needs of a container engine: one narrow trait, drawn by its user, so that another
+//! engine can follow without touching the callers.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::future::Future;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dugout_model::{ContainerExit, SecretValue, Timestamp};
+use futures_util::stream::BoxStream;
+use thiserror::Error;
+
+use crate::labels::{ContainerLabels, Owner};
+
+/// A container engine. Every call has a deadline of its own; a call that ran into it may or may not
+/// have had its effect, so the caller looks again.
+pub trait ContainerRuntime: Send + Sync + 'static {
+    fn info(&self) -> impl Future<Output = Result<EngineInfo, RuntimeError>> + Send;
+
+    /// All containers of this owner, running or not.
+    fn list(
+        &self,
+        owner: &Owner,
+    ) -> impl Future<Output = Result<Vec<ObservedContainer>, RuntimeError>> + Send;
+
+    /// One container of this owner; `None` when it is not there or not this owner's.
+    fn inspect(
+        &self,
+        owner: &Owner,
+        id: &str,
+    ) -> impl Future<Output = Result<Option<ObservedContainer>, RuntimeError>> + Send;
+
+    /// Makes a container and returns its id. `NotFound` means that the image is not there.
+    fn create(
+        &self,
+        spec: &ContainerSpec,
+    ) -> impl Future<Output = Result<String, RuntimeError>> + Send;
+
+    /// Starts a container; one that runs already is fine.
+    fn start(&self, id: &str) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// The stop signal, then SIGKILL after `grace`. Returns when it has stopped; one that is stopped
+    /// or gone already is fine.
+    fn stop(
+        &self,
+        id: &str,
+        grace: Duration,
+    ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Removes a container, killing it if it still runs; one that is gone already is fine.
+    fn remove(&self, id: &str) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Pulls an image. `NotFound` and `Unauthorized` carry the registry's words.
+    fn pull(&self, image: &str) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Runs a command inside a container and waits for its end, at most `deadline`.
+    fn exec(
+        &self,
+        id: &str,
+        command: &[String],
+        deadline: Duration,
+    ) -> impl Future<Output = Result<ExecOutcome, RuntimeError>> + Send;
+
+    /// The container's log: standard output and error together.
+    fn logs(
+        &self,
+        id: &str,
+        options: LogOptions,
+    ) -> BoxStream<'static, Result<Bytes, RuntimeError>>;
+
+    /// What happens to this owner's containers, until the connection ends.
+    fn events(&self, owner: &Owner) -> BoxStream<'static, Result<EngineEvent, RuntimeError>>;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// The identity of the engine, the same for every agent that uses it.
+    pub id: String,
+    pub version: String,
+    pub cpus: u64,
+    pub memory_bytes: u64,
+}
+
+/// One of our containers as the engine has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedContainer {
+    pub id: String,
+    pub labels: ContainerLabels,
+    pub image_id: Option<String>,
+    pub state: ObservedState,
+    pub address: Option<IpAddr>,
+    pub created_at: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ObservedState {
+    /// Made and never started.
+    Created,
+    Running {
+        started_at: Timestamp,
+    },
+    Exited {
+        started_at: Timestamp,
+        exit: ContainerExit,
+    },
+    /// The engine is removing it, or failed to.
+    Removing,
+}
+
+impl ObservedContainer {
+    pub fn is_running(&self) -> bool {
+        matches!(self.state, ObservedState::Running { .. })
+    }
+}
+
+/// Everything the engine must know to make a container.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ContainerSpec {
+    pub name: String,
+    pub hostname: String,
+    pub image: String,
+    /// Replaces the image's entrypoint when not empty.
+    pub entrypoint: Vec<String>,
+    /// Replaces the image's command when not empty.
+    pub command: Vec<String>,
+    pub working_dir: Option<String>,
+    /// Names and values; a value may be secret, so all are treated so.
+    pub env: Vec<(String, SecretValue)>,
+    pub labels: HashMap<String, String>,
+    /// In the engine's form, as `8080/tcp`.
+    pub exposed_ports: Vec<String>,
+    pub cpu_shares: Option<i64>,
+    pub nano_cpus: Option<i64>,
+    pub memory_bytes: Option<i64>,
+    pub pids_limit: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecOutcome {
+    pub exit_code: i64,
+    /// The start of what it wrote.
+    pub output: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct LogOptions {
+    pub follow: bool,
+    pub tail_lines: Option<u64>,
+    pub since: Option<Timestamp>,
+    pub timestamps: bool,
+}
+
+/// Something happened to a container; look at it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineEvent {
+    pub container: String,
+    pub kind: EngineEventKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineEventKind {
+    Started,
+    /// A signal was sent through the engine, by us or by someone else.
+    Killed,
+    Died,
+    Removed,
+    /// Something else that the state of a container may depend on.
+    Other,
+}
+
+/// Why an engine call failed, by what can be done about it.
+#[derive(Debug, Error)]
+pub enum RuntimeError {
+    #[error("{operation}: the container engine does not answer")]
+    EngineUnavailable { operation: &'static str, source: Box<dyn Error + Send + Sync> },
+    #[error("{operation}: no answer from the container engine within {} s", after.as_secs_f64())]
+    Deadline { operation: &'static str, after: Duration },
+    /// It may work when tried again soon.
+    #[error("{operation}: {message}")]
+    Transient { operation: &'static str, message: String },
+    /// Trying again soon will not help.
+    #[error("{operation}: {message}")]
+    Permanent { operation: &'static str, kind: PermanentKind, message: String },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PermanentKind {
+    NotFound,
+    Unauthorized,
+    Conflict,
+    Invalid,
+}
+
+impl RuntimeError {
+    pub fn is_engine_unavailable(&self) -> bool {
+        matches!(self, RuntimeError::EngineUnavailable { .. })
+    }
+
+    pub fn permanent_kind(&self) -> Option<PermanentKind> {
+        match self {
+            RuntimeError::Permanent { kind, .. } => Some(*kind),
+            _ => None,
+        }
+    }
+
+    /// A bounded word for metrics.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            RuntimeError::EngineUnavailable { .. } => "unavailable",
+            RuntimeError::Deadline { .. } => "deadline",
+            RuntimeError::Transient { .. } => "transient",
+            RuntimeError::Permanent { .. } => "permanent",
+        }
+    }
+}

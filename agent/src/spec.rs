@@ -1,0 +1,229 @@
+//! From an assigned pod to what the engine is asked for. Pure.
+//!
+//! What every container gets: no restart policy (the agent restarts), a bounded log, a bounded number
+//! of processes, no new privileges, Docker's default capabilities and seccomp profile, the engine's
+//! default bridge.
+
+use std::collections::BTreeMap;
+
+use dugout_model::{
+    AssignedPod, Container, EnvContent, EnvValue, NodeName, PodField, Protocol, SecretValue,
+};
+use thiserror::Error;
+
+use crate::labels::{ContainerLabels, Owner};
+use crate::runtime::ContainerSpec;
+
+/// The most processes and threads in one container.
+pub const PIDS_LIMIT: i64 = 4096;
+/// The longest host name that Linux takes is 64 bytes; a DNS label has at most 63.
+const MAX_HOSTNAME: usize = 63;
+
+/// Why a container cannot be described to the engine. The sentence goes to the pod's status.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SpecError {
+    #[error("the pod has no container {container:?}")]
+    NoSuchContainer { container: String },
+    #[error(
+        "environment variable {name}: the value must be UTF-8 text without a zero byte; mount it as a file, or encode it"
+    )]
+    EnvNotText { name: String },
+}
+
+/// Describes one container of a pod.
+pub fn container_spec(
+    owner: &Owner,
+    pod: &AssignedPod,
+    container: &str,
+    attempt: u32,
+    crashes: u32,
+) -> Result<ContainerSpec, SpecError> {
+    let Some(wanted) = pod.template.containers.iter().find(|one| one.name == container) else {
+        return Err(SpecError::NoSuchContainer { container: container.to_owned() });
+    };
+    let labels = ContainerLabels {
+        namespace: pod.namespace.clone(),
+        pod: pod.name.clone(),
+        uid: pod.uid,
+        container: container.to_owned(),
+        attempt,
+        crashes,
+        grace: pod.template.termination_grace,
+    };
+    let env = environment(pod, wanted, &owner.node)?;
+    let expand_all = |words: &[String]| words.iter().map(|word| expand(word, &env)).collect();
+    let resources = &wanted.resources;
+    Ok(ContainerSpec {
+        name: labels.container_name(),
+        hostname: pod.name.as_str().chars().take(MAX_HOSTNAME).collect(),
+        image: wanted.image.clone(),
+        entrypoint: expand_all(&wanted.command),
+        command: expand_all(&wanted.args),
+        working_dir: wanted.working_dir.clone(),
+        labels: labels.to_map(owner),
+        exposed_ports: exposed_ports(wanted),
+        cpu_shares: (resources.cpu_request_millis > 0)
+            .then(|| signed((resources.cpu_request_millis.saturating_mul(1024) / 1000).max(2))),
+        nano_cpus: resources
+            .cpu_limit_millis
+            .map(|millis| signed(millis.saturating_mul(1_000_000))),
+        memory_bytes: resources.memory_limit_bytes.map(signed),
+        pids_limit: PIDS_LIMIT,
+        env: env.into_iter().map(|(name, value)| (name, SecretValue::new(value))).collect(),
+    })
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn exposed_ports(container: &Container<EnvValue>) -> Vec<String> {
+    container
+        .ports
+        .iter()
+        .map(|port| {
+            let protocol = match port.protocol {
+                Protocol::Tcp => "tcp",
+                Protocol::Udp => "udp",
+            };
+            format!("{}/{protocol}", port.container_port)
+        })
+        .collect()
+}
+
+/// The environment by name: a later entry wins over an earlier one, and `$(NAME)` is replaced by what
+/// stands before it.
+fn environment(
+    pod: &AssignedPod,
+    container: &Container<EnvValue>,
+    node: &NodeName,
+) -> Result<BTreeMap<String, String>, SpecError> {
+    let mut env = BTreeMap::new();
+    for EnvValue { name, content } in &container.env {
+        let value = match content {
+            EnvContent::Text(text) => expand(text, &env),
+            EnvContent::Secret(secret) => match std::str::from_utf8(secret.expose()) {
+                Ok(text) => text.to_owned(),
+                Err(_) => return Err(SpecError::EnvNotText { name: name.clone() }),
+            },
+            EnvContent::Field(field) => field_value(field, pod, node),
+        };
+        if value.contains('\0') {
+            return Err(SpecError::EnvNotText { name: name.clone() });
+        }
+        env.insert(name.clone(), value);
+    }
+    Ok(env)
+}
+
+fn field_value(field: &PodField, pod: &AssignedPod, node: &NodeName) -> String {
+    match field {
+        PodField::Name => pod.name.to_string(),
+        PodField::Namespace => pod.namespace.to_string(),
+        PodField::Uid => pod.uid.to_string(),
+        PodField::NodeName => node.to_string(),
+        PodField::Label(key) => pod.template.labels.get(key).cloned().unwrap_or_default(),
+        PodField::Annotation(key) => pod.template.annotations.get(key).cloned().unwrap_or_default(),
+    }
+}
+
+/// Replaces `$(NAME)` as Kubernetes does: an unknown name stays as it is written, `$$` is one `$`.
+fn expand(text: &str, env: &BTreeMap<String, String>) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        if let Some(after) = from.strip_prefix("$$") {
+            out.push('$');
+            rest = after;
+            continue;
+        }
+        let reference = from.strip_prefix("$(").and_then(|inside| inside.split_once(')'));
+        match reference {
+            Some((name, after)) if env.contains_key(name) => {
+                out.push_str(&env[name]);
+                rest = after;
+            }
+            _ => {
+                out.push('$');
+                rest = &from[1..];
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    fn env_of(env: Vec<EnvValue>) -> Result<Vec<(String, String)>, SpecError> {
+        let mut template = testing::template("web");
+        template.containers[0].env = env;
+        let pod = testing::pod(1, template);
+        container_spec(&testing::owner(), &pod, "web", 0, 0).map(|spec| {
+            spec.env
+                .into_iter()
+                .map(|(name, value)| (name, String::from_utf8(value.expose().to_vec()).unwrap()))
+                .collect()
+        })
+    }
+
+    fn text(name: &str, value: &str) -> EnvValue {
+        EnvValue { name: name.into(), content: EnvContent::Text(value.into()) }
+    }
+
+    #[test]
+    fn references_are_replaced_by_what_stands_before_them() {
+        let env = env_of(vec![
+            text("A", "1"),
+            text("B", "$(A)-$(C)-$$(A)-$A-$("),
+            text("C", "late"),
+            text("A", "2"),
+        ])
+        .unwrap();
+        let expected = [("A", "2"), ("B", "1-$(C)-$(A)-$A-$("), ("C", "late")];
+        assert_eq!(env, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn the_pods_own_fields_are_filled_in() {
+        let field =
+            |name: &str, field| EnvValue { name: name.into(), content: EnvContent::Field(field) };
+        let env = env_of(vec![
+            field("LABEL", PodField::Label("app".into())),
+            field("NAME", PodField::Name),
+            field("NODE", PodField::NodeName),
+        ])
+        .unwrap();
+        let values: Vec<&str> = env.iter().map(|(_, value)| value.as_str()).collect();
+        assert_eq!(values, ["web", "web-1", "node-a"]);
+    }
+
+    #[test]
+    fn a_value_that_is_not_text_is_refused_and_not_shown() {
+        let secret = EnvContent::Secret(SecretValue::new([0xff, 0xfe]));
+        let error = env_of(vec![EnvValue { name: "KEY".into(), content: secret }]).unwrap_err();
+        assert_eq!(error, SpecError::EnvNotText { name: "KEY".into() });
+    }
+
+    #[test]
+    fn resources_become_the_engines_units() {
+        let mut template = testing::template("web");
+        template.containers[0].resources = dugout_model::ContainerResources {
+            cpu_request_millis: 500,
+            memory_request_bytes: 1,
+            cpu_limit_millis: Some(1500),
+            memory_limit_bytes: Some(64 << 20),
+        };
+        let pod = testing::pod(1, template);
+        let spec = container_spec(&testing::owner(), &pod, "web", 2, 1).unwrap();
+        assert_eq!(spec.cpu_shares, Some(512));
+        assert_eq!(spec.nano_cpus, Some(1_500_000_000));
+        assert_eq!(spec.memory_bytes, Some(64 << 20));
+        assert!(spec.name.ends_with("_2"));
+    }
+}
