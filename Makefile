@@ -43,8 +43,7 @@ build:
 check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo test --locked $(PURE:%=--package dugout-%) --lib --tests
-	cargo test --locked --package dugout-tests --test tidy
+	cargo test --locked $(PURE:%=--package dugout-%) --package dugout-tidy --lib --tests -- --skip dashboards::
 
 test:
 	@scripts/test.sh
