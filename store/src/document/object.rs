@@ -1,0 +1,149 @@
+//! The stored form of declared objects.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dugout_model::NamespaceName;
+use dugout_model::{
+    CommitSha, ConfigMap, DeclaredObject, Deployment, IntOrPercent, Kind, LabelOperator,
+    LabelRequirement, LabelSelector, ObjectId, ObjectKey, ObjectName, ObjectSpec, ObjectUid,
+    Origin, PodTemplate, PortRef, Protocol, Secret, SecretValue, Service, ServicePort, ServiceType,
+    SourceName, StoredObject, Strategy, StringMap, Timestamp,
+};
+
+use super::mirror::mirror;
+
+mirror! {
+    struct StoredObject as StoredObjectDocument {
+        uid: ObjectUid,
+        source: SourceName,
+        sha: CommitSha,
+        generation: u64,
+        created_at: Timestamp,
+        declared: DeclaredObject,
+    }
+}
+
+mirror! {
+    struct DeclaredObject as DeclaredObjectDocument {
+        key: ObjectKey,
+        labels: StringMap,
+        annotations: StringMap,
+        spec: ObjectSpec,
+        origin: Origin,
+    }
+}
+
+mirror! {
+    struct ObjectKey as ObjectKeyDocument { namespace: NamespaceName, name: ObjectName }
+}
+
+mirror! {
+    struct ObjectId as ObjectIdDocument { kind: Kind, key: ObjectKey }
+}
+
+mirror! {
+    // Named as in manifests: the names are in a key column.
+    enum Kind as KindDocument { Namespace, ConfigMap, Secret, Service, Deployment }
+}
+
+mirror! {
+    struct Origin as OriginDocument { file: String, line: u32 }
+}
+
+mirror! {
+    #[serde(tag = "kind", content = "value")]
+    enum ObjectSpec as ObjectSpecDocument {
+        Namespace,
+        ConfigMap(value: ConfigMap),
+        Secret(value: Secret),
+        Service(value: Service),
+        Deployment(value: Box<Deployment>),
+    }
+}
+
+mirror! {
+    struct ConfigMap as ConfigMapDocument {
+        data: StringMap,
+        binary_data: BTreeMap<String, Vec<u8>>,
+        immutable: bool,
+    }
+}
+
+mirror! {
+    struct Secret as SecretDocument {
+        secret_type: String,
+        data: BTreeMap<String, SecretValue>,
+        immutable: bool,
+    }
+}
+
+mirror! {
+    struct Service as ServiceDocument {
+        service_type: ServiceType,
+        selector: StringMap,
+        ports: Vec<ServicePort>,
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case")]
+    enum ServiceType as ServiceTypeDocument { ClusterIp, NodePort }
+}
+
+mirror! {
+    struct ServicePort as ServicePortDocument {
+        name: String,
+        protocol: Protocol,
+        port: u16,
+        target_port: PortRef,
+        node_port: Option<u16>,
+    }
+}
+
+mirror! {
+    struct Deployment as DeploymentDocument {
+        replicas: u32,
+        selector: LabelSelector,
+        template: PodTemplate,
+        strategy: Strategy,
+        min_ready: Duration,
+        progress_deadline: Duration,
+        revision_history_limit: u32,
+        paused: bool,
+    }
+}
+
+mirror! {
+    struct LabelSelector as LabelSelectorDocument {
+        match_labels: StringMap,
+        match_expressions: Vec<LabelRequirement>,
+    }
+}
+
+mirror! {
+    struct LabelRequirement as LabelRequirementDocument { key: String, operator: LabelOperator }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case")]
+    enum LabelOperator as LabelOperatorDocument {
+        In(values: Vec<String>),
+        NotIn(values: Vec<String>),
+        Exists,
+        DoesNotExist,
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case", deny_unknown_fields)]
+    enum Strategy as StrategyDocument {
+        Recreate,
+        RollingUpdate { max_surge: IntOrPercent, max_unavailable: IntOrPercent },
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case")]
+    enum IntOrPercent as IntOrPercentDocument { Int(number: u32), Percent(share: u32) }
+}

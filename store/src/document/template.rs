@@ -1,0 +1,204 @@
+//! The stored form of pod templates, declared and resolved.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use dugout_model::{
+    Container, ContainerPort, ContainerResources, EnvContent, EnvSource, EnvValue, HttpScheme,
+    ObjectName, PodField, PodTemplate, PortRef, Probe, ProbeAction, Protocol, PullPolicy,
+    ResolvedTemplate, SecretValue, StringMap,
+};
+
+use super::Stored;
+use super::mirror::mirror;
+
+mirror! {
+    struct PodTemplate as PodTemplateDocument {
+        labels: StringMap,
+        annotations: StringMap,
+        containers: Vec<Container<EnvSource>>,
+        termination_grace: Duration,
+        node_selector: StringMap,
+    }
+}
+
+mirror! {
+    struct ResolvedTemplate as ResolvedTemplateDocument {
+        labels: StringMap,
+        annotations: StringMap,
+        containers: Vec<Container<EnvValue>>,
+        termination_grace: Duration,
+        node_selector: StringMap,
+    }
+}
+
+/// Written out, because the macro knows no generic types.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ContainerDocument<Env> {
+    name: String,
+    image: String,
+    pull_policy: PullPolicyDocument,
+    command: Vec<String>,
+    args: Vec<String>,
+    working_dir: Option<String>,
+    env: Vec<Env>,
+    ports: Vec<ContainerPortDocument>,
+    resources: ContainerResourcesDocument,
+    startup_probe: Option<ProbeDocument>,
+    readiness_probe: Option<ProbeDocument>,
+    liveness_probe: Option<ProbeDocument>,
+}
+
+impl<Env: Stored> Stored for Container<Env> {
+    type Document = ContainerDocument<Env::Document>;
+
+    fn to_document(&self) -> Self::Document {
+        let Container {
+            name,
+            image,
+            pull_policy,
+            command,
+            args,
+            working_dir,
+            env,
+            ports,
+            resources,
+            startup_probe,
+            readiness_probe,
+            liveness_probe,
+        } = self;
+        ContainerDocument {
+            name: name.to_document(),
+            image: image.to_document(),
+            pull_policy: pull_policy.to_document(),
+            command: command.to_document(),
+            args: args.to_document(),
+            working_dir: working_dir.to_document(),
+            env: env.to_document(),
+            ports: ports.to_document(),
+            resources: resources.to_document(),
+            startup_probe: startup_probe.to_document(),
+            readiness_probe: readiness_probe.to_document(),
+            liveness_probe: liveness_probe.to_document(),
+        }
+    }
+
+    fn from_document(document: Self::Document) -> Self {
+        Container {
+            name: document.name,
+            image: document.image,
+            pull_policy: Stored::from_document(document.pull_policy),
+            command: document.command,
+            args: document.args,
+            working_dir: document.working_dir,
+            env: Stored::from_document(document.env),
+            ports: Stored::from_document(document.ports),
+            resources: Stored::from_document(document.resources),
+            startup_probe: Stored::from_document(document.startup_probe),
+            readiness_probe: Stored::from_document(document.readiness_probe),
+            liveness_probe: Stored::from_document(document.liveness_probe),
+        }
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case")]
+    enum PullPolicy as PullPolicyDocument { Always, IfNotPresent, Never }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case", deny_unknown_fields)]
+    enum EnvSource as EnvSourceDocument {
+        Literal { name: String, value: String },
+        ConfigMapKey { name: String, config_map: ObjectName, key: String, optional: bool },
+        SecretKey { name: String, secret: ObjectName, key: String, optional: bool },
+        Field { name: String, field: PodField },
+        AllOfConfigMap { config_map: ObjectName, prefix: String, optional: bool },
+        AllOfSecret { secret: ObjectName, prefix: String, optional: bool },
+    }
+}
+
+mirror! {
+    struct EnvValue as EnvValueDocument { name: String, content: EnvContent }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case")]
+    enum EnvContent as EnvContentDocument {
+        Text(text: String),
+        Secret(secret: SecretValue),
+        Field(field: PodField),
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case")]
+    enum PodField as PodFieldDocument {
+        Name,
+        Namespace,
+        Uid,
+        NodeName,
+        Label(key: String),
+        Annotation(key: String),
+    }
+}
+
+mirror! {
+    struct ContainerPort as ContainerPortDocument {
+        name: String,
+        container_port: u16,
+        protocol: Protocol,
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case")]
+    enum Protocol as ProtocolDocument { Tcp, Udp }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case")]
+    enum PortRef as PortRefDocument { Number(number: u16), Name(name: String) }
+}
+
+mirror! {
+    struct ContainerResources as ContainerResourcesDocument {
+        cpu_request_millis: u64,
+        memory_request_bytes: u64,
+        cpu_limit_millis: Option<u64>,
+        memory_limit_bytes: Option<u64>,
+    }
+}
+
+mirror! {
+    struct Probe as ProbeDocument {
+        action: ProbeAction,
+        initial_delay: Duration,
+        period: Duration,
+        timeout: Duration,
+        success_threshold: u32,
+        failure_threshold: u32,
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case", deny_unknown_fields)]
+    enum ProbeAction as ProbeActionDocument {
+        HttpGet {
+            scheme: HttpScheme,
+            host: Option<String>,
+            port: PortRef,
+            path: String,
+            headers: Vec<(String, String)>,
+        },
+        TcpSocket { host: Option<String>, port: PortRef },
+        Exec { command: Vec<String> },
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case")]
+    enum HttpScheme as HttpSchemeDocument { Http, Https }
+}
