@@ -2,7 +2,9 @@
 
 pub mod backoff;
 pub mod converge;
+pub mod docker;
 pub mod labels;
+pub mod metrics;
 pub mod runtime;
 pub mod spec;
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     fn list(
         &self,
         owner: &Owner,
-    ) -> impl Future<Output = Result<Vec<ObservedContainer>, RuntimeError>> + Send;
+    ) -> impl Future<Output = Result<Vec<ListedContainer>, RuntimeError>> + Send;
 
     /// One container of this owner; `None` when it is not there or not this owner's.
     fn inspect(
@@ -109,7 +109,32 @@ pub enum ObservedState {
     Removing,
 }
 
+/// A container as a list shows it: enough to see whether it must be looked at again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedContainer {
+    pub id: String,
+    pub state: ListedState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListedState {
+    Created,
+    Running,
+    Exited,
+    Removing,
+}
+
 impl ObservedContainer {
+    /// The state as a list would show it.
+    pub fn listed_state(&self) -> ListedState {
+        match self.state {
+            ObservedState::Created => ListedState::Created,
+            ObservedState::Running { .. } => ListedState::Running,
+            ObservedState::Exited { .. } => ListedState::Exited,
+            ObservedState::Removing => ListedState::Removing,
+        }
+    }
+
     pub fn is_running(&self) -> bool {
         matches!(self.state, ObservedState::Running { .. })
     }

@@ -230,6 +230,7 @@ fn a_crashing_container_restarts_at_once_and_then_backs_off() {
 #[test]
 fn ten_minutes_of_running_wipe_the_slate() {
     let mut node = one_pod();
+    node.now = 14;
     node.see(container(1, 0, exited(10, 12)));
     node.see(container(1, 1, exited(12, 14)));
     assert!(node.plan().actions.is_empty());

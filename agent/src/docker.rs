@@ -1,0 +1,536 @@
+//! Docker behind [`ContainerRuntime`]: the only place that speaks to it.
+//!
+//! The API version is negotiated at the first call and again after the engine was away, so an engine
+//! may be upgraded under a running agent. Errors are told apart by status code, never by their text.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bollard::container::LogOutput;
+use bollard::errors::Error as BollardError;
+use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum,
+    ContainerSummaryStateEnum, EventMessage, HostConfig, HostConfigLogConfig, NetworkSettings,
+    RestartPolicy, RestartPolicyNameEnum,
+};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder,
+    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+    StopContainerOptionsBuilder,
+};
+use bollard::{API_DEFAULT_VERSION, Docker};
+use bytes::Bytes;
+use dugout_model::{ContainerExit, Timestamp};
+use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt, TryStreamExt};
+use thiserror::Error;
+
+use crate::labels::{ContainerLabels, Owner};
+use crate::metrics::AgentMetrics;
+use crate::runtime::{
+    ContainerRuntime, ContainerSpec, EngineEvent, EngineEventKind, EngineInfo, ExecOutcome,
+    ListedContainer, ListedState, LogOptions, ObservedContainer, ObservedState, PermanentKind,
+    RuntimeError,
+};
+
+/// Where Docker listens unless told otherwise.
+pub const DEFAULT_DOCKER_HOST: &str = "unix:///var/run/docker.sock";
+
+const QUICK: Duration = Duration::from_secs(10);
+const SLOW: Duration = Duration::from_secs(60);
+const PULL: Duration = Duration::from_secs(30 * 60);
+/// How long a pull may show no progress.
+const PULL_SILENCE: Duration = Duration::from_secs(120);
+/// What a stop may take beyond its grace.
+const STOP_SLACK: Duration = Duration::from_secs(30);
+/// Bollard's own limit; ours are shorter.
+const BOLLARD_TIMEOUT_SECONDS: u64 = 60 * 60;
+/// How much of a command's output is kept.
+const MAX_EXEC_OUTPUT: usize = 4096;
+/// Each container's log: this many files of this size.
+const LOG_FILES: &str = "2";
+const LOG_FILE_SIZE: &str = "10m";
+
+/// A Docker engine. It is reached when it is first needed.
+#[derive(Debug)]
+pub struct DockerRuntime {
+    host: DockerHost,
+    metrics: AgentMetrics,
+    /// With the negotiated version; empty while the engine is away.
+    client: Mutex<Option<Docker>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum DockerHost {
+    Unix(String),
+    /// Without TLS.
+    Tcp(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0:?} is not a Docker host: give unix:///path/to/docker.sock or tcp://host:port")]
+pub struct DockerHostError(String);
+
+impl DockerRuntime {
+    /// Reads a Docker host as `DOCKER_HOST` has it: `unix://` or `tcp://`. Connects to nothing yet.
+    pub fn new(host: &str, metrics: AgentMetrics) -> Result<Self, DockerHostError> {
+        let host = match host.split_once("://") {
+            Some(("unix", path)) if path.starts_with('/') => DockerHost::Unix(path.to_owned()),
+            Some(("tcp" | "http", address)) if !address.is_empty() => {
+                DockerHost::Tcp(format!("http://{address}"))
+            }
+            _ => return Err(DockerHostError(host.to_owned())),
+        };
+        Ok(Self { host, metrics, client: Mutex::new(None) })
+    }
+
+    /// The client with the negotiated version.
+    pub(crate) async fn client(&self, operation: &'static str) -> Result<Docker, RuntimeError> {
+        if let Some(client) = self.held().clone() {
+            return Ok(client);
+        }
+        let client = match &self.host {
+            DockerHost::Unix(path) => {
+                Docker::connect_with_unix(path, BOLLARD_TIMEOUT_SECONDS, API_DEFAULT_VERSION)
+            }
+            DockerHost::Tcp(address) => {
+                Docker::connect_with_http(address, BOLLARD_TIMEOUT_SECONDS, API_DEFAULT_VERSION)
+            }
+        };
+        let client = client.map_err(|error| classify(operation, error))?;
+        let negotiated = tokio::time::timeout(QUICK, client.negotiate_version()).await;
+        let client = negotiated
+            .map_err(|_| RuntimeError::Deadline { operation, after: QUICK })?
+            .map_err(|error| classify(operation, error))?;
+        *self.held() = Some(client.clone());
+        Ok(client)
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, Option<Docker>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a call with its deadline, classifies its error and measures it.
+    pub(crate) async fn call<T, F, Fut>(
+        &self,
+        operation: &'static str,
+        deadline: Duration,
+        make: F,
+    ) -> Result<T, RuntimeError>
+    where
+        F: FnOnce(Docker) -> Fut,
+        Fut: Future<Output = Result<T, BollardError>>,
+    {
+        let began = Instant::now();
+        let result = async {
+            let client = self.client(operation).await?;
+            match tokio::time::timeout(deadline, make(client)).await {
+                Ok(result) => result.map_err(|error| classify(operation, error)),
+                Err(_) => Err(RuntimeError::Deadline { operation, after: deadline }),
+            }
+        }
+        .await;
+        let outcome = match &result {
+            Ok(_) => "ok",
+            Err(error) => error.outcome(),
+        };
+        if let Err(RuntimeError::EngineUnavailable { .. }) = &result {
+            *self.held() = None;
+        }
+        self.metrics.engine_call(operation, outcome, began.elapsed());
+        result
+    }
+}
+
+impl ContainerRuntime for DockerRuntime {
+    async fn info(&self) -> Result<EngineInfo, RuntimeError> {
+        let info = self.call("info", QUICK, |docker| async move { docker.info().await }).await?;
+        let count = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
+        Ok(EngineInfo {
+            id: info.id.unwrap_or_default(),
+            version: info.server_version.unwrap_or_default(),
+            cpus: count(info.ncpu).unwrap_or(0),
+            memory_bytes: count(info.mem_total).unwrap_or(0),
+        })
+    }
+
+    async fn list(&self, owner: &Owner) -> Result<Vec<ListedContainer>, RuntimeError> {
+        let filters = HashMap::from([("label".to_owned(), owner.filters())]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let call = |docker: Docker| async move { docker.list_containers(Some(options)).await };
+        let list = self.call("list", SLOW, call).await?;
+        Ok(list
+            .into_iter()
+            .filter(|one| {
+                let labels = one.labels.as_ref();
+                labels.is_some_and(|labels| ContainerLabels::from_map(labels, owner).is_some())
+            })
+            .filter_map(|one| {
+                Some(ListedContainer { id: one.id?, state: listed_state(one.state?) })
+            })
+            .collect())
+    }
+
+    async fn inspect(
+        &self,
+        owner: &Owner,
+        id: &str,
+    ) -> Result<Option<ObservedContainer>, RuntimeError> {
+        let call = |docker: Docker| async move { docker.inspect_container(id, None).await };
+        match self.call("inspect", QUICK, call).await {
+            Ok(found) => Ok(observed(found, owner)),
+            Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn create(&self, spec: &ContainerSpec) -> Result<String, RuntimeError> {
+        let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
+        let body = create_body(spec);
+        let call =
+            |docker: Docker| async move { docker.create_container(Some(options), body).await };
+        Ok(self.call("create", SLOW, call).await?.id)
+    }
+
+    async fn start(&self, id: &str) -> Result<(), RuntimeError> {
+        self.call("start", SLOW, |docker| async move { docker.start_container(id, None).await })
+            .await
+    }
+
+    async fn stop(&self, id: &str, grace: Duration) -> Result<(), RuntimeError> {
+        let seconds = i32::try_from(grace.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::new().t(seconds).build();
+        let deadline = grace.saturating_add(STOP_SLACK);
+        let call = |docker: Docker| async move { docker.stop_container(id, Some(options)).await };
+        fine_when_gone(self.call("stop", deadline, call).await)
+    }
+
+    async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
+        let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+        let call = |docker: Docker| async move { docker.remove_container(id, Some(options)).await };
+        fine_when_gone(self.call("remove", SLOW, call).await)
+    }
+
+    async fn pull(&self, image: &str) -> Result<(), RuntimeError> {
+        let mut options = CreateImageOptionsBuilder::new().from_image(image);
+        if !names_version(image) {
+            // Without it the engine would pull every tag of the repository.
+            options = options.tag("latest");
+        }
+        let options = options.build();
+        let began = Instant::now();
+        let call = |docker: Docker| async move {
+            let mut progress = docker.create_image(Some(options), None, None).boxed();
+            while let Some(step) = tokio::time::timeout(PULL_SILENCE, progress.next())
+                .await
+                .map_err(|_| BollardError::RequestTimeoutError)?
+            {
+                step?;
+            }
+            Ok(())
+        };
+        let result = self.call("pull", PULL, call).await;
+        tracing::debug!(image, took = ?began.elapsed(), ok = result.is_ok(), "pull ended");
+        result
+    }
+
+    async fn exec(
+        &self,
+        id: &str,
+        command: &[String],
+        deadline: Duration,
+    ) -> Result<ExecOutcome, RuntimeError> {
+        let options = CreateExecOptions {
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(command.to_vec()),
+            ..CreateExecOptions::default()
+        };
+        self.call("exec", deadline, |docker| run_exec(docker, id.to_owned(), options)).await
+    }
+
+    fn logs(
+        &self,
+        id: &str,
+        options: LogOptions,
+    ) -> BoxStream<'static, Result<Bytes, RuntimeError>> {
+        let Some(docker) = self.held().clone() else {
+            let operation = "logs";
+            let error = RuntimeError::Transient {
+                operation,
+                message: "the container engine has not answered yet".to_owned(),
+            };
+            return stream::once(async move { Err(error) }).boxed();
+        };
+        let tail = options.tail_lines.map_or("all".to_owned(), |lines| lines.to_string());
+        let since = options.since.map_or(0, |at| at.as_micros().div_euclid(1_000_000));
+        let query = LogsOptionsBuilder::new()
+            .follow(options.follow)
+            .stdout(true)
+            .stderr(true)
+            .since(i32::try_from(since).unwrap_or(i32::MAX))
+            .timestamps(options.timestamps)
+            .tail(&tail)
+            .build();
+        docker
+            .logs(id, Some(query))
+            .map_ok(LogOutput::into_bytes)
+            .map_err(|error| classify("logs", error))
+            .boxed()
+    }
+
+    fn events(&self, owner: &Owner) -> BoxStream<'static, Result<EngineEvent, RuntimeError>> {
+        let Some(docker) = self.held().clone() else { return stream::empty().boxed() };
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let filters = HashMap::from([
+            ("type".to_owned(), words(&["container"])),
+            ("event".to_owned(), words(&["start", "kill", "die", "oom", "destroy"])),
+            ("label".to_owned(), owner.filters()),
+        ]);
+        let options = EventsOptionsBuilder::new().filters(&filters).build();
+        docker
+            .events(Some(options))
+            .map_err(|error| classify("events", error))
+            .try_filter_map(|message| async move { Ok(engine_event(message)) })
+            .boxed()
+    }
+}
+
+async fn run_exec(
+    docker: Docker,
+    container: String,
+    options: CreateExecOptions<String>,
+) -> Result<ExecOutcome, BollardError> {
+    let exec = docker.create_exec(&container, options).await?;
+    let mut output = Vec::new();
+    let started = docker.start_exec(&exec.id, None::<StartExecOptions>).await?;
+    if let StartExecResults::Attached { output: mut chunks, .. } = started {
+        while let Some(chunk) = chunks.try_next().await? {
+            let room = MAX_EXEC_OUTPUT.saturating_sub(output.len());
+            let chunk = chunk.into_bytes();
+            output.extend_from_slice(chunk.get(..room.min(chunk.len())).unwrap_or_default());
+        }
+    }
+    let ended = docker.inspect_exec(&exec.id).await?;
+    Ok(ExecOutcome {
+        exit_code: ended.exit_code.unwrap_or(-1),
+        output: String::from_utf8_lossy(&output).into_owned(),
+    })
+}
+
+/// Whether an image reference has a tag or a digest.
+fn names_version(image: &str) -> bool {
+    let last = image.rsplit('/').next().unwrap_or(image);
+    last.contains(':') || image.contains('@')
+}
+
+fn fine_when_gone(result: Result<(), RuntimeError>) -> Result<(), RuntimeError> {
+    match result {
+        Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => Ok(()),
+        other => other,
+    }
+}
+
+fn classify(operation: &'static str, error: BollardError) -> RuntimeError {
+    match error {
+        BollardError::DockerResponseServerError { status_code, message } => {
+            let kind = match status_code {
+                404 => PermanentKind::NotFound,
+                401 | 403 => PermanentKind::Unauthorized,
+                409 => PermanentKind::Conflict,
+                408 | 429 => return RuntimeError::Transient { operation, message },
+                400..=499 => PermanentKind::Invalid,
+                _ => return RuntimeError::Transient { operation, message },
+            };
+            RuntimeError::Permanent { operation, kind, message }
+        }
+        BollardError::RequestTimeoutError => {
+            RuntimeError::Deadline { operation, after: PULL_SILENCE }
+        }
+        error @ (BollardError::HyperLegacyError { .. }
+        | BollardError::HyperResponseError { .. }
+        | BollardError::IOError { .. }
+        | BollardError::SocketNotFoundError(_)) => {
+            RuntimeError::EngineUnavailable { operation, source: Box::new(error) }
+        }
+        BollardError::DockerStreamError { error } => {
+            RuntimeError::Transient { operation, message: error }
+        }
+        other => RuntimeError::Transient { operation, message: other.to_string() },
+    }
+}
+
+fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
+    let some = |words: &Vec<String>| (!words.is_empty()).then(|| words.clone());
+    let env = spec.env.iter().map(|(name, value)| {
+        // The environment leaves for its container here. It was checked to be text.
+        format!("{name}={}", String::from_utf8_lossy(value.expose()))
+    });
+    let log_options = HashMap::from([
+        ("max-size".to_owned(), LOG_FILE_SIZE.to_owned()),
+        ("max-file".to_owned(), LOG_FILES.to_owned()),
+    ]);
+    ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        hostname: Some(spec.hostname.clone()),
+        entrypoint: some(&spec.entrypoint),
+        cmd: some(&spec.command),
+        working_dir: spec.working_dir.clone(),
+        env: Some(env.collect()),
+        labels: Some(spec.labels.clone()),
+        exposed_ports: some(&spec.exposed_ports),
+        host_config: Some(HostConfig {
+            cpu_shares: spec.cpu_shares,
+            nano_cpus: spec.nano_cpus,
+            memory: spec.memory_bytes,
+            // No swap beyond the memory limit, as Kubernetes has it.
+            memory_swap: spec.memory_bytes,
+            pids_limit: Some(spec.pids_limit),
+            init: Some(false),
+            restart_policy: Some(RestartPolicy {
+                name: Some(RestartPolicyNameEnum::NO),
+                maximum_retry_count: None,
+            }),
+            security_opt: Some(vec!["no-new-privileges".to_owned()]),
+            log_config: Some(HostConfigLogConfig {
+                typ: Some("json-file".to_owned()),
+                config: Some(log_options),
+            }),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn listed_state(state: ContainerSummaryStateEnum) -> ListedState {
+    match state {
+        ContainerSummaryStateEnum::RUNNING
+        | ContainerSummaryStateEnum::PAUSED
+        | ContainerSummaryStateEnum::RESTARTING => ListedState::Running,
+        ContainerSummaryStateEnum::EXITED => ListedState::Exited,
+        ContainerSummaryStateEnum::REMOVING | ContainerSummaryStateEnum::DEAD => {
+            ListedState::Removing
+        }
+        _ => ListedState::Created,
+    }
+}
+
+/// One of our containers from what the engine says of it.
+fn observed(found: ContainerInspectResponse, owner: &Owner) -> Option<ObservedContainer> {
+    let labels = found.config?.labels?;
+    let created_at = found.created.as_deref().and_then(moment).unwrap_or_default();
+    Some(ObservedContainer {
+        id: found.id?,
+        labels: ContainerLabels::from_map(&labels, owner)?,
+        image_id: found.image,
+        state: observed_state(found.state?, created_at),
+        address: found.network_settings.and_then(address),
+        created_at,
+    })
+}
+
+fn observed_state(state: ContainerState, created_at: Timestamp) -> ObservedState {
+    let started_at = state.started_at.as_deref().and_then(moment);
+    match state.status {
+        Some(
+            ContainerStateStatusEnum::RUNNING
+            | ContainerStateStatusEnum::PAUSED
+            | ContainerStateStatusEnum::RESTARTING,
+        ) => ObservedState::Running { started_at: started_at.unwrap_or(created_at) },
+        Some(ContainerStateStatusEnum::EXITED) => {
+            let finished_at = state.finished_at.as_deref().and_then(moment);
+            ObservedState::Exited {
+                started_at: started_at.unwrap_or(created_at),
+                exit: ContainerExit {
+                    exit_code: state.exit_code.unwrap_or(-1),
+                    oom_killed: state.oom_killed.unwrap_or(false),
+                    finished_at: finished_at.or(started_at).unwrap_or(created_at),
+                },
+            }
+        }
+        Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD) => {
+            ObservedState::Removing
+        }
+        _ => ObservedState::Created,
+    }
+}
+
+fn address(settings: NetworkSettings) -> Option<IpAddr> {
+    settings
+        .networks?
+        .into_values()
+        .filter_map(|network| network.ip_address)
+        .find_map(|text| text.parse().ok())
+}
+
+/// A moment as the engine writes it; its zero value means that there was none.
+fn moment(text: &str) -> Option<Timestamp> {
+    let micros = chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp_micros();
+    (micros > 0).then(|| Timestamp::from_micros(micros))
+}
+
+fn engine_event(message: EventMessage) -> Option<EngineEvent> {
+    let kind = match message.action.as_deref()? {
+        "start" => EngineEventKind::Started,
+        "kill" => EngineEventKind::Killed,
+        "die" => EngineEventKind::Died,
+        "destroy" => EngineEventKind::Removed,
+        _ => EngineEventKind::Other,
+    };
+    Some(EngineEvent { container: message.actor?.id?, kind })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn docker_hosts_are_read_as_docker_writes_them() {
+        let host = |text| DockerRuntime::new(text, AgentMetrics::unregistered());
+        assert_eq!(
+            host("unix:///run/docker.sock").unwrap().host,
+            DockerHost::Unix("/run/docker.sock".into())
+        );
+        assert_eq!(
+            host("tcp://127.0.0.1:2375").unwrap().host,
+            DockerHost::Tcp("http://127.0.0.1:2375".into())
+        );
+        for bad in ["", "/run/docker.sock", "unix://relative", "ssh://host", "tcp://"] {
+            assert!(host(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn errors_are_told_apart_by_their_status() {
+        let class = |status_code| {
+            let message = "words".to_owned();
+            classify("x", BollardError::DockerResponseServerError { status_code, message })
+        };
+        assert_eq!(class(404).permanent_kind(), Some(PermanentKind::NotFound));
+        assert_eq!(class(401).permanent_kind(), Some(PermanentKind::Unauthorized));
+        assert_eq!(class(409).permanent_kind(), Some(PermanentKind::Conflict));
+        assert_eq!(class(400).permanent_kind(), Some(PermanentKind::Invalid));
+        assert_eq!(class(500).outcome(), "transient");
+        let gone = BollardError::SocketNotFoundError("/x".into());
+        assert!(classify("x", gone).is_engine_unavailable());
+    }
+
+    #[test]
+    fn the_engines_zero_moment_is_none() {
+        assert_eq!(moment("0001-01-01T00:00:00Z"), None);
+        let at = moment("2026-11-23T20:21:03.047614772Z").unwrap();
+        assert_eq!(at.as_micros() % 1_000_000, 47_614);
+    }
+
+    #[test]
+    fn an_image_without_a_version_is_told_from_one_with() {
+        assert!(!names_version("web"));
+        assert!(!names_version("host:5000/web"));
+        assert!(names_version("host:5000/web:1"));
+        assert!(names_version("web@sha256:00"));
+    }
+}

@@ -1,0 +1,174 @@
+//! What the agent measures of itself. All labels are bounded.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Clones share the same figures.
+#[derive(Clone, Debug)]
+pub struct AgentMetrics {
+    pub containers_started: Counter,
+    pub container_restarts: Counter,
+    pub engine_up: Gauge,
+    pub pods: Gauge,
+    engine_calls: Family<EngineCall, Histogram>,
+    probe_results: Family<ProbeLabels, Counter>,
+    pub proxy_connections: Counter,
+    pub proxy_open_connections: Gauge,
+    pub proxy_refused: Counter,
+    pub proxy_bytes: Counter,
+    pub events_dropped: Counter,
+    control_plane_requests: Family<Request, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EngineCall {
+    operation: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum ProbeLabel {
+    Startup,
+    Readiness,
+    Liveness,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProbeLabels {
+    probe: ProbeLabel,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    request: &'static str,
+    outcome: &'static str,
+}
+
+impl AgentMetrics {
+    /// Makes the metrics and registers them as `dugout_agent_…`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::unregistered();
+        let registry = registry.sub_registry_with_prefix("dugout_agent");
+        let Self {
+            containers_started,
+            container_restarts,
+            engine_up,
+            pods,
+            engine_calls,
+            probe_results,
+            proxy_connections,
+            proxy_open_connections,
+            proxy_refused,
+            proxy_bytes,
+            events_dropped,
+            control_plane_requests,
+        } = metrics.clone();
+        registry.register("containers_started", "Containers started", containers_started);
+        registry.register(
+            "container_restarts",
+            "Containers started again after they ended",
+            container_restarts,
+        );
+        registry.register("engine_up", "Whether the container engine answers", engine_up);
+        registry.register("pods", "Pods in the accepted assignment", pods);
+        registry.register_with_unit(
+            "engine_call_duration",
+            "Calls to the container engine by operation and outcome",
+            Unit::Seconds,
+            engine_calls,
+        );
+        registry.register("probe_results", "Results of probes", probe_results);
+        registry.register(
+            "proxy_connections",
+            "Connections accepted on node ports",
+            proxy_connections,
+        );
+        registry.register(
+            "proxy_open_connections",
+            "Connections through node ports that are open",
+            proxy_open_connections,
+        );
+        registry.register(
+            "proxy_refused",
+            "Connections closed because no endpoint could take them",
+            proxy_refused,
+        );
+        registry.register_with_unit(
+            "proxy_transferred",
+            "Bytes carried by node ports, both ways",
+            Unit::Bytes,
+            proxy_bytes,
+        );
+        registry.register(
+            "events_dropped",
+            "Events forgotten because the queue was full",
+            events_dropped,
+        );
+        registry.register(
+            "control_plane_requests",
+            "Requests to the control plane by kind and outcome",
+            control_plane_requests,
+        );
+        metrics
+    }
+
+    /// Metrics that nobody reads.
+    pub fn unregistered() -> Self {
+        let histogram: fn() -> Histogram =
+            || Histogram::new([0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0, 30.0]);
+        Self {
+            containers_started: Counter::default(),
+            container_restarts: Counter::default(),
+            engine_up: Gauge::default(),
+            pods: Gauge::default(),
+            engine_calls: Family::new_with_constructor(histogram),
+            probe_results: Family::default(),
+            proxy_connections: Counter::default(),
+            proxy_open_connections: Gauge::default(),
+            proxy_refused: Counter::default(),
+            proxy_bytes: Counter::default(),
+            events_dropped: Counter::default(),
+            control_plane_requests: Family::default(),
+        }
+    }
+
+    pub fn engine_call(&self, operation: &'static str, outcome: &'static str, took: Duration) {
+        let labels = EngineCall { operation, outcome };
+        self.engine_calls.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    pub fn probe(&self, probe: ProbeLabel, success: bool) {
+        let result = if success { "success" } else { "failure" };
+        self.probe_results.get_or_create(&ProbeLabels { probe, result }).inc();
+    }
+
+    pub fn control_plane_request(&self, request: &'static str, outcome: &'static str) {
+        self.control_plane_requests.get_or_create(&Request { request, outcome }).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_begins_with_the_agents_prefix() {
+        let mut registry = Registry::default();
+        let metrics = AgentMetrics::register(&mut registry);
+        metrics.engine_call("start", "ok", Duration::from_millis(3));
+        metrics.probe(ProbeLabel::Readiness, true);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            assert!(line.starts_with("dugout_agent_"), "{line}");
+        }
+        assert!(text.contains("dugout_agent_engine_call_duration_seconds_count"), "{text}");
+    }
+}
