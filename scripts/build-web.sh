@@ -13,7 +13,7 @@ RUSTFLAGS='-C target-feature=+crt-static' \
 mkdir -p "$folder"
 install -m 755 "${CARGO_TARGET_DIR:-target}/$host/static/dugout-web" "$folder/dugout-web"
 # A program that asks for a loader would not run in an image that holds nothing else.
-if grep -q 'ld-linux' "$folder/dugout-web"; then
-    echo "build-web: $folder/dugout-web is not static; install libc6-dev" >&2
+if ! headers=$(readelf --program-headers "$folder/dugout-web") || grep -q INTERP <<<"$headers"; then
+    echo "build-web: $folder/dugout-web is not a static program; is libc6-dev whole?" >&2
     exit 1
 fi

@@ -12,7 +12,7 @@ failed=0
 
 main() {
     trap finish EXIT
-    step "setup" scripts/setup.sh --for test || exit
+    step "setup" scripts/setup.sh --for test || exit 1
     # What setup may have found beyond the PATH.
     export PATH="${HOME:-/nonexistent}/.cargo/bin:$PATH:/usr/local/sbin:/usr/sbin:/sbin"
     step "formatting (make fmt mends it)" cargo fmt --all --check
@@ -48,7 +48,8 @@ build_dugout() {
 }
 
 run_nextest() {
-    local report="$target/nextest/proof/junit.xml" status=0
+    # Where .config/nextest.toml says, whatever cargo's target folder is.
+    local report=target/nextest/proof/junit.xml status=0
     rm -f "$report"
     printf '\n== tests\n'
     scripts/with-docker.sh cargo nextest run --locked --workspace --profile proof --no-fail-fast ||
@@ -94,8 +95,8 @@ finish() {
     mkdir -p "$target"
     echo "$line" >"$target/test-result"
     printf '\n%s\n' "$line"
-    [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
-    exit
+    # Said in full: a bare `exit` in a trap would give the code from before the trap.
+    if [ "$failed" = 0 ] && [ "$passed" -gt 0 ]; then exit 0; else exit 1; fi
 }
 
 main

@@ -27,21 +27,7 @@ const FOREIGN_NAMES: [(&str, &str); 12] = [
 fn every_metric_of_a_dashboard_exists() {
     let files = rust_files();
     let texts = product_texts(&files);
-    let prefixes: BTreeSet<(&str, &str)> =
-        texts.iter().copied().filter(|(_, text)| text.starts_with("dugout")).collect();
-    let exists = |name: &str| {
-        texts.iter().any(|(room, text)| {
-            // A registry with a prefix, and one that adds the counter's ending, say less.
-            let written = |full: &str| {
-                full == *text
-                    || full
-                        .strip_suffix(text)
-                        .and_then(|rest| rest.strip_suffix('_'))
-                        .is_some_and(|prefix| prefixes.contains(&(room, prefix)))
-            };
-            written(name) || name.strip_suffix("_total").is_some_and(written)
-        })
-    };
+    let exists = |name: &str| is_written(&texts, name);
     let mut wrong = Vec::new();
     for file in text_files().iter().filter(|file| file.path.starts_with("dashboards/")) {
         let mut seen = BTreeSet::new();
@@ -56,6 +42,34 @@ fn every_metric_of_a_dashboard_exists() {
         }
     }
     report(&wrong, "use the metric's name as the code writes it, or add the metric");
+}
+
+/// Whether a literal is the metric's name. A registry adds a room's prefix, a unit's ending and a
+/// counter's ending; the literal may be without them.
+fn is_written(texts: &[(&str, &str)], name: &str) -> bool {
+    let counter = name.strip_suffix("_total").unwrap_or(name);
+    let units = ["_seconds", "_bytes"].iter().filter_map(|unit| counter.strip_suffix(unit));
+    let full: Vec<&str> = [name, counter].into_iter().chain(units).collect();
+    texts.iter().any(|(room, text)| {
+        full.iter().any(|full| {
+            full.strip_suffix(text).is_some_and(|rest| {
+                rest.is_empty()
+                    || rest.strip_suffix('_').is_some_and(|prefix| texts.contains(&(room, prefix)))
+            })
+        })
+    })
+}
+
+#[test]
+fn a_metric_is_found_with_what_the_registry_adds() {
+    let texts =
+        [("agent", "dugout_agent"), ("agent", "sent"), ("api", "dugout_turns"), ("api", "x")];
+    for name in ["dugout_agent_sent_bytes_total", "dugout_agent_sent", "dugout_turns_total"] {
+        assert!(is_written(&texts, name), "{name}");
+    }
+    for name in ["dugout_agent_x", "dugout_turns_sum", "dugout_sent"] {
+        assert!(!is_written(&texts, name), "{name}");
+    }
 }
 
 /// Every `dugout_…` word with its line.
