@@ -1,1 +1,113 @@
-//! (skeleton)
+//! Every decision of Dugout, as one pure function: [`plan`] takes the world, what happened and the
+//! time, and gives the changes that follow. Nothing here does I/O, reads a clock or makes a random
+//! number, so the same input gives the same plan, byte for byte.
+//!
+//! Read [`plan`] first: its lines are the stages of a turn, each a module of the same name. A stage
+//! looks only at the [`Work`] that something made dirty: a fact, a timer that is due, or a change of
+//! an earlier stage. So the cost of a turn follows what changed and not how much there is, and a turn
+//! that looks at everything comes to the same result.
+//!
+//! What a person sees follows from a few rules, each told at the head of its module:
+//!
+//! | module | its rule |
+//! |---|---|
+//! | `facts` | a fact changes a row only when it says something new |
+//! | `nodes` | a node that is silent too long is not ready, and what it runs is unknown |
+//! | `deployments` | old pods leave only as fast as new ones become available |
+//! | `replica_sets` | as many pods as chosen; the least useful leaves first |
+//! | `draining` | a pod is stopped once nobody sends to it any more |
+//! | `placement` | spread first, then where most is free; a lost pod moves only if it fits elsewhere |
+//! | `releases` | a commit is healthy when all of its deployments are, and failed when one is |
+//! | `assignments` | a node is told again only when what it must run has changed |
+
+mod assignments;
+mod check;
+mod contacts;
+mod deployments;
+mod draft;
+mod draining;
+mod facts;
+mod hash;
+mod nodes;
+mod placement;
+mod records;
+mod releases;
+mod replica_sets;
+mod report;
+mod resolve;
+mod rolling;
+mod rollouts;
+mod work;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use dugout_model::{Change, Contacts, Fact, IdSource, Timestamp, World};
+
+pub use assignments::assignment;
+pub use check::{Violation, check};
+pub use contacts::note;
+pub use hash::template_hash;
+pub use report::{DeploymentWait, Ignored, PlanReport, PodWait};
+pub use resolve::MissingReference;
+pub use work::Work;
+
+use draft::Draft;
+
+/// What an operator of the control plane may set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How long a node, or its container engine, may be silent before the node counts as lost. Longer
+    /// than a few report intervals of the agents.
+    pub node_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { node_timeout: Duration::from_secs(15) }
+    }
+}
+
+/// Everything that a plan follows from.
+pub struct PlanInput<'a> {
+    pub world: &'a World,
+    /// The news that is never stored, with the facts already noted (see [`note`]).
+    pub contacts: &'a Contacts,
+    /// What happened since the last turn, oldest first.
+    pub facts: &'a [Fact],
+    /// The work whose time has come. A new leader begins with [`Work::Everything`].
+    pub due: &'a BTreeSet<Work>,
+    pub now: Timestamp,
+    pub settings: &'a Settings,
+    /// Where new ids come from. Each turn needs a stream of its own.
+    pub ids: IdSource,
+}
+
+/// What shall happen in one turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The net difference: at most one change for each row, in an order in which rows follow what
+    /// they refer to; then the records in the order in which things happened.
+    pub changes: Vec<Change>,
+    /// The world with the changes in it: one turn later, or the same when there are none.
+    pub after: World,
+    /// When work must be looked at again though nothing happens.
+    pub wake_at: BTreeMap<Work, Timestamp>,
+    /// The work that was looked at: its earlier timers are void. With [`Work::Everything`] in it,
+    /// every earlier timer is.
+    pub processed: BTreeSet<Work>,
+    pub report: PlanReport,
+}
+
+/// Decides what follows from what happened.
+pub fn plan(input: PlanInput<'_>) -> Plan {
+    let mut draft = Draft::new(&input);
+    facts::apply(&mut draft, input.facts);
+    nodes::judge(&mut draft);
+    deployments::reconcile(&mut draft);
+    draining::advance(&mut draft);
+    placement::place(&mut draft);
+    releases::judge(&mut draft);
+    assignments::publish(&mut draft);
+    draft.finish()
+}

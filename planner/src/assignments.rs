@@ -1,0 +1,131 @@
+//! What one node must run, as a pure function of the world. It is not stored: a node's row holds only
+//! the turn that changed it last, its generation.
+
+use std::sync::Arc;
+
+use dugout_model::{
+    AssignedPod, AssignedService, AssignedServicePort, Assignment, Change, Endpoint, EndpointPlace,
+    Kind, Lifecycle, Node, NodeName, Pod, PodOrder, Service, ServicePort, ServiceType,
+    StoredObject, World, labels_contain,
+};
+
+use crate::draft::Draft;
+
+/// Gives a new generation to each node whose assignment became another in this turn.
+pub(crate) fn publish(draft: &mut Draft<'_>) {
+    for name in std::mem::take(&mut draft.dirty.assignments) {
+        let Some(node) = draft.world.nodes.get(&name).cloned() else { continue };
+        if content(draft.before, &name) != content(&draft.world, &name) {
+            let node = Node { generation: draft.turn, ..(*node).clone() };
+            draft.push(Change::PutNode(Arc::new(node)));
+        }
+    }
+}
+
+/// Everything that a node must run; absent when there is no such node.
+pub fn assignment(world: &World, node: &NodeName) -> Option<Assignment> {
+    let row = world.nodes.get(node)?;
+    let (pods, services) = content(world, node)?;
+    Some(Assignment {
+        cluster: world.cluster,
+        node: node.clone(),
+        generation: row.generation,
+        pods,
+        services,
+    })
+}
+
+/// An assignment without its generation.
+fn content(world: &World, node: &NodeName) -> Option<(Vec<AssignedPod>, Vec<AssignedService>)> {
+    let row = world.nodes.get(node)?;
+    let pods = world.pods_on(node).filter_map(|pod| assigned_pod(world, pod)).collect();
+    let services = world
+        .objects_of(Kind::Service)
+        .filter_map(|object| assigned_service(world, row, object, object.as_service()?))
+        .collect();
+    Some((pods, services))
+}
+
+fn assigned_pod(world: &World, pod: &Pod) -> Option<AssignedPod> {
+    let set = world.replica_set_of(pod)?;
+    Some(AssignedPod {
+        uid: pod.uid,
+        namespace: pod.namespace.clone(),
+        name: pod.name.clone(),
+        replica_set: set.uid,
+        template: Arc::clone(&set.template),
+        order: match pod.lifecycle {
+            Lifecycle::Active => PodOrder::Run { draining: false },
+            Lifecycle::Draining { .. } => PodOrder::Run { draining: true },
+            Lifecycle::Stopping { grace, .. } => PodOrder::Stop { grace },
+        },
+    })
+}
+
+/// A service with node ports, and the pods that this node's proxies may send to.
+fn assigned_service(
+    world: &World,
+    node: &Node,
+    object: &StoredObject,
+    service: &Service,
+) -> Option<AssignedService> {
+    if service.service_type != ServiceType::NodePort {
+        return None;
+    }
+    let ports: Vec<AssignedServicePort> = service
+        .ports
+        .iter()
+        .filter_map(|port| {
+            Some(AssignedServicePort {
+                name: port.name.clone(),
+                protocol: port.protocol,
+                port: port.port,
+                node_port: port.node_port?,
+                endpoints: endpoints(world, node, object, service, port),
+            })
+        })
+        .collect();
+    let key = object.declared.key.clone();
+    (!ports.is_empty()).then_some(AssignedService { key, ports })
+}
+
+/// By pod uid. Pods of other engines are not among them: their addresses are known there alone.
+fn endpoints(
+    world: &World,
+    node: &Node,
+    object: &StoredObject,
+    service: &Service,
+    port: &ServicePort,
+) -> Vec<Endpoint> {
+    if service.selector.is_empty() {
+        return Vec::new();
+    }
+    let peers = world.nodes_of_engine(&node.engine);
+    let candidates = peers
+        .flat_map(|peer| world.pods_on(&peer.name))
+        .filter(|pod| pod.is_active() && pod.namespace == object.declared.key.namespace);
+    let mut endpoints: Vec<Endpoint> = candidates
+        .filter_map(|pod| {
+            let template = &world.replica_set_of(pod)?.template;
+            if !labels_contain(&template.labels, &service.selector) {
+                return None;
+            }
+            let mut containers = template.containers.iter();
+            let target = containers.find_map(|each| each.port_number(&port.target_port))?;
+            Some(Endpoint { pod: pod.uid, port: target, place: place(pod, node)? })
+        })
+        .collect();
+    endpoints.sort_by_key(|endpoint| endpoint.pod);
+    endpoints
+}
+
+/// A node knows its own pods best, also when nobody else is there. Those of its peers serve when they
+/// are ready by their last report.
+fn place(pod: &Pod, node: &Node) -> Option<EndpointPlace> {
+    if pod.node() == Some(&node.name) {
+        return Some(EndpointPlace::Local);
+    }
+    pod.ready_since()?;
+    let address = pod.seen.known()?.address?;
+    Some(EndpointPlace::SameEngine { address })
+}

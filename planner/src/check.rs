@@ -1,0 +1,403 @@
+//! The independent check of a plan: rules that every plan must keep, stated without any of the
+//! planner's own reasoning. The engine refuses a plan that breaks one.
+//!
+//! It looks only at rows that the plan touches, so its cost follows the plan's. It knows neither the
+//! time nor the contacts; where a rule needs them, it checks what must hold whatever they are.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use dugout_model::{
+    Change, Deployment, Lifecycle, NodeName, ObjectId, ObjectUid, Placement, Pod, PodUid,
+    Quarantine, Release, ReleaseId, ReplicaSetUid, Resources, StopReason, Strategy, Turn, Verdict,
+    World,
+};
+
+use crate::rolling::Bounds;
+use crate::{Plan, assignments::assignment};
+
+/// A rule that a plan breaks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    #[error("the plan leads to turn {after:?}, and not to {expected:?}")]
+    WrongTurn { after: Turn, expected: Turn },
+    #[error("change number {index} is not in the world after")]
+    NotApplied { index: usize },
+    #[error("pod {pod} has no replica set")]
+    PodWithoutReplicaSet { pod: PodUid },
+    #[error("replica set {replica_set} is removed while it has pods")]
+    ReplicaSetRemovedUnderPods { replica_set: ReplicaSetUid },
+    #[error("pod {pod} is on node {node}, which does not exist")]
+    PodOnUnknownNode { pod: PodUid, node: NodeName },
+    #[error("pod {pod} moves to another node, and a pod never moves")]
+    PodMoved { pod: PodUid },
+    #[error("pod {pod} goes back in its life")]
+    LifecycleReversed { pod: PodUid },
+    #[error("pod {pod} is forgotten while it was to stay on its node")]
+    ActivePodForgotten { pod: PodUid },
+    #[error("pod {pod} drains from another turn on than this one")]
+    WrongDrainTurn { pod: PodUid },
+    #[error("pod {pod} is placed on node {node}, which is not ready or cordoned")]
+    PlacedOnUnfitNode { pod: PodUid, node: NodeName },
+    #[error("node {node} gets pods and has more reserved than it has")]
+    NodeOverbooked { node: NodeName },
+    #[error("{deployment} has {active} pods and may have {most}")]
+    TooManyPods { deployment: ObjectId, active: u32, most: u32 },
+    #[error("{deployment} keeps {ready} ready pods by choice and must keep {least}")]
+    TooFewReady { deployment: ObjectId, ready: u32, least: u32 },
+    #[error("{deployment} starts new pods while earlier ones are not gone")]
+    RecreateTooEarly { deployment: ObjectId },
+    #[error("{object} is taken from a revision that is quarantined")]
+    QuarantinedObject { object: ObjectId },
+    #[error("release {release:?} had its verdict already")]
+    VerdictChanged { release: ReleaseId },
+    #[error("release {release:?} is new and not the newest")]
+    ReleaseIdReused { release: ReleaseId },
+    #[error("node {node} must run something else, and its generation is not this turn")]
+    GenerationNotRaised { node: NodeName },
+    #[error("node {node} must run the same as before, and its generation changed")]
+    GenerationRaisedForNothing { node: NodeName },
+}
+
+/// Everything that a plan breaks; empty when it may be committed.
+pub fn check(before: &World, plan: &Plan) -> Vec<Violation> {
+    let mut checker = Checker {
+        before,
+        after: &plan.after,
+        touched: Touched::of(before, plan),
+        violations: Vec::new(),
+    };
+    checker.turn(plan);
+    checker.rows(plan);
+    checker.pods();
+    checker.placements();
+    checker.deployments();
+    checker.releases(plan);
+    checker.generations();
+    checker.violations
+}
+
+/// What the plan touches.
+#[derive(Default)]
+struct Touched {
+    pods: BTreeSet<PodUid>,
+    replica_sets: BTreeSet<ReplicaSetUid>,
+    deployments: BTreeSet<ObjectUid>,
+    nodes: BTreeSet<NodeName>,
+}
+
+impl Touched {
+    fn of(before: &World, plan: &Plan) -> Self {
+        let mut touched = Self::default();
+        for change in &plan.changes {
+            match change {
+                Change::PutPod(row) => {
+                    touched.pods.insert(row.uid);
+                }
+                Change::DeletePod(uid) => {
+                    touched.pods.insert(*uid);
+                }
+                Change::PutReplicaSet(row) => {
+                    touched.replica_sets.insert(row.uid);
+                    touched.deployments.insert(row.deployment);
+                }
+                Change::DeleteReplicaSet(uid) => {
+                    touched.replica_sets.insert(*uid);
+                }
+                Change::PutNode(row) => {
+                    touched.nodes.insert(row.name.clone());
+                }
+                _ => {}
+            }
+        }
+        for uid in &touched.pods {
+            let rows = [(before, before.pods.get(uid)), (&plan.after, plan.after.pods.get(uid))];
+            for (world, pod) in rows {
+                let Some(pod) = pod else { continue };
+                touched.nodes.extend(pod.node().cloned());
+                touched.deployments.extend(world.replica_set_of(pod).map(|set| set.deployment));
+            }
+        }
+        touched
+    }
+}
+
+struct Checker<'a> {
+    before: &'a World,
+    after: &'a World,
+    touched: Touched,
+    violations: Vec<Violation>,
+}
+
+impl Checker<'_> {
+    fn require(&mut self, holds: bool, violation: impl FnOnce() -> Violation) {
+        if !holds {
+            self.violations.push(violation());
+        }
+    }
+
+    fn turn(&mut self, plan: &Plan) {
+        let expected =
+            if plan.changes.is_empty() { self.before.turn } else { self.before.turn.next() };
+        let after = self.after.turn;
+        self.require(after == expected, || Violation::WrongTurn { after, expected });
+    }
+
+    /// Each change is in the world after, and nothing refers to what is not there.
+    fn rows(&mut self, plan: &Plan) {
+        for (index, change) in plan.changes.iter().enumerate() {
+            let applied = is_in(self.after, change);
+            self.require(applied, || Violation::NotApplied { index });
+        }
+        for replica_set in self.touched.replica_sets.clone() {
+            let is_sound = self.after.replica_sets.contains_key(&replica_set)
+                || self.after.pods_of(replica_set).next().is_none();
+            self.require(is_sound, || Violation::ReplicaSetRemovedUnderPods { replica_set });
+        }
+    }
+
+    fn pods(&mut self) {
+        for uid in self.touched.pods.clone() {
+            let (before, after) = (self.before.pods.get(&uid), self.after.pods.get(&uid));
+            match (before, after) {
+                (Some(before), None) => {
+                    let may_go = !before.is_active() || before.node().is_none();
+                    self.require(may_go, || Violation::ActivePodForgotten { pod: uid });
+                }
+                (before, Some(after)) => {
+                    self.pod_references(after);
+                    if let Some(before) = before {
+                        self.pod_history(before, after);
+                    }
+                }
+                (None, None) => {}
+            }
+        }
+    }
+
+    fn pod_references(&mut self, pod: &Pod) {
+        let uid = pod.uid;
+        let has_set = self.after.replica_set_of(pod).is_some();
+        self.require(has_set, || Violation::PodWithoutReplicaSet { pod: uid });
+        if let Some(node) = pod.node() {
+            let is_known = self.after.nodes.contains_key(node);
+            self.require(is_known, || Violation::PodOnUnknownNode { pod: uid, node: node.clone() });
+        }
+    }
+
+    fn pod_history(&mut self, before: &Pod, after: &Pod) {
+        let uid = after.uid;
+        let stays = match (&before.placement, &after.placement) {
+            (Placement::On { .. }, placement) => before.placement == *placement,
+            (Placement::Waiting(_), _) => true,
+        };
+        self.require(stays, || Violation::PodMoved { pod: uid });
+        let grows = stage(&before.lifecycle) <= stage(&after.lifecycle);
+        self.require(grows, || Violation::LifecycleReversed { pod: uid });
+        if let (Lifecycle::Active, Lifecycle::Draining { since_turn, .. }) =
+            (&before.lifecycle, &after.lifecycle)
+        {
+            let is_now = *since_turn == self.after.turn;
+            self.require(is_now, || Violation::WrongDrainTurn { pod: uid });
+        }
+    }
+
+    /// New pods go only where they may and fit.
+    fn placements(&mut self) {
+        let mut receivers: BTreeSet<NodeName> = BTreeSet::new();
+        for uid in self.touched.pods.clone() {
+            let was_placed = self.before.pods.get(&uid).is_some_and(|pod| pod.node().is_some());
+            let node = self.after.pods.get(&uid).and_then(|pod| pod.node()).cloned();
+            let Some(node) = node.filter(|_| !was_placed) else { continue };
+            let row = self.after.nodes.get(&node);
+            let is_fit = row.is_some_and(|row| row.is_ready() && !row.unschedulable);
+            self.require(is_fit, || Violation::PlacedOnUnfitNode { pod: uid, node: node.clone() });
+            receivers.insert(node);
+        }
+        for node in receivers {
+            let Some(row) = self.after.nodes.get(&node) else { continue };
+            let capacity = row.capacity;
+            let pods = self.after.pods_on(&node).filter_map(|pod| self.after.replica_set_of(pod));
+            let used =
+                pods.fold(Resources::default(), |sum, set| sum.plus(set.template.requests()));
+            let fits = used.cpu_millis <= capacity.cpu_millis
+                && used.memory_bytes <= capacity.memory_bytes
+                && used.pods <= capacity.pods;
+            self.require(fits, || Violation::NodeOverbooked { node });
+        }
+    }
+
+    fn deployments(&mut self) {
+        for uid in self.touched.deployments.clone() {
+            let Some(object) = self.after.object_by_uid(uid).cloned() else { continue };
+            let Some(deployment) = object.as_deployment() else { continue };
+            let id = object.declared.id();
+            self.surge(&id, uid, deployment);
+            self.availability(&id, uid, deployment);
+            self.recreate(&id, uid, deployment);
+        }
+    }
+
+    /// Never more pods than asked for with the surge; a turn may find more, and never makes more.
+    fn surge(&mut self, id: &ObjectId, uid: ObjectUid, deployment: &Deployment) {
+        let most = Bounds::of(&deployment.strategy, deployment.replicas).most();
+        let active = count(self.after, uid, Pod::is_active);
+        let allowed = most.max(count(self.before, uid, Pod::is_active));
+        self.require(active <= allowed, || Violation::TooManyPods {
+            deployment: id.clone(),
+            active,
+            most,
+        });
+    }
+
+    /// Whoever takes away a ready pod by choice leaves enough of them.
+    fn availability(&mut self, id: &ObjectId, uid: ObjectUid, deployment: &Deployment) {
+        let by_choice = pods_of(self.after, uid).any(|pod| {
+            let was_ready = self
+                .before
+                .pods
+                .get(&pod.uid)
+                .is_some_and(|before| before.is_active() && before.ready_since().is_some());
+            was_ready && pod.ready_since().is_some() && leaves_by_choice(pod)
+        });
+        let least = Bounds::of(&deployment.strategy, deployment.replicas).least_available();
+        let ready = count(self.after, uid, |pod| pod.is_active() && pod.ready_since().is_some());
+        self.require(!by_choice || ready >= least, || Violation::TooFewReady {
+            deployment: id.clone(),
+            ready,
+            least,
+        });
+    }
+
+    /// With Recreate, a new pod has no elder of another template beside it, unless that one's node
+    /// is lost.
+    fn recreate(&mut self, id: &ObjectId, uid: ObjectUid, deployment: &Deployment) {
+        if deployment.strategy != Strategy::Recreate || deployment.paused {
+            return;
+        }
+        let newcomers: BTreeSet<ReplicaSetUid> = pods_of(self.after, uid)
+            .filter(|pod| !self.before.pods.contains_key(&pod.uid))
+            .filter(|pod| !self.replaces_a_lost_one(pod))
+            .map(|pod| pod.replica_set)
+            .collect();
+        let too_early = newcomers.iter().any(|set| {
+            pods_of(self.after, uid).any(|pod| pod.replica_set != *set && !is_lost(pod))
+        });
+        self.require(!too_early, || Violation::RecreateTooEarly { deployment: id.clone() });
+    }
+
+    /// Whether a pod of the same set was given up with its node in this turn.
+    fn replaces_a_lost_one(&self, pod: &Pod) -> bool {
+        self.after.pods_of(pod.replica_set).any(|other| {
+            is_lost(other)
+                && self.before.pods.get(&other.uid).is_some_and(|before| !is_lost(before))
+        })
+    }
+
+    fn releases(&mut self, plan: &Plan) {
+        let newest_before = self.before.releases.keys().next_back().copied();
+        for change in &plan.changes {
+            match change {
+                Change::PutRelease(row) => self.release(row, newest_before),
+                Change::PutObject(row) => {
+                    let quarantine =
+                        Quarantine { source: row.source.clone(), sha: row.sha.clone() };
+                    let is_clean = !self.before.quarantine.contains(&quarantine);
+                    self.require(is_clean, || Violation::QuarantinedObject {
+                        object: row.declared.id(),
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn release(&mut self, row: &Arc<Release>, newest_before: Option<ReleaseId>) {
+        let release = row.id;
+        match self.before.releases.get(&release) {
+            Some(before) => {
+                let may_change = before.verdict.is_open()
+                    || before.verdict == row.verdict
+                    || (before.verdict, row.verdict) == (Verdict::Failed, Verdict::Reverted);
+                self.require(may_change, || Violation::VerdictChanged { release });
+            }
+            None => {
+                let is_new = newest_before.is_none_or(|newest| release > newest);
+                self.require(is_new, || Violation::ReleaseIdReused { release });
+            }
+        }
+    }
+
+    /// A node's generation is this turn exactly if it must run something else than before.
+    fn generations(&mut self) {
+        for node in self.touched.nodes.clone() {
+            let Some(after) = assignment(self.after, &node) else { continue };
+            let before = assignment(self.before, &node);
+            let before_turn = before.as_ref().map(|before| before.generation);
+            let is_same = before.is_some_and(|before| {
+                before.pods == after.pods && before.services == after.services
+            });
+            if is_same {
+                let kept = before_turn == Some(after.generation);
+                self.require(kept, || Violation::GenerationRaisedForNothing { node });
+            } else {
+                let raised = after.generation == self.after.turn;
+                self.require(raised, || Violation::GenerationNotRaised { node });
+            }
+        }
+    }
+}
+
+/// Whether the world holds what a change says.
+fn is_in(world: &World, change: &Change) -> bool {
+    match change {
+        Change::PutSource(row) => world.sources.get(&row.name) == Some(row),
+        Change::PutObject(row) => world.objects.get(&row.declared.id()) == Some(row),
+        Change::DeleteObject(id) => !world.objects.contains_key(id),
+        Change::PutRollout(row) => world.rollouts.get(&row.deployment) == Some(row),
+        Change::DeleteRollout(uid) => !world.rollouts.contains_key(uid),
+        Change::PutReplicaSet(row) => world.replica_sets.get(&row.uid) == Some(row),
+        Change::DeleteReplicaSet(uid) => !world.replica_sets.contains_key(uid),
+        Change::PutPod(row) => world.pods.get(&row.uid) == Some(row),
+        Change::DeletePod(uid) => !world.pods.contains_key(uid),
+        Change::PutNode(row) => world.nodes.get(&row.name) == Some(row),
+        Change::DeleteNode(name) => !world.nodes.contains_key(name),
+        // The world forgets releases that are history.
+        Change::PutRelease(row) => {
+            world.releases.get(&row.id).is_none_or(|kept| kept == row)
+                && (!row.verdict.is_open() || world.releases.contains_key(&row.id))
+        }
+        Change::PutQuarantine(row) => world.quarantine.contains(row),
+        Change::PutRevision(_) | Change::AppendTimeline(_) | Change::AppendEvent(_) => true,
+    }
+}
+
+/// How far a pod's life is.
+fn stage(lifecycle: &Lifecycle) -> u8 {
+    match lifecycle {
+        Lifecycle::Active => 0,
+        Lifecycle::Draining { .. } => 1,
+        Lifecycle::Stopping { .. } => 2,
+    }
+}
+
+fn leaves_by_choice(pod: &Pod) -> bool {
+    match pod.lifecycle {
+        Lifecycle::Active => false,
+        Lifecycle::Draining { reason, .. } | Lifecycle::Stopping { reason, .. } => {
+            reason == StopReason::Scaled
+        }
+    }
+}
+
+fn is_lost(pod: &Pod) -> bool {
+    matches!(pod.lifecycle, Lifecycle::Stopping { reason: StopReason::NodeLost, .. })
+}
+
+fn pods_of(world: &World, deployment: ObjectUid) -> impl Iterator<Item = &Arc<Pod>> {
+    world.replica_sets_of(deployment).flat_map(|set| world.pods_of(set.uid))
+}
+
+fn count(world: &World, deployment: ObjectUid, matches: impl Fn(&Pod) -> bool) -> u32 {
+    u32::try_from(pods_of(world, deployment).filter(|pod| matches(pod)).count()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,344 @@
+//! The draft of the next world: what the stages of a turn change together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use dugout_model::{
+    Change, Contacts, Event, IdSource, Kind, NodeName, ObjectId, ObjectSpec, ObjectUid, Pod,
+    PodUid, Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, Revision, ServiceType,
+    SourceName, StoredObject, TimelineEntry, Timestamp, Turn, World,
+};
+
+use crate::work::Dirty;
+use crate::{Plan, PlanInput, PlanReport, Settings, Work};
+
+/// A world in the making.
+pub(crate) struct Draft<'a> {
+    pub before: &'a World,
+    /// The world with every change so far.
+    pub world: World,
+    pub contacts: &'a Contacts,
+    pub settings: &'a Settings,
+    pub now: Timestamp,
+    /// The turn that this becomes, if it changes anything.
+    pub turn: Turn,
+    pub ids: IdSource,
+    pub dirty: Dirty,
+    pub report: PlanReport,
+    wake_at: BTreeMap<Work, Timestamp>,
+    processed: BTreeSet<Work>,
+    rows: BTreeSet<Row>,
+    /// Kept apart from the world, which forgets closed releases.
+    releases: BTreeMap<ReleaseId, Arc<Release>>,
+    revisions: Vec<Arc<Revision>>,
+    timeline: Vec<TimelineEntry>,
+    events: Vec<Event>,
+}
+
+/// A row that was changed, ordered so that rows follow what they refer to.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Row {
+    Source(SourceName),
+    Node(NodeName),
+    Object(ObjectId),
+    Rollout(ObjectUid),
+    ReplicaSet(ReplicaSetUid),
+    Pod(PodUid),
+    Release(ReleaseId),
+    Quarantine(Quarantine),
+}
+
+impl<'a> Draft<'a> {
+    pub fn new(input: &PlanInput<'a>) -> Self {
+        let mut processed = BTreeSet::new();
+        if input.due.contains(&Work::Everything) {
+            processed.insert(Work::Everything);
+        }
+        Self {
+            before: input.world,
+            world: input.world.clone(),
+            contacts: input.contacts,
+            settings: input.settings,
+            now: input.now,
+            turn: input.world.turn.next(),
+            ids: input.ids.clone(),
+            dirty: Dirty::from_due(input.due, input.world),
+            report: PlanReport::default(),
+            wake_at: BTreeMap::new(),
+            processed,
+            rows: BTreeSet::new(),
+            releases: BTreeMap::new(),
+            revisions: Vec::new(),
+            timeline: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Applies a change, and marks the work that it concerns for the stages that follow.
+    pub fn push(&mut self, change: Change) {
+        self.mark(&change);
+        self.world.apply(&change);
+        match change {
+            Change::PutSource(row) => self.touch(Row::Source(row.name.clone())),
+            Change::PutObject(row) => self.touch(Row::Object(row.declared.id())),
+            Change::DeleteObject(id) => self.touch(Row::Object(id)),
+            Change::PutRollout(row) => self.touch(Row::Rollout(row.deployment)),
+            Change::DeleteRollout(uid) => self.touch(Row::Rollout(uid)),
+            Change::PutReplicaSet(row) => self.touch(Row::ReplicaSet(row.uid)),
+            Change::DeleteReplicaSet(uid) => self.touch(Row::ReplicaSet(uid)),
+            Change::PutPod(row) => self.touch(Row::Pod(row.uid)),
+            Change::DeletePod(uid) => self.touch(Row::Pod(uid)),
+            Change::PutNode(row) => self.touch(Row::Node(row.name.clone())),
+            Change::DeleteNode(name) => self.touch(Row::Node(name)),
+            Change::PutRelease(row) => {
+                self.touch(Row::Release(row.id));
+                self.releases.insert(row.id, row);
+            }
+            Change::PutQuarantine(row) => self.touch(Row::Quarantine(row)),
+            Change::PutRevision(row) => self.revisions.push(row),
+            Change::AppendTimeline(entry) => self.timeline.push(entry),
+            Change::AppendEvent(event) => self.events.push(event),
+        }
+    }
+
+    pub fn put_pod(&mut self, pod: Pod) {
+        self.push(Change::PutPod(Arc::new(pod)));
+    }
+
+    /// The replica set and template behind a pod.
+    pub fn replica_set_of(&self, pod: &Pod) -> Option<Arc<ReplicaSet>> {
+        self.world.replica_set_of(pod).cloned()
+    }
+
+    /// Says that work was looked at, and when it must be looked at again.
+    pub fn done(&mut self, work: Work, wake_at: Option<Timestamp>) {
+        if let Some(at) = wake_at {
+            self.wake_at.insert(work.clone(), at);
+        }
+        self.processed.insert(work);
+    }
+
+    /// The plan: the net difference between the world before and the draft.
+    pub fn finish(mut self) -> Plan {
+        let changes = self.net_changes();
+        let mut after = self.before.clone();
+        for change in &changes {
+            after.apply(change);
+        }
+        if !changes.is_empty() {
+            after.turn = self.turn;
+            self.world.turn = self.turn;
+        }
+        debug_assert_eq!(after, self.world, "the net changes must lead to the drafted world");
+        Plan {
+            changes,
+            after,
+            wake_at: self.wake_at,
+            processed: self.processed,
+            report: self.report,
+        }
+    }
+
+    fn touch(&mut self, row: Row) {
+        self.rows.insert(row);
+    }
+
+    fn net_changes(&mut self) -> Vec<Change> {
+        let (mut puts, mut deletes) = (Vec::new(), Vec::new());
+        for row in &self.rows {
+            match self.net_change(row) {
+                Some((true, change)) => puts.push(change),
+                Some((false, change)) => deletes.push(change),
+                None => {}
+            }
+        }
+        // Revisions first: releases refer to them. Deletions last and backwards, for the same reason.
+        let revisions = std::mem::take(&mut self.revisions).into_iter().map(Change::PutRevision);
+        let timeline = std::mem::take(&mut self.timeline).into_iter().map(Change::AppendTimeline);
+        let events = std::mem::take(&mut self.events).into_iter().map(Change::AppendEvent);
+        let sources = puts.iter().take_while(|put| matches!(put, Change::PutSource(_))).count();
+        let rest = puts.split_off(sources);
+        puts.extend(revisions);
+        puts.extend(rest);
+        puts.extend(deletes.into_iter().rev());
+        puts.extend(timeline);
+        puts.extend(events);
+        puts
+    }
+
+    /// What became of one row: `true` with a put, `false` with a deletion, nothing when it is as before.
+    fn net_change(&self, row: &Row) -> Option<(bool, Change)> {
+        let (before, after) = (self.before, &self.world);
+        match row {
+            Row::Source(name) => {
+                net(before.sources.get(name), after.sources.get(name), Change::PutSource, None)
+            }
+            Row::Node(name) => net(
+                before.nodes.get(name),
+                after.nodes.get(name),
+                Change::PutNode,
+                Some(Change::DeleteNode(name.clone())),
+            ),
+            Row::Object(id) => net(
+                before.objects.get(id),
+                after.objects.get(id),
+                Change::PutObject,
+                Some(Change::DeleteObject(id.clone())),
+            ),
+            Row::Rollout(uid) => net(
+                before.rollouts.get(uid),
+                after.rollouts.get(uid),
+                Change::PutRollout,
+                Some(Change::DeleteRollout(*uid)),
+            ),
+            Row::ReplicaSet(uid) => net(
+                before.replica_sets.get(uid),
+                after.replica_sets.get(uid),
+                Change::PutReplicaSet,
+                Some(Change::DeleteReplicaSet(*uid)),
+            ),
+            Row::Pod(uid) => net(
+                before.pods.get(uid),
+                after.pods.get(uid),
+                Change::PutPod,
+                Some(Change::DeletePod(*uid)),
+            ),
+            Row::Release(id) => {
+                net(before.releases.get(id), self.releases.get(id), Change::PutRelease, None)
+            }
+            Row::Quarantine(row) => (!before.quarantine.contains(row))
+                .then(|| (true, Change::PutQuarantine(row.clone()))),
+        }
+    }
+}
+
+/// The change that leads from one row to the other.
+fn net<T: PartialEq>(
+    before: Option<&Arc<T>>,
+    after: Option<&Arc<T>>,
+    put: impl FnOnce(Arc<T>) -> Change,
+    delete: Option<Change>,
+) -> Option<(bool, Change)> {
+    match (before, after) {
+        (None, None) => None,
+        (Some(before), Some(after)) if before == after => None,
+        (_, Some(after)) => Some((true, put(Arc::clone(after)))),
+        (Some(_), None) => delete.map(|change| (false, change)),
+    }
+}
+
+/// What each change makes dirty.
+impl Draft<'_> {
+    fn mark(&mut self, change: &Change) {
+        match change {
+            Change::PutSource(row) => {
+                self.dirty.sources.insert(row.name.clone());
+            }
+            Change::PutObject(row) => {
+                // A service that takes another type or selector leaves places, too.
+                if let Some(old) = self.world.objects.get(&row.declared.id()).cloned() {
+                    self.mark_object(&old);
+                }
+                self.mark_object(row);
+            }
+            Change::DeleteObject(id) => {
+                if let Some(old) = self.world.objects.get(id).cloned() {
+                    self.mark_object(&old);
+                }
+            }
+            Change::PutRollout(row) => self.mark_source_of(row.deployment),
+            Change::DeleteRollout(uid) => self.mark_source_of(*uid),
+            Change::PutPod(row) => {
+                if let Some(old) = self.world.pods.get(&row.uid).cloned() {
+                    self.mark_pod(&old);
+                    self.dirty.placement |= old.node() != row.node();
+                }
+                self.mark_pod(row);
+            }
+            Change::DeletePod(uid) => {
+                if let Some(old) = self.world.pods.get(uid).cloned() {
+                    self.mark_pod(&old);
+                    self.dirty.placement = true;
+                }
+            }
+            Change::PutNode(row) => {
+                self.mark_engine_of(&row.name);
+                self.dirty.assignments.insert(row.name.clone());
+                self.dirty.nodes.insert(row.name.clone());
+                self.dirty.placement = true;
+            }
+            Change::DeleteNode(name) => {
+                self.mark_engine_of(name);
+                self.dirty.placement = true;
+            }
+            Change::PutRelease(row) => {
+                self.dirty.sources.insert(row.source.clone());
+            }
+            // A replica set changes with its deployment, which is being looked at.
+            Change::PutReplicaSet(_) | Change::DeleteReplicaSet(_) => {}
+            Change::PutQuarantine(_)
+            | Change::PutRevision(_)
+            | Change::AppendTimeline(_)
+            | Change::AppendEvent(_) => {}
+        }
+    }
+
+    fn mark_object(&mut self, object: &StoredObject) {
+        let key = &object.declared.key;
+        match &object.declared.spec {
+            ObjectSpec::Deployment(_) => {
+                self.dirty.deployments.insert(object.uid);
+                self.dirty.sources.insert(object.source.clone());
+            }
+            ObjectSpec::ConfigMap(_) | ObjectSpec::Secret(_) => {
+                let first = ObjectId::new(Kind::Deployment, key.namespace.as_str(), "");
+                let consumers = self
+                    .world
+                    .objects
+                    .range(first..)
+                    .map(|(_, row)| row)
+                    .take_while(|row| {
+                        row.declared.kind() == Kind::Deployment
+                            && row.declared.key.namespace == key.namespace
+                    })
+                    .filter(|row| crate::resolve::uses(row, object.declared.kind(), &key.name))
+                    .map(|row| row.uid);
+                self.dirty.deployments.extend(consumers);
+            }
+            ObjectSpec::Service(service) => {
+                if service.service_type == ServiceType::NodePort {
+                    self.dirty.assignments.extend(self.world.nodes.keys().cloned());
+                }
+            }
+            ObjectSpec::Namespace => {}
+        }
+    }
+
+    fn mark_pod(&mut self, pod: &Pod) {
+        if let Some(replica_set) = self.world.replica_sets.get(&pod.replica_set) {
+            self.dirty.deployments.insert(replica_set.deployment);
+        }
+        match pod.node() {
+            Some(node) => {
+                self.dirty.nodes.insert(node.clone());
+                self.dirty.assignments.insert(node.clone());
+                self.mark_engine_of(node);
+            }
+            None => self.dirty.placement = true,
+        }
+    }
+
+    /// The nodes whose proxies may send to the pods of this one.
+    fn mark_engine_of(&mut self, node: &NodeName) {
+        if let Some(node) = self.world.nodes.get(node) {
+            let peers = self.world.nodes_of_engine(&node.engine).map(|peer| peer.name.clone());
+            self.dirty.assignments.extend(peers);
+        }
+    }
+
+    fn mark_source_of(&mut self, deployment: ObjectUid) {
+        if let Some(object) = self.world.object_by_uid(deployment) {
+            self.dirty.sources.insert(object.source.clone());
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! What happened, turned into changes. A fact changes a row only when it says something new, so that
+//! saying it again costs nothing.
+
+mod node;
+mod report;
+mod revision;
+mod source;
+
+use dugout_model::Fact;
+
+use crate::draft::Draft;
+
+/// Applies the facts in the order in which they came.
+pub(crate) fn apply(draft: &mut Draft<'_>, facts: &[Fact]) {
+    for fact in facts {
+        match fact {
+            Fact::SourceDeclared(declaration) => source::declared(draft, declaration),
+            Fact::SourceSeen { source, head, condition } => {
+                source::seen(draft, source, head.as_ref(), condition);
+            }
+            Fact::Revision(revision) => revision::apply(draft, revision),
+            Fact::NodeJoined(registration) => node::joined(draft, registration),
+            Fact::Report(report) => report::apply(draft, report),
+            Fact::Operator(request) => node::operator(draft, request),
+        }
+    }
+}

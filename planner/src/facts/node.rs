@@ -1,0 +1,98 @@
+//! Nodes that join, and what a person asks for.
+
+use std::sync::Arc;
+
+use dugout_model::{
+    Change, EventType, Node, NodeCondition, NodeName, NodeRegistration, OperatorRequest,
+    SourceName, Turn,
+};
+
+use crate::Ignored;
+use crate::draft::Draft;
+use crate::records::Subject;
+
+/// An agent joins or comes back. What it must run is decided by its name, so it keeps its pods.
+pub(super) fn joined(draft: &mut Draft<'_>, registration: &NodeRegistration) {
+    let NodeRegistration {
+        name,
+        instance,
+        labels,
+        capacity,
+        engine,
+        engine_version,
+        agent_version,
+        address,
+    } = registration;
+    let known = draft.world.nodes.get(name).cloned();
+    let known = known.as_ref();
+    let node = Node {
+        name: name.clone(),
+        instance: instance.clone(),
+        labels: labels.clone(),
+        capacity: *capacity,
+        engine: engine.clone(),
+        engine_version: engine_version.clone(),
+        agent_version: agent_version.clone(),
+        address: *address,
+        condition: known.map_or(NodeCondition::Ready, |node| node.condition.clone()),
+        unschedulable: known.is_some_and(|node| node.unschedulable),
+        generation: known.map_or(Turn(0), |node| node.generation),
+        joined_at: known.map_or(draft.now, |node| node.joined_at),
+    };
+    draft.dirty.nodes.insert(name.clone());
+    if known.is_none_or(|known| **known != node) {
+        if known.is_none_or(|known| known.instance != node.instance) {
+            let message = format!("agent {agent_version} on engine {engine_version}");
+            draft.event(EventType::Normal, Subject::node(&node), "RegisteredNode", message);
+        }
+        draft.push(Change::PutNode(Arc::new(node)));
+    }
+}
+
+/// What a person asks for. None of it touches desired state.
+pub(super) fn operator(draft: &mut Draft<'_>, request: &OperatorRequest) {
+    match request {
+        OperatorRequest::Suspend(source) => suspend(draft, source, true),
+        OperatorRequest::Resume(source) => suspend(draft, source, false),
+        OperatorRequest::Cordon(node) => cordon(draft, node, true),
+        OperatorRequest::Uncordon(node) => cordon(draft, node, false),
+    }
+}
+
+fn suspend(draft: &mut Draft<'_>, name: &SourceName, suspended: bool) {
+    let Some(known) = draft.world.sources.get(name).cloned() else {
+        draft.report.ignored.push(Ignored::UnknownSource { source: name.clone() });
+        return;
+    };
+    if known.suspended == suspended {
+        return;
+    }
+    let mut source = (*known).clone();
+    source.suspended = suspended;
+    draft.push(Change::PutSource(Arc::new(source)));
+    let (reason, message) = if suspended {
+        ("Suspended", "new commits are seen and not applied")
+    } else {
+        ("Resumed", "new commits are applied again")
+    };
+    draft.event(EventType::Normal, Subject::source(name), reason, message);
+}
+
+fn cordon(draft: &mut Draft<'_>, name: &NodeName, unschedulable: bool) {
+    let Some(known) = draft.world.nodes.get(name).cloned() else {
+        draft.report.ignored.push(Ignored::UnknownNode { node: name.clone() });
+        return;
+    };
+    if known.unschedulable == unschedulable {
+        return;
+    }
+    let mut node = (*known).clone();
+    node.unschedulable = unschedulable;
+    draft.push(Change::PutNode(Arc::new(node)));
+    let (reason, message) = if unschedulable {
+        ("NodeNotSchedulable", "it takes no new pods")
+    } else {
+        ("NodeSchedulable", "it takes new pods again")
+    };
+    draft.event(EventType::Normal, Subject::node(&known), reason, message);
+}

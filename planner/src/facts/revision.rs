@@ -1,0 +1,274 @@
+//! A commit as a release: taken whole or not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use dugout_model::{
+    Change, DeclaredObject, EventType, NoticedBy, ObjectId, ObjectUid, Problem, Quarantine,
+    Release, ReleaseId, Revision, RevisionContent, Rollout, RolloutState, Severity, Source, Step,
+    StoredObject, Verdict,
+};
+
+use crate::Ignored;
+use crate::draft::Draft;
+use crate::records::Subject;
+
+/// Judges a revision and, if it is sound and new, makes it the desired state of its source.
+pub(super) fn apply(draft: &mut Draft<'_>, revision: &Revision) {
+    let (name, sha) = (&revision.source, &revision.commit.sha);
+    let Some(source) = draft.world.sources.get(name).cloned() else {
+        draft.report.ignored.push(Ignored::UnknownSource { source: name.clone() });
+        return;
+    };
+    let quarantine = Quarantine { source: name.clone(), sha: sha.clone() };
+    if draft.world.quarantine.contains(&quarantine) {
+        draft.report.ignored.push(Ignored::Quarantined { source: name.clone(), sha: sha.clone() });
+        return;
+    }
+    let judged = judge(draft, revision);
+    let newest = draft.world.newest_release(name).filter(|newest| newest.commit.sha == *sha);
+    if let Some(newest) = newest.cloned() {
+        if !is_news(&newest, &judged, &source) {
+            let ignored = Ignored::AlreadyReleased { source: name.clone(), sha: sha.clone() };
+            draft.report.ignored.push(ignored);
+            return;
+        }
+        if newest.verdict == Verdict::Pending {
+            return conclude(draft, revision, &source, judged, Some(newest));
+        }
+    }
+    conclude(draft, revision, &source, judged, None);
+}
+
+/// What a revision asks for, if nothing is wrong with it.
+type Judged = Result<BTreeMap<ObjectId, Arc<DeclaredObject>>, Vec<Problem>>;
+
+fn judge(draft: &Draft<'_>, revision: &Revision) -> Judged {
+    let (objects, notices) = match &revision.content {
+        RevisionContent::Problems(problems) => return Err(problems.clone()),
+        RevisionContent::Objects { objects, notices } => (objects, notices),
+    };
+    let mut conflicts: Vec<Problem> = objects
+        .iter()
+        .filter_map(|object| {
+            let other = draft.world.objects.get(&object.id())?;
+            (other.source != revision.source).then(|| conflict(object, other))
+        })
+        .collect();
+    if conflicts.is_empty() {
+        return Ok(objects.iter().map(|object| (object.id(), Arc::clone(object))).collect());
+    }
+    conflicts.extend(notices.iter().cloned());
+    conflicts.sort();
+    Err(conflicts)
+}
+
+/// An object has one owner, or two repositories would undo each other for ever.
+fn conflict(object: &DeclaredObject, other: &StoredObject) -> Problem {
+    Problem {
+        file: object.origin.file.clone(),
+        line: object.origin.line,
+        column: 1,
+        severity: Severity::Error,
+        field_path: "metadata.name".to_owned(),
+        message: format!("{} belongs to source {} already", object.id(), other.source),
+        hint: Some("give it another name, or remove it from one of the two sources".to_owned()),
+    }
+}
+
+/// Whether the newest release's own revision, read again, says something new: a pending one that may
+/// go on now, or a rejected one whose reason is gone.
+fn is_news(newest: &Release, judged: &Judged, source: &Source) -> bool {
+    match newest.verdict {
+        Verdict::Pending => judged.is_err() || !source.suspended,
+        Verdict::Rejected => judged.is_ok(),
+        Verdict::Held
+        | Verdict::Rolling
+        | Verdict::Healthy
+        | Verdict::Failed
+        | Verdict::Reverted
+        | Verdict::Superseded => false,
+    }
+}
+
+/// Makes the release. `pending` is the release of this revision that waited until now.
+fn conclude(
+    draft: &mut Draft<'_>,
+    revision: &Revision,
+    source: &Source,
+    judged: Judged,
+    pending: Option<Arc<Release>>,
+) {
+    if pending.is_none() {
+        tell_hops(draft, revision);
+    }
+    let id = pending.as_ref().map_or_else(|| next_release_id(draft), |release| release.id);
+    let mut release = Release {
+        id,
+        source: source.name.clone(),
+        commit: revision.commit.clone(),
+        verdict: Verdict::Rolling,
+        reason: None,
+        touched: BTreeSet::new(),
+        started_at: draft.now,
+        finished_at: None,
+    };
+    let mut stored = revision.clone();
+    match judged {
+        Err(problems) => {
+            supersede(draft, &release, &[Verdict::Pending]);
+            reject(draft, &mut release, &problems);
+            stored.content = RevisionContent::Problems(problems);
+        }
+        Ok(_) if source.suspended => {
+            supersede(draft, &release, &[Verdict::Pending]);
+            release.verdict = Verdict::Pending;
+            release.reason = Some("its source is suspended".to_owned());
+        }
+        Ok(objects) => {
+            supersede(draft, &release, &[Verdict::Pending, Verdict::Held, Verdict::Rolling]);
+            release.touched = make_desired(draft, revision, &objects);
+            start(draft, source, &release);
+        }
+    }
+    draft.push(Change::PutRevision(Arc::new(stored)));
+    draft.push(Change::PutRelease(Arc::new(release)));
+}
+
+fn next_release_id(draft: &Draft<'_>) -> ReleaseId {
+    ReleaseId(draft.world.releases.keys().next_back().map_or(1, |newest| newest.0 + 1))
+}
+
+fn tell_hops(draft: &mut Draft<'_>, revision: &Revision) {
+    let hops = &revision.hops;
+    let release = (&revision.source, &revision.commit.sha);
+    let noticed = match hops.noticed_by {
+        NoticedBy::Start => "read at the start",
+        NoticedBy::Webhook => "a webhook called",
+        NoticedBy::FileEvent => "a file of the repository changed",
+        NoticedBy::Poll => "found by polling",
+        NoticedBy::Operator => "a person asked",
+    };
+    draft.tell(release, hops.noticed_at, Step::Noticed, noticed);
+    draft.tell(release, hops.fetched_at, Step::Fetched, revision.commit.subject());
+    draft.tell(release, hops.validated_at, Step::Validated, "");
+    if revision.rewritten {
+        let message = format!(
+            "the branch no longer holds the commit before; {} is taken as it is",
+            revision.commit.sha.short()
+        );
+        let subject = Subject::source(&revision.source);
+        draft.event(EventType::Warning, subject, "HistoryRewritten", message);
+    }
+}
+
+/// Rejects a release; what was desired before stays desired.
+fn reject(draft: &mut Draft<'_>, release: &mut Release, problems: &[Problem]) {
+    let errors: Vec<&Problem> =
+        problems.iter().filter(|problem| problem.severity == Severity::Error).collect();
+    let reason = match errors.as_slice() {
+        [] => "its manifests cannot be read".to_owned(),
+        [only] => only.to_string(),
+        [first, ..] => format!("{} errors; the first: {first}", errors.len()),
+    };
+    release.verdict = Verdict::Rejected;
+    release.finished_at = Some(draft.now);
+    let now = draft.now;
+    draft.tell((&release.source, &release.commit.sha), now, Step::Rejected, &reason);
+    let message = format!("{}: {reason}; what runs stays", release.commit.sha.short());
+    draft.event(EventType::Warning, Subject::source(&release.source), "Rejected", message);
+    release.reason = Some(reason);
+}
+
+/// Closes the source's open releases of these verdicts: this one takes their place.
+fn supersede(draft: &mut Draft<'_>, release: &Release, verdicts: &[Verdict]) {
+    let overtaken: Vec<Arc<Release>> = draft
+        .world
+        .releases
+        .values()
+        .filter(|other| other.source == release.source && other.id != release.id)
+        .filter(|other| verdicts.contains(&other.verdict))
+        .cloned()
+        .collect();
+    for other in overtaken {
+        let reason = format!("{} came before it was done", release.commit.sha.short());
+        let now = draft.now;
+        draft.tell((&other.source, &other.commit.sha), now, Step::Superseded, &reason);
+        draft.push(Change::PutRelease(Arc::new(Release {
+            verdict: Verdict::Superseded,
+            reason: Some(reason),
+            finished_at: Some(now),
+            ..(*other).clone()
+        })));
+    }
+}
+
+/// Writes the revision's objects over the source's earlier ones, and says what differed.
+fn make_desired(
+    draft: &mut Draft<'_>,
+    revision: &Revision,
+    objects: &BTreeMap<ObjectId, Arc<DeclaredObject>>,
+) -> BTreeSet<ObjectId> {
+    let left: Vec<ObjectId> = draft
+        .world
+        .objects
+        .iter()
+        .filter(|(id, row)| row.source == revision.source && !objects.contains_key(id))
+        .map(|(id, _)| id.clone())
+        .collect();
+    let mut touched: BTreeSet<ObjectId> = left.iter().cloned().collect();
+    for id in left {
+        draft.push(Change::DeleteObject(id));
+    }
+    for (id, declared) in objects {
+        let known = draft.world.objects.get(id).cloned();
+        if known.as_ref().is_some_and(|known| known.declared.asks_same(declared)) {
+            continue;
+        }
+        let row = StoredObject {
+            uid: known.as_ref().map_or_else(|| ObjectUid(draft.ids.next_uuid()), |known| known.uid),
+            source: revision.source.clone(),
+            sha: revision.commit.sha.clone(),
+            generation: known.as_ref().map_or(1, |known| known.generation + 1),
+            created_at: known.as_ref().map_or(draft.now, |known| known.created_at),
+            declared: (**declared).clone(),
+        };
+        draft.push(Change::PutObject(Arc::new(row)));
+        touched.insert(id.clone());
+    }
+    touched
+}
+
+/// The release becomes what the source wants, and each rollout that had failed gets a fresh deadline:
+/// a commit is judged by what happens after it.
+fn start(draft: &mut Draft<'_>, source: &Source, release: &Release) {
+    let now = draft.now;
+    let mut source = source.clone();
+    source.status.applied = Some(release.commit.sha.clone());
+    draft.push(Change::PutSource(Arc::new(source)));
+    let failed: Vec<Arc<Rollout>> = draft
+        .world
+        .rollouts
+        .values()
+        .filter(|rollout| matches!(rollout.state, RolloutState::Failed { .. }))
+        .filter(|rollout| {
+            let owner = draft.world.object_by_uid(rollout.deployment);
+            owner.is_some_and(|object| object.source == release.source)
+        })
+        .cloned()
+        .collect();
+    for rollout in failed {
+        draft.dirty.deployments.insert(rollout.deployment);
+        draft.push(Change::PutRollout(Arc::new(Rollout {
+            state: RolloutState::Progressing,
+            progressed_at: now,
+            ..(*rollout).clone()
+        })));
+    }
+    let message = match release.touched.len() {
+        0 => "it changes no object".to_owned(),
+        1 => "it changes 1 object".to_owned(),
+        count => format!("it changes {count} objects"),
+    };
+    draft.tell((&release.source, &release.commit.sha), now, Step::Applied, message);
+}

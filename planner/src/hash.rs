@@ -1,0 +1,223 @@
+//! The identity of a resolved template: a hash over everything that it says.
+//!
+//! Every structure is taken apart field by field, so that a new field cannot be forgotten, and every
+//! text and list carries its length, so that two different templates never encode alike. Changing the
+//! encoding gives every template another identity and so restarts every pod: a golden test guards it.
+
+use std::time::Duration;
+
+use dugout_model::{
+    Container, ContainerPort, ContainerResources, EnvContent, EnvValue, HttpScheme, PodField,
+    PortRef, Probe, ProbeAction, Protocol, PullPolicy, ResolvedTemplate, StringMap, TemplateHash,
+};
+use sha2::{Digest, Sha256};
+
+/// The identity of a template: SHA-256 over its canonical encoding, in hexadecimal.
+pub fn template_hash(template: &ResolvedTemplate) -> TemplateHash {
+    let ResolvedTemplate { labels, annotations, containers, termination_grace, node_selector } =
+        template;
+    let mut encoder = Encoder(Sha256::new());
+    encoder.text("dugout template 1");
+    encoder.map(labels);
+    encoder.map(annotations);
+    encoder.list(containers, Encoder::container);
+    encoder.duration(*termination_grace);
+    encoder.map(node_selector);
+    TemplateHash::new(hex::encode(encoder.0.finalize()))
+}
+
+struct Encoder(Sha256);
+
+impl Encoder {
+    fn number(&mut self, number: u64) {
+        self.0.update(number.to_be_bytes());
+    }
+
+    /// The number of a case of an enum.
+    fn tag(&mut self, tag: u8) {
+        self.0.update([tag]);
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.update(bytes);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    fn duration(&mut self, duration: Duration) {
+        self.number(duration.as_secs());
+        self.number(u64::from(duration.subsec_nanos()));
+    }
+
+    fn list<T>(&mut self, items: &[T], mut each: impl FnMut(&mut Self, &T)) {
+        self.number(items.len() as u64);
+        for item in items {
+            each(self, item);
+        }
+    }
+
+    fn option<T>(&mut self, item: Option<T>, each: impl FnOnce(&mut Self, T)) {
+        match item {
+            None => self.tag(0),
+            Some(item) => {
+                self.tag(1);
+                each(self, item);
+            }
+        }
+    }
+
+    fn map(&mut self, map: &StringMap) {
+        self.number(map.len() as u64);
+        for (key, value) in map {
+            self.text(key);
+            self.text(value);
+        }
+    }
+
+    fn container(&mut self, container: &Container<EnvValue>) {
+        let Container {
+            name,
+            image,
+            pull_policy,
+            command,
+            args,
+            working_dir,
+            env,
+            ports,
+            resources,
+            startup_probe,
+            readiness_probe,
+            liveness_probe,
+        } = container;
+        self.text(name);
+        self.text(image);
+        self.tag(match pull_policy {
+            PullPolicy::Always => 0,
+            PullPolicy::IfNotPresent => 1,
+            PullPolicy::Never => 2,
+        });
+        self.list(command, |encoder, word| encoder.text(word));
+        self.list(args, |encoder, word| encoder.text(word));
+        self.option(working_dir.as_deref(), Self::text);
+        self.list(env, Self::env);
+        self.list(ports, Self::port);
+        self.resources(resources);
+        self.option(startup_probe.as_ref(), Self::probe);
+        self.option(readiness_probe.as_ref(), Self::probe);
+        self.option(liveness_probe.as_ref(), Self::probe);
+    }
+
+    fn env(&mut self, env: &EnvValue) {
+        let EnvValue { name, content } = env;
+        self.text(name);
+        match content {
+            EnvContent::Text(text) => {
+                self.tag(0);
+                self.text(text);
+            }
+            EnvContent::Secret(secret) => {
+                self.tag(1);
+                self.bytes(secret.expose());
+            }
+            EnvContent::Field(field) => {
+                self.tag(2);
+                self.field(field);
+            }
+        }
+    }
+
+    fn field(&mut self, field: &PodField) {
+        match field {
+            PodField::Name => self.tag(0),
+            PodField::Namespace => self.tag(1),
+            PodField::Uid => self.tag(2),
+            PodField::NodeName => self.tag(3),
+            PodField::Label(key) => {
+                self.tag(4);
+                self.text(key);
+            }
+            PodField::Annotation(key) => {
+                self.tag(5);
+                self.text(key);
+            }
+        }
+    }
+
+    fn port(&mut self, port: &ContainerPort) {
+        let ContainerPort { name, container_port, protocol } = port;
+        self.text(name);
+        self.number(u64::from(*container_port));
+        self.tag(match protocol {
+            Protocol::Tcp => 0,
+            Protocol::Udp => 1,
+        });
+    }
+
+    fn resources(&mut self, resources: &ContainerResources) {
+        let ContainerResources {
+            cpu_request_millis,
+            memory_request_bytes,
+            cpu_limit_millis,
+            memory_limit_bytes,
+        } = resources;
+        self.number(*cpu_request_millis);
+        self.number(*memory_request_bytes);
+        self.option(*cpu_limit_millis, Self::number);
+        self.option(*memory_limit_bytes, Self::number);
+    }
+
+    fn probe(&mut self, probe: &Probe) {
+        let Probe { action, initial_delay, period, timeout, success_threshold, failure_threshold } =
+            probe;
+        self.probe_action(action);
+        self.duration(*initial_delay);
+        self.duration(*period);
+        self.duration(*timeout);
+        self.number(u64::from(*success_threshold));
+        self.number(u64::from(*failure_threshold));
+    }
+
+    fn probe_action(&mut self, action: &ProbeAction) {
+        match action {
+            ProbeAction::HttpGet { scheme, host, port, path, headers } => {
+                self.tag(0);
+                self.tag(match scheme {
+                    HttpScheme::Http => 0,
+                    HttpScheme::Https => 1,
+                });
+                self.option(host.as_deref(), Self::text);
+                self.port_ref(port);
+                self.text(path);
+                self.list(headers, |encoder, (name, value)| {
+                    encoder.text(name);
+                    encoder.text(value);
+                });
+            }
+            ProbeAction::TcpSocket { host, port } => {
+                self.tag(1);
+                self.option(host.as_deref(), Self::text);
+                self.port_ref(port);
+            }
+            ProbeAction::Exec { command } => {
+                self.tag(2);
+                self.list(command, |encoder, word| encoder.text(word));
+            }
+        }
+    }
+
+    fn port_ref(&mut self, port: &PortRef) {
+        match port {
+            PortRef::Number(number) => {
+                self.tag(0);
+                self.number(u64::from(*number));
+            }
+            PortRef::Name(name) => {
+                self.tag(1);
+                self.text(name);
+            }
+        }
+    }
+}

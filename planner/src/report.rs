@@ -1,0 +1,126 @@
+//! Why things wait and what was passed over: the answer to "why did nothing happen?", as data.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use dugout_model::{CommitSha, NodeName, ObjectUid, PodUid, SourceName, Timestamp, Unschedulable};
+
+use crate::MissingReference;
+
+/// What one plan says of itself beside its changes. It covers the work that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct PlanReport {
+    /// Facts that changed nothing by their kind, in the order in which they came.
+    pub ignored: Vec<Ignored>,
+    /// Deployments that are not where they shall be.
+    pub deployments: BTreeMap<ObjectUid, DeploymentWait>,
+    /// Pods that wait for somebody else.
+    pub pods: BTreeMap<PodUid, PodWait>,
+}
+
+/// A fact that was passed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    UnknownSource {
+        source: SourceName,
+    },
+    UnknownNode {
+        node: NodeName,
+    },
+    /// A report of an agent that does not hold the node's name (any more).
+    OtherInstance {
+        node: NodeName,
+        instance: String,
+    },
+    /// The revision failed before and is not applied again by itself.
+    Quarantined {
+        source: SourceName,
+        sha: CommitSha,
+    },
+    /// The revision is the newest release already.
+    AlreadyReleased {
+        source: SourceName,
+        sha: CommitSha,
+    },
+}
+
+/// What a deployment waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeploymentWait {
+    Paused,
+    MissingReferences(Vec<MissingReference>),
+    /// Recreate: pods of earlier templates that are not gone yet.
+    OldPodsLeaving {
+        pods: u32,
+    },
+    NotAvailable {
+        available: u32,
+        desired: u32,
+    },
+}
+
+/// What a pod waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PodWait {
+    /// For a node that can take it.
+    Node(Unschedulable),
+    /// It drains: nodes whose proxies have not acknowledged yet, connections that are open, and when
+    /// it is stopped in any case.
+    Drain { unacknowledged: u32, connections: u32, deadline: Timestamp },
+    /// It was told to stop and its node has not said yet that it is gone.
+    Gone { node: NodeName },
+    /// Its node is lost and no other can take its place.
+    LostNode { node: NodeName, elsewhere: Unschedulable },
+}
+
+impl fmt::Display for Ignored {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ignored::UnknownSource { source } => write!(out, "no source is named {source}"),
+            Ignored::UnknownNode { node } => write!(out, "no node is named {node}"),
+            Ignored::OtherInstance { node, instance } => {
+                write!(out, "agent {instance} does not hold the name of node {node}")
+            }
+            Ignored::Quarantined { source, sha } => {
+                write!(out, "{} of source {source} failed before", sha.short())
+            }
+            Ignored::AlreadyReleased { source, sha } => {
+                write!(out, "{} is the newest release of source {source} already", sha.short())
+            }
+        }
+    }
+}
+
+impl fmt::Display for DeploymentWait {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeploymentWait::Paused => out.write_str("paused"),
+            DeploymentWait::MissingReferences(missing) => {
+                out.write_str(&crate::resolve::sentence(missing))
+            }
+            DeploymentWait::OldPodsLeaving { pods } => {
+                write!(out, "waits until {pods} earlier pods are gone")
+            }
+            DeploymentWait::NotAvailable { available, desired } => {
+                write!(out, "{available} of {desired} new pods are available")
+            }
+        }
+    }
+}
+
+impl fmt::Display for PodWait {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PodWait::Node(why) => write!(out, "{why}"),
+            PodWait::Drain { unacknowledged, connections, .. } => write!(
+                out,
+                "drains: {connections} open connections, {unacknowledged} nodes have yet to stop \
+                 sending to it"
+            ),
+            PodWait::Gone { node } => write!(out, "waits for node {node} to say that it is gone"),
+            PodWait::LostNode { node, elsewhere } => {
+                write!(out, "node {node} is lost and nothing can take its place: {elsewhere}")
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Templates with the content of their config maps and secrets in place.
+//!
+//! Content is part of a template's identity, so a changed value rolls its consumers like a changed
+//! image. A reference that cannot be resolved stops the rollout before anything of it starts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use dugout_model::{
+    ConfigMap, Container, EnvContent, EnvSource, EnvValue, Kind, NamespaceName, ObjectId,
+    ObjectName, ObjectSpec, PodTemplate, ResolvedTemplate, Secret, StoredObject, World,
+};
+
+/// Something that a template needs and that is not there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MissingReference {
+    /// A config map or secret in the namespace of the deployment.
+    pub object: ObjectId,
+    /// The key that it lacks; without one the whole object is missing.
+    pub key: Option<String>,
+}
+
+impl fmt::Display for MissingReference {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.key {
+            None => write!(out, "{}", self.object),
+            Some(key) => write!(out, "key {key} in {}", self.object),
+        }
+    }
+}
+
+/// What is missing, in a sentence.
+pub(crate) fn sentence(missing: &[MissingReference]) -> String {
+    let list: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    format!("waits for {}, which no source declares", list.join(", "))
+}
+
+/// Resolves a template, or says everything that is missing.
+pub(crate) fn resolve(
+    world: &World,
+    namespace: &NamespaceName,
+    template: &PodTemplate,
+) -> Result<ResolvedTemplate, Vec<MissingReference>> {
+    let mut lookup = Lookup { world, namespace, missing: Vec::new() };
+    let containers = template.containers.iter().map(|each| lookup.container(each)).collect();
+    if !lookup.missing.is_empty() {
+        lookup.missing.sort();
+        lookup.missing.dedup();
+        return Err(lookup.missing);
+    }
+    Ok(ResolvedTemplate {
+        labels: template.labels.clone(),
+        annotations: template.annotations.clone(),
+        containers,
+        termination_grace: template.termination_grace,
+        node_selector: template.node_selector.clone(),
+    })
+}
+
+/// Whether a deployment takes content from the config map or secret of this name.
+pub(crate) fn uses(deployment: &StoredObject, kind: Kind, name: &ObjectName) -> bool {
+    let Some(deployment) = deployment.as_deployment() else { return false };
+    let mut env = deployment.template.containers.iter().flat_map(|container| &container.env);
+    env.any(|source| match source {
+        EnvSource::ConfigMapKey { config_map, .. }
+        | EnvSource::AllOfConfigMap { config_map, .. } => {
+            kind == Kind::ConfigMap && config_map == name
+        }
+        EnvSource::SecretKey { secret, .. } | EnvSource::AllOfSecret { secret, .. } => {
+            kind == Kind::Secret && secret == name
+        }
+        EnvSource::Literal { .. } | EnvSource::Field { .. } => false,
+    })
+}
+
+struct Lookup<'a> {
+    world: &'a World,
+    namespace: &'a NamespaceName,
+    missing: Vec<MissingReference>,
+}
+
+impl Lookup<'_> {
+    fn container(&mut self, container: &Container<EnvSource>) -> Container<EnvValue> {
+        let values: Vec<EnvValue> =
+            container.env.iter().flat_map(|source| self.values(source)).collect();
+        Container {
+            name: container.name.clone(),
+            image: container.image.clone(),
+            pull_policy: container.pull_policy,
+            command: container.command.clone(),
+            args: container.args.clone(),
+            working_dir: container.working_dir.clone(),
+            env: last_of_each_name(values),
+            ports: container.ports.clone(),
+            resources: container.resources,
+            startup_probe: container.startup_probe.clone(),
+            readiness_probe: container.readiness_probe.clone(),
+            liveness_probe: container.liveness_probe.clone(),
+        }
+    }
+
+    fn values(&mut self, source: &EnvSource) -> Vec<EnvValue> {
+        match source {
+            EnvSource::Literal { name, value } => vec![text(name, value)],
+            EnvSource::Field { name, field } => {
+                vec![EnvValue { name: name.clone(), content: EnvContent::Field(field.clone()) }]
+            }
+            EnvSource::ConfigMapKey { name, config_map, key, optional } => {
+                let found = self.config_map(config_map, *optional);
+                let value = found.map(|map| map.data.get(key).map(|value| text(name, value)));
+                self.one_key(value, (Kind::ConfigMap, config_map, key), *optional)
+            }
+            EnvSource::SecretKey { name, secret, key, optional } => {
+                let found = self.secret(secret, *optional);
+                let value = found.map(|secret| {
+                    secret.data.get(key).map(|value| EnvValue {
+                        name: name.clone(),
+                        content: EnvContent::Secret(value.clone()),
+                    })
+                });
+                self.one_key(value, (Kind::Secret, secret, key), *optional)
+            }
+            EnvSource::AllOfConfigMap { config_map, prefix, optional } => {
+                let Some(found) = self.config_map(config_map, *optional) else { return Vec::new() };
+                found
+                    .data
+                    .iter()
+                    .map(|(key, value)| text(&format!("{prefix}{key}"), value))
+                    .collect()
+            }
+            EnvSource::AllOfSecret { secret, prefix, optional } => {
+                let Some(found) = self.secret(secret, *optional) else { return Vec::new() };
+                let value = |(key, value): (&String, &dugout_model::SecretValue)| EnvValue {
+                    name: format!("{prefix}{key}"),
+                    content: EnvContent::Secret(value.clone()),
+                };
+                found.data.iter().map(value).collect()
+            }
+        }
+    }
+
+    /// The value of one key. The outer absence was reported with its object already.
+    fn one_key(
+        &mut self,
+        value: Option<Option<EnvValue>>,
+        (kind, name, key): (Kind, &ObjectName, &str),
+        optional: bool,
+    ) -> Vec<EnvValue> {
+        match value {
+            Some(Some(value)) => return vec![value],
+            Some(None) if !optional => self
+                .missing
+                .push(MissingReference { object: self.id(kind, name), key: Some(key.to_owned()) }),
+            Some(None) | None => {}
+        }
+        Vec::new()
+    }
+
+    fn config_map(&mut self, name: &ObjectName, optional: bool) -> Option<ConfigMap> {
+        match self.spec(Kind::ConfigMap, name, optional) {
+            Some(ObjectSpec::ConfigMap(map)) => Some(map.clone()),
+            _ => None,
+        }
+    }
+
+    fn secret(&mut self, name: &ObjectName, optional: bool) -> Option<Secret> {
+        match self.spec(Kind::Secret, name, optional) {
+            Some(ObjectSpec::Secret(secret)) => Some(secret.clone()),
+            _ => None,
+        }
+    }
+
+    fn spec(&mut self, kind: Kind, name: &ObjectName, optional: bool) -> Option<&ObjectSpec> {
+        let id = self.id(kind, name);
+        match self.world.objects.get(&id) {
+            Some(object) => Some(&object.declared.spec),
+            None => {
+                if !optional {
+                    self.missing.push(MissingReference { object: id, key: None });
+                }
+                None
+            }
+        }
+    }
+
+    fn id(&self, kind: Kind, name: &ObjectName) -> ObjectId {
+        ObjectId::new(kind, self.namespace.as_str(), name.as_str())
+    }
+}
+
+fn text(name: &str, value: &str) -> EnvValue {
+    EnvValue { name: name.to_owned(), content: EnvContent::Text(value.to_owned()) }
+}
+
+/// Later entries win; each name stays once, where it was last.
+fn last_of_each_name(values: Vec<EnvValue>) -> Vec<EnvValue> {
+    let last: BTreeMap<String, usize> =
+        values.iter().enumerate().map(|(index, value)| (value.name.clone(), index)).collect();
+    let keep = |(index, value): (usize, EnvValue)| {
+        (last.get(&value.name) == Some(&index)).then_some(value)
+    };
+    values.into_iter().enumerate().filter_map(keep).collect()
+}

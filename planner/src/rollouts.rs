@@ -1,0 +1,258 @@
+//! How far a rollout is: progressing, waiting, complete or failed.
+//!
+//! Progress is to reach what was not reached before: more new pods, more of them ready or available,
+//! fewer old ones. A pod that flaps between ready and not ready makes none. `Complete` lasts until the
+//! template or the deployment changes; `Failed` lasts until then, or until it completes after all.
+//! Neither touches a pod.
+
+use std::sync::Arc;
+
+use dugout_model::{
+    Change, ContainerState, Deployment, EventType, Placement, Pod, PodCounts, ReplicaSet, Rollout,
+    RolloutFailure, RolloutMilestone, RolloutState, StoredObject, Timestamp, WaitingReason,
+};
+
+use crate::DeploymentWait;
+use crate::draft::Draft;
+use crate::records::Subject;
+use crate::resolve::{self, MissingReference};
+
+/// What one look at a deployment found.
+pub(crate) struct Look<'a> {
+    pub object: &'a StoredObject,
+    pub deployment: &'a Deployment,
+    /// The replica set of the current template.
+    pub current: Option<Arc<ReplicaSet>>,
+    pub missing: &'a [MissingReference],
+    /// The template became the current one in this turn.
+    pub is_renewed: bool,
+}
+
+/// Keeps the rollout's state; gives when to look again.
+pub(crate) fn judge(draft: &mut Draft<'_>, look: &Look<'_>) -> Option<Timestamp> {
+    let Look { object, deployment, current, .. } = look;
+    let hash = current.as_ref().map(|set| &set.template_hash);
+    let counts = draft.world.pod_counts(object.uid, hash, deployment.min_ready, draft.now);
+    let before = draft.world.rollouts.get(&object.uid).cloned();
+    let mut rollout = progress(draft.now, before.as_deref(), look, &counts);
+    rollout.state = state(draft, look, &rollout, &counts);
+    explain(draft, look, &rollout, &counts);
+    let wake_at = wake_at(draft, look, &rollout);
+    if before.as_deref() != Some(&rollout) {
+        if before.is_none_or(|before| before.state != rollout.state) {
+            tell(draft, object, &rollout.state);
+        }
+        draft.push(Change::PutRollout(Arc::new(rollout)));
+    }
+    wake_at
+}
+
+/// The rollout as it was, moved on by what it has reached since; a new one when it is about something
+/// else now.
+fn progress(
+    now: Timestamp,
+    before: Option<&Rollout>,
+    look: &Look<'_>,
+    counts: &PodCounts,
+) -> Rollout {
+    let reached = RolloutMilestone {
+        updated: counts.updated,
+        ready: counts.updated_ready,
+        available: counts.updated_available,
+        old: counts.replicas - counts.updated,
+    };
+    let generation = look.object.generation;
+    // A complete one whose configuration vanished begins anew, with a whole deadline.
+    let lost_template =
+        |before: &Rollout| before.state == RolloutState::Complete && look.current.is_none();
+    let continues = |before: &&Rollout| {
+        before.generation == generation && !look.is_renewed && !lost_template(before)
+    };
+    let Some(before) = before.filter(continues) else {
+        return Rollout {
+            deployment: look.object.uid,
+            generation,
+            state: RolloutState::Progressing,
+            progressed_at: now,
+            milestone: reached,
+        };
+    };
+    let mut rollout = before.clone();
+    match before.state {
+        // Its time does not count any more.
+        RolloutState::Complete | RolloutState::Failed { .. } => return rollout,
+        RolloutState::Progressing | RolloutState::Waiting { .. } => {}
+    }
+    let best = RolloutMilestone {
+        updated: reached.updated.max(before.milestone.updated),
+        ready: reached.ready.max(before.milestone.ready),
+        available: reached.available.max(before.milestone.available),
+        old: reached.old.min(before.milestone.old),
+    };
+    if best != before.milestone {
+        rollout.milestone = best;
+        rollout.progressed_at = now;
+    }
+    rollout
+}
+
+fn state(
+    draft: &Draft<'_>,
+    look: &Look<'_>,
+    rollout: &Rollout,
+    counts: &PodCounts,
+) -> RolloutState {
+    let is_complete = look.current.is_some()
+        && counts.replicas == counts.updated
+        && counts.updated_available == look.deployment.replicas
+        && counts.updated == look.deployment.replicas;
+    match &rollout.state {
+        _ if is_complete => RolloutState::Complete,
+        RolloutState::Complete if look.current.is_some() => RolloutState::Complete,
+        failed @ RolloutState::Failed { .. } => failed.clone(),
+        RolloutState::Complete | RolloutState::Progressing | RolloutState::Waiting { .. } => {
+            unfinished(draft, look, rollout, counts)
+        }
+    }
+}
+
+fn unfinished(
+    draft: &Draft<'_>,
+    look: &Look<'_>,
+    rollout: &Rollout,
+    counts: &PodCounts,
+) -> RolloutState {
+    if !look.deployment.paused {
+        if let Some(message) = image_unavailable(draft, look) {
+            return RolloutState::Failed { reason: RolloutFailure::ImageUnavailable, message };
+        }
+        if deadline(look, rollout) <= draft.now {
+            let reason = RolloutFailure::ProgressDeadlineExceeded;
+            let message = why_no_progress(draft, look, counts);
+            return RolloutState::Failed { reason, message };
+        }
+    }
+    if look.missing.is_empty() {
+        RolloutState::Progressing
+    } else {
+        RolloutState::Waiting { message: resolve::sentence(look.missing) }
+    }
+}
+
+fn deadline(look: &Look<'_>, rollout: &Rollout) -> Timestamp {
+    rollout.progressed_at + look.deployment.progress_deadline
+}
+
+/// The active pods of the current template.
+fn new_pods<'a>(draft: &'a Draft<'_>, look: &Look<'_>) -> impl Iterator<Item = &'a Arc<Pod>> {
+    let sets = look.current.as_ref().map(|set| set.uid);
+    let pods = sets.into_iter().flat_map(|uid| draft.world.pods_of(uid));
+    pods.filter(|pod| pod.is_active())
+}
+
+/// The node's words on an image that cannot be had: waiting longer would not help.
+fn image_unavailable(draft: &Draft<'_>, look: &Look<'_>) -> Option<String> {
+    new_pods(draft, look).find_map(|pod| {
+        let containers = &pod.seen.known()?.containers;
+        containers.iter().find_map(|container| match &container.state {
+            ContainerState::Waiting {
+                reason: WaitingReason::ErrImagePull | WaitingReason::ErrImageNeverPull,
+                message,
+            } => Some(format!("Pod {}: {message}", pod.name)),
+            _ => None,
+        })
+    })
+}
+
+fn why_no_progress(draft: &Draft<'_>, look: &Look<'_>, counts: &PodCounts) -> String {
+    let span = look.deployment.progress_deadline.as_secs();
+    if !look.missing.is_empty() {
+        return format!("no progress for {span} s: it {}", resolve::sentence(look.missing));
+    }
+    let (available, desired) = (counts.updated_available, look.deployment.replicas);
+    let found =
+        format!("no progress for {span} s: {available} of {desired} new pods are available");
+    match new_pods(draft, look).find_map(|pod| Some((pod, why_not_available(pod)?))) {
+        Some((pod, why)) => format!("{found}; Pod {}: {why}", pod.name),
+        None => found,
+    }
+}
+
+fn why_not_available(pod: &Pod) -> Option<String> {
+    if let Placement::Waiting(why) = &pod.placement {
+        return Some(why.to_string());
+    }
+    let containers =
+        pod.seen.known().map(|status| status.containers.as_slice()).unwrap_or_default();
+    containers.iter().filter(|container| !container.ready).find_map(|container| {
+        let name = &container.name;
+        match &container.state {
+            ContainerState::Waiting { reason, message } => {
+                Some(format!("container {name} waits: {}: {message}", reason.as_str()))
+            }
+            ContainerState::Running { .. } => Some(format!("container {name} is not ready")),
+            ContainerState::Terminated(exit) => {
+                Some(format!("container {name} ended with exit code {}", exit.exit_code))
+            }
+        }
+    })
+}
+
+/// The next moment at which time alone changes something: a pod becomes available, or the deadline
+/// passes.
+fn wake_at(draft: &Draft<'_>, look: &Look<'_>, rollout: &Rollout) -> Option<Timestamp> {
+    let counts_down = match rollout.state {
+        RolloutState::Progressing | RolloutState::Waiting { .. } => !look.deployment.paused,
+        RolloutState::Complete | RolloutState::Failed { .. } => false,
+    };
+    let deadline = counts_down.then(|| deadline(look, rollout));
+    let available = draft
+        .world
+        .replica_sets_of(look.object.uid)
+        .flat_map(|set| draft.world.pods_of(set.uid))
+        .filter(|pod| pod.is_active())
+        .filter_map(|pod| pod.ready_since())
+        .map(|since| since + look.deployment.min_ready);
+    available.filter(|at| *at > draft.now).chain(deadline).min()
+}
+
+/// Says in the report what the deployment waits for.
+fn explain(draft: &mut Draft<'_>, look: &Look<'_>, rollout: &Rollout, counts: &PodCounts) {
+    let (available, desired) = (counts.updated_available, look.deployment.replicas);
+    let wait = if !look.missing.is_empty() {
+        DeploymentWait::MissingReferences(look.missing.to_vec())
+    } else if look.deployment.paused {
+        DeploymentWait::Paused
+    } else if available < desired || rollout.state != RolloutState::Complete {
+        DeploymentWait::NotAvailable { available, desired }
+    } else {
+        return;
+    };
+    draft.report.deployments.entry(look.object.uid).or_insert(wait);
+}
+
+/// Tells of a state that was entered.
+fn tell(draft: &mut Draft<'_>, object: &StoredObject, state: &RolloutState) {
+    let subject = Subject::object(&object.declared.id());
+    match state {
+        RolloutState::Progressing => {}
+        RolloutState::Waiting { message } => {
+            draft.event(EventType::Warning, subject, "MissingReference", message);
+        }
+        RolloutState::Complete => {
+            draft.event(
+                EventType::Normal,
+                subject,
+                "RolloutComplete",
+                "all of its pods are new and available",
+            );
+        }
+        RolloutState::Failed { reason, message } => {
+            let reason = match reason {
+                RolloutFailure::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
+                RolloutFailure::ImageUnavailable => "ImageUnavailable",
+            };
+            draft.event(EventType::Warning, subject, reason, message);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What a turn looks at, and how it grows from what changes.
+
+use std::collections::BTreeSet;
+
+use dugout_model::{NodeName, ObjectUid, SourceName, World};
+
+/// A piece of the world that can be looked at by itself.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Work {
+    /// The verdict over a source's open release.
+    Source(SourceName),
+    /// A deployment with its replica sets and pods, also when it has left Git.
+    Deployment(ObjectUid),
+    /// A node's condition, and the pods that leave it.
+    Node(NodeName),
+    /// The pods that wait for a node, and those that lost theirs.
+    Placement,
+    /// All of these.
+    Everything,
+}
+
+/// The work of one turn that is still to be done.
+#[derive(Debug, Default)]
+pub(crate) struct Dirty {
+    pub sources: BTreeSet<SourceName>,
+    pub deployments: BTreeSet<ObjectUid>,
+    pub nodes: BTreeSet<NodeName>,
+    pub placement: bool,
+    /// Nodes whose assignment may have become another.
+    pub assignments: BTreeSet<NodeName>,
+}
+
+impl Dirty {
+    pub fn from_due(due: &BTreeSet<Work>, world: &World) -> Self {
+        let mut dirty = Self::default();
+        for work in due {
+            match work {
+                Work::Source(source) => {
+                    dirty.sources.insert(source.clone());
+                }
+                Work::Deployment(deployment) => {
+                    dirty.deployments.insert(*deployment);
+                }
+                Work::Node(node) => {
+                    dirty.nodes.insert(node.clone());
+                }
+                Work::Placement => dirty.placement = true,
+                Work::Everything => dirty.add_everything(world),
+            }
+        }
+        dirty
+    }
+
+    fn add_everything(&mut self, world: &World) {
+        self.sources.extend(world.sources.keys().cloned());
+        let declared = world.objects_of(dugout_model::Kind::Deployment).map(|object| object.uid);
+        let left_behind = world.replica_sets.values().map(|set| set.deployment);
+        self.deployments.extend(declared);
+        self.deployments.extend(left_behind);
+        self.deployments.extend(world.rollouts.keys().copied());
+        self.nodes.extend(world.nodes.keys().cloned());
+        self.assignments.extend(world.nodes.keys().cloned());
+        self.placement = true;
+    }
+}
