@@ -1,0 +1,226 @@
+//! The accepted assignment on disk, so that a node goes on by itself after a restart.
+//!
+//! One file, `accepted.json`: `{"format":1,"acceptedAt":<microseconds>,"assignment":{…}}`, where the
+//! assignment is as the agent protocol has it. It holds secrets, so only its owner may read it. It is
+//! replaced whole: written beside, synced, renamed, the folder synced. It is at most
+//! [`dugout_wire::MAX_ASSIGNMENT_BYTES`] large.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dugout_model::{Assignment, SharedAssignment, Timestamp, Turn};
+use dugout_wire as wire;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+const FORMAT: u32 = 1;
+const FILE: &str = "accepted.json";
+const NEW_FILE: &str = "accepted.json.new";
+const ASIDE_FILE: &str = "accepted.json.unreadable";
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Stored {
+    format: u32,
+    accepted_at: i64,
+    assignment: wire::Assignment,
+}
+
+/// The accepted assignment, in memory and on disk.
+#[derive(Debug)]
+pub struct AcceptedStore {
+    folder: PathBuf,
+    held: Option<SharedAssignment>,
+}
+
+/// Why an assignment is not taken over.
+#[derive(Debug, Error)]
+pub enum AcceptError {
+    #[error("generation {offered} was refused: generation {held} is already accepted", offered = offered.0, held = held.0)]
+    Older { offered: Turn, held: Turn },
+    #[error("generation {generation} was refused: it was accepted with other content before", generation = generation.0)]
+    OtherContent { generation: Turn },
+    #[error("the accepted assignment cannot be written to {}", path.display())]
+    Disk { path: PathBuf, source: io::Error },
+}
+
+/// What was found at the start.
+#[derive(Debug)]
+pub enum Found {
+    Nothing,
+    Assignment,
+    /// It could not be read, and was renamed; the node waits for the control plane's word.
+    SetAside {
+        path: PathBuf,
+        why: String,
+    },
+}
+
+impl AcceptedStore {
+    /// Opens the folder, making it if needed, and reads what was accepted before.
+    pub fn open(folder: &Path) -> Result<(Self, Found), AcceptError> {
+        let disk = |source| AcceptError::Disk { path: folder.to_owned(), source };
+        fs::create_dir_all(folder).map_err(disk)?;
+        let path = folder.join(FILE);
+        let mut store = Self { folder: folder.to_owned(), held: None };
+        match read(&path) {
+            Ok(None) => Ok((store, Found::Nothing)),
+            Ok(Some(assignment)) => {
+                store.held = Some(Arc::new(assignment));
+                Ok((store, Found::Assignment))
+            }
+            Err(why) => {
+                let aside = folder.join(ASIDE_FILE);
+                fs::rename(&path, &aside).map_err(disk)?;
+                Ok((store, Found::SetAside { path: aside, why }))
+            }
+        }
+    }
+
+    pub fn held(&self) -> Option<&SharedAssignment> {
+        self.held.as_ref()
+    }
+
+    /// Takes over an assignment: on return it is on disk. The same one again changes nothing. One of
+    /// another cluster is always taken over, since its generations are not comparable.
+    pub fn accept(
+        &mut self,
+        assignment: Assignment,
+        now: Timestamp,
+    ) -> Result<SharedAssignment, AcceptError> {
+        if let Some(held) = self.held.as_ref().filter(|held| held.cluster == assignment.cluster) {
+            let (offered, known) = (assignment.generation, held.generation);
+            if offered < known {
+                return Err(AcceptError::Older { offered, held: known });
+            }
+            if offered == known && **held == assignment {
+                return Ok(Arc::clone(held));
+            }
+            if offered == known {
+                return Err(AcceptError::OtherContent { generation: offered });
+            }
+        }
+        let stored = Stored {
+            format: FORMAT,
+            accepted_at: now.as_micros(),
+            assignment: wire::Assignment::from(&assignment),
+        };
+        write(&self.folder, &stored)
+            .map_err(|source| AcceptError::Disk { path: self.folder.join(FILE), source })?;
+        let assignment = Arc::new(assignment);
+        self.held = Some(Arc::clone(&assignment));
+        Ok(assignment)
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Assignment>, String> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    let limit = wire::MAX_ASSIGNMENT_BYTES as u64;
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > limit {
+        return Err(format!("it is larger than {limit} bytes"));
+    }
+    let stored: Stored = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+    if stored.format != FORMAT {
+        return Err(format!("its format is {}, and this agent reads {FORMAT}", stored.format));
+    }
+    stored.assignment.try_into().map(Some).map_err(|error: wire::WireError| error.to_string())
+}
+
+fn write(folder: &Path, stored: &Stored) -> io::Result<()> {
+    let bytes = serde_json::to_vec(stored).map_err(io::Error::other)?;
+    let new = folder.join(NEW_FILE);
+    // A leftover of a crash may have another mode.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    file.write_all(&bytes)?;
+    file.sync_data()?;
+    fs::rename(&new, folder.join(FILE))?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::testing::{assignment, at, pod, template};
+
+    fn open(folder: &Path) -> (AcceptedStore, Found) {
+        AcceptedStore::open(folder).unwrap()
+    }
+
+    #[test]
+    fn what_was_accepted_is_there_after_a_restart_and_only_its_owner_may_read_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let wanted = assignment(3, vec![pod(1, template("web"))]);
+        let (mut store, found) = open(folder.path());
+        assert!(matches!(found, Found::Nothing));
+        store.accept(wanted.clone(), at(1)).unwrap();
+        let mode = fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let (store, found) = open(folder.path());
+        assert!(matches!(found, Found::Assignment));
+        assert_eq!(**store.held().unwrap(), wanted);
+    }
+
+    #[test]
+    fn an_older_generation_and_other_content_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, _) = open(folder.path());
+        let wanted = assignment(3, vec![pod(1, template("web"))]);
+        store.accept(wanted.clone(), at(1)).unwrap();
+        store.accept(wanted.clone(), at(2)).unwrap();
+        let older = store.accept(assignment(2, vec![]), at(3)).unwrap_err();
+        assert!(matches!(older, AcceptError::Older { .. }));
+        let other = store.accept(assignment(3, vec![]), at(3)).unwrap_err();
+        assert!(matches!(other, AcceptError::OtherContent { .. }));
+        assert_eq!(**store.held().unwrap(), wanted);
+        assert_eq!(**open(folder.path()).0.held().unwrap(), wanted);
+    }
+
+    #[test]
+    fn another_cluster_starts_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, _) = open(folder.path());
+        store.accept(assignment(9, vec![]), at(1)).unwrap();
+        let mut other = assignment(1, vec![]);
+        other.cluster = dugout_model::ClusterId(uuid::Uuid::from_u128(1));
+        store.accept(other, at(2)).unwrap();
+        assert_eq!(store.held().unwrap().generation, Turn(1));
+    }
+
+    #[test]
+    fn a_corrupt_file_is_set_aside_and_not_fatal() {
+        for bytes in [&b"{"[..], b"", br#"{"format":9}"#] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join(FILE), bytes).unwrap();
+            let (mut store, found) = open(folder.path());
+            let Found::SetAside { path, .. } = found else { panic!("{found:?}") };
+            assert_eq!(fs::read(path).unwrap(), bytes);
+            assert!(store.held().is_none());
+            store.accept(assignment(1, vec![]), at(1)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_leftover_of_a_crash_does_not_matter() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(NEW_FILE), b"half").unwrap();
+        let (mut store, found) = open(folder.path());
+        assert!(matches!(found, Found::Nothing));
+        store.accept(assignment(1, vec![]), at(1)).unwrap();
+        assert!(matches!(open(folder.path()).1, Found::Assignment));
+    }
+}

@@ -1,0 +1,208 @@
+//! One try of one probe.
+
+use std::error::Error;
+use std::net::IpAddr;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dugout_model::{Container, EnvValue, HttpScheme, PortRef, Probe, ProbeAction};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper::header::{CONNECTION, HOST, HeaderName, HeaderValue, USER_AGENT};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::runtime::ContainerRuntime;
+use crate::tls;
+
+/// What Kubernetes' probes call themselves; some servers answer it in a special way.
+const AGENT: &str = concat!("kube-probe/dugout-", env!("CARGO_PKG_VERSION"));
+
+/// What is probed.
+#[derive(Clone, Debug)]
+pub struct ProbeTarget {
+    pub container_id: String,
+    pub address: Option<IpAddr>,
+    /// The ports by name.
+    pub ports: Vec<(String, u16)>,
+}
+
+impl ProbeTarget {
+    pub fn new(id: &str, address: Option<IpAddr>, container: &Container<EnvValue>) -> Self {
+        let ports = container.ports.iter().map(|port| (port.name.clone(), port.container_port));
+        Self { container_id: id.to_owned(), address, ports: ports.collect() }
+    }
+
+    fn port(&self, port: &PortRef) -> Result<u16, String> {
+        match port {
+            PortRef::Number(number) => Ok(*number),
+            PortRef::Name(name) => self
+                .ports
+                .iter()
+                .find(|(candidate, _)| candidate == name)
+                .map(|(_, number)| *number)
+                .ok_or_else(|| format!("the container has no port named {name:?}")),
+        }
+    }
+
+    fn host(&self, host: Option<&String>) -> Result<String, String> {
+        match (host, self.address) {
+            (Some(host), _) => Ok(host.clone()),
+            (None, Some(address)) => Ok(address.to_string()),
+            (None, None) => Err("the pod has no address".to_owned()),
+        }
+    }
+}
+
+/// Tries once, within the probe's timeout. The error is what to tell people.
+pub async fn try_probe<R: ContainerRuntime>(
+    runtime: &R,
+    target: &ProbeTarget,
+    probe: &Probe,
+) -> Result<(), String> {
+    let timeout = probe.timeout;
+    match tokio::time::timeout(timeout, try_action(runtime, target, probe)).await {
+        Ok(result) => result,
+        Err(_) => Err(format!("no answer within {} s", timeout.as_secs_f64())),
+    }
+}
+
+async fn try_action<R: ContainerRuntime>(
+    runtime: &R,
+    target: &ProbeTarget,
+    probe: &Probe,
+) -> Result<(), String> {
+    match &probe.action {
+        ProbeAction::TcpSocket { host, port } => {
+            connect(&target.host(host.as_ref())?, target.port(port)?).await.map(drop)
+        }
+        ProbeAction::HttpGet { scheme, host, port, path, headers } => {
+            let ask = HttpAsk {
+                scheme: *scheme,
+                host: target.host(host.as_ref())?,
+                port: target.port(port)?,
+                path,
+                headers,
+            };
+            ask.run().await
+        }
+        ProbeAction::Exec { command } => {
+            exec(runtime, &target.container_id, command, probe.timeout).await
+        }
+    }
+}
+
+async fn exec<R: ContainerRuntime>(
+    runtime: &R,
+    id: &str,
+    command: &[String],
+    timeout: Duration,
+) -> Result<(), String> {
+    let outcome = runtime.exec(id, command, timeout).await.map_err(|error| sentence(&error))?;
+    if outcome.exit_code == 0 {
+        return Ok(());
+    }
+    let output: String = outcome.output.trim().chars().take(256).collect();
+    Err(format!("the command ended with code {}: {output}", outcome.exit_code))
+}
+
+async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
+    let connection = TcpStream::connect((host, port)).await;
+    connection.map_err(|error| format!("{host}:{port}: {error}"))
+}
+
+struct HttpAsk<'a> {
+    scheme: HttpScheme,
+    host: String,
+    port: u16,
+    path: &'a str,
+    headers: &'a [(String, String)],
+}
+
+impl HttpAsk<'_> {
+    async fn run(self) -> Result<(), String> {
+        let connection = connect(&self.host, self.port).await?;
+        let status = match self.scheme {
+            HttpScheme::Http => self.ask(connection).await?,
+            HttpScheme::Https => {
+                let config = probe_tls()?;
+                let name = ServerName::try_from(self.host.clone())
+                    .map_err(|_| format!("{:?} is not a host name", self.host))?;
+                let tls = TlsConnector::from(config).connect(name, connection).await;
+                self.ask(tls.map_err(|error| sentence(&error))?).await?
+            }
+        };
+        if (200..400).contains(&status.as_u16()) {
+            return Ok(());
+        }
+        Err(format!("HTTP probe failed with status code {}", status.as_u16()))
+    }
+
+    async fn ask(
+        &self,
+        connection: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<StatusCode, String> {
+        let (mut sender, driver) =
+            http1::handshake(TokioIo::new(connection)).await.map_err(|error| sentence(&error))?;
+        let request = self.request()?;
+        // Dropped with this future, and so the connection is closed.
+        tokio::select! {
+            answer = sender.send_request(request) => {
+                answer.map(|answer| answer.status()).map_err(|error| sentence(&error))
+            }
+            ended = driver => Err(match ended {
+                Ok(()) => "the connection was closed without an answer".to_owned(),
+                Err(error) => sentence(&error),
+            }),
+        }
+    }
+
+    fn request(&self) -> Result<Request<Empty<Bytes>>, String> {
+        let path = if self.path.starts_with('/') {
+            self.path.to_owned()
+        } else {
+            format!("/{}", self.path)
+        };
+        let host = if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        };
+        let mut request = Request::get(path)
+            .header(HOST, host)
+            .header(USER_AGENT, AGENT)
+            .header(CONNECTION, "close")
+            .body(Empty::new())
+            .map_err(|error| format!("the probe's request cannot be made: {error}"))?;
+        for (name, value) in self.headers {
+            let (Ok(name), Ok(value)) =
+                (HeaderName::try_from(name.as_str()), HeaderValue::from_str(value))
+            else {
+                return Err(format!("{name:?} is not a header that can be sent"));
+            };
+            request.headers_mut().insert(name, value);
+        }
+        Ok(request)
+    }
+}
+
+fn probe_tls() -> Result<std::sync::Arc<rustls::ClientConfig>, String> {
+    static CONFIG: OnceLock<Result<std::sync::Arc<rustls::ClientConfig>, String>> = OnceLock::new();
+    CONFIG.get_or_init(|| tls::unverified().map_err(|error| error.to_string())).clone()
+}
+
+/// An error with its causes, in one line.
+fn sentence(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

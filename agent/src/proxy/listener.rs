@@ -1,0 +1,196 @@
+//! The listener of one node port: accepts, finds an endpoint, hands over.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dugout_model::ObjectKey;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::table::{Choice, Chosen};
+use super::{PortNews, Table, Traffic, WAIT_FOR_ENDPOINT, connection};
+use crate::metrics::AgentMetrics;
+
+/// How often a port that could not be opened is tried again.
+const OPEN_AGAIN_AFTER: Duration = Duration::from_secs(3);
+/// How long to rest when the machine has no more file descriptors.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
+const BACKLOG: i32 = 4096;
+/// How long an endpoint may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How many endpoints are tried for one connection.
+const MOST_TRIES: usize = 5;
+/// The most connections of one port at once; beyond it the kernel's queue holds them.
+const MOST_CONNECTIONS: usize = 32_768;
+
+pub(super) struct PortListener {
+    pub service: ObjectKey,
+    pub node_port: u16,
+    pub table: watch::Receiver<Arc<Table>>,
+    pub traffic: Traffic,
+    pub metrics: AgentMetrics,
+    pub news: mpsc::Sender<PortNews>,
+    pub stop: CancellationToken,
+}
+
+impl PortListener {
+    /// Runs until it is stopped. Connections that are open then go on.
+    pub async fn run(self) {
+        let stop = self.stop.clone();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.serve() => {}
+        }
+    }
+
+    async fn serve(self) {
+        let this = Arc::new(self);
+        let (v4, v6) = this.open().await;
+        let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        match v6 {
+            Some(v6) => {
+                tokio::join!(this.accept_all(v4, &room), this.accept_all(v6, &room));
+            }
+            None => this.accept_all(v4, &room).await,
+        }
+    }
+
+    /// Opens the port, as often as it takes. Without IPv6 on the machine IPv4 alone will do.
+    async fn open(&self) -> (TcpListener, Option<TcpListener>) {
+        let mut told = false;
+        loop {
+            match listen((Ipv4Addr::UNSPECIFIED, self.node_port).into()) {
+                Ok(v4) => {
+                    if told {
+                        self.tell(PortNews::Available {
+                            service: self.service.clone(),
+                            node_port: self.node_port,
+                        });
+                    }
+                    let v6 = listen((Ipv6Addr::UNSPECIFIED, self.node_port).into());
+                    return (v4, v6.ok());
+                }
+                Err(error) if !told => {
+                    told = true;
+                    self.tell(PortNews::Unavailable {
+                        service: self.service.clone(),
+                        node_port: self.node_port,
+                        why: error.to_string(),
+                    });
+                }
+                Err(_) => {}
+            }
+            tokio::time::sleep(OPEN_AGAIN_AFTER).await;
+        }
+    }
+
+    fn tell(&self, news: PortNews) {
+        if self.news.try_send(news).is_err() {
+            tracing::warn!(node_port = self.node_port, "news of a node port was lost");
+        }
+    }
+
+    async fn accept_all(self: &Arc<Self>, listener: TcpListener, room: &Arc<Semaphore>) {
+        loop {
+            let Ok(permit) = Arc::clone(room).acquire_owned().await else { return };
+            let client = match listener.accept().await {
+                Ok((client, _)) => client,
+                Err(error) => {
+                    tracing::debug!(node_port = self.node_port, %error, "accept failed");
+                    tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
+                    continue;
+                }
+            };
+            let this = Arc::clone(self);
+            tokio::spawn(async move {
+                this.handle(client).await;
+                drop(permit);
+            });
+        }
+    }
+
+    async fn handle(&self, client: TcpStream) {
+        self.metrics.proxy_connections.inc();
+        let Some((pod, chosen)) = self.reach().await else {
+            self.metrics.proxy_refused.inc();
+            refuse(client);
+            return;
+        };
+        // Not worth failing a connection for.
+        let _ = client.set_nodelay(true);
+        let _ = pod.set_nodelay(true);
+        self.metrics.proxy_open_connections.inc();
+        let ended = connection::carry(client, pod, chosen.connection, self.metrics.clone()).await;
+        self.metrics.proxy_open_connections.dec();
+        if let Err(error) = ended {
+            tracing::trace!(node_port = self.node_port, %error, "a connection broke");
+        }
+    }
+
+    /// Connects to an endpoint: the next one when one cannot be reached, a later one when there is
+    /// none yet.
+    async fn reach(&self) -> Option<(TcpStream, Chosen)> {
+        let deadline = tokio::time::Instant::now() + WAIT_FOR_ENDPOINT;
+        let mut tables = self.table.clone();
+        let mut tries = 0;
+        loop {
+            let table = Arc::clone(&tables.borrow_and_update());
+            let mut tried = Vec::new();
+            while tries < MOST_TRIES {
+                match table.choose(&self.traffic, &tried, Instant::now()) {
+                    Choice::Retired | Choice::NoEndpoint => break,
+                    Choice::Endpoint(chosen) => {
+                        tries += 1;
+                        if let Some(pod) = self.connect(&table, &chosen).await {
+                            return Some((pod, chosen));
+                        }
+                        tried.push(chosen.place);
+                    }
+                }
+            }
+            // With the tries used up a change of the table is the only thing that can help.
+            tries = 0;
+            match tokio::time::timeout_at(deadline, tables.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return None,
+            }
+        }
+    }
+
+    async fn connect(&self, table: &Table, chosen: &Chosen) -> Option<TcpStream> {
+        let connecting = TcpStream::connect(chosen.address);
+        match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+            Ok(Ok(pod)) => {
+                table.mark_up(chosen.place);
+                Some(pod)
+            }
+            Ok(Err(_)) | Err(_) => {
+                table.mark_down(chosen.place, Instant::now());
+                None
+            }
+        }
+    }
+}
+
+/// Closes a connection so that the client sees at once that it was not served.
+fn refuse(client: TcpStream) {
+    let _ = SockRef::from(&client).set_linger(Some(Duration::ZERO));
+}
+
+/// A listener whose port other agents on the machine may share.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
