@@ -1,0 +1,481 @@
+//! Our own copy of one branch of a repository: fetched here, read from here.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dugout_model::{Commit, CommitSha};
+use git2::{Oid, Repository, RepositoryInitOptions};
+
+use crate::deadline::{Deadline, Gate};
+use crate::network::{Pushed, Session};
+use crate::revert::{self, RevertRequest, Reverted};
+use crate::tree::{self, BlobId, ChangedPath, Limits, Listing};
+use crate::{
+    Credentials, FetchProblem, GitError, Location, RevertProblem, TreeProblem, libgit, local, pack,
+};
+
+/// Where the commits come from. `Debug` shows no secret.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    pub location: Location,
+    /// Without `refs/heads/`.
+    pub branch: String,
+    pub credentials: Credentials,
+}
+
+/// What a fetch found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fetched {
+    /// The branch is where the last fetch saw it.
+    Unchanged { head: CommitSha },
+    Moved {
+        head: CommitSha,
+        /// Where the last fetch saw it; none at the first one.
+        previous: Option<CommitSha>,
+        /// The new head does not descend from the previous one.
+        rewritten: bool,
+    },
+}
+
+/// A bare repository of our own with one branch of a remote.
+///
+/// Of a network remote it holds copies. Of a repository on this machine it holds nothing but where the
+/// branch was last seen: the objects are read from that repository itself, so that a commit is seen at
+/// once however large the repository is. It is a cache: damaged, it is made anew.
+///
+/// Cheap to clone; its methods block, so call them where blocking is allowed. One process at a time
+/// may have it open.
+#[derive(Clone)]
+pub struct Mirror {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    folder: PathBuf,
+    remote: Remote,
+    gate: Arc<Gate>,
+    reader: Mutex<Option<Repository>>,
+    /// Holds the lock until the last clone is gone.
+    _lock: File,
+}
+
+/// The branch's head as the last fetch saw it.
+const HEAD_REFERENCE: &str = "refs/dugout/head";
+/// How often a revert is made anew on a branch that moves.
+pub(crate) const REVERT_ATTEMPTS: u32 = 5;
+
+impl Mirror {
+    /// Opens the mirror in `folder`, or makes it. One that is damaged or belongs to another remote is
+    /// made anew.
+    ///
+    /// # Errors
+    /// The branch's name is no name, the folder cannot be written, or another process has it open.
+    pub fn open(folder: &Path, remote: Remote) -> Result<Mirror, GitError> {
+        libgit::prepare()?;
+        if !git2::Reference::is_valid_name(&reference_of(&remote.branch)) {
+            return Err(GitError::BranchName { branch: remote.branch });
+        }
+        let lock = lock(folder)?;
+        let inner = Inner {
+            folder: folder.to_owned(),
+            remote,
+            gate: Arc::default(),
+            reader: Mutex::default(),
+            _lock: lock,
+        };
+        if !inner.is_usable() {
+            inner.make_anew().map_err(|error| inner.unusable(error))?;
+        }
+        Ok(Mirror { inner: Arc::new(inner) })
+    }
+
+    pub fn remote(&self) -> &Remote {
+        &self.inner.remote
+    }
+
+    /// Looks where the branch is and brings what is new: one reference, no tags.
+    ///
+    /// Returns at the deadline at the latest. A transfer that hangs is left behind and ends by itself
+    /// within half a minute; until then further fetches end at their deadlines.
+    ///
+    /// # Errors
+    /// Every [`FetchProblem`]; the mirror is then as it was.
+    pub fn fetch(&self, deadline: Duration) -> Result<Fetched, FetchProblem> {
+        let inner = Arc::clone(&self.inner);
+        let until = Deadline::after(deadline);
+        let theirs = Arc::clone(&until);
+        self.inner
+            .gate
+            .run(&until, move || inner.fetch(&theirs))
+            .unwrap_or_else(|| Err(self.inner.too_late(deadline)))
+    }
+
+    /// The branch's head as the last fetch saw it.
+    pub fn head(&self) -> Option<CommitSha> {
+        self.inner.previous().map(sha_of)
+    }
+
+    pub fn commit(&self, sha: &CommitSha) -> Result<Commit, GitError> {
+        let unknown = || GitError::CommitUnknown { sha: sha.clone() };
+        let id = oid_of(sha).ok_or_else(unknown)?;
+        self.inner.read(|repository| tree::commit(repository, id)).map_err(|error| {
+            if is_missing(&error) { unknown() } else { GitError::Read(Box::new(error)) }
+        })
+    }
+
+    /// The commit that a full or shortened id names (at least four digits).
+    pub fn resolve(&self, text: &str) -> Result<CommitSha, GitError> {
+        let unclear = || GitError::CommitUnclear { text: text.to_owned() };
+        let digits = (4..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+        if !digits {
+            return Err(unclear());
+        }
+        self.inner
+            .read(|repository| repository.find_commit_by_prefix(text).map(|commit| commit.id()))
+            .map(sha_of)
+            .map_err(|_| unclear())
+    }
+
+    /// Whether one commit is in the history of another; every commit is in its own.
+    pub fn is_ancestor(
+        &self,
+        ancestor: &CommitSha,
+        descendant: &CommitSha,
+    ) -> Result<bool, GitError> {
+        let known = |sha: &CommitSha| {
+            oid_of(sha).ok_or_else(|| GitError::CommitUnknown { sha: sha.clone() })
+        };
+        let (old, new) = (known(ancestor)?, known(descendant)?);
+        self.commit(ancestor)?;
+        self.commit(descendant)?;
+        self.inner
+            .read(|repository| Ok(old == new || repository.graph_descendant_of(new, old)?))
+            .map_err(|error| GitError::Read(Box::new(error)))
+    }
+
+    /// The files under a folder of a commit for whose paths `wanted` says yes, sorted by path; an
+    /// empty `path` is the whole repository. Paths are relative to the repository. Symbolic links,
+    /// submodules and paths that are no text are told and never followed.
+    pub fn files(
+        &self,
+        sha: &CommitSha,
+        path: &str,
+        limits: &Limits,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Listing, TreeProblem> {
+        self.inner.read_tree(|repository| tree::files(repository, sha, path, limits, &wanted))
+    }
+
+    /// What differs under a folder between two commits, sorted by path, by comparing trees. A folder
+    /// that one of them lacks counts as empty there.
+    pub fn changed_paths(
+        &self,
+        from: &CommitSha,
+        to: &CommitSha,
+        path: &str,
+        limits: &Limits,
+    ) -> Result<Vec<ChangedPath>, TreeProblem> {
+        self.inner.read_tree(|repository| tree::changed_paths(repository, from, to, path, limits))
+    }
+
+    /// The content of a file, if it has no more than so many bytes.
+    pub fn read(&self, blob: BlobId, limit_bytes: u64) -> Result<Vec<u8>, TreeProblem> {
+        self.inner.read_tree(|repository| tree::read(repository, blob, limit_bytes))
+    }
+
+    /// Makes a revert commit on top of the branch and brings it to the remote.
+    ///
+    /// The content is made in memory from trees. Then:
+    /// * a network remote: pushed, only if the branch is still where the revert was made for;
+    /// * a bare repository on this machine, or one whose branch is not checked out: the commit is
+    ///   written there and the branch is moved, if it is still there;
+    /// * a repository on this machine whose branch is checked out (in it or in a linked work tree):
+    ///   as `git revert` there would, the files of the work tree and the index follow. If one of the
+    ///   files that would change has uncommitted changes, nothing is done; changes in other files
+    ///   stay as they are. No hook is run. Root acts as the owner of the repository.
+    ///
+    /// If the branch moved on meanwhile, the revert is made anew, a bounded number of times. After a
+    /// missed deadline the remote may have taken the commit all the same; the next fetch tells. The
+    /// commit shows up in the next fetch like anybody's.
+    ///
+    /// # Errors
+    /// Every [`RevertProblem`]; the branch is then as it was.
+    pub fn revert(&self, request: RevertRequest) -> Result<Reverted, RevertProblem> {
+        let inner = Arc::clone(&self.inner);
+        let span = request.deadline;
+        let until = Deadline::after(span);
+        let theirs = Arc::clone(&until);
+        self.inner
+            .gate
+            .run(&until, move || inner.revert(&request, &theirs))
+            .unwrap_or_else(|| Err(RevertProblem::Fetch(self.inner.too_late(span))))
+    }
+}
+
+impl Inner {
+    fn fetch(&self, deadline: &Deadline) -> Result<Fetched, FetchProblem> {
+        let previous = self.previous();
+        let head = match &self.remote.location {
+            Location::Local(path) => local::head(path, &self.remote.branch)?,
+            Location::Network { .. } => self.fetch_network(deadline)?,
+        };
+        if previous == Some(head) && self.read(|repository| is_sound(repository, head)).is_ok() {
+            return Ok(Fetched::Unchanged { head: sha_of(head) });
+        }
+        self.forget_reader();
+        let rewritten = self
+            .read(|repository| {
+                is_sound(repository, head)?;
+                Ok(previous.is_some_and(|old| {
+                    // A head that is gone from the repository was not built upon either.
+                    old != head && !repository.graph_descendant_of(head, old).unwrap_or(false)
+                }))
+            })
+            .map_err(|error| self.corrupt(error))?;
+        self.read(|repository| repository.reference(HEAD_REFERENCE, head, true, "").map(drop))
+            .map_err(|error| self.unwritable(error))?;
+        if let Location::Network { .. } = self.remote.location {
+            self.tidy(head);
+        }
+        let previous = previous.map(sha_of);
+        Ok(Fetched::Moved { head: sha_of(head), previous, rewritten })
+    }
+
+    /// Fetches; if what we already have turns out to be damaged, once more from nothing.
+    fn fetch_network(&self, deadline: &Deadline) -> Result<Oid, FetchProblem> {
+        match self.fetch_objects(deadline) {
+            Err(FetchProblem::Corrupt { .. }) => {
+                self.make_anew().map_err(|error| self.unwritable(error))?;
+                self.fetch_objects(deadline)
+            }
+            result => result,
+        }
+    }
+
+    fn fetch_objects(&self, deadline: &Deadline) -> Result<Oid, FetchProblem> {
+        let repository = Repository::open_bare(self.repository_path())
+            .map_err(|error| self.unwritable(error))?;
+        let head = self.session(deadline).fetch(&repository)?;
+        is_sound(&repository, head).map_err(|error| self.corrupt(error))?;
+        Ok(head)
+    }
+
+    fn revert(
+        &self,
+        request: &RevertRequest,
+        deadline: &Deadline,
+    ) -> Result<Reverted, RevertProblem> {
+        if let Location::Local(path) = &self.remote.location {
+            return local::revert(path, &self.remote.branch, request, deadline);
+        }
+        for _ in 0..REVERT_ATTEMPTS {
+            let head = self.fetch_network(deadline).map_err(RevertProblem::Fetch)?;
+            let repository =
+                Repository::open_bare(self.repository_path()).map_err(|error| self.write(error))?;
+            let draft = revert::compose(&repository, head, request)?;
+            let commit = draft.write(&repository, request).map_err(|error| self.write(error))?;
+            let pushed = self.session(deadline).push(&repository, commit, head);
+            match pushed.map_err(RevertProblem::Fetch)? {
+                Pushed::Done => return Ok(draft.done(commit)),
+                Pushed::Moved => {}
+                Pushed::Rejected { message } => {
+                    // Somebody else's push in between also ends in a refusal; only a look tells.
+                    let now = self.fetch_network(deadline).map_err(RevertProblem::Fetch)?;
+                    if now == head {
+                        let remote = self.remote.location.to_string();
+                        return Err(RevertProblem::Rejected { remote, message });
+                    }
+                }
+            }
+        }
+        Err(RevertProblem::BranchKeepsMoving { attempts: REVERT_ATTEMPTS })
+    }
+
+    fn session<'a>(&'a self, deadline: &'a Deadline) -> Session<'a> {
+        let Remote { location, branch, credentials } = &self.remote;
+        Session::new(location, branch, credentials, deadline)
+    }
+
+    /// Reads with the handle at hand. What is missing may only be new or packed anew since that handle
+    /// was opened, so a failure is tried once more with a fresh one.
+    fn read<T>(
+        &self,
+        work: impl Fn(&Repository) -> Result<T, git2::Error>,
+    ) -> Result<T, git2::Error> {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(repository) = &*reader
+            && let Ok(result) = work(repository)
+        {
+            return Ok(result);
+        }
+        work(reader.insert(self.open_reader()?))
+    }
+
+    fn read_tree<T>(
+        &self,
+        work: impl Fn(&Repository) -> Result<T, TreeProblem>,
+    ) -> Result<T, TreeProblem> {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(repository) = &*reader {
+            match work(repository) {
+                Err(TreeProblem::Corrupt(_) | TreeProblem::CommitUnknown { .. }) => {}
+                result => return result,
+            }
+        }
+        let fresh = self.open_reader().map_err(|error| TreeProblem::Corrupt(Box::new(error)))?;
+        work(reader.insert(fresh))
+    }
+
+    fn open_reader(&self) -> Result<Repository, git2::Error> {
+        let repository = Repository::open_bare(self.repository_path())?;
+        if let Location::Local(path) = &self.remote.location
+            && let Some(objects) = local::objects_folder(path)
+        {
+            repository.odb()?.add_disk_alternate(&objects)?;
+        }
+        Ok(repository)
+    }
+
+    fn forget_reader(&self) {
+        *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn previous(&self) -> Option<Oid> {
+        self.read(|repository| repository.refname_to_id(HEAD_REFERENCE)).ok()
+    }
+
+    /// Keeps the number of packs small. Failing leaves everything as it was, for the next fetch.
+    fn tidy(&self, head: Oid) {
+        let path = self.repository_path();
+        if let Ok(Some(superseded)) = pack::merge_small_packs(&path, head) {
+            let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+            *reader = None;
+            pack::remove(&superseded);
+        }
+    }
+
+    /// Whether the repository is there, belongs to this remote, and has the head it says it has.
+    fn is_usable(&self) -> bool {
+        let Ok(repository) = Repository::open_bare(self.repository_path()) else { return false };
+        let belongs = repository
+            .config()
+            .and_then(|mut config| config.snapshot())
+            .and_then(|config| {
+                let branch = config.get_str("dugout.branch")? == self.remote.branch;
+                Ok(branch && config.get_str("dugout.location")? == self.remote.location.to_string())
+            })
+            .unwrap_or(false);
+        let Location::Network { .. } = self.remote.location else { return belongs };
+        belongs
+            && match repository.refname_to_id(HEAD_REFERENCE) {
+                Ok(head) => is_sound(&repository, head).is_ok(),
+                Err(error) => error.code() == git2::ErrorCode::NotFound,
+            }
+    }
+
+    fn make_anew(&self) -> Result<(), git2::Error> {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        *reader = None;
+        let path = self.repository_path();
+        let gone = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+        match gone {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(git2::Error::new(
+                    git2::ErrorCode::GenericError,
+                    git2::ErrorClass::Os,
+                    error.to_string(),
+                ));
+            }
+            _ => {}
+        }
+        let mut options = RepositoryInitOptions::new();
+        options.bare(true).mkpath(true).external_template(false);
+        let repository = Repository::init_opts(&path, &options)?;
+        let mut config = repository.config()?;
+        config.set_str("dugout.location", &self.remote.location.to_string())?;
+        config.set_str("dugout.branch", &self.remote.branch)
+    }
+
+    fn repository_path(&self) -> PathBuf {
+        self.folder.join("mirror.git")
+    }
+
+    fn too_late(&self, deadline: Duration) -> FetchProblem {
+        FetchProblem::DeadlineExceeded { remote: self.remote.location.to_string(), deadline }
+    }
+
+    fn corrupt(&self, error: git2::Error) -> FetchProblem {
+        let remote = self.remote.location.to_string();
+        FetchProblem::Corrupt { remote, cause: Box::new(error) }
+    }
+
+    fn unwritable(&self, error: git2::Error) -> FetchProblem {
+        let remote = self.remote.location.to_string();
+        FetchProblem::Mirror { remote, cause: Box::new(error) }
+    }
+
+    fn write(&self, error: git2::Error) -> RevertProblem {
+        RevertProblem::Write {
+            place: self.repository_path().display().to_string(),
+            cause: Box::new(error),
+        }
+    }
+
+    fn unusable(&self, error: git2::Error) -> GitError {
+        GitError::Mirror { dir: self.folder.display().to_string(), cause: Box::new(error) }
+    }
+}
+
+pub(crate) fn reference_of(branch: &str) -> String {
+    format!("refs/heads/{branch}")
+}
+
+pub(crate) fn sha_of(id: Oid) -> CommitSha {
+    CommitSha::new(id.to_string())
+}
+
+/// None when it is no full id.
+pub(crate) fn oid_of(sha: &CommitSha) -> Option<Oid> {
+    (sha.as_str().len() == 40).then(|| sha.as_str().parse().ok()).flatten()
+}
+
+pub(crate) fn is_missing(error: &git2::Error) -> bool {
+    error.code() == git2::ErrorCode::NotFound
+}
+
+/// Whether a commit and its tree can be read.
+fn is_sound(repository: &Repository, commit: Oid) -> Result<(), git2::Error> {
+    repository.find_commit(commit)?.tree().map(drop)
+}
+
+fn lock(folder: &Path) -> Result<File, GitError> {
+    let dir = || folder.display().to_string();
+    let failed = |error| GitError::Mirror { dir: dir(), cause: Box::new(error) };
+    fs::create_dir_all(folder).map_err(failed)?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(folder.join("lock"))
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(GitError::InUse { dir: dir() }),
+        Err(fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_full_ids_are_object_ids() {
+        assert!(oid_of(&CommitSha::new("a".repeat(40))).is_some());
+        for text in ["", "abcd", &"g".repeat(40), &"a".repeat(41)] {
+            assert_eq!(oid_of(&CommitSha::new(text)), None);
+        }
+    }
+}

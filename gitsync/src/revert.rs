@@ -1,0 +1,264 @@
+//! Makes revert commits out of trees in memory.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use dugout_model::{CommitSha, Timestamp};
+use git2::{Commit, MergeOptions, Oid, Repository, Signature, Time, Tree};
+
+use crate::mirror::{is_missing, oid_of, sha_of};
+use crate::{RevertProblem, TreeProblem, tree};
+
+/// What to undo, why, and as whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevertRequest {
+    pub what: RevertWhat,
+    /// For the trailer `Dugout-Reason`; brought to one line of at most 500 characters.
+    pub reason: String,
+    /// Author and committer.
+    pub author: Identity,
+    pub at: Timestamp,
+    /// For everything together, the push included.
+    pub deadline: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RevertWhat {
+    /// Undo one commit, as `git revert` does. A merge is undone towards its first parent.
+    Undo(CommitSha),
+    /// Bring a folder back to what it was in an older commit; an empty `path` is everything.
+    BackTo { commit: CommitSha, path: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub name: String,
+    pub email: String,
+}
+
+/// A revert commit that is on the remote branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reverted {
+    pub commit: CommitSha,
+    /// The commit before it.
+    pub parent: CommitSha,
+    /// The commits whose effect it takes back, newest first; of a long way back the newest 50.
+    pub reverts: Vec<CommitSha>,
+    pub message: String,
+}
+
+/// The most trailers `Dugout-Reverts` in one message.
+const REVERTS_LIMIT: usize = 50;
+const REASON_LIMIT_CHARACTERS: usize = 500;
+const SUBJECT_LIMIT_CHARACTERS: usize = 200;
+
+/// A revert that is worked out and not yet anywhere.
+pub(crate) struct Draft {
+    tree: Oid,
+    head: Oid,
+    message: String,
+    reverts: Vec<Oid>,
+}
+
+impl Draft {
+    /// Writes the commit object; no reference points to it yet.
+    pub(crate) fn write(
+        &self,
+        repository: &Repository,
+        request: &RevertRequest,
+    ) -> Result<Oid, git2::Error> {
+        let signature = signature(request)?;
+        let tree = repository.find_tree(self.tree)?;
+        let head = repository.find_commit(self.head)?;
+        repository.commit(None, &signature, &signature, &self.message, &tree, &[&head])
+    }
+
+    pub(crate) fn done(self, commit: Oid) -> Reverted {
+        Reverted {
+            commit: sha_of(commit),
+            parent: sha_of(self.head),
+            reverts: self.reverts.into_iter().map(sha_of).collect(),
+            message: self.message,
+        }
+    }
+
+    /// The line for the branch's log, as Git writes it.
+    pub(crate) fn log_line(&self) -> String {
+        format!("revert: {}", self.message.lines().next().unwrap_or_default())
+    }
+}
+
+/// Works out the revert on top of `head`.
+pub(crate) fn compose(
+    repository: &Repository,
+    head: Oid,
+    request: &RevertRequest,
+) -> Result<Draft, RevertProblem> {
+    signature(request).map_err(|error| RevertProblem::Identity {
+        what: "the author's name or address".to_owned(),
+        cause: Box::new(error),
+    })?;
+    let head = repository.find_commit(head).map_err(unreadable)?;
+    let (sha, path) = match &request.what {
+        RevertWhat::Undo(sha) => (sha, None),
+        RevertWhat::BackTo { commit, path } => (commit, Some(path)),
+    };
+    let target = find(repository, sha)?;
+    let on_branch = target.id() == head.id()
+        || repository.graph_descendant_of(head.id(), target.id()).map_err(unreadable)?;
+    if !on_branch {
+        return Err(RevertProblem::NotOnBranch { sha: sha.clone() });
+    }
+    let (tree, reverts) = match path {
+        None => (undo(repository, &head, &target)?, vec![target.id()]),
+        Some(path) => (
+            back_to(repository, &head, &target, path)?,
+            commits_between(repository, head.id(), target.id()).map_err(unreadable)?,
+        ),
+    };
+    if tree == head.tree_id() {
+        return Err(RevertProblem::NothingToRevert);
+    }
+    let message = message(&target, path.is_some(), &reverts, &request.reason);
+    Ok(Draft { tree, head: head.id(), message, reverts })
+}
+
+pub(crate) fn signature(request: &RevertRequest) -> Result<Signature<'static>, git2::Error> {
+    let seconds = request.at.as_micros().div_euclid(1_000_000);
+    Signature::new(&request.author.name, &request.author.email, &Time::new(seconds, 0))
+}
+
+fn find<'r>(repository: &'r Repository, sha: &CommitSha) -> Result<Commit<'r>, RevertProblem> {
+    let unknown = || RevertProblem::CommitUnknown { sha: sha.clone() };
+    let id = oid_of(sha).ok_or_else(unknown)?;
+    repository
+        .find_commit(id)
+        .map_err(|error| if is_missing(&error) { unknown() } else { unreadable(error) })
+}
+
+/// The tree of `head` without what `target` did.
+fn undo(
+    repository: &Repository,
+    head: &Commit<'_>,
+    target: &Commit<'_>,
+) -> Result<Oid, RevertProblem> {
+    let mainline = match target.parent_count() {
+        0 => return Err(RevertProblem::FirstCommit { sha: sha_of(target.id()) }),
+        1 => 0,
+        _ => 1,
+    };
+    let options = MergeOptions::new();
+    let mut index =
+        repository.revert_commit(target, head, mainline, Some(&options)).map_err(unreadable)?;
+    if index.has_conflicts() {
+        let mut paths = BTreeSet::new();
+        for conflict in index.conflicts().map_err(unreadable)? {
+            let conflict = conflict.map_err(unreadable)?;
+            let side = conflict.our.or(conflict.their).or(conflict.ancestor);
+            paths.extend(side.map(|entry| String::from_utf8_lossy(&entry.path).into_owned()));
+        }
+        return Err(RevertProblem::Conflict { paths: paths.into_iter().collect() });
+    }
+    index.write_tree_to(repository).map_err(unreadable)
+}
+
+/// The tree of `head` with one folder as it was in `target`.
+fn back_to(
+    repository: &Repository,
+    head: &Commit<'_>,
+    target: &Commit<'_>,
+    path: &str,
+) -> Result<Oid, RevertProblem> {
+    let missing = || RevertProblem::PathMissing { sha: sha_of(target.id()), path: path.to_owned() };
+    let normal = tree::normal(path).map_err(|_| missing())?;
+    let folder = tree::folder(repository, &sha_of(target.id()), &normal)
+        .map_err(|problem| match problem {
+            TreeProblem::Corrupt(cause) => RevertProblem::Write { place: "memory".into(), cause },
+            _ => missing(),
+        })?
+        .ok_or_else(missing)?;
+    let parts: Vec<_> = normal.split('/').filter(|part| !part.is_empty()).collect();
+    let root = head.tree().map_err(unreadable)?;
+    replace(repository, Some(&root), &parts, folder.id()).map_err(unreadable)
+}
+
+/// A tree equal to `tree` but for the folder at `parts`.
+fn replace(
+    repository: &Repository,
+    tree: Option<&Tree<'_>>,
+    parts: &[&str],
+    folder: Oid,
+) -> Result<Oid, git2::Error> {
+    const FOLDER: i32 = 0o040_000;
+    let Some((first, rest)) = parts.split_first() else { return Ok(folder) };
+    let child = match tree.and_then(|tree| tree.get_name(first)) {
+        Some(entry) if entry.filemode() == FOLDER => Some(repository.find_tree(entry.id())?),
+        _ => None,
+    };
+    let child = replace(repository, child.as_ref(), rest, folder)?;
+    let mut builder = repository.treebuilder(tree)?;
+    builder.insert(first, child, FOLDER)?;
+    builder.write()
+}
+
+/// The commits of `head`'s history that are not in `target`'s, newest first.
+fn commits_between(
+    repository: &Repository,
+    head: Oid,
+    target: Oid,
+) -> Result<Vec<Oid>, git2::Error> {
+    let mut walk = repository.revwalk()?;
+    walk.push(head)?;
+    walk.hide(target)?;
+    walk.take(REVERTS_LIMIT).collect()
+}
+
+/// The message as `git revert` writes it, with our trailers.
+fn message(target: &Commit<'_>, back_to: bool, reverts: &[Oid], reason: &str) -> String {
+    let summary = String::from_utf8_lossy(target.summary_bytes().unwrap_or_default());
+    let summary = one_line(&summary, SUBJECT_LIMIT_CHARACTERS);
+    let id = target.id();
+    let (subject, body) = if back_to {
+        let short = sha_of(id);
+        let subject = format!("Roll back to {} \"{summary}\"", short.short());
+        (subject, format!("This brings back what commit {id} had."))
+    } else {
+        let subject = match summary.strip_prefix("Revert \"") {
+            Some(inner) if !inner.starts_with("Revert \"") => format!("Reapply \"{inner}"),
+            _ => format!("Revert \"{summary}\""),
+        };
+        (subject, format!("This reverts commit {id}."))
+    };
+    let mut text = format!("{subject}\n\n{body}\n\n");
+    for id in reverts {
+        text.push_str(&format!("Dugout-Reverts: {id}\n"));
+    }
+    let reason = one_line(reason, REASON_LIMIT_CHARACTERS);
+    if !reason.is_empty() {
+        text.push_str(&format!("Dugout-Reason: {reason}\n"));
+    }
+    text
+}
+
+/// Words with one space between them, so that nothing can pose as a further line of the message.
+fn one_line(text: &str, limit_characters: usize) -> String {
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let words = clean.split_whitespace().collect::<Vec<_>>().join(" ");
+    words.chars().take(limit_characters).collect()
+}
+
+fn unreadable(error: git2::Error) -> RevertProblem {
+    RevertProblem::Write { place: "memory".to_owned(), cause: Box::new(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_cannot_forge_a_trailer() {
+        let forged = one_line("it broke\n\nDugout-Allow-Delete: 99\r\u{0}x", 500);
+        assert_eq!(forged, "it broke Dugout-Allow-Delete: 99 x");
+        assert_eq!(one_line(&"é".repeat(600), 500).chars().count(), 500);
+    }
+}
