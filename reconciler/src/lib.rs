@@ -1,1 +1,257 @@
-//! (skeleton)
+//! The reconciler: one engine that decides and writes, and the loops around it that bring facts in
+//! and carry results out.
+//!
+//! A webhook, a timer, a file event or a report only wakes a loop, which looks at the truth again.
+//! With every fast path off, everything still converges.
+
+mod clock;
+mod driver;
+mod engine;
+mod gauges;
+mod handle;
+mod metrics;
+mod protocol;
+mod publish;
+mod sources;
+mod streams;
+mod tokens;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use dugout_gitsync::{Doorbell, RevertRequest, Reverted};
+use dugout_model::{Fact, NodeName, NoticedBy, OperatorRequest, SourceDeclaration, SourceName, World};
+use dugout_planner::Settings;
+use dugout_store::{Store, StoreError};
+use prometheus_client::registry::Registry;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use clock::{Clock, SystemClock};
+pub use engine::{EngineEnd, Ledger};
+pub use handle::{EngineHandle, Leading, NotCommitted};
+pub use metrics::register_build_info;
+pub use sources::{RollbackError, SourceConfig};
+pub use streams::{Chunk, StreamRefused};
+pub use tokens::Tokens;
+
+use crate::driver::Driver;
+use crate::engine::INBOX_CAPACITY;
+use crate::gauges::WorldCollector;
+use crate::metrics::{EngineMetrics, SourceMetrics};
+use crate::publish::Publisher;
+use crate::sources::{SharedMirror, SourceLoop};
+use crate::streams::StreamBroker;
+
+/// What a reconciler is made of.
+pub struct Config {
+    pub store: Store,
+    /// How this server calls itself to the others.
+    pub holder: String,
+    /// Where the mirrors of repositories are kept.
+    pub data_dir: PathBuf,
+    pub sources: Vec<SourceConfig>,
+    pub settings: Settings,
+}
+
+/// A running reconciler, as its front doors see it; cheap to clone.
+#[derive(Clone)]
+pub struct Reconciler {
+    engine: EngineHandle,
+    publisher: Arc<Publisher>,
+    store: Store,
+    tokens: Tokens,
+    streams: StreamBroker,
+    sources: Arc<BTreeMap<SourceName, SourceHandle>>,
+    source_metrics: SourceMetrics,
+    clock: Arc<dyn Clock>,
+    node_timeout: Duration,
+}
+
+/// What the front doors need of a source loop.
+struct SourceHandle {
+    mirror: Arc<SharedMirror>,
+    doorbell: Arc<Doorbell>,
+}
+
+impl Reconciler {
+    /// Starts the engine's driver and a loop for each source. They end when `shutdown` is cancelled;
+    /// the returned set ends when they have.
+    pub async fn start(
+        config: Config,
+        registry: &mut Registry,
+        shutdown: &CancellationToken,
+    ) -> Result<(Reconciler, JoinSet<()>), StoreError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let publisher = Arc::new(Publisher::new(config.store.cluster().await?));
+        register_build_info(registry);
+        let engine_metrics = Arc::new(EngineMetrics::register(registry));
+        let source_metrics = SourceMetrics::register(registry);
+        registry.register_collector(Box::new(WorldCollector {
+            publisher: Arc::clone(&publisher),
+            clock: Arc::clone(&clock),
+        }));
+        let (inbox_sender, inbox) = mpsc::channel(INBOX_CAPACITY);
+        let (leading, leading_now) = watch::channel(Leading::Nobody { reason: "starting".into() });
+        let engine = EngineHandle::new(inbox_sender, leading_now);
+        let node_timeout = config.settings.node_timeout;
+        let driver = Driver {
+            store: config.store.clone(),
+            holder: config.holder,
+            settings: config.settings,
+            clock: Arc::clone(&clock),
+            publisher: Arc::clone(&publisher),
+            metrics: engine_metrics,
+            leading,
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(driver.run(inbox, shutdown.clone()));
+        let mut sources = BTreeMap::new();
+        for source in config.sources {
+            let name = source.name().clone();
+            let dir = config.data_dir.join("mirrors").join(name.as_str());
+            let mirror = Arc::new(SharedMirror::new(source, dir));
+            let doorbell = Arc::new(Doorbell::new());
+            let source_loop = SourceLoop {
+                mirror: Arc::clone(&mirror),
+                doorbell: Arc::clone(&doorbell),
+                engine: engine.clone(),
+                publisher: Arc::clone(&publisher),
+                clock: Arc::clone(&clock),
+                metrics: source_metrics.clone(),
+            };
+            tasks.spawn(source_loop.run(shutdown.clone()));
+            sources.insert(name, SourceHandle { mirror, doorbell });
+        }
+        let reconciler = Reconciler {
+            engine,
+            publisher,
+            tokens: Tokens::new(config.store.clone()),
+            store: config.store,
+            streams: StreamBroker::default(),
+            sources: Arc::new(sources),
+            source_metrics,
+            clock,
+            node_timeout,
+        };
+        Ok((reconciler, tasks))
+    }
+
+    /// The read snapshot: the last published world.
+    pub fn world(&self) -> Arc<World> {
+        self.publisher.world()
+    }
+
+    /// Follows the published worlds.
+    pub fn worlds(&self) -> watch::Receiver<Arc<World>> {
+        self.publisher.worlds()
+    }
+
+    pub fn leading(&self) -> Leading {
+        self.engine.leading()
+    }
+
+    /// History that only the database has.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The agent protocol's routes.
+    pub fn agent_router(&self) -> Router {
+        protocol::router(protocol::Protocol {
+            engine: self.engine.clone(),
+            publisher: Arc::clone(&self.publisher),
+            streams: self.streams.clone(),
+            tokens: self.tokens.clone(),
+            node_timeout: self.node_timeout,
+        })
+    }
+
+    /// Performs a runtime operation.
+    pub async fn operate(&self, request: OperatorRequest) -> Result<(), NotCommitted> {
+        let resumed = match &request {
+            OperatorRequest::Resume(source) => Some(source.clone()),
+            _ => None,
+        };
+        self.engine.submit(vec![Fact::Operator(request)]).await?;
+        if let Some(source) = resumed {
+            self.ring(Some(&source), NoticedBy::Operator);
+        }
+        Ok(())
+    }
+
+    /// Has a source, or all, looked at now. False when there is no such source.
+    pub fn ring(&self, source: Option<&SourceName>, noticed_by: NoticedBy) -> bool {
+        let mut rung = false;
+        for (name, handle) in self.sources.iter() {
+            if source.is_none_or(|wanted| wanted == name) {
+                handle.doorbell.ring(noticed_by, self.clock.now());
+                rung = true;
+            }
+        }
+        rung
+    }
+
+    /// Commits a revert to a source's branch, pushes it, and has it applied.
+    pub async fn rollback(
+        &self,
+        source: &SourceName,
+        request: RevertRequest,
+    ) -> Result<Reverted, RollbackError> {
+        let handle = self
+            .sources
+            .get(source)
+            .ok_or_else(|| RollbackError::UnknownSource { source_name: source.clone() })?;
+        let reverted = sources::revert(Arc::clone(&handle.mirror), request).await?;
+        handle.doorbell.ring(NoticedBy::Operator, self.clock.now());
+        Ok(reverted)
+    }
+
+    /// Opens a stream from a node, such as a container's logs.
+    pub async fn open_stream(
+        &self,
+        node: &NodeName,
+        kind: dugout_wire::StreamKind,
+    ) -> Result<mpsc::Receiver<Chunk>, StreamRefused> {
+        self.streams.open(node, kind).await
+    }
+
+    /// Counts a webhook delivery.
+    pub fn webhook_delivered(&self, dialect: &'static str, outcome: &'static str) {
+        self.source_metrics.delivered(dialect, outcome);
+    }
+
+    /// The declarations of the sources that this server follows.
+    pub fn declarations(&self) -> impl Iterator<Item = &SourceDeclaration> {
+        self.sources.values().map(|handle| &handle.mirror.config.declaration)
+    }
+}
+
+/// A push webhook wakes the sources that it may concern. Its payload is only a hint.
+impl dugout_webhook::Wake for Reconciler {
+    fn wake(&self, hint: &dugout_webhook::PushHint) {
+        let now = self.clock.now();
+        let concerns = |handle: &&SourceHandle| {
+            let declaration = &handle.mirror.config.declaration;
+            hint.may_concern(&declaration.url, &declaration.branch)
+        };
+        let concerned: Vec<&SourceHandle> = self.sources.values().filter(concerns).collect();
+        // The same repository has many spellings: when none is recognised, all are looked at.
+        let rung = if concerned.is_empty() { self.sources.values().collect() } else { concerned };
+        for handle in rung {
+            handle.doorbell.ring(NoticedBy::Webhook, now);
+        }
+    }
+}

@@ -1,1 +1,15 @@
-//! What proves Dugout as a whole: the tidy test, end-to-end tests and benchmarks. Nothing imports it.
+//! What the end-to-end tests and the benchmark stand on: a running Dugout each, its repository, its
+//! visitors, and servers that a test needs.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a failure here fails the test that uses it")]
+
+pub mod application;
+pub mod engine;
+pub mod git_server;
+pub mod images;
+pub mod load;
+pub mod private_engine;
+pub mod registry;
+pub mod repository;
+pub mod rig;
+pub mod statistics;

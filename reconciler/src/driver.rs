@@ -1,0 +1,164 @@
+//! The driver: becomes the leader when it can, runs an engine while it is, and starts again from
+//! what is durable whenever that ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dugout_planner::Settings;
+use dugout_store::{CommitError, Leadership, Store, StoreError};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::engine::{Delivery, Engine, EngineEnd, Ledger};
+use crate::handle::Leading;
+use crate::metrics::EngineMetrics;
+use crate::publish::Publisher;
+
+/// How long a standby waits before it tries to lead again.
+const STANDBY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the driver waits after the database failed, at first and at most.
+const DATABASE_RETRY_FIRST: Duration = Duration::from_millis(100);
+const DATABASE_RETRY_LAST: Duration = Duration::from_secs(3);
+
+/// Everything that outlives an engine.
+pub(crate) struct Driver {
+    pub store: Store,
+    /// How this server calls itself to the others.
+    pub holder: String,
+    pub settings: Settings,
+    pub clock: Arc<dyn Clock>,
+    pub publisher: Arc<Publisher>,
+    pub metrics: Arc<EngineMetrics>,
+    pub leading: watch::Sender<Leading>,
+}
+
+impl Ledger for Leadership {
+    async fn commit(
+        &mut self,
+        turn: dugout_model::Turn,
+        changes: &[dugout_model::Change],
+    ) -> Result<(), CommitError> {
+        Leadership::commit(self, turn, changes).await
+    }
+
+    async fn is_held(&mut self) -> bool {
+        Leadership::is_held(self).await
+    }
+}
+
+impl Driver {
+    /// Runs until shutdown. Nothing that happens to the database ends it.
+    pub async fn run(self, mut inbox: mpsc::Receiver<Delivery>, shutdown: CancellationToken) {
+        let mut retry = DATABASE_RETRY_FIRST;
+        while !shutdown.is_cancelled() {
+            let pause = match self.lead_once(&mut inbox, &shutdown).await {
+                Ok(Term::Served) => {
+                    retry = DATABASE_RETRY_FIRST;
+                    DATABASE_RETRY_FIRST
+                }
+                Ok(Term::StandBy) => STANDBY_INTERVAL,
+                Err(error) => {
+                    self.report_no_database(&error);
+                    retry = (retry * 2).min(DATABASE_RETRY_LAST);
+                    retry
+                }
+            };
+            refuse_waiting(&mut inbox);
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// One attempt to lead; if it succeeds, one engine's whole life.
+    async fn lead_once(
+        &self,
+        inbox: &mut mpsc::Receiver<Delivery>,
+        shutdown: &CancellationToken,
+    ) -> Result<Term, StoreError> {
+        let leadership = match self.store.lead(&self.holder).await? {
+            dugout_store::Leading::Leader(leadership) => leadership,
+            dugout_store::Leading::HeldBy { holder, since } => {
+                self.say(Leading::Elsewhere { holder, since });
+                // A standby answers reads from what the leader made durable.
+                self.publisher.publish_all(&self.store.load().await?);
+                return Ok(Term::StandBy);
+            }
+        };
+        let world = self.store.load().await?;
+        tracing::info!(
+            epoch = leadership.epoch().0,
+            turn = world.turn.0,
+            pods = world.pods.len(),
+            nodes = world.nodes.len(),
+            "leading"
+        );
+        let engine = Engine {
+            ledger: leadership,
+            world,
+            contacts: dugout_model::Contacts::new(),
+            settings: self.settings.clone(),
+            clock: Arc::clone(&self.clock),
+            publisher: Arc::clone(&self.publisher),
+            metrics: Arc::clone(&self.metrics),
+            seed: rand::random(),
+            timers: std::collections::BTreeMap::new(),
+        };
+        refuse_waiting(inbox);
+        self.say(Leading::Here);
+        let end = engine.run(inbox, shutdown).await;
+        match end {
+            EngineEnd::Shutdown => tracing::info!("no longer leading: shutting down"),
+            EngineEnd::Deposed => tracing::warn!("no longer leading: leadership was lost"),
+            EngineEnd::Commit(error) => {
+                self.metrics.store_failed();
+                self.say(Leading::Nobody { reason: chain(&error).into() });
+                tracing::error!(error = %chain(&error), "no longer leading: a commit failed");
+                return Ok(Term::Served);
+            }
+        }
+        self.say(Leading::Nobody { reason: "it is changing hands".into() });
+        Ok(Term::Served)
+    }
+
+    fn report_no_database(&self, error: &StoreError) {
+        self.metrics.store_failed();
+        let reason = chain(error);
+        if !matches!(&*self.leading.borrow(), Leading::Nobody { reason: known } if **known == *reason)
+        {
+            tracing::error!(error = %reason, "the database cannot be used; trying again");
+        }
+        self.say(Leading::Nobody { reason: reason.into() });
+    }
+
+    fn say(&self, leading: Leading) {
+        self.metrics.leading(leading == Leading::Here);
+        self.leading.send_replace(leading);
+    }
+}
+
+/// How an attempt to lead ended, when the database answered.
+enum Term {
+    Served,
+    StandBy,
+}
+
+/// Drops what waits, so that its senders learn at once that it was not committed.
+fn refuse_waiting(inbox: &mut mpsc::Receiver<Delivery>) {
+    while inbox.try_recv().is_ok() {}
+}
+
+/// An error with all its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,155 @@
+//! Sizes of the world, computed from the published snapshot when somebody scrapes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dugout_model::{
+    Kind, NodeCondition, NotReadyReason, Placement, Pod, PodPhase, Seen, SourceCondition, World,
+};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use crate::clock::Clock;
+use crate::publish::Publisher;
+
+/// Reads the published world at scrape time.
+pub struct WorldCollector {
+    pub publisher: Arc<Publisher>,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for WorldCollector {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("WorldCollector")
+    }
+}
+
+impl Collector for WorldCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let world = self.publisher.world();
+        pods(&world, &mut encoder)?;
+        nodes(&world, &mut encoder)?;
+        sources(&world, &mut encoder)?;
+        deployments(&world, self.clock.as_ref(), &mut encoder)
+    }
+}
+
+fn pods(world: &World, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+    let mut by_phase: BTreeMap<&'static str, i64> =
+        ["Pending", "Running", "Gone", "Unknown"].map(|phase| (phase, 0)).into();
+    let (mut ready, mut unschedulable) = (0, 0);
+    for pod in world.pods.values() {
+        *by_phase.entry(phase(pod)).or_default() += 1;
+        ready += i64::from(pod.ready_since().is_some());
+        unschedulable += i64::from(matches!(pod.placement, Placement::Waiting(_)));
+    }
+    let rows = by_phase.into_iter().map(|(phase, count)| (vec![("phase", phase.to_owned())], count));
+    gauges(encoder, "dugout_pods", "Pods by phase", rows)?;
+    gauges(encoder, "dugout_pods_ready", "Pods that are ready", [(vec![], ready)])?;
+    gauges(
+        encoder,
+        "dugout_pods_unschedulable",
+        "Pods that no node can take",
+        [(vec![], unschedulable)],
+    )
+}
+
+fn phase(pod: &Pod) -> &'static str {
+    match &pod.seen {
+        Seen::Absent => "Pending",
+        Seen::Unknown { .. } => "Unknown",
+        Seen::Known(status) => match status.phase {
+            PodPhase::Pending => "Pending",
+            PodPhase::Running => "Running",
+            PodPhase::Gone => "Gone",
+        },
+    }
+}
+
+fn nodes(world: &World, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+    let mut by_condition: BTreeMap<&'static str, i64> =
+        ["Ready", "AgentSilent", "EngineUnavailable"].map(|condition| (condition, 0)).into();
+    for node in world.nodes.values() {
+        let condition = match &node.condition {
+            NodeCondition::Ready => "Ready",
+            NodeCondition::NotReady { reason: NotReadyReason::AgentSilent, .. } => "AgentSilent",
+            NodeCondition::NotReady { reason: NotReadyReason::EngineUnavailable, .. } => {
+                "EngineUnavailable"
+            }
+        };
+        *by_condition.entry(condition).or_default() += 1;
+    }
+    let rows = by_condition
+        .into_iter()
+        .map(|(condition, count)| (vec![("condition", condition.to_owned())], count));
+    gauges(encoder, "dugout_nodes", "Nodes by condition", rows)
+}
+
+fn sources(world: &World, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+    const CONDITIONS: [&str; 6] =
+        ["Unread", "Readable", "Unreachable", "BranchMissing", "PathMissing", "Corrupt"];
+    let rows = world.sources.values().flat_map(|source| {
+        let now = match &source.status.condition {
+            SourceCondition::Unread => "Unread",
+            SourceCondition::Readable => "Readable",
+            SourceCondition::Unreachable { .. } => "Unreachable",
+            SourceCondition::BranchMissing => "BranchMissing",
+            SourceCondition::PathMissing => "PathMissing",
+            SourceCondition::Corrupt { .. } => "Corrupt",
+        };
+        CONDITIONS.map(|condition| {
+            let labels =
+                vec![("source", source.name.to_string()), ("condition", condition.to_owned())];
+            (labels, i64::from(condition == now))
+        })
+    });
+    gauges(encoder, "dugout_source_condition", "1 for the condition a source is in", rows)
+}
+
+fn deployments(
+    world: &World,
+    clock: &dyn Clock,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> std::fmt::Result {
+    let now = clock.now();
+    let (mut wanted, mut available) = (Vec::new(), Vec::new());
+    for object in world.objects_of(Kind::Deployment) {
+        let Some(deployment) = object.as_deployment() else { continue };
+        let counts = world.pod_counts(object.uid, None, deployment.min_ready, now);
+        let labels = vec![
+            ("namespace", object.declared.key.namespace.to_string()),
+            ("deployment", object.declared.key.name.to_string()),
+        ];
+        wanted.push((labels.clone(), i64::from(deployment.replicas)));
+        available.push((labels, i64::from(counts.available)));
+    }
+    gauges(
+        encoder,
+        "dugout_deployment_replicas",
+        "Replicas that a deployment asks for",
+        wanted,
+    )?;
+    gauges(
+        encoder,
+        "dugout_deployment_replicas_available",
+        "Replicas of a deployment that are available",
+        available,
+    )
+}
+
+type Labels = Vec<(&'static str, String)>;
+
+fn gauges(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    rows: impl IntoIterator<Item = (Labels, i64)>,
+) -> std::fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (labels, value) in rows {
+        ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,308 @@
+//! The control plane's metrics: counters made by registration, and sizes that are read from the
+//! published world at scrape time, so that a gauge cannot drift from the truth.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use dugout_model::{Change, Release, Step, TimelineEntry, Timestamp, Verdict};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// Upper bounds, in seconds, from a tenth of a millisecond to ten minutes.
+const BUCKETS_SECONDS: [f64; 16] = [
+    0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0,
+    600.0,
+];
+
+/// How many pods' and commits' last steps are remembered to measure the span to the next.
+const HOP_MEMORY: usize = 4_096;
+
+type FloatGauge = Gauge<f64, AtomicU64>;
+
+pub(crate) fn seconds_histogram() -> Histogram {
+    Histogram::new(BUCKETS_SECONDS)
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HopLabels {
+    hop: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReleaseLabels {
+    source: String,
+    verdict: &'static str,
+}
+
+/// What the engine counts.
+pub struct EngineMetrics {
+    leader: Gauge,
+    turns: Counter,
+    turn_duration: Histogram,
+    facts: Counter,
+    commit_duration: Histogram,
+    store_errors: Counter,
+    plans_refused: Counter,
+    releases: Family<ReleaseLabels, Counter>,
+    release_duration: Family<ReleaseLabels, Histogram>,
+    hops: Family<HopLabels, Histogram>,
+    last_steps: Mutex<LastSteps>,
+}
+
+impl EngineMetrics {
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            leader: Gauge::default(),
+            turns: Counter::default(),
+            turn_duration: seconds_histogram(),
+            facts: Counter::default(),
+            commit_duration: seconds_histogram(),
+            store_errors: Counter::default(),
+            plans_refused: Counter::default(),
+            releases: Family::default(),
+            release_duration: Family::new_with_constructor(seconds_histogram),
+            hops: Family::new_with_constructor(seconds_histogram),
+            last_steps: Mutex::default(),
+        };
+        registry.register("dugout_leader", "Whether this server leads (1) or not (0)", metrics.leader.clone());
+        registry.register("dugout_turns", "Turns of the engine", metrics.turns.clone());
+        registry.register(
+            "dugout_turn_duration_seconds",
+            "Time of one turn, its commit included",
+            metrics.turn_duration.clone(),
+        );
+        registry.register("dugout_turn_facts", "Facts that entered the engine", metrics.facts.clone());
+        registry.register(
+            "dugout_commit_duration_seconds",
+            "Time of one transaction",
+            metrics.commit_duration.clone(),
+        );
+        registry.register(
+            "dugout_store_errors",
+            "Failures of the database that ended a leadership or kept it from starting",
+            metrics.store_errors.clone(),
+        );
+        registry.register(
+            "dugout_plans_refused",
+            "Plans that the independent check refused; each is a defect",
+            metrics.plans_refused.clone(),
+        );
+        registry.register("dugout_releases", "Releases by final verdict", metrics.releases.clone());
+        registry.register(
+            "dugout_release_duration_seconds",
+            "Time from noticing a commit to its final verdict",
+            metrics.release_duration.clone(),
+        );
+        registry.register(
+            "dugout_hop_duration_seconds",
+            "Time of each hop on the way from a commit to a ready pod",
+            metrics.hops.clone(),
+        );
+        metrics
+    }
+
+    pub(crate) fn turn_started(&self, facts: usize) -> Instant {
+        self.facts.inc_by(facts as u64);
+        Instant::now()
+    }
+
+    pub(crate) fn turn_ended(&self, started: Instant) {
+        self.turns.inc();
+        self.turn_duration.observe(started.elapsed().as_secs_f64());
+    }
+
+    pub(crate) fn commit_started(&self) -> Instant {
+        Instant::now()
+    }
+
+    pub(crate) fn commit_ended(&self, started: Instant) {
+        self.commit_duration.observe(started.elapsed().as_secs_f64());
+    }
+
+    pub(crate) fn plan_refused(&self) {
+        self.plans_refused.inc();
+    }
+
+    pub(crate) fn store_failed(&self) {
+        self.store_errors.inc();
+    }
+
+    pub(crate) fn leading(&self, here: bool) {
+        self.leader.set(i64::from(here));
+    }
+
+    /// Counts what a committed turn says about releases and hops.
+    pub(crate) fn committed(&self, changes: &[Change], now: Timestamp) {
+        let mut last_steps = self.last_steps.lock().unwrap_or_else(PoisonError::into_inner);
+        for change in changes {
+            match change {
+                Change::PutRelease(release) => self.release(release),
+                Change::AppendTimeline(entry) => {
+                    for (hop, seconds) in last_steps.hops(entry, now) {
+                        self.hops.get_or_create(&HopLabels { hop }).observe(seconds);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn release(&self, release: &Release) {
+        let Some(finished_at) = release.finished_at else { return };
+        let labels =
+            ReleaseLabels { source: release.source.to_string(), verdict: release.verdict.as_str() };
+        self.releases.get_or_create(&labels).inc();
+        if release.verdict != Verdict::Superseded {
+            self.release_duration
+                .get_or_create(&labels)
+                .observe(finished_at.since(release.started_at).as_secs_f64());
+        }
+    }
+}
+
+/// The last step of each commit and pod, oldest forgotten first.
+#[derive(Default)]
+struct LastSteps {
+    at: HashMap<(String, String), Timestamp>,
+    order: VecDeque<(String, String)>,
+}
+
+impl LastSteps {
+    /// The hops that end with this entry, with their length in seconds.
+    fn hops(&mut self, entry: &TimelineEntry, now: Timestamp) -> Vec<(&'static str, f64)> {
+        let Some(hop) = hop_that_ends_with(entry.step) else { return Vec::new() };
+        let key = (entry.sha.to_string(), entry.subject.clone());
+        let mut hops = Vec::with_capacity(2);
+        if let (Some(name), Some(before)) = (hop, self.at.get(&key)) {
+            hops.push((name, entry.at.since(*before).as_secs_f64()));
+        }
+        if entry.step == Step::Applied {
+            hops.push(("commit", now.since(entry.at).as_secs_f64()));
+        }
+        // What the engine decided counts from the moment it was durable and published.
+        let at = match entry.step {
+            Step::Scheduled | Step::Applied => now,
+            _ => entry.at,
+        };
+        self.remember(key, at);
+        hops
+    }
+
+    fn remember(&mut self, key: (String, String), at: Timestamp) {
+        if self.at.insert(key.clone(), at).is_none() {
+            self.order.push_back(key);
+        }
+        if self.order.len() > HOP_MEMORY
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.at.remove(&oldest);
+        }
+    }
+}
+
+/// The hop that a step ends; `Some(None)` for a step that only begins one.
+fn hop_that_ends_with(step: Step) -> Option<Option<&'static str>> {
+    match step {
+        Step::Noticed | Step::Scheduled => Some(None),
+        Step::Fetched => Some(Some("fetch")),
+        Step::Validated => Some(Some("validate")),
+        Step::Applied => Some(Some("plan")),
+        Step::Accepted => Some(Some("deliver")),
+        Step::Pulled => Some(Some("pull")),
+        Step::Created => Some(Some("create")),
+        Step::Started => Some(Some("start")),
+        Step::Ready => Some(Some("ready")),
+        _ => None,
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FetchLabels {
+    source: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SourceLabels {
+    source: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeliveryLabels {
+    dialect: &'static str,
+    outcome: &'static str,
+}
+
+/// What the source loops and the webhook count.
+#[derive(Clone)]
+pub struct SourceMetrics {
+    fetches: Family<FetchLabels, Counter>,
+    fetch_duration: Family<SourceLabels, Histogram>,
+    last_success: Family<SourceLabels, FloatGauge>,
+    deliveries: Family<DeliveryLabels, Counter>,
+}
+
+impl SourceMetrics {
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            fetches: Family::default(),
+            fetch_duration: Family::new_with_constructor(seconds_histogram),
+            last_success: Family::default(),
+            deliveries: Family::default(),
+        };
+        registry.register(
+            "dugout_source_fetches",
+            "Looks at a source's branch, by outcome",
+            metrics.fetches.clone(),
+        );
+        registry.register(
+            "dugout_source_fetch_duration_seconds",
+            "Time of one look at a source's branch",
+            metrics.fetch_duration.clone(),
+        );
+        registry.register(
+            "dugout_source_last_success_timestamp_seconds",
+            "When a source's branch was last read",
+            metrics.last_success.clone(),
+        );
+        registry.register(
+            "dugout_webhook_deliveries",
+            "Webhook deliveries, by dialect and outcome",
+            metrics.deliveries.clone(),
+        );
+        metrics
+    }
+
+    pub(crate) fn fetched(&self, source: &str, outcome: &'static str, started: Instant, now: Timestamp) {
+        self.fetches.get_or_create(&FetchLabels { source: source.to_owned(), outcome }).inc();
+        let labels = SourceLabels { source: source.to_owned() };
+        self.fetch_duration.get_or_create(&labels).observe(started.elapsed().as_secs_f64());
+        if outcome == "unchanged" || outcome == "moved" {
+            self.last_success.get_or_create(&labels).set(now.as_micros() as f64 / 1e6);
+        }
+    }
+
+    pub(crate) fn delivered(&self, dialect: &'static str, outcome: &'static str) {
+        self.deliveries.get_or_create(&DeliveryLabels { dialect, outcome }).inc();
+    }
+}
+
+/// Registers the version, as an info-like gauge that is always 1.
+pub fn register_build_info(registry: &mut Registry) {
+    #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+    struct BuildLabels {
+        version: &'static str,
+    }
+    let info: Family<BuildLabels, Gauge> = Family::default();
+    info.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
+    registry.register("dugout_build_info", "The running version, in a label", info);
+}
+
+/// Shared by everyone who counts.
+pub type SharedEngineMetrics = Arc<EngineMetrics>;

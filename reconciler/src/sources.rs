@@ -1,0 +1,341 @@
+//! Source loops: each looks at one branch whenever a bell rings or its poll is due, and hands the
+//! engine what it finds there.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use dugout_gitsync::{
+    BlobId, Credentials, Doorbell, FetchProblem, Fetched, GitError, Mirror, PollSchedule, Remote,
+    RevertProblem, RevertRequest, Reverted, Ring, TreeProblem, Watch,
+};
+use dugout_manifest::ParsedBlob;
+use dugout_model::{
+    CommitSha, Fact, NoticedBy, Revision, RevisionContent, RevisionHops, SourceCondition,
+    SourceDeclaration, SourceName, Timestamp, Verdict,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::driver::chain;
+use crate::handle::{EngineHandle, Leading, NotCommitted};
+use crate::metrics::SourceMetrics;
+use crate::publish::Publisher;
+
+/// How long one look at a remote may take.
+const FETCH_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long a loop waits before it asks again whether this server leads.
+const STANDBY_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A source with what it takes to reach it.
+#[derive(Clone)]
+pub struct SourceConfig {
+    pub declaration: SourceDeclaration,
+    pub credentials: Credentials,
+}
+
+impl SourceConfig {
+    pub fn name(&self) -> &SourceName {
+        &self.declaration.name
+    }
+
+    fn remote(&self) -> Remote {
+        Remote {
+            url: self.declaration.url.clone(),
+            branch: self.declaration.branch.clone(),
+            credentials: self.credentials.clone(),
+        }
+    }
+}
+
+/// Why a rollback did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum RollbackError {
+    #[error("there is no source named {source_name}")]
+    UnknownSource { source_name: SourceName },
+    #[error("the source's mirror cannot be used")]
+    Mirror(#[source] GitError),
+    #[error("nothing was reverted")]
+    Revert(#[source] RevertProblem),
+    #[error("the revert ended unexpectedly; look at the branch before trying again")]
+    Interrupted,
+}
+
+/// A source's mirror, opened when it is first needed and shared by the loop and by rollbacks.
+pub(crate) struct SharedMirror {
+    pub config: SourceConfig,
+    pub dir: PathBuf,
+    // The lock is held while the mirror is opened, so that it is opened once.
+    opened: Mutex<Option<Arc<Mirror>>>,
+}
+
+impl SharedMirror {
+    pub fn new(config: SourceConfig, dir: PathBuf) -> Self {
+        Self { config, dir, opened: Mutex::new(None) }
+    }
+
+    /// Blocks while the mirror is opened.
+    fn open(&self) -> Result<Arc<Mirror>, GitError> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mirror) = &*opened {
+            return Ok(Arc::clone(mirror));
+        }
+        let mirror = Arc::new(Mirror::open(&self.dir, self.config.remote())?);
+        *opened = Some(Arc::clone(&mirror));
+        Ok(mirror)
+    }
+}
+
+/// Makes a revert commit and pushes it.
+pub(crate) async fn revert(
+    mirror: Arc<SharedMirror>,
+    request: RevertRequest,
+) -> Result<Reverted, RollbackError> {
+    let work = move || {
+        let mirror = mirror.open().map_err(RollbackError::Mirror)?;
+        mirror.revert(request).map_err(RollbackError::Revert)
+    };
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(RollbackError::Interrupted))
+}
+
+/// One source's loop.
+pub(crate) struct SourceLoop {
+    pub mirror: Arc<SharedMirror>,
+    pub doorbell: Arc<Doorbell>,
+    pub engine: EngineHandle,
+    pub publisher: Arc<Publisher>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: SourceMetrics,
+}
+
+/// What a look at a branch found.
+enum Look {
+    /// The branch cannot be used, for this reason.
+    Unusable { condition: SourceCondition, outcome: &'static str },
+    Head { sha: CommitSha, previous: Option<CommitSha>, rewritten: bool, moved: bool },
+}
+
+/// Why a pass ended early.
+enum PassError {
+    NotCommitted(NotCommitted),
+    /// The blocking part of the pass did not come back.
+    Interrupted,
+}
+
+impl From<NotCommitted> for PassError {
+    fn from(error: NotCommitted) -> Self {
+        PassError::NotCommitted(error)
+    }
+}
+
+/// What a loop remembers between passes. All of it can be lost: it only saves work.
+#[derive(Default)]
+struct Memory {
+    /// The last commit that was handed to the engine and committed by it.
+    handed_over: Option<CommitSha>,
+    /// What was last said of the branch.
+    said: Option<(Option<CommitSha>, SourceCondition)>,
+    parsed: HashMap<BlobId, Arc<ParsedBlob>>,
+    failures: u32,
+}
+
+impl SourceLoop {
+    /// Runs until shutdown. A pass that fails changes nothing and is tried again.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let declaration = self.mirror.config.declaration.clone();
+        let _watch = self.watch();
+        let schedule = PollSchedule::new(declaration.poll_interval);
+        let mut memory = Memory::default();
+        let mut led = false;
+        let mut delay = Duration::ZERO;
+        loop {
+            let ring = tokio::select! {
+                () = shutdown.cancelled() => return,
+                ring = self.doorbell.rung() => ring,
+                () = tokio::time::sleep(delay) => {
+                    let noticed_by = if led { NoticedBy::Poll } else { NoticedBy::Start };
+                    Ring { noticed_by, at: self.clock.now() }
+                }
+            };
+            if self.engine.leading() != Leading::Here {
+                // Whoever leads next starts from what is durable; so does this loop.
+                led = false;
+                memory = Memory { parsed: std::mem::take(&mut memory.parsed), ..Memory::default() };
+                delay = STANDBY_INTERVAL;
+                continue;
+            }
+            led = true;
+            if ring.noticed_by == NoticedBy::Operator {
+                memory.handed_over = None;
+            }
+            match self.pass(&mut memory, ring).await {
+                Ok(()) => {}
+                Err(PassError::NotCommitted(error)) => {
+                    tracing::warn!(source = %declaration.name, error = %chain(&error), "what was read is not committed; it will be read again");
+                    memory.failures = memory.failures.saturating_add(1);
+                }
+                Err(PassError::Interrupted) => {
+                    tracing::error!(source = %declaration.name, "reading the repository failed unexpectedly; it will be tried again");
+                    memory.failures = memory.failures.saturating_add(1);
+                }
+            }
+            delay = schedule.next_delay(memory.failures, rand::random());
+        }
+    }
+
+    /// Wakes the loop at changes of a repository on this machine.
+    fn watch(&self) -> Option<Watch> {
+        let (doorbell, clock) = (Arc::clone(&self.doorbell), Arc::clone(&self.clock));
+        let declaration = &self.mirror.config.declaration;
+        Watch::start(&declaration.url, move || doorbell.ring(NoticedBy::FileEvent, clock.now()))
+    }
+
+    async fn pass(&self, memory: &mut Memory, ring: Ring) -> Result<(), PassError> {
+        self.declare().await?;
+        let name = &self.mirror.config.declaration.name;
+        let started = Instant::now();
+        let look = self.look().await?;
+        let now = self.clock.now();
+        let (head, rewritten) = match look {
+            Look::Unusable { condition, outcome } => {
+                self.metrics.fetched(name.as_str(), outcome, started, now);
+                memory.failures = memory.failures.saturating_add(1);
+                return self.say(memory, None, condition).await;
+            }
+            Look::Head { sha, rewritten, moved, .. } => {
+                let outcome = if moved { "moved" } else { "unchanged" };
+                self.metrics.fetched(name.as_str(), outcome, started, now);
+                memory.failures = 0;
+                (sha, rewritten)
+            }
+        };
+        if memory.handed_over.as_ref() == Some(&head) || self.is_known(&head) {
+            memory.handed_over = Some(head.clone());
+            return self.say(memory, Some(head), SourceCondition::Readable).await;
+        }
+        self.hand_over(memory, head, rewritten, ring, now).await
+    }
+
+    /// Reads a commit and hands it to the engine, with what the branch looks like.
+    async fn hand_over(
+        &self,
+        memory: &mut Memory,
+        head: CommitSha,
+        rewritten: bool,
+        ring: Ring,
+        fetched_at: Timestamp,
+    ) -> Result<(), PassError> {
+        let parsed = std::mem::take(&mut memory.parsed);
+        let (read, parsed) = self.read(head.clone(), parsed).await?;
+        memory.parsed = parsed;
+        let (commit, content) = match read {
+            Ok(read) => read,
+            Err(condition) => {
+                memory.failures = memory.failures.saturating_add(1);
+                return self.say(memory, Some(head), condition).await;
+            }
+        };
+        let name = self.mirror.config.declaration.name.clone();
+        let hops = RevisionHops {
+            noticed_by: ring.noticed_by,
+            noticed_at: ring.at,
+            fetched_at,
+            validated_at: self.clock.now(),
+        };
+        let revision = Revision { source: name.clone(), commit, content, hops, rewritten };
+        let seen = Fact::SourceSeen {
+            source: name,
+            head: Some(head.clone()),
+            condition: SourceCondition::Readable,
+        };
+        self.engine.submit(vec![seen, Fact::Revision(Box::new(revision))]).await?;
+        memory.said = Some((Some(head.clone()), SourceCondition::Readable));
+        memory.handed_over = Some(head);
+        Ok(())
+    }
+
+    /// Makes the source known to the engine, as the command line gives it.
+    async fn declare(&self) -> Result<(), PassError> {
+        let wanted = &self.mirror.config.declaration;
+        let world = self.publisher.world();
+        let known = world.sources.get(&wanted.name).is_some_and(|row| {
+            row.url == wanted.url
+                && row.branch == wanted.branch
+                && row.path == wanted.path
+                && row.poll_interval == wanted.poll_interval
+        });
+        if !known {
+            self.engine.submit(vec![Fact::SourceDeclared(wanted.clone())]).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the newest release is of this commit and has no need of being handed over again.
+    fn is_known(&self, head: &CommitSha) -> bool {
+        let world = self.publisher.world();
+        let name = &self.mirror.config.declaration.name;
+        let suspended = world.sources.get(name).is_some_and(|source| source.suspended);
+        world.newest_release(name).is_some_and(|release| {
+            release.commit.sha == *head && (release.verdict != Verdict::Pending || suspended)
+        })
+    }
+
+    /// Tells the engine what the branch looks like, when that is news.
+    async fn say(
+        &self,
+        memory: &mut Memory,
+        head: Option<CommitSha>,
+        condition: SourceCondition,
+    ) -> Result<(), PassError> {
+        let news = (head, condition);
+        if memory.said.as_ref() == Some(&news) {
+            return Ok(());
+        }
+        let fact = Fact::SourceSeen {
+            source: self.mirror.config.declaration.name.clone(),
+            head: news.0.clone(),
+            condition: news.1.clone(),
+        };
+        self.engine.submit(vec![fact]).await?;
+        memory.said = Some(news);
+        Ok(())
+    }
+
+    async fn look(&self) -> Result<Look, PassError> {
+        let mirror = Arc::clone(&self.mirror);
+        let work = move || match mirror.open() {
+            Ok(opened) => look_at(&opened),
+            Err(error) => Look::Unusable {
+                condition: SourceCondition::Unreachable { message: chain(&error) },
+                outcome: "mirror",
+            },
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| PassError::Interrupted)
+    }
+
+    async fn read(
+        &self,
+        head: CommitSha,
+        parsed: HashMap<BlobId, Arc<ParsedBlob>>,
+    ) -> Result<(ReadCommit, HashMap<BlobId, Arc<ParsedBlob>>), PassError> {
+        let mirror = Arc::clone(&self.mirror);
+        let work = move || read_commit(&mirror, &head, parsed);
+        tokio::task::spawn_blocking(work).await.map_err(|_| PassError::Interrupted)
+    }
+}
+
+type ReadCommit = Result<(dugout_model::Commit, RevisionContent), SourceCondition>;
+
+fn look_at(mirror: &Mirror) -> Look {
+    match mirror.fetch(FETCH_DEADLINE) {
+        Ok(Fetched::Unchanged { head }) => {
+            Look::Head { sha: head, previous: None, rewritten: false, moved: false }
+        }
+        Ok(Fetched::Moved { head, previous, rewritten }) => {
+            Look::Head { sha: head, previous, rewritten, moved: true }
+        }
+        Err(problem) => Look::Unusable { condition: problem.condition(), outcome: outcome(&problem) },
+    }
+}

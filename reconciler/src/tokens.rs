@@ -1,0 +1,94 @@
+//! Join tokens: made for a person, kept as hashes, and checked without asking the database each time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use dugout_store::{Store, StoreError};
+use sha2::{Digest, Sha256};
+
+/// How long a token that was found good is believed. Within it, agents need no database; after it, a
+/// revoked token is refused.
+const BELIEVED: Duration = Duration::from_secs(60);
+
+/// How long a token found good before is still believed while the database cannot be asked, so that
+/// its absence keeps no agent from its assignment.
+const BELIEVED_WITHOUT_DATABASE: Duration = Duration::from_secs(24 * 3600);
+
+/// How many tokens are remembered.
+const REMEMBERED: usize = 1_024;
+
+type TokenHash = [u8; 32];
+
+/// What is known about a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenCheck {
+    Good,
+    Bad,
+    /// The database does not answer and the token was not seen before.
+    CannotTell,
+}
+
+#[derive(Clone)]
+pub struct Tokens {
+    store: Store,
+    good: Arc<Mutex<HashMap<TokenHash, Instant>>>,
+}
+
+impl Tokens {
+    pub fn new(store: Store) -> Self {
+        Self { store, good: Arc::default() }
+    }
+
+    /// Makes a join token of 256 random bits. Only its hash is kept.
+    pub async fn create(&self) -> Result<String, StoreError> {
+        let token = format!("dugout-{}", hex::encode(rand::random::<[u8; 32]>()));
+        self.store.create_join_token(&hash(&token)).await?;
+        Ok(token)
+    }
+
+    /// Makes this very token valid; used for the agent that runs in the server's own process.
+    pub async fn admit(&self, token: &str) -> Result<(), StoreError> {
+        self.store.create_join_token(&hash(token)).await
+    }
+
+    pub async fn check(&self, token: &str) -> TokenCheck {
+        let hash = hash(token);
+        let known = self.lock().get(&hash).copied();
+        if known.is_some_and(|at| at.elapsed() < BELIEVED) {
+            return TokenCheck::Good;
+        }
+        match self.store.verify_join_token(&hash).await {
+            Ok(true) => {
+                self.remember(hash);
+                TokenCheck::Good
+            }
+            Ok(false) => {
+                self.lock().remove(&hash);
+                TokenCheck::Bad
+            }
+            Err(_) if known.is_some_and(|at| at.elapsed() < BELIEVED_WITHOUT_DATABASE) => {
+                TokenCheck::Good
+            }
+            Err(_) => TokenCheck::CannotTell,
+        }
+    }
+
+    fn remember(&self, hash: TokenHash) {
+        let mut good = self.lock();
+        if good.len() >= REMEMBERED {
+            good.retain(|_, at| at.elapsed() < BELIEVED);
+        }
+        if good.len() < REMEMBERED {
+            good.insert(hash, Instant::now());
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TokenHash, Instant>> {
+        self.good.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn hash(token: &str) -> TokenHash {
+    Sha256::digest(token.as_bytes()).into()
+}

@@ -1,0 +1,341 @@
+//! The benchmark of the main job: every figure stands beside its floor, measured in the same run.
+
+#![allow(clippy::expect_used, reason = "a measurement that cannot be made ends the benchmark")]
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use dugout_tests::engine::{Engine, Starts};
+use dugout_tests::git_server::{GitServer, bare_repository};
+use dugout_tests::rig::Rig;
+use dugout_tests::statistics::{Sample, verdict};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+/// How many times each span is measured.
+const ROUNDS: usize = 30;
+
+/// How many replicas are started from zero.
+const REPLICAS: usize = 20;
+
+const IMAGE: &str = "dugout-web:1.0";
+
+fn main() {
+    machine();
+    let raw_and_commit = commit_to_running();
+    push_to_running(&raw_and_commit.raw);
+    memory();
+    from_zero();
+}
+
+fn machine() {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo");
+    let model =
+        cpu.lines().find_map(|line| line.strip_prefix("model name\t: ")).unwrap_or("unknown");
+    let cores = cpu.matches("processor\t:").count();
+    println!("machine: {cores} × {model}, kernel {}", read("/proc/sys/kernel/osrelease").trim());
+    println!(
+        "engine: {}",
+        dugout_tests::rig::docker(&["version", "--format", "{{.Server.Version}}"])
+    );
+    println!("load before: {}", read("/proc/loadavg").trim());
+    println!();
+}
+
+struct RawAndCommit {
+    raw: Sample,
+}
+
+/// Raw create+start and commit→running, one after the other, and commit→HTTP 200.
+fn commit_to_running() -> RawAndCommit {
+    let mut rig = Rig::without_commit("bench-commit");
+    rig.application.replicas = 1;
+    let first = rig.commit_application("Start");
+    rig.up(&[]);
+    rig.wait_for_verdict(&first, "healthy");
+    let (mut raw, mut running, mut answered) = (Vec::new(), Vec::new(), Vec::new());
+    let mut hops = Hops::default();
+    for round in 0..ROUNDS {
+        raw.push(raw_start());
+        rig.application.greeting = format!("round-{round}");
+        rig.repository.write("apps/web.yaml", &rig.application.manifests());
+        rig.repository.git(&["add", "--all"]);
+        let mut starts = Starts::follow();
+        rig.repository.git(&["commit", "--quiet", "--message", "Round"]);
+        let committed = nanos_now();
+        let began = Instant::now();
+        running.push(start_of(&mut starts, &rig, committed));
+        rig.wait_for("the new page is served", |rig| {
+            rig.visit("/").is_some_and(|page| page.contains(&rig.application.greeting))
+        });
+        answered.push(began.elapsed());
+        let sha = rig.repository.head();
+        rig.wait_for_verdict(&sha, "healthy");
+        rig.wait_for_ready(1);
+        hops.add(&rig, &sha);
+    }
+    let (raw, running, answered) = (Sample::new(raw), Sample::new(running), Sample::new(answered));
+    println!("raw create+start                     {}", raw.show());
+    println!("commit→running                       {}", running.show());
+    println!("commit→HTTP 200 through node port    {}", answered.show());
+    compare("commit→running", &raw, &running);
+    hops.print();
+    println!();
+    RawAndCommit { raw }
+}
+
+fn push_to_running(raw: &Sample) {
+    let mut rig = Rig::without_commit("bench-push");
+    rig.application.replicas = 1;
+    let root = rig.folder().join("served");
+    std::fs::create_dir(&root).expect("a folder can be made");
+    bare_repository(&root, "team.git");
+    let server = GitServer::start(&root);
+    let url = server.url("team.git");
+    let first = rig.commit_application("Start");
+    rig.repository.git(&["push", "--quiet", &url, "main"]);
+    let secret = rig.folder().join("secret");
+    std::fs::write(&secret, "bench").expect("the secret can be written");
+    let secret = secret.to_string_lossy().into_owned();
+    rig.up_with(&["--repo", &url, "--poll-interval", "1h", "--webhook-secret-file", &secret]);
+    rig.wait_for_verdict(&first, "healthy");
+    let client = reqwest::blocking::Client::new();
+    let mut running = Vec::new();
+    for round in 0..ROUNDS {
+        rig.application.greeting = format!("round-{round}");
+        let sha = rig.commit_application("Round");
+        let mut starts = Starts::follow();
+        rig.repository.git(&["push", "--quiet", &url, "main"]);
+        let pushed = nanos_now();
+        client
+            .post(rig.url("/webhook/generic"))
+            .header("X-Signature", signature("bench"))
+            .send()
+            .expect("the webhook answers");
+        running.push(start_of(&mut starts, &rig, pushed));
+        rig.wait_for_verdict(&sha, "healthy");
+        rig.wait_for_ready(1);
+    }
+    let running = Sample::new(running);
+    println!("push+webhook→running (HTTP remote)   {}", running.show());
+    compare("push+webhook→running", raw, &running);
+    println!();
+}
+
+/// Proportional set size of the control plane with its agent, idle and with pods.
+fn memory() {
+    let mut rig = Rig::without_commit("bench-memory");
+    rig.application.replicas = 0;
+    let first = rig.commit_application("Nothing runs");
+    rig.up(&[]);
+    rig.wait_for_verdict(&first, "healthy");
+    std::thread::sleep(Duration::from_secs(5));
+    let idle = pss_mib(rig.process_id());
+    let ticks = cpu_ticks(rig.process_id());
+    std::thread::sleep(Duration::from_secs(20));
+    let idle_cpu = (cpu_ticks(rig.process_id()) - ticks) as f64 / 100.0 / 20.0 * 100.0;
+    rig.application.replicas = 20;
+    let second = rig.commit_application("Twenty");
+    rig.wait_for_verdict(&second, "healthy");
+    std::thread::sleep(Duration::from_secs(5));
+    let busy = pss_mib(rig.process_id());
+    let postgres = postgres_pss_mib(&rig);
+    println!(
+        "memory idle {idle:.1} MiB PSS, with 20 pods {busy:.1} MiB; PostgreSQL beside {postgres:.1} MiB"
+    );
+    println!("processor idle {idle_cpu:.2} % of a core");
+    verdict("control plane and agent idle ≤ 20 MiB PSS", &format!("{idle:.1} MiB"), idle <= 20.0);
+    println!();
+}
+
+/// Twenty replicas from zero, beside the fastest plain concurrency.
+fn from_zero() {
+    let mut best = (0, Duration::MAX);
+    for concurrency in [1, 2, 4, 8, 16] {
+        let span = raw_burst(concurrency);
+        println!(
+            "raw {REPLICAS} containers, {concurrency:>2} at once    {:.2} s",
+            span.as_secs_f64()
+        );
+        if span < best.1 {
+            best = (concurrency, span);
+        }
+    }
+    let mut rig = Rig::without_commit("bench-zero");
+    rig.application.replicas = 0;
+    let first = rig.commit_application("Nothing runs");
+    rig.up(&[]);
+    rig.wait_for_verdict(&first, "healthy");
+    let mut spans = Vec::new();
+    for _ in 0..3 {
+        rig.application.replicas = REPLICAS as u32;
+        let mut starts = Starts::follow();
+        rig.commit_application("Twenty");
+        let committed = nanos_now();
+        let mut last = Duration::ZERO;
+        for _ in 0..REPLICAS {
+            last = start_of(&mut starts, &rig, committed);
+        }
+        spans.push(last);
+        rig.wait_for_ready(REPLICAS);
+        rig.application.replicas = 0;
+        rig.commit_application("None");
+        rig.wait_for_ready(0);
+    }
+    spans.sort();
+    let (middle, floor) = (spans[1].as_secs_f64(), best.1.as_secs_f64());
+    println!("commit→{REPLICAS} replicas running         {middle:.2} s");
+    verdict(
+        "20 replicas from zero ≤ 1.05 × the fastest raw concurrency",
+        &format!("{:.2} × ({} at once)", middle / floor, best.0),
+        middle <= 1.05 * floor,
+    );
+}
+
+fn compare(name: &str, raw: &Sample, ours: &Sample) {
+    let (p50, p99) = (ours.p50() - raw.p50(), ours.p99() - raw.p99());
+    let ratio = ours.p50() / raw.p50();
+    verdict(
+        &format!("{name} p50 within 50 ms of raw"),
+        &format!("{p50:+.1} ms ({ratio:.2} ×)"),
+        p50 <= 50.0,
+    );
+    verdict(&format!("{name} p99 within 150 ms of raw"), &format!("{p99:+.1} ms"), p99 <= 150.0);
+}
+
+fn raw_start() -> Duration {
+    let mut engine = Engine::connect();
+    let began = Instant::now();
+    let id = engine.create_and_start(IMAGE);
+    let span = began.elapsed();
+    engine.remove(&id);
+    span
+}
+
+fn raw_burst(concurrency: usize) -> Duration {
+    let left = AtomicUsize::new(REPLICAS);
+    let began = Instant::now();
+    let ids: Vec<String> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..concurrency)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut engine = Engine::connect();
+                    let mut ids = Vec::new();
+                    while left
+                        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
+                        .is_ok()
+                    {
+                        ids.push(engine.create_and_start(IMAGE));
+                    }
+                    ids
+                })
+            })
+            .collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("a worker ends")).collect()
+    });
+    let span = began.elapsed();
+    let mut engine = Engine::connect();
+    for id in &ids {
+        engine.remove(id);
+    }
+    span
+}
+
+/// The span from a moment to the next start of a container of the rig.
+fn start_of(starts: &mut Starts, rig: &Rig, from_nanos: i128) -> Duration {
+    loop {
+        let start = starts.next();
+        if start.namespace.as_deref() == Some(&rig.application.namespace) {
+            return Duration::from_nanos(u64::try_from(start.at_nanos - from_nanos).unwrap_or(0));
+        }
+    }
+}
+
+fn nanos_now() -> i128 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is set");
+    i128::try_from(now.as_nanos()).expect("it fits")
+}
+
+fn signature(secret: &str) -> String {
+    let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any key will do");
+    format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
+}
+
+/// The spans between the steps of commits, from their timelines.
+#[derive(Default)]
+struct Hops {
+    spans: BTreeMap<&'static str, Vec<Duration>>,
+}
+
+impl Hops {
+    const STEPS: [(&'static str, &'static str, &'static str); 7] = [
+        ("noticed", "fetched", "1 fetch"),
+        ("fetched", "validated", "2 read and validate"),
+        ("validated", "applied", "3 plan"),
+        ("applied", "accepted", "4 commit, deliver, accept"),
+        ("accepted", "created", "5 create"),
+        ("created", "started", "6 start"),
+        ("started", "ready", "7 probe"),
+    ];
+
+    fn add(&mut self, rig: &Rig, sha: &str) {
+        let entries = rig.items(&format!("/apis/dugout.dev/v1/timelineentries?commit={sha}"));
+        let at = |step: &str| {
+            let entry = entries.iter().find(|entry| entry["step"] == step)?;
+            chrono::DateTime::parse_from_rfc3339(entry["at"].as_str()?).ok()
+        };
+        for (from, to, name) in Self::STEPS {
+            if let (Some(from), Some(to)) = (at(from), at(to)) {
+                // Steps of the node and of the server are told by two readings of one clock.
+                let span = (to - from).to_std().unwrap_or_default();
+                self.spans.entry(name).or_default().push(span);
+            }
+        }
+    }
+
+    fn print(&self) {
+        for (name, spans) in &self.spans {
+            println!("  hop {name:<32} {}", Sample::new(spans.iter().copied()).show());
+        }
+    }
+}
+
+fn pss_mib(process_id: u32) -> f64 {
+    let rollup =
+        std::fs::read_to_string(format!("/proc/{process_id}/smaps_rollup")).unwrap_or_default();
+    let kib: f64 = rollup
+        .lines()
+        .find_map(|line| line.strip_prefix("Pss:"))
+        .and_then(|rest| rest.trim().trim_end_matches(" kB").trim().parse().ok())
+        .unwrap_or(f64::NAN);
+    kib / 1024.0
+}
+
+/// User and system time of a process, in hundredths of a second.
+fn cpu_ticks(process_id: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process_id}/stat")).unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or("");
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let field =
+        |index: usize| fields.get(index).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    field(11) + field(12)
+}
+
+fn postgres_pss_mib(rig: &Rig) -> f64 {
+    let path = rig.data_dir().join("postgres/postmaster.pid");
+    let postmaster = std::fs::read_to_string(path).unwrap_or_default();
+    let Some(parent) = postmaster.lines().next().and_then(|line| line.trim().parse::<u32>().ok())
+    else {
+        return f64::NAN;
+    };
+    let children = Command::new("pgrep")
+        .args(["--parent", &parent.to_string()])
+        .output()
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default();
+    let children = children.lines().filter_map(|line| line.trim().parse::<u32>().ok());
+    std::iter::once(parent).chain(children).map(pss_mib).sum()
+}

@@ -1,0 +1,227 @@
+//! Sources, end to end: served repositories, webhooks and polls, and repositories that go wrong
+//! without touching what runs.
+
+use std::path::PathBuf;
+
+use dugout_tests::git_server::{GitServer, bare_repository};
+use dugout_tests::rig::Rig;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+/// A rig whose repository is pushed to one that is served over HTTP.
+struct Served {
+    rig: Rig,
+    server: Option<GitServer>,
+    root: PathBuf,
+    url: String,
+}
+
+impl Served {
+    fn start(name: &str, more: &[&str]) -> Self {
+        let mut rig = Rig::new(name);
+        let root = rig.folder().join("served");
+        std::fs::create_dir(&root).expect("the folder can be made");
+        bare_repository(&root, "team.git");
+        let server = GitServer::start(&root);
+        let url = server.url("team.git");
+        rig.repository.git(&["push", "--quiet", &url, "main"]);
+        let first = rig.repository.head();
+        let mut arguments = vec!["--repo", &url];
+        arguments.extend(more);
+        rig.up_with(&arguments);
+        rig.wait_for_verdict(&first, "healthy");
+        Self { rig, server: Some(server), root, url }
+    }
+
+    fn push(&self, more: &[&str]) {
+        let mut arguments = vec!["push", "--quiet"];
+        arguments.extend(more);
+        arguments.extend([self.url.as_str(), "main"]);
+        self.rig.repository.git(&arguments);
+    }
+
+    fn condition(&self) -> String {
+        let source = self.rig.get("/apis/dugout.dev/v1/sources/default");
+        source["status"]["condition"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+fn signature(secret: &str, body: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any key will do");
+    mac.update(body.as_bytes());
+    format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
+}
+
+#[test]
+fn polling_finds_a_push() {
+    let mut served = Served::start("poll", &["--poll-interval", "1s"]);
+    served.rig.application.image = "dugout-web:1.1".to_owned();
+    let second = served.rig.commit_application("Web 1.1");
+    served.push(&[]);
+    served.rig.wait_for_verdict(&second, "healthy");
+    assert_eq!(served.rig.visit("/version").as_deref(), Some("1.1\n"));
+}
+
+#[test]
+fn a_signed_webhook_applies_a_push_at_once_and_an_unsigned_one_does_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let secret_file = folder.path().join("secret");
+    std::fs::write(&secret_file, "open sesame\n").expect("the secret can be written");
+    let secret_path = secret_file.to_string_lossy().into_owned();
+    // The poll is too rare to help.
+    let mut served =
+        Served::start("webhook", &["--poll-interval", "1h", "--webhook-secret-file", &secret_path]);
+    let client = reqwest::blocking::Client::new();
+    let url = |rig: &Rig, dialect: &str| rig.url(&format!("/webhook/{dialect}"));
+
+    let ping = client
+        .post(url(&served.rig, "github"))
+        .header("X-GitHub-Event", "ping")
+        .header("X-Hub-Signature-256", signature("open sesame", "{}"))
+        .body("{}")
+        .send()
+        .expect("the webhook answers");
+    assert_eq!(ping.status(), 200);
+
+    served.rig.application.image = "dugout-web:1.1".to_owned();
+    let second = served.rig.commit_application("Web 1.1");
+    served.push(&[]);
+    let body = r#"{"ref":"refs/heads/main"}"#;
+    let forged = client
+        .post(url(&served.rig, "github"))
+        .header("X-GitHub-Event", "push")
+        .header("X-Hub-Signature-256", signature("wrong", body))
+        .body(body)
+        .send()
+        .expect("the webhook answers");
+    assert!(forged.status().is_client_error(), "{forged:?}");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(served.rig.release(&second).is_none(), "a forged push wakes nobody");
+
+    let pushed = client
+        .post(url(&served.rig, "github"))
+        .header("X-GitHub-Event", "push")
+        .header("X-Hub-Signature-256", signature("open sesame", body))
+        .body(body)
+        .send()
+        .expect("the webhook answers");
+    assert!(pushed.status().is_success(), "{pushed:?}");
+    served.rig.wait_for_verdict(&second, "healthy");
+
+    served.rig.application.image = "dugout-web:2.0".to_owned();
+    let third = served.rig.commit_application("Web 2.0");
+    served.push(&[]);
+    let generic = client
+        .post(url(&served.rig, "generic"))
+        .header("X-Signature", signature("open sesame", ""))
+        .send()
+        .expect("the webhook answers");
+    assert!(generic.status().is_success(), "{generic:?}");
+    served.rig.wait_for_verdict(&third, "healthy");
+    let timeline = served.rig.dugout_ok(&["timeline", &third[..8]]);
+    assert!(timeline.contains("webhook"), "{timeline}");
+}
+
+#[test]
+fn a_remote_that_is_gone_is_named_and_found_again() {
+    let mut served = Served::start("gone", &["--poll-interval", "1s"]);
+    let before = served.rig.containers();
+    let port = served.server.as_ref().expect("it runs").port();
+    served.server = None;
+    let root = served.root.clone();
+    wait_for_condition(&mut served, "Unreachable");
+    let status = served.rig.dugout_ok(&["status"]);
+    assert!(status.contains("Unreachable"), "{status}");
+    assert_eq!(served.rig.containers(), before);
+
+    served.server = Some(GitServer::start_on(&root, port));
+    served.rig.application.image = "dugout-web:1.1".to_owned();
+    let second = served.rig.commit_application("Web 1.1");
+    served.push(&[]);
+    served.rig.wait_for_verdict(&second, "healthy");
+    wait_for_condition(&mut served, "Readable");
+}
+
+#[test]
+fn a_deleted_branch_is_named_and_changes_nothing() {
+    let mut served = Served::start("branch", &["--poll-interval", "1s"]);
+    let before = served.rig.containers();
+    let bare = dugout_tests::repository::Repository { path: served.root.join("team.git") };
+    bare.git(&["update-ref", "-d", "refs/heads/main"]);
+    wait_for_condition(&mut served, "BranchMissing");
+    assert_eq!(served.rig.containers(), before);
+    served.push(&[]);
+    wait_for_condition(&mut served, "Readable");
+    assert_eq!(served.rig.containers(), before);
+}
+
+#[test]
+fn a_rewritten_repository_is_followed_and_said_to_be_rewritten() {
+    let mut served = Served::start("rewritten", &["--poll-interval", "1s"]);
+    served.rig.application.image = "dugout-web:1.1".to_owned();
+    served.rig.repository.write("apps/web.yaml", &served.rig.application.manifests());
+    served.rig.repository.git(&["add", "--all"]);
+    served.rig.repository.git(&["commit", "--quiet", "--amend", "--message", "Rewritten"]);
+    let second = served.rig.repository.head();
+    served.push(&["--force"]);
+    served.rig.wait_for_verdict(&second, "healthy");
+    assert_eq!(served.rig.visit("/version").as_deref(), Some("1.1\n"));
+    let timeline = served.rig.dugout_ok(&["timeline", &second[..8]]);
+    assert!(timeline.contains("rewritten"), "{timeline}");
+}
+
+#[test]
+fn a_corrupt_repository_is_named_and_changes_nothing() {
+    let mut served = Served::start("corrupt", &["--poll-interval", "1s"]);
+    let before = served.rig.containers();
+    let head = served.root.join("team.git/refs/heads/main");
+    let sound = std::fs::read(&head).expect("the branch is a file");
+    std::fs::write(&head, "0123456789012345678901234567890123456789\n").expect("it can be broken");
+    served.rig.wait_for("the source is no longer readable", |rig| {
+        let source = rig.get("/apis/dugout.dev/v1/sources/default");
+        source["status"]["condition"] != "Readable"
+    });
+    assert_eq!(served.rig.containers(), before);
+    std::fs::write(&head, sound).expect("it can be mended");
+    wait_for_condition(&mut served, "Readable");
+}
+
+#[test]
+fn rollback_pushes_a_revert_to_the_remote() {
+    let mut served = Served::start("pushback", &["--poll-interval", "1s"]);
+    served.rig.application.image = "dugout-web:1.1".to_owned();
+    let second = served.rig.commit_application("Web 1.1");
+    served.push(&[]);
+    served.rig.wait_for_verdict(&second, "healthy");
+    served.rig.dugout_ok(&["rollback"]);
+    served.rig.repository.git(&["pull", "--quiet", "--ff-only", &served.url, "main"]);
+    let third = served.rig.repository.head();
+    let message = served.rig.repository.git(&["log", "-1", "--format=%B"]);
+    assert!(message.contains(&format!("Dugout-Reverts: {second}")), "{message}");
+    served.rig.wait_for_verdict(&third, "healthy");
+    assert_eq!(served.rig.visit("/version").as_deref(), Some("1.0\n"));
+}
+
+#[test]
+fn a_suspended_source_is_seen_and_not_applied_until_resumed() {
+    let mut rig = Rig::new("suspend");
+    let first = rig.repository.head();
+    rig.up(&[]);
+    rig.wait_for_verdict(&first, "healthy");
+    rig.dugout_ok(&["suspend", "default"]);
+    rig.application.image = "dugout-web:1.1".to_owned();
+    let second = rig.commit_application("Web 1.1");
+    rig.wait_for_verdict(&second, "pending");
+    assert_eq!(rig.visit("/version").as_deref(), Some("1.0\n"));
+    rig.dugout_ok(&["resume", "default"]);
+    rig.wait_for_verdict(&second, "healthy");
+    assert_eq!(rig.visit("/version").as_deref(), Some("1.1\n"));
+}
+
+fn wait_for_condition(served: &mut Served, condition: &str) {
+    let url = "/apis/dugout.dev/v1/sources/default";
+    served.rig.wait_for(&format!("the source is {condition}"), |rig| {
+        rig.get(url)["status"]["condition"] == condition
+    });
+    assert_eq!(served.condition(), condition);
+}
