@@ -1,0 +1,594 @@
+//! Random values of the model, determined by a seed, that between them use every case of every type.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dugout_model::*;
+
+pub struct Dice {
+    ids: IdSource,
+}
+
+impl Dice {
+    pub fn new(seed: u64) -> Dice {
+        Dice { ids: IdSource::from_seed(seed) }
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.ids.next_u64() % bound
+    }
+
+    pub fn flip(&mut self) -> bool {
+        self.below(2) == 0
+    }
+
+    pub fn uuid(&mut self) -> uuid::Uuid {
+        self.ids.next_uuid()
+    }
+
+    pub fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize].clone()
+    }
+
+    fn maybe<T>(&mut self, make: impl FnOnce(&mut Dice) -> T) -> Option<T> {
+        self.flip().then(|| make(self))
+    }
+
+    fn some<T>(&mut self, mut make: impl FnMut(&mut Dice) -> T) -> Vec<T> {
+        (0..self.below(3)).map(|_| make(self)).collect()
+    }
+
+    /// Text with everything that could be mangled on the way.
+    pub fn text(&mut self) -> String {
+        const PIECES: [&str; 12] = [
+            "web",
+            "",
+            "\0",
+            "\u{1a}",
+            "\u{1a}0",
+            "\\u0000",
+            "\"'",
+            "\\",
+            "é\u{1f600}",
+            "\n\t\u{7f}",
+            "$1 %",
+            "\u{feff}",
+        ];
+        (0..self.below(4)).map(|_| self.pick(&PIECES)).collect()
+    }
+
+    pub fn number(&mut self) -> u64 {
+        let number = self.ids.next_u64();
+        self.pick(&[0, 1, u64::MAX, u64::from(u32::MAX) + 1, number])
+    }
+
+    fn small(&mut self) -> u32 {
+        self.below(u64::from(u32::MAX)) as u32
+    }
+
+    fn port(&mut self) -> u16 {
+        self.below(65_536) as u16
+    }
+
+    pub fn moment(&mut self) -> Timestamp {
+        Timestamp::from_micros(1_763_928_000_000_000 + self.below(1_000_000_000_000) as i64)
+    }
+
+    fn span(&mut self) -> Duration {
+        Duration::from_nanos(self.ids.next_u64())
+    }
+
+    fn bytes(&mut self) -> Vec<u8> {
+        self.some(|dice| dice.below(256) as u8)
+    }
+
+    fn map(&mut self) -> StringMap {
+        self.some(|dice| (dice.text(), dice.text())).into_iter().collect()
+    }
+
+    fn address(&mut self) -> IpAddr {
+        let bits = self.uuid().as_u128();
+        match self.flip() {
+            true => IpAddr::V4(Ipv4Addr::from_bits(bits as u32)),
+            false => IpAddr::V6(Ipv6Addr::from_bits(bits)),
+        }
+    }
+
+    pub fn sha(&mut self) -> CommitSha {
+        CommitSha::new(format!("{}{:08x}", self.uuid().simple(), self.small()))
+    }
+}
+
+/// Declared objects and templates.
+impl Dice {
+    pub fn object(&mut self, id: ObjectId, source: SourceName) -> StoredObject {
+        StoredObject {
+            uid: ObjectUid(self.uuid()),
+            source,
+            sha: self.sha(),
+            generation: self.number(),
+            created_at: self.moment(),
+            declared: self.declared(id),
+        }
+    }
+
+    pub fn declared(&mut self, id: ObjectId) -> DeclaredObject {
+        DeclaredObject {
+            spec: self.spec(id.kind),
+            key: id.key,
+            labels: self.map(),
+            annotations: self.map(),
+            origin: Origin { file: self.text(), line: self.small() },
+        }
+    }
+
+    fn spec(&mut self, kind: Kind) -> ObjectSpec {
+        match kind {
+            Kind::Namespace => ObjectSpec::Namespace,
+            Kind::ConfigMap => ObjectSpec::ConfigMap(ConfigMap {
+                data: self.map(),
+                binary_data: self.some(|dice| (dice.text(), dice.bytes())).into_iter().collect(),
+                immutable: self.flip(),
+            }),
+            Kind::Secret => ObjectSpec::Secret(Secret {
+                secret_type: self.text(),
+                data: self
+                    .some(|dice| (dice.text(), SecretValue::new(dice.bytes())))
+                    .into_iter()
+                    .collect(),
+                immutable: self.flip(),
+            }),
+            Kind::Service => ObjectSpec::Service(Service {
+                service_type: self.pick(&[ServiceType::ClusterIp, ServiceType::NodePort]),
+                selector: self.map(),
+                ports: self.some(|dice| ServicePort {
+                    name: dice.text(),
+                    protocol: dice.protocol(),
+                    port: dice.port(),
+                    target_port: dice.port_ref(),
+                    node_port: dice.maybe(Dice::port),
+                }),
+            }),
+            Kind::Deployment => ObjectSpec::Deployment(Box::new(self.deployment())),
+        }
+    }
+
+    fn deployment(&mut self) -> Deployment {
+        Deployment {
+            replicas: self.small(),
+            selector: LabelSelector {
+                match_labels: self.map(),
+                match_expressions: self.some(|dice| LabelRequirement {
+                    key: dice.text(),
+                    operator: match dice.below(4) {
+                        0 => LabelOperator::In(dice.some(Dice::text)),
+                        1 => LabelOperator::NotIn(dice.some(Dice::text)),
+                        2 => LabelOperator::Exists,
+                        _ => LabelOperator::DoesNotExist,
+                    },
+                }),
+            },
+            template: PodTemplate {
+                labels: self.map(),
+                annotations: self.map(),
+                containers: self.some(|dice| dice.container(Dice::env_source)),
+                termination_grace: self.span(),
+                node_selector: self.map(),
+            },
+            strategy: match self.flip() {
+                true => Strategy::Recreate,
+                false => Strategy::RollingUpdate {
+                    max_surge: IntOrPercent::Int(self.small()),
+                    max_unavailable: IntOrPercent::Percent(self.small()),
+                },
+            },
+            min_ready: self.span(),
+            progress_deadline: self.span(),
+            revision_history_limit: self.small(),
+            paused: self.flip(),
+        }
+    }
+
+    pub fn template(&mut self) -> SharedTemplate {
+        Arc::new(ResolvedTemplate {
+            labels: self.map(),
+            annotations: self.map(),
+            containers: self.some(|dice| dice.container(Dice::env_value)),
+            termination_grace: self.span(),
+            node_selector: self.map(),
+        })
+    }
+
+    fn container<Env>(&mut self, env: impl FnMut(&mut Dice) -> Env) -> Container<Env> {
+        Container {
+            name: self.text(),
+            image: self.text(),
+            pull_policy: self.pick(&[
+                PullPolicy::Always,
+                PullPolicy::IfNotPresent,
+                PullPolicy::Never,
+            ]),
+            command: self.some(Dice::text),
+            args: self.some(Dice::text),
+            working_dir: self.maybe(Dice::text),
+            env: self.some(env),
+            ports: self.some(|dice| ContainerPort {
+                name: dice.text(),
+                container_port: dice.port(),
+                protocol: dice.protocol(),
+            }),
+            resources: ContainerResources {
+                cpu_request_millis: self.number(),
+                memory_request_bytes: self.number(),
+                cpu_limit_millis: self.maybe(Dice::number),
+                memory_limit_bytes: self.maybe(Dice::number),
+            },
+            startup_probe: self.maybe(Dice::probe),
+            readiness_probe: self.maybe(Dice::probe),
+            liveness_probe: self.maybe(Dice::probe),
+        }
+    }
+
+    fn env_source(&mut self) -> EnvSource {
+        let (name, key, optional) = (self.text(), self.text(), self.flip());
+        let (object, prefix) = (ObjectName::new(self.text()), self.text());
+        match self.below(6) {
+            0 => EnvSource::Literal { name, value: key },
+            1 => EnvSource::ConfigMapKey { name, config_map: object, key, optional },
+            2 => EnvSource::SecretKey { name, secret: object, key, optional },
+            3 => EnvSource::Field { name, field: self.pod_field() },
+            4 => EnvSource::AllOfConfigMap { config_map: object, prefix, optional },
+            _ => EnvSource::AllOfSecret { secret: object, prefix, optional },
+        }
+    }
+
+    fn env_value(&mut self) -> EnvValue {
+        EnvValue {
+            name: self.text(),
+            content: match self.below(3) {
+                0 => EnvContent::Text(self.text()),
+                1 => EnvContent::Secret(SecretValue::new(self.bytes())),
+                _ => EnvContent::Field(self.pod_field()),
+            },
+        }
+    }
+
+    fn pod_field(&mut self) -> PodField {
+        match self.below(6) {
+            0 => PodField::Name,
+            1 => PodField::Namespace,
+            2 => PodField::Uid,
+            3 => PodField::NodeName,
+            4 => PodField::Label(self.text()),
+            _ => PodField::Annotation(self.text()),
+        }
+    }
+
+    fn probe(&mut self) -> Probe {
+        let host = self.maybe(Dice::text);
+        Probe {
+            action: match self.below(3) {
+                0 => ProbeAction::HttpGet {
+                    scheme: self.pick(&[HttpScheme::Http, HttpScheme::Https]),
+                    host,
+                    port: self.port_ref(),
+                    path: self.text(),
+                    headers: self.some(|dice| (dice.text(), dice.text())),
+                },
+                1 => ProbeAction::TcpSocket { host, port: self.port_ref() },
+                _ => ProbeAction::Exec { command: self.some(Dice::text) },
+            },
+            initial_delay: self.span(),
+            period: self.span(),
+            timeout: self.span(),
+            success_threshold: self.small(),
+            failure_threshold: self.small(),
+        }
+    }
+
+    fn protocol(&mut self) -> Protocol {
+        self.pick(&[Protocol::Tcp, Protocol::Udp])
+    }
+
+    fn port_ref(&mut self) -> PortRef {
+        match self.flip() {
+            true => PortRef::Number(self.port()),
+            false => PortRef::Name(self.text()),
+        }
+    }
+}
+
+/// What is chosen and what is seen.
+impl Dice {
+    pub fn rollout(&mut self, deployment: ObjectUid) -> Rollout {
+        Rollout {
+            deployment,
+            generation: self.number(),
+            state: match self.below(5) {
+                0 => RolloutState::Progressing,
+                1 => RolloutState::Waiting { message: self.text() },
+                2 => RolloutState::Complete,
+                3 => RolloutState::Failed {
+                    reason: RolloutFailure::ProgressDeadlineExceeded,
+                    message: self.text(),
+                },
+                _ => RolloutState::Failed {
+                    reason: RolloutFailure::ImageUnavailable,
+                    message: self.text(),
+                },
+            },
+            progressed_at: self.moment(),
+            milestone: RolloutMilestone {
+                updated: self.small(),
+                ready: self.small(),
+                available: self.small(),
+                old: self.small(),
+            },
+        }
+    }
+
+    pub fn replica_set(&mut self, uid: ReplicaSetUid) -> ReplicaSet {
+        ReplicaSet {
+            uid,
+            namespace: NamespaceName::new(self.text()),
+            name: ObjectName::new(self.text()),
+            deployment: ObjectUid(uuid::Uuid::from_u128(u128::from(self.below(4)))),
+            source: SourceName::new(self.text()),
+            template: self.template(),
+            template_hash: TemplateHash::new(self.text()),
+            revision: self.number(),
+            replicas: self.small(),
+            sha: self.sha(),
+            created_at: self.moment(),
+        }
+    }
+
+    pub fn pod(&mut self, uid: PodUid, replica_set: ReplicaSetUid) -> Pod {
+        Pod {
+            uid,
+            namespace: NamespaceName::new(self.text()),
+            name: ObjectName::new(format!("web-{uid}")),
+            replica_set,
+            created_at: self.moment(),
+            placement: match self.flip() {
+                true => Placement::Waiting(self.unschedulable()),
+                false => Placement::On { node: self.node_name(), at: self.moment() },
+            },
+            lifecycle: self.lifecycle(),
+            seen: match self.below(3) {
+                0 => Seen::Absent,
+                1 => Seen::Unknown { since: self.moment(), last: self.maybe(Dice::pod_status) },
+                _ => Seen::Known(self.pod_status()),
+            },
+        }
+    }
+
+    /// A pod that was not there before.
+    pub fn new_pod(&mut self, replica_set: ReplicaSetUid) -> Pod {
+        let uid = PodUid(self.uuid());
+        self.pod(uid, replica_set)
+    }
+
+    fn unschedulable(&mut self) -> Unschedulable {
+        const FILTERS: [NodeFilter; 6] = [
+            NodeFilter::NotReady,
+            NodeFilter::Cordoned,
+            NodeFilter::NodeSelector,
+            NodeFilter::InsufficientCpu,
+            NodeFilter::InsufficientMemory,
+            NodeFilter::TooManyPods,
+        ];
+        let removed = self.some(|dice| (dice.pick(&FILTERS), dice.small()));
+        Unschedulable { removed: BTreeMap::from_iter(removed) }
+    }
+
+    fn lifecycle(&mut self) -> Lifecycle {
+        let reason =
+            self.pick(&[StopReason::Scaled, StopReason::OwnerRemoved, StopReason::NodeLost]);
+        match self.below(3) {
+            0 => Lifecycle::Active,
+            1 => Lifecycle::Draining {
+                since: self.moment(),
+                since_turn: Turn(self.number()),
+                deadline: self.moment(),
+                reason,
+            },
+            _ => Lifecycle::Stopping { since: self.moment(), grace: self.span(), reason },
+        }
+    }
+
+    fn pod_status(&mut self) -> PodStatus {
+        PodStatus {
+            phase: self.pick(&[PodPhase::Pending, PodPhase::Running, PodPhase::Gone]),
+            containers: self.some(|dice| ContainerStatus {
+                name: dice.text(),
+                state: dice.container_state(),
+                ready: dice.flip(),
+                restarts: dice.small(),
+                container_id: dice.maybe(Dice::text),
+                image_id: dice.maybe(Dice::text),
+                last_exit: dice.maybe(Dice::exit),
+            }),
+            address: self.maybe(Dice::address),
+            ready_since: self.maybe(Dice::moment),
+            milestones: PodMilestones {
+                accepted_at: self.maybe(Dice::moment),
+                pulled_at: self.maybe(Dice::moment),
+                created_at: self.maybe(Dice::moment),
+                started_at: self.maybe(Dice::moment),
+                ready_at: self.maybe(Dice::moment),
+                stopped_at: self.maybe(Dice::moment),
+            },
+        }
+    }
+
+    fn container_state(&mut self) -> ContainerState {
+        match self.below(3) {
+            0 => ContainerState::Waiting {
+                reason: self.pick(&WaitingReason::ALL),
+                message: self.text(),
+            },
+            1 => ContainerState::Running { started_at: self.moment() },
+            _ => ContainerState::Terminated(self.exit()),
+        }
+    }
+
+    fn exit(&mut self) -> ContainerExit {
+        ContainerExit {
+            exit_code: self.pick(&[0, 137, -1, i64::MIN]),
+            oom_killed: self.flip(),
+            finished_at: self.moment(),
+        }
+    }
+
+    pub fn node_name(&mut self) -> NodeName {
+        NodeName::new(self.pick(&["a", "b", "c", "odd\0name"]))
+    }
+
+    pub fn node(&mut self, name: NodeName) -> Node {
+        Node {
+            name,
+            instance: self.text(),
+            labels: self.map(),
+            capacity: Resources {
+                cpu_millis: self.number(),
+                memory_bytes: self.number(),
+                pods: self.number(),
+            },
+            engine: EngineId::new(self.pick(&["one", "two"])),
+            engine_version: self.text(),
+            agent_version: self.text(),
+            address: self.maybe(Dice::address),
+            condition: match self.below(3) {
+                0 => NodeCondition::Ready,
+                1 => NodeCondition::NotReady {
+                    since: self.moment(),
+                    reason: NotReadyReason::AgentSilent,
+                },
+                _ => NodeCondition::NotReady {
+                    since: self.moment(),
+                    reason: NotReadyReason::EngineUnavailable,
+                },
+            },
+            unschedulable: self.flip(),
+            generation: Turn(self.number()),
+            joined_at: self.moment(),
+        }
+    }
+}
+
+/// Sources, their commits, and history.
+impl Dice {
+    pub fn source(&mut self, name: SourceName) -> Source {
+        Source {
+            name,
+            url: self.text(),
+            branch: self.text(),
+            path: self.text(),
+            poll_interval: self.span(),
+            suspended: self.flip(),
+            status: SourceStatus {
+                head: self.maybe(Dice::sha),
+                applied: self.maybe(Dice::sha),
+                healthy: self.maybe(Dice::sha),
+                condition: match self.below(6) {
+                    0 => SourceCondition::Unread,
+                    1 => SourceCondition::Readable,
+                    2 => SourceCondition::Unreachable { message: self.text() },
+                    3 => SourceCondition::BranchMissing,
+                    4 => SourceCondition::PathMissing,
+                    _ => SourceCondition::Corrupt { message: self.text() },
+                },
+                since: self.moment(),
+            },
+        }
+    }
+
+    pub fn commit(&mut self) -> Commit {
+        Commit {
+            sha: self.sha(),
+            author: self.text(),
+            message: self.text(),
+            committed_at: self.moment(),
+            parents: self.some(Dice::sha),
+        }
+    }
+
+    pub fn object_id(&mut self) -> ObjectId {
+        let (kind, namespace) = (self.pick(&Kind::ALL), self.pick(&["", "demo"]));
+        ObjectId::new(kind, namespace, self.pick(&["web", "api", "odd\0name"]))
+    }
+
+    pub fn release(&mut self, id: ReleaseId, source: SourceName) -> Release {
+        Release {
+            id,
+            source,
+            commit: self.commit(),
+            verdict: self.pick(&Verdict::ALL),
+            reason: self.maybe(Dice::text),
+            touched: self.some(Dice::object_id).into_iter().collect(),
+            started_at: self.moment(),
+            finished_at: self.maybe(Dice::moment),
+        }
+    }
+
+    pub fn revision(&mut self, source: SourceName) -> Revision {
+        Revision {
+            source,
+            commit: self.commit(),
+            content: match self.flip() {
+                true => RevisionContent::Problems(self.some(Dice::problem)),
+                false => RevisionContent::Objects {
+                    objects: Kind::ALL
+                        .map(|kind| Arc::new(self.declared(ObjectId::new(kind, "demo", "web"))))
+                        .to_vec(),
+                    notices: self.some(Dice::problem),
+                },
+            },
+            hops: RevisionHops {
+                noticed_by: self.pick(&NoticedBy::ALL),
+                noticed_at: self.moment(),
+                fetched_at: self.moment(),
+                validated_at: self.moment(),
+            },
+            rewritten: self.flip(),
+        }
+    }
+
+    fn problem(&mut self) -> Problem {
+        Problem {
+            file: self.text(),
+            line: self.small(),
+            column: self.small(),
+            severity: self.pick(&[Severity::Error, Severity::Notice]),
+            field_path: self.text(),
+            message: self.text(),
+            hint: self.maybe(Dice::text),
+        }
+    }
+
+    pub fn timeline_entry(&mut self, source: SourceName, sha: CommitSha) -> TimelineEntry {
+        TimelineEntry {
+            source,
+            sha,
+            at: self.moment(),
+            step: self.pick(&Step::ALL),
+            subject: self.text(),
+            message: self.text(),
+        }
+    }
+
+    pub fn event(&mut self) -> Event {
+        Event {
+            at: self.moment(),
+            event_type: self.pick(&[EventType::Normal, EventType::Warning]),
+            kind: self.text(),
+            namespace: NamespaceName::new(self.pick(&["", "demo", "odd\0name"])),
+            name: self.text(),
+            reason: self.text(),
+            message: self.text(),
+        }
+    }
+}
