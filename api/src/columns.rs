@@ -265,7 +265,7 @@ fn replica_set_cells(name: Value, set: &ReplicaSet, age: Value) -> Vec<Value> {
 fn source_cells(name: Value, source: &Source) -> Vec<Value> {
     let status = &source.status;
     let condition = status.conditions.first();
-    let mut state = condition.map(|condition| condition.reason.clone()).unwrap_or_default();
+    let mut state = status.condition.clone();
     if status.suspended {
         state.push_str(",Suspended");
     }
@@ -286,12 +286,12 @@ fn release_cells(name: Value, release: &Release, age: Value) -> Vec<Value> {
     vec![
         name,
         spec.source.clone().into(),
-        short(&spec.commit.sha).into(),
+        short(&spec.sha).into(),
         status.verdict.clone().into(),
         age,
-        spec.commit.message.lines().next().unwrap_or("").into(),
+        spec.message.lines().next().unwrap_or("").into(),
         or_none(status.reason.clone().unwrap_or_default()).into(),
-        spec.commit.author.clone().into(),
+        spec.author.clone().into(),
     ]
 }
 

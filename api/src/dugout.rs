@@ -43,6 +43,8 @@ pub struct SourceStatus {
     pub healthy: Option<String>,
     /// Revisions are seen and not applied.
     pub suspended: bool,
+    /// Whether the branch can be read, in one word: the reason of the condition `Readable`.
+    pub condition: String,
     /// One, of type `Readable`.
     pub conditions: Vec<Condition>,
     /// The name of the newest release.
@@ -70,13 +72,9 @@ pub struct Release {
 pub struct ReleaseSpec {
     pub number: u64,
     pub source: String,
-    pub commit: Commit,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Commit {
+    /// The commit's id.
     pub sha: String,
+    /// Name and address.
     pub author: String,
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

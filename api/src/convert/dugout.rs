@@ -7,14 +7,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time
 use super::View;
 use super::meta::{moment, moment_or_epoch, time, version};
 use crate::dugout::{
-    API_VERSION, Commit, Problem, Release, ReleaseSpec, ReleaseStatus, Source, SourceSpec,
-    SourceStatus, TimelineEntry,
+    API_VERSION, Problem, Release, ReleaseSpec, ReleaseStatus, Source, SourceSpec, SourceStatus,
+    TimelineEntry,
 };
 
 impl View<'_> {
     pub fn source(self, source: &model::Source) -> Source {
         let status = &source.status;
         let text = |sha: &Option<model::CommitSha>| sha.as_ref().map(ToString::to_string);
+        let readable = readable(source);
         let quarantined = self.world.quarantine.iter().filter(|row| row.source == source.name);
         Source {
             api_version: API_VERSION.to_owned(),
@@ -35,7 +36,8 @@ impl View<'_> {
                 applied: text(&status.applied),
                 healthy: text(&status.healthy),
                 suspended: source.suspended,
-                conditions: vec![readable(source)],
+                condition: readable.reason.clone(),
+                conditions: vec![readable],
                 newest_release: self
                     .world
                     .newest_release(&source.name)
@@ -60,13 +62,11 @@ impl View<'_> {
             spec: ReleaseSpec {
                 number: release.id.0,
                 source: release.source.to_string(),
-                commit: Commit {
-                    sha: commit.sha.to_string(),
-                    author: commit.author.clone(),
-                    message: commit.message.clone(),
-                    committed_at: moment(commit.committed_at),
-                    parents: commit.parents.iter().map(ToString::to_string).collect(),
-                },
+                sha: commit.sha.to_string(),
+                author: commit.author.clone(),
+                message: commit.message.clone(),
+                committed_at: moment(commit.committed_at),
+                parents: commit.parents.iter().map(ToString::to_string).collect(),
             },
             status: ReleaseStatus {
                 verdict: release.verdict.as_str().to_owned(),

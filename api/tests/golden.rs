@@ -1,0 +1,99 @@
+//! Every kind of object in its serialised form, against files that a person can read. Run with
+//! `UPDATE_GOLDEN=1` to write them anew after a change that is meant.
+
+mod support;
+
+use std::path::PathBuf;
+
+use dugout_api::{Object, View};
+use dugout_model::{Kind, ObjectId};
+
+fn check(name: &str, object: &Object) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.json"));
+    let text = serde_json::to_string_pretty(object).expect("JSON") + "\n";
+    assert!(!text.contains("hunter2"), "a secret leaked into {name}");
+    assert!(!text.contains("aHVudGVyMg"), "a secret leaked into {name}");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &text).expect("the golden file can be written");
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, golden, "{} differs; UPDATE_GOLDEN=1 writes it anew", path.display());
+}
+
+fn check_stored(name: &str, id: &ObjectId) {
+    let world = support::world();
+    let view = View { world: &world, now: support::now() };
+    check(name, &view.stored(&world.objects[id]));
+}
+
+#[test]
+fn a_namespace() {
+    check_stored("namespace", &ObjectId::new(Kind::Namespace, "", "demo"));
+}
+
+#[test]
+fn a_config_map() {
+    check_stored("configmap", &ObjectId::new(Kind::ConfigMap, "demo", "web-config"));
+}
+
+#[test]
+fn a_secret_shows_its_keys_and_nothing_of_their_content() {
+    check_stored("secret", &ObjectId::new(Kind::Secret, "demo", "web-secret"));
+}
+
+#[test]
+fn a_service() {
+    check_stored("service", &ObjectId::new(Kind::Service, "demo", "web"));
+}
+
+#[test]
+fn a_deployment_in_the_middle_of_a_rollout() {
+    check_stored("deployment", &ObjectId::new(Kind::Deployment, "demo", "web"));
+}
+
+#[test]
+fn a_replica_set_shows_resolved_configuration_without_secrets() {
+    let world = support::world();
+    let view = View { world: &world, now: support::now() };
+    check("replicaset", &Object::ReplicaSet(Box::new(view.replica_set(&support::replica_set()))));
+}
+
+#[test]
+fn pods_that_are_ready_crashing_waiting_draining_and_unknown() {
+    let world = support::world();
+    let view = View { world: &world, now: support::now() };
+    let names = ["pod-ready", "pod-crashing", "pod-waiting", "pod-draining", "pod-unknown"];
+    for (name, pod) in names.iter().zip(support::pods()) {
+        check(name, &Object::Pod(Box::new(view.pod(&pod))));
+    }
+}
+
+#[test]
+fn nodes_that_are_ready_and_silent() {
+    let world = support::world();
+    let view = View { world: &world, now: support::now() };
+    for (name, node) in ["node-ready", "node-silent"].iter().zip(world.nodes.values()) {
+        check(name, &Object::Node(Box::new(view.node(node))));
+    }
+}
+
+#[test]
+fn an_event() {
+    let world = support::world();
+    let view = View { world: &world, now: support::now() };
+    let event = &support::events()[1];
+    check("event", &Object::Event(Box::new(view.event(event, Some("the-uid".to_owned())))));
+}
+
+#[test]
+fn a_source_a_release_and_a_step() {
+    let world = support::world();
+    let view = View { world: &world, now: support::now() };
+    let source = world.sources.values().next().expect("a source");
+    check("source", &Object::Source(Box::new(view.source(source))));
+    let release = support::release(dugout_model::Verdict::Rejected);
+    let problems = [support::problem()];
+    check("release", &Object::Release(Box::new(view.release(&release, Some(&problems)))));
+    let step = &support::timeline()[2];
+    check("timelineentry", &Object::TimelineEntry(Box::new(view.timeline_entry(step))));
+}
