@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use dugout_model::{
     Change, Deployment, Lifecycle, NodeName, ObjectId, ObjectUid, Placement, Pod, PodUid,
-    Quarantine, Release, ReleaseId, ReplicaSetUid, Resources, StopReason, Strategy, Turn, Verdict,
-    World,
+    Quarantine, Release, ReleaseId, ReplicaSetUid, Resources, StopReason, Strategy, Timestamp,
+    Turn, Verdict, World,
 };
 
 use crate::rolling::Bounds;
@@ -43,8 +43,8 @@ pub enum Violation {
     NodeOverbooked { node: NodeName },
     #[error("{deployment} has {active} pods and may have {most}")]
     TooManyPods { deployment: ObjectId, active: u32, most: u32 },
-    #[error("{deployment} keeps {ready} ready pods by choice and must keep {least}")]
-    TooFewReady { deployment: ObjectId, ready: u32, least: u32 },
+    #[error("{deployment} keeps {available} available pods by choice and must keep {least}")]
+    TooFewAvailable { deployment: ObjectId, available: u32, least: u32 },
     #[error("{deployment} starts new pods while earlier ones are not gone")]
     RecreateTooEarly { deployment: ObjectId },
     #[error("{object} is taken from a revision that is quarantined")]
@@ -250,21 +250,29 @@ impl Checker<'_> {
         });
     }
 
-    /// Whoever takes away a ready pod by choice leaves enough of them.
+    /// A rollout that takes away an available pod by choice leaves enough of them. Scaling is no
+    /// rollout: whoever asks for fewer gets fewer.
     fn availability(&mut self, id: &ObjectId, uid: ObjectUid, deployment: &Deployment) {
-        let by_choice = pods_of(self.after, uid).any(|pod| {
-            let was_ready = self
-                .before
-                .pods
-                .get(&pod.uid)
-                .is_some_and(|before| before.is_active() && before.ready_since().is_some());
-            was_ready && pod.ready_since().is_some() && leaves_by_choice(pod)
+        let before = self.before.object_by_uid(uid).and_then(|object| object.as_deployment());
+        let is_scaled = before.is_none_or(|before| before.replicas != deployment.replicas);
+        if is_scaled || deployment.paused {
+            return;
+        }
+        // The moment of the turn is the moment at which they began to leave.
+        let left = pods_of(self.after, uid).find_map(|pod| {
+            let now = left_by_choice_at(pod)?;
+            let before = self.before.pods.get(&pod.uid)?;
+            let was_available = before.is_active() && pod.is_available(deployment.min_ready, now);
+            was_available.then_some(now)
         });
+        let Some(now) = left else { return };
         let least = Bounds::of(&deployment.strategy, deployment.replicas).least_available();
-        let ready = count(self.after, uid, |pod| pod.is_active() && pod.ready_since().is_some());
-        self.require(!by_choice || ready >= least, || Violation::TooFewReady {
+        let available = count(self.after, uid, |pod| {
+            pod.is_active() && pod.is_available(deployment.min_ready, now)
+        });
+        self.require(available >= least, || Violation::TooFewAvailable {
             deployment: id.clone(),
-            ready,
+            available,
             least,
         });
     }
@@ -381,12 +389,11 @@ fn stage(lifecycle: &Lifecycle) -> u8 {
     }
 }
 
-fn leaves_by_choice(pod: &Pod) -> bool {
+fn left_by_choice_at(pod: &Pod) -> Option<Timestamp> {
     match pod.lifecycle {
-        Lifecycle::Active => false,
-        Lifecycle::Draining { reason, .. } | Lifecycle::Stopping { reason, .. } => {
-            reason == StopReason::Scaled
-        }
+        Lifecycle::Draining { since, reason: StopReason::Scaled, .. }
+        | Lifecycle::Stopping { since, reason: StopReason::Scaled, .. } => Some(since),
+        _ => None,
     }
 }
 

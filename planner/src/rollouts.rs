@@ -184,16 +184,15 @@ fn why_not_available(pod: &Pod) -> Option<String> {
     }
     let containers =
         pod.seen.known().map(|status| status.containers.as_slice()).unwrap_or_default();
-    containers.iter().filter(|container| !container.ready).find_map(|container| {
-        let name = &container.name;
-        match &container.state {
-            ContainerState::Waiting { reason, message } => {
-                Some(format!("container {name} waits: {}: {message}", reason.as_str()))
-            }
-            ContainerState::Running { .. } => Some(format!("container {name} is not ready")),
-            ContainerState::Terminated(exit) => {
-                Some(format!("container {name} ended with exit code {}", exit.exit_code))
-            }
+    let container = containers.iter().find(|container| !container.ready)?;
+    let name = &container.name;
+    Some(match &container.state {
+        ContainerState::Waiting { reason, message } => {
+            format!("container {name} waits: {}: {message}", reason.as_str())
+        }
+        ContainerState::Running { .. } => format!("container {name} is not ready"),
+        ContainerState::Terminated(exit) => {
+            format!("container {name} ended with exit code {}", exit.exit_code)
         }
     })
 }

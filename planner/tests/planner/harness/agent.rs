@@ -1,0 +1,178 @@
+//! An agent that does what its assignment asks for, with containers that behave as their image says:
+//! `…:missing` cannot be had, `…:unready` never becomes ready, everything else is ready a second after
+//! it started and gone a second after it was told to stop.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dugout_model::*;
+
+pub struct FakeAgent {
+    pub name: NodeName,
+    pub instance: String,
+    pub engine: EngineId,
+    pub capacity: Resources,
+    /// Whether it does anything at all.
+    pub alive: bool,
+    pub engine_answers: bool,
+    /// Whether it takes over new assignments.
+    pub listens: bool,
+    /// Open connections to each pod.
+    pub connections: BTreeMap<PodUid, u32>,
+    accepted: Turn,
+    pods: BTreeMap<PodUid, FakePod>,
+}
+
+struct FakePod {
+    image: String,
+    milestones: PodMilestones,
+    stopping_since: Option<Timestamp>,
+}
+
+const TO_BECOME_READY: Duration = Duration::from_secs(1);
+const TO_STOP: Duration = Duration::from_secs(1);
+
+impl FakeAgent {
+    pub fn new(name: &str, engine: &str) -> Self {
+        Self {
+            name: NodeName::new(name),
+            instance: format!("instance-of-{name}"),
+            engine: EngineId::new(engine),
+            capacity: Resources { cpu_millis: 4_000, memory_bytes: 8 << 30, pods: 110 },
+            alive: true,
+            engine_answers: true,
+            listens: true,
+            connections: BTreeMap::new(),
+            accepted: Turn(0),
+            pods: BTreeMap::new(),
+        }
+    }
+
+    pub fn registration(&self) -> NodeRegistration {
+        NodeRegistration {
+            name: self.name.clone(),
+            instance: self.instance.clone(),
+            labels: StringMap::from([("name".to_owned(), self.name.to_string())]),
+            capacity: self.capacity,
+            engine: self.engine.clone(),
+            engine_version: "29".to_owned(),
+            agent_version: "0.1".to_owned(),
+            address: None,
+        }
+    }
+
+    /// Everything on its disk is lost, and it starts with another identity.
+    pub fn lose_disk(&mut self) {
+        self.instance.push_str("-again");
+        self.accepted = Turn(0);
+        self.pods.clear();
+    }
+
+    /// Takes over the assignment, lets time pass for its pods, and reports.
+    pub fn work(&mut self, now: Timestamp, assignment: Option<&Assignment>) -> Option<Fact> {
+        if !self.alive {
+            return None;
+        }
+        if let Some(assignment) = assignment.filter(|_| self.listens && self.engine_answers) {
+            self.accept(now, assignment);
+        }
+        // Its proxies may also send to pods of other agents on the same engine.
+        let foreign = self.connections.iter().map(|(uid, count)| (*uid, foreign_pod(*count)));
+        let mut pods: BTreeMap<PodUid, PodReport> = foreign.collect();
+        for (uid, pod) in &mut self.pods {
+            let connections = self.connections.get(uid).copied().unwrap_or(0);
+            pods.insert(*uid, pod.report(now, connections));
+        }
+        Some(Fact::Report(Box::new(NodeReport {
+            node: self.name.clone(),
+            instance: self.instance.clone(),
+            acknowledged: self.accepted,
+            engine_answers: self.engine_answers,
+            pods,
+            events: Vec::new(),
+        })))
+    }
+
+    fn accept(&mut self, now: Timestamp, assignment: &Assignment) {
+        assert!(assignment.generation >= self.accepted, "generations only grow");
+        self.accepted = assignment.generation;
+        self.pods.retain(|uid, _| assignment.pods.iter().any(|pod| pod.uid == *uid));
+        for assigned in &assignment.pods {
+            let pod = self.pods.entry(assigned.uid).or_insert_with(|| FakePod {
+                image: assigned.template.containers[0].image.clone(),
+                milestones: PodMilestones { accepted_at: Some(now), ..PodMilestones::default() },
+                stopping_since: None,
+            });
+            if let PodOrder::Stop { .. } = assigned.order {
+                pod.stopping_since.get_or_insert(now);
+            }
+        }
+    }
+}
+
+/// A pod that is known by its connections alone.
+fn foreign_pod(connections: u32) -> PodReport {
+    PodReport {
+        phase: PodPhase::Running,
+        containers: Vec::new(),
+        address: None,
+        ready: false,
+        connections,
+        milestones: PodMilestones::default(),
+    }
+}
+
+impl FakePod {
+    fn report(&mut self, now: Timestamp, connections: u32) -> PodReport {
+        if !self.image.ends_with(":missing") {
+            self.milestones.pulled_at.get_or_insert(now);
+            self.milestones.created_at.get_or_insert(now);
+            self.milestones.started_at.get_or_insert(now);
+        }
+        let started_at = self.milestones.started_at;
+        let is_stopped = self.stopping_since.is_some_and(|since| now.since(since) >= TO_STOP)
+            || (self.stopping_since.is_some() && started_at.is_none());
+        let ready = !is_stopped
+            && self.stopping_since.is_none()
+            && !self.image.ends_with(":unready")
+            && started_at.is_some_and(|at| now.since(at) >= TO_BECOME_READY);
+        if ready {
+            self.milestones.ready_at.get_or_insert(now);
+        }
+        if is_stopped {
+            self.milestones.stopped_at.get_or_insert(now);
+        }
+        let phase = match (is_stopped, started_at) {
+            (true, _) => PodPhase::Gone,
+            (false, Some(_)) => PodPhase::Running,
+            (false, None) => PodPhase::Pending,
+        };
+        PodReport {
+            phase,
+            containers: vec![self.container(started_at, ready)],
+            address: (phase == PodPhase::Running).then_some([10, 0, 0, 1].into()),
+            ready,
+            connections,
+            milestones: self.milestones,
+        }
+    }
+
+    fn container(&self, started_at: Option<Timestamp>, ready: bool) -> ContainerStatus {
+        let state = match started_at {
+            Some(started_at) => ContainerState::Running { started_at },
+            None => ContainerState::Waiting {
+                reason: WaitingReason::ErrImagePull,
+                message: format!("image {} is not to be had", self.image),
+            },
+        };
+        ContainerStatus {
+            name: "app".to_owned(),
+            state,
+            ready,
+            restarts: 0,
+            container_id: None,
+            image_id: None,
+            last_exit: None,
+        }
+    }
+}

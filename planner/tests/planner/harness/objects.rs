@@ -1,0 +1,115 @@
+//! Declared objects for tests, with what a test does not care about filled in.
+
+use std::time::Duration;
+
+use dugout_model::*;
+
+pub fn deployment(name: &str, replicas: u32, image: &str) -> Deployment {
+    Deployment {
+        replicas,
+        selector: LabelSelector::default(),
+        template: PodTemplate {
+            labels: StringMap::from([("app".to_owned(), name.to_owned())]),
+            annotations: StringMap::new(),
+            containers: vec![container(image)],
+            termination_grace: Duration::from_secs(30),
+            node_selector: StringMap::new(),
+        },
+        strategy: Strategy::RollingUpdate {
+            max_surge: IntOrPercent::Percent(25),
+            max_unavailable: IntOrPercent::Percent(25),
+        },
+        min_ready: Duration::ZERO,
+        progress_deadline: Duration::from_secs(60),
+        revision_history_limit: 10,
+        paused: false,
+    }
+}
+
+pub fn container<Env>(image: &str) -> Container<Env> {
+    Container {
+        name: "app".to_owned(),
+        image: image.to_owned(),
+        pull_policy: PullPolicy::IfNotPresent,
+        command: Vec::new(),
+        args: Vec::new(),
+        working_dir: None,
+        env: Vec::new(),
+        ports: vec![ContainerPort {
+            name: "http".to_owned(),
+            container_port: 8080,
+            protocol: Protocol::Tcp,
+        }],
+        resources: ContainerResources {
+            cpu_request_millis: 100,
+            memory_request_bytes: 64 << 20,
+            ..ContainerResources::default()
+        },
+        startup_probe: None,
+        readiness_probe: None,
+        liveness_probe: None,
+    }
+}
+
+pub fn declare(name: &str, spec: ObjectSpec) -> DeclaredObject {
+    DeclaredObject {
+        key: ObjectKey::new("demo", name),
+        labels: StringMap::new(),
+        annotations: StringMap::new(),
+        spec,
+        origin: Origin { file: format!("{name}.yaml"), line: 1 },
+    }
+}
+
+/// The deployment `web`.
+pub fn web(replicas: u32, image: &str) -> DeclaredObject {
+    named("web", deployment("web", replicas, image))
+}
+
+pub fn named(name: &str, deployment: Deployment) -> DeclaredObject {
+    declare(name, ObjectSpec::Deployment(Box::new(deployment)))
+}
+
+/// The deployment `web` with a change to it.
+pub fn web_with(
+    replicas: u32,
+    image: &str,
+    change: impl FnOnce(&mut Deployment),
+) -> DeclaredObject {
+    let mut asked = deployment("web", replicas, image);
+    change(&mut asked);
+    named("web", asked)
+}
+
+pub fn config(name: &str, key: &str, value: &str) -> DeclaredObject {
+    let data = StringMap::from([(key.to_owned(), value.to_owned())]);
+    declare(name, ObjectSpec::ConfigMap(ConfigMap { data, ..ConfigMap::default() }))
+}
+
+/// A service of type NodePort for the pods of the deployment with its name.
+pub fn service(name: &str, node_port: u16) -> DeclaredObject {
+    declare(
+        name,
+        ObjectSpec::Service(Service {
+            service_type: ServiceType::NodePort,
+            selector: StringMap::from([("app".to_owned(), name.to_owned())]),
+            ports: vec![ServicePort {
+                name: String::new(),
+                protocol: Protocol::Tcp,
+                port: 80,
+                target_port: PortRef::Name("http".to_owned()),
+                node_port: Some(node_port),
+            }],
+        }),
+    )
+}
+
+/// Takes a variable from a key of a config map.
+pub fn env_from_config(config_map: &str, key: &str) -> EnvSource {
+    EnvSource::ConfigMapKey {
+        name: key.to_uppercase(),
+        config_map: ObjectName::new(config_map),
+        key: key.to_owned(),
+        optional: false,
+    }
+}

@@ -1,0 +1,10 @@
+//! The planner as a whole: stories through `plan` over a cluster in memory, and properties over
+//! random ones. Every turn of every test is held against the rules in the harness.
+
+mod draining;
+mod harness;
+mod nodes;
+mod properties;
+mod rollouts;
+mod services;
+mod sources;

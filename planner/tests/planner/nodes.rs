@@ -1,0 +1,227 @@
+//! Nodes that fall silent, come back, fill up and are cordoned.
+
+use dugout_model::*;
+use dugout_planner::{Ignored, PodWait};
+
+use crate::harness::objects::*;
+use crate::harness::{Cluster, seconds};
+
+#[test]
+fn a_silent_node_loses_its_pods_to_the_others_and_is_fenced_when_it_returns() {
+    let mut cluster = Cluster::with_nodes(&["a", "b"]);
+    cluster.commit(vec![web(4, "web:1")]);
+    cluster.run_for(seconds(3));
+    cluster.agent("a").alive = false;
+    cluster.run_for(seconds(14));
+    assert_eq!(cluster.spread(), [("a".to_owned(), 2), ("b".to_owned(), 2)].into());
+    cluster.run_for(seconds(4));
+    assert_eq!(cluster.spread(), [("b".to_owned(), 4)].into());
+    assert_eq!(cluster.ready(), 4);
+    assert_eq!(cluster.events_with("NodeNotReady").len(), 1);
+    assert_eq!(cluster.events_with("NodeLost").len(), 2);
+    assert_eq!(cluster.world.pods.len(), 6, "what may still run there is not forgotten");
+    let turn = cluster.world.turn;
+    cluster.run_for(seconds(600));
+    assert_eq!(cluster.world.turn, turn, "a lost node costs nothing");
+
+    cluster.agent("a").alive = true;
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.events_with("NodeReady").len(), 1);
+    assert_eq!(cluster.world.pods.len(), 4, "its pods were stopped");
+    assert_eq!(cluster.spread(), [("b".to_owned(), 4)].into());
+}
+
+#[test]
+fn nothing_is_restarted_when_the_only_node_is_silent_for_a_while() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(vec![web(3, "web:1")]);
+    cluster.run_for(seconds(3));
+    let pods: Vec<PodUid> = cluster.world.pods.keys().copied().collect();
+    cluster.agent("a").alive = false;
+    cluster.run_for(seconds(60));
+    assert_eq!(cluster.ready(), 0);
+    let node = NodeName::new("a");
+    assert_eq!(
+        cluster.world.nodes[&node].condition,
+        NodeCondition::NotReady {
+            since: cluster.now - seconds(45),
+            reason: NotReadyReason::AgentSilent
+        }
+    );
+    cluster.restart_engine();
+    assert!(matches!(
+        cluster.report.pods[&pods[0]],
+        PodWait::LostNode { ref node, .. } if node.as_str() == "a"
+    ));
+    cluster.agent("a").alive = true;
+    cluster.run_for(seconds(3));
+    assert_eq!(cluster.ready(), 3);
+    assert_eq!(cluster.world.pods.keys().copied().collect::<Vec<_>>(), pods);
+}
+
+#[test]
+fn a_silent_container_engine_counts_as_a_lost_node() {
+    let mut cluster = Cluster::with_nodes(&["a", "b"]);
+    cluster.commit(vec![web(2, "web:1")]);
+    cluster.run_for(seconds(3));
+    cluster.agent("b").engine_answers = false;
+    cluster.run_for(seconds(20));
+    assert_eq!(cluster.spread(), [("a".to_owned(), 2)].into());
+    let NodeCondition::NotReady { reason, .. } = cluster.world.nodes[&NodeName::new("b")].condition
+    else {
+        panic!("it is not ready")
+    };
+    assert_eq!(reason, NotReadyReason::EngineUnavailable);
+    let turn = cluster.world.turn;
+    cluster.run_for(seconds(60));
+    assert_eq!(cluster.world.turn, turn, "its reports say nothing new");
+    cluster.agent("b").engine_answers = true;
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.world.pods.len(), 2);
+}
+
+#[test]
+fn a_new_leader_gives_every_node_the_whole_timeout() {
+    let mut cluster = Cluster::with_nodes(&["a", "b"]);
+    cluster.commit(vec![web(2, "web:1")]);
+    cluster.run_for(seconds(3));
+    let pods = cluster.world.pods.clone();
+    // The control plane was away for an hour.
+    cluster.now = cluster.now + seconds(3600);
+    cluster.restart_engine();
+    cluster.run_for(seconds(20));
+    assert_eq!(cluster.world.pods, pods);
+    assert!(cluster.events_with("NodeNotReady").is_empty());
+}
+
+#[test]
+fn a_node_without_contact_is_not_judged() {
+    let mut cluster = Cluster::with_nodes(&["a", "b"]);
+    cluster.commit(vec![web(2, "web:1")]);
+    cluster.run_for(seconds(3));
+    cluster.contacts.clear();
+    cluster.agents.clear();
+    cluster.run_for(seconds(60));
+    assert!(cluster.world.nodes.values().all(|node| node.is_ready()));
+}
+
+#[test]
+fn pods_wait_with_a_reason_for_a_node_that_can_take_them() {
+    let mut cluster = Cluster::with_nodes(&["a", "b"]);
+    let large = |replicas| {
+        web_with(replicas, "web:1", |deployment| {
+            deployment.template.containers[0].resources.cpu_request_millis = 3_000;
+        })
+    };
+    let sha = cluster.commit(vec![large(3)]);
+    cluster.run_for(seconds(3));
+    assert_eq!(cluster.ready(), 2);
+    let waiting = cluster.world.unplaced_pods().next().expect("one waits").clone();
+    let Placement::Waiting(why) = &waiting.placement else { panic!("it waits") };
+    assert_eq!(why.to_string(), "0 of 2 nodes can take it: 2 with too little CPU left");
+    assert_eq!(cluster.events_with("FailedScheduling").len(), 1);
+    assert_eq!(cluster.verdict(&sha), Verdict::Rolling);
+
+    cluster.join("c", "engine-of-c");
+    cluster.run_for(seconds(3));
+    assert_eq!(cluster.verdict(&sha), Verdict::Healthy);
+}
+
+#[test]
+fn the_first_node_takes_what_was_committed_before_it_came() {
+    let mut cluster = Cluster::with_nodes(&[]);
+    let sha = cluster.commit(vec![web(2, "web:1")]);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.world.unplaced_pods().count(), 2);
+    cluster.join("a", "engine");
+    cluster.run_for(seconds(3));
+    assert_eq!(cluster.verdict(&sha), Verdict::Healthy);
+}
+
+#[test]
+fn a_cordoned_node_takes_no_new_pods_and_keeps_its_own() {
+    let mut cluster = Cluster::with_nodes(&["a", "b"]);
+    cluster.commit(vec![web(2, "web:1")]);
+    cluster.run_for(seconds(3));
+    cluster.turn(&[Fact::Operator(OperatorRequest::Cordon(NodeName::new("a")))]);
+    cluster.commit(vec![web(6, "web:1")]);
+    assert_eq!(cluster.spread(), [("a".to_owned(), 1), ("b".to_owned(), 5)].into());
+    cluster.turn(&[Fact::Operator(OperatorRequest::Uncordon(NodeName::new("a")))]);
+    cluster.commit(vec![web(8, "web:1")]);
+    assert_eq!(cluster.spread(), [("a".to_owned(), 3), ("b".to_owned(), 5)].into());
+}
+
+#[test]
+fn a_node_selector_binds_a_pod_to_the_nodes_with_its_labels() {
+    let mut cluster = Cluster::with_nodes(&["a", "b"]);
+    cluster.commit(vec![web_with(3, "web:1", |deployment| {
+        deployment.template.node_selector.insert("name".to_owned(), "b".to_owned());
+    })]);
+    assert_eq!(cluster.spread(), [("b".to_owned(), 3)].into());
+}
+
+#[test]
+fn scaling_down_keeps_the_pods_spread() {
+    let mut cluster = Cluster::with_nodes(&["a", "b", "c"]);
+    cluster.commit(vec![web(9, "web:1")]);
+    cluster.run_for(seconds(3));
+    cluster.commit(vec![web(3, "web:1")]);
+    cluster.run_for(seconds(3));
+    let each = |name: &str| (name.to_owned(), 1);
+    assert_eq!(cluster.spread(), [each("a"), each("b"), each("c")].into());
+}
+
+#[test]
+fn an_agent_that_lost_its_disk_runs_its_pods_again() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(vec![web(2, "web:1")]);
+    cluster.run_for(seconds(3));
+    cluster.agent("a").lose_disk();
+    let registration = cluster.agent("a").registration();
+    cluster.turn(&[Fact::NodeJoined(registration)]);
+    cluster.run_for(seconds(3));
+    assert_eq!(cluster.ready(), 2);
+    assert_eq!(cluster.world.pods.len(), 2);
+}
+
+#[test]
+fn reports_of_another_instance_or_an_unknown_node_are_passed_over() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(vec![web(2, "web:1")]);
+    cluster.run_for(seconds(3));
+    let report = |node: &str, instance: &str| {
+        Fact::Report(Box::new(NodeReport {
+            node: NodeName::new(node),
+            instance: instance.to_owned(),
+            acknowledged: Turn(0),
+            engine_answers: true,
+            pods: [].into(),
+            events: Vec::new(),
+        }))
+    };
+    let turn = cluster.world.turn;
+    cluster.turn(&[report("a", "impostor"), report("nobody", "instance")]);
+    assert_eq!(cluster.world.turn, turn);
+    assert_eq!(
+        cluster.report.ignored,
+        [
+            Ignored::OtherInstance { node: "a".into(), instance: "impostor".to_owned() },
+            Ignored::UnknownNode { node: "nobody".into() },
+        ]
+    );
+}
+
+#[test]
+fn a_recreate_goes_on_beside_pods_that_were_replaced_with_their_node() {
+    let mut cluster = Cluster::with_nodes(&["a", "b"]);
+    let recreate =
+        |image| web_with(2, image, |deployment| deployment.strategy = Strategy::Recreate);
+    cluster.commit(vec![recreate("web:1")]);
+    cluster.run_for(seconds(3));
+    cluster.agent("a").alive = false;
+    cluster.run_for(seconds(20));
+    let sha = cluster.commit(vec![recreate("web:2")]);
+    cluster.run_for(seconds(10));
+    assert_eq!(cluster.verdict(&sha), Verdict::Healthy);
+    assert_eq!(cluster.images(), ["web:2"; 2]);
+}

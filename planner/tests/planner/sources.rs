@@ -1,0 +1,167 @@
+//! Commits that are not applied as they come: broken, conflicting, suspended, seen before.
+
+use dugout_model::*;
+use dugout_planner::Ignored;
+
+use crate::harness::objects::*;
+use crate::harness::{Cluster, SOURCE, seconds};
+
+fn problem(message: &str) -> Problem {
+    Problem {
+        file: "web.yaml".to_owned(),
+        line: 3,
+        column: 5,
+        severity: Severity::Error,
+        field_path: "spec.replica".to_owned(),
+        message: message.to_owned(),
+        hint: None,
+    }
+}
+
+fn source(cluster: &Cluster) -> &Source {
+    &cluster.world.sources[&SourceName::new(SOURCE)]
+}
+
+#[test]
+fn a_commit_with_problems_is_rejected_and_touches_nothing() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let good = cluster.commit(vec![web(2, "web:1")]);
+    let (objects, pods) = (cluster.world.objects.clone(), cluster.world.pods.clone());
+    let bad = cluster.push_problems(vec![problem("no such field"), problem("nor this")]);
+    assert_eq!(cluster.verdict(&bad), Verdict::Rejected);
+    let reason = cluster.release(&bad).reason.clone().expect("a reason");
+    assert!(reason.starts_with("2 errors; the first: web.yaml:3:5: error"), "{reason}");
+    assert_eq!((cluster.world.objects.clone(), cluster.world.pods.clone()), (objects, pods));
+    assert_eq!(source(&cluster).status.applied, Some(good.clone()));
+    cluster.run_for(seconds(3));
+    assert_eq!(cluster.verdict(&good), Verdict::Healthy, "the one before goes on");
+}
+
+#[test]
+fn the_head_read_again_makes_no_new_release() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let sha = cluster.commit(vec![web(2, "web:1")]);
+    for _ in 0..3 {
+        let turn = cluster.world.turn;
+        cluster.push(&sha, vec![web(2, "web:1")]);
+        assert_eq!(cluster.world.turn, turn);
+        let name = SourceName::new(SOURCE);
+        let expected = Ignored::AlreadyReleased { source: name, sha: sha.clone() };
+        assert_eq!(cluster.report.ignored, [expected]);
+        cluster.run_for(seconds(3));
+    }
+    assert_eq!(cluster.releases.len(), 1);
+}
+
+#[test]
+fn a_suspended_source_holds_its_commit_until_it_is_resumed() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let name = SourceName::new(SOURCE);
+    cluster.commit(vec![web(1, "web:1")]);
+    cluster.run_for(seconds(3));
+    cluster.turn(&[Fact::Operator(OperatorRequest::Suspend(name.clone()))]);
+    let overtaken = cluster.commit(vec![web(1, "web:2")]);
+    assert_eq!(cluster.verdict(&overtaken), Verdict::Pending);
+    let sha = cluster.commit(vec![web(1, "web:3")]);
+    assert_eq!(cluster.verdict(&overtaken), Verdict::Superseded);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.images(), ["web:1"]);
+
+    cluster.turn(&[Fact::Operator(OperatorRequest::Resume(name))]);
+    cluster.push(&sha, vec![web(1, "web:3")]);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&sha), Verdict::Healthy);
+    assert_eq!(cluster.images(), ["web:3"]);
+    assert_eq!(cluster.releases.len(), 3, "the pending release itself went on");
+}
+
+#[test]
+fn an_object_of_another_source_is_not_taken_over() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(vec![web(1, "web:1")]);
+    let rival = SourceName::new("rival");
+    cluster.turn(&[Fact::SourceDeclared(SourceDeclaration {
+        name: rival.clone(),
+        url: "file:///rival.git".to_owned(),
+        branch: "main".to_owned(),
+        path: String::new(),
+        poll_interval: seconds(5),
+    })]);
+    let sha = CommitSha::new("feedface");
+    let revision = |cluster: &Cluster| {
+        let objects = vec![std::sync::Arc::new(web(5, "web:9"))];
+        let content = RevisionContent::Objects { objects, notices: Vec::new() };
+        Fact::Revision(Box::new(cluster.revision("rival", &sha, content)))
+    };
+    cluster.turn(&[revision(&cluster)]);
+    assert_eq!(cluster.verdict(&sha), Verdict::Rejected);
+    let reason = cluster.release(&sha).reason.clone().expect("a reason");
+    assert!(reason.contains("Deployment demo/web belongs to source shop already"), "{reason}");
+    assert_eq!(cluster.active().len(), 1);
+    cluster.turn(&[revision(&cluster)]);
+    assert_eq!(cluster.releases.len(), 2, "read again, it is rejected once");
+
+    // The owner lets go of it: the same commit, read again, is applied.
+    cluster.commit(vec![]);
+    cluster.run_for(seconds(5));
+    cluster.turn(&[revision(&cluster)]);
+    assert_eq!(cluster.verdict(&sha), Verdict::Rolling);
+    assert_eq!(cluster.active().len(), 5);
+}
+
+#[test]
+fn a_source_tells_when_it_cannot_be_read_and_when_it_can_again() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let seen = |head: Option<&str>, condition| Fact::SourceSeen {
+        source: SourceName::new(SOURCE),
+        head: head.map(CommitSha::new),
+        condition,
+    };
+    let unreachable =
+        || SourceCondition::Unreachable { message: "the remote does not answer".to_owned() };
+    cluster.turn(&[seen(Some("abc"), SourceCondition::Readable)]);
+    cluster.turn(&[seen(None, unreachable())]);
+    let turn = cluster.world.turn;
+    cluster.turn(&[seen(None, unreachable())]);
+    assert_eq!(cluster.world.turn, turn, "the same news is no news");
+    assert_eq!(source(&cluster).status.head, Some(CommitSha::new("abc")));
+    cluster.turn(&[seen(Some("abc"), SourceCondition::Readable)]);
+    assert_eq!(cluster.events_with("Unreachable").len(), 1);
+    assert_eq!(cluster.events_with("Readable").len(), 1);
+    cluster.turn(&[Fact::SourceSeen {
+        source: SourceName::new("unknown"),
+        head: None,
+        condition: SourceCondition::Readable,
+    }]);
+    let unknown = Ignored::UnknownSource { source: SourceName::new("unknown") };
+    assert_eq!(cluster.report.ignored, [unknown]);
+}
+
+#[test]
+fn a_failed_deployment_gets_a_fresh_deadline_with_the_next_commit() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let first = cluster.commit(vec![web(1, "web:unready")]);
+    cluster.run_for(seconds(61));
+    assert_eq!(cluster.verdict(&first), Verdict::Failed);
+    let second = cluster.commit(vec![web(1, "web:unready"), config("c", "a", "b")]);
+    assert_eq!(cluster.verdict(&second), Verdict::Rolling);
+    cluster.run_for(seconds(61));
+    assert_eq!(cluster.verdict(&second), Verdict::Failed);
+}
+
+#[test]
+fn several_commits_in_one_turn_end_with_the_last_one() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let (first, second) = (cluster.new_sha(), cluster.new_sha());
+    let fact = |sha: &CommitSha, image| {
+        let objects = vec![std::sync::Arc::new(web(2, image))];
+        let content = RevisionContent::Objects { objects, notices: Vec::new() };
+        Fact::Revision(Box::new(cluster.revision(SOURCE, sha, content)))
+    };
+    let facts = [fact(&first, "web:1"), fact(&second, "web:2")];
+    cluster.turn(&facts);
+    assert_eq!(cluster.verdict(&first), Verdict::Superseded);
+    assert_eq!(cluster.images(), ["web:2"; 2], "no pod of the first is ever made");
+    cluster.run_for(seconds(3));
+    assert_eq!(cluster.verdict(&second), Verdict::Healthy);
+}
