@@ -7,7 +7,6 @@ use std::time::Duration;
 use git2::{ErrorCode, Oid, Repository, RepositoryOpenFlags};
 
 use crate::deadline::Deadline;
-use crate::error::is_unsound;
 use crate::mirror::{REVERT_ATTEMPTS, reference_of};
 use crate::owner::ActAsOwner;
 use crate::revert::{self, RevertRequest, Reverted};
@@ -87,20 +86,18 @@ fn open(path: &Path) -> Result<Repository, git2::Error> {
 }
 
 fn branch_head(repository: &Repository, path: &Path, branch: &str) -> Result<Oid, FetchProblem> {
-    let remote = || path.display().to_string();
-    repository
-        .find_reference(&reference_of(branch))
-        .and_then(|reference| Ok(reference.peel_to_commit()?.id()))
-        .map_err(|error| {
-            let is_reference = error.class() == git2::ErrorClass::Reference;
-            if error.code() == ErrorCode::NotFound && is_reference {
-                FetchProblem::BranchMissing { remote: remote(), branch: branch.to_owned() }
-            } else if error.code() == ErrorCode::NotFound || is_reference || is_unsound(&error) {
-                FetchProblem::Corrupt { remote: remote(), cause: Box::new(error) }
-            } else {
-                FetchProblem::Unreachable { remote: remote(), cause: Box::new(error) }
-            }
-        })
+    let remote = path.display().to_string();
+    let id = match repository.refname_to_id(&reference_of(branch)) {
+        Ok(id) => id,
+        Err(error) if error.code() == ErrorCode::NotFound => {
+            return Err(FetchProblem::BranchMissing { remote, branch: branch.to_owned() });
+        }
+        Err(cause) => return Err(FetchProblem::Corrupt { remote, cause: Box::new(cause) }),
+    };
+    match repository.find_commit(id) {
+        Ok(commit) => Ok(commit.id()),
+        Err(cause) => Err(FetchProblem::Corrupt { remote, cause: Box::new(cause) }),
+    }
 }
 
 fn no_repository(path: &Path, error: git2::Error) -> FetchProblem {

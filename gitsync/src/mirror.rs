@@ -1,6 +1,7 @@
 //! Our own copy of one branch of a repository: fetched here, read from here.
 
 use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -243,20 +244,26 @@ impl Inner {
         Ok(Fetched::Moved { head: sha_of(head), previous, rewritten })
     }
 
-    /// Fetches; if what we already have turns out to be damaged, once more from nothing.
+    /// Fetches. If something is not sound, that may be our own copy: then once more into an empty one,
+    /// which takes the place of the old one only if that works.
     fn fetch_network(&self, deadline: &Deadline) -> Result<Oid, FetchProblem> {
-        match self.fetch_objects(deadline) {
-            Err(FetchProblem::Corrupt { .. }) => {
-                self.make_anew().map_err(|error| self.unwritable(error))?;
-                self.fetch_objects(deadline)
-            }
-            result => result,
+        match self.fetch_objects(&self.repository_path(), deadline) {
+            Err(FetchProblem::Corrupt { .. }) => {}
+            result => return result,
         }
+        let fresh = self.folder.join("mirror.new");
+        self.make_repository(&fresh).map_err(|error| self.unwritable(error))?;
+        let result = self.fetch_objects(&fresh, deadline).and_then(|head| {
+            self.replace_repository(&fresh).map_err(|error| self.unwritable(error))?;
+            Ok(head)
+        });
+        // If it did not take the old one's place; a rest of it would be removed the next time.
+        let _ = fs::remove_dir_all(&fresh);
+        result
     }
 
-    fn fetch_objects(&self, deadline: &Deadline) -> Result<Oid, FetchProblem> {
-        let repository = Repository::open_bare(self.repository_path())
-            .map_err(|error| self.unwritable(error))?;
+    fn fetch_objects(&self, path: &Path, deadline: &Deadline) -> Result<Oid, FetchProblem> {
+        let repository = Repository::open_bare(path).map_err(|error| self.unwritable(error))?;
         let head = self.session(deadline).fetch(&repository)?;
         is_sound(&repository, head).map_err(|error| self.corrupt(error))?;
         Ok(head)
@@ -376,26 +383,25 @@ impl Inner {
     }
 
     fn make_anew(&self) -> Result<(), git2::Error> {
-        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        *reader = None;
-        let path = self.repository_path();
-        let gone = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
-        match gone {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(git2::Error::new(
-                    git2::ErrorCode::GenericError,
-                    git2::ErrorClass::Os,
-                    error.to_string(),
-                ));
-            }
-            _ => {}
-        }
+        self.make_repository(&self.repository_path())
+    }
+
+    /// Makes an empty repository of ours, whatever was there before.
+    fn make_repository(&self, path: &Path) -> Result<(), git2::Error> {
+        remove(path).map_err(system_error)?;
         let mut options = RepositoryInitOptions::new();
         options.bare(true).mkpath(true).external_template(false);
-        let repository = Repository::init_opts(&path, &options)?;
+        let repository = Repository::init_opts(path, &options)?;
         let mut config = repository.config()?;
         config.set_str("dugout.location", &self.remote.location.to_string())?;
         config.set_str("dugout.branch", &self.remote.branch)
+    }
+
+    fn replace_repository(&self, fresh: &Path) -> Result<(), git2::Error> {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        *reader = None;
+        let path = self.repository_path();
+        remove(&path).and_then(|()| fs::rename(fresh, path)).map_err(system_error)
     }
 
     fn repository_path(&self) -> PathBuf {
@@ -443,6 +449,18 @@ pub(crate) fn oid_of(sha: &CommitSha) -> Option<Oid> {
 
 pub(crate) fn is_missing(error: &git2::Error) -> bool {
     error.code() == git2::ErrorCode::NotFound
+}
+
+/// Removes a folder or file, if there is one.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path).or_else(|_| fs::remove_file(path)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn system_error(error: io::Error) -> git2::Error {
+    git2::Error::new(git2::ErrorCode::GenericError, git2::ErrorClass::Os, error.to_string())
 }
 
 /// Whether a commit and its tree can be read.

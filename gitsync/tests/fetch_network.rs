@@ -1,0 +1,320 @@
+//! Fetching over HTTP and SSH, with everything that a remote can do to us.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dugout_gitsync::{Credentials, FetchProblem, Fetched, Limits, Mirror, SshKey};
+use dugout_model::{SecretValue, SourceCondition};
+use support::http::GitHttp;
+use support::ssh::Sshd;
+use support::{PATIENCE, Repo, fetch, fetched_head, git, undo};
+
+/// `ann:secret`
+const BASIC: &str = "YW5uOnNlY3JldA==";
+
+fn password(text: &str) -> Credentials {
+    Credentials {
+        username: Some("ann".to_owned()),
+        password: Some(SecretValue::new(text)),
+        ..Credentials::default()
+    }
+}
+
+fn text_of(mirror: &Mirror, path: &str) -> String {
+    let listing = mirror
+        .files(&mirror.head().unwrap(), "", &Limits::default(), |found| found == path)
+        .unwrap();
+    String::from_utf8(mirror.read(listing.files[0].blob, 1 << 20).unwrap()).unwrap()
+}
+
+#[test]
+fn over_http_first_unchanged_moved_rewritten_and_branch_deleted() {
+    let repo = Repo::new();
+    let bare = repo.bare_clone();
+    git(&repo.path, &["tag", "v1"]);
+    git(&repo.path, &["push", "-q", "origin", "v1", "main:other"]);
+    let server = GitHttp::serve(repo.folder.path(), None);
+    let mirror = repo.mirror_of(&server.url("bare.git"), Credentials::default());
+    let first = repo.head();
+    assert!(matches!(fetch(&mirror), Fetched::Moved { previous: None, rewritten: false, .. }));
+    assert_eq!(fetch(&mirror), Fetched::Unchanged { head: first.clone() });
+    repo.write("app/a.yaml", "two\n");
+    let second = repo.commit("Second");
+    git(&repo.path, &["push", "-q", "origin", "main"]);
+    let moved = |head, previous, rewritten| Fetched::Moved { head, previous, rewritten };
+    assert_eq!(fetch(&mirror), moved(second.clone(), Some(first), false));
+    assert_eq!(text_of(&mirror, "app/a.yaml"), "two\n");
+    git(&repo.path, &["commit", "-q", "--amend", "-m", "Other"]);
+    git(&repo.path, &["push", "-q", "--force", "origin", "main"]);
+    let third = repo.head();
+    assert_eq!(fetch(&mirror), moved(third.clone(), Some(second), true));
+    git(&bare, &["update-ref", "-d", "refs/heads/main"]);
+    let problem = mirror.fetch(PATIENCE).unwrap_err();
+    assert_eq!(problem.condition(), SourceCondition::BranchMissing);
+    assert_eq!(mirror.head(), Some(third));
+    assert_eq!(text_of(&mirror, "app/a.yaml"), "two\n");
+}
+
+#[test]
+fn a_password_is_asked_for_and_a_wrong_or_missing_one_is_named() {
+    let repo = Repo::new();
+    repo.bare_clone();
+    let server = GitHttp::serve(repo.folder.path(), Some(BASIC));
+    let url = server.url("bare.git");
+    assert_eq!(fetched_head(&repo.mirror_of(&url, password("secret"))), repo.head());
+    for (credentials, tried) in
+        [(password("wrong"), "the password"), (Credentials::default(), "none are set")]
+    {
+        let problem = repo.mirror_of(&url, credentials).fetch(PATIENCE).unwrap_err();
+        let FetchProblem::AuthenticationFailed { tried: found, .. } = &problem else {
+            panic!("{problem:?}")
+        };
+        assert_eq!(found, tried);
+        assert!(!format!("{problem} {problem:?}").contains("wrong"));
+    }
+}
+
+#[test]
+fn a_remote_that_is_gone_or_speaks_something_else_is_unreachable() {
+    let repo = Repo::new();
+    repo.bare_clone();
+    let server = GitHttp::serve(repo.folder.path(), None);
+    let unreachable = |url: &str| {
+        let problem = repo.mirror_of(url, Credentials::default()).fetch(PATIENCE).unwrap_err();
+        assert!(matches!(problem, FetchProblem::Unreachable { .. }), "{url}: {problem:?}");
+        assert!(matches!(problem.condition(), SourceCondition::Unreachable { .. }));
+    };
+    unreachable(&server.url("nowhere.git"));
+    let gone = server.url("bare.git");
+    drop(server);
+    unreachable(&gone);
+    unreachable("http://nowhere.invalid/a.git");
+    let web = answer_with(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nhello",
+    );
+    unreachable(&format!("http://{web}/a.git"));
+    let garbage = answer_with(
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\n\
+          Content-Length: 9\r\n\r\nzzzznope\n",
+    );
+    unreachable(&format!("http://{garbage}/a.git"));
+}
+
+#[test]
+fn a_pack_with_damaged_content_is_corrupt_and_leaves_the_mirror_as_it_was() {
+    let repo = Repo::new();
+    let bare = repo.bare_clone();
+    let damage = Arc::new(AtomicBool::new(false));
+    let address = damaging_proxy(bare.parent().unwrap(), Arc::clone(&damage));
+    let mirror = repo.mirror_of(&format!("http://{address}/bare.git"), Credentials::default());
+    let good = fetched_head(&mirror);
+    repo.write("app/a.yaml", &"random enough to be a blob of its own\n".repeat(40));
+    let next = repo.commit("Next");
+    git(&repo.path, &["push", "-q", "origin", "main"]);
+    damage.store(true, Ordering::SeqCst);
+    let problem = mirror.fetch(PATIENCE).unwrap_err();
+    assert!(matches!(problem.condition(), SourceCondition::Corrupt { .. }), "{problem:?}");
+    assert_eq!(mirror.head(), Some(good));
+    assert_eq!(text_of(&mirror, "app/a.yaml"), "one\n");
+    damage.store(false, Ordering::SeqCst);
+    assert_eq!(fetched_head(&mirror), next);
+}
+
+#[test]
+fn a_silent_server_ends_at_the_deadline_and_not_later() {
+    let repo = Repo::new();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    for scheme in ["http", "ssh"] {
+        let url = format!("{scheme}://{address}/a.git");
+        let mirror = repo.mirror_of(&url, Credentials::default());
+        let started = Instant::now();
+        let problem = mirror.fetch(Duration::from_millis(300)).unwrap_err();
+        assert!(matches!(problem, FetchProblem::DeadlineExceeded { .. }), "{problem:?}");
+        // Libgit2's own patience is ten seconds and more.
+        assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+        // The one that hangs is not joined by a second one.
+        let again = mirror.fetch(Duration::from_millis(50)).unwrap_err();
+        assert!(matches!(again, FetchProblem::DeadlineExceeded { .. }), "{again:?}");
+    }
+}
+
+#[test]
+fn a_mirror_damaged_on_disk_is_fetched_anew() {
+    let repo = Repo::new();
+    repo.bare_clone();
+    let server = GitHttp::serve(repo.folder.path(), None);
+    let data = repo.folder.path().join("data");
+    let open = || {
+        Mirror::open(&data, support::remote(&server.url("bare.git"), Credentials::default()))
+            .unwrap()
+    };
+    let mirror = open();
+    fetch(&mirror);
+    let packs = data.join("mirror.git/objects/pack");
+    let damage = || {
+        for entry in std::fs::read_dir(&packs).unwrap() {
+            let path = entry.unwrap().path();
+            let length = std::fs::metadata(&path).unwrap().len() as usize;
+            std::fs::remove_file(&path).unwrap();
+            std::fs::write(path, vec![7; length]).unwrap();
+        }
+    };
+    // Found when it is opened.
+    drop(mirror);
+    damage();
+    let mirror = open();
+    assert!(matches!(fetch(&mirror), Fetched::Moved { previous: None, .. }));
+    assert_eq!(text_of(&mirror, "app/a.yaml"), "one\n");
+    // Found when it is used.
+    damage();
+    repo.write("app/a.yaml", "two\n");
+    let head = repo.commit("Second");
+    git(&repo.path, &["push", "-q", "origin", "main"]);
+    assert_eq!(fetched_head(&mirror), head);
+    assert_eq!(text_of(&mirror, "app/a.yaml"), "two\n");
+}
+
+#[test]
+fn packs_stay_few_over_many_fetches_and_everything_stays_readable() {
+    let repo = Repo::new();
+    repo.bare_clone();
+    let server = GitHttp::serve(repo.folder.path(), None);
+    let mirror = repo.mirror_of(&server.url("bare.git"), Credentials::default());
+    fetch(&mirror);
+    let mut seen = vec![(repo.head(), "one\n".to_owned())];
+    for round in 0..60 {
+        let text = format!("round {round}\n");
+        repo.write("app/a.yaml", &text);
+        seen.push((repo.commit("Next"), text));
+        git(&repo.path, &["push", "-q", "origin", "main"]);
+        fetch(&mirror);
+    }
+    let packs: usize = walk(repo.folder.path())
+        .filter(|path| path.to_string_lossy().contains("mirror.git"))
+        .filter(|path| path.extension().is_some_and(|ending| ending == "pack"))
+        .count();
+    assert!(packs <= 30, "{packs}");
+    for (sha, text) in seen {
+        let listing = mirror.files(&sha, "app", &Limits::default(), |_| true).unwrap();
+        assert_eq!(mirror.read(listing.files[0].blob, 100).unwrap(), text.into_bytes());
+    }
+}
+
+#[test]
+fn over_ssh_fetch_and_revert_with_the_right_key_and_a_known_host() {
+    let repo = Repo::new();
+    let bare = repo.bare_clone();
+    let server = Sshd::start();
+    let credentials = Credentials {
+        ssh_key: Some(SshKey { path: server.key.clone(), passphrase: None }),
+        known_hosts: Some(server.known_hosts.clone()),
+        ..Credentials::default()
+    };
+    let url = server.url(&bare);
+    let mirror = repo.mirror_of(&url, credentials.clone());
+    assert_eq!(fetched_head(&mirror), repo.head());
+    repo.write("app/a.yaml", "two\n");
+    let second = repo.commit("Second");
+    git(&repo.path, &["push", "-q", "origin", "main"]);
+    assert_eq!(fetched_head(&mirror), second);
+    let done = mirror.revert(undo(&second)).unwrap();
+    assert_eq!(git(&bare, &["rev-parse", "main"]), done.commit.as_str());
+
+    let stranger = Credentials {
+        ssh_key: Some(SshKey { path: server.other_key.clone(), passphrase: None }),
+        ..credentials.clone()
+    };
+    let problem = repo.mirror_of(&url, stranger).fetch(PATIENCE).unwrap_err();
+    assert!(matches!(problem, FetchProblem::AuthenticationFailed { .. }), "{problem:?}");
+    let missing = repo.mirror_of(&server.url(Path::new("/nowhere.git")), credentials);
+    let problem = missing.fetch(PATIENCE).unwrap_err();
+    assert!(matches!(problem.condition(), SourceCondition::Unreachable { .. }), "{problem:?}");
+}
+
+#[test]
+fn an_unknown_changed_or_revoked_ssh_host_is_refused_with_its_fingerprint() {
+    let repo = Repo::new();
+    let bare = repo.bare_clone();
+    let server = Sshd::start();
+    let refused = |text: &str| {
+        let known_hosts = server.folder.path().join("other_hosts");
+        std::fs::write(&known_hosts, text).unwrap();
+        let credentials = Credentials {
+            ssh_key: Some(SshKey { path: server.key.clone(), passphrase: None }),
+            known_hosts: Some(known_hosts),
+            ..Credentials::default()
+        };
+        repo.mirror_of(&server.url(&bare), credentials).fetch(PATIENCE).unwrap_err()
+    };
+    let true_line = std::fs::read_to_string(&server.known_hosts).unwrap();
+    let other = std::fs::read_to_string(server.other_key.with_extension("pub")).unwrap();
+    for text in [String::new(), format!("[127.0.0.1]:{} {other}", server.port)] {
+        let problem = refused(&text);
+        let FetchProblem::HostKeyUnknown { offered, .. } = &problem else { panic!("{problem:?}") };
+        assert!(offered.starts_with("ssh-ed25519 SHA256:"), "{offered}");
+        assert!(problem.to_string().contains("ssh-keyscan"));
+    }
+    let problem = refused(&format!("@revoked {true_line}"));
+    assert!(matches!(problem, FetchProblem::HostKeyRevoked { .. }), "{problem:?}");
+}
+
+/// Gives every caller the same answer.
+fn answer_with(answer: &'static [u8]) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(answer);
+        }
+    });
+    address
+}
+
+/// A Git server that, while asked to, changes a byte in the middle of every pack it sends.
+fn damaging_proxy(root: &Path, damage: Arc<AtomicBool>) -> std::net::SocketAddr {
+    let server = GitHttp::serve(root, None);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let server = &server;
+        for stream in listener.incoming() {
+            let (mut near, mut far) =
+                (stream.unwrap(), TcpStream::connect(server.address).unwrap());
+            let (mut up_from, mut up_to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            thread::spawn(move || std::io::copy(&mut up_from, &mut up_to));
+            let mut answer = Vec::new();
+            let _ = far.read_to_end(&mut answer);
+            let start = answer.windows(4).position(|four| four == b"PACK");
+            if let Some(start) = start.filter(|_| damage.load(Ordering::SeqCst)) {
+                let middle = start + (answer.len() - start) / 2;
+                answer[middle] ^= 0x55;
+            }
+            let _ = near.write_all(&answer);
+            let _ = near.shutdown(std::net::Shutdown::Both);
+        }
+    });
+    address
+}
+
+fn walk(top: &Path) -> impl Iterator<Item = std::path::PathBuf> {
+    let mut paths = vec![top.to_owned()];
+    let mut next = 0;
+    while next < paths.len() {
+        if paths[next].is_dir() {
+            let entries = std::fs::read_dir(&paths[next]).unwrap();
+            paths.extend(entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>());
+        }
+        next += 1;
+    }
+    paths.into_iter()
+}

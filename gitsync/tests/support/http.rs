@@ -1,0 +1,141 @@
+//! A small HTTP server in front of `git http-backend`, with an optional password.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+pub struct GitHttp {
+    pub address: SocketAddr,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Request {
+    method: String,
+    target: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl GitHttp {
+    /// Serves every repository under a folder. `basic` is what `Authorization: Basic` must carry.
+    pub fn serve(root: &Path, basic: Option<&'static str>) -> GitHttp {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, root) = (Arc::clone(&stop), root.to_owned());
+        let thread = thread::spawn(move || {
+            for stream in listener.incoming() {
+                if stopped.load(Ordering::SeqCst) {
+                    return;
+                }
+                let root = root.clone();
+                thread::spawn(move || answer(stream.unwrap(), &root, basic));
+            }
+        });
+        GitHttp { address, stop, thread: Some(thread) }
+    }
+
+    pub fn url(&self, repository: &str) -> String {
+        format!("http://{}/{repository}", self.address)
+    }
+}
+
+impl Drop for GitHttp {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+fn answer(mut stream: TcpStream, root: &PathBuf, basic: Option<&str>) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let request = read_request(&mut reader)?;
+    let expected = basic.map(|value| format!("Basic {value}"));
+    if expected.is_some() && header(&request, "authorization") != expected.as_deref() {
+        let text = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\n\
+                    Content-Length: 0\r\nConnection: close\r\n\r\n";
+        stream.write_all(text.as_bytes()).ok()?;
+        return Some(());
+    }
+    let output = run_backend(&request, root);
+    let end = output.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = String::from_utf8_lossy(&output[..end]).into_owned();
+    let status = head.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK");
+    let body = &output[end + 4..];
+    write!(stream, "HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {}\r\n", body.len()).ok()?;
+    stream.write_all(b"Connection: close\r\n\r\n").ok()?;
+    stream.write_all(body).ok()
+}
+
+fn run_backend(request: &Request, root: &PathBuf) -> Vec<u8> {
+    let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+    let mut child = Command::new("git")
+        .args(["-c", "safe.directory=*", "-c", "http.receivepack=true", "http-backend"])
+        .env("GIT_PROJECT_ROOT", root)
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("REQUEST_METHOD", &request.method)
+        .env("PATH_INFO", path)
+        .env("QUERY_STRING", query)
+        .env("REMOTE_USER", "ann")
+        .env("CONTENT_TYPE", header(request, "content-type").unwrap_or_default())
+        .env("CONTENT_LENGTH", request.body.len().to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let body = request.body.clone();
+    let writer = thread::spawn(move || input.write_all(&body));
+    let output = child.wait_with_output().unwrap().stdout;
+    let _ = writer.join().unwrap();
+    output
+}
+
+fn read_request(reader: &mut impl BufRead) -> Option<Request> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let mut words = line.split_whitespace().map(str::to_owned);
+    let (method, target) = (words.next()?, words.next()?);
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let mut request = Request { method, target, headers, body: Vec::new() };
+    if header(&request, "transfer-encoding") == Some("chunked") {
+        request.body = read_chunks(reader)?;
+    } else {
+        let length = header(&request, "content-length").map_or(0, |text| text.parse().unwrap());
+        request.body = vec![0; length];
+        reader.read_exact(&mut request.body).ok()?;
+    }
+    Some(request)
+}
+
+fn read_chunks(reader: &mut impl BufRead) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let size = usize::from_str_radix(line.trim_end(), 16).ok()?;
+        let mut chunk = vec![0; size + 2];
+        reader.read_exact(&mut chunk).ok()?;
+        if size == 0 {
+            return Some(body);
+        }
+        body.extend_from_slice(&chunk[..size]);
+    }
+}
+
+fn header<'r>(request: &'r Request, name: &str) -> Option<&'r str> {
+    request.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+}
