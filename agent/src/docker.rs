@@ -476,12 +476,20 @@ fn moment(text: &str) -> Option<Timestamp> {
 fn engine_event(message: EventMessage) -> Option<EngineEvent> {
     let kind = match message.action.as_deref()? {
         "start" => EngineEventKind::Started,
-        "kill" => EngineEventKind::Killed,
+        "kill" if is_fatal(&message) => EngineEventKind::Killed,
         "die" => EngineEventKind::Died,
         "destroy" => EngineEventKind::Removed,
         _ => EngineEventKind::Other,
     };
     Some(EngineEvent { container: message.actor?.id?, kind })
+}
+
+/// Whether the signal of a kill event ends a process that does not handle it specially.
+fn is_fatal(message: &EventMessage) -> bool {
+    let attributes = message.actor.as_ref().and_then(|actor| actor.attributes.as_ref());
+    let signal = attributes.and_then(|all| all.get("signal")).map(String::as_str);
+    // INT, QUIT, ABRT, KILL, TERM.
+    matches!(signal, Some("2" | "3" | "6" | "9" | "15"))
 }
 
 #[cfg(test)]

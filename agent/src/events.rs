@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use dugout_model::{Event, EventType, NamespaceName, NodeName, ObjectName, Timestamp};
+use dugout_model::{Event, EventType, NamespaceName, NodeName, ObjectKey, ObjectName, Timestamp};
 
 /// The most events that wait; the oldest is forgotten first.
 const MOST_EVENTS: usize = 1024;
@@ -75,6 +75,25 @@ impl EventQueue {
         });
     }
 
+    pub fn service(
+        &mut self,
+        at: Timestamp,
+        event_type: EventType,
+        service: &ObjectKey,
+        reason: &str,
+        message: String,
+    ) {
+        self.push(Event {
+            at,
+            event_type,
+            kind: "Service".to_owned(),
+            namespace: service.namespace.clone(),
+            name: service.name.to_string(),
+            reason: reason.to_owned(),
+            message,
+        });
+    }
+
     fn push(&mut self, event: Event) {
         if self.waiting.len() == MOST_EVENTS {
             self.waiting.pop_front();
@@ -84,10 +103,9 @@ impl EventQueue {
         self.waiting.push_back((self.last, event));
     }
 
-    /// The oldest events that wait, at most `most`, and the number to acknowledge them with.
-    pub fn batch(&self, most: usize) -> (Vec<Event>, u64) {
-        let through = self.waiting.iter().take(most).last().map_or(0, |(number, _)| *number);
-        (self.waiting.iter().take(most).map(|(_, event)| event.clone()).collect(), through)
+    /// The events that wait, oldest first, each with its number.
+    pub fn numbered(&self) -> Vec<(u64, Event)> {
+        self.waiting.iter().cloned().collect()
     }
 
     /// Forgets the events up to and including this number.
@@ -95,10 +113,6 @@ impl EventQueue {
         while self.waiting.front().is_some_and(|(number, _)| *number <= through) {
             self.waiting.pop_front();
         }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
     }
 
     /// How many were forgotten unsent since this was last asked.
@@ -121,11 +135,11 @@ mod tests {
         let mut queue = EventQueue::default();
         push(&mut queue, "1");
         push(&mut queue, "2");
-        let (batch, through) = queue.batch(1);
-        assert_eq!(batch.len(), 1);
+        let first = queue.numbered()[0].0;
         push(&mut queue, "3");
-        queue.acknowledge(through);
-        let left: Vec<String> = queue.batch(9).0.into_iter().map(|event| event.message).collect();
+        queue.acknowledge(first);
+        let left: Vec<String> =
+            queue.numbered().into_iter().map(|(_, event)| event.message).collect();
         assert_eq!(left, ["2", "3"]);
     }
 
@@ -135,7 +149,7 @@ mod tests {
         for number in 0..=MOST_EVENTS {
             push(&mut queue, &number.to_string());
         }
-        assert_eq!(queue.batch(1).0[0].message, "1");
+        assert_eq!(queue.numbered()[0].1.message, "1");
         assert_eq!(queue.take_dropped(), 1);
         assert_eq!(queue.take_dropped(), 0);
     }

@@ -1,11 +1,21 @@
 //! The node: makes one Docker engine run what the control plane assigned to it.
+//!
+//! The agent pulls its complete assignment, accepts it to disk, converges and reports. Containers are
+//! found by their labels, so a restarted agent adopts what runs and touches nothing. With the control
+//! plane away it goes on: restarts, probes, proxying. It owns what it labelled and nothing else.
 
 pub mod accepted;
 pub mod backoff;
+mod clock;
+mod config;
 pub mod converge;
 pub mod docker;
+mod driver;
 pub mod events;
 pub mod labels;
+mod link;
+pub mod local;
+mod logs;
 pub mod metrics;
 pub mod probe;
 pub mod proxy;
@@ -14,3 +24,107 @@ pub mod spec;
 #[cfg(test)]
 mod testing;
 mod tls;
+
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+pub use config::{AgentConfig, AgentError};
+pub use metrics::AgentMetrics;
+
+use accepted::{AcceptedStore, Found};
+use clock::Clock;
+use config::{NodeFile, StoredEngine, docker_host, node_name, registration};
+use docker::DockerRuntime;
+use driver::{Directory, Driver, Start, learn_engine};
+use link::{Link, Server, ServerUrlError};
+use logs::Logs;
+
+/// Messages of the link that may wait for the driver.
+const LINK_INBOX: usize = 64;
+
+/// Runs the agent until `shutdown`. Stopping it leaves its containers running; the next run adopts
+/// them. What may pass by itself (the engine or the control plane being away) is waited for.
+///
+/// # Errors
+/// When the configuration or the data directory cannot be used.
+pub async fn run(
+    config: AgentConfig,
+    metrics: Arc<AgentMetrics>,
+    shutdown: CancellationToken,
+) -> Result<(), AgentError> {
+    let server = Server::new(&config.server_url, &config.token).map_err(|error| match error {
+        ServerUrlError::Url(url) => AgentError::ServerUrl(url),
+        ServerUrlError::Token => AgentError::Token,
+    })?;
+    let name = node_name(config.name.as_deref())?;
+    let host = docker_host(config.docker_host.as_deref());
+    let runtime =
+        Arc::new(DockerRuntime::new(&host, (*metrics).clone()).map_err(AgentError::DockerHost)?);
+    let file = NodeFile::open(&config.data_dir)?;
+    let (accepted, found) = AcceptedStore::open(&config.data_dir).map_err(AgentError::Accepted)?;
+    let clock = Clock::start();
+    let (link_sender, link_events) = mpsc::channel(LINK_INBOX);
+    let (reports, reports_reader) = watch::channel(None);
+    let (directory, directory_reader) = watch::channel(Arc::new(Directory::new()));
+    let driver = Driver::new(Start {
+        runtime: Arc::clone(&runtime),
+        name: name.clone(),
+        instance: file.instance.clone(),
+        accepted: accepted.held().cloned().filter(|held| held.node == name),
+        warning: warning(found),
+        link: link_events,
+        reports,
+        directory,
+        metrics: (*metrics).clone(),
+        clock,
+        shutdown: shutdown.clone(),
+    });
+    let linking = async {
+        let engine = engine(&runtime, &file, &config).await;
+        let link = Link {
+            server,
+            registration: registration(&config, name, file.instance.clone(), engine),
+            accepted: Arc::new(Mutex::new(accepted)),
+            driver: link_sender,
+            reports: reports_reader,
+            logs: Arc::new(Logs::new(Arc::clone(&runtime), directory_reader)),
+            metrics: (*metrics).clone(),
+            clock,
+        };
+        link.run().await;
+    };
+    tokio::select! {
+        () = driver.run() => {}
+        () = linking => {}
+    }
+    Ok(())
+}
+
+fn warning(found: Found) -> Option<String> {
+    match found {
+        Found::Nothing | Found::Assignment => None,
+        Found::SetAside { path, why } => Some(format!(
+            "the accepted assignment could not be read ({why}); it was moved to {}, and the node waits for the control plane",
+            path.display()
+        )),
+    }
+}
+
+/// Who the engine is: from itself, or as it was last known when it does not answer now.
+async fn engine(runtime: &DockerRuntime, file: &NodeFile, config: &AgentConfig) -> StoredEngine {
+    use runtime::ContainerRuntime as _;
+    let known = match (runtime.info().await, &file.engine) {
+        (Ok(info), _) => StoredEngine::from(info),
+        (Err(_), Some(stored)) => return stored.clone(),
+        (Err(_), None) => StoredEngine::from(learn_engine(runtime).await),
+    };
+    let fresh = NodeFile { instance: file.instance.clone(), engine: Some(known.clone()) };
+    if fresh != *file
+        && let Err(error) = fresh.write(&config.data_dir)
+    {
+        tracing::warn!(%error, "the node file cannot be written");
+    }
+    known
+}

@@ -182,34 +182,34 @@ impl PodMemory {
         self.in_flight = Some(action);
     }
 
-    /// The engine call under way ended.
-    pub fn end(&mut self, outcome: &Outcome, policy: PullPolicy, now: Timestamp) {
+    /// The engine call under way ended. `now` is for decisions, `wall` for people.
+    pub fn end(&mut self, outcome: &Outcome, policy: PullPolicy, now: Timestamp, wall: Timestamp) {
         let Some(action) = self.in_flight.take() else { return };
         match outcome {
-            Outcome::Done => self.succeeded(&action, now),
+            Outcome::Done => self.succeeded(&action, wall),
             Outcome::EngineUnavailable => {}
             Outcome::Failed(failure) => self.failed(&action, failure, policy, now),
         }
     }
 
-    fn succeeded(&mut self, action: &Action, now: Timestamp) {
+    fn succeeded(&mut self, action: &Action, wall: Timestamp) {
         match action {
             // Failures are forgotten only when the container runs, so that an image that is pulled
             // and still not there does not spin.
             Action::Pull { container, .. } => {
-                self.milestones.pulled_at.get_or_insert(now);
+                self.milestones.pulled_at.get_or_insert(wall);
                 let memory = self.container(container);
                 memory.image = ImageState::JustPulled;
                 memory.waiting = None;
             }
             Action::Create { container, .. } => {
-                self.milestones.created_at.get_or_insert(now);
+                self.milestones.created_at.get_or_insert(wall);
                 let memory = self.container(container);
                 memory.image = ImageState::Present;
                 memory.waiting = None;
             }
             Action::Start { container, .. } => {
-                self.milestones.started_at.get_or_insert(now);
+                self.milestones.started_at.get_or_insert(wall);
                 self.container(container).waiting = None;
                 self.retry = Retry::default();
             }

@@ -71,7 +71,7 @@ impl Node {
         let now = at(self.now);
         self.memory().begin(action);
         let failure = Failure { kind, message: "no".into() };
-        self.memory().end(&Outcome::Failed(failure), policy, now);
+        self.memory().end(&Outcome::Failed(failure), policy, now, now);
     }
 
     fn succeed(&mut self) {
@@ -79,7 +79,7 @@ impl Node {
         let policy = self.assignment.pods[0].template.containers[0].pull_policy;
         let now = at(self.now);
         self.memory().begin(action);
-        self.memory().end(&Outcome::Done, policy, now);
+        self.memory().end(&Outcome::Done, policy, now, now);
     }
 
     fn report(&mut self) -> dugout_model::PodReport {

@@ -22,8 +22,10 @@ const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
 const BACKLOG: i32 = 4096;
 /// How long an endpoint may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How many endpoints are tried for one connection.
-const MOST_TRIES: usize = 5;
+/// How many tries to reach an endpoint one connection is worth.
+const MOST_TRIES: usize = 20;
+/// How long to wait when every endpoint refused.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// The most connections of one port at once; beyond it the kernel's queue holds them.
 const MOST_CONNECTIONS: usize = 32_768;
 
@@ -152,11 +154,15 @@ impl PortListener {
                     }
                 }
             }
-            // With the tries used up a change of the table is the only thing that can help.
-            tries = 0;
-            match tokio::time::timeout_at(deadline, tables.changed()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) | Err(_) => return None,
+            let now = tokio::time::Instant::now();
+            if now >= deadline || tries >= MOST_TRIES {
+                return None;
+            }
+            // A new table comes, or an endpoint that refused accepts again after its restart.
+            let pause = if tried.is_empty() { WAIT_FOR_ENDPOINT } else { TRY_AGAIN_AFTER };
+            let until = deadline.min(now + pause);
+            if let Ok(Err(_)) = tokio::time::timeout_at(until, tables.changed()).await {
+                return None;
             }
         }
     }

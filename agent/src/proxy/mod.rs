@@ -96,6 +96,11 @@ impl Proxy {
         self.traffic.busy(pod)
     }
 
+    /// All open connections to a pod.
+    pub fn open_connections(&self, pod: PodUid) -> usize {
+        self.traffic.open(pod)
+    }
+
     fn open(&mut self, number: u16, wanted: WantedPort) {
         let (table, reader) = watch::channel(Arc::new(Table::new(wanted.endpoints)));
         let stop = self.stop.child_token();

@@ -1,0 +1,209 @@
+//! What an agent is told, and what it finds out about its machine.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::{IpAddr, UdpSocket};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use dugout_model::{EngineId, NodeName, NodeRegistration, Resources};
+use dugout_wire::WireError;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::docker::{DEFAULT_DOCKER_HOST, DockerHostError};
+use crate::runtime::EngineInfo;
+
+/// The most pods on one node, as Kubernetes has it.
+const MOST_PODS: u64 = 110;
+const NODE_FILE: &str = "node.json";
+
+/// What an agent is told.
+#[derive(Clone)]
+pub struct AgentConfig {
+    /// `http://host:port` or `https://host:port`.
+    pub server_url: String,
+    /// The join token.
+    pub token: String,
+    /// The machine's host name when absent.
+    pub name: Option<String>,
+    pub labels: BTreeMap<String, String>,
+    /// `unix://` or `tcp://`; without it `DOCKER_HOST`, and without that Docker's usual place.
+    pub docker_host: Option<String>,
+    /// Belongs to this agent alone.
+    pub data_dir: PathBuf,
+    /// Where the node is reached from outside; found out when absent.
+    pub address: Option<IpAddr>,
+}
+
+impl fmt::Debug for AgentConfig {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("AgentConfig")
+            .field("server_url", &self.server_url)
+            .field("name", &self.name)
+            .field("labels", &self.labels)
+            .field("docker_host", &self.docker_host)
+            .field("data_dir", &self.data_dir)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an agent cannot run at all. What may pass by itself is not an error: it is waited for.
+#[derive(Debug, Error)]
+pub enum AgentError {
+    #[error("{0:?} is not the URL of a control plane: give http://host:port or https://host:port")]
+    ServerUrl(String),
+    #[error(
+        "the join token has characters that cannot be sent; give it as `dugout token create` printed it"
+    )]
+    Token,
+    #[error("the Docker host cannot be used")]
+    DockerHost(#[source] DockerHostError),
+    #[error("the node needs another name; give it one with --name")]
+    NodeName(#[source] WireError),
+    #[error("the data directory {} cannot be used", path.display())]
+    DataDir { path: PathBuf, source: io::Error },
+    #[error("the accepted assignment cannot be used")]
+    Accepted(#[source] crate::accepted::AcceptError),
+}
+
+/// What stays the same for a data directory: who this agent is, and the engine it last spoke to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NodeFile {
+    /// Tells this agent, restarted, from another with the same name.
+    pub instance: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<StoredEngine>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StoredEngine {
+    pub id: String,
+    pub version: String,
+    pub cpus: u64,
+    pub memory_bytes: u64,
+}
+
+impl NodeFile {
+    /// Reads it, or makes it with a new instance.
+    pub fn open(data_dir: &Path) -> Result<Self, AgentError> {
+        let failed = |source| AgentError::DataDir { path: data_dir.to_owned(), source };
+        fs::create_dir_all(data_dir).map_err(failed)?;
+        match fs::read(data_dir.join(NODE_FILE)) {
+            Ok(bytes) => {
+                if let Ok(found) = serde_json::from_slice(&bytes) {
+                    return Ok(found);
+                }
+                tracing::warn!("{NODE_FILE} is not readable; this agent takes a new identity");
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+        }
+        let fresh = Self { instance: uuid::Uuid::new_v4().to_string(), engine: None };
+        fresh.write(data_dir).map_err(failed)?;
+        Ok(fresh)
+    }
+
+    pub fn write(&self, data_dir: &Path) -> io::Result<()> {
+        let bytes = serde_json::to_vec(self).map_err(io::Error::other)?;
+        let new = data_dir.join(format!("{NODE_FILE}.new"));
+        let mut options = fs::OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(&bytes)?;
+        file.sync_data()?;
+        fs::rename(&new, data_dir.join(NODE_FILE))
+    }
+}
+
+impl From<EngineInfo> for StoredEngine {
+    fn from(info: EngineInfo) -> Self {
+        let EngineInfo { id, version, cpus, memory_bytes } = info;
+        Self { id, version, cpus, memory_bytes }
+    }
+}
+
+/// Where Docker listens: as told, else as `DOCKER_HOST` says, else its usual place.
+pub(crate) fn docker_host(told: Option<&str>) -> String {
+    let from_environment = || std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
+    told.map(str::to_owned)
+        .or_else(from_environment)
+        .unwrap_or_else(|| DEFAULT_DOCKER_HOST.to_owned())
+}
+
+/// The node's name: as told, else the machine's.
+pub(crate) fn node_name(told: Option<&str>) -> Result<NodeName, AgentError> {
+    let name = match told {
+        Some(name) => name.to_owned(),
+        None => fs::read_to_string("/proc/sys/kernel/hostname")
+            .unwrap_or_default()
+            .trim()
+            .to_lowercase(),
+    };
+    dugout_wire::parse_node_name(&name).map_err(AgentError::NodeName)
+}
+
+/// What the agent says of itself.
+pub(crate) fn registration(
+    config: &AgentConfig,
+    name: NodeName,
+    instance: String,
+    engine: StoredEngine,
+) -> NodeRegistration {
+    NodeRegistration {
+        name,
+        instance,
+        labels: config.labels.clone(),
+        capacity: Resources {
+            cpu_millis: engine.cpus.saturating_mul(1000),
+            memory_bytes: engine.memory_bytes,
+            pods: MOST_PODS,
+        },
+        engine: EngineId::new(engine.id),
+        engine_version: engine.version,
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        address: config.address.or_else(own_address),
+    }
+}
+
+/// The address that this machine sends from. Nothing is sent: the kernel is asked for the route to
+/// an address of the documentation range.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind(("0.0.0.0", 0)).ok()?;
+    socket.connect(("192.0.2.1", 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_belongs_to_its_data_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = NodeFile::open(folder.path()).unwrap();
+        assert_eq!(NodeFile::open(folder.path()).unwrap(), first);
+        let other = tempfile::tempdir().unwrap();
+        assert_ne!(NodeFile::open(other.path()).unwrap(), first);
+        fs::write(folder.path().join(NODE_FILE), "{").unwrap();
+        assert_ne!(NodeFile::open(folder.path()).unwrap(), first);
+    }
+
+    #[test]
+    fn the_token_is_not_shown() {
+        let config = AgentConfig {
+            server_url: "http://a".into(),
+            token: "hunter2".into(),
+            name: None,
+            labels: BTreeMap::new(),
+            docker_host: None,
+            data_dir: "x".into(),
+            address: None,
+        };
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,202 @@
+//! Whether the container engine answers, and when to list its containers again.
+
+use std::time::Duration;
+
+use dugout_model::{EventType, Timestamp};
+
+use super::node::Node;
+use crate::converge::{Action, Sequence};
+use crate::events::reason;
+use crate::link::chain;
+use crate::runtime::{
+    ContainerRuntime, EngineEvent, EngineEventKind, ObservedContainer, RuntimeError,
+};
+
+/// The list is the truth; events only make it known sooner.
+const LIST_EVERY: Duration = Duration::from_secs(10);
+/// The same while there are no events.
+const LIST_EVERY_UNWATCHED: Duration = Duration::from_secs(1);
+/// After the event stream began, for what happened while it was being opened.
+const LIST_AFTER_WATCH: Duration = Duration::from_secs(1);
+/// How often an engine that is away is tried.
+const TRY_AWAY_EVERY: Duration = Duration::from_millis(250);
+
+/// What is known of the engine.
+#[derive(Debug, Default)]
+pub(super) struct EngineState {
+    /// The last list came back, and nothing said since that the engine is away.
+    pub answers: bool,
+    /// Since when it does not answer, once that was noticed.
+    away_since: Option<Timestamp>,
+    /// How many containers turned out to have ended while it was away.
+    fallen: u32,
+    listing: bool,
+    list_at: Option<Timestamp>,
+    watching: bool,
+    /// A list came back at least once since the start.
+    pub listed_once: bool,
+}
+
+impl EngineState {
+    /// Asks for a list without delay.
+    pub fn list_soon(&mut self, now: Timestamp) {
+        self.list_at = Some(now);
+    }
+
+    /// Whether the containers that end now ended because the engine was away.
+    pub fn was_away(&self) -> bool {
+        self.away_since.is_some()
+    }
+
+    pub fn count_fallen(&mut self) {
+        self.fallen = self.fallen.saturating_add(1);
+    }
+
+    /// Whether it was found not to answer.
+    pub fn is_away(&self) -> bool {
+        !self.answers && self.away_since.is_some()
+    }
+
+    /// The next moment at which a list is due.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        if self.listing { None } else { self.list_at }
+    }
+}
+
+impl<R: ContainerRuntime> Node<R> {
+    /// Begins a list when one is due.
+    pub(super) fn list_when_due(&mut self) {
+        let Some(owner) = self.owner.clone() else { return };
+        if self.engine.listing || self.engine.list_at.is_some_and(|at| at > self.now) {
+            return;
+        }
+        self.engine.listing = true;
+        let began = self.observed.begin_list();
+        self.hands.list(owner, &self.observed, began);
+    }
+
+    pub(super) fn listed(
+        &mut self,
+        began: Sequence,
+        result: Result<Vec<ObservedContainer>, RuntimeError>,
+    ) {
+        self.engine.listing = false;
+        match result {
+            Ok(list) => {
+                // While the loss is still remembered: what ended meanwhile did not crash.
+                let news = self.observed.apply_list(list, began);
+                for one in news {
+                    self.note(one);
+                }
+                self.engine_found();
+            }
+            Err(error) if error.is_engine_unavailable() => self.engine_lost(&error),
+            Err(error) => {
+                tracing::warn!("the containers cannot be listed: {}", chain(&error));
+                self.engine.list_at = Some(self.now + LIST_EVERY_UNWATCHED);
+            }
+        }
+    }
+
+    fn engine_found(&mut self) {
+        self.engine.answers = true;
+        self.engine.listed_once = true;
+        self.metrics.engine_up.set(1);
+        if let Some(since) = self.engine.away_since.take() {
+            let away = self.now.since(since).as_secs_f64();
+            let fallen = std::mem::take(&mut self.engine.fallen);
+            let message = format!(
+                "the container engine answers again after {away:.1} s; {fallen} containers had ended and are started again"
+            );
+            self.node_event(EventType::Normal, reason::ENGINE_BACK, message);
+        }
+        let next = match (&self.owner, self.engine.watching) {
+            (Some(owner), false) => {
+                self.engine.watching = true;
+                self.hands.watch(owner);
+                LIST_AFTER_WATCH
+            }
+            (_, true) => LIST_EVERY,
+            (None, false) => LIST_EVERY_UNWATCHED,
+        };
+        self.engine.list_at = Some(self.now + next);
+    }
+
+    /// The engine does not answer. What is known of its containers stays; nothing is done about them.
+    pub(super) fn engine_lost(&mut self, error: &RuntimeError) {
+        self.engine.list_at = Some(self.now + TRY_AWAY_EVERY);
+        self.metrics.engine_up.set(0);
+        if self.engine.away_since.is_some() {
+            return;
+        }
+        self.engine.answers = false;
+        self.engine.away_since = Some(self.now);
+        self.node_event(EventType::Warning, reason::ENGINE_LOST, chain(error));
+    }
+
+    pub(super) fn engine_event(&mut self, event: EngineEvent) {
+        let EngineEvent { container, kind } = event;
+        match kind {
+            EngineEventKind::Killed => {
+                if !self.is_ours(&container) {
+                    self.killed_outside.insert(container);
+                }
+            }
+            EngineEventKind::Removed => {
+                self.killed_outside.remove(&container);
+                if !self.is_ours(&container) {
+                    self.vanish(&container);
+                }
+            }
+            EngineEventKind::Started | EngineEventKind::Died | EngineEventKind::Other => {
+                // The end of our own call shows the same.
+                if let Some(owner) = self.owner.clone()
+                    && !(self.is_ours(&container) && kind == EngineEventKind::Started)
+                {
+                    self.hands.look(owner, container);
+                }
+            }
+        }
+    }
+
+    /// Whether a call of ours for this container is under way.
+    fn is_ours(&self, container: &str) -> bool {
+        self.memories.values().any(|memory| {
+            matches!(
+                &memory.in_flight,
+                Some(Action::Stop { id, .. } | Action::Remove { id, .. } | Action::Start { id, .. })
+                    if id == container
+            )
+        })
+    }
+
+    pub(super) fn engine_silent(&mut self) {
+        self.engine.watching = false;
+        self.engine.list_at = Some(self.now);
+    }
+
+    pub(super) fn looked(
+        &mut self,
+        id: &str,
+        result: Result<Option<ObservedContainer>, RuntimeError>,
+    ) {
+        match result {
+            Ok(Some(seen)) => {
+                let superseded = self
+                    .observed
+                    .find(id)
+                    .is_some_and(|known| known.state == seen.state && known == &seen);
+                if !superseded {
+                    self.see(seen);
+                }
+            }
+            Ok(None) => {
+                if !self.is_ours(id) {
+                    self.vanish(id);
+                }
+            }
+            Err(error) if error.is_engine_unavailable() => self.engine_lost(&error),
+            Err(_) => self.engine.list_soon(self.now),
+        }
+    }
+}

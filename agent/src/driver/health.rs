@@ -1,0 +1,140 @@
+//! The probes of all running containers, and which pods are ready.
+
+use std::collections::BTreeMap;
+
+use dugout_model::{EventType, PodAddress, PodOrder, PodUid, Timestamp};
+
+use super::node::Node;
+use crate::converge::Condemned;
+use crate::events::reason;
+use crate::probe::{ContainerProbes, Finding, ProbeKind, ProbeTarget};
+use crate::proxy::LocalPod;
+use crate::runtime::{ContainerRuntime, ObservedState};
+
+/// The probes of each running container, by its id.
+#[derive(Debug, Default)]
+pub(super) struct ProbeBook {
+    containers: BTreeMap<String, Probed>,
+}
+
+#[derive(Debug)]
+struct Probed {
+    pod: PodUid,
+    container: String,
+    target: ProbeTarget,
+    probes: ContainerProbes,
+}
+
+impl ProbeBook {
+    /// Whether every container has an answer to whether it is ready.
+    pub fn all_known(&self) -> bool {
+        self.containers.values().all(|one| one.probes.known())
+    }
+
+    pub fn next_at(&self) -> Option<Timestamp> {
+        self.containers.values().filter_map(|one| one.probes.next_at()).min()
+    }
+
+    fn is_ready(&self, container: &str) -> bool {
+        self.containers.get(container).is_some_and(|one| one.probes.ready())
+    }
+}
+
+impl<R: ContainerRuntime> Node<R> {
+    /// Gives each running container its probes, takes them from those that ended, and begins the
+    /// tries that are due.
+    pub(super) fn probe_when_due(&mut self) {
+        self.sync_probes();
+        let now = self.now;
+        for one in self.probes.containers.values_mut() {
+            for (kind, probe) in one.probes.take_due(now) {
+                self.hands.probe(one.target.clone(), kind, probe);
+            }
+        }
+    }
+
+    fn sync_probes(&mut self) {
+        let Some(assignment) = self.assignment.clone() else { return };
+        let mut before = std::mem::take(&mut self.probes.containers);
+        for pod in &assignment.pods {
+            if matches!(pod.order, PodOrder::Stop { .. }) {
+                continue;
+            }
+            for wanted in &pod.template.containers {
+                let newest = self
+                    .observed
+                    .of_pod(pod.uid)
+                    .iter()
+                    .rev()
+                    .find(|one| one.labels.container == wanted.name);
+                let Some(newest) = newest else { continue };
+                let ObservedState::Running { started_at } = newest.state else { continue };
+                let known = before.remove(&newest.id);
+                let probed = known.unwrap_or_else(|| Probed {
+                    pod: pod.uid,
+                    container: wanted.name.clone(),
+                    target: ProbeTarget::new(&newest.id, newest.address, wanted),
+                    probes: if self.started_here.contains(&newest.id) {
+                        ContainerProbes::of_fresh(wanted, self.now)
+                    } else {
+                        ContainerProbes::of_adopted(wanted, started_at, self.now)
+                    },
+                });
+                self.probes.containers.insert(newest.id.clone(), probed);
+            }
+        }
+    }
+
+    pub(super) fn probed(&mut self, container: &str, kind: ProbeKind, result: Result<(), String>) {
+        let now = self.now;
+        let Some(one) = self.probes.containers.get_mut(container) else { return };
+        let (pod, name) = (one.pod, one.container.clone());
+        for finding in one.probes.note(kind, result, now) {
+            match finding {
+                Finding::Ready(_) => {}
+                Finding::Unhealthy { kind, message } => {
+                    let message = format!("{} probe of {name} failed: {message}", kind.as_str());
+                    self.pod_event(pod, EventType::Warning, reason::UNHEALTHY, message);
+                }
+                Finding::Condemned { kind, message } => {
+                    let why = format!("{} probe failed: {message}", kind.as_str());
+                    let condemned = Condemned { id: container.to_owned(), why };
+                    if let Some(memory) = self.memories.get_mut(&pod) {
+                        memory.container(&name).condemned = Some(condemned);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether every container of an assigned pod runs and is ready.
+    pub(super) fn is_ready(&self, pod: &dugout_model::AssignedPod) -> bool {
+        let containers = self.observed.of_pod(pod.uid);
+        !pod.template.containers.is_empty()
+            && pod.template.containers.iter().all(|wanted| {
+                containers
+                    .iter()
+                    .rev()
+                    .find(|one| one.labels.container == wanted.name)
+                    .is_some_and(|one| one.is_running() && self.probes.is_ready(&one.id))
+            })
+    }
+
+    /// The pods of this node that the proxy may send to.
+    pub(super) fn local_pods(&self) -> BTreeMap<PodUid, LocalPod> {
+        let Some(assignment) = &self.assignment else { return BTreeMap::new() };
+        assignment
+            .pods
+            .iter()
+            .filter_map(|pod| {
+                let address = self.address_of(pod.uid)?;
+                Some((pod.uid, LocalPod { address, ready: self.is_ready(pod) }))
+            })
+            .collect()
+    }
+
+    fn address_of(&self, uid: PodUid) -> Option<PodAddress> {
+        let running = self.observed.of_pod(uid).iter().rev().find(|one| one.is_running());
+        running.and_then(|one| one.address)
+    }
+}

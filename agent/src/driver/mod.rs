@@ -1,0 +1,163 @@
+//! The driver: everything that happens comes in here, one at a time, and what is to be done goes out.
+//!
+//! Waiting for the next event and handling it are apart; between them the driver settles: it
+//! converges, probes, feeds the proxy and publishes the report. Nothing here waits for the engine or
+//! the control plane.
+
+mod engine;
+mod hands;
+mod health;
+mod node;
+mod publish;
+mod settle;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dugout_model::{NodeName, PodUid, SharedAssignment, Timestamp};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::converge::Sequence;
+use crate::link::{LinkEvent, Outgoing};
+use crate::metrics::AgentMetrics;
+use crate::probe::ProbeKind;
+use crate::proxy::{PortNews, Proxy};
+use crate::runtime::{ContainerRuntime, EngineEvent, ObservedContainer, RuntimeError};
+pub(crate) use hands::learn_engine;
+use hands::{Acted, Hands};
+use node::Node;
+pub(crate) use publish::Directory;
+
+/// Messages that may wait for the driver; effects wait when it is behind.
+const INBOX: usize = 1024;
+/// How many messages are taken in before settling.
+const MOST_AT_ONCE: usize = 256;
+/// The longest sleep: a bound on what a missed wake-up could cost.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// What happens to an agent.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Link(LinkEvent),
+    Port(PortNews),
+    /// The end of an engine call.
+    Acted {
+        pod: PodUid,
+        acted: Acted,
+    },
+    Listed {
+        began: Sequence,
+        result: Result<Vec<ObservedContainer>, RuntimeError>,
+    },
+    Looked {
+        id: String,
+        result: Result<Option<ObservedContainer>, RuntimeError>,
+    },
+    Engine(EngineEvent),
+    /// The engine's stream of events ended.
+    EngineSilent,
+    Probed {
+        container: String,
+        kind: ProbeKind,
+        result: Result<(), String>,
+    },
+    /// A moment that was waited for came.
+    Time,
+    Shutdown,
+}
+
+pub(crate) struct Driver<R> {
+    node: Node<R>,
+    inbox: mpsc::Receiver<Event>,
+    link: mpsc::Receiver<LinkEvent>,
+    ports: mpsc::Receiver<PortNews>,
+    clock: Clock,
+    shutdown: CancellationToken,
+}
+
+/// What a driver begins with.
+pub(crate) struct Start<R> {
+    pub runtime: Arc<R>,
+    pub name: NodeName,
+    pub instance: String,
+    pub accepted: Option<SharedAssignment>,
+    /// What is to be told once, as the accepted set being set aside.
+    pub warning: Option<String>,
+    pub link: mpsc::Receiver<LinkEvent>,
+    pub reports: watch::Sender<Option<Arc<Outgoing>>>,
+    pub directory: watch::Sender<Arc<Directory>>,
+    pub metrics: AgentMetrics,
+    pub clock: Clock,
+    pub shutdown: CancellationToken,
+}
+
+impl<R: ContainerRuntime> Driver<R> {
+    pub fn new(start: Start<R>) -> Self {
+        let (sender, inbox) = mpsc::channel(INBOX);
+        let (news, ports) = mpsc::channel(INBOX);
+        let hands = Hands::new(start.runtime, sender, start.metrics.clone());
+        let proxy = Proxy::new(start.metrics.clone(), news);
+        let mut node = Node::new(start.name, start.instance, hands, proxy, start.metrics);
+        node.outputs(start.reports, start.directory);
+        if let Some(warning) = start.warning {
+            node.warn_of_accepted(&warning, start.clock.wall());
+        }
+        if let Some(assignment) = start.accepted {
+            node.take_accepted(assignment, None);
+        }
+        Self { node, inbox, link: start.link, ports, clock: start.clock, shutdown: start.shutdown }
+    }
+
+    /// Runs until the shutdown. Containers keep running.
+    pub async fn run(mut self) {
+        let mut wake_at = self.settle();
+        loop {
+            let event = self.next_event(wake_at).await;
+            if matches!(event, Event::Shutdown) {
+                return;
+            }
+            self.handle_event(event);
+            for _ in 0..MOST_AT_ONCE {
+                let Ok(event) = self.inbox.try_recv() else { break };
+                self.handle_event(event);
+            }
+            wake_at = self.settle();
+        }
+    }
+
+    async fn next_event(&mut self, wake_at: Option<Timestamp>) -> Event {
+        let sleep = wake_at.map_or(LONGEST_SLEEP, |at| at.since(self.clock.now()));
+        tokio::select! {
+            biased;
+            () = self.shutdown.cancelled() => Event::Shutdown,
+            Some(event) = self.link.recv() => Event::Link(event),
+            Some(event) = self.inbox.recv() => event,
+            Some(news) = self.ports.recv() => Event::Port(news),
+            () = tokio::time::sleep(sleep.min(LONGEST_SLEEP)) => Event::Time,
+        }
+    }
+
+    fn handle_event(&mut self, event: Event) {
+        let (now, wall) = (self.clock.now(), self.clock.wall());
+        let node = &mut self.node;
+        node.at(now, wall);
+        match event {
+            Event::Link(event) => node.link(event),
+            Event::Port(news) => node.port(news),
+            Event::Acted { pod, acted } => node.acted(pod, acted),
+            Event::Listed { began, result } => node.listed(began, result),
+            Event::Looked { id, result } => node.looked(&id, result),
+            Event::Engine(event) => node.engine_event(event),
+            Event::EngineSilent => node.engine_silent(),
+            Event::Probed { container, kind, result } => node.probed(&container, kind, result),
+            Event::Time | Event::Shutdown => {}
+        }
+    }
+
+    fn settle(&mut self) -> Option<Timestamp> {
+        self.node.at(self.clock.now(), self.clock.wall());
+        self.node.settle()
+    }
+}

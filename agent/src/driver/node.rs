@@ -1,0 +1,484 @@
+//! The state of a node, and what each event does to it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use dugout_model::{
+    AssignedPod, EventType, NamespaceName, NodeName, ObjectName, PodUid, PullPolicy,
+    SharedAssignment, Timestamp,
+};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use super::engine::EngineState;
+use super::hands::{Acted, Hands};
+use super::health::ProbeBook;
+use super::publish::{Directory, Published};
+use crate::converge::{
+    Action, ExitCause, Failure, FailureKind, Memories, News, Observed, Outcome, PodMemory, StopWhy,
+};
+use crate::events::{EventQueue, reason};
+use crate::labels::{ContainerLabels, Owner};
+use crate::link::{LinkEvent, Outgoing, chain};
+use crate::metrics::AgentMetrics;
+use crate::proxy::{PortNews, Proxy};
+use crate::runtime::{
+    ContainerRuntime, ObservedContainer, ObservedState, PermanentKind, RuntimeError,
+};
+
+pub(super) struct Node<R> {
+    pub name: NodeName,
+    pub instance: String,
+    pub hands: Hands<R>,
+    pub metrics: AgentMetrics,
+    /// For decisions; set before each event.
+    pub now: Timestamp,
+    /// For people.
+    pub wall: Timestamp,
+    pub owner: Option<Owner>,
+    pub assignment: Option<SharedAssignment>,
+    pub engine: EngineState,
+    pub observed: Observed,
+    pub memories: Memories,
+    pub probes: ProbeBook,
+    pub proxy: Proxy,
+    pub events: EventQueue,
+    pub published: Published,
+    /// Containers that someone else sent a deadly signal to.
+    pub killed_outside: HashSet<String>,
+    /// Containers that this process started, whose probes begin anew.
+    pub started_here: HashSet<String>,
+    /// Pulls under way, which a pod that leaves does not wait for.
+    pub pulls: HashMap<PodUid, AbortHandle>,
+    last_refusal: String,
+}
+
+impl<R: ContainerRuntime> Node<R> {
+    pub fn new(
+        name: NodeName,
+        instance: String,
+        hands: Hands<R>,
+        proxy: Proxy,
+        metrics: AgentMetrics,
+    ) -> Self {
+        Self {
+            name,
+            instance,
+            hands,
+            metrics,
+            now: Timestamp::default(),
+            wall: Timestamp::default(),
+            owner: None,
+            assignment: None,
+            engine: EngineState::default(),
+            observed: Observed::default(),
+            memories: Memories::new(),
+            probes: ProbeBook::default(),
+            proxy,
+            events: EventQueue::default(),
+            published: Published::default(),
+            killed_outside: HashSet::new(),
+            started_here: HashSet::new(),
+            pulls: HashMap::new(),
+            last_refusal: String::new(),
+        }
+    }
+
+    pub fn outputs(
+        &mut self,
+        reports: watch::Sender<Option<Arc<Outgoing>>>,
+        directory: watch::Sender<Arc<Directory>>,
+    ) {
+        self.published.outputs = Some((reports, directory));
+    }
+
+    pub fn at(&mut self, now: Timestamp, wall: Timestamp) {
+        self.now = now;
+        self.wall = wall;
+    }
+
+    pub fn warn_of_accepted(&mut self, warning: &str, wall: Timestamp) {
+        self.wall = wall;
+        self.node_event(EventType::Warning, reason::ASSIGNMENT_REFUSED, warning.to_owned());
+    }
+
+    pub fn link(&mut self, event: LinkEvent) {
+        match event {
+            LinkEvent::Registered(cluster) => {
+                if self.owner.is_none() {
+                    self.become_owner(Owner { cluster, node: self.name.clone() });
+                }
+            }
+            LinkEvent::Accepted { assignment, at } => self.take_accepted(assignment, Some(at)),
+            LinkEvent::Refused(why) => {
+                if self.last_refusal != why {
+                    self.last_refusal.clone_from(&why);
+                    self.node_event(EventType::Warning, reason::ASSIGNMENT_REFUSED, why);
+                }
+            }
+            LinkEvent::Delivered { through } => self.events.acknowledge(through),
+        }
+    }
+
+    /// Takes over an assignment that is on disk. `at` is absent for one of an earlier life.
+    pub fn take_accepted(&mut self, assignment: SharedAssignment, at: Option<Timestamp>) {
+        let owner = Owner { cluster: assignment.cluster, node: self.name.clone() };
+        if self.owner.as_ref() != Some(&owner) {
+            self.become_owner(owner);
+        }
+        self.last_refusal.clear();
+        for pod in &assignment.pods {
+            let memory = memory_of(&mut self.memories, pod.uid, &pod.namespace, &pod.name);
+            if let Some(at) = at {
+                memory.milestones.accepted_at.get_or_insert(at);
+            }
+        }
+        self.metrics.pods.set(i64::try_from(assignment.pods.len()).unwrap_or(i64::MAX));
+        self.assignment = Some(assignment);
+    }
+
+    /// From now on other containers are ours; what was known of the former ones is void.
+    fn become_owner(&mut self, owner: Owner) {
+        if let Some(former) = &self.owner {
+            let message = format!(
+                "this node belonged to cluster {} and belongs to {} now; containers of the former cluster are left alone",
+                former.cluster, owner.cluster
+            );
+            self.node_event(EventType::Warning, reason::ASSIGNMENT_REFUSED, message);
+        }
+        self.owner = Some(owner);
+        self.observed = Observed::default();
+        self.memories = Memories::new();
+        self.probes = ProbeBook::default();
+        self.engine = EngineState::default();
+    }
+
+    pub fn port(&mut self, news: PortNews) {
+        let (event_type, reason, service, message) = match news {
+            PortNews::Unavailable { service, node_port, why } => {
+                let message = format!(
+                    "node port {node_port} cannot be opened on node {}: {why}; it is tried again",
+                    self.name
+                );
+                (EventType::Warning, reason::NODE_PORT_UNAVAILABLE, service, message)
+            }
+            PortNews::Available { service, node_port } => {
+                let message = format!("node port {node_port} is open on node {}", self.name);
+                (EventType::Normal, reason::NODE_PORT_AVAILABLE, service, message)
+            }
+        };
+        self.events.service(self.wall, event_type, &service, reason, message);
+    }
+
+    /// An engine call ended.
+    pub fn acted(&mut self, uid: PodUid, acted: Acted) {
+        self.pulls.remove(&uid);
+        let Some(action) = self.memories.get(&uid).and_then(|memory| memory.in_flight.clone())
+        else {
+            return;
+        };
+        let (outcome, seen) = match acted {
+            Acted::Failed(error) => (self.failed(&action, &error), None),
+            Acted::Pulled => (Outcome::Done, None),
+            Acted::Created { id } => (Outcome::Done, self.created(&action, id)),
+            Acted::Started { seen } => {
+                self.started(&action);
+                (Outcome::Done, seen)
+            }
+            Acted::Stopped { seen } => (Outcome::Done, seen),
+            Acted::Removed => (Outcome::Done, None),
+        };
+        if outcome == Outcome::Done {
+            self.tell_done(&action);
+        }
+        let policy = self.pull_policy(&action);
+        let (now, wall) = (self.now, self.wall);
+        if let Some(memory) = self.memories.get_mut(&uid) {
+            memory.end(&outcome, policy, now, wall);
+        }
+        match (seen, &action, &outcome) {
+            (Some(seen), _, _) => self.see(seen),
+            (None, Action::Remove { id, .. }, Outcome::Done) => self.observed.removed(id),
+            (None, Action::Start { id, .. } | Action::Stop { id, .. }, Outcome::Done) => {
+                let id = id.clone();
+                self.vanish(&id);
+            }
+            _ => {}
+        }
+        self.note_stopped(uid);
+    }
+
+    /// A fresh container as we made it; the engine need not be asked.
+    fn created(&mut self, action: &Action, id: String) -> Option<ObservedContainer> {
+        let Action::Create { pod: uid, container, attempt, crashes } = action else { return None };
+        let memory = self.memories.get(uid)?;
+        let grace = self
+            .assigned(*uid)
+            .map_or(crate::labels::DEFAULT_GRACE, |pod| pod.template.termination_grace);
+        let labels = ContainerLabels {
+            namespace: memory.namespace.clone(),
+            pod: memory.name.clone(),
+            uid: *uid,
+            container: container.clone(),
+            attempt: *attempt,
+            crashes: *crashes,
+            grace,
+        };
+        Some(ObservedContainer {
+            id,
+            labels,
+            image_id: None,
+            state: ObservedState::Created,
+            address: None,
+            created_at: self.wall,
+        })
+    }
+
+    fn started(&mut self, action: &Action) {
+        let Action::Start { id, .. } = action else { return };
+        self.started_here.insert(id.clone());
+        self.metrics.containers_started.inc();
+        if self.observed.find(id).is_some_and(|one| one.labels.attempt > 0) {
+            self.metrics.container_restarts.inc();
+        }
+    }
+
+    /// An engine call failed: what that means for the pod, and for the engine.
+    fn failed(&mut self, action: &Action, error: &RuntimeError) -> Outcome {
+        if error.is_engine_unavailable() {
+            self.engine_lost(error);
+            return Outcome::EngineUnavailable;
+        }
+        let kind = match error {
+            RuntimeError::Permanent { kind: PermanentKind::NotFound, .. } => FailureKind::NotFound,
+            // A container of this name is there already: the list will show it.
+            RuntimeError::Permanent { kind: PermanentKind::Conflict, .. }
+            | RuntimeError::Deadline { .. }
+            | RuntimeError::Transient { .. }
+            | RuntimeError::EngineUnavailable { .. } => FailureKind::Transient,
+            RuntimeError::Permanent { .. } => FailureKind::Permanent,
+        };
+        let message = match error {
+            RuntimeError::Permanent { message, .. } | RuntimeError::Transient { message, .. } => {
+                message.clone()
+            }
+            other => chain(other),
+        };
+        // The call may have had its effect, or the container may be another than thought.
+        self.engine.list_soon(self.now);
+        let expected = kind == FailureKind::NotFound
+            && matches!(action, Action::Create { .. })
+            && self.pull_policy(action) != PullPolicy::Never;
+        if !expected {
+            let what = match action {
+                Action::Pull { image, .. } => format!("image {image} cannot be pulled"),
+                Action::Create { container, .. } => format!("container {container} cannot be made"),
+                Action::Start { container, .. } => {
+                    format!("container {container} cannot be started")
+                }
+                Action::Stop { container, .. } => {
+                    format!("container {container} cannot be stopped")
+                }
+                Action::Remove { container, .. } => {
+                    format!("container {container} cannot be removed")
+                }
+            };
+            let text = format!("{what}: {message}");
+            self.pod_event(action.pod(), EventType::Warning, reason::FAILED, text);
+        }
+        Outcome::Failed(Failure { kind, message })
+    }
+
+    fn tell_done(&mut self, action: &Action) {
+        let (reason, message) = match action {
+            Action::Pull { image, .. } => (reason::PULLED, format!("pulled image {image}")),
+            Action::Create { container, .. } => {
+                (reason::CREATED, format!("made container {container}"))
+            }
+            Action::Start { container, .. } => {
+                (reason::STARTED, format!("started container {container}"))
+            }
+            Action::Stop { .. } | Action::Remove { .. } => return,
+        };
+        self.pod_event(action.pod(), EventType::Normal, reason, message);
+    }
+
+    /// Says that a container is being stopped, when the call is made.
+    pub fn tell_stop(&mut self, uid: PodUid, container: &str, why: &StopWhy) {
+        let because = match why {
+            StopWhy::Ordered => String::new(),
+            StopWhy::NotAssigned => ": its pod is no longer assigned to this node".to_owned(),
+            StopWhy::Unhealthy(message) => format!(": {message}"),
+            StopWhy::Superseded => ": a newer one runs".to_owned(),
+        };
+        let message = format!("stopping container {container}{because}");
+        self.pod_event(uid, EventType::Normal, reason::KILLING, message);
+    }
+
+    /// Takes over what was seen of a container.
+    pub fn see(&mut self, seen: ObservedContainer) {
+        if let Some(news) = self.observed.put(seen) {
+            self.note(news);
+        }
+    }
+
+    /// A container is gone, by someone else's hand.
+    pub fn vanish(&mut self, id: &str) {
+        if let Some(news) = self.observed.vanished(id) {
+            self.note(news);
+        }
+    }
+
+    pub fn note(&mut self, news: News) {
+        match news {
+            News::Appeared(one) => self.note_appeared(&one),
+            News::Exited { id, labels, started_at, exit } => {
+                self.note_exit(&id, &labels, started_at, &exit);
+            }
+            News::Vanished { labels, .. } => self.note_vanished(&labels),
+        }
+    }
+
+    fn note_appeared(&mut self, one: &ObservedContainer) {
+        let labels = &one.labels;
+        let memory = memory_of(&mut self.memories, labels.uid, &labels.namespace, &labels.pod);
+        let ours = matches!(one.state, ObservedState::Created);
+        memory.note_appeared(labels);
+        match &one.state {
+            ObservedState::Running { started_at } => {
+                memory.milestones.created_at.get_or_insert(one.created_at);
+                memory.milestones.started_at.get_or_insert(*started_at);
+                if !ours && !self.started_here.contains(&one.id) {
+                    let message = format!("found container {} running", labels.container);
+                    self.pod_event(labels.uid, EventType::Normal, reason::ADOPTED, message);
+                }
+            }
+            ObservedState::Exited { started_at, exit } => {
+                memory.milestones.created_at.get_or_insert(one.created_at);
+                memory.milestones.started_at.get_or_insert(*started_at);
+                self.note_exit(&one.id, labels, *started_at, exit);
+            }
+            ObservedState::Created | ObservedState::Removing => {}
+        }
+    }
+
+    fn note_exit(
+        &mut self,
+        id: &str,
+        labels: &ContainerLabels,
+        started_at: Timestamp,
+        exit: &dugout_model::ContainerExit,
+    ) {
+        self.started_here.remove(id);
+        let killed = self.killed_outside.remove(id);
+        let fell = self.engine.was_away();
+        let ours = self.memories.get(&labels.uid).is_some_and(|memory| {
+            matches!(&memory.in_flight, Some(Action::Stop { id: stopping, .. }) if stopping == id)
+        });
+        let outside = !ours && (killed || fell);
+        let cause = if outside { ExitCause::Outside } else { ExitCause::Itself };
+        let now = self.now;
+        let memory = memory_of(&mut self.memories, labels.uid, &labels.namespace, &labels.pod);
+        let wait = memory.note_exit(id, labels, started_at, exit, cause, now);
+        if !self.is_wanted(labels.uid) {
+            return;
+        }
+        let (container, code) = (&labels.container, exit.exit_code);
+        if exit.oom_killed {
+            let message = format!("container {container} was ended for want of memory");
+            self.pod_event(labels.uid, EventType::Warning, reason::OOM_KILLED, message);
+        }
+        if fell {
+            self.engine.count_fallen();
+        }
+        if let Some(wait) = wait {
+            let wait = wait.as_secs();
+            let message = format!(
+                "container {container} ended with code {code}; it is started again in {wait} s"
+            );
+            self.pod_event(labels.uid, EventType::Warning, reason::BACK_OFF, message);
+        } else if !ours {
+            let how = match (killed, fell) {
+                (true, _) => "was killed from outside",
+                (false, true) => "fell with the container engine",
+                (false, false) => "ended",
+            };
+            let message =
+                format!("container {container} {how} (code {code}); it is started again at once");
+            self.pod_event(labels.uid, EventType::Warning, reason::HEALING, message);
+        }
+    }
+
+    fn note_vanished(&mut self, labels: &ContainerLabels) {
+        if let Some(memory) = self.memories.get_mut(&labels.uid) {
+            memory.note_vanished(labels);
+        }
+        let is_newest = self
+            .observed
+            .of_pod(labels.uid)
+            .iter()
+            .filter(|one| one.labels.container == labels.container)
+            .all(|one| one.labels.attempt < labels.attempt);
+        if is_newest && self.is_wanted(labels.uid) {
+            let container = &labels.container;
+            let message =
+                format!("container {container} was removed from outside; it is made again at once");
+            self.pod_event(labels.uid, EventType::Warning, reason::HEALING, message);
+        }
+    }
+
+    /// Notes when the last container of a leaving pod had stopped.
+    fn note_stopped(&mut self, uid: PodUid) {
+        let wall = self.wall;
+        let running = self.observed.of_pod(uid).iter().any(ObservedContainer::is_running);
+        if !running
+            && !self.is_wanted(uid)
+            && let Some(memory) = self.memories.get_mut(&uid)
+            && memory.milestones.started_at.is_some()
+        {
+            memory.milestones.stopped_at.get_or_insert(wall);
+        }
+    }
+
+    pub fn assigned(&self, uid: PodUid) -> Option<&AssignedPod> {
+        self.assignment.as_ref()?.pods.iter().find(|pod| pod.uid == uid)
+    }
+
+    /// Whether a pod is to run and be restarted.
+    fn is_wanted(&self, uid: PodUid) -> bool {
+        use dugout_model::PodOrder;
+        self.assigned(uid).is_some_and(|pod| pod.order == PodOrder::Run { draining: false })
+    }
+
+    fn pull_policy(&self, action: &Action) -> PullPolicy {
+        let (Action::Pull { container, .. }
+        | Action::Create { container, .. }
+        | Action::Start { container, .. }
+        | Action::Stop { container, .. }
+        | Action::Remove { container, .. }) = action;
+        self.assigned(action.pod())
+            .and_then(|pod| pod.template.containers.iter().find(|one| one.name == *container))
+            .map_or(PullPolicy::IfNotPresent, |one| one.pull_policy)
+    }
+
+    pub fn pod_event(&mut self, uid: PodUid, event_type: EventType, reason: &str, message: String) {
+        if let Some(memory) = self.memories.get(&uid) {
+            let names = (&memory.namespace, &memory.name);
+            self.events.pod(self.wall, event_type, names, reason, message);
+        }
+    }
+
+    pub fn node_event(&mut self, event_type: EventType, reason: &str, message: String) {
+        tracing::info!(reason, "{message}");
+        self.events.node(self.wall, event_type, &self.name, reason, message);
+    }
+}
+
+pub(super) fn memory_of<'a>(
+    memories: &'a mut BTreeMap<PodUid, PodMemory>,
+    uid: PodUid,
+    namespace: &NamespaceName,
+    name: &ObjectName,
+) -> &'a mut PodMemory {
+    memories.entry(uid).or_insert_with(|| PodMemory::new(namespace.clone(), name.clone()))
+}

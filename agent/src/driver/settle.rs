@@ -1,0 +1,149 @@
+//! Settling: after something happened, everything that follows from it is begun.
+
+use std::time::Duration;
+
+use dugout_model::{PodOrder, PodUid, Timestamp};
+
+use super::hands::Job;
+use super::node::Node;
+use crate::converge::{Action, Failure, FailureKind, Input, Outcome, converge};
+use crate::labels::Owner;
+use crate::runtime::ContainerRuntime;
+use crate::spec::container_spec;
+
+/// How often the connections of leaving pods are counted.
+const COUNT_CONNECTIONS_EVERY: Duration = Duration::from_millis(100);
+
+impl<R: ContainerRuntime> Node<R> {
+    /// Begins what is to be done now and says when to come again if nothing happens before.
+    pub(super) fn settle(&mut self) -> Option<Timestamp> {
+        self.list_when_due();
+        self.give_up_pulls();
+        let converge_at = self.converge();
+        self.probe_when_due();
+        self.feed_proxy();
+        let publish_at = self.publish();
+        self.forget_what_left();
+        let count_at = self.someone_leaves().then(|| self.now + COUNT_CONNECTIONS_EVERY);
+        [converge_at, self.engine.wake_at(), self.probes.next_at(), publish_at, count_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn converge(&mut self) -> Option<Timestamp> {
+        let owner = self.owner.clone()?;
+        let assignment = self.assignment.clone();
+        let plan = converge(Input {
+            assignment: assignment.as_deref(),
+            observed: &self.observed,
+            memories: &self.memories,
+            engine_known: self.engine.answers,
+            now: self.now,
+        });
+        let mut wake_at = plan.wake_at;
+        for action in plan.actions {
+            if !self.begin(&owner, action) {
+                wake_at = Some(self.now);
+            }
+        }
+        wake_at
+    }
+
+    /// Begins an action. False when it failed before it began: then it has its wait already.
+    fn begin(&mut self, owner: &Owner, action: Action) -> bool {
+        let uid = action.pod();
+        let job = match &action {
+            Action::Pull { image, .. } => Job::Pull { image: image.clone() },
+            Action::Create { container, attempt, crashes, .. } => {
+                let Some(pod) = self.assigned(uid) else { return true };
+                match container_spec(owner, pod, container, *attempt, *crashes) {
+                    Ok(spec) => Job::Create { spec: Box::new(spec) },
+                    Err(error) => {
+                        self.fail(uid, action, error.to_string());
+                        return false;
+                    }
+                }
+            }
+            Action::Start { id, .. } => Job::Start { id: id.clone() },
+            Action::Stop { id, grace, container, why, .. } => {
+                self.tell_stop(uid, container, why);
+                Job::Stop { id: id.clone(), grace: *grace }
+            }
+            Action::Remove { id, .. } => Job::Remove { id: id.clone() },
+        };
+        let Some(memory) = self.memories.get_mut(&uid) else { return true };
+        let is_pull = matches!(job, Job::Pull { .. });
+        memory.begin(action);
+        let handle = self.hands.act(uid, owner.clone(), job);
+        if is_pull {
+            self.pulls.insert(uid, handle);
+        }
+        true
+    }
+
+    /// Notes an action that cannot even be asked for.
+    fn fail(&mut self, uid: PodUid, action: Action, message: String) {
+        use crate::events::reason;
+        use dugout_model::{EventType, PullPolicy};
+        let (now, wall) = (self.now, self.wall);
+        self.pod_event(uid, EventType::Warning, reason::FAILED, message.clone());
+        if let Some(memory) = self.memories.get_mut(&uid) {
+            memory.begin(action);
+            let failure = Failure { kind: FailureKind::Permanent, message };
+            memory.end(&Outcome::Failed(failure), PullPolicy::IfNotPresent, now, wall);
+        }
+    }
+
+    /// A pod that leaves does not wait for its image.
+    fn give_up_pulls(&mut self) {
+        let leaving: Vec<PodUid> = self
+            .pulls
+            .keys()
+            .filter(|uid| {
+                let order = self.assigned(**uid).map(|pod| pod.order);
+                !matches!(order, Some(PodOrder::Run { draining: false }))
+            })
+            .copied()
+            .collect();
+        for uid in leaving {
+            if let Some(pull) = self.pulls.remove(&uid) {
+                pull.abort();
+            }
+            if let Some(memory) = self.memories.get_mut(&uid)
+                && matches!(memory.in_flight, Some(Action::Pull { .. }))
+            {
+                memory.in_flight = None;
+            }
+        }
+    }
+
+    fn feed_proxy(&mut self) {
+        let Some(assignment) = self.assignment.clone() else { return };
+        let local = self.local_pods();
+        if self.published.proxied.as_ref().is_some_and(|(generation, pods)| {
+            *generation == assignment.generation && *pods == local
+        }) {
+            return;
+        }
+        self.proxy.apply(&assignment, &local);
+        self.published.proxied = Some((assignment.generation, local));
+    }
+
+    fn someone_leaves(&self) -> bool {
+        self.assignment.as_ref().is_some_and(|assignment| {
+            assignment.pods.iter().any(|pod| pod.order == PodOrder::Run { draining: true })
+        }) || !self.published.foreign_connections.is_empty()
+    }
+
+    /// Forgets pods that are neither assigned nor there.
+    fn forget_what_left(&mut self) {
+        let Some(assignment) = self.assignment.clone() else { return };
+        let observed = &self.observed;
+        self.memories.retain(|uid, memory| {
+            memory.in_flight.is_some()
+                || !observed.of_pod(*uid).is_empty()
+                || assignment.pods.iter().any(|pod| pod.uid == *uid)
+        });
+    }
+}

@@ -1,0 +1,322 @@
+//! The link to the control plane: register, wait for the assignment, report, serve streams.
+//!
+//! The agent makes every request. While the control plane is away the link tries again, ever more
+//! rarely; nothing on the node waits for it.
+
+mod http;
+mod streams;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dugout_model::{
+    Assignment, ClusterId, Event, NodeName, NodeRegistration, NodeReport, SharedAssignment,
+    Timestamp,
+};
+use dugout_wire as wire;
+use dugout_wire::paths;
+use hyper::{Method, StatusCode};
+use tokio::sync::{mpsc, watch};
+
+use crate::accepted::AcceptedStore;
+use crate::clock::Clock;
+use crate::metrics::AgentMetrics;
+use http::{Answer, Ask, Client};
+pub(crate) use http::{NoAnswer, Server, ServerUrlError};
+pub(crate) use streams::LogSource;
+
+/// How long the control plane may take over an answer, beside what a long-poll waits.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+/// An answer that is not an assignment.
+const SMALL_ANSWER: usize = 256 * 1024;
+
+/// What the link tells the driver.
+#[derive(Debug)]
+pub(crate) enum LinkEvent {
+    Registered(ClusterId),
+    /// It is on disk.
+    Accepted {
+        assignment: SharedAssignment,
+        at: Timestamp,
+    },
+    /// It was not taken over; the sentence says why.
+    Refused(String),
+    /// The control plane has the events up to this number.
+    Delivered {
+        through: u64,
+    },
+}
+
+/// A report on its way out. Its events are numbered, so that none is sent again once it arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    /// Without events.
+    pub report: NodeReport,
+    pub events: Vec<(u64, Event)>,
+}
+
+pub(crate) struct Link {
+    pub server: Server,
+    pub registration: NodeRegistration,
+    pub accepted: Arc<Mutex<AcceptedStore>>,
+    pub driver: mpsc::Sender<LinkEvent>,
+    pub reports: watch::Receiver<Option<Arc<Outgoing>>>,
+    pub logs: Arc<dyn LogSource>,
+    pub metrics: AgentMetrics,
+    pub clock: Clock,
+}
+
+/// Why a session ended: it begins again with a registration.
+struct SessionOver;
+
+impl Link {
+    /// Runs for ever.
+    pub async fn run(self) {
+        loop {
+            let session = self.register().await;
+            tokio::select! {
+                SessionOver = self.follow_assignment(&session) => {}
+                SessionOver = self.report(&session) => {}
+                SessionOver = self.serve_streams(&session) => {}
+            }
+        }
+    }
+
+    /// Registers, as often as it takes.
+    async fn register(&self) -> wire::Registered {
+        let registration = wire::Registration::from(&self.registration);
+        let mut retry = Retry::new();
+        let mut client = Client::new(self.server.clone());
+        loop {
+            let ask = Ask {
+                method: Method::POST,
+                path: paths::register(self.node()),
+                body: json(&registration),
+                deadline: ANSWER_DEADLINE,
+                limit: SMALL_ANSWER,
+            };
+            match self.ask(&mut client, "register", &ask).await {
+                Ok(answer) if answer.status == StatusCode::OK => {
+                    if let Ok(registered) = serde_json::from_slice::<wire::Registered>(&answer.body)
+                    {
+                        let cluster = ClusterId(registered.cluster);
+                        self.tell(LinkEvent::Registered(cluster)).await;
+                        tracing::info!(%cluster, "registered with the control plane");
+                        return registered;
+                    }
+                    retry.complain("register", "its answer does not parse");
+                }
+                Ok(answer) => retry.complain("register", &words(&answer)),
+                Err(error) => retry.complain("register", &chain(&error)),
+            }
+            retry.pause().await;
+        }
+    }
+
+    async fn follow_assignment(&self, session: &wire::Registered) -> SessionOver {
+        let mut client = Client::new(self.server.clone());
+        let mut retry = Retry::new();
+        loop {
+            let held = self.held_generation(session);
+            let query = match held {
+                Some(held) => format!("&held={held}"),
+                None => String::new(),
+            };
+            let wait = session.poll_wait_ms.min(wire::MAX_WAIT_MS);
+            let instance = &self.registration.instance;
+            let path = paths::assignment(self.node());
+            let ask = Ask {
+                method: Method::GET,
+                path: format!("{path}?instance={instance}&wait_ms={wait}{query}"),
+                body: Bytes::new(),
+                deadline: Duration::from_millis(wait) + ANSWER_DEADLINE,
+                limit: wire::MAX_ASSIGNMENT_BYTES,
+            };
+            match self.ask(&mut client, "assignment", &ask).await {
+                Ok(answer) if answer.status == StatusCode::OK => {
+                    match self.accept(answer.body).await {
+                        Ok(()) => {
+                            retry = Retry::new();
+                            continue;
+                        }
+                        Err(why) => retry.complain("assignment", &why),
+                    }
+                }
+                Ok(answer) if answer.status == StatusCode::NO_CONTENT => {
+                    retry = Retry::new();
+                    continue;
+                }
+                Ok(answer) if answer.status == StatusCode::NOT_FOUND => return SessionOver,
+                Ok(answer) => retry.complain("assignment", &words(&answer)),
+                Err(error) => retry.complain("assignment", &chain(&error)),
+            }
+            retry.pause().await;
+        }
+    }
+
+    /// The generation that is held of this cluster.
+    fn held_generation(&self, session: &wire::Registered) -> Option<u64> {
+        let store = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = store.held().filter(|held| held.cluster.0 == session.cluster);
+        held.map(|held| held.generation.0)
+    }
+
+    /// Puts an assignment on disk, then hands it to the driver.
+    async fn accept(&self, body: Bytes) -> Result<(), String> {
+        let store = Arc::clone(&self.accepted);
+        let node = self.node().clone();
+        let now = self.clock.wall();
+        let accepting = tokio::task::spawn_blocking(move || {
+            let sent: wire::Assignment = serde_json::from_slice(&body)
+                .map_err(|error| format!("the assignment does not parse: {error}"))?;
+            let assignment = Assignment::try_from(sent).map_err(|error| error.to_string())?;
+            if assignment.node != node {
+                return Err(format!("the assignment is for node {}", assignment.node));
+            }
+            let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+            store.accept(assignment, now).map_err(|error| chain(&error))
+        });
+        let result = accepting.await.unwrap_or_else(|error| Err(error.to_string()));
+        match result {
+            Ok(assignment) => {
+                let at = self.clock.wall();
+                self.tell(LinkEvent::Accepted { assignment, at }).await;
+                Ok(())
+            }
+            Err(why) => {
+                self.tell(LinkEvent::Refused(why.clone())).await;
+                Err(why)
+            }
+        }
+    }
+
+    /// Reports at once when something changed, and at least every report interval. Changes while a
+    /// report is on its way ride in the next.
+    async fn report(&self, session: &wire::Registered) -> SessionOver {
+        let mut client = Client::new(self.server.clone());
+        let mut reports = self.reports.clone();
+        let interval = Duration::from_millis(session.report_interval_ms.max(100));
+        let mut retry = Retry::new();
+        let mut delivered = 0;
+        loop {
+            let outgoing = reports.borrow_and_update().clone();
+            if let Some(outgoing) = outgoing {
+                let fresh = outgoing.events.iter().filter(|(number, _)| *number > delivered);
+                let fresh: Vec<&(u64, Event)> = fresh.take(wire::MAX_REPORT_EVENTS).collect();
+                let through = fresh.last().map_or(delivered, |(number, _)| *number);
+                let mut report = wire::Report::from(&outgoing.report);
+                report.events = fresh.iter().map(|(_, event)| event.into()).collect();
+                let ask = Ask {
+                    method: Method::POST,
+                    path: paths::report(self.node()),
+                    body: json(&report),
+                    deadline: ANSWER_DEADLINE,
+                    limit: SMALL_ANSWER,
+                };
+                match self.ask(&mut client, "report", &ask).await {
+                    Ok(answer) if answer.status.is_success() => {
+                        retry = Retry::new();
+                        if through > delivered {
+                            delivered = through;
+                            self.tell(LinkEvent::Delivered { through }).await;
+                        }
+                    }
+                    Ok(answer) if answer.status == StatusCode::NOT_FOUND => return SessionOver,
+                    Ok(answer) => {
+                        retry.complain("report", &words(&answer));
+                        retry.pause().await;
+                        continue;
+                    }
+                    Err(error) => {
+                        retry.complain("report", &chain(&error));
+                        retry.pause().await;
+                        continue;
+                    }
+                }
+            }
+            // The driver ending ends the link with it, so a closed channel just waits.
+            if let Ok(Err(_)) = tokio::time::timeout(interval, reports.changed()).await {
+                tokio::time::sleep(interval).await;
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        client: &mut Client,
+        kind: &'static str,
+        ask: &Ask,
+    ) -> Result<Answer, NoAnswer> {
+        let result = client.ask(ask).await;
+        let outcome = match &result {
+            Ok(answer) if answer.status.is_success() => "ok",
+            Ok(_) => "refused",
+            Err(_) => "no_answer",
+        };
+        self.metrics.control_plane_request(kind, outcome);
+        result
+    }
+
+    async fn tell(&self, event: LinkEvent) {
+        // The driver goes away only together with this task.
+        let _ = self.driver.send(event).await;
+    }
+
+    fn node(&self) -> &NodeName {
+        &self.registration.name
+    }
+}
+
+/// The pause between tries: doubling, with jitter, so that nodes do not come back all at once.
+struct Retry {
+    failures: u32,
+    last_complaint: String,
+}
+
+impl Retry {
+    fn new() -> Self {
+        Self { failures: 0, last_complaint: String::new() }
+    }
+
+    /// Says what is wrong, once.
+    fn complain(&mut self, request: &str, why: &str) {
+        if self.last_complaint != why {
+            why.clone_into(&mut self.last_complaint);
+            tracing::warn!(request, "the control plane: {why}");
+        }
+    }
+
+    async fn pause(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+        let factor = 1u32 << (self.failures - 1).min(10);
+        let longest = FIRST_RETRY.saturating_mul(factor).min(LONGEST_RETRY);
+        let share = f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
+        tokio::time::sleep(longest.mul_f64(0.5 + share / 2.0)).await;
+    }
+}
+
+/// The sentence of an answer that refuses.
+fn words(answer: &Answer) -> String {
+    let sentence = serde_json::from_slice::<wire::ErrorBody>(&answer.body);
+    let sentence = sentence.map(|body| body.message).unwrap_or_default();
+    format!("it answered {}: {sentence}", answer.status.as_u16())
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Bytes {
+    // The protocol's types are plain data with text keys, which JSON always has a form for.
+    serde_json::to_vec(value).map(Bytes::from).unwrap_or_default()
+}

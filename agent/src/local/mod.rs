@@ -1,0 +1,157 @@
+//! This machine's engine for `dugout up` and `dugout down`: look at it, make images without a
+//! registry, run PostgreSQL when no server is installed, remove what a cluster left.
+
+mod image;
+mod postgres;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use bollard::query_parameters::{ImportImageOptions, ListContainersOptionsBuilder};
+use bytes::Bytes;
+use dugout_model::ClusterId;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use thiserror::Error;
+
+pub use image::ImageSpec;
+pub use postgres::HelperContainer;
+
+use crate::config::docker_host;
+use crate::docker::{DockerHostError, DockerRuntime};
+use crate::labels::{CLUSTER, DEFAULT_GRACE, GRACE};
+use crate::metrics::AgentMetrics;
+use crate::runtime::{ContainerRuntime as _, EngineInfo, PermanentKind, RuntimeError};
+
+const LOAD_DEADLINE: Duration = Duration::from_secs(120);
+const LIST_DEADLINE: Duration = Duration::from_secs(60);
+const INSPECT_DEADLINE: Duration = Duration::from_secs(10);
+const REMOVES_AT_ONCE: usize = 8;
+/// Whoever takes everything down does not wait longer than this for a container.
+const LONGEST_GRACE: Duration = Duration::from_secs(10);
+
+/// The engine of this machine; it answered when this was made.
+#[derive(Debug)]
+pub struct Local {
+    host: String,
+    info: EngineInfo,
+    runtime: DockerRuntime,
+}
+
+/// What [`Local::remove_everything`] removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Removed {
+    pub containers: usize,
+}
+
+#[derive(Debug, Error)]
+pub enum LocalError {
+    #[error("the Docker host cannot be used")]
+    Host(#[source] DockerHostError),
+    #[error("the container engine at {host} cannot do it")]
+    Engine { host: String, source: RuntimeError },
+    #[error("image {image} cannot be put together")]
+    Image { image: String, source: std::io::Error },
+    #[error("the PostgreSQL container did not accept connections within {seconds} s")]
+    PostgresSilent { seconds: u64 },
+    #[error("the PostgreSQL container has no port on this machine")]
+    PostgresWithoutPort,
+}
+
+impl Local {
+    /// Connects to the engine: the one that is named, else `DOCKER_HOST`, else Docker's usual place.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn connect(host: Option<&str>) -> Result<Self, LocalError> {
+        let host = docker_host(host);
+        let runtime =
+            DockerRuntime::new(&host, AgentMetrics::unregistered()).map_err(LocalError::Host)?;
+        let info = runtime
+            .info()
+            .await
+            .map_err(|source| LocalError::Engine { host: host.clone(), source })?;
+        Ok(Self { host, info, runtime })
+    }
+
+    /// Where it is, as an agent on this machine would be told.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// What it is, for people: `Docker 28.5.1`.
+    pub fn version(&self) -> String {
+        format!("Docker {}", self.info.version)
+    }
+
+    /// Makes an image of one static program, without a registry. The same input makes the same image,
+    /// and an image that is there already is left alone. Returns its id.
+    pub async fn import_image(&self, spec: ImageSpec) -> Result<String, LocalError> {
+        let archive = image::archive(&spec)
+            .map_err(|source| LocalError::Image { image: spec.name.clone(), source })?;
+        if self.image_id(&spec.name).await?.as_ref() == Some(&archive.id) {
+            return Ok(archive.id);
+        }
+        let body = bollard::body_full(Bytes::from(archive.bytes));
+        self.runtime
+            .call("load", LOAD_DEADLINE, |docker| async move {
+                let options = ImportImageOptions { quiet: true, ..ImportImageOptions::default() };
+                let steps = docker.import_image(options, body, None);
+                steps.try_for_each(|_| async { Ok(()) }).await
+            })
+            .await
+            .map_err(|error| self.failed(error))?;
+        Ok(self.image_id(&spec.name).await?.unwrap_or(archive.id))
+    }
+
+    /// The id of an image, if it is there.
+    pub async fn image_id(&self, name: &str) -> Result<Option<String>, LocalError> {
+        let call = |docker: bollard::Docker| async move { docker.inspect_image(name).await };
+        match self.runtime.call("inspect_image", INSPECT_DEADLINE, call).await {
+            Ok(found) => Ok(found.id),
+            Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => Ok(None),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// Stops and removes every container of a cluster on this engine, of all its nodes. Each gets its
+    /// own grace, at most ten seconds.
+    pub async fn remove_everything(&self, cluster: ClusterId) -> Result<Removed, LocalError> {
+        let filters = HashMap::from([("label".to_owned(), vec![format!("{CLUSTER}={cluster}")])]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let call =
+            |docker: bollard::Docker| async move { docker.list_containers(Some(options)).await };
+        let found = self
+            .runtime
+            .call("list", LIST_DEADLINE, call)
+            .await
+            .map_err(|error| self.failed(error))?;
+        let containers = found.into_iter().filter_map(|one| {
+            let grace = one.labels.as_ref().and_then(|labels| labels.get(GRACE)?.parse().ok());
+            Some((one.id?, grace.map_or(DEFAULT_GRACE, Duration::from_millis)))
+        });
+        let removed = futures_util::stream::iter(containers)
+            .map(|(id, grace)| async move {
+                self.runtime.stop(&id, grace.min(LONGEST_GRACE)).await?;
+                self.runtime.remove(&id).await
+            })
+            .buffer_unordered(REMOVES_AT_ONCE)
+            .try_fold(0, |count, ()| async move { Ok(count + 1) })
+            .await
+            .map_err(|error| self.failed(error))?;
+        Ok(Removed { containers: removed })
+    }
+
+    fn failed(&self, source: RuntimeError) -> LocalError {
+        LocalError::Engine { host: self.host.clone(), source }
+    }
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.containers {
+            1 => out.write_str("1 container"),
+            count => write!(out, "{count} containers"),
+        }
+    }
+}

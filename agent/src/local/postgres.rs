@@ -1,0 +1,157 @@
+//! PostgreSQL from an image, for machines that have Docker and no PostgreSQL.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::models::{ContainerCreateBody, HostConfig, PortBinding};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+};
+use sha2::{Digest as _, Sha256};
+
+use super::{INSPECT_DEADLINE, Local, LocalError};
+use crate::docker::DockerRuntime;
+use crate::metrics::AgentMetrics;
+use crate::runtime::{ContainerRuntime as _, PermanentKind, RuntimeError};
+
+const IMAGE: &str = "postgres:16-alpine";
+const DATABASE: &str = "dugout";
+const PORT: &str = "5432/tcp";
+/// Tells helpers from the containers of pods.
+const HELPER_LABEL: &str = "dev.dugout.helper";
+const CREATE_DEADLINE: Duration = Duration::from_secs(60);
+const READY_DEADLINE: Duration = Duration::from_secs(60);
+const STOP_GRACE: Duration = Duration::from_secs(30);
+
+/// A PostgreSQL in a container, which keeps its data in a volume of its own.
+#[derive(Debug)]
+pub struct HelperContainer {
+    pub image: String,
+    /// With the password.
+    pub url: String,
+    name: String,
+    runtime: Arc<DockerRuntime>,
+}
+
+impl HelperContainer {
+    /// Stops it; its data stay for the next start.
+    ///
+    /// # Errors
+    /// When the engine does not stop it.
+    pub async fn stop(self) -> Result<(), RuntimeError> {
+        self.runtime.stop(&self.name, STOP_GRACE).await
+    }
+}
+
+impl Local {
+    /// Starts the PostgreSQL that belongs to this password, making it when it is not there; waits
+    /// until it accepts connections. It listens on this machine's loopback address alone.
+    pub async fn start_postgres(&self, password: &str) -> Result<HelperContainer, LocalError> {
+        let runtime = DockerRuntime::new(&self.host, AgentMetrics::unregistered());
+        let runtime = Arc::new(runtime.map_err(LocalError::Host)?);
+        let name = helper_name(password);
+        let fresh = match self.create_postgres(&name, password).await {
+            Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => {
+                self.runtime.pull(IMAGE).await.map_err(|error| self.failed(error))?;
+                self.create_postgres(&name, password).await
+            }
+            other => other,
+        };
+        match fresh {
+            Ok(()) => {}
+            // It is there from an earlier start.
+            Err(error) if error.permanent_kind() == Some(PermanentKind::Conflict) => {}
+            Err(error) => return Err(self.failed(error)),
+        }
+        self.runtime.start(&name).await.map_err(|error| self.failed(error))?;
+        self.await_postgres(&name).await?;
+        let port = self.postgres_port(&name).await?;
+        let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/{DATABASE}");
+        Ok(HelperContainer { image: IMAGE.to_owned(), url, name, runtime })
+    }
+
+    /// Removes the PostgreSQL that belongs to this password, and all its data.
+    pub async fn remove_postgres(&self, password: &str) -> Result<(), LocalError> {
+        let name = helper_name(password);
+        let container = name.clone();
+        let call = |docker: Docker| async move {
+            let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+            docker.remove_container(&container, Some(options)).await
+        };
+        self.fine_when_gone(self.runtime.call("remove", CREATE_DEADLINE, call).await)?;
+        let call = |docker: Docker| async move {
+            docker.remove_volume(&name, None::<RemoveVolumeOptions>).await
+        };
+        self.fine_when_gone(self.runtime.call("remove_volume", CREATE_DEADLINE, call).await)
+    }
+
+    fn fine_when_gone(&self, result: Result<(), RuntimeError>) -> Result<(), LocalError> {
+        match result {
+            Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => Ok(()),
+            other => other.map_err(|error| self.failed(error)),
+        }
+    }
+
+    async fn create_postgres(&self, name: &str, password: &str) -> Result<(), RuntimeError> {
+        let binding =
+            PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(String::new()) };
+        let body = ContainerCreateBody {
+            image: Some(IMAGE.to_owned()),
+            env: Some(vec![
+                format!("POSTGRES_PASSWORD={password}"),
+                format!("POSTGRES_DB={DATABASE}"),
+            ]),
+            labels: Some(HashMap::from([(HELPER_LABEL.to_owned(), "postgres".to_owned())])),
+            host_config: Some(HostConfig {
+                binds: Some(vec![format!("{name}:/var/lib/postgresql/data")]),
+                port_bindings: Some(HashMap::from([(PORT.to_owned(), Some(vec![binding]))])),
+                ..HostConfig::default()
+            }),
+            ..ContainerCreateBody::default()
+        };
+        let options = CreateContainerOptionsBuilder::new().name(name).build();
+        let call =
+            |docker: Docker| async move { docker.create_container(Some(options), body).await };
+        self.runtime.call("create", CREATE_DEADLINE, call).await.map(drop)
+    }
+
+    async fn await_postgres(&self, name: &str) -> Result<(), LocalError> {
+        let command: Vec<String> =
+            ["pg_isready", "-q", "-h", "127.0.0.1", "-U", "postgres"].map(str::to_owned).into();
+        let waiting = async {
+            loop {
+                let outcome = self.runtime.exec(name, &command, INSPECT_DEADLINE).await;
+                if outcome.is_ok_and(|outcome| outcome.exit_code == 0) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        let seconds = READY_DEADLINE.as_secs();
+        tokio::time::timeout(READY_DEADLINE, waiting)
+            .await
+            .map_err(|_| LocalError::PostgresSilent { seconds })
+    }
+
+    async fn postgres_port(&self, name: &str) -> Result<u16, LocalError> {
+        let call = |docker: Docker| async move { docker.inspect_container(name, None).await };
+        let found = self
+            .runtime
+            .call("inspect", INSPECT_DEADLINE, call)
+            .await
+            .map_err(|error| self.failed(error))?;
+        found
+            .network_settings
+            .and_then(|settings| settings.ports?.remove(PORT)?)
+            .and_then(|bindings| bindings.into_iter().find_map(|one| one.host_port?.parse().ok()))
+            .ok_or(LocalError::PostgresWithoutPort)
+    }
+}
+
+/// One for each password, and so for each data directory.
+fn helper_name(password: &str) -> String {
+    let digest = hex::encode(Sha256::digest(password.as_bytes()));
+    format!("dugout-postgres-{}", digest.get(..12).unwrap_or(&digest))
+}
