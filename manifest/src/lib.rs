@@ -1,1 +1,45 @@
-//! (skeleton)
+//! Kubernetes YAML in, declared objects or problems out: pure, strict, and every problem at once.
+//!
+//! A file is read in three steps. `yaml` makes a tree of each document, with positions and limits.
+//! `decode` walks the tree with the cursor of `reader`, which knows every field from the tables in
+//! `schema`. `assemble` joins the files of a commit and checks what objects say about each other.
+//!
+//! The first two steps need the bytes alone, so their result can be kept by blob id:
+//!
+//! ```
+//! use dugout_manifest::{assemble, parse_blob};
+//! use dugout_model::RevisionContent;
+//!
+//! let blob = parse_blob(b"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: demo\n");
+//! let content = assemble([("apps/demo.yaml", &blob)]);
+//! assert!(matches!(content, RevisionContent::Objects { objects, .. } if objects.len() == 1));
+//!
+//! let blob = parse_blob(b"apiVersion: v1\nkind: Namespace\nmetadata:\n  nmae: demo\n");
+//! let RevisionContent::Problems(problems) = assemble([("demo.yaml", &blob)]) else { panic!() };
+//! assert_eq!(
+//!     problems[0].to_string(),
+//!     "demo.yaml:4:3: error: metadata: there is no field \"nmae\" here (did you mean name?)"
+//! );
+//! ```
+
+mod assemble;
+mod blob;
+mod compatibility;
+mod decode;
+mod image;
+mod layout;
+mod names;
+mod problems;
+mod quantity;
+mod reader;
+mod schema;
+mod yaml;
+
+pub use assemble::assemble;
+pub use blob::{ParsedBlob, parse_blob};
+pub use compatibility::compatibility_page;
+pub use layout::is_manifest_path;
+pub use problems::PROBLEM_LIMIT;
+pub use yaml::{
+    COPIED_BYTE_LIMIT, COPIED_NODE_LIMIT, DEPTH_LIMIT, DOCUMENT_LIMIT, FILE_LIMIT_BYTES, NODE_LIMIT,
+};

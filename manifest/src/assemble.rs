@@ -1,0 +1,296 @@
+//! From the files of a commit to what it declares: everything that only the whole can tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use dugout_model::{
+    Deployment, Kind, ObjectId, ObjectSpec, PortRef, Problem, RevisionContent, Service, Severity,
+    labels_contain,
+};
+
+use crate::blob::{BlobObject, ParsedBlob};
+use crate::decode::{DEFAULT_NAMESPACE, Reference};
+use crate::layout::Layout;
+use crate::reader::Place;
+
+/// What the files of a commit declare together, or everything that is wrong with them. Each file comes
+/// with its path in the repository; the order of the files does not matter.
+pub fn assemble<'a>(files: impl IntoIterator<Item = (&'a str, &'a ParsedBlob)>) -> RevisionContent {
+    let files: Vec<(&str, &ParsedBlob)> = files.into_iter().collect();
+    let layout = Layout::of(files.iter().map(|(path, _)| *path));
+    let mut whole = Whole { problems: layout.problems().collect(), ..Whole::default() };
+    whole.has_unknown = !whole.problems.is_empty();
+    for (path, blob) in files {
+        if !layout.is_foreign(path) {
+            whole.add(path, blob);
+        }
+    }
+    whole.check();
+    whole.into_content()
+}
+
+/// One object and the file it is in.
+#[derive(Clone, Copy)]
+struct Member<'a> {
+    path: &'a str,
+    object: &'a BlobObject,
+}
+
+impl Member<'_> {
+    fn place(&self) -> (&str, u32) {
+        (self.path, self.object.place.line)
+    }
+}
+
+#[derive(Default)]
+struct Whole<'a> {
+    /// The first of each id, in the order of files and lines.
+    members: BTreeMap<&'a ObjectId, Member<'a>>,
+    problems: Vec<Problem>,
+    /// Something could not be read, so nothing can be said to be missing.
+    has_unknown: bool,
+}
+
+impl<'a> Whole<'a> {
+    fn add(&mut self, path: &'a str, blob: &'a ParsedBlob) {
+        let content = &*blob.content;
+        self.has_unknown |= content.has_unknown;
+        self.problems.extend(
+            content
+                .problems
+                .iter()
+                .map(|problem| Problem { file: path.to_owned(), ..problem.clone() }),
+        );
+        for object in &content.objects {
+            let new = Member { path, object };
+            match self.members.get(&object.id) {
+                None => {
+                    self.members.insert(&object.id, new);
+                }
+                Some(other) => {
+                    let (first, again) =
+                        if other.place() <= new.place() { (*other, new) } else { (new, *other) };
+                    self.problems.push(told_twice(&first, &again));
+                    self.members.insert(&object.id, first);
+                }
+            }
+        }
+    }
+
+    fn check(&mut self) {
+        let mut found = Vec::new();
+        if !self.has_unknown {
+            self.check_namespaces(&mut found);
+        }
+        let mut node_ports = BTreeMap::new();
+        for member in self.members.values() {
+            self.check_references(member, &mut found);
+            check_node_ports(member, &mut node_ports, &mut found);
+        }
+        self.check_services(&mut found);
+        self.problems.extend(found);
+    }
+
+    /// Tells each namespace that is used and not declared once, at its first use.
+    fn check_namespaces(&self, found: &mut Vec<Problem>) {
+        let mut uses: BTreeMap<&str, Vec<&Member<'a>>> = BTreeMap::new();
+        for member in self.members.values() {
+            let namespace = member.object.id.key.namespace.as_str();
+            if !namespace.is_empty() && namespace != DEFAULT_NAMESPACE {
+                uses.entry(namespace).or_default().push(member);
+            }
+        }
+        for (namespace, mut members) in uses {
+            if self.members.contains_key(&ObjectId::new(Kind::Namespace, "", namespace)) {
+                continue;
+            }
+            members.sort_by_key(|member| member.place());
+            let Some(first) = members.first() else { continue };
+            let place = first.object.namespace_place.as_ref().unwrap_or(&first.object.place);
+            let more = match members.len() {
+                1 => String::new(),
+                2 => ", which 1 more object is in".to_owned(),
+                count => format!(", which {} more objects are in", count - 1),
+            };
+            let message = format!("no Namespace {namespace} is declared{more}");
+            let hint = format!(
+                "add a document with apiVersion: v1, kind: Namespace and metadata.name: {namespace}"
+            );
+            found.push(problem(first.path, place, Severity::Error, message, &hint));
+        }
+    }
+
+    fn check_references(&self, member: &Member<'a>, found: &mut Vec<Problem>) {
+        for reference in &member.object.links.references {
+            let Reference { kind, name, key, place } = reference;
+            let namespace = member.object.id.key.namespace.as_str();
+            let kind_name = kind.as_str();
+            let Some(target) = self.members.get(&ObjectId::new(*kind, namespace, name)) else {
+                if !self.has_unknown {
+                    let message =
+                        format!("there is no {kind_name} {name} in namespace {namespace}");
+                    let hint = self.name_hint(*kind, namespace);
+                    found.push(problem(member.path, place, Severity::Error, message, &hint));
+                }
+                continue;
+            };
+            // Without the object's content nothing can be said about its keys.
+            let keys = target.object.declared_in(target.path).map(|object| keys_of(&object.spec));
+            if let (Some(key), Some(keys)) = (key, keys)
+                && !keys.contains(key)
+            {
+                let message = format!("the {kind_name} {name} has no key {key}");
+                let known: Vec<String> = keys.into_iter().take(12).collect();
+                let hint = match known.is_empty() {
+                    true => "it has no keys; set optional: true if that is meant".to_owned(),
+                    false => format!("it has {}", known.join(", ")),
+                };
+                found.push(problem(member.path, place, Severity::Error, message, &hint));
+            }
+        }
+    }
+
+    /// What there is instead of a missing object.
+    fn name_hint(&self, kind: Kind, namespace: &str) -> String {
+        let first = ObjectId::new(kind, namespace, "");
+        let names: Vec<&str> = self
+            .members
+            .range::<&ObjectId, _>(&first..)
+            .take_while(|(id, _)| id.kind == kind && id.key.namespace.as_str() == namespace)
+            .map(|(id, _)| id.key.name.as_str())
+            .take(12)
+            .collect();
+        match names.is_empty() {
+            true => "add it, or set optional: true".to_owned(),
+            false => format!("there are {}; add it, or set optional: true", names.join(", ")),
+        }
+    }
+
+    /// Notices services that select nothing, or whose port no selected pod has.
+    fn check_services(&self, found: &mut Vec<Problem>) {
+        let mut deployments: BTreeMap<&str, Vec<Arc<dugout_model::DeclaredObject>>> =
+            BTreeMap::new();
+        let mut unread = BTreeSet::new();
+        for member in
+            self.members.values().filter(|member| member.object.id.kind == Kind::Deployment)
+        {
+            let namespace = member.object.id.key.namespace.as_str();
+            match member.object.declared_in(member.path) {
+                Some(declared) => deployments.entry(namespace).or_default().push(declared),
+                None => {
+                    unread.insert(namespace);
+                }
+            }
+        }
+        for member in self.members.values().filter(|member| member.object.id.kind == Kind::Service)
+        {
+            let namespace = member.object.id.key.namespace.as_str();
+            let Some(declared) = member.object.declared_in(member.path) else { continue };
+            let ObjectSpec::Service(service) = &declared.spec else { continue };
+            if self.has_unknown || unread.contains(namespace) || service.selector.is_empty() {
+                continue;
+            }
+            let selected: Vec<&Deployment> = deployments
+                .get(namespace)
+                .into_iter()
+                .flatten()
+                .filter_map(|object| match &object.spec {
+                    ObjectSpec::Deployment(deployment) => Some(&**deployment),
+                    _ => None,
+                })
+                .filter(|deployment| labels_contain(&deployment.template.labels, &service.selector))
+                .collect();
+            check_targets(member, service, &selected, found);
+        }
+    }
+
+    fn into_content(mut self) -> RevisionContent {
+        self.problems.sort();
+        self.problems.dedup();
+        if self.problems.iter().any(|problem| problem.severity == Severity::Error) {
+            return RevisionContent::Problems(self.problems);
+        }
+        let objects = self
+            .members
+            .values()
+            .filter_map(|member| member.object.declared_in(member.path))
+            .collect();
+        RevisionContent::Objects { objects, notices: self.problems }
+    }
+}
+
+fn told_twice(first: &Member<'_>, again: &Member<'_>) -> Problem {
+    let (file, line) = first.place();
+    let message = format!("{} is declared for the second time", again.object.id);
+    let hint = format!("the first is in {file}:{line}; keep one of them");
+    problem(again.path, &again.object.place, Severity::Error, message, &hint)
+}
+
+fn keys_of(spec: &ObjectSpec) -> BTreeSet<String> {
+    match spec {
+        ObjectSpec::ConfigMap(config_map) => {
+            config_map.data.keys().chain(config_map.binary_data.keys()).cloned().collect()
+        }
+        ObjectSpec::Secret(secret) => secret.data.keys().cloned().collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+/// Two services cannot listen on one port of the nodes.
+fn check_node_ports<'a>(
+    member: &Member<'a>,
+    taken: &mut BTreeMap<u16, (&'a ObjectId, &'a str, u32)>,
+    found: &mut Vec<Problem>,
+) {
+    for (port, place) in &member.object.links.node_ports {
+        let own = (&member.object.id, member.path, place.line);
+        match taken.get(port) {
+            None => {
+                taken.insert(*port, own);
+            }
+            Some((other, file, line)) => {
+                let message = format!("port {port} of the nodes is taken by {other}");
+                let hint = format!("see {file}:{line}; choose another from 30000 to 32767");
+                found.push(problem(member.path, place, Severity::Error, message, &hint));
+            }
+        }
+    }
+}
+
+fn check_targets(
+    member: &Member<'_>,
+    service: &Service,
+    selected: &[&Deployment],
+    found: &mut Vec<Problem>,
+) {
+    if selected.is_empty() {
+        let message = "the selector matches no pod that is declared in this namespace".to_owned();
+        let hint = "compare it with the labels of the pod templates";
+        found.push(problem(member.path, &member.object.place, Severity::Notice, message, hint));
+        return;
+    }
+    for (port, place) in service.ports.iter().zip(&member.object.links.target_ports) {
+        let PortRef::Name(name) = &port.target_port else { continue };
+        let exists = selected.iter().any(|deployment| {
+            let mut ports = deployment.template.containers.iter().flat_map(|one| &one.ports);
+            ports.any(|candidate| candidate.name == *name)
+        });
+        if !exists {
+            let message = format!("no selected pod has a port named {name:?}");
+            let hint = "name the port in the container's ports, or use its number";
+            found.push(problem(member.path, place, Severity::Notice, message, hint));
+        }
+    }
+}
+
+fn problem(path: &str, place: &Place, severity: Severity, message: String, hint: &str) -> Problem {
+    Problem {
+        file: path.to_owned(),
+        line: place.line,
+        column: place.column,
+        severity,
+        field_path: place.field_path.clone(),
+        message,
+        hint: Some(hint.to_owned()),
+    }
+}

@@ -1,0 +1,126 @@
+//! One file's content, read without knowing where it lies, so that it can be kept by its Git blob id.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dugout_model::{DeclaredObject, Problem};
+
+use crate::decode::{Decoded, Links, ParsedObject, decode};
+use crate::problems::Problems;
+use crate::reader::{Place, Report};
+use crate::yaml::{Document, Documents, FILE_LIMIT_BYTES, Position};
+
+/// What one file holds: its objects, and what is wrong with it for itself. A clone shares the content.
+#[derive(Clone)]
+pub struct ParsedBlob {
+    pub(crate) content: Arc<Content>,
+}
+
+pub(crate) struct Content {
+    pub objects: Vec<BlobObject>,
+    /// With an empty `file`.
+    pub problems: Vec<Problem>,
+    /// A document could not be told apart, so what seems to be missing elsewhere may be in it.
+    pub has_unknown: bool,
+}
+
+/// One object of a file.
+pub(crate) struct BlobObject {
+    pub id: dugout_model::ObjectId,
+    pub place: Place,
+    pub namespace_place: Option<Place>,
+    pub links: Links,
+    /// The object with the path that it was last asked for at. A file stays at its path from commit to
+    /// commit, so the same shared value is handed out each time.
+    declared: Option<Mutex<Arc<DeclaredObject>>>,
+}
+
+impl BlobObject {
+    fn new(parsed: ParsedObject) -> Self {
+        let ParsedObject { id, place, namespace_place, declared, links } = parsed;
+        Self { id, place, namespace_place, links, declared: declared.map(Mutex::new) }
+    }
+
+    /// The object as it stands in the file at `path`; nothing when it has errors.
+    pub fn declared_in(&self, path: &str) -> Option<Arc<DeclaredObject>> {
+        // Nothing can panic while the lock is held, and the value is whole at any time.
+        let mut declared = self.declared.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        if declared.origin.file != path {
+            Arc::make_mut(&mut declared).origin.file = path.to_owned();
+        }
+        Some(Arc::clone(&declared))
+    }
+}
+
+impl fmt::Debug for ParsedBlob {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("ParsedBlob")
+            .field("objects", &self.content.objects.len())
+            .field("problems", &self.content.problems.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads a file. It never fails: what is wrong with it is in the result, and told by
+/// [`crate::assemble`], which also checks what objects say about each other.
+pub fn parse_blob(bytes: &[u8]) -> ParsedBlob {
+    let mut problems = Problems::default();
+    let mut objects = Vec::new();
+    let mut has_unknown = false;
+    match text_of(bytes) {
+        Ok(text) => {
+            let mut documents = Documents::of(text);
+            while let Some(document) = documents.next(&mut problems) {
+                let Document::Tree(root) = document else {
+                    has_unknown = true;
+                    continue;
+                };
+                let report = Report::new(std::mem::take(&mut problems));
+                match decode(&root, &report) {
+                    Decoded::Object(object) => objects.push(BlobObject::new(*object)),
+                    Decoded::WithoutEffect => {}
+                    Decoded::Unknown => has_unknown = true,
+                }
+                problems = report.into_problems();
+            }
+        }
+        Err(NoText { at, message, hint }) => {
+            problems.error(at, message, Some(hint));
+            has_unknown = true;
+        }
+    }
+    let problems = problems.into_list();
+    ParsedBlob { content: Arc::new(Content { objects, problems, has_unknown }) }
+}
+
+/// Why a file is not read at all.
+struct NoText {
+    at: Position,
+    message: String,
+    hint: &'static str,
+}
+
+/// The text behind an optional byte-order mark.
+fn text_of(bytes: &[u8]) -> Result<&str, NoText> {
+    let refuse = |message: String, hint| NoText { at: Position::default(), message, hint };
+    if bytes.len() > FILE_LIMIT_BYTES {
+        let message =
+            format!("the file has {} bytes; a manifest may have {FILE_LIMIT_BYTES}", bytes.len());
+        return Err(refuse(message, "split it into several files"));
+    }
+    if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
+        return Err(refuse("the file is UTF-16".to_owned(), "save it as UTF-8"));
+    }
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    std::str::from_utf8(bytes).map_err(|error| {
+        let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+        let last_line = before.rsplit('\n').next().unwrap_or_default();
+        let number = |count: usize| u32::try_from(count + 1).unwrap_or(u32::MAX);
+        let at = Position {
+            line: number(before.bytes().filter(|byte| *byte == b'\n').count()),
+            column: number(last_line.chars().count()),
+        };
+        let message = "the file is not UTF-8 here".to_owned();
+        NoText { at, message, hint: "save it as UTF-8; binary data goes into binaryData as base64" }
+    })
+}

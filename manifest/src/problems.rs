@@ -1,0 +1,73 @@
+//! The problems of one file, gathered while it is read; where the file lies is filled in later.
+
+use dugout_model::{Problem, Severity};
+
+use crate::yaml::Position;
+
+/// How many problems of one file are kept; the rest are counted.
+pub const PROBLEM_LIMIT: usize = 1000;
+
+/// How much of a text of the file a message repeats.
+const QUOTE_LIMIT: usize = 60;
+
+#[derive(Debug, Default)]
+pub(crate) struct Problems {
+    found: Vec<Problem>,
+    errors: usize,
+    left_out: usize,
+}
+
+impl Problems {
+    pub(crate) fn add(&mut self, problem: Problem) {
+        if problem.severity == Severity::Error {
+            self.errors += 1;
+        }
+        if self.found.len() < PROBLEM_LIMIT {
+            self.found.push(problem);
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    /// Adds an error that is not about one field.
+    pub(crate) fn error(&mut self, at: Position, message: impl Into<String>, hint: Option<&str>) {
+        self.add(Problem {
+            file: String::new(),
+            line: at.line,
+            column: at.column,
+            severity: Severity::Error,
+            field_path: String::new(),
+            message: message.into(),
+            hint: hint.map(str::to_owned),
+        });
+    }
+
+    /// How many errors there are, to tell later whether more came.
+    pub(crate) fn error_count(&self) -> usize {
+        self.errors
+    }
+
+    pub(crate) fn into_list(mut self) -> Vec<Problem> {
+        if self.left_out > 0 {
+            self.found.push(Problem {
+                file: String::new(),
+                line: 0,
+                column: 0,
+                severity: Severity::Error,
+                field_path: String::new(),
+                message: format!("{} more problems of this file are not shown", self.left_out),
+                hint: Some("mend the first ones and look again".to_owned()),
+            });
+        }
+        self.found
+    }
+}
+
+/// A text of the file inside quotes, cut when it is long, without line breaks.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut short: String = text.chars().take(QUOTE_LIMIT).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    format!("{short:?}")
+}

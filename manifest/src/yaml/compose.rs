@@ -1,0 +1,369 @@
+//! From the parser's events to a tree: anchors, tags, keys, and every limit.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use granit_parser::{
+    ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, Tag,
+};
+
+use super::merge::{Copies, merge_and_check};
+use super::scalar::resolve_plain;
+use super::{DEPTH_LIMIT, DOCUMENT_LIMIT, Entry, NODE_LIMIT, Node, Position, ScalarKind, Value};
+use crate::problems::{Problems, quoted};
+
+/// The documents of a file, one after another, so that only one tree is in memory at a time.
+pub(crate) struct Documents<'a> {
+    parser: Parser<'a, StrInput<'a>>,
+    count: usize,
+    ended: bool,
+}
+
+/// What one document is.
+#[derive(Debug)]
+pub(crate) enum Document<'a> {
+    Tree(Node<'a>),
+    /// It could not be read; its problems say why.
+    Broken,
+}
+
+/// Why the rest of a document is not read.
+enum Stop {
+    Syntax(ScanError),
+    /// A limit was passed; already told.
+    Limit,
+}
+
+impl<'a> Documents<'a> {
+    pub(crate) fn of(text: &'a str) -> Self {
+        let options = granit_parser::options! {
+            emit_unresolved_aliases: true,
+            emit_comments: false,
+            block_scalar_eof_without_line_feed: true,
+        };
+        Self { parser: Parser::new_from_str_with_options(text, options), count: 0, ended: false }
+    }
+
+    /// The next document that is not empty. Documents after a broken one are still found.
+    pub(crate) fn next(&mut self, problems: &mut Problems) -> Option<Document<'a>> {
+        while !self.ended {
+            match self.parser.next_event() {
+                None | Some(Ok((Event::StreamEnd, _))) => self.ended = true,
+                Some(Ok((Event::DocumentStart(..), span))) => {
+                    self.count += 1;
+                    if self.count > DOCUMENT_LIMIT {
+                        let message = format!("a file may hold {DOCUMENT_LIMIT} documents");
+                        problems.error(position(&span.start), message, Some("split the file"));
+                        self.ended = true;
+                        return Some(Document::Broken);
+                    }
+                    match self.read_document(problems) {
+                        Some(Document::Tree(node)) if node.is_null() => {}
+                        Some(document) => return Some(document),
+                        None => {}
+                    }
+                }
+                Some(Ok(_)) => {}
+                Some(Err(error)) => {
+                    self.recover(Stop::Syntax(error), problems);
+                    return Some(Document::Broken);
+                }
+            }
+        }
+        None
+    }
+
+    fn read_document(&mut self, problems: &mut Problems) -> Option<Document<'a>> {
+        let mut composer = Composer::default();
+        loop {
+            let step = match self.parser.next_event() {
+                None => return None,
+                Some(Ok((Event::DocumentEnd, _))) => {
+                    return match (composer.root, composer.broken) {
+                        (Some(_), true) => Some(Document::Broken),
+                        (root, _) => root.map(Document::Tree),
+                    };
+                }
+                Some(Ok((event, span))) => composer.take(event, &span, problems),
+                Some(Err(error)) => Err(Stop::Syntax(error)),
+            };
+            if let Err(stop) = step {
+                self.recover(stop, problems);
+                return Some(Document::Broken);
+            }
+        }
+    }
+
+    /// Tells why, and goes on behind the next document separator.
+    fn recover(&mut self, stop: Stop, problems: &mut Problems) {
+        if let Stop::Syntax(error) = stop {
+            let at = position(error.marker());
+            problems.error(at, format!("not valid YAML: {}", error.info()), hint(error.kind()));
+        }
+        // An error here can only repeat what was told: the input is text in memory.
+        self.ended = !matches!(self.parser.proceed_next_document(), Ok(true));
+    }
+}
+
+/// Builds the tree of one document. Uses no recursion, so depth costs memory only, and that is limited.
+#[derive(Default)]
+struct Composer<'a> {
+    open: Vec<Open<'a>>,
+    anchors: BTreeMap<usize, Node<'a>>,
+    copies: Copies,
+    nodes: usize,
+    root: Option<Node<'a>>,
+    broken: bool,
+}
+
+/// A list or map whose end has not come yet.
+struct Open<'a> {
+    at: Position,
+    anchor: usize,
+    items: Items<'a>,
+}
+
+enum Items<'a> {
+    List(Vec<Node<'a>>),
+    Map { entries: Vec<Entry<'a>>, key: Option<Key<'a>> },
+}
+
+struct Key<'a> {
+    text: Cow<'a, str>,
+    at: Position,
+}
+
+impl<'a> Composer<'a> {
+    fn take(&mut self, event: Event<'a>, span: &Span, problems: &mut Problems) -> Result<(), Stop> {
+        let at = position(&span.start);
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                if self.expects_key() {
+                    let key = self.read_key(text, style, tag.as_deref(), at, problems);
+                    self.put_key(key);
+                    return Ok(());
+                }
+                let node = self.read_scalar(text, style, tag.as_deref(), at, problems);
+                self.put(node, anchor, problems)
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                self.open(Items::List(Vec::new()), anchor, tag.as_deref(), at, problems)
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                let items = Items::Map { entries: Vec::new(), key: None };
+                self.open(items, anchor, tag.as_deref(), at, problems)
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(problems),
+            Event::Alias(_) | Event::UnresolvedAlias(_) if self.expects_key() => {
+                self.refuse_key(at, problems);
+                Ok(())
+            }
+            Event::Alias(id) => {
+                let node = self.copy_of(id, at, problems)?;
+                self.put(node, 0, problems)
+            }
+            Event::UnresolvedAlias(name) => {
+                self.broken = true;
+                let message = format!("the alias *{} has no anchor before it", quoted(&name));
+                problems.error(at, message, Some("define it with & earlier in the document"));
+                self.put(null(at), 0, problems)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn expects_key(&self) -> bool {
+        matches!(self.open.last(), Some(Open { items: Items::Map { key: None, .. }, .. }))
+    }
+
+    fn put_key(&mut self, new: Key<'a>) {
+        if let Some(Open { items: Items::Map { key, .. }, .. }) = self.open.last_mut() {
+            *key = Some(new);
+        }
+    }
+
+    fn open(
+        &mut self,
+        items: Items<'a>,
+        anchor: usize,
+        tag: Option<&Tag>,
+        at: Position,
+        problems: &mut Problems,
+    ) -> Result<(), Stop> {
+        if tag.is_some_and(|tag| !matches!(tag.core_suffix(), Some("map" | "seq"))) {
+            self.refuse_tag(at, problems);
+        }
+        if self.open.len() >= DEPTH_LIMIT {
+            let message = format!("values nest deeper than {DEPTH_LIMIT} levels");
+            problems.error(at, message, None);
+            return Err(Stop::Limit);
+        }
+        let anchor = if self.expects_key() {
+            self.refuse_key(at, problems);
+            AS_KEY
+        } else {
+            anchor
+        };
+        self.open.push(Open { at, anchor, items });
+        Ok(())
+    }
+
+    fn close(&mut self, problems: &mut Problems) -> Result<(), Stop> {
+        let Some(Open { at, anchor, items }) = self.open.pop() else { return Ok(()) };
+        if anchor == AS_KEY {
+            return Ok(());
+        }
+        let value = match items {
+            Items::List(nodes) => Value::List(nodes),
+            Items::Map { entries, .. } => Value::Map(
+                merge_and_check(entries, &mut self.copies, problems).map_err(|()| Stop::Limit)?,
+            ),
+        };
+        self.put(Node { at, value }, anchor, problems)
+    }
+
+    /// Puts a finished value where it belongs, and remembers it when it has an anchor.
+    fn put(&mut self, node: Node<'a>, anchor: usize, problems: &mut Problems) -> Result<(), Stop> {
+        self.nodes += 1;
+        if self.nodes + self.copies.nodes > NODE_LIMIT {
+            let message = format!("a document may hold {NODE_LIMIT} values");
+            problems.error(node.at, message, Some("split it"));
+            return Err(Stop::Limit);
+        }
+        if anchor != 0 {
+            let copy = self.copies.copy(&node).ok_or_else(|| too_many_copies(node.at, problems))?;
+            self.anchors.insert(anchor, copy);
+        }
+        match self.open.last_mut() {
+            None => self.root = Some(node),
+            Some(Open { items: Items::List(nodes), .. }) => nodes.push(node),
+            Some(Open { items: Items::Map { entries, key }, .. }) => {
+                if let Some(Key { text, at }) = key.take() {
+                    entries.push(Entry { key: text, key_at: at, node });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn copy_of(
+        &mut self,
+        id: usize,
+        at: Position,
+        problems: &mut Problems,
+    ) -> Result<Node<'a>, Stop> {
+        let Some(node) = self.anchors.get(&id) else {
+            self.broken = true;
+            problems.error(at, "an alias may not stand inside its own anchor", None);
+            return Ok(null(at));
+        };
+        self.copies.copy(node).ok_or_else(|| too_many_copies(at, problems))
+    }
+
+    fn read_scalar(
+        &mut self,
+        text: Cow<'a, str>,
+        style: ScalarStyle,
+        tag: Option<&Tag>,
+        at: Position,
+        problems: &mut Problems,
+    ) -> Node<'a> {
+        let kind = match tag.map(|tag| tag.core_suffix()) {
+            None if style == ScalarStyle::Plain => resolve_plain(&text),
+            None | Some(Some("str")) => ScalarKind::Text,
+            Some(Some("int" | "float" | "bool" | "null")) => resolve_plain(&text),
+            Some(_) => {
+                self.refuse_tag(at, problems);
+                ScalarKind::Text
+            }
+        };
+        Node { at, value: Value::Scalar { text, kind } }
+    }
+
+    /// A key as text. What YAML reads as something else must be quoted, so that the file and the object
+    /// cannot differ.
+    fn read_key(
+        &mut self,
+        text: Cow<'a, str>,
+        style: ScalarStyle,
+        tag: Option<&Tag>,
+        at: Position,
+        problems: &mut Problems,
+    ) -> Key<'a> {
+        let node = self.read_scalar(text, style, tag, at, problems);
+        let Value::Scalar { text, kind } = node.value else {
+            return Key { text: Cow::Borrowed(""), at };
+        };
+        let what = match kind {
+            ScalarKind::Text => None,
+            ScalarKind::Int(number) if number.to_string() == *text => None,
+            ScalarKind::Int(_) | ScalarKind::Float => Some("a number"),
+            ScalarKind::Bool(_) if matches!(&*text, "true" | "false") => None,
+            ScalarKind::Bool(_) => Some("a boolean"),
+            ScalarKind::Null => Some("null"),
+        };
+        if let Some(what) = what {
+            self.broken = true;
+            let message = format!("the key {} is {what} in YAML", quoted(&text));
+            problems.error(at, message, Some("put it in quotes"));
+        }
+        Key { text, at }
+    }
+
+    /// Takes note of a key that is no text. The tree stays in step, and is dropped in the end.
+    fn refuse_key(&mut self, at: Position, problems: &mut Problems) {
+        self.broken = true;
+        let hint = "a template's {{ }} must be rendered before, or quoted";
+        problems.error(at, "a key must be text, not a list, a map or an alias", Some(hint));
+        self.put_key(Key { text: Cow::Borrowed(""), at });
+    }
+
+    fn refuse_tag(&mut self, at: Position, problems: &mut Problems) {
+        self.broken = true;
+        problems.error(
+            at,
+            "this YAML tag has no meaning in a Kubernetes manifest",
+            Some("remove it"),
+        );
+    }
+}
+
+/// Stands in for an anchor at a list or map in the place of a key: what it holds is dropped.
+const AS_KEY: usize = usize::MAX;
+
+fn too_many_copies(at: Position, problems: &mut Problems) -> Stop {
+    problems.error(at, "aliases copy too much", Some("write the values out"));
+    Stop::Limit
+}
+
+fn null<'a>(at: Position) -> Node<'a> {
+    Node { at, value: Value::Scalar { text: Cow::Borrowed("~"), kind: ScalarKind::Null } }
+}
+
+fn position(marker: &Marker) -> Position {
+    let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+    Position { line: number(marker.line()).max(1), column: number(marker.col()).saturating_add(1) }
+}
+
+/// What usually mends the mistakes that are made often.
+fn hint(kind: &ErrorKind) -> Option<&'static str> {
+    match kind {
+        ErrorKind::TabInIndentation
+        | ErrorKind::TabInBlockIndentation
+        | ErrorKind::TabNotAllowed
+        | ErrorKind::TabAtBlockScalarStart => Some("indent with spaces; YAML allows no tabs there"),
+        ErrorKind::UnclosedQuotedScalar => Some("a closing quote is missing"),
+        ErrorKind::InvalidIndentation
+        | ErrorKind::ExpectedBlockMappingKey
+        | ErrorKind::SimpleKeyExpected
+        | ErrorKind::InvalidSimpleKey => {
+            Some("look at the indentation and for a missing colon on this line and the one before")
+        }
+        ErrorKind::UnclosedFlowCollection { .. }
+        | ErrorKind::UnexpectedEofFlowSequence
+        | ErrorKind::UnexpectedEofFlowMapping => Some("a closing bracket is missing"),
+        ErrorKind::UnexpectedCharacter { .. } => Some("put the text in quotes"),
+        ErrorKind::RecursionLimitExceeded => Some("the values nest too deep"),
+        _ => None,
+    }
+}

@@ -1,0 +1,137 @@
+//! What a plain scalar means: the rules of the YAML library inside kubectl, which are YAML 1.1's.
+
+use std::borrow::Cow;
+
+use super::ScalarKind;
+
+/// The kind of a scalar that has neither quotes nor a tag.
+pub(super) fn resolve_plain(text: &str) -> ScalarKind {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return ScalarKind::Null,
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            return ScalarKind::Bool(true);
+        }
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            return ScalarKind::Bool(false);
+        }
+        ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF"
+        | "-.inf" | "-.Inf" | "-.INF" => return ScalarKind::Float,
+        _ => {}
+    }
+    if !text.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first)) {
+        return ScalarKind::Text;
+    }
+    let digits: Cow<'_, str> =
+        if text.contains('_') { text.replace('_', "").into() } else { text.into() };
+    match parse_int(&digits) {
+        Int::Value(value) => ScalarKind::Int(value),
+        Int::TooLarge => ScalarKind::Float,
+        Int::Other if is_float(&digits) => ScalarKind::Float,
+        Int::Other => ScalarKind::Text,
+    }
+}
+
+enum Int {
+    Value(i64),
+    TooLarge,
+    Other,
+}
+
+/// A whole number; a leading `0`, `0o`, `0x` or `0b` gives the base.
+fn parse_int(text: &str) -> Int {
+    let (negative, digits) = match text.as_bytes().first() {
+        Some(b'-') => (true, &text[1..]),
+        Some(b'+') => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let prefixed = |prefix: char| {
+        digits
+            .strip_prefix('0')
+            .and_then(|rest| rest.strip_prefix([prefix, prefix.to_ascii_uppercase()]))
+    };
+    let (base, digits) = if let Some(rest) = prefixed('x') {
+        (16, rest)
+    } else if let Some(rest) = prefixed('o') {
+        (8, rest)
+    } else if let Some(rest) = prefixed('b') {
+        (2, rest)
+    } else if digits.len() > 1 && digits.starts_with('0') {
+        (8, &digits[1..])
+    } else {
+        (10, digits)
+    };
+    if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(base)) {
+        return Int::Other;
+    }
+    let Ok(magnitude) = i128::from_str_radix(digits, base) else { return Int::TooLarge };
+    let value = if negative { -magnitude } else { magnitude };
+    i64::try_from(value).map_or(Int::TooLarge, Int::Value)
+}
+
+/// `[+-]? (digits [. digits] | . digits) [e [+-] digits]`
+fn is_float(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (unsigned, None),
+    };
+    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let mantissa_ok = match mantissa.split_once('.') {
+        Some((whole, fraction)) => {
+            all_digits(whole) && all_digits(fraction) && !(whole.is_empty() && fraction.is_empty())
+        }
+        None => !mantissa.is_empty() && all_digits(mantissa),
+    };
+    let exponent_ok = exponent.is_none_or(|exponent| {
+        let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+        !digits.is_empty() && all_digits(digits)
+    });
+    mantissa_ok && exponent_ok
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_scalars_mean_what_they_mean_to_kubectl() {
+        use ScalarKind::{Bool, Float, Int, Null, Text};
+        let cases = [
+            ("", Null),
+            ("~", Null),
+            ("NULL", Null),
+            ("nil", Text),
+            ("yes", Bool(true)),
+            ("On", Bool(true)),
+            ("y", Bool(true)),
+            ("off", Bool(false)),
+            ("oN", Text),
+            ("0", Int(0)),
+            ("-1", Int(-1)),
+            ("+7", Int(7)),
+            ("0644", Int(420)),
+            ("0o644", Int(420)),
+            ("0x1F", Int(31)),
+            ("0b101", Int(5)),
+            ("1_000", Int(1000)),
+            ("08", Float),
+            ("1.0", Float),
+            (".5", Float),
+            ("1e3", Float),
+            ("1.e+3", Float),
+            ("99999999999999999999", Float),
+            ("100m", Text),
+            ("1.2.3", Text),
+            ("-", Text),
+            ("+", Text),
+            (".", Text),
+            ("0x", Text),
+            ("2001-01-01", Text),
+            (".inf", Float),
+            ("12:30:45", Text),
+        ];
+        for (text, kind) in cases {
+            assert_eq!(resolve_plain(text), kind, "{text:?}");
+        }
+    }
+}
