@@ -8,12 +8,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, Deployment, Lifecycle, NodeName, ObjectId, ObjectUid, Placement, Pod, PodUid,
-    Quarantine, Release, ReleaseId, ReplicaSetUid, Resources, StopReason, Strategy, Timestamp,
-    Turn, Verdict, World,
+    Change, Deployment, IntOrPercent, Lifecycle, NodeName, ObjectId, ObjectUid, Placement, Pod,
+    PodUid, Quarantine, Release, ReleaseId, ReplicaSetUid, Resources, StopReason, Strategy,
+    Timestamp, Turn, Verdict, World,
 };
 
-use crate::rolling::Bounds;
 use crate::{Plan, assignments::assignment};
 
 /// A rule that a plan breaks.
@@ -240,7 +239,7 @@ impl Checker<'_> {
 
     /// Never more pods than asked for with the surge; a turn may find more, and never makes more.
     fn surge(&mut self, id: &ObjectId, uid: ObjectUid, deployment: &Deployment) {
-        let most = Bounds::of(&deployment.strategy, deployment.replicas).most();
+        let (most, _) = bounds(deployment);
         let active = count(self.after, uid, Pod::is_active);
         let allowed = most.max(count(self.before, uid, Pod::is_active));
         self.require(active <= allowed, || Violation::TooManyPods {
@@ -266,7 +265,7 @@ impl Checker<'_> {
             was_available.then_some(now)
         });
         let Some(now) = left else { return };
-        let least = Bounds::of(&deployment.strategy, deployment.replicas).least_available();
+        let (_, least) = bounds(deployment);
         let available = count(self.after, uid, |pod| {
             pod.is_active() && pod.is_available(deployment.min_ready, now)
         });
@@ -378,6 +377,27 @@ fn is_in(world: &World, change: &Change) -> bool {
         Change::PutQuarantine(row) => world.quarantine.contains(row),
         Change::PutRevision(_) | Change::AppendTimeline(_) | Change::AppendEvent(_) => true,
     }
+}
+
+/// How many pods a deployment may have, and how many must be available: reckoned apart from the
+/// planner's own arithmetic.
+fn bounds(deployment: &Deployment) -> (u32, u32) {
+    let replicas = deployment.replicas;
+    let Strategy::RollingUpdate { max_surge, max_unavailable } = &deployment.strategy else {
+        return (replicas, 0);
+    };
+    let hundredths = |asked: &IntOrPercent| match asked {
+        IntOrPercent::Int(pods) => u64::from(*pods) * 100,
+        IntOrPercent::Percent(percent) => u64::from(*percent) * u64::from(replicas),
+    };
+    let surge = hundredths(max_surge).div_ceil(100);
+    let unavailable = match hundredths(max_unavailable) / 100 {
+        0 if surge == 0 => 1,
+        pods => pods,
+    };
+    let most = u64::from(replicas).saturating_add(surge);
+    let least = u64::from(replicas).saturating_sub(unavailable);
+    (u32::try_from(most).unwrap_or(u32::MAX), u32::try_from(least).unwrap_or(u32::MAX))
 }
 
 /// How far a pod's life is.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, Contacts, Event, IdSource, Kind, NodeName, ObjectId, ObjectSpec, ObjectUid, Pod,
-    PodUid, Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, Revision, ServiceType,
+    Change, Contacts, EngineId, Event, IdSource, Kind, NodeName, ObjectId, ObjectSpec, ObjectUid,
+    Pod, PodUid, Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, Revision, ServiceType,
     SourceName, StoredObject, TimelineEntry, Timestamp, Turn, World,
 };
 
@@ -263,6 +263,7 @@ impl Draft<'_> {
             }
             Change::PutNode(row) => {
                 self.mark_engine_of(&row.name);
+                self.mark_peers(&row.engine);
                 self.dirty.assignments.insert(row.name.clone());
                 self.dirty.nodes.insert(row.name.clone());
                 self.dirty.placement = true;
@@ -330,10 +331,14 @@ impl Draft<'_> {
 
     /// The nodes whose proxies may send to the pods of this one.
     fn mark_engine_of(&mut self, node: &NodeName) {
-        if let Some(node) = self.world.nodes.get(node) {
-            let peers = self.world.nodes_of_engine(&node.engine).map(|peer| peer.name.clone());
-            self.dirty.assignments.extend(peers);
+        if let Some(node) = self.world.nodes.get(node).cloned() {
+            self.mark_peers(&node.engine);
         }
+    }
+
+    fn mark_peers(&mut self, engine: &EngineId) {
+        let peers = self.world.nodes_of_engine(engine).map(|peer| peer.name.clone());
+        self.dirty.assignments.extend(peers);
     }
 
     fn mark_source_of(&mut self, deployment: ObjectUid) {

@@ -1,6 +1,9 @@
 //! The planner as a whole: stories through `plan` over a cluster in memory, and properties over
 //! random ones. Every turn of every test is held against the rules in the harness.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests fail by panicking")]
+
+mod checks;
 mod draining;
 mod harness;
 mod nodes;
@@ -8,3 +11,4 @@ mod properties;
 mod rollouts;
 mod services;
 mod sources;
+mod templates;

@@ -1,0 +1,187 @@
+//! The independent check refuses what no plan may do. Each case is a change that the planner itself
+//! would not make.
+
+use std::sync::Arc;
+
+use dugout_model::*;
+use dugout_planner::{Plan, PlanReport, Violation, check};
+
+use crate::harness::objects::*;
+use crate::harness::{Cluster, SOURCE, seconds};
+
+/// What the check says of these changes to a cluster.
+fn violations(cluster: &Cluster, changes: Vec<Change>) -> Vec<Violation> {
+    let mut after = cluster.world.clone();
+    changes.iter().for_each(|change| after.apply(change));
+    after.turn = after.turn.next();
+    let plan = Plan {
+        changes,
+        after,
+        wake_at: [].into(),
+        processed: [].into(),
+        report: PlanReport::default(),
+    };
+    check(&cluster.world, &plan)
+}
+
+/// Three pods of `web` that are ready, on two nodes, and room for one more.
+fn running() -> Cluster {
+    let mut cluster = Cluster::with_nodes(&["a", "b"]);
+    cluster.commit(vec![web(3, "web:1")]);
+    cluster.run_for(seconds(3));
+    cluster
+}
+
+fn put(pod: Pod) -> Change {
+    Change::PutPod(Arc::new(pod))
+}
+
+fn any_pod(cluster: &Cluster) -> Pod {
+    (*cluster.active()[0]).clone()
+}
+
+#[test]
+fn a_pod_that_serves_is_not_forgotten() {
+    let cluster = running();
+    let pod = any_pod(&cluster).uid;
+    let found = violations(&cluster, vec![Change::DeletePod(pod)]);
+    assert!(found.contains(&Violation::ActivePodForgotten { pod }), "{found:?}");
+    let node = cluster.world.pods[&pod].node().expect("placed").clone();
+    assert!(found.contains(&Violation::GenerationNotRaised { node }), "{found:?}");
+}
+
+#[test]
+fn a_pod_neither_moves_nor_comes_back() {
+    let cluster = running();
+    let mut pod = any_pod(&cluster);
+    let elsewhere = if pod.node() == Some(&"a".into()) { "b" } else { "a" };
+    pod.placement = Placement::On { node: elsewhere.into(), at: cluster.now };
+    let found = violations(&cluster, vec![put(pod.clone())]);
+    assert!(found.contains(&Violation::PodMoved { pod: pod.uid }), "{found:?}");
+
+    let mut cluster = running();
+    cluster.commit(vec![web(2, "web:1")]);
+    let leaving = cluster.world.pods.values().find(|pod| !pod.is_active()).expect("one leaves");
+    let back = Pod { lifecycle: Lifecycle::Active, ..(**leaving).clone() };
+    let found = violations(&cluster, vec![put(back)]);
+    assert!(found.contains(&Violation::LifecycleReversed { pod: leaving.uid }), "{found:?}");
+}
+
+#[test]
+fn pods_go_only_to_nodes_that_are_there_and_fit() {
+    let mut cluster = running();
+    cluster.turn(&[Fact::Operator(OperatorRequest::Cordon("a".into()))]);
+    let mut pod = any_pod(&cluster);
+    pod.uid = PodUid(uuid::Uuid::from_u128(1));
+    pod.placement = Placement::On { node: "a".into(), at: cluster.now };
+    let found = violations(&cluster, vec![put(pod.clone())]);
+    let expected = Violation::PlacedOnUnfitNode { pod: pod.uid, node: "a".into() };
+    assert!(found.contains(&expected), "{found:?}");
+
+    pod.placement = Placement::On { node: "nowhere".into(), at: cluster.now };
+    let found = violations(&cluster, vec![put(pod.clone())]);
+    let expected = Violation::PodOnUnknownNode { pod: pod.uid, node: "nowhere".into() };
+    assert!(found.contains(&expected), "{found:?}");
+
+    let many = (1..200_u128).map(|number| {
+        let mut pod = pod.clone();
+        pod.uid = PodUid(uuid::Uuid::from_u128(number));
+        pod.placement = Placement::On { node: "b".into(), at: cluster.now };
+        put(pod)
+    });
+    let found = violations(&cluster, many.collect());
+    assert!(found.contains(&Violation::NodeOverbooked { node: "b".into() }), "{found:?}");
+    let is_surge = |found: &Violation| matches!(found, Violation::TooManyPods { most: 4, .. });
+    assert!(found.iter().any(is_surge), "{found:?}");
+}
+
+#[test]
+fn a_rollout_takes_no_pod_that_must_serve() {
+    let cluster = running();
+    let pod = any_pod(&cluster);
+    let lifecycle = Lifecycle::Draining {
+        since: cluster.now,
+        since_turn: cluster.world.turn.next(),
+        deadline: cluster.now,
+        reason: StopReason::Scaled,
+    };
+    let found = violations(&cluster, vec![put(Pod { lifecycle, ..pod })]);
+    let is_loss = |found: &Violation| {
+        matches!(found, Violation::TooFewAvailable { available: 2, least: 3, .. })
+    };
+    assert!(found.iter().any(is_loss), "{found:?}");
+}
+
+#[test]
+fn rows_follow_what_they_refer_to() {
+    let cluster = running();
+    let mut pod = any_pod(&cluster);
+    let replica_set = pod.replica_set;
+    let found = violations(&cluster, vec![Change::DeleteReplicaSet(replica_set)]);
+    let expected = Violation::ReplicaSetRemovedUnderPods { replica_set };
+    assert!(found.contains(&expected), "{found:?}");
+
+    pod.uid = PodUid(uuid::Uuid::from_u128(1));
+    pod.replica_set = ReplicaSetUid(uuid::Uuid::from_u128(2));
+    let found = violations(&cluster, vec![put(pod.clone())]);
+    assert!(found.contains(&Violation::PodWithoutReplicaSet { pod: pod.uid }), "{found:?}");
+}
+
+#[test]
+fn a_verdict_is_final_and_release_numbers_grow() {
+    let cluster = running();
+    let healthy = (**cluster.releases.values().next().expect("one release")).clone();
+    let release = healthy.id;
+    let failed = Release { verdict: Verdict::Failed, ..healthy.clone() };
+    let found = violations(&cluster, vec![Change::PutRelease(Arc::new(failed))]);
+    assert!(found.contains(&Violation::VerdictChanged { release }), "{found:?}");
+    let earlier = Release { id: ReleaseId(0), ..healthy };
+    let found = violations(&cluster, vec![Change::PutRelease(Arc::new(earlier))]);
+    assert!(found.contains(&Violation::ReleaseIdReused { release: ReleaseId(0) }), "{found:?}");
+}
+
+#[test]
+fn nothing_of_a_quarantined_revision_is_applied() {
+    let mut cluster = running();
+    let sha = cluster.commit(vec![web(3, "web:missing")]);
+    cluster.run_for(seconds(3));
+    assert_eq!(cluster.verdict(&sha), Verdict::Failed);
+    let id = ObjectId::new(Kind::ConfigMap, "demo", "settings");
+    let object = StoredObject {
+        uid: ObjectUid(uuid::Uuid::from_u128(1)),
+        source: SOURCE.into(),
+        sha,
+        generation: 1,
+        created_at: cluster.now,
+        declared: config("settings", "a", "b"),
+    };
+    let found = violations(&cluster, vec![Change::PutObject(Arc::new(object))]);
+    assert_eq!(found, [Violation::QuarantinedObject { object: id }]);
+}
+
+#[test]
+fn a_generation_changes_only_with_what_a_node_must_run() {
+    let cluster = running();
+    let node = (*cluster.world.nodes[&NodeName::new("a")]).clone();
+    let raised = Node { generation: cluster.world.turn.next(), ..node };
+    let found = violations(&cluster, vec![Change::PutNode(Arc::new(raised))]);
+    assert_eq!(found, [Violation::GenerationRaisedForNothing { node: "a".into() }]);
+}
+
+#[test]
+fn the_turn_and_the_changes_must_be_in_the_world_after() {
+    let cluster = running();
+    let pod = any_pod(&cluster).uid;
+    let plan = Plan {
+        changes: vec![Change::DeletePod(pod)],
+        after: cluster.world.clone(),
+        wake_at: [].into(),
+        processed: [].into(),
+        report: PlanReport::default(),
+    };
+    let (after, expected) = (cluster.world.turn, cluster.world.turn.next());
+    assert_eq!(
+        check(&cluster.world, &plan),
+        [Violation::WrongTurn { after, expected }, Violation::NotApplied { index: 0 }]
+    );
+}
