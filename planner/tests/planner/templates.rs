@@ -28,82 +28,12 @@ fn the_identity_of_a_template_never_changes() {
     );
 }
 
-#[test]
-fn everything_that_a_template_says_is_part_of_its_identity() {
-    let probe = || Probe {
-        action: ProbeAction::TcpSocket { host: None, port: PortRef::Number(80) },
-        initial_delay: Duration::ZERO,
-        period: seconds(10),
-        timeout: seconds(1),
-        success_threshold: 1,
-        failure_threshold: 3,
-    };
-    let http = || ProbeAction::HttpGet {
-        scheme: HttpScheme::Http,
-        host: None,
-        port: PortRef::Name("http".to_owned()),
-        path: "/".to_owned(),
-        headers: vec![("a".to_owned(), "b".to_owned())],
-    };
-    let env = |content| vec![EnvValue { name: "A".to_owned(), content }];
-    type Edit<'a> = Box<dyn Fn(&mut ResolvedTemplate) + 'a>;
-    let edits: Vec<Edit<'_>> = vec![
-        Box::new(|t| drop(t.labels.insert("a".to_owned(), "b".to_owned()))),
-        Box::new(|t| drop(t.annotations.insert("a".to_owned(), "b".to_owned()))),
-        Box::new(|t| drop(t.node_selector.insert("a".to_owned(), "b".to_owned()))),
-        Box::new(|t| t.termination_grace = Duration::from_millis(30_001)),
-        Box::new(|t| t.containers.push(container("web:1"))),
-        Box::new(|t| t.containers[0].name.push('x')),
-        Box::new(|t| t.containers[0].image.push('x')),
-        Box::new(|t| t.containers[0].pull_policy = PullPolicy::Always),
-        Box::new(|t| t.containers[0].pull_policy = PullPolicy::Never),
-        Box::new(|t| t.containers[0].command = vec!["ab".to_owned(), "c".to_owned()]),
-        Box::new(|t| t.containers[0].command = vec!["a".to_owned(), "bc".to_owned()]),
-        Box::new(|t| t.containers[0].args = vec!["ab".to_owned(), "c".to_owned()]),
-        Box::new(|t| t.containers[0].working_dir = Some(String::new())),
-        Box::new(|t| t.containers[0].env = env(EnvContent::Text("x".to_owned()))),
-        Box::new(|t| t.containers[0].env = env(EnvContent::Secret(SecretValue::new("x")))),
-        Box::new(|t| t.containers[0].env = env(EnvContent::Secret(SecretValue::new("y")))),
-        Box::new(|t| t.containers[0].env = env(EnvContent::Field(PodField::Name))),
-        Box::new(|t| t.containers[0].env = env(EnvContent::Field(PodField::NodeName))),
-        Box::new(|t| t.containers[0].env = env(EnvContent::Field(PodField::Label("x".into())))),
-        Box::new(|t| {
-            t.containers[0].env = env(EnvContent::Field(PodField::Annotation("x".into())));
-        }),
-        Box::new(|t| t.containers[0].ports[0].name.clear()),
-        Box::new(|t| t.containers[0].ports[0].container_port += 1),
-        Box::new(|t| t.containers[0].ports[0].protocol = Protocol::Udp),
-        Box::new(|t| t.containers[0].ports.clear()),
-        Box::new(|t| t.containers[0].resources.cpu_request_millis += 1),
-        Box::new(|t| t.containers[0].resources.memory_request_bytes += 1),
-        Box::new(|t| t.containers[0].resources.cpu_limit_millis = Some(0)),
-        Box::new(|t| t.containers[0].resources.memory_limit_bytes = Some(0)),
-        Box::new(|t| t.containers[0].startup_probe = Some(probe())),
-        Box::new(|t| t.containers[0].readiness_probe = Some(probe())),
-        Box::new(|t| t.containers[0].liveness_probe = Some(probe())),
-        Box::new(|t| {
-            t.containers[0].liveness_probe = Some(Probe { period: seconds(11), ..probe() });
-        }),
-        Box::new(|t| {
-            t.containers[0].liveness_probe = Some(Probe { timeout: seconds(2), ..probe() });
-        }),
-        Box::new(|t| {
-            t.containers[0].liveness_probe = Some(Probe { initial_delay: seconds(2), ..probe() });
-        }),
-        Box::new(|t| {
-            t.containers[0].liveness_probe = Some(Probe { failure_threshold: 2, ..probe() });
-        }),
-        Box::new(|t| {
-            t.containers[0].liveness_probe = Some(Probe { success_threshold: 2, ..probe() });
-        }),
-        Box::new(|t| {
-            t.containers[0].liveness_probe = Some(Probe { action: http(), ..probe() });
-        }),
-        Box::new(|t| {
-            let action = ProbeAction::Exec { command: vec!["true".to_owned()] };
-            t.containers[0].liveness_probe = Some(Probe { action, ..probe() });
-        }),
-    ];
+type Edit = Box<dyn Fn(&mut ResolvedTemplate)>;
+type ContainerEdit = fn(&mut Container<EnvValue>);
+type ProbeEdit = fn(&mut Probe);
+
+/// Every edit leads to an identity of its own.
+fn all_differ(edits: Vec<Edit>) {
     let mut seen = BTreeMap::from([(template_hash(&template()), usize::MAX)]);
     for (index, edit) in edits.iter().enumerate() {
         let mut edited = template();
@@ -111,6 +41,118 @@ fn everything_that_a_template_says_is_part_of_its_identity() {
         let same = seen.insert(template_hash(&edited), index);
         assert_eq!(same, None, "edit {index} has the identity of another");
     }
+}
+
+fn env(content: EnvContent) -> Vec<EnvValue> {
+    vec![EnvValue { name: "A".to_owned(), content }]
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn probe() -> Probe {
+    Probe {
+        action: ProbeAction::TcpSocket { host: None, port: PortRef::Number(80) },
+        initial_delay: Duration::ZERO,
+        period: seconds(10),
+        timeout: seconds(1),
+        success_threshold: 1,
+        failure_threshold: 3,
+    }
+}
+
+fn http_get() -> ProbeAction {
+    ProbeAction::HttpGet {
+        scheme: HttpScheme::Http,
+        host: None,
+        port: PortRef::Name("http".to_owned()),
+        path: "/".to_owned(),
+        headers: vec![("a".to_owned(), "b".to_owned())],
+    }
+}
+
+#[test]
+fn everything_that_a_template_says_is_part_of_its_identity() {
+    let of_template: [fn(&mut ResolvedTemplate); 5] = [
+        |t| drop(t.labels.insert("a".to_owned(), "b".to_owned())),
+        |t| drop(t.annotations.insert("a".to_owned(), "b".to_owned())),
+        |t| drop(t.node_selector.insert("a".to_owned(), "b".to_owned())),
+        |t| t.termination_grace = Duration::from_millis(30_001),
+        |t| t.containers.push(container("web:1")),
+    ];
+    let of_container: [ContainerEdit; 26] = [
+        |c| c.name.push('x'),
+        |c| c.image.push('x'),
+        |c| c.pull_policy = PullPolicy::Always,
+        |c| c.pull_policy = PullPolicy::Never,
+        |c| c.command = words(&["ab", "c"]),
+        |c| c.command = words(&["a", "bc"]),
+        |c| c.args = words(&["ab", "c"]),
+        |c| c.working_dir = Some(String::new()),
+        |c| c.env = env(EnvContent::Text("x".to_owned())),
+        |c| c.env = env(EnvContent::Secret(SecretValue::new("x"))),
+        |c| c.env = env(EnvContent::Secret(SecretValue::new("y"))),
+        |c| c.env = env(EnvContent::Field(PodField::Name)),
+        |c| c.env = env(EnvContent::Field(PodField::NodeName)),
+        |c| c.env = env(EnvContent::Field(PodField::Label("x".to_owned()))),
+        |c| c.env = env(EnvContent::Field(PodField::Annotation("x".to_owned()))),
+        |c| c.ports[0].name.clear(),
+        |c| c.ports[0].container_port += 1,
+        |c| c.ports[0].protocol = Protocol::Udp,
+        |c| c.ports.clear(),
+        |c| c.resources.cpu_request_millis += 1,
+        |c| c.resources.memory_request_bytes += 1,
+        |c| c.resources.cpu_limit_millis = Some(0),
+        |c| c.resources.memory_limit_bytes = Some(0),
+        |c| c.startup_probe = Some(probe()),
+        |c| c.readiness_probe = Some(probe()),
+        |c| c.liveness_probe = Some(probe()),
+    ];
+    let template_edits = of_template.into_iter().map(|edit| Box::new(edit) as Edit);
+    let container_edits = of_container.into_iter().map(|edit| {
+        Box::new(move |template: &mut ResolvedTemplate| edit(&mut template.containers[0])) as Edit
+    });
+    all_differ(template_edits.chain(container_edits).collect());
+}
+
+#[test]
+fn everything_that_a_probe_says_is_part_of_its_templates_identity() {
+    let edits: [ProbeEdit; 12] = [
+        |_| {},
+        |probe| probe.initial_delay = seconds(2),
+        |probe| probe.period = seconds(11),
+        |probe| probe.timeout = seconds(2),
+        |probe| probe.success_threshold = 2,
+        |probe| probe.failure_threshold = 2,
+        |probe| {
+            let host = Some("db".to_owned());
+            probe.action = ProbeAction::TcpSocket { host, port: PortRef::Number(80) };
+        },
+        |probe| {
+            let port = PortRef::Name("80".to_owned());
+            probe.action = ProbeAction::TcpSocket { host: None, port };
+        },
+        |probe| probe.action = ProbeAction::Exec { command: words(&["true"]) },
+        |probe| probe.action = ProbeAction::Exec { command: words(&["false"]) },
+        |probe| probe.action = http_get(),
+        |probe| {
+            probe.action = http_get();
+            let ProbeAction::HttpGet { scheme, path, headers, .. } = &mut probe.action else {
+                return;
+            };
+            (*scheme, *path) = (HttpScheme::Https, "/healthz".to_owned());
+            headers.clear();
+        },
+    ];
+    let edits = edits.into_iter().map(|edit| {
+        Box::new(move |template: &mut ResolvedTemplate| {
+            let mut edited = probe();
+            edit(&mut edited);
+            template.containers[0].liveness_probe = Some(edited);
+        }) as Edit
+    });
+    all_differ(edits.collect());
 }
 
 /// The environment of the only pod, as text.
