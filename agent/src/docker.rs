@@ -47,6 +47,8 @@ const PULL: Duration = Duration::from_secs(30 * 60);
 const PULL_SILENCE: Duration = Duration::from_secs(120);
 /// What a stop may take beyond its grace.
 const STOP_SLACK: Duration = Duration::from_secs(30);
+/// How often a removal by someone else is looked at.
+const REMOVAL_LOOK: Duration = Duration::from_millis(50);
 /// Bollard's own limit; ours are shorter.
 const BOLLARD_TIMEOUT_SECONDS: u64 = 60 * 60;
 /// How much of a command's output is kept.
@@ -112,6 +114,23 @@ impl DockerRuntime {
 
     fn held(&self) -> std::sync::MutexGuard<'_, Option<Docker>> {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Someone else removes the container already: waits until it is gone.
+    async fn await_removal(&self, id: &str) -> Result<(), RuntimeError> {
+        let looking = async {
+            loop {
+                let look = |docker: Docker| async move { docker.inspect_container(id, None).await };
+                if let Err(error) = self.call("inspect", QUICK, look).await {
+                    return fine_when_gone(Err(error));
+                }
+                tokio::time::sleep(REMOVAL_LOOK).await;
+            }
+        };
+        let operation = "remove";
+        tokio::time::timeout(SLOW, looking)
+            .await
+            .unwrap_or(Err(RuntimeError::Deadline { operation, after: SLOW }))
     }
 
     /// Makes a call with its deadline, classifies its error and measures it.
@@ -212,7 +231,12 @@ impl ContainerRuntime for DockerRuntime {
     async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         let call = |docker: Docker| async move { docker.remove_container(id, Some(options)).await };
-        fine_when_gone(self.call("remove", SLOW, call).await)
+        match self.call("remove", SLOW, call).await {
+            Err(error) if error.permanent_kind() == Some(PermanentKind::Conflict) => {
+                self.await_removal(id).await
+            }
+            other => fine_when_gone(other),
+        }
     }
 
     async fn pull(&self, image: &str) -> Result<(), RuntimeError> {
