@@ -5,6 +5,7 @@
 //! A work tree is never made; the one exception that touches one that is already there is a revert
 //! in a local repository whose branch is checked out (see [`Mirror::revert`]).
 
+mod create;
 mod credentials;
 mod deadline;
 mod doorbell;
@@ -23,6 +24,7 @@ mod tree;
 mod watch;
 mod worktree;
 
+pub use create::create_repository;
 pub use credentials::{Credentials, SshKey};
 pub use doorbell::{Doorbell, Ring};
 pub use error::{FetchProblem, GitError, LocationProblem, RevertProblem, TreeProblem};

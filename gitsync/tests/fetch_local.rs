@@ -1,5 +1,12 @@
 //! Fetching from a repository on this machine, and reading what was fetched.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests and their helpers"
+)]
+
 mod support;
 
 use dugout_gitsync::{

@@ -1,5 +1,12 @@
 //! Fetching over HTTP and SSH, with everything that a remote can do to us.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests and their helpers"
+)]
+
 mod support;
 
 use std::io::{Read, Write};

@@ -1,6 +1,13 @@
 //! The watch rings when a branch moves, and never for long stays silent about a repository that is
 //! there.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests and their helpers"
+)]
+
 mod support;
 
 use std::sync::Arc;

@@ -1,0 +1,75 @@
+//! Making a repository: the tutorial's, with its first commit.
+
+use std::fs;
+use std::path::Path;
+
+use git2::{IndexAddOption, Repository, RepositoryInitOptions, Signature};
+
+use crate::GitError;
+use crate::libgit;
+
+/// Makes a repository with a work tree at `path`, where nothing may be yet, with these files (paths
+/// inside it, and contents) committed on `branch` by Dugout.
+///
+/// # Errors
+/// The folder is there already, or cannot be written.
+pub fn create_repository(
+    path: &Path,
+    branch: &str,
+    files: &[(&Path, &[u8])],
+    message: &str,
+) -> Result<(), GitError> {
+    libgit::prepare()?;
+    // Made under another name and then moved: whoever sees the repository sees it whole.
+    let unfinished = path.with_extension("unfinished");
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished).map_err(|error| GitError::Setup(Box::new(error)))?;
+    }
+    fill(&unfinished, branch, files, message)?;
+    fs::rename(&unfinished, path).map_err(|error| GitError::Setup(Box::new(error)))
+}
+
+fn fill(
+    path: &Path,
+    branch: &str,
+    files: &[(&Path, &[u8])],
+    message: &str,
+) -> Result<(), GitError> {
+    let io = |error: std::io::Error| GitError::Setup(Box::new(error));
+    let git = |error: git2::Error| GitError::Setup(Box::new(error));
+    for (file, content) in files {
+        let target = path.join(file);
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).map_err(io)?;
+        }
+        fs::write(target, content).map_err(io)?;
+    }
+    let mut options = RepositoryInitOptions::new();
+    options.initial_head(branch).external_template(false);
+    let repository = Repository::init_opts(path, &options).map_err(git)?;
+    let mut index = repository.index().map_err(git)?;
+    index.add_all(["*"], IndexAddOption::DEFAULT, None).map_err(git)?;
+    index.write().map_err(git)?;
+    let tree = index.write_tree().and_then(|id| repository.find_tree(id)).map_err(git)?;
+    let author = Signature::now("Dugout", "dugout@localhost").map_err(git)?;
+    repository.commit(Some("HEAD"), &author, &author, message, &tree, &[]).map_err(git)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_repository_is_clean_and_on_its_branch() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("demo");
+        let files: [(&Path, &[u8]); 2] =
+            [(Path::new("README.md"), b"words"), (Path::new("apps/web.yaml"), b"kind: List")];
+        create_repository(&path, "main", &files, "Start").unwrap();
+        let repository = Repository::open(&path).unwrap();
+        assert_eq!(repository.head().unwrap().shorthand().unwrap(), "main");
+        assert!(repository.statuses(None).unwrap().is_empty());
+        assert!(create_repository(&path, "main", &files, "Again").is_err());
+    }
+}
