@@ -32,7 +32,7 @@ impl fmt::Display for NotFound {
 /// Why the private server cannot be started or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresError {
-    #[error("{action} {} failed{hint}", path.display())]
+    #[error("{action} {} failed{hint}{}", path.display(), advice(source))]
     File {
         action: &'static str,
         path: PathBuf,
@@ -112,6 +112,15 @@ pub enum PostgresError {
     NotStopped { process_id: u32, seconds: u64 },
 }
 
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; give a data directory that this user can write with --data-dir"
+        }
+        _ => "",
+    }
+}
+
 /// What the machine says beside an error: nothing, or that its disk is full.
 #[derive(Debug, Default)]
 pub struct Hint(pub Option<FullDisk>);
@@ -129,7 +138,7 @@ impl fmt::Display for Hint {
             None => Ok(()),
             Some(full) => write!(
                 out,
-                "; the disk of {} has only {} MiB left",
+                "; the disk of {} has only {} MiB left, free some space",
                 full.path.display(),
                 full.free_mebibytes
             ),

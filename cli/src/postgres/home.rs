@@ -47,7 +47,7 @@ impl Home {
                 DirBuilder::new().mode(0o700).create(&home.root)?;
             }
             if rustix::process::geteuid().is_root() {
-                // The server's user passes through, whatever our umask says.
+                // The server's user passes through, also when our umask is strict.
                 fs::set_permissions(&home.root, Permissions::from_mode(0o711))?;
             }
             fs::canonicalize(&home.root)
