@@ -49,15 +49,17 @@ impl Store {
     /// # Errors
     /// The database cannot be reached, or has no tables yet.
     pub async fn lead(&self, holder: &str) -> Result<Leading, StoreError> {
-        let cluster = self.cluster().await?;
         let mut connection = self.dedicated_for_leading().await?;
+        let query = sqlx::query_scalar!("select id from cluster");
+        let cluster = within("reading the cluster's id", query.fetch_one(&mut connection)).await?;
         let lock = sqlx::query_scalar!(
             r#"select pg_try_advisory_lock($1) as "locked!""#,
-            lock_key(cluster)
+            lock_key(ClusterId(cluster))
         );
         if !within("asking for the leader's lock", lock.fetch_one(&mut connection)).await? {
             let query = sqlx::query!("select holder, since from leadership");
             let row = within("reading who leads", query.fetch_one(&mut connection)).await?;
+            say_goodbye(connection).await;
             return Ok(Leading::HeldBy {
                 holder: text::unescape(row.holder),
                 since: moment::from_sql(row.since),
@@ -123,10 +125,15 @@ impl Leadership {
     /// Gives the leadership up at once, so that another server need not wait for a timeout.
     pub async fn resign(self) {
         if let Some(connection) = self.connection {
-            // A goodbye that fails or takes too long is the same as a lost connection: the lock goes.
-            drop(tokio::time::timeout(CHECK_LIMIT, connection.close()).await);
+            say_goodbye(connection).await;
         }
     }
+}
+
+/// Ends a connection in good order. A goodbye that fails or takes too long is the same as a lost
+/// connection: whatever it held is free.
+async fn say_goodbye(connection: PgConnection) {
+    drop(tokio::time::timeout(CHECK_LIMIT, connection.close()).await);
 }
 
 async fn commit_on(

@@ -65,7 +65,8 @@ impl Store {
     /// # Errors
     /// Refuses, and changes nothing, when the database was written by a newer Dugout.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        // A connection of its own, so that the migration lock goes with it whatever happens.
+        // A connection of its own, so that the migration lock goes with it whatever happens. (The
+        // future of `Migrator::run` over a borrowed connection could not be spawned.)
         let mut connection = self.dedicated("dugout migrate", MIGRATION_LIMIT).await?;
         let outcome = tokio::time::timeout(
             MIGRATION_LIMIT,
@@ -130,7 +131,10 @@ impl Store {
         let query = sqlx::query_scalar!(
             r#"select current_setting('server_version_num')::integer as "version!""#
         );
-        let version = within("connecting", query.fetch_one(&self.pool)).await?;
+        // Outside of the pool, which would wait and then say only that it waited, not why.
+        let mut connection = self.dedicated("dugout", STATEMENT_LIMIT).await?;
+        let version = within("connecting", query.fetch_one(&mut connection)).await?;
+        drop(connection.close().await);
         if version < OLDEST_SERVER {
             return Err(StoreError::ServerTooOld { found: version });
         }
