@@ -150,17 +150,26 @@ fn resize(
     // Kubernetes scales the earlier templates even when a new one comes with the same change. Here
     // the pods that a rollout would take away again are not made in the first place.
     let is_scaled = before.desired != bounds.desired && !current.is_renewed;
-    let is_interrupted_recreate = deployment.strategy == Strategy::Recreate
-        && sizes.total() == 0
-        && pods_that_hold(draft, &old) > 0;
-    if (is_halted || is_scaled) && !is_interrupted_recreate {
+    if is_halted || is_scaled {
         rolling::scale(&mut sizes, bounds, before);
     }
     if !is_halted {
         rolling::roll(&mut sizes, bounds);
     }
-    for (set, size) in new.iter().zip(sizes.new).chain(old.iter().zip(sizes.old)) {
-        set_replicas(draft, object, deployment, set, size.replicas);
+    let mut sized: Vec<(&Arc<ReplicaSet>, u32)> = new
+        .iter()
+        .zip(sizes.new)
+        .chain(old.iter().zip(sizes.old))
+        .map(|(set, size)| (set, size.replicas))
+        .collect();
+    sized.sort_by_key(|(set, replicas)| *replicas > set.replicas);
+    for (set, replicas) in sized {
+        let others = new.iter().chain(&old).filter(|other| other.uid != set.uid);
+        let must_wait = deployment.strategy == Strategy::Recreate
+            && replicas > set.replicas
+            && pods_that_hold(draft, others) > 0;
+        let replicas = if must_wait { set.replicas } else { replicas };
+        set_replicas(draft, object, deployment, set, replicas);
     }
 }
 
@@ -176,7 +185,7 @@ fn recreate(
     for set in &old {
         set_replicas(draft, object, deployment, set, 0);
     }
-    let pods = pods_that_hold(draft, &old);
+    let pods = pods_that_hold(draft, old.iter());
     for set in &new {
         let replicas =
             if pods > 0 { set.replicas.min(deployment.replicas) } else { deployment.replicas };
@@ -194,10 +203,10 @@ fn bounds_before(draft: &Draft<'_>, object: &StoredObject) -> Option<Bounds> {
     Some(Bounds::of(&before.strategy, before.replicas))
 }
 
-/// The pods of an earlier template that a Recreate waits for. A pod whose place was taken because its
+/// The pods of other templates that a Recreate waits for. A pod whose place was taken because its
 /// node is lost is not among them: it may never answer again, and runs beside its replacement already.
-fn pods_that_hold(draft: &Draft<'_>, old: &[Arc<ReplicaSet>]) -> u32 {
-    let pods = old.iter().flat_map(|set| draft.world.pods_of(set.uid));
+fn pods_that_hold<'a>(draft: &Draft<'_>, sets: impl Iterator<Item = &'a Arc<ReplicaSet>>) -> u32 {
+    let pods = sets.flat_map(|set| draft.world.pods_of(set.uid));
     let holding = pods.filter(|pod| {
         !matches!(pod.lifecycle, Lifecycle::Stopping { reason: StopReason::NodeLost, .. })
     });

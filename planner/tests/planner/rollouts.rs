@@ -222,6 +222,33 @@ fn recreate_starts_nothing_before_everything_old_is_gone() {
 }
 
 #[test]
+fn a_recreate_that_lost_its_configuration_starts_nothing_beside_what_leaves() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let asked = |replicas, image, strategy| {
+        web_with(replicas, image, |deployment| {
+            deployment.strategy = strategy;
+            deployment.template.containers[0].env.push(env_from_config("settings", "greeting"));
+        })
+    };
+    let settings = || config("settings", "greeting", "hello");
+    let rolling = || Strategy::RollingUpdate {
+        max_surge: IntOrPercent::Int(1),
+        max_unavailable: IntOrPercent::Int(0),
+    };
+    cluster.commit(vec![asked(2, "web:1", rolling()), settings()]);
+    cluster.run_for(seconds(3));
+    cluster.commit(vec![asked(2, "web:unready", rolling()), settings()]);
+    cluster.run_for(seconds(3));
+    // Both templates have pods now, and the strategy changes under them.
+    cluster.commit(vec![asked(2, "web:unready", Strategy::Recreate), settings()]);
+    assert_eq!(cluster.sizes("web"), [0, 1]);
+    cluster.commit(vec![asked(3, "web:unready", Strategy::Recreate)]);
+    assert_eq!(cluster.sizes("web"), [0, 1], "the earlier ones are not gone yet");
+    cluster.run_for(seconds(10));
+    assert_eq!(cluster.sizes("web"), [0, 3]);
+}
+
+#[test]
 fn min_ready_seconds_hold_the_next_step() {
     let mut cluster = Cluster::with_nodes(&["a"]);
     let careful = |image| {
