@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::driver::chain;
 use crate::metrics::EngineMetrics;
 use crate::publish::Publisher;
 
@@ -186,18 +187,30 @@ impl<L: Ledger> Engine<L> {
             dugout_planner::note(&mut self.contacts, fact, now);
         }
         let Some(plan) = self.sound_plan(facts, now) else {
-            self.metrics.plan_refused();
-            self.timers.insert(Work::Everything, now + REFUSED_PLAN_DELAY);
-            return Ok(TurnEnd::Refused);
+            return Ok(self.refuse(now));
         };
         if !plan.changes.is_empty() {
             let commit = self.metrics.commit_started();
-            self.ledger.commit(plan.after.turn, &plan.changes).await?;
-            self.metrics.commit_ended(commit);
+            match self.ledger.commit(plan.after.turn, &plan.changes).await {
+                Ok(()) => self.metrics.commit_ended(commit),
+                Err(error) if !ends_leadership(&error) => {
+                    tracing::error!(error = %chain(&error), "the database refused a plan; nothing was changed");
+                    return Ok(self.refuse(now));
+                }
+                Err(error) => return Err(error),
+            }
         }
         self.accept(plan);
         self.metrics.turn_ended(timer);
         Ok(TurnEnd::Accepted)
+    }
+
+    /// Notes that no turn was made, and looks at everything again soon, with other ids.
+    fn refuse(&mut self, now: Timestamp) -> TurnEnd {
+        self.metrics.plan_refused();
+        self.seed = self.seed.wrapping_add(1);
+        self.timers.insert(Work::Everything, now + REFUSED_PLAN_DELAY);
+        TurnEnd::Refused
     }
 
     /// The plan, if the planner makes one and the independent check accepts it.
@@ -259,6 +272,19 @@ impl<L: Ledger> Engine<L> {
         self.world = plan.after;
         self.metrics.committed(&plan.changes, self.clock.now());
         self.publisher.publish(&self.world, &plan.changes);
+    }
+}
+
+/// Whether the ledger cannot be written any more. What the database refuses for its content leaves it
+/// as it was.
+fn ends_leadership(error: &CommitError) -> bool {
+    match error {
+        CommitError::Constraint { .. }
+        | CommitError::Unstorable { .. }
+        | CommitError::Refused { .. } => false,
+        CommitError::Deposed | CommitError::TurnConflict { .. } | CommitError::Unavailable { .. } => {
+            true
+        }
     }
 }
 

@@ -12,6 +12,9 @@ mod handle;
 mod metrics;
 mod protocol;
 mod publish;
+mod read;
+mod retention;
+mod rollback;
 mod sources;
 mod streams;
 mod tokens;
@@ -22,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use dugout_gitsync::{Doorbell, RevertRequest, Reverted};
+use dugout_gitsync::Doorbell;
 use dugout_model::{Fact, NodeName, NoticedBy, OperatorRequest, SourceDeclaration, SourceName, World};
 use dugout_planner::Settings;
 use dugout_store::{Store, StoreError};
@@ -32,10 +35,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use clock::{Clock, SystemClock};
+pub use driver::chain;
 pub use engine::{EngineEnd, Ledger};
 pub use handle::{EngineHandle, Leading, NotCommitted};
 pub use metrics::register_build_info;
-pub use sources::{RollbackError, SourceConfig};
+pub use rollback::{Rollback, RollbackError, RolledBack};
+pub use sources::SourceConfig;
 pub use streams::{Chunk, StreamRefused};
 pub use tokens::Tokens;
 
@@ -127,10 +132,16 @@ impl Reconciler {
             tasks.spawn(source_loop.run(shutdown.clone()));
             sources.insert(name, SourceHandle { mirror, doorbell });
         }
+        tasks.spawn(retention::run(
+            config.store.clone(),
+            engine.clone(),
+            Arc::clone(&clock),
+            shutdown.clone(),
+        ));
         let reconciler = Reconciler {
             engine,
             publisher,
-            tokens: Tokens::new(config.store.clone()),
+            tokens: Tokens::new(config.store.clone(), Arc::clone(&clock)),
             store: config.store,
             streams: StreamBroker::default(),
             sources: Arc::new(sources),
@@ -205,18 +216,25 @@ impl Reconciler {
     }
 
     /// Commits a revert to a source's branch, pushes it, and has it applied.
-    pub async fn rollback(
-        &self,
-        source: &SourceName,
-        request: RevertRequest,
-    ) -> Result<Reverted, RollbackError> {
-        let handle = self
-            .sources
-            .get(source)
-            .ok_or_else(|| RollbackError::UnknownSource { source_name: source.clone() })?;
-        let reverted = sources::revert(Arc::clone(&handle.mirror), request).await?;
+    pub async fn rollback(&self, request: Rollback) -> Result<RolledBack, RollbackError> {
+        let (name, handle) = match &request.source {
+            Some(name) => self
+                .sources
+                .get_key_value(name)
+                .ok_or_else(|| RollbackError::UnknownSource { source_name: name.clone() })?,
+            None if self.sources.len() == 1 => {
+                self.sources.first_key_value().ok_or(RollbackError::WhichSource)?
+            }
+            None => return Err(RollbackError::WhichSource),
+        };
+        let to = match request.to {
+            Some(to) => to,
+            None => rollback::last_healthy(&self.store, name).await?.to_string(),
+        };
+        let mirror = Arc::clone(&handle.mirror);
+        let done = rollback::perform(mirror, to, request.reason, self.clock.now()).await?;
         handle.doorbell.ring(NoticedBy::Operator, self.clock.now());
-        Ok(reverted)
+        Ok(done)
     }
 
     /// Opens a stream from a node, such as a container's logs.

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use dugout_model::{Change, Release, Step, TimelineEntry, Timestamp, Verdict};
@@ -304,5 +304,3 @@ pub fn register_build_info(registry: &mut Registry) {
     registry.register("dugout_build_info", "The running version, in a label", info);
 }
 
-/// Shared by everyone who counts.
-pub type SharedEngineMetrics = Arc<EngineMetrics>;

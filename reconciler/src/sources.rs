@@ -1,19 +1,17 @@
 //! Source loops: each looks at one branch whenever a bell rings or its poll is due, and hands the
 //! engine what it finds there.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dugout_gitsync::{
-    BlobId, Credentials, Doorbell, FetchProblem, Fetched, GitError, Mirror, PollSchedule, Remote,
-    RevertProblem, RevertRequest, Reverted, Ring, TreeProblem, Watch,
+    Credentials, Doorbell, FetchProblem, Fetched, GitError, Location, Mirror, PollSchedule, Remote,
+    Ring, Watch,
 };
-use dugout_manifest::ParsedBlob;
 use dugout_model::{
-    CommitSha, Fact, NoticedBy, Revision, RevisionContent, RevisionHops, SourceCondition,
-    SourceDeclaration, SourceName, Timestamp, Verdict,
+    CommitSha, Fact, NoticedBy, Revision, RevisionHops, SourceCondition, SourceDeclaration,
+    SourceName, Timestamp, Verdict,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +20,7 @@ use crate::driver::chain;
 use crate::handle::{EngineHandle, Leading, NotCommitted};
 use crate::metrics::SourceMetrics;
 use crate::publish::Publisher;
+use crate::read::{ParsedBlobs, ReadCommit, read_commit};
 
 /// How long one look at a remote may take.
 const FETCH_DEADLINE: Duration = Duration::from_secs(60);
@@ -33,6 +32,8 @@ const STANDBY_INTERVAL: Duration = Duration::from_millis(250);
 #[derive(Clone)]
 pub struct SourceConfig {
     pub declaration: SourceDeclaration,
+    /// The declaration's URL, read.
+    pub location: Location,
     pub credentials: Credentials,
 }
 
@@ -43,24 +44,11 @@ impl SourceConfig {
 
     fn remote(&self) -> Remote {
         Remote {
-            url: self.declaration.url.clone(),
+            location: self.location.clone(),
             branch: self.declaration.branch.clone(),
             credentials: self.credentials.clone(),
         }
     }
-}
-
-/// Why a rollback did not happen.
-#[derive(Debug, thiserror::Error)]
-pub enum RollbackError {
-    #[error("there is no source named {source_name}")]
-    UnknownSource { source_name: SourceName },
-    #[error("the source's mirror cannot be used")]
-    Mirror(#[source] GitError),
-    #[error("nothing was reverted")]
-    Revert(#[source] RevertProblem),
-    #[error("the revert ended unexpectedly; look at the branch before trying again")]
-    Interrupted,
 }
 
 /// A source's mirror, opened when it is first needed and shared by the loop and by rollbacks.
@@ -77,7 +65,7 @@ impl SharedMirror {
     }
 
     /// Blocks while the mirror is opened.
-    fn open(&self) -> Result<Arc<Mirror>, GitError> {
+    pub fn open(&self) -> Result<Arc<Mirror>, GitError> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mirror) = &*opened {
             return Ok(Arc::clone(mirror));
@@ -86,18 +74,6 @@ impl SharedMirror {
         *opened = Some(Arc::clone(&mirror));
         Ok(mirror)
     }
-}
-
-/// Makes a revert commit and pushes it.
-pub(crate) async fn revert(
-    mirror: Arc<SharedMirror>,
-    request: RevertRequest,
-) -> Result<Reverted, RollbackError> {
-    let work = move || {
-        let mirror = mirror.open().map_err(RollbackError::Mirror)?;
-        mirror.revert(request).map_err(RollbackError::Revert)
-    };
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(RollbackError::Interrupted))
 }
 
 /// One source's loop.
@@ -114,7 +90,7 @@ pub(crate) struct SourceLoop {
 enum Look {
     /// The branch cannot be used, for this reason.
     Unusable { condition: SourceCondition, outcome: &'static str },
-    Head { sha: CommitSha, previous: Option<CommitSha>, rewritten: bool, moved: bool },
+    Head { sha: CommitSha, rewritten: bool, moved: bool },
 }
 
 /// Why a pass ended early.
@@ -137,7 +113,7 @@ struct Memory {
     handed_over: Option<CommitSha>,
     /// What was last said of the branch.
     said: Option<(Option<CommitSha>, SourceCondition)>,
-    parsed: HashMap<BlobId, Arc<ParsedBlob>>,
+    parsed: ParsedBlobs,
     failures: u32,
 }
 
@@ -185,11 +161,16 @@ impl SourceLoop {
         }
     }
 
-    /// Wakes the loop at changes of a repository on this machine.
+    /// Wakes the loop at changes of a repository on this machine. Without it, polling finds them.
     fn watch(&self) -> Option<Watch> {
-        let (doorbell, clock) = (Arc::clone(&self.doorbell), Arc::clone(&self.clock));
-        let declaration = &self.mirror.config.declaration;
-        Watch::start(&declaration.url, move || doorbell.ring(NoticedBy::FileEvent, clock.now()))
+        let path = self.mirror.config.location.local_path()?;
+        match Watch::start(path, Arc::clone(&self.doorbell)) {
+            Ok(watch) => Some(watch),
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "the repository cannot be watched; it is polled");
+                None
+            }
+        }
     }
 
     async fn pass(&self, memory: &mut Memory, ring: Ring) -> Result<(), PassError> {
@@ -204,7 +185,7 @@ impl SourceLoop {
                 memory.failures = memory.failures.saturating_add(1);
                 return self.say(memory, None, condition).await;
             }
-            Look::Head { sha, rewritten, moved, .. } => {
+            Look::Head { sha, rewritten, moved } => {
                 let outcome = if moved { "moved" } else { "unchanged" };
                 self.metrics.fetched(name.as_str(), outcome, started, now);
                 memory.failures = 0;
@@ -227,10 +208,7 @@ impl SourceLoop {
         ring: Ring,
         fetched_at: Timestamp,
     ) -> Result<(), PassError> {
-        let parsed = std::mem::take(&mut memory.parsed);
-        let (read, parsed) = self.read(head.clone(), parsed).await?;
-        memory.parsed = parsed;
-        let (commit, content) = match read {
+        let ReadCommit { commit, content } = match self.read(memory, &head).await? {
             Ok(read) => read,
             Err(condition) => {
                 memory.failures = memory.failures.saturating_add(1);
@@ -315,27 +293,50 @@ impl SourceLoop {
         tokio::task::spawn_blocking(work).await.map_err(|_| PassError::Interrupted)
     }
 
+    /// Reads a commit on a thread that may block.
     async fn read(
         &self,
-        head: CommitSha,
-        parsed: HashMap<BlobId, Arc<ParsedBlob>>,
-    ) -> Result<(ReadCommit, HashMap<BlobId, Arc<ParsedBlob>>), PassError> {
-        let mirror = Arc::clone(&self.mirror);
-        let work = move || read_commit(&mirror, &head, parsed);
-        tokio::task::spawn_blocking(work).await.map_err(|_| PassError::Interrupted)
+        memory: &mut Memory,
+        head: &CommitSha,
+    ) -> Result<Result<ReadCommit, SourceCondition>, PassError> {
+        let (mirror, head) = (Arc::clone(&self.mirror), head.clone());
+        let mut parsed = std::mem::take(&mut memory.parsed);
+        let work = move || {
+            let read = match mirror.open() {
+                Ok(opened) => {
+                    let path = &mirror.config.declaration.path;
+                    read_commit(&opened, &head, path, &mut parsed).map_err(|error| error.condition())
+                }
+                Err(error) => Err(SourceCondition::Unreachable { message: chain(&error) }),
+            };
+            (read, parsed)
+        };
+        let (read, parsed) =
+            tokio::task::spawn_blocking(work).await.map_err(|_| PassError::Interrupted)?;
+        memory.parsed = parsed;
+        Ok(read)
     }
 }
-
-type ReadCommit = Result<(dugout_model::Commit, RevisionContent), SourceCondition>;
 
 fn look_at(mirror: &Mirror) -> Look {
     match mirror.fetch(FETCH_DEADLINE) {
         Ok(Fetched::Unchanged { head }) => {
-            Look::Head { sha: head, previous: None, rewritten: false, moved: false }
+            Look::Head { sha: head, rewritten: false, moved: false }
         }
-        Ok(Fetched::Moved { head, previous, rewritten }) => {
-            Look::Head { sha: head, previous, rewritten, moved: true }
+        Ok(Fetched::Moved { head, rewritten, .. }) => {
+            Look::Head { sha: head, rewritten, moved: true }
         }
         Err(problem) => Look::Unusable { condition: problem.condition(), outcome: outcome(&problem) },
+    }
+}
+
+/// Why a fetch brought nothing, in one word for the metric.
+fn outcome(problem: &FetchProblem) -> &'static str {
+    match problem {
+        FetchProblem::BranchMissing { .. } => "branch-missing",
+        FetchProblem::Corrupt { .. } => "corrupt",
+        FetchProblem::AuthenticationFailed { .. } => "authentication-failed",
+        FetchProblem::DeadlineExceeded { .. } => "deadline-exceeded",
+        _ => "unreachable",
     }
 }

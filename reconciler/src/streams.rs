@@ -71,7 +71,7 @@ impl StreamBroker {
         node: &NodeName,
         kind: StreamKind,
     ) -> Result<mpsc::Receiver<Chunk>, StreamRefused> {
-        let id = Uuid::new_v4();
+        let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
         let (chunks, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
         let (claimed, taken_up) = oneshot::channel();
         self.enqueue(node, StreamRequest { id, kind }, Offer { chunks, claimed })?;

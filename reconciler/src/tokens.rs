@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use dugout_store::{Store, StoreError};
+use dugout_model::Timestamp;
+use dugout_store::{JoinToken, Store, StoreError, TokenHash};
 use sha2::{Digest, Sha256};
+
+use crate::clock::Clock;
 
 /// How long a token that was found good is believed. Within it, agents need no database; after it, a
 /// revoked token is refused.
@@ -17,8 +20,6 @@ const BELIEVED_WITHOUT_DATABASE: Duration = Duration::from_secs(24 * 3600);
 
 /// How many tokens are remembered.
 const REMEMBERED: usize = 1_024;
-
-type TokenHash = [u8; 32];
 
 /// What is known about a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,24 +33,38 @@ pub enum TokenCheck {
 #[derive(Clone)]
 pub struct Tokens {
     store: Store,
+    clock: Arc<dyn Clock>,
     good: Arc<Mutex<HashMap<TokenHash, Instant>>>,
 }
 
 impl Tokens {
-    pub fn new(store: Store) -> Self {
-        Self { store, good: Arc::default() }
+    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock, good: Arc::default() }
     }
 
     /// Makes a join token of 256 random bits. Only its hash is kept.
     pub async fn create(&self) -> Result<String, StoreError> {
         let token = format!("dugout-{}", hex::encode(rand::random::<[u8; 32]>()));
-        self.store.create_join_token(&hash(&token)).await?;
+        let number: u32 = rand::random();
+        self.store(&token, format!("join-{number:08x}")).await?;
         Ok(token)
     }
 
-    /// Makes this very token valid; used for the agent that runs in the server's own process.
+    /// Makes this very token valid, also when it is already; for the agent that runs in the server's
+    /// own process.
     pub async fn admit(&self, token: &str) -> Result<(), StoreError> {
-        self.store.create_join_token(&hash(token)).await
+        if self.store.verify_join_token(&hash(token), self.clock.now()).await?.is_some() {
+            return Ok(());
+        }
+        // The name tells tokens of several data directories on one database apart.
+        let name = format!("own-{}", hex::encode(&hash(token).0[..4]));
+        self.store(token, name).await
+    }
+
+    async fn store(&self, token: &str, name: String) -> Result<(), StoreError> {
+        let created_at: Timestamp = self.clock.now();
+        let row = JoinToken { name, created_at, expires_at: None };
+        self.store.create_join_token(&row, &hash(token)).await
     }
 
     pub async fn check(&self, token: &str) -> TokenCheck {
@@ -58,12 +73,12 @@ impl Tokens {
         if known.is_some_and(|at| at.elapsed() < BELIEVED) {
             return TokenCheck::Good;
         }
-        match self.store.verify_join_token(&hash).await {
-            Ok(true) => {
+        match self.store.verify_join_token(&hash, self.clock.now()).await {
+            Ok(Some(_)) => {
                 self.remember(hash);
                 TokenCheck::Good
             }
-            Ok(false) => {
+            Ok(None) => {
                 self.lock().remove(&hash);
                 TokenCheck::Bad
             }
@@ -90,5 +105,5 @@ impl Tokens {
 }
 
 fn hash(token: &str) -> TokenHash {
-    Sha256::digest(token.as_bytes()).into()
+    TokenHash(Sha256::digest(token.as_bytes()).into())
 }

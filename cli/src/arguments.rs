@@ -1,0 +1,429 @@
+//! The command line: every command and flag of the `dugout` binary.
+//!
+//! Each flag also has an environment variable, `DUGOUT_` and its name (`--poll-interval` is
+//! `DUGOUT_POLL_INTERVAL`), and a key in the configuration file; [`crate::settings`] adds both.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// GitOps for containers on your own Docker hosts: what is committed is what runs.
+#[derive(Debug, Parser)]
+#[command(name = "dugout", version, disable_help_subcommand = true)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub client: ClientArguments,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How to reach the server.
+#[derive(Clone, Debug, Args)]
+pub struct ClientArguments {
+    /// The server to ask
+    #[arg(long, global = true, value_name = "URL", default_value = "http://127.0.0.1:7300")]
+    pub server: String,
+    /// A file with the operator token; the variable DUGOUT_TOKEN holds the token itself
+    /// [default: operator.token in the data directory]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Where Dugout keeps its files on this machine
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// A YAML file with defaults for flags, as 'server: http://…'
+    /// [default: dugout/config.yaml in the user's configuration directory]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start everything on this machine and apply a repository
+    Up(UpArguments),
+    /// Stop and remove everything that Dugout made on this machine
+    Down(DownArguments),
+    /// Run the control plane alone
+    Server(ServerArguments),
+    /// Run one node and join it to a server
+    Agent(AgentArguments),
+    /// Show on one screen what runs, what waits and why
+    Status(StatusArguments),
+    /// List objects, or show one
+    Get(GetArguments),
+    /// Show one object with its events
+    Describe(DescribeArguments),
+    /// Show what happened lately
+    Events(EventsArguments),
+    /// Show releases and their verdicts, newest first
+    History(HistoryArguments),
+    /// Show every step of a commit with its time; of the newest one if none is named
+    Timeline(TimelineArguments),
+    /// Show the log of a pod, or of all pods of a deployment
+    Logs(LogsArguments),
+    /// Look at a source's repository now
+    Sync(SourceArguments),
+    /// See a source's commits and do not apply them
+    Suspend(SourceArguments),
+    /// Apply a source's commits again
+    Resume(SourceArguments),
+    /// Commit a revert to the source's repository and push it
+    Rollback(RollbackArguments),
+    /// Check manifests and kustomizations without a server
+    Validate(ValidateArguments),
+    /// Keep new pods off a node, or let them in again
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// Manage the tokens with which agents join
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Show the version of this program and of the server
+    Version,
+}
+
+/// `dugout up`
+#[derive(Clone, Debug, Args)]
+pub struct UpArguments {
+    /// The Git repository to follow, a path or a URL [default: ./dugout-demo, made if missing]
+    #[arg(long, value_name = "PATH|URL")]
+    pub repo: Option<String>,
+    /// The branch to follow
+    #[arg(long, default_value = "main")]
+    pub branch: String,
+    /// The folder of the repository with the manifests; all of it if empty
+    #[arg(long, value_name = "DIR", default_value = "")]
+    pub path: String,
+    /// Where Dugout keeps its files on this machine
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7300")]
+    pub listen: SocketAddr,
+    /// The container engine, as unix:///var/run/docker.sock [default: as docker finds it]
+    #[arg(long, value_name = "URI")]
+    pub docker_host: Option<String>,
+    /// A PostgreSQL to use [default: a private one in the data directory]
+    #[arg(long, value_name = "URL")]
+    pub postgres_url: Option<String>,
+    /// Return when the first release is healthy, or say why it is not
+    #[arg(long)]
+    pub detach: bool,
+    /// The name of this machine's node [default: its host name]
+    #[arg(long, value_name = "NAME")]
+    pub node_name: Option<String>,
+    /// A label of this machine's node; may be given several times
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub labels: Vec<(String, String)>,
+    /// A file with the secret that signs webhooks
+    #[arg(long, value_name = "FILE")]
+    pub webhook_secret_file: Option<PathBuf>,
+    /// How often to look at the repository when nothing says that it changed
+    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
+    pub poll_interval: Duration,
+    /// How long a node may be silent before its pods move
+    #[arg(long, value_name = "SPAN", default_value = "15s", value_parser = span)]
+    pub node_timeout: Duration,
+}
+
+/// `dugout down`
+#[derive(Clone, Debug, Args)]
+pub struct DownArguments {
+    /// Where Dugout keeps its files on this machine
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Remove the data directory, too: history, tokens and the private database
+    #[arg(long)]
+    pub purge: bool,
+    /// The container engine [default: the one that was used]
+    #[arg(long, value_name = "URI")]
+    pub docker_host: Option<String>,
+}
+
+/// `dugout server`
+#[derive(Clone, Debug, Args)]
+pub struct ServerArguments {
+    /// The Git repository to follow, a path or a URL
+    #[arg(long, value_name = "PATH|URL")]
+    pub repo: String,
+    /// The branch to follow
+    #[arg(long, default_value = "main")]
+    pub branch: String,
+    /// The folder of the repository with the manifests; all of it if empty
+    #[arg(long, value_name = "DIR", default_value = "")]
+    pub path: String,
+    /// Where Dugout keeps its files on this machine
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7300")]
+    pub listen: SocketAddr,
+    /// A name by which programs on this machine may call the server without a token, as a proxy
+    /// would; may be given several times
+    #[arg(long = "host-name", value_name = "NAME")]
+    pub host_names: Vec<String>,
+    /// The PostgreSQL to use
+    #[arg(long, value_name = "URL")]
+    pub postgres_url: String,
+    /// A file with the secret that signs webhooks
+    #[arg(long, value_name = "FILE")]
+    pub webhook_secret_file: Option<PathBuf>,
+    /// How often to look at the repository when nothing says that it changed
+    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
+    pub poll_interval: Duration,
+    /// How long a node may be silent before its pods move
+    #[arg(long, value_name = "SPAN", default_value = "15s", value_parser = span)]
+    pub node_timeout: Duration,
+}
+
+/// `dugout agent`
+#[derive(Clone, Debug, Args)]
+pub struct AgentArguments {
+    /// The server to join
+    #[arg(long, value_name = "URL")]
+    pub server: String,
+    /// The join token, from 'dugout token create'
+    #[arg(long, env = "DUGOUT_JOIN_TOKEN", hide_env_values = true)]
+    pub token: String,
+    /// The name of this node [default: the machine's host name]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// The container engine, as unix:///var/run/docker.sock [default: as docker finds it]
+    #[arg(long, value_name = "URI")]
+    pub docker_host: Option<String>,
+    /// A label of this node; may be given several times
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub labels: Vec<(String, String)>,
+    /// Where the agent keeps its files
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// The address at which people and other nodes reach this one
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<IpAddr>,
+}
+
+/// `dugout status`
+#[derive(Clone, Debug, Args)]
+pub struct StatusArguments {
+    /// Only this namespace
+    #[arg(short, long)]
+    pub namespace: Option<String>,
+}
+
+/// Which namespaces to look in: all of them if none is named.
+#[derive(Clone, Debug, Args)]
+pub struct NamespaceArguments {
+    /// Only this namespace [default: all]
+    #[arg(short, long)]
+    pub namespace: Option<String>,
+    /// All namespaces, also when the environment or the configuration names one
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub all_namespaces: bool,
+}
+
+impl NamespaceArguments {
+    /// The one namespace to look in.
+    pub fn only(&self) -> Option<&str> {
+        self.namespace.as_deref().filter(|_| !self.all_namespaces)
+    }
+}
+
+/// `dugout get`
+#[derive(Clone, Debug, Args)]
+pub struct GetArguments {
+    /// What to list: pods, deployments, services, nodes, sources, releases, …
+    pub kind: String,
+    /// Only the one with this name
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub namespaces: NamespaceArguments,
+    /// Only what has these labels, as app=web,tier!=back
+    #[arg(short = 'l', long, default_value = "")]
+    pub selector: String,
+    /// The form of the output [default: a table]
+    #[arg(short, long)]
+    pub output: Option<Output>,
+}
+
+/// `dugout describe`
+#[derive(Clone, Debug, Args)]
+pub struct DescribeArguments {
+    /// What it is: pod, deployment, service, node, source, release, …
+    pub kind: String,
+    /// Its name
+    pub name: String,
+    #[command(flatten)]
+    pub namespaces: NamespaceArguments,
+}
+
+/// `dugout events`
+#[derive(Clone, Debug, Args)]
+pub struct EventsArguments {
+    #[command(flatten)]
+    pub namespaces: NamespaceArguments,
+    /// Only warnings
+    #[arg(long)]
+    pub warnings: bool,
+    /// How many, newest ones
+    #[arg(long, default_value_t = 50)]
+    pub limit: u32,
+    /// The form of the output [default: a table]
+    #[arg(short, long)]
+    pub output: Option<Output>,
+}
+
+/// `dugout history`
+#[derive(Clone, Debug, Args)]
+pub struct HistoryArguments {
+    /// Only this source
+    pub source: Option<String>,
+    /// How many, newest ones
+    #[arg(long, default_value_t = 20)]
+    pub limit: u32,
+    /// The form of the output [default: a table]
+    #[arg(short, long)]
+    pub output: Option<Output>,
+}
+
+/// `dugout timeline`
+#[derive(Clone, Debug, Args)]
+pub struct TimelineArguments {
+    /// The first characters of a commit [default: the newest release's]
+    pub commit: Option<String>,
+    /// The form of the output [default: a table]
+    #[arg(short, long)]
+    pub output: Option<Output>,
+}
+
+/// `dugout logs`
+#[derive(Clone, Debug, Args)]
+pub struct LogsArguments {
+    /// A pod, or deployment/NAME for all of its pods
+    pub target: String,
+    /// The container, where a pod has several
+    #[arg(short, long)]
+    pub container: Option<String>,
+    #[command(flatten)]
+    pub namespaces: NamespaceArguments,
+    /// Stay and show what comes
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only the last lines
+    #[arg(long, value_name = "LINES")]
+    pub tail: Option<u32>,
+    /// Only what is younger, as 10m
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    pub since: Option<Duration>,
+    /// Begin each line with its time
+    #[arg(long)]
+    pub timestamps: bool,
+}
+
+/// A command about one source.
+#[derive(Clone, Debug, Args)]
+pub struct SourceArguments {
+    /// The source; may be left out when there is only one, and for sync
+    pub source: Option<String>,
+}
+
+/// `dugout rollback`
+#[derive(Clone, Debug, Args)]
+pub struct RollbackArguments {
+    /// The source; may be left out when there is only one
+    pub source: Option<String>,
+    /// The commit whose content shall be back [default: the last healthy one before this]
+    #[arg(long, value_name = "COMMIT")]
+    pub to: Option<String>,
+    /// Why, for the message of the commit
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// `dugout validate`
+#[derive(Clone, Debug, Args)]
+pub struct ValidateArguments {
+    /// Files and folders; - reads from standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// What has no effect here is an error, too
+    #[arg(long)]
+    pub strict: bool,
+    /// The form of the output
+    #[arg(short, long, default_value = "text")]
+    pub output: ProblemOutput,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum NodeCommand {
+    /// Keep new pods off a node
+    Cordon { name: String },
+    /// Let new pods onto a node again
+    Uncordon { name: String },
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token with which agents may join, and print it
+    Create,
+}
+
+/// The form of what a command lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Json,
+    Yaml,
+    Wide,
+    Name,
+}
+
+/// The form in which problems are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProblemOutput {
+    Text,
+    Json,
+    /// Annotations of a GitHub Actions run
+    Github,
+}
+
+/// Parses `5s`, `250ms`, `10m`, `1h`, `2d`.
+fn span(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let milliseconds: u64 = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err("give a number and a unit of ms, s, m, h or d, as 5s".to_owned()),
+    };
+    let number: u64 =
+        number.parse().map_err(|_| "give a whole number before the unit, as 5s".to_owned())?;
+    number
+        .checked_mul(milliseconds)
+        .map(Duration::from_millis)
+        .ok_or_else(|| "that is longer than time can be counted".to_owned())
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("give KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_a_number_and_a_unit() {
+        assert_eq!(span("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(span("2d"), Ok(Duration::from_secs(172_800)));
+        for wrong in
+            ["", "5", "s", "-1s", "1.5s", "5w", "99999999999999999999s", "999999999999999999d"]
+        {
+            assert!(span(wrong).is_err(), "{wrong}");
+        }
+    }
+}

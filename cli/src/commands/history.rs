@@ -1,0 +1,195 @@
+//! `history` and `timeline`: what became of each commit, and every step on its way.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use anyhow::bail;
+use dugout_api::dugout::{List, Release, TimelineEntry};
+use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
+
+use super::look::print_value;
+use crate::arguments::{HistoryArguments, Output, TimelineArguments};
+use crate::client::Client;
+use crate::output::{Grid, Paint, age_of, between, now, print, short, took};
+
+pub(super) const RELEASES: [&str; 4] = ["apis", "dugout.dev", "v1", "releases"];
+const TIMELINE: [&str; 4] = ["apis", "dugout.dev", "v1", "timelineentries"];
+
+pub async fn history(client: &Client, arguments: HistoryArguments) -> anyhow::Result<()> {
+    let mut query = vec![("limit", arguments.limit.to_string())];
+    if let Some(source) = &arguments.source {
+        query.push(("fieldSelector", format!("spec.source={source}")));
+    }
+    if let Some(output @ (Output::Json | Output::Yaml | Output::Name)) = arguments.output {
+        let value: Value = client.get(&RELEASES, &query).await?;
+        return print_value(&value, Some(output));
+    }
+    let list: List<Release> = client.get(&RELEASES, &query).await?;
+    if list.items.is_empty() {
+        eprintln!("No releases yet.");
+        return Ok(());
+    }
+    let wide = arguments.output == Some(Output::Wide);
+    Ok(print(&history_table(&list.items, wide, now()).render(Paint::for_stdout()))?)
+}
+
+fn history_table(releases: &[Release], wide: bool, now: Timestamp) -> Grid {
+    let mut header = vec!["SOURCE", "COMMIT", "VERDICT", "AGE", "TOOK", "SUBJECT", "REASON"];
+    if wide {
+        header.extend(["AUTHOR", "TOUCHED"]);
+    }
+    let mut grid = Grid::new(header);
+    for release in releases {
+        let (spec, status) = (&release.spec, &release.status);
+        let ended = status.started_at.zip(status.finished_at);
+        let mut row = vec![
+            spec.source.clone(),
+            short(&spec.sha).to_owned(),
+            status.verdict.clone(),
+            status.started_at.map(|at| age_of(at, now)).unwrap_or_default(),
+            ended.map(|(from, to)| took(between(from, to))).unwrap_or_default(),
+            spec.message.lines().next().unwrap_or("").to_owned(),
+            status.reason.clone().unwrap_or_default(),
+        ];
+        if wide {
+            row.extend([spec.author.clone(), status.touched.join(", ")]);
+        }
+        grid.row(row);
+    }
+    grid
+}
+
+pub async fn timeline(client: &Client, arguments: TimelineArguments) -> anyhow::Result<()> {
+    let commit = match arguments.commit {
+        Some(commit) => commit,
+        None => newest_commit(client).await?,
+    };
+    let query = [("commit", commit.clone()), ("limit", "1000".to_owned())];
+    if let Some(output @ (Output::Json | Output::Yaml | Output::Name)) = arguments.output {
+        let value: Value = client.get(&TIMELINE, &query).await?;
+        return print_value(&value, Some(output));
+    }
+    let list: List<TimelineEntry> = client.get(&TIMELINE, &query).await?;
+    if list.items.is_empty() {
+        bail!("no commit that begins with '{commit}' has a timeline; 'dugout history' lists them");
+    }
+    Ok(print(&timeline_text(&list.items, Paint::for_stdout()))?)
+}
+
+async fn newest_commit(client: &Client) -> anyhow::Result<String> {
+    let list: List<Release> = client.get(&RELEASES, &[("limit", "1".to_owned())]).await?;
+    match list.items.into_iter().next() {
+        Some(release) => Ok(release.spec.sha),
+        None => bail!("there is no release yet; 'dugout status' says what the sources wait for"),
+    }
+}
+
+/// One block for each source and commit: the steps, then the hops.
+fn timeline_text(entries: &[TimelineEntry], paint: Paint) -> String {
+    let mut releases: BTreeMap<(&str, &str), Vec<&TimelineEntry>> = BTreeMap::new();
+    for entry in entries {
+        releases.entry((&entry.source, &entry.commit)).or_default().push(entry);
+    }
+    let mut text = String::new();
+    for ((source, commit), mut steps) in releases {
+        steps.sort_by_key(|entry| entry.at);
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        let title = paint.bold(&format!("commit {commit} of source {source}"));
+        let _ = writeln!(text, "{title}\n");
+        text += &steps_table(&steps).render(paint);
+        text.push('\n');
+        text += &hops_table(&steps).render(paint);
+    }
+    text
+}
+
+fn steps_table(steps: &[&TimelineEntry]) -> Grid {
+    let mut grid = Grid::new(["TIME", "SINCE", "STEP", "SUBJECT", "MESSAGE"]);
+    let mut previous = None;
+    for entry in steps {
+        let since = previous.map(|at| format!("+{}", took(between(at, entry.at))));
+        grid.row([
+            entry.at.strftime("%Y-%m-%d %H:%M:%S.%3f").to_string(),
+            since.unwrap_or_default(),
+            entry.step.clone(),
+            entry.subject.clone(),
+            entry.message.clone(),
+        ]);
+        previous = Some(entry.at);
+    }
+    grid
+}
+
+/// Each kind of step with the spans from the beginning to its first and to its last.
+fn hops_table(steps: &[&TimelineEntry]) -> Grid {
+    let mut order: Vec<&str> = Vec::new();
+    let mut spans: BTreeMap<&str, (Timestamp, Timestamp, usize)> = BTreeMap::new();
+    for entry in steps {
+        let span = spans.entry(&entry.step).or_insert_with(|| {
+            order.push(&entry.step);
+            (entry.at, entry.at, 0)
+        });
+        span.1 = entry.at;
+        span.2 += 1;
+    }
+    let mut grid = Grid::new(["HOP", "COUNT", "FIRST AFTER", "LAST AFTER"]);
+    let Some(start) = steps.first().map(|entry| entry.at) else { return grid };
+    for step in order {
+        if let Some((first, last, count)) = spans.get(step) {
+            grid.row([
+                step.to_owned(),
+                count.to_string(),
+                took(between(start, *first)),
+                took(between(start, *last)),
+            ]);
+        }
+    }
+    grid
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(micros: i64, step: &str, subject: &str) -> TimelineEntry {
+        TimelineEntry {
+            api_version: String::new(),
+            kind: String::new(),
+            metadata: Default::default(),
+            source: "default".to_owned(),
+            commit: "0123456789abcdef".to_owned(),
+            at: Timestamp::from_microsecond(micros).expect("a time"),
+            step: step.to_owned(),
+            subject: subject.to_owned(),
+            message: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_timeline_shows_each_step_with_the_span_since_the_one_before() {
+        let entries = [
+            entry(0, "noticed", ""),
+            entry(4_200, "fetched", ""),
+            entry(250_000, "ready", "Pod demo/web-1"),
+            entry(300_000, "ready", "Pod demo/web-2"),
+        ];
+        let expected = "\
+commit 0123456789abcdef of source default
+
+TIME                      SINCE    STEP      SUBJECT          MESSAGE
+1970-01-01 00:00:00.000            noticed
+1970-01-01 00:00:00.004   +4.2ms   fetched
+1970-01-01 00:00:00.250   +246ms   ready     Pod demo/web-1
+1970-01-01 00:00:00.300   +50ms    ready     Pod demo/web-2
+
+HOP       COUNT   FIRST AFTER   LAST AFTER
+noticed   1       0.0ms         0.0ms
+fetched   1       4.2ms         4.2ms
+ready     2       250ms         300ms
+";
+        assert_eq!(timeline_text(&entries, Paint::never()), expected);
+    }
+}

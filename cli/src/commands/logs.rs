@@ -1,0 +1,250 @@
+//! `logs`: of one pod, or of all pods of a deployment, each line with its pod.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, bail};
+use bytes::BytesMut;
+use dugout_api::dugout::List;
+use futures_util::StreamExt;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use reqwest::Response;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::arguments::LogsArguments;
+use crate::client::{Client, Query, Usage};
+use crate::output::print;
+
+/// Lines that wait to be printed; a reader that is slower than the writers slows them down.
+const LINES_AHEAD: usize = 256;
+/// A line is cut here, so that a log without line ends cannot fill the memory.
+const LONGEST_LINE: usize = 1024 * 1024;
+
+/// A pod by its place.
+struct Place {
+    namespace: String,
+    name: String,
+}
+
+pub async fn logs(client: &Client, arguments: LogsArguments) -> anyhow::Result<()> {
+    let query = query(&arguments);
+    let pods = match arguments.target.split_once('/') {
+        None => vec![one_pod(client, &arguments, &arguments.target).await?],
+        Some(("pod" | "pods" | "po", name)) => vec![one_pod(client, &arguments, name).await?],
+        Some((
+            "deployment" | "deployments" | "deploy" | "deployments.apps" | "deployment.apps",
+            name,
+        )) => pods_of_deployment(client, &arguments, name).await?,
+        Some((kind, _)) => {
+            return Err(
+                Usage(format!("logs are of a pod or of a deployment, not of a '{kind}'")).into()
+            );
+        }
+    };
+    match pods.as_slice() {
+        [only] => copy(open(client, only, &query).await?).await,
+        _ => merge(client, pods, &query).await,
+    }
+}
+
+fn query(arguments: &LogsArguments) -> Vec<(&'static str, String)> {
+    let mut query = Vec::new();
+    if let Some(container) = &arguments.container {
+        query.push(("container", container.clone()));
+    }
+    if arguments.follow {
+        query.push(("follow", "true".to_owned()));
+    }
+    if let Some(lines) = arguments.tail {
+        query.push(("tailLines", lines.to_string()));
+    }
+    if let Some(span) = arguments.since {
+        // The API counts whole seconds; a shorter span still means something.
+        query.push(("sinceSeconds", span.as_millis().div_ceil(1000).to_string()));
+    }
+    if arguments.timestamps {
+        query.push(("timestamps", "true".to_owned()));
+    }
+    query
+}
+
+async fn open(client: &Client, pod: &Place, query: Query<'_>) -> anyhow::Result<Response> {
+    let path = ["api", "v1", "namespaces", &pod.namespace, "pods", &pod.name, "log"];
+    client.stream(&path, query).await
+}
+
+/// The pod with this name; without a namespace, in whichever it is.
+async fn one_pod(client: &Client, arguments: &LogsArguments, name: &str) -> anyhow::Result<Place> {
+    if let Some(namespace) = arguments.namespaces.only() {
+        return Ok(Place { namespace: namespace.to_owned(), name: name.to_owned() });
+    }
+    let query = [("fieldSelector", format!("metadata.name={name}"))];
+    let list: List<Pod> = client.get(&["api", "v1", "pods"], &query).await?;
+    let mut places: Vec<Place> = list.items.into_iter().filter_map(place).collect();
+    match places.len() {
+        1 => Ok(places.remove(0)),
+        0 => bail!("pods \"{name}\" not found; 'dugout get pods' lists them"),
+        _ => Err(Usage(format!("pods named {name} are in several namespaces; choose one with -n"))
+            .into()),
+    }
+}
+
+async fn pods_of_deployment(
+    client: &Client,
+    arguments: &LogsArguments,
+    name: &str,
+) -> anyhow::Result<Vec<Place>> {
+    let query = [("fieldSelector", format!("metadata.name={name}"))];
+    let namespace = arguments.namespaces.only();
+    let path: Vec<&str> = match namespace {
+        Some(namespace) => vec!["apis", "apps", "v1", "namespaces", namespace, "deployments"],
+        None => vec!["apis", "apps", "v1", "deployments"],
+    };
+    let list: List<Deployment> = client.get(&path, &query).await?;
+    let deployment = match list.items.as_slice() {
+        [only] => only,
+        [] => bail!("deployments \"{name}\" not found; 'dugout get deployments' lists them"),
+        _ => {
+            return Err(Usage(format!(
+                "deployments named {name} are in several namespaces; choose one with -n"
+            ))
+            .into());
+        }
+    };
+    let namespace = deployment.metadata.namespace.clone().unwrap_or_default();
+    let labels = deployment.spec.selector.match_labels.iter().flatten();
+    let selector: Vec<String> = labels.map(|(key, value)| format!("{key}={value}")).collect();
+    let query = [("labelSelector", selector.join(","))];
+    let path = ["api", "v1", "namespaces", &namespace, "pods"];
+    let list: List<Pod> = client.get(&path, &query).await?;
+    let sets = replica_sets_of(client, &namespace, deployment).await?;
+    let owned = list.items.into_iter().filter(|pod| {
+        let owners = pod.metadata.owner_references.iter().flatten();
+        owners.into_iter().any(|owner| sets.contains(&owner.uid))
+    });
+    let places: Vec<Place> = owned.filter(has_node).filter_map(place).collect();
+    if places.is_empty() {
+        bail!("deployment {name} has no pod that was started; 'dugout status' says why");
+    }
+    Ok(places)
+}
+
+/// The uids of the replica sets that a deployment owns: labels alone do not tell whose a pod is.
+async fn replica_sets_of(
+    client: &Client,
+    namespace: &str,
+    deployment: &Deployment,
+) -> anyhow::Result<BTreeSet<String>> {
+    let path = ["apis", "apps", "v1", "namespaces", namespace, "replicasets"];
+    let list: List<k8s_openapi::api::apps::v1::ReplicaSet> = client.get(&path, &[]).await?;
+    let uid = deployment.metadata.uid.as_deref();
+    let owned = list.items.into_iter().filter(|set| {
+        let mut owners = set.metadata.owner_references.iter().flatten();
+        owners.any(|owner| Some(owner.uid.as_str()) == uid)
+    });
+    Ok(owned.filter_map(|set| set.metadata.uid).collect())
+}
+
+fn has_node(pod: &Pod) -> bool {
+    pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some())
+}
+
+fn place(pod: Pod) -> Option<Place> {
+    Some(Place { namespace: pod.metadata.namespace?, name: pod.metadata.name? })
+}
+
+/// Copies one log as it is.
+async fn copy(response: Response) -> anyhow::Result<()> {
+    use std::io::Write;
+    let mut bytes = response.bytes_stream();
+    while let Some(piece) = bytes.next().await {
+        let piece = piece.context("the log ended early: the connection broke")?;
+        let mut out = std::io::stdout().lock();
+        out.write_all(&piece)?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+/// Reads several logs at once and prints their lines as they come, each with its pod.
+async fn merge(client: &Client, pods: Vec<Place>, query: Query<'_>) -> anyhow::Result<()> {
+    let (lines, mut waiting) = mpsc::channel(LINES_AHEAD);
+    let mut readers = JoinSet::new();
+    let mut failures = Vec::new();
+    for pod in pods {
+        match open(client, &pod, query).await {
+            Ok(response) => {
+                readers.spawn(read_lines(response, pod.name, lines.clone()));
+            }
+            Err(error) => failures.push(format!("{}: {error}", pod.name)),
+        }
+    }
+    drop(lines);
+    while let Some(line) = waiting.recv().await {
+        print(&line)?;
+    }
+    while let Some(ended) = readers.join_next().await {
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => failures.push(error.to_string()),
+            Err(error) => failures.push(error.to_string()),
+        }
+    }
+    if failures.is_empty() { Ok(()) } else { bail!(failures.join("; ")) }
+}
+
+async fn read_lines(
+    response: Response,
+    pod: String,
+    lines: mpsc::Sender<String>,
+) -> anyhow::Result<()> {
+    let mut bytes = response.bytes_stream();
+    let mut rest = BytesMut::new();
+    while let Some(piece) = bytes.next().await {
+        let piece = piece.with_context(|| format!("the log of {pod} ended early"))?;
+        rest.extend_from_slice(&piece);
+        while let Some(line) = next_line(&mut rest) {
+            if lines.send(format!("[{pod}] {line}\n")).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    if !rest.is_empty() {
+        let line = String::from_utf8_lossy(&rest);
+        // Nobody reads any more when this fails, and there is nothing left to say.
+        let _ = lines.send(format!("[{pod}] {line}\n")).await;
+    }
+    Ok(())
+}
+
+/// Takes the first whole line, or as much of an endless one as is allowed.
+fn next_line(rest: &mut BytesMut) -> Option<String> {
+    let end = rest.iter().take(LONGEST_LINE).position(|byte| *byte == b'\n');
+    let line = match end {
+        Some(end) => {
+            let line = rest.split_to(end + 1);
+            line[..end].to_vec()
+        }
+        None if rest.len() >= LONGEST_LINE => rest.split_to(LONGEST_LINE).to_vec(),
+        None => return None,
+    };
+    Some(String::from_utf8_lossy(&line).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_cut_at_their_ends_and_never_grow_without_bound() {
+        let mut rest = BytesMut::from(&b"one\ntwo\nthr"[..]);
+        assert_eq!(next_line(&mut rest).as_deref(), Some("one"));
+        assert_eq!(next_line(&mut rest).as_deref(), Some("two"));
+        assert_eq!(next_line(&mut rest), None);
+        assert_eq!(&rest[..], b"thr");
+        let mut endless = BytesMut::from(&vec![b'x'; LONGEST_LINE + 5][..]);
+        assert_eq!(next_line(&mut endless).map(|line| line.len()), Some(LONGEST_LINE));
+        assert_eq!(next_line(&mut endless), None);
+    }
+}

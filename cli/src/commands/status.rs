@@ -1,0 +1,403 @@
+//! `status`: on one screen, what runs, what waits and why, and where to look next.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use dugout_api::dugout::{List, Release, Source};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Event, Node, Pod};
+use k8s_openapi::jiff::Timestamp;
+
+use super::history::RELEASES;
+use crate::arguments::StatusArguments;
+use crate::client::Client;
+use crate::output::{Grid, Paint, age_of, between, now, print, short, took};
+
+/// So many problems, waiting things and events fit on a screen.
+const ON_SCREEN: usize = 10;
+
+/// Steps that every pod takes: not worth a line here.
+const ROUTINE: [&str; 9] = [
+    "Scheduled",
+    "Pulling",
+    "Pulled",
+    "Created",
+    "Started",
+    "ScalingReplicaSet",
+    "SuccessfulCreate",
+    "SuccessfulDelete",
+    "Killing",
+];
+
+/// Everything that the screen shows.
+struct Picture {
+    sources: Vec<Source>,
+    /// The newest of each source.
+    releases: Vec<Release>,
+    deployments: Vec<Deployment>,
+    pods: Vec<Pod>,
+    nodes: Vec<Node>,
+    events: Vec<Event>,
+}
+
+pub async fn status(client: &Client, arguments: StatusArguments) -> anyhow::Result<()> {
+    let picture = read(client, arguments.namespace.as_deref()).await?;
+    Ok(print(&screen(&picture, Paint::for_stdout(), now()))?)
+}
+
+async fn read(client: &Client, namespace: Option<&str>) -> anyhow::Result<Picture> {
+    let core = |plural| match namespace {
+        Some(namespace) => vec!["api", "v1", "namespaces", namespace, plural],
+        None => vec!["api", "v1", plural],
+    };
+    let (pods, events) = (core("pods"), core("events"));
+    let deployments = match namespace {
+        Some(namespace) => vec!["apis", "apps", "v1", "namespaces", namespace, "deployments"],
+        None => vec!["apis", "apps", "v1", "deployments"],
+    };
+    let recent = [("limit", "200".to_owned())];
+    let (sources, deployments, pods, nodes, events) = tokio::try_join!(
+        client.get::<List<Source>>(&["apis", "dugout.dev", "v1", "sources"], &[]),
+        client.get::<List<Deployment>>(&deployments, &[]),
+        client.get::<List<Pod>>(&pods, &[]),
+        client.get::<List<Node>>(&["api", "v1", "nodes"], &[]),
+        client.get::<List<Event>>(&events, &recent),
+    )?;
+    let mut releases = Vec::new();
+    for source in &sources.items {
+        if let Some(name) = &source.status.newest_release {
+            let [apis, group, version, plural] = RELEASES;
+            releases.push(client.get(&[apis, group, version, plural, name], &[]).await?);
+        }
+    }
+    Ok(Picture {
+        sources: sources.items,
+        releases,
+        deployments: deployments.items,
+        pods: pods.items,
+        nodes: nodes.items,
+        events: events.items,
+    })
+}
+
+fn screen(picture: &Picture, paint: Paint, now: Timestamp) -> String {
+    let mut text = sources_table(&picture.sources).render(paint);
+    for release in &picture.releases {
+        text += &release_text(release, paint, now);
+    }
+    if !picture.deployments.is_empty() {
+        text.push('\n');
+        text += &deployments_table(&picture.deployments).render(paint);
+    }
+    let waiting = waiting(picture);
+    if !waiting.is_empty() {
+        let _ = writeln!(text, "\n{}", paint.bold("Waiting"));
+        text += &lines(&waiting);
+    }
+    text.push('\n');
+    text += &nodes_table(&picture.nodes, &picture.pods).render(paint);
+    let events = notable_events(&picture.events, now);
+    if events.len() > 0 {
+        let _ = writeln!(text, "\n{}", paint.bold("Lately"));
+        text += &events.render(paint);
+    }
+    text + &paint.dim(&next(picture))
+}
+
+fn sources_table(sources: &[Source]) -> Grid {
+    let mut grid = Grid::new(["SOURCE", "BRANCH", "HEAD", "APPLIED", "CONDITION", ""]);
+    let commit = |sha: &Option<String>| sha.as_deref().map_or("-", short).to_owned();
+    for source in sources {
+        let status = &source.status;
+        grid.row([
+            source.metadata.name.clone().unwrap_or_default(),
+            source.spec.branch.clone(),
+            commit(&status.head),
+            commit(&status.applied),
+            status.condition.clone(),
+            if status.suspended { "suspended".to_owned() } else { String::new() },
+        ]);
+    }
+    grid
+}
+
+/// The newest release of a source: its verdict, why, and what is wrong with its files.
+fn release_text(release: &Release, paint: Paint, now: Timestamp) -> String {
+    let (spec, status) = (&release.spec, &release.status);
+    let mut text = format!(
+        "\n{} {} of {}: {}",
+        paint.bold("Release"),
+        short(&spec.sha),
+        spec.source,
+        paint.word(&status.verdict)
+    );
+    if let Some(started) = status.started_at {
+        let _ = write!(text, ", {} ago", age_of(started, now));
+        if let Some(finished) = status.finished_at {
+            let _ = write!(text, ", took {}", took(between(started, finished)));
+        }
+    }
+    let subject = spec.message.lines().next().unwrap_or("");
+    let _ = writeln!(text, "\n  \"{subject}\" by {}", spec.author);
+    if let Some(reason) = &status.reason {
+        let _ = writeln!(text, "  {reason}");
+    }
+    let problems: Vec<String> = status
+        .problems
+        .iter()
+        .flatten()
+        .map(|problem| {
+            let hint = problem.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            let field = match problem.field_path.as_str() {
+                "" => String::new(),
+                path => format!("{path}: "),
+            };
+            format!(
+                "{}:{}:{}: {}: {field}{}{hint}",
+                problem.file, problem.line, problem.column, problem.severity, problem.message
+            )
+        })
+        .collect();
+    text + &lines(&problems)
+}
+
+fn deployments_table(deployments: &[Deployment]) -> Grid {
+    let mut grid =
+        Grid::new(["NAMESPACE", "DEPLOYMENT", "READY", "UPDATED", "AVAILABLE", "ROLLOUT"]);
+    for deployment in deployments {
+        let status = deployment.status.clone().unwrap_or_default();
+        let wanted = deployment.spec.replicas.unwrap_or(1);
+        let of = |count: Option<i32>| format!("{}/{wanted}", count.unwrap_or(0));
+        grid.row([
+            deployment.metadata.namespace.clone().unwrap_or_default(),
+            deployment.metadata.name.clone().unwrap_or_default(),
+            of(status.ready_replicas),
+            of(status.updated_replicas),
+            of(status.available_replicas),
+            rollout(deployment).to_owned(),
+        ]);
+    }
+    grid
+}
+
+/// The rollout in one word.
+fn rollout(deployment: &Deployment) -> &'static str {
+    match condition(deployment, "Progressing") {
+        Some((_, "NewReplicaSetAvailable", _)) => "complete",
+        Some(("False", _, _)) => "failed",
+        Some((_, "Waiting", _)) => "pending",
+        Some(_) => "rolling",
+        None => "pending",
+    }
+}
+
+/// Status, reason and message of a condition.
+fn condition<'a>(deployment: &'a Deployment, kind: &str) -> Option<(&'a str, &'a str, &'a str)> {
+    let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
+    let found = conditions.iter().find(|each| each.type_.as_deref() == Some(kind))?;
+    let text = |value: &'a Option<String>| value.as_deref().unwrap_or("");
+    Some((text(&found.status), text(&found.reason), text(&found.message)))
+}
+
+/// A sentence for everything that is not as it shall be.
+fn waiting(picture: &Picture) -> Vec<String> {
+    let mut sentences = Vec::new();
+    for source in &picture.sources {
+        let name = source.metadata.name.as_deref().unwrap_or("");
+        let unreadable = source.status.conditions.iter().find(|each| each.status != "True");
+        if let Some(condition) = unreadable {
+            let line = format!("source {name}: {}; what runs stays as it is", condition.message);
+            sentences.push(line);
+        }
+        if source.status.suspended {
+            sentences.push(format!(
+                "source {name}: suspended, commits are seen and not applied; 'dugout resume {name}'"
+            ));
+        }
+    }
+    for deployment in &picture.deployments {
+        let Some((status, reason, message)) = condition(deployment, "Progressing") else {
+            continue;
+        };
+        if status == "False" || reason == "Waiting" {
+            let name = deployment.metadata.name.as_deref().unwrap_or("");
+            sentences.push(format!("deployment {name}: {message}"));
+        }
+    }
+    sentences.extend(picture.pods.iter().filter_map(why_pod_waits));
+    sentences
+}
+
+/// Why a pod is not ready, or does not leave; nothing when it is well.
+fn why_pod_waits(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let name = pod.metadata.name.as_deref().unwrap_or("");
+    let conditions = || status.conditions.iter().flatten();
+    if let Some(message) = &status.message {
+        return Some(format!("pod {name}: {message}"));
+    }
+    if pod.metadata.deletion_timestamp.is_some() {
+        return Some(format!("pod {name}: is stopping"));
+    }
+    if conditions().any(|each| each.type_ == "Ready" && each.status == "True") {
+        return None;
+    }
+    let unscheduled =
+        conditions().find(|each| each.type_ == "PodScheduled" && each.status == "False");
+    if let Some(condition) = unscheduled {
+        let why = condition.message.as_deref().unwrap_or("it has no node yet");
+        return Some(format!("pod {name}: {why}"));
+    }
+    let states = status.container_statuses.iter().flatten();
+    let waiting = states.filter_map(|each| each.state.as_ref()?.waiting.as_ref()).next();
+    Some(match waiting {
+        Some(waiting) => {
+            let reason = waiting.reason.as_deref().unwrap_or("waiting");
+            match waiting.message.as_deref() {
+                Some(message) => format!("pod {name}: {reason}: {message}"),
+                None => format!("pod {name}: {reason}"),
+            }
+        }
+        None if status.phase.as_deref() == Some("Running") => {
+            format!("pod {name}: runs, and is not ready yet")
+        }
+        None => format!("pod {name}: its node has not started it yet"),
+    })
+}
+
+fn nodes_table(nodes: &[Node], pods: &[Pod]) -> Grid {
+    let mut grid = Grid::new(["NODE", "STATUS", "PODS", "CPU", "MEMORY", ""]);
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for pod in pods {
+        if let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) {
+            *counts.entry(node).or_default() += 1;
+        }
+    }
+    for node in nodes {
+        let name = node.metadata.name.clone().unwrap_or_default();
+        let status = node.status.as_ref();
+        let ready = status
+            .and_then(|status| status.conditions.as_ref())
+            .and_then(|all| all.iter().find(|each| each.type_ == "Ready"));
+        let well = ready.is_some_and(|ready| ready.status == "True");
+        let amount = |what: &str| {
+            let capacity = status.and_then(|status| status.capacity.as_ref());
+            capacity
+                .and_then(|all| all.get(what))
+                .map(|amount| amount.0.clone())
+                .unwrap_or_default()
+        };
+        let cordoned = node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true);
+        let why = ready.filter(|_| !well).and_then(|ready| ready.message.clone());
+        let why = why.or_else(|| cordoned.then(|| "cordoned: takes no new pods".to_owned()));
+        grid.row([
+            name.clone(),
+            if well { "Ready".to_owned() } else { "NotReady".to_owned() },
+            counts.get(name.as_str()).copied().unwrap_or(0).to_string(),
+            amount("cpu"),
+            amount("memory"),
+            why.unwrap_or_default(),
+        ]);
+    }
+    grid
+}
+
+/// Warnings, and what healed: the newest at the end.
+fn notable_events(events: &[Event], now: Timestamp) -> Grid {
+    let notable = |event: &&Event| {
+        event.type_.as_deref() == Some("Warning")
+            || !ROUTINE.contains(&event.reason.as_deref().unwrap_or(""))
+    };
+    let mut newest: Vec<&Event> = events.iter().filter(notable).rev().take(ON_SCREEN).collect();
+    newest.reverse();
+    let mut grid = Grid::new(["AGO", "TYPE", "REASON", "OBJECT", "MESSAGE"]);
+    for event in newest {
+        let about = &event.involved_object;
+        let at = event.last_timestamp.as_ref().map(|time| age_of(time.0, now));
+        grid.row([
+            at.unwrap_or_default(),
+            event.type_.clone().unwrap_or_default(),
+            event.reason.clone().unwrap_or_default(),
+            format!(
+                "{}/{}",
+                about.kind.as_deref().unwrap_or("").to_ascii_lowercase(),
+                about.name.as_deref().unwrap_or("")
+            ),
+            event.message.clone().unwrap_or_default(),
+        ]);
+    }
+    grid
+}
+
+/// Where to look next.
+fn next(picture: &Picture) -> String {
+    let newest = picture.releases.iter().max_by_key(|release| release.spec.number);
+    match newest.map(|release| (release.status.verdict.as_str(), short(&release.spec.sha))) {
+        None => "\nNext: commit manifests to a source's repository, or 'dugout sync'\n".to_owned(),
+        Some(("rejected", _)) => {
+            "\nNext: mend the files, check them with 'dugout validate', commit and push\n"
+                .to_owned()
+        }
+        Some(("failed", sha)) => format!(
+            "\nNext: 'dugout timeline {sha}', 'dugout logs POD', or the way back: 'dugout rollback'\n"
+        ),
+        Some((_, sha)) => {
+            format!("\nNext: 'dugout timeline {sha}', 'dugout history', 'dugout events'\n")
+        }
+    }
+}
+
+/// Indented lines, as many as fit, and the count of the others.
+fn lines(sentences: &[String]) -> String {
+    let mut text = String::new();
+    for sentence in sentences.iter().take(ON_SCREEN) {
+        let _ = writeln!(text, "  {sentence}");
+    }
+    if sentences.len() > ON_SCREEN {
+        let _ = writeln!(text, "  … and {} more", sentences.len() - ON_SCREEN);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::de::DeserializeOwned;
+
+    /// What the front door's own tests hold its answers against.
+    macro_rules! golden {
+        ($name:literal) => {
+            object(include_str!(concat!("../../../api/tests/golden/", $name, ".json")))
+        };
+    }
+
+    fn object<T: DeserializeOwned>(text: &str) -> T {
+        serde_json::from_str(text).expect("a golden object")
+    }
+
+    #[test]
+    fn one_screen_shows_what_runs_what_waits_and_where_to_look() {
+        let picture = Picture {
+            sources: vec![golden!("source")],
+            releases: vec![golden!("release")],
+            deployments: vec![golden!("deployment")],
+            pods: vec![
+                golden!("pod-ready"),
+                golden!("pod-crashing"),
+                golden!("pod-waiting"),
+                golden!("pod-draining"),
+                golden!("pod-unknown"),
+            ],
+            nodes: vec![golden!("node-ready"), golden!("node-silent")],
+            events: vec![golden!("event")],
+        };
+        let now = Timestamp::from_second(1_767_323_135).expect("a time");
+        let text = screen(&picture, Paint::never(), now);
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/status.txt");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(path, &text).expect("the golden file can be written");
+        }
+        let golden = std::fs::read_to_string(path).expect("the golden file");
+        assert_eq!(text, golden, "UPDATE_GOLDEN=1 writes it anew:\n{text}");
+    }
+}

@@ -1,0 +1,214 @@
+//! The control plane in this process: the store, the reconciler and one HTTP port in front of them.
+//! `dugout up` and `dugout server` are both made of it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use dugout_planner::Settings;
+use dugout_reconciler::{Reconciler, SourceConfig};
+use dugout_store::Store;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::backend::ControlPlaneBackend;
+
+/// How long the database may take to answer when the control plane starts.
+const DATABASE_START_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long open requests may take to end when the control plane stops. Long-polls are cut: their
+/// agents ask again.
+const HTTP_STOP_DEADLINE: Duration = Duration::from_millis(500);
+
+/// How long the engine and the source loops may take to end.
+const TASKS_STOP_DEADLINE: Duration = Duration::from_secs(10);
+
+pub struct ControlPlaneSettings {
+    pub database_url: String,
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    pub sources: Vec<SourceConfig>,
+    pub node_timeout: Duration,
+    pub operator_token: String,
+    /// Host names under which browsers may reach the port, beside the loopback ones.
+    pub host_names: Vec<String>,
+    pub webhook_secrets: dugout_webhook::Secrets,
+}
+
+/// A running control plane.
+pub struct ControlPlane {
+    pub reconciler: Reconciler,
+    pub address: SocketAddr,
+    tasks: JoinSet<()>,
+    http: JoinHandle<()>,
+    shutdown: CancellationToken,
+}
+
+impl ControlPlane {
+    pub async fn start(
+        settings: ControlPlaneSettings,
+        mut registry: Registry,
+    ) -> anyhow::Result<ControlPlane> {
+        let listener = TcpListener::bind(settings.listen).await.with_context(|| {
+            format!(
+                "the address {} cannot be listened on; give another with --listen",
+                settings.listen
+            )
+        })?;
+        let address = listener.local_addr().context("the listening address cannot be read")?;
+        let store = open_store(&settings.database_url).await?;
+        let shutdown = CancellationToken::new();
+        let config = dugout_reconciler::Config {
+            store,
+            holder: holder(address),
+            data_dir: settings.data_dir.clone(),
+            sources: settings.sources.clone(),
+            settings: Settings { node_timeout: settings.node_timeout, ..Settings::default() },
+        };
+        let requests = RequestMetrics::register(&mut registry);
+        let (reconciler, tasks) = Reconciler::start(config, &mut registry, &shutdown)
+            .await
+            .context("the reconciler cannot start")?;
+        let router = router(&settings, &reconciler, registry, requests)?;
+        let stop = shutdown.clone();
+        let http = tokio::spawn(async move {
+            let service = router.into_make_service_with_connect_info::<SocketAddr>();
+            let serve = axum::serve(listener, service)
+                .with_graceful_shutdown(async move { stop.cancelled().await });
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "the HTTP port stopped");
+            }
+        });
+        Ok(ControlPlane { reconciler, address, tasks, http, shutdown })
+    }
+
+    /// Stops in order: no new requests, then the engine, which finishes the turn it is in.
+    pub async fn stop(mut self) {
+        self.shutdown.cancel();
+        if tokio::time::timeout(HTTP_STOP_DEADLINE, &mut self.http).await.is_err() {
+            self.http.abort();
+        }
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(TASKS_STOP_DEADLINE, ended).await.is_err() {
+            tracing::warn!("the reconciler did not end in time and was cut off");
+            self.tasks.abort_all();
+        }
+    }
+}
+
+/// Connects to the database, waiting for one that is just starting, and brings its schema up to date.
+async fn open_store(url: &str) -> anyhow::Result<Store> {
+    let deadline = tokio::time::Instant::now() + DATABASE_START_DEADLINE;
+    let store = loop {
+        match Store::connect(url).await {
+            Ok(store) => break store,
+            Err(error) if tokio::time::Instant::now() < deadline => {
+                tracing::debug!(%error, "the database does not answer yet");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            Err(error) => {
+                return Err(error).context("the database cannot be reached; check --postgres-url");
+            }
+        }
+    };
+    store.migrate().await.context("the database's schema cannot be brought up to date")?;
+    Ok(store)
+}
+
+/// How this server calls itself to the others: unique per process, readable for people.
+fn holder(address: SocketAddr) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{} (process {}, {address})", host.trim(), std::process::id())
+}
+
+/// One port for everybody: people, agents, forges, Prometheus.
+fn router(
+    settings: &ControlPlaneSettings,
+    reconciler: &Reconciler,
+    registry: Registry,
+    requests: RequestMetrics,
+) -> anyhow::Result<Router> {
+    let backend = Arc::new(ControlPlaneBackend::new(reconciler.clone()));
+    let token = dugout_model::SecretValue::new(&settings.operator_token);
+    let access = Arc::new(dugout_api::Access::new(token, settings.host_names.clone())?);
+    let counted = reconciler.clone();
+    let webhooks = dugout_webhook::router(
+        settings.webhook_secrets.clone(),
+        Arc::new(reconciler.clone()),
+        Arc::new(move |dialect: dugout_webhook::Dialect, outcome: dugout_webhook::Outcome| {
+            counted.webhook_delivered(dialect.as_str(), outcome.as_str());
+        }),
+        dugout_webhook::Limits::default(),
+    );
+    let metrics = Router::new().route("/metrics", get(metrics)).with_state(Arc::new(registry));
+    let metrics = access.guard_reads(metrics);
+    Ok(dugout_api::router(backend, &access, dugout_api::Limits::default())
+        .merge(metrics)
+        .merge(webhooks)
+        .merge(reconciler.agent_router())
+        .layer(middleware::from_fn_with_state(requests, count)))
+}
+
+async fn metrics(State(registry): State<Arc<Registry>>) -> Response {
+    let mut text = String::new();
+    match prometheus_client::encoding::text::encode(&mut text, &registry) {
+        Ok(()) => {
+            const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: String,
+    method: String,
+    code: u16,
+}
+
+/// Counts requests by route, never by path: the number of routes is bounded.
+#[derive(Clone)]
+struct RequestMetrics {
+    requests: Family<RequestLabels, Counter>,
+}
+
+impl RequestMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let metrics = Self { requests: Family::default() };
+        registry.register(
+            "dugout_http_requests",
+            "HTTP requests by route, method and status",
+            metrics.requests.clone(),
+        );
+        metrics
+    }
+}
+
+async fn count(State(metrics): State<RequestMetrics>, request: Request, next: Next) -> Response {
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let method = match request.method().as_str() {
+        known @ ("GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "HEAD" | "OPTIONS") => known.to_owned(),
+        _ => "other".to_owned(),
+    };
+    let response = next.run(request).await;
+    let labels = RequestLabels { route, method, code: response.status().as_u16() };
+    metrics.requests.get_or_create(&labels).inc();
+    response
+}

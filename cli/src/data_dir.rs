@@ -1,0 +1,244 @@
+//! The data directory: what one `dugout up` or `dugout server` keeps on its machine, and the lock
+//! that lets only one of them use it.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// A directory of ours. Its parts are made when they are first needed.
+#[derive(Clone, Debug)]
+pub struct DataDir {
+    root: PathBuf,
+}
+
+/// What a running `dugout up` says of itself to `dugout down` and to the other commands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Running {
+    pub process_id: u32,
+    /// Where its HTTP port listens.
+    pub server_url: String,
+    pub cluster: String,
+    pub docker_host: String,
+    pub phase: Phase,
+}
+
+/// How far the start is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "phase", content = "reason")]
+pub enum Phase {
+    Starting,
+    /// The first release is healthy.
+    Healthy,
+    /// It runs, and the first release did not become healthy, for this reason.
+    Unhealthy(String),
+}
+
+/// Holds the directory for this process; the kernel lets go of it when the process ends.
+pub struct Lock {
+    _file: File,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    #[error(
+        "another dugout uses the data directory {path}; stop it with `dugout down`, or give this one its own with --data-dir"
+    )]
+    InUse { path: PathBuf },
+    #[error("{action} {path} failed; give a directory that can be written with --data-dir")]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl DataDir {
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Where it is when nobody says otherwise: `/var/lib/dugout` for root, else in the user's data
+    /// directory (XDG base directory specification).
+    pub fn default_root() -> PathBuf {
+        if is_root() {
+            return PathBuf::from("/var/lib/dugout");
+        }
+        let home = || std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+        std::env::var_os("XDG_DATA_HOME")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+            .unwrap_or_else(|| home().join(".local/share"))
+            .join("dugout")
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn agent(&self) -> PathBuf {
+        self.root.join("agent")
+    }
+
+    pub fn operator_token(&self) -> PathBuf {
+        self.root.join("operator.token")
+    }
+
+    pub fn join_token(&self) -> PathBuf {
+        self.root.join("join.token")
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.root.join("dugout.log")
+    }
+
+    /// What a detached `dugout up` would have shown on its terminal.
+    pub fn output(&self) -> PathBuf {
+        self.root.join("up.log")
+    }
+
+    fn running(&self) -> PathBuf {
+        self.root.join("running.json")
+    }
+
+    /// Makes the directory. Others may enter it, because the private PostgreSQL may run as another
+    /// user; what is secret in it has its own permissions.
+    pub fn create(&self) -> Result<(), DataDirError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&self.root)
+            .and_then(|()| self.open_to_others())
+            .map_err(|source| self.failed("making the directory", &self.root, source))
+    }
+
+    /// Undoes a strict umask, which would keep the private PostgreSQL's user out.
+    fn open_to_others(&self) -> io::Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(&self.root, fs::Permissions::from_mode(0o755))
+    }
+
+    /// Takes the directory for this process.
+    pub fn lock(&self) -> Result<Lock, DataDirError> {
+        let path = self.root.join("lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|source| self.failed("opening", &path, source))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(DataDirError::InUse { path: self.root.clone() }),
+            Err(TryLockError::Error(source)) => Err(self.failed("locking", &path, source)),
+        }
+    }
+
+    /// A secret text that is made once and kept, readable by its owner alone.
+    pub fn secret(
+        &self,
+        path: &Path,
+        make: impl FnOnce() -> String,
+    ) -> Result<String, DataDirError> {
+        match fs::read_to_string(path) {
+            Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(self.failed("reading", path, source)),
+        }
+        let text = make();
+        self.write(path, text.as_bytes())?;
+        Ok(text)
+    }
+
+    pub fn write_running(&self, running: &Running) -> Result<(), DataDirError> {
+        let text = serde_json::to_vec_pretty(running).unwrap_or_default();
+        self.write(&self.running(), &text)
+    }
+
+    /// What the last `dugout up` here said of itself. It may have ended since.
+    pub fn read_running(&self) -> Option<Running> {
+        serde_json::from_slice(&fs::read(self.running()).ok()?).ok()
+    }
+
+    pub fn forget_running(&self) {
+        // Nothing depends on it being gone: whether a process runs is told by the lock.
+        let _ = fs::remove_file(self.running());
+    }
+
+    /// Writes a file whole or not at all, readable by its owner alone.
+    fn write(&self, path: &Path, content: &[u8]) -> Result<(), DataDirError> {
+        let temporary = path.with_extension("new");
+        let write = || -> io::Result<()> {
+            let mut file = OpenOptions::new()
+                .create(true)
+                .truncate(true)
+                .write(true)
+                .mode(0o600)
+                .open(&temporary)?;
+            file.write_all(content)?;
+            file.sync_all()?;
+            fs::rename(&temporary, path)
+        };
+        write().map_err(|source| self.failed("writing", path, source))
+    }
+
+    fn failed(&self, action: &'static str, path: &Path, source: io::Error) -> DataDirError {
+        DataDirError::Io { action, path: path.to_owned(), source }
+    }
+}
+
+/// Whether this process runs as root.
+pub fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    // The owner of our own entry in /proc is the effective user.
+    fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_process_may_hold_the_directory() {
+        let temporary = tempfile::tempdir().unwrap();
+        let data_dir = DataDir::at(temporary.path().join("data"));
+        data_dir.create().unwrap();
+        let held = data_dir.lock().unwrap();
+        assert!(matches!(data_dir.lock(), Err(DataDirError::InUse { .. })));
+        drop(held);
+        data_dir.lock().unwrap();
+    }
+
+    #[test]
+    fn a_secret_is_made_once_and_is_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let temporary = tempfile::tempdir().unwrap();
+        let data_dir = DataDir::at(temporary.path());
+        let path = data_dir.operator_token();
+        let first = data_dir.secret(&path, || "one".to_owned()).unwrap();
+        let second = data_dir.secret(&path, || "two".to_owned()).unwrap();
+        assert_eq!((first.as_str(), second.as_str()), ("one", "one"));
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_runs_is_told_to_the_other_commands() {
+        let temporary = tempfile::tempdir().unwrap();
+        let data_dir = DataDir::at(temporary.path());
+        let running = Running {
+            process_id: 7,
+            server_url: "http://127.0.0.1:7300".to_owned(),
+            cluster: "c".to_owned(),
+            docker_host: "unix:///run/docker.sock".to_owned(),
+            phase: Phase::Unhealthy("an image is missing".to_owned()),
+        };
+        data_dir.write_running(&running).unwrap();
+        assert_eq!(data_dir.read_running(), Some(running));
+    }
+}

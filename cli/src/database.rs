@@ -1,0 +1,127 @@
+//! The database of `dugout up`: the one that was named, else a private PostgreSQL from the installed
+//! server, else one from an image.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use dugout_agent::local::Local;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
+use crate::arguments::UpArguments;
+use crate::data_dir::DataDir;
+use crate::postgres::{self, Found, PrivatePostgres};
+
+/// How often a private server is looked at, and how long a dead one is left alone between starts.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+const RESTART_PAUSE_LONGEST: Duration = Duration::from_secs(30);
+
+/// Where the control plane keeps its records.
+pub enum Database {
+    Given { url: String },
+    Private { found: Found, url: String, server: Arc<Mutex<Option<PrivatePostgres>>>, watch: JoinHandle<()> },
+    Container(dugout_agent::local::HelperContainer),
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Database::Given { .. } => out.write_str("PostgreSQL as given with --postgres-url"),
+            Database::Private { found, .. } => {
+                write!(out, "PostgreSQL {} in {}", found.version, found.bin_dir.display())
+            }
+            Database::Container(container) => write!(out, "PostgreSQL in a container ({})", container.image),
+        }
+    }
+}
+
+impl Database {
+    pub async fn start(
+        arguments: &UpArguments,
+        data_dir: &DataDir,
+        local: &Local,
+    ) -> anyhow::Result<Database> {
+        if let Some(url) = &arguments.postgres_url {
+            return Ok(Database::Given { url: url.clone() });
+        }
+        match postgres::find() {
+            Ok(found) => Self::start_private(found, data_dir).await,
+            Err(missing) => Self::start_container(data_dir, local).await.with_context(|| {
+                format!("{missing}, and none can be started from an image")
+            }),
+        }
+    }
+
+    pub fn url(&self) -> String {
+        match self {
+            Database::Given { url } | Database::Private { url, .. } => url.clone(),
+            Database::Container(container) => container.url.clone(),
+        }
+    }
+
+    /// Stops what was started here.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        match self {
+            Database::Given { .. } => Ok(()),
+            Database::Private { server, watch, .. } => {
+                watch.abort();
+                match server.lock().await.take() {
+                    Some(server) => server.stop().await.context("the private PostgreSQL did not stop"),
+                    None => Ok(()),
+                }
+            }
+            Database::Container(container) => {
+                container.stop().await.context("the PostgreSQL container did not stop")
+            }
+        }
+    }
+
+    async fn start_private(found: Found, data_dir: &DataDir) -> anyhow::Result<Database> {
+        let server = PrivatePostgres::start(&found, data_dir.root(), |line| println!("          {line}"))
+            .await
+            .context("the private PostgreSQL cannot be started")?;
+        let url = server.url();
+        let server = Arc::new(Mutex::new(Some(server)));
+        let watch =
+            tokio::spawn(keep_running(found.clone(), data_dir.clone(), Arc::clone(&server)));
+        Ok(Database::Private { found, url, server, watch })
+    }
+
+    async fn start_container(data_dir: &DataDir, local: &Local) -> anyhow::Result<Database> {
+        let password = data_dir.secret(&data_dir.root().join("postgres.password"), crate::up::random_token)?;
+        match local.start_postgres(&password).await {
+            Ok(container) => Ok(Database::Container(container)),
+            Err(error) => bail!(error),
+        }
+    }
+}
+
+/// Starts the private server again whenever it has died; it holds nothing that is not on its disk.
+async fn keep_running(
+    found: Found,
+    data_dir: DataDir,
+    server: Arc<Mutex<Option<PrivatePostgres>>>,
+) {
+    let mut pause = WATCH_INTERVAL;
+    loop {
+        tokio::time::sleep(pause).await;
+        let mut held = server.lock().await;
+        if held.as_ref().is_some_and(PrivatePostgres::is_running) {
+            pause = WATCH_INTERVAL;
+            continue;
+        }
+        tracing::warn!("the private PostgreSQL has ended; starting it again");
+        match PrivatePostgres::start(&found, data_dir.root(), |line| tracing::info!("{line}")).await {
+            Ok(fresh) => {
+                *held = Some(fresh);
+                pause = WATCH_INTERVAL;
+            }
+            Err(error) => {
+                tracing::error!(%error, "the private PostgreSQL cannot be started");
+                pause = (pause * 2).min(RESTART_PAUSE_LONGEST);
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `dugout down`: stops the control plane of a data directory and removes everything that Dugout
+//! made on this machine's engine.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use dugout_agent::local::Local;
+use dugout_model::ClusterId;
+
+use crate::arguments::DownArguments;
+use crate::data_dir::{DataDir, DataDirError, Lock, Running};
+use crate::postgres;
+
+/// How long a running control plane may take to stop.
+const STOP_DEADLINE: Duration = Duration::from_secs(30);
+
+pub async fn run(arguments: DownArguments) -> anyhow::Result<ExitCode> {
+    let data_dir = DataDir::at(arguments.data_dir.unwrap_or_else(DataDir::default_root));
+    if !data_dir.root().exists() {
+        println!("Nothing to do: there is no data directory {}.", data_dir.root().display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let running = data_dir.read_running();
+    let lock = stop_control_plane(&data_dir, running.as_ref()).await?;
+    postgres::stop_left_running(data_dir.root())
+        .await
+        .context("the private PostgreSQL that was left running cannot be stopped")?;
+    if let Some(running) = &running {
+        remove_containers(running, arguments.docker_host.as_deref()).await?;
+    }
+    data_dir.forget_running();
+    if arguments.purge {
+        std::fs::remove_dir_all(data_dir.root()).with_context(|| {
+            format!("the data directory {} cannot be removed", data_dir.root().display())
+        })?;
+        println!("Removed the data directory {}.", data_dir.root().display());
+    }
+    drop(lock);
+    println!("Your Git repositories were not touched.");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ends the process that holds the data directory, and takes the directory for this one.
+async fn stop_control_plane(
+    data_dir: &DataDir,
+    running: Option<&Running>,
+) -> anyhow::Result<Lock> {
+    let started = Instant::now();
+    let mut told = false;
+    loop {
+        match data_dir.lock() {
+            Ok(lock) => {
+                if told {
+                    println!("Stopped the control plane.");
+                }
+                return Ok(lock);
+            }
+            Err(DataDirError::InUse { .. }) if started.elapsed() < STOP_DEADLINE => {
+                let Some(running) = running else {
+                    bail!(
+                        "a process that is just starting uses {}; try again in a moment",
+                        data_dir.root().display()
+                    );
+                };
+                if !told {
+                    terminate(running.process_id)?;
+                    told = true;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(DataDirError::InUse { .. }) => bail!(
+                "the control plane did not stop within {} s; end its process yourself and try again",
+                STOP_DEADLINE.as_secs()
+            ),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Sends SIGTERM. The process holds the data directory's lock, so its id cannot be another's.
+fn terminate(process_id: u32) -> anyhow::Result<()> {
+    let pid = i32::try_from(process_id)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+        .context("the data directory names no sound process id")?;
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).with_context(|| {
+        format!("process {process_id} cannot be stopped; are you the user who started it?")
+    })
+}
+
+async fn remove_containers(running: &Running, docker_host: Option<&str>) -> anyhow::Result<()> {
+    let host = docker_host.unwrap_or(&running.docker_host);
+    let local = Local::connect(Some(host)).await.with_context(|| {
+        format!("the container engine at {host} does not answer; start it, then run `dugout down` again to remove the containers")
+    })?;
+    let cluster = running.cluster.parse().map(ClusterId).context("the cluster's id is damaged")?;
+    let removed = local
+        .remove_everything(cluster)
+        .await
+        .context("not everything could be removed; run `dugout down` again")?;
+    println!("Removed {removed}.");
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! The first release after a start: waiting for its verdict, and telling a person what is there now.
+
+use dugout_model::{Release, ServiceType, SourceCondition, SourceName, Verdict, World};
+use dugout_reconciler::Reconciler;
+
+/// How the first release ended.
+pub enum FirstRelease {
+    Healthy { release: Box<Release> },
+    Unhealthy { reason: String },
+}
+
+/// Waits until the newest release of a source has a verdict.
+pub async fn wait(reconciler: &Reconciler, source: &SourceName) -> FirstRelease {
+    let mut worlds = reconciler.worlds();
+    loop {
+        let verdict = verdict(&worlds.borrow_and_update(), source);
+        if let Some(first) = verdict {
+            return first;
+        }
+        if worlds.changed().await.is_err() {
+            return FirstRelease::Unhealthy { reason: "the control plane stopped".to_owned() };
+        }
+    }
+}
+
+fn verdict(world: &World, source: &SourceName) -> Option<FirstRelease> {
+    let row = world.sources.get(source)?;
+    let unreadable = |reason: String| Some(FirstRelease::Unhealthy { reason });
+    match (&row.status.condition, &row.status.head) {
+        (SourceCondition::Unread, _) | (SourceCondition::Readable, None) => return None,
+        (SourceCondition::Readable, Some(_)) => {}
+        (SourceCondition::Unreachable { message }, _) => {
+            return unreadable(format!("{} cannot be reached: {message}", row.url));
+        }
+        (SourceCondition::BranchMissing, _) => {
+            return unreadable(format!("{} has no branch {}", row.url, row.branch));
+        }
+        (SourceCondition::PathMissing, _) => {
+            return unreadable(format!("{} has no folder {}", row.url, row.path));
+        }
+        (SourceCondition::Corrupt { message }, _) => {
+            return unreadable(format!("{} is damaged: {message}", row.url));
+        }
+    }
+    let release = world.newest_release(source)?;
+    if Some(&release.commit.sha) != row.status.head.as_ref() {
+        return None;
+    }
+    match release.verdict {
+        Verdict::Healthy => Some(FirstRelease::Healthy { release: Box::new((**release).clone()) }),
+        Verdict::Rolling | Verdict::Pending => None,
+        verdict => Some(FirstRelease::Unhealthy {
+            reason: format!(
+                "commit {} is {}: {}",
+                release.commit.sha.short(),
+                verdict.as_str(),
+                release.reason.as_deref().unwrap_or("`dugout timeline` says more")
+            ),
+        }),
+    }
+}
+
+impl FirstRelease {
+    /// Tells what was applied, what to open, and what to try next.
+    pub fn print(&self, world: &World, server_url: &str, is_demo: bool) {
+        match self {
+            FirstRelease::Healthy { release } => {
+                let span = release
+                    .finished_at
+                    .map(|at| format!(" after {:.1} s", at.since(release.started_at).as_secs_f64()))
+                    .unwrap_or_default();
+                let kinds: Vec<String> =
+                    world.objects.keys().map(std::string::ToString::to_string).collect();
+                println!("Applied   {} \"{}\", healthy{span}", release.commit.sha.short(), release.commit.subject());
+                println!("          {}", kinds.join(", "));
+            }
+            FirstRelease::Unhealthy { reason } => println!("Waiting   {reason}"),
+        }
+        println!("\nOpen");
+        for (address, what) in addresses(world) {
+            println!("  {address:<28}{what}");
+        }
+        println!("  {server_url:<28}Dugout itself");
+        println!("\nTry next");
+        if is_demo {
+            println!("  sed -i 's/web:1.0/web:2.0/' dugout-demo/apps/web/deployment.yaml && git -C dugout-demo commit -am 'Web 2.0'");
+            println!("  dugout timeline                                  watch it roll, step by step");
+            println!("  git -C dugout-demo revert --no-edit HEAD         and it is back");
+        } else {
+            println!("  dugout status       what runs, what waits and why");
+            println!("  dugout timeline     every step of the newest commit");
+            println!("  dugout rollback     the way back, as a revert commit");
+        }
+    }
+}
+
+/// The node ports on this machine, with the services behind them.
+fn addresses(world: &World) -> Vec<(String, String)> {
+    let mut addresses = Vec::new();
+    for object in world.objects_of(dugout_model::Kind::Service) {
+        let Some(service) = object.as_service() else { continue };
+        if service.service_type != ServiceType::NodePort {
+            continue;
+        }
+        for port in service.ports.iter().filter_map(|port| port.node_port) {
+            addresses.push((format!("http://127.0.0.1:{port}"), object.declared.id().to_string()));
+        }
+    }
+    addresses
+}

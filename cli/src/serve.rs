@@ -1,0 +1,94 @@
+//! `dugout server` and `dugout agent`: the two halves for more than one machine.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use dugout_agent::{AgentConfig, AgentMetrics};
+use dugout_gitsync::Credentials;
+use dugout_model::{SourceDeclaration, SourceName};
+use dugout_reconciler::SourceConfig;
+use prometheus_client::registry::Registry;
+
+use crate::arguments::{AgentArguments, ServerArguments};
+use crate::control_plane::{ControlPlane, ControlPlaneSettings};
+use crate::data_dir::DataDir;
+use crate::up::{location, random_token, webhook_secrets};
+use crate::{logging, signals};
+
+/// Runs a control plane without an agent until it is told to stop.
+pub fn server(arguments: ServerArguments) -> anyhow::Result<ExitCode> {
+    logging::to_standard_error();
+    runtime()?.block_on(run_server(arguments))
+}
+
+async fn run_server(arguments: ServerArguments) -> anyhow::Result<ExitCode> {
+    let shutdown = signals::shutdown_token()?;
+    let data_dir = DataDir::at(arguments.data_dir.clone().unwrap_or_else(DataDir::default_root));
+    data_dir.create()?;
+    let _lock = data_dir.lock()?;
+    let operator_token = data_dir.secret(&data_dir.operator_token(), random_token)?;
+    let settings = ControlPlaneSettings {
+        database_url: arguments.postgres_url.clone(),
+        listen: arguments.listen,
+        data_dir: data_dir.root().to_owned(),
+        sources: vec![SourceConfig {
+            declaration: SourceDeclaration {
+                name: SourceName::new("default"),
+                url: arguments.repo.clone(),
+                branch: arguments.branch.clone(),
+                path: arguments.path.clone(),
+                poll_interval: arguments.poll_interval,
+            },
+            location: location(&arguments.repo)?,
+            credentials: Credentials::from_settings(|name| std::env::var(name).ok()),
+        }],
+        node_timeout: arguments.node_timeout,
+        operator_token,
+        host_names: arguments.host_names.clone(),
+        webhook_secrets: webhook_secrets(arguments.webhook_secret_file.as_deref())?,
+    };
+    let control_plane = ControlPlane::start(settings, Registry::default()).await?;
+    println!("Serving   http://{}", control_plane.address);
+    println!(
+        "          operator token in {}; join tokens: dugout token create",
+        data_dir.operator_token().display()
+    );
+    shutdown.cancelled().await;
+    control_plane.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs one node's agent until it is told to stop; its containers keep running.
+pub fn agent(arguments: AgentArguments) -> anyhow::Result<ExitCode> {
+    logging::to_standard_error();
+    runtime()?.block_on(run_agent(arguments))
+}
+
+async fn run_agent(arguments: AgentArguments) -> anyhow::Result<ExitCode> {
+    let shutdown = signals::shutdown_token()?;
+    let data_dir = arguments.data_dir.clone().unwrap_or_else(|| DataDir::default_root().join("agent"));
+    let mut registry = Registry::default();
+    let metrics = AgentMetrics::register(&mut registry);
+    let config = AgentConfig {
+        server_url: arguments.server.clone(),
+        token: arguments.token.clone(),
+        name: arguments.name.clone(),
+        labels: arguments.labels.clone().into_iter().collect(),
+        docker_host: arguments.docker_host.clone(),
+        data_dir,
+        address: arguments.address,
+    };
+    dugout_agent::run(config, Arc::new(metrics), shutdown).await.context("the agent stopped")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The runtime of what runs until it is told to stop. Two workers are plenty: decisions take
+/// microseconds, and what blocks has threads of its own.
+pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")
+}

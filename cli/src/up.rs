@@ -1,0 +1,230 @@
+//! `dugout up`: everything in one process on this machine, from nothing to a running example.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use dugout_agent::local::Local;
+use dugout_agent::{AgentConfig, AgentMetrics};
+use dugout_gitsync::{Credentials, Location};
+use dugout_model::{SourceDeclaration, SourceName};
+use dugout_reconciler::SourceConfig;
+use dugout_webhook::Secrets;
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+
+use crate::arguments::UpArguments;
+use crate::control_plane::{ControlPlane, ControlPlaneSettings};
+use crate::data_dir::{DataDir, Phase, Running};
+use crate::database::Database;
+use crate::first_release::{self, FirstRelease};
+use crate::{demo, detach, logging, serve, signals};
+
+/// How long `--detach` waits for the first release.
+const FIRST_RELEASE_DEADLINE: Duration = Duration::from_secs(15 * 60);
+
+/// The one source of `dugout up`.
+const SOURCE_NAME: &str = "default";
+
+/// Runs until it is told to stop.
+pub fn run(arguments: UpArguments) -> anyhow::Result<ExitCode> {
+    let data_dir = DataDir::at(arguments.data_dir.clone().unwrap_or_else(DataDir::default_root));
+    if arguments.detach {
+        return detach::run(&data_dir, FIRST_RELEASE_DEADLINE);
+    }
+    data_dir.create()?;
+    let _lock = data_dir.lock()?;
+    logging::to_file(&data_dir.log())?;
+    serve::runtime()?.block_on(start(&arguments, &data_dir))
+}
+
+async fn start(arguments: &UpArguments, data_dir: &DataDir) -> anyhow::Result<ExitCode> {
+    let shutdown = signals::shutdown_token()?;
+    let local = Local::connect(arguments.docker_host.as_deref()).await.context(
+        "no container engine answers; install Docker (Debian and Ubuntu: apt-get install docker.io), start it, or name it with --docker-host",
+    )?;
+    println!("Found     {} at {}", local.version(), local.host());
+    let repository = repository(arguments, &local).await?;
+    let database = Database::start(arguments, data_dir, &local).await?;
+    println!("Found     {database}");
+    let result = run_until(&shutdown, arguments, data_dir, &local, repository, &database).await;
+    database.stop().await?;
+    result
+}
+
+/// What shall run, and how to reach it.
+struct Repository {
+    url: String,
+    is_demo: bool,
+}
+
+async fn repository(arguments: &UpArguments, local: &Local) -> anyhow::Result<Repository> {
+    if let Some(url) = &arguments.repo {
+        let url = absolute(url);
+        println!("Found     Git repository {url}");
+        return Ok(Repository { url, is_demo: false });
+    }
+    let here = std::env::current_dir().context("the current directory cannot be read")?;
+    let images = demo::images(local).await?;
+    println!("Built     images {}", images.join(", "));
+    let (path, made) = demo::repository(&here)?;
+    let verb = if made { "Made " } else { "Found" };
+    println!("{verb}     Git repository ./{}", demo::DEMO_FOLDER);
+    Ok(Repository { url: path.to_string_lossy().into_owned(), is_demo: true })
+}
+
+/// A path stands for itself wherever the process is started from later; a URL is left as it is.
+fn absolute(url: &str) -> String {
+    let path = Path::new(url);
+    match path.canonicalize() {
+        Ok(path) if path.is_dir() => path.to_string_lossy().into_owned(),
+        _ => url.to_owned(),
+    }
+}
+
+async fn run_until(
+    shutdown: &CancellationToken,
+    arguments: &UpArguments,
+    data_dir: &DataDir,
+    local: &Local,
+    repository: Repository,
+    database: &Database,
+) -> anyhow::Result<ExitCode> {
+    let mut registry = Registry::default();
+    let agent_metrics = AgentMetrics::register(&mut registry);
+    let settings = settings(arguments, data_dir, &repository, database)?;
+    let control_plane = ControlPlane::start(settings, registry).await?;
+    let server_url = format!("http://{}", reachable(control_plane.address));
+    let mut running = Running {
+        process_id: std::process::id(),
+        server_url: server_url.clone(),
+        cluster: control_plane.reconciler.world().cluster.to_string(),
+        docker_host: local.host().to_owned(),
+        phase: Phase::Starting,
+    };
+    data_dir.write_running(&running)?;
+    let agent = start_agent(arguments, data_dir, local, &control_plane, agent_metrics, shutdown).await?;
+    println!("Serving   {server_url}");
+
+    let source = SourceName::new(SOURCE_NAME);
+    let first = tokio::select! {
+        () = shutdown.cancelled() => None,
+        first = first_release::wait(&control_plane.reconciler, &source) => Some(first),
+    };
+    if let Some(first) = first {
+        running.phase = match &first {
+            FirstRelease::Healthy { .. } => Phase::Healthy,
+            FirstRelease::Unhealthy { reason } => Phase::Unhealthy(reason.clone()),
+        };
+        first.print(&control_plane.reconciler.world(), &server_url, repository.is_demo);
+        data_dir.write_running(&running)?;
+        shutdown.cancelled().await;
+    }
+    println!("Stopping. The containers keep running; `dugout up` adopts them, `dugout down` removes them.");
+    // The agent first: its last report still finds the server.
+    if let Err(error) = agent.await.context("the agent ended unexpectedly")? {
+        tracing::error!(%error, "the agent stopped with an error");
+    }
+    control_plane.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn settings(
+    arguments: &UpArguments,
+    data_dir: &DataDir,
+    repository: &Repository,
+    database: &Database,
+) -> anyhow::Result<ControlPlaneSettings> {
+    let operator_token = data_dir.secret(&data_dir.operator_token(), random_token)?;
+    Ok(ControlPlaneSettings {
+        database_url: database.url(),
+        listen: arguments.listen,
+        data_dir: data_dir.root().to_owned(),
+        sources: vec![SourceConfig {
+            declaration: SourceDeclaration {
+                name: SourceName::new(SOURCE_NAME),
+                url: repository.url.clone(),
+                branch: arguments.branch.clone(),
+                path: arguments.path.clone(),
+                poll_interval: arguments.poll_interval,
+            },
+            location: location(&repository.url)?,
+            credentials: Credentials::from_settings(|name| std::env::var(name).ok()),
+        }],
+        node_timeout: arguments.node_timeout,
+        operator_token,
+        host_names: Vec::new(),
+        webhook_secrets: webhook_secrets(arguments.webhook_secret_file.as_deref())?,
+    })
+}
+
+/// Starts the agent of this machine. It is an agent like any other: it dials the server's port and
+/// shows a join token.
+async fn start_agent(
+    arguments: &UpArguments,
+    data_dir: &DataDir,
+    local: &Local,
+    control_plane: &ControlPlane,
+    metrics: AgentMetrics,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<tokio::task::JoinHandle<Result<(), dugout_agent::AgentError>>> {
+    let token = data_dir.secret(&data_dir.join_token(), random_token)?;
+    control_plane
+        .reconciler
+        .tokens()
+        .admit(&token)
+        .await
+        .context("the agent's join token cannot be stored")?;
+    let config = AgentConfig {
+        server_url: format!("http://{}", reachable(control_plane.address)),
+        token,
+        name: arguments.node_name.clone(),
+        labels: arguments.labels.clone().into_iter().collect(),
+        docker_host: Some(local.host().to_owned()),
+        data_dir: data_dir.agent(),
+        address: None,
+    };
+    let stop = shutdown.clone();
+    Ok(tokio::spawn(dugout_agent::run(config, Arc::new(metrics), stop)))
+}
+
+/// Where a listening address is reached from this machine.
+fn reachable(address: std::net::SocketAddr) -> std::net::SocketAddr {
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    std::net::SocketAddr::new(ip, address.port())
+}
+
+/// 256 random bits in hexadecimal.
+pub fn random_token() -> String {
+    hex::encode(rand::random::<[u8; 32]>())
+}
+
+/// The webhooks' secrets: from the file for every dialect, and from the environment. A file that is
+/// there and empty is a mistake, not "no secret".
+pub fn webhook_secrets(file: Option<&Path>) -> anyhow::Result<Secrets> {
+    let Some(path) = file else {
+        return Ok(Secrets::from_settings(|name| std::env::var(name).ok()));
+    };
+    let secret = std::fs::read_to_string(path)
+        .with_context(|| format!("the webhook secret {} cannot be read", path.display()))?;
+    let secret = secret.trim();
+    if secret.is_empty() {
+        bail!("the webhook secret {} is empty", path.display());
+    }
+    Ok(Secrets::from_settings(|name| match name {
+        "DUGOUT_WEBHOOK_SECRET" => Some(secret.to_owned()),
+        _ => std::env::var(name).ok(),
+    }))
+}
+
+/// Reads where a repository is.
+pub fn location(url: &str) -> anyhow::Result<Location> {
+    Location::parse(url).with_context(|| format!("the repository {url} cannot be used"))
+}
