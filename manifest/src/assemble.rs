@@ -1,11 +1,11 @@
 //! From the files of a commit to what it declares: everything that only the whole can tell.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dugout_model::{
-    Deployment, Kind, ObjectId, ObjectSpec, PortRef, Problem, RevisionContent, Service, Severity,
-    labels_contain,
+    DeclaredObject, Deployment, Kind, ObjectId, ObjectSpec, PortRef, Problem, RevisionContent,
+    Service, Severity, labels_contain,
 };
 
 use crate::blob::{BlobObject, ParsedBlob};
@@ -49,12 +49,14 @@ struct Whole<'a> {
     problems: Vec<Problem>,
     /// Something could not be read, so nothing can be said to be missing.
     has_unknown: bool,
+    has_refused: bool,
 }
 
 impl<'a> Whole<'a> {
     fn add(&mut self, path: &'a str, blob: &'a ParsedBlob) {
         let content = &*blob.content;
         self.has_unknown |= content.has_unknown;
+        self.has_refused |= content.has_refused;
         self.problems.extend(
             content
                 .problems
@@ -87,7 +89,9 @@ impl<'a> Whole<'a> {
             self.check_references(member, &mut found);
             check_node_ports(member, &mut node_ports, &mut found);
         }
-        self.check_services(&mut found);
+        if !self.has_unknown && !self.has_refused {
+            self.check_services(&mut found);
+        }
         self.problems.extend(found);
     }
 
@@ -135,15 +139,16 @@ impl<'a> Whole<'a> {
                 continue;
             };
             // Without the object's content nothing can be said about its keys.
-            let keys = target.object.declared_in(target.path).map(|object| keys_of(&object.spec));
-            if let (Some(key), Some(keys)) = (key, keys)
-                && !keys.contains(key)
+            let Some(declared) = target.object.declared_in(target.path) else { continue };
+            if let Some(key) = key
+                && !has_key(&declared.spec, key)
             {
                 let message = format!("the {kind_name} {name} has no key {key}");
-                let known: Vec<String> = keys.into_iter().take(12).collect();
-                let hint = match known.is_empty() {
-                    true => "it has no keys; set optional: true if that is meant".to_owned(),
-                    false => format!("it has {}", known.join(", ")),
+                let hint = match some_keys(&declared.spec) {
+                    known if known.is_empty() => {
+                        "it has no keys; add it, or set optional: true".to_owned()
+                    }
+                    known => format!("it has {}", known.join(", ")),
                 };
                 found.push(problem(member.path, place, Severity::Error, message, &hint));
             }
@@ -158,7 +163,7 @@ impl<'a> Whole<'a> {
             .range::<&ObjectId, _>(&first..)
             .take_while(|(id, _)| id.kind == kind && id.key.namespace.as_str() == namespace)
             .map(|(id, _)| id.key.name.as_str())
-            .take(12)
+            .take(LISTED)
             .collect();
         match names.is_empty() {
             true => "add it, or set optional: true".to_owned(),
@@ -168,40 +173,26 @@ impl<'a> Whole<'a> {
 
     /// Notices services that select nothing, or whose port no selected pod has.
     fn check_services(&self, found: &mut Vec<Problem>) {
-        let mut deployments: BTreeMap<&str, Vec<Arc<dugout_model::DeclaredObject>>> =
-            BTreeMap::new();
-        let mut unread = BTreeSet::new();
-        for member in
-            self.members.values().filter(|member| member.object.id.kind == Kind::Deployment)
-        {
-            let namespace = member.object.id.key.namespace.as_str();
+        let mut deployments = Deployments::default();
+        for member in self.of_kind(Kind::Deployment) {
             match member.object.declared_in(member.path) {
-                Some(declared) => deployments.entry(namespace).or_default().push(declared),
-                None => {
-                    unread.insert(namespace);
-                }
+                Some(declared) => deployments.add(declared),
+                // It may be what a service means.
+                None => return,
             }
         }
-        for member in self.members.values().filter(|member| member.object.id.kind == Kind::Service)
-        {
-            let namespace = member.object.id.key.namespace.as_str();
+        for member in self.of_kind(Kind::Service) {
             let Some(declared) = member.object.declared_in(member.path) else { continue };
             let ObjectSpec::Service(service) = &declared.spec else { continue };
-            if self.has_unknown || unread.contains(namespace) || service.selector.is_empty() {
-                continue;
+            if !service.selector.is_empty() {
+                let selected = deployments.selected(declared.key.namespace.as_str(), service);
+                check_targets(member, service, &selected, found);
             }
-            let selected: Vec<&Deployment> = deployments
-                .get(namespace)
-                .into_iter()
-                .flatten()
-                .filter_map(|object| match &object.spec {
-                    ObjectSpec::Deployment(deployment) => Some(&**deployment),
-                    _ => None,
-                })
-                .filter(|deployment| labels_contain(&deployment.template.labels, &service.selector))
-                .collect();
-            check_targets(member, service, &selected, found);
         }
+    }
+
+    fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Member<'a>> {
+        self.members.values().filter(move |member| member.object.id.kind == kind)
     }
 
     fn into_content(mut self) -> RevisionContent {
@@ -226,13 +217,65 @@ fn told_twice(first: &Member<'_>, again: &Member<'_>) -> Problem {
     problem(again.path, &again.object.place, Severity::Error, message, &hint)
 }
 
-fn keys_of(spec: &ObjectSpec) -> BTreeSet<String> {
+/// How many names a hint lists.
+const LISTED: usize = 12;
+
+fn has_key(spec: &ObjectSpec, key: &str) -> bool {
     match spec {
-        ObjectSpec::ConfigMap(config_map) => {
-            config_map.data.keys().chain(config_map.binary_data.keys()).cloned().collect()
+        ObjectSpec::ConfigMap(map) => {
+            map.data.contains_key(key) || map.binary_data.contains_key(key)
         }
-        ObjectSpec::Secret(secret) => secret.data.keys().cloned().collect(),
-        _ => BTreeSet::new(),
+        ObjectSpec::Secret(secret) => secret.data.contains_key(key),
+        _ => false,
+    }
+}
+
+/// The first keys, for a hint.
+fn some_keys(spec: &ObjectSpec) -> Vec<&str> {
+    let keys: Vec<&String> = match spec {
+        ObjectSpec::ConfigMap(map) => {
+            map.data.keys().chain(map.binary_data.keys()).take(LISTED).collect()
+        }
+        ObjectSpec::Secret(secret) => secret.data.keys().take(LISTED).collect(),
+        _ => Vec::new(),
+    };
+    keys.into_iter().map(String::as_str).collect()
+}
+
+/// The deployments by each label of their pods, so that a service finds its own without looking at all.
+#[derive(Default)]
+struct Deployments {
+    all: Vec<Arc<DeclaredObject>>,
+    /// By namespace, key and value: places in `all`.
+    by_label: BTreeMap<(String, String, String), Vec<usize>>,
+}
+
+impl Deployments {
+    fn add(&mut self, declared: Arc<DeclaredObject>) {
+        let ObjectSpec::Deployment(deployment) = &declared.spec else { return };
+        for (key, value) in &deployment.template.labels {
+            let namespace = declared.key.namespace.to_string();
+            let label = (namespace, key.clone(), value.clone());
+            self.by_label.entry(label).or_default().push(self.all.len());
+        }
+        self.all.push(declared);
+    }
+
+    fn selected(&self, namespace: &str, service: &Service) -> Vec<&Deployment> {
+        let candidates = |(key, value): (&String, &String)| {
+            let label = (namespace.to_owned(), key.clone(), value.clone());
+            self.by_label.get(&label).map(Vec::as_slice).unwrap_or_default()
+        };
+        let fewest = service.selector.iter().map(candidates).min_by_key(|places| places.len());
+        fewest
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|place| match &self.all.get(*place)?.spec {
+                ObjectSpec::Deployment(deployment) => Some(&**deployment),
+                _ => None,
+            })
+            .filter(|deployment| labels_contain(&deployment.template.labels, &service.selector))
+            .collect()
     }
 }
 

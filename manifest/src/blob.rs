@@ -22,6 +22,8 @@ pub(crate) struct Content {
     pub problems: Vec<Problem>,
     /// A document could not be told apart, so what seems to be missing elsewhere may be in it.
     pub has_unknown: bool,
+    /// Workloads of other kinds are in it, which services may mean.
+    pub has_refused: bool,
 }
 
 /// One object of a file.
@@ -66,7 +68,7 @@ impl fmt::Debug for ParsedBlob {
 pub fn parse_blob(bytes: &[u8]) -> ParsedBlob {
     let mut problems = Problems::default();
     let mut objects = Vec::new();
-    let mut has_unknown = false;
+    let (mut has_unknown, mut has_refused) = (false, false);
     match text_of(bytes) {
         Ok(text) => {
             let mut documents = Documents::of(text);
@@ -79,6 +81,7 @@ pub fn parse_blob(bytes: &[u8]) -> ParsedBlob {
                 match decode(&root, &report) {
                     Decoded::Object(object) => objects.push(BlobObject::new(*object)),
                     Decoded::WithoutEffect => {}
+                    Decoded::Refused => has_refused = true,
                     Decoded::Unknown => has_unknown = true,
                 }
                 problems = report.into_problems();
@@ -90,7 +93,7 @@ pub fn parse_blob(bytes: &[u8]) -> ParsedBlob {
         }
     }
     let problems = problems.into_list();
-    ParsedBlob { content: Arc::new(Content { objects, problems, has_unknown }) }
+    ParsedBlob { content: Arc::new(Content { objects, problems, has_unknown, has_refused }) }
 }
 
 /// Why a file is not read at all.

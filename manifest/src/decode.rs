@@ -57,6 +57,8 @@ pub(crate) enum Decoded {
     Object(Box<ParsedObject>),
     /// Valid, and without effect here.
     WithoutEffect,
+    /// A kind that is not supported, and that nothing which is read could refer to but services.
+    Refused,
     /// It is not known which object this is; the report says why.
     Unknown,
 }
@@ -75,7 +77,11 @@ pub(crate) fn decode(root: &Node<'_>, report: &Report) -> Decoded {
         }
         Some(Handling::Refused(why)) => {
             value.fail(format!("Dugout does not support {kind_name}: {why}"));
-            Decoded::Unknown
+            if matches!(kind_name, "List" | "Kustomization" | "Component") {
+                // They hold or make other objects.
+                return Decoded::Unknown;
+            }
+            Decoded::Refused
         }
         None => {
             tell_unknown_type(&value, api_version, kind_name);

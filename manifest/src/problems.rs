@@ -47,6 +47,11 @@ impl Problems {
         self.errors
     }
 
+    /// Whether further problems are only counted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.left_out > 0
+    }
+
     pub(crate) fn into_list(mut self) -> Vec<Problem> {
         if self.left_out > 0 {
             self.found.push(Problem {

@@ -40,6 +40,11 @@ impl Report {
     pub(crate) fn error_count(&self) -> usize {
         self.problems.borrow().error_count()
     }
+
+    /// Whether what is told from here on is only counted, so that hints are not worth their price.
+    fn is_full(&self) -> bool {
+        self.problems.borrow().is_full()
+    }
 }
 
 /// Where a value stands in its object, as a chain on the stack: most values never have a problem.
@@ -399,7 +404,8 @@ impl<'s> Object<'s> {
 
     fn tell_unknown(&self, entry: &Entry<'_>) {
         let message = format!("there is no field {} here", quoted(&entry.key));
-        let hint = self.schema.nearest(&entry.key).map(|name| format!("did you mean {name}?"));
+        let nearest = if self.report.is_full() { None } else { self.schema.nearest(&entry.key) };
+        let hint = nearest.map(|name| format!("did you mean {name}?"));
         self.report.tell(Severity::Error, entry.key_at, &self.path, message, hint);
     }
 
@@ -434,6 +440,11 @@ impl<'s> Object<'s> {
         Some(Value { node: &entry.node, path, report: self.report, inner })
     }
 
+    /// Whether an error was told since the object was opened; what seems missing may have been refused.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.report.error_count() > self.errors_before
+    }
+
     /// Tells an error about the object as a whole.
     pub(crate) fn fail_with(&self, message: impl Into<String>, hint: impl Into<String>) {
         let (message, hint) = (message.into(), Some(hint.into()));
@@ -456,7 +467,7 @@ impl<'s> Object<'s> {
 impl Drop for Object<'_> {
     /// Fields that the table promises to act on must have been read.
     fn drop(&mut self) {
-        if self.report.error_count() > self.errors_before {
+        if self.has_errors() {
             return;
         }
         for entry in self.entries {

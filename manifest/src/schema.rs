@@ -159,6 +159,29 @@ mod tests {
         assert_eq!(nearest(&"x".repeat(100_000), names()), None);
     }
 
+    /// The reader keeps one bit for each field.
+    #[test]
+    fn tables_are_small_and_name_nothing_twice() {
+        fn check(schema: &'static Schema) {
+            let mut names: Vec<&str> = schema.fields.iter().map(|field| field.name).collect();
+            assert!(names.len() <= 64, "{}", schema.name);
+            names.sort_unstable();
+            assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{}", schema.name);
+            schema.fields.iter().filter_map(|field| field.inner).for_each(check);
+        }
+        let mut kinds = Vec::new();
+        for entry in KINDS {
+            kinds.push((entry.api_version, entry.kind));
+            if let Handling::Read { kind, schema } = &entry.handling {
+                assert_eq!(kind.as_str(), entry.kind);
+                check(schema);
+            }
+        }
+        kinds.extend(REMOVED.iter().map(|removed| (removed.api_version, removed.kind)));
+        kinds.sort_unstable();
+        assert!(kinds.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+
     #[test]
     fn edit_distance_counts_the_four_mistakes() {
         assert_eq!(edit_distance("image", "image"), 0);

@@ -51,6 +51,7 @@ fn read_set(item: &Value<'_>, links: &mut Links) -> Option<EnvSource> {
             item.fail_with("names a config map and a secret", "make two items of it");
             None
         }
+        (None, None) if set.has_errors() => None,
         (None, None) => {
             item.fail("must name a configMapRef or a secretRef");
             None
@@ -108,6 +109,8 @@ fn read_variable(
         [None, None, Some(value)] => {
             Some(EnvSource::Field { name, field: read_field(&value.object()?)? })
         }
+        // A source that is refused was told as such.
+        [None, None, None] if from_object.has_errors() => None,
         _ => {
             from.fail("must name exactly one of configMapKeyRef, secretKeyRef and fieldRef");
             None

@@ -17,6 +17,9 @@ pub(super) struct Metadata {
 /// All annotations of an object together.
 const ANNOTATIONS_LIMIT_BYTES: usize = 256 << 10;
 
+/// A copy of the object, which kubectl leaves; of a secret, it holds the content.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// Annotations by which other programs are steered; the sentence follows the key.
 const FOREIGN_ANNOTATIONS: &[(&str, &str)] = &[
     ("service.beta.kubernetes.io/", "steers a cloud's load balancers, of which Dugout makes none"),
@@ -33,7 +36,6 @@ const FOREIGN_ANNOTATIONS: &[(&str, &str)] = &[
     ),
     ("seccomp.security.alpha.kubernetes.io/", "sets a seccomp profile, which Dugout does not"),
     ("cluster-autoscaler.kubernetes.io/", "steers an autoscaler, which Dugout does not have"),
-    ("kubectl.kubernetes.io/last-applied-configuration", "was left by kubectl; remove it"),
     ("deployment.kubernetes.io/revision", "is set by Kubernetes; Dugout counts revisions itself"),
 ];
 
@@ -98,6 +100,10 @@ pub(super) fn read_annotations(value: &Value<'_>) -> StringMap {
         // Kubernetes allows upper case in the prefix of an annotation, and only there.
         if let Err(rule) = names::check_qualified_name(&key.to_ascii_lowercase()) {
             value.fail(format!("the key {} {rule}", quoted(key)));
+        }
+        if key == LAST_APPLIED {
+            value.notice_with("has no effect, and is not kept: kubectl left it", "remove it");
+            return;
         }
         if let Some((_, why)) = FOREIGN_ANNOTATIONS.iter().find(|(start, _)| key.starts_with(start))
         {

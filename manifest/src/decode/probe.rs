@@ -64,6 +64,8 @@ fn read_action(
             }
             Some(ProbeAction::Exec { command })
         }
+        // An action that is refused was told as such.
+        [None, None, None] if probe.has_errors() => None,
         _ => {
             value.fail("must have exactly one of httpGet, tcpSocket and exec");
             None

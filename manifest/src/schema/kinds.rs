@@ -187,7 +187,7 @@ static CONFIG_MAP: Schema = Schema {
         required("metadata").of(&OBJECT_METADATA),
         acted("data"),
         acted("binaryData"),
-        notice("immutable", IMMUTABLE),
+        notice("immutable", IMMUTABLE).unless(&["false"]),
     ],
 };
 
@@ -200,7 +200,7 @@ static SECRET: Schema = Schema {
         acted("type"),
         acted("data"),
         acted("stringData"),
-        notice("immutable", IMMUTABLE),
+        notice("immutable", IMMUTABLE).unless(&["false"]),
     ],
 };
 

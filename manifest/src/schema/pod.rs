@@ -64,8 +64,10 @@ static POD_SPEC: Schema = Schema {
         refused("os", "nodes run Linux").unless(&["linux"]),
         refused("readinessGates", "readiness comes from the container's probes alone"),
         notice("tolerations", "has no effect: Dugout's nodes have no taints"),
-        notice("serviceAccountName", "has no effect: pods get no credentials for an API server"),
-        notice("serviceAccount", "has no effect: pods get no credentials for an API server"),
+        notice("serviceAccountName", "has no effect: pods get no credentials for an API server")
+            .unless(&["default"]),
+        notice("serviceAccount", "has no effect: pods get no credentials for an API server")
+            .unless(&["default"]),
         notice(
             "automountServiceAccountToken",
             "has no effect: pods get no credentials for an API server",

@@ -32,7 +32,8 @@ pub(super) static SERVICE_SPEC: Schema = Schema {
         refused("publishNotReadyAddresses", "only ready pods get connections").unless(&["false"]),
         refused("trafficDistribution", "connections are spread over all ready pods"),
         notice("ipFamilies", "has no effect: a node port listens on every address of its node"),
-        notice("ipFamilyPolicy", "has no effect: a node port listens on every address of its node"),
+        notice("ipFamilyPolicy", "has no effect: a node port listens on every address of its node")
+            .unless(&["SingleStack"]),
         refused("allocateLoadBalancerNodePorts", LOAD_BALANCER),
         refused("healthCheckNodePort", LOAD_BALANCER).unless(&["0"]),
         refused("loadBalancerClass", LOAD_BALANCER),
