@@ -1,7 +1,7 @@
 //! Files in, what a person is told out: each case is a file or a folder in `golden/`, beside a text of
 //! what comes of it. `UPDATE_GOLDEN=1` writes the texts anew.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
