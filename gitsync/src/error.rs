@@ -194,6 +194,8 @@ pub enum RevertProblem {
     },
     #[error("the branch cannot be read")]
     Fetch(#[source] FetchProblem),
+    #[error("the history that the revert needs cannot be read")]
+    Read(#[source] Cause),
     #[error("the revert cannot be written to {place}")]
     Write {
         place: String,

@@ -173,7 +173,7 @@ fn back_to(
     let normal = tree::normal(path).map_err(|_| missing())?;
     let folder = tree::folder(repository, &sha_of(target.id()), &normal)
         .map_err(|problem| match problem {
-            TreeProblem::Corrupt(cause) => RevertProblem::Write { place: "memory".into(), cause },
+            TreeProblem::Corrupt(cause) => RevertProblem::Read(cause),
             _ => missing(),
         })?
         .ok_or_else(missing)?;
@@ -248,7 +248,7 @@ fn one_line(text: &str, limit_characters: usize) -> String {
 }
 
 fn unreadable(error: git2::Error) -> RevertProblem {
-    RevertProblem::Write { place: "memory".to_owned(), cause: Box::new(error) }
+    RevertProblem::Read(Box::new(error))
 }
 
 #[cfg(test)]
