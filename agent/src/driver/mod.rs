@@ -26,7 +26,7 @@ use crate::probe::ProbeKind;
 use crate::proxy::{PortNews, Proxy};
 use crate::runtime::{ContainerRuntime, EngineEvent, ObservedContainer, RuntimeError};
 pub(crate) use hands::learn_engine;
-use hands::{Acted, Hands};
+use hands::{Acted, Hands, Slot};
 use node::Node;
 pub(crate) use publish::Directory;
 
@@ -42,10 +42,11 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 pub(crate) enum Event {
     Link(LinkEvent),
     Port(PortNews),
-    /// The end of an engine call.
+    /// The end of an engine call, with the right to the pod's next one if that follows at once.
     Acted {
         pod: PodUid,
         acted: Acted,
+        slot: Option<Slot>,
     },
     Listed {
         began: Sequence,
@@ -146,7 +147,7 @@ impl<R: ContainerRuntime> Driver<R> {
         match event {
             Event::Link(event) => node.link(event),
             Event::Port(news) => node.port(news),
-            Event::Acted { pod, acted } => node.acted(pod, acted),
+            Event::Acted { pod, acted, slot } => node.acted(pod, acted, slot),
             Event::Listed { began, result } => node.listed(began, result),
             Event::Looked { id, result } => node.looked(&id, result),
             Event::Engine(event) => node.engine_event(event),

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::engine::EngineState;
-use super::hands::{Acted, Hands};
+use super::hands::{Acted, Hands, Slot};
 use super::health::ProbeBook;
 use super::publish::{Directory, Published};
 use crate::converge::{
@@ -50,6 +50,8 @@ pub(super) struct Node<R> {
     pub started_here: HashSet<String>,
     /// Pulls under way, which a pod that leaves does not wait for.
     pub pulls: HashMap<PodUid, AbortHandle>,
+    /// Rights to an engine call that the next settling uses or gives back.
+    pub slots: HashMap<PodUid, Slot>,
     last_refusal: String,
 }
 
@@ -80,6 +82,7 @@ impl<R: ContainerRuntime> Node<R> {
             killed_outside: HashSet::new(),
             started_here: HashSet::new(),
             pulls: HashMap::new(),
+            slots: HashMap::new(),
             last_refusal: String::new(),
         }
     }
@@ -171,8 +174,9 @@ impl<R: ContainerRuntime> Node<R> {
     }
 
     /// An engine call ended.
-    pub fn acted(&mut self, uid: PodUid, acted: Acted) {
+    pub fn acted(&mut self, uid: PodUid, acted: Acted, slot: Option<Slot>) {
         self.pulls.remove(&uid);
+        self.slots.extend(slot.map(|slot| (uid, slot)));
         let Some(action) = self.memories.get(&uid).and_then(|memory| memory.in_flight.clone())
         else {
             return;

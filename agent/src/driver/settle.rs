@@ -20,6 +20,7 @@ impl<R: ContainerRuntime> Node<R> {
         self.list_when_due();
         self.give_up_pulls();
         let converge_at = self.converge();
+        self.slots.clear();
         self.probe_when_due();
         self.feed_proxy();
         let publish_at = self.publish();
@@ -75,7 +76,8 @@ impl<R: ContainerRuntime> Node<R> {
         let Some(memory) = self.memories.get_mut(&uid) else { return true };
         let is_pull = matches!(job, Job::Pull { .. });
         memory.begin(action);
-        let handle = self.hands.act(uid, owner.clone(), job);
+        let slot = self.slots.remove(&uid).filter(|_| matches!(job, Job::Start { .. }));
+        let handle = self.hands.act(uid, owner.clone(), job, slot);
         if is_pull {
             self.pulls.insert(uid, handle);
         }
