@@ -150,3 +150,82 @@ fn a_pod_that_never_served_is_stopped_or_forgotten_without_draining() {
     assert!(cluster.world.pods.is_empty());
     assert!(!cluster.timeline.iter().any(|entry| entry.step == Step::Draining));
 }
+
+#[test]
+fn an_agent_that_is_lost_holds_no_pod_of_its_engine() {
+    let mut cluster = Cluster::with_nodes(&[]);
+    cluster.join("a", "shared");
+    cluster.join("b", "shared");
+    cluster.commit(vec![web(1, "web:1"), service("web", 30080)]);
+    cluster.run_for(seconds(3));
+    let pod = cluster.active()[0].clone();
+    let peer = if pod.node() == Some(&"a".into()) { "b" } else { "a" };
+    cluster.agent(peer).alive = false;
+    cluster.commit(vec![web(0, "web:1"), service("web", 30080)]);
+    cluster.run_for(seconds(10));
+    assert!(matches!(lifecycle(&cluster, &pod), Lifecycle::Draining { .. }));
+    cluster.run_for(seconds(8));
+    assert!(cluster.world.pods.is_empty(), "its silence is over the timeout, not the pod's grace");
+}
+
+#[test]
+fn the_last_acknowledgement_is_enough_whoever_gives_it() {
+    let mut cluster = Cluster::with_nodes(&[]);
+    cluster.join("a", "shared");
+    cluster.join("b", "shared");
+    cluster.commit(vec![web(1, "web:1"), service("web", 30080)]);
+    cluster.run_for(seconds(3));
+    let pod = cluster.active()[0].clone();
+    let (home, peer) = if pod.node() == Some(&"a".into()) { ("a", "b") } else { ("b", "a") };
+    cluster.agent(peer).listens = false;
+    cluster.commit(vec![web(0, "web:1"), service("web", 30080)]);
+    cluster.run_for(seconds(3));
+    cluster.agent(home).alive = false;
+    cluster.agent(peer).listens = true;
+    cluster.run_for(seconds(1));
+    assert!(matches!(lifecycle(&cluster, &pod), Lifecycle::Stopping { .. }));
+}
+
+#[test]
+fn the_end_of_a_grace_needs_no_report() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let asked = |replicas| {
+        web_with(replicas, "web:1", |deployment| {
+            deployment.template.termination_grace = seconds(5);
+        })
+    };
+    cluster.commit(vec![asked(1)]);
+    cluster.run_for(seconds(3));
+    cluster.agent("a").alive = false;
+    cluster.commit(vec![asked(0)]);
+    cluster.step(seconds(4));
+    let pod = cluster.world.pods.values().next().expect("it drains").clone();
+    assert!(matches!(pod.lifecycle, Lifecycle::Draining { .. }));
+    cluster.step(seconds(1));
+    assert!(matches!(lifecycle(&cluster, &pod), Lifecycle::Stopping { .. }));
+}
+
+#[test]
+fn a_report_from_before_the_order_does_not_end_a_pod() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.agent("a").listens = false;
+    cluster.commit(vec![web(1, "web:1")]);
+    cluster.commit(vec![web(0, "web:1")]);
+    cluster.run_for(seconds(3));
+    assert_eq!(cluster.world.pods.len(), 1, "the agent may be about to start it");
+    cluster.agent("a").listens = true;
+    cluster.run_for(seconds(3));
+    assert!(cluster.world.pods.is_empty());
+}
+
+#[test]
+fn an_agent_that_starts_anew_has_acknowledged_nothing() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(vec![web(1, "web:1")]);
+    cluster.run_for(seconds(3));
+    let node = NodeName::new("a");
+    assert!(cluster.contacts[&node].acknowledged > Turn(0));
+    let registration = cluster.agent("a").registration();
+    cluster.turn(&[Fact::NodeJoined(registration)]);
+    assert_eq!(cluster.contacts[&node].acknowledged, Turn(0));
+}

@@ -161,14 +161,40 @@ fn a_node_selector_binds_a_pod_to_the_nodes_with_its_labels() {
 }
 
 #[test]
-fn scaling_down_keeps_the_pods_spread() {
+fn scaling_down_takes_from_the_crowd_first_also_if_its_pods_are_older() {
     let mut cluster = Cluster::with_nodes(&["a", "b", "c"]);
-    cluster.commit(vec![web(9, "web:1")]);
+    for node in ["a", "b"] {
+        cluster.turn(&[Fact::Operator(OperatorRequest::Cordon(node.into()))]);
+    }
+    cluster.commit(vec![web(4, "web:1")]);
     cluster.run_for(seconds(3));
+    for node in ["a", "b"] {
+        cluster.turn(&[Fact::Operator(OperatorRequest::Uncordon(node.into()))]);
+    }
+    cluster.commit(vec![web(6, "web:1")]);
+    cluster.run_for(seconds(3));
+    let spread = |a: usize, b: usize, c: usize| {
+        [("a".to_owned(), a), ("b".to_owned(), b), ("c".to_owned(), c)].into()
+    };
+    assert_eq!(cluster.spread(), spread(1, 1, 4));
     cluster.commit(vec![web(3, "web:1")]);
+    assert_eq!(cluster.spread(), spread(1, 1, 1));
+}
+
+#[test]
+fn room_that_becomes_free_goes_to_a_pod_that_waits() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let large = |name: &str| {
+        let mut large = deployment(name, 1, "large:1");
+        large.template.containers[0].resources.memory_request_bytes = 5 << 30;
+        named(name, large)
+    };
+    cluster.commit(vec![large("first")]);
     cluster.run_for(seconds(3));
-    let each = |name: &str| (name.to_owned(), 1);
-    assert_eq!(cluster.spread(), [each("a"), each("b"), each("c")].into());
+    let sha = cluster.commit(vec![large("second")]);
+    assert_eq!(cluster.world.unplaced_pods().count(), 1);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&sha), Verdict::Healthy);
 }
 
 #[test]

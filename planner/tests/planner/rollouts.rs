@@ -328,3 +328,41 @@ fn a_deployment_that_leaves_git_leaves_nothing_behind() {
     let steps = cluster.steps(&sha);
     assert_eq!(steps.iter().filter(|step| **step == Step::Stopped).count(), 2);
 }
+
+#[test]
+fn flapping_between_ready_and_not_is_no_progress() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let sha = cluster.commit(vec![web_with(1, "web:flaps", |deployment| {
+        deployment.min_ready = seconds(10);
+    })]);
+    cluster.run_for(seconds(70));
+    assert_eq!(cluster.verdict(&sha), Verdict::Failed);
+}
+
+#[test]
+fn a_template_is_remembered_while_a_pod_of_it_still_leaves() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let asked = |image| web_with(1, image, |deployment| deployment.revision_history_limit = 0);
+    cluster.commit(vec![asked("web:1")]);
+    cluster.run_for(seconds(3));
+    let pod = cluster.active()[0].uid;
+    cluster.agent("a").connections.insert(pod, 1);
+    let sha = cluster.commit(vec![asked("web:2")]);
+    cluster.run_for(seconds(10));
+    assert_eq!(cluster.verdict(&sha), Verdict::Healthy, "what leaves does not hold the verdict");
+    assert_eq!(cluster.sizes("web"), [0, 1]);
+    cluster.agent("a").connections.clear();
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.sizes("web"), [1]);
+}
+
+#[test]
+fn more_replicas_of_a_new_template_are_not_first_made_of_the_old_one() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(vec![web(2, "web:1")]);
+    cluster.run_for(seconds(3));
+    cluster.commit(vec![web(8, "web:2")]);
+    assert_eq!(cluster.sizes("web"), [2, 8], "8 and a surge of 2 may be, 2 are");
+    cluster.run_for(seconds(10));
+    assert_eq!(cluster.images(), ["web:2"; 8]);
+}

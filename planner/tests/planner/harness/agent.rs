@@ -1,6 +1,7 @@
 //! An agent that does what its assignment asks for, with containers that behave as their image says:
-//! `…:missing` cannot be had, `…:unready` never becomes ready, everything else is ready a second after
-//! it started and gone a second after it was told to stop.
+//! `…:missing` cannot be had, `…:unready` never becomes ready, `…:flaps` is ready every other two
+//! seconds, everything else is ready a second after it started and gone a second after it was told to
+//! stop.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -135,6 +136,7 @@ impl FakePod {
         let ready = !is_stopped
             && self.stopping_since.is_none()
             && !self.image.ends_with(":unready")
+            && (!self.image.ends_with(":flaps") || now.as_micros() / 2_000_000 % 2 == 1)
             && started_at.is_some_and(|at| now.since(at) >= TO_BECOME_READY);
         if ready {
             self.milestones.ready_at.get_or_insert(now);
