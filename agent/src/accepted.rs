@@ -85,13 +85,16 @@ impl AcceptedStore {
     }
 
     /// Takes over an assignment: on return it is on disk. The same one again changes nothing. One of
-    /// another cluster is always taken over, since its generations are not comparable.
+    /// another cluster or node is always taken over, since its generations are not comparable.
     pub fn accept(
         &mut self,
         assignment: Assignment,
         now: Timestamp,
     ) -> Result<SharedAssignment, AcceptError> {
-        if let Some(held) = self.held.as_ref().filter(|held| held.cluster == assignment.cluster) {
+        let comparable = |held: &&SharedAssignment| {
+            held.cluster == assignment.cluster && held.node == assignment.node
+        };
+        if let Some(held) = self.held.as_ref().filter(comparable) {
             let (offered, known) = (assignment.generation, held.generation);
             if offered < known {
                 return Err(AcceptError::Older { offered, held: known });

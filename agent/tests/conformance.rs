@@ -20,6 +20,47 @@ const SLEEP: &str = "trap 'exit 0' TERM; while :; do sleep 1 & wait; done";
 const SERVE: &str =
     "mkdir -p /srv && echo hello > /srv/index.html && exec httpd -f -p 8080 -h /srv";
 
+/// An empty image registry.
+struct Registry {
+    port: u16,
+    process: std::process::Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Registry {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port().await;
+        let config = format!(
+            "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:{port}\n",
+            folder.path().display()
+        );
+        let file = folder.path().join("config.yml");
+        std::fs::write(&file, config).unwrap();
+        let process = std::process::Command::new("docker-registry")
+            .arg("serve")
+            .arg(&file)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("install docker-registry");
+        let registry = Self { port, process, _folder: folder };
+        let began = std::time::Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            assert!(began.elapsed() < support::PATIENCE);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        registry
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
 async fn free_port() -> u16 {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap().port()
@@ -190,6 +231,11 @@ async fn an_image_that_cannot_be_had_says_why() {
     rig.change_container(unreachable, |container| {
         container.image = format!("127.0.0.1:{port}/nothing:1");
     });
+    let registry = Registry::start().await;
+    let unknown = rig.add(SLEEP);
+    rig.change_container(unknown, |container| {
+        container.image = format!("127.0.0.1:{}/nothing:1", registry.port);
+    });
     let never = rig.add(SLEEP);
     rig.change_container(never, |container| {
         container.image = "dugout-agent-test:absent".into();
@@ -211,6 +257,7 @@ async fn an_image_that_cannot_be_had_says_why() {
         }
     };
     rig.until_pod(unreachable, "pulling", has(WaitingReason::Pulling)).await;
+    rig.until_pod(unknown, "refused", has(WaitingReason::ErrImagePull)).await;
     rig.until_pod(never, "never", has(WaitingReason::ErrImageNeverPull)).await;
     rig.until_pod(not_text, "not text", has(WaitingReason::CreateContainerError)).await;
     rig.until_pod(wrong_command, "no command", has(WaitingReason::CreateContainerError)).await;

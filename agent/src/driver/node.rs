@@ -273,7 +273,9 @@ impl<R: ContainerRuntime> Node<R> {
         let expected = kind == FailureKind::NotFound
             && matches!(action, Action::Create { .. })
             && self.pull_policy(action) != PullPolicy::Never;
-        if !expected {
+        // A trouble that lasts is told ever more rarely.
+        let failures = self.memories.get(&action.pod()).map_or(0, |memory| memory.retry.failures);
+        if !expected && (failures == 0 || failures.is_power_of_two()) {
             let what = match action {
                 Action::Pull { image, .. } => format!("image {image} cannot be pulled"),
                 Action::Create { container, .. } => format!("container {container} cannot be made"),

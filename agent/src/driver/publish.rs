@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    EndpointPlace, NodeReport, PodMilestones, PodPhase, PodReport, PodUid, Timestamp, Turn,
+    EndpointPlace, NodeReport, PodMilestones, PodOrder, PodPhase, PodReport, PodUid, Timestamp,
+    Turn,
 };
 use tokio::sync::watch;
 
@@ -96,7 +97,11 @@ impl<R: ContainerRuntime> Node<R> {
         let assignment = self.assignment.clone();
         let assigned = assignment.iter().flat_map(|assignment| &assignment.pods);
         for pod in assigned {
-            let connections = self.proxy.busy_connections(pod.uid);
+            // They matter for a pod that leaves; of the others they would make news of every request.
+            let connections = match pod.order {
+                PodOrder::Run { draining: false } => 0,
+                _ => self.proxy.busy_connections(pod.uid),
+            };
             let health = Health { ready: self.is_ready(pod), connections };
             let containers = self.observed.of_pod(pod.uid);
             let memory = self.memories.get(&pod.uid);

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use dugout_model::{PodOrder, PodUid, Timestamp};
+use dugout_model::{EventType, PodOrder, PodUid, PullPolicy, Timestamp};
 
 use super::hands::Job;
 use super::node::Node;
 use crate::converge::{Action, Failure, FailureKind, Input, Outcome, converge};
+use crate::events::reason;
 use crate::labels::Owner;
 use crate::runtime::ContainerRuntime;
 use crate::spec::container_spec;
@@ -75,7 +76,14 @@ impl<R: ContainerRuntime> Node<R> {
         };
         let Some(memory) = self.memories.get_mut(&uid) else { return true };
         let is_pull = matches!(job, Job::Pull { .. });
+        let is_first_try = memory.retry.failures == 0;
         memory.begin(action);
+        if let Job::Pull { image } = &job
+            && is_first_try
+        {
+            let message = format!("pulling image {image}");
+            self.pod_event(uid, EventType::Normal, reason::PULLING, message);
+        }
         let slot = self.slots.remove(&uid).filter(|_| matches!(job, Job::Start { .. }));
         let handle = self.hands.act(uid, owner.clone(), job, slot);
         if is_pull {
@@ -86,8 +94,6 @@ impl<R: ContainerRuntime> Node<R> {
 
     /// Notes an action that cannot even be asked for.
     fn fail(&mut self, uid: PodUid, action: Action, message: String) {
-        use crate::events::reason;
-        use dugout_model::{EventType, PullPolicy};
         let (now, wall) = (self.now, self.wall);
         self.pod_event(uid, EventType::Warning, reason::FAILED, message.clone());
         if let Some(memory) = self.memories.get_mut(&uid) {

@@ -160,7 +160,9 @@ impl Link {
     /// The generation that is held of this cluster.
     fn held_generation(&self, session: &wire::Registered) -> Option<u64> {
         let store = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = store.held().filter(|held| held.cluster.0 == session.cluster);
+        let held = store
+            .held()
+            .filter(|held| held.cluster.0 == session.cluster && held.node == *self.node());
         held.map(|held| held.generation.0)
     }
 

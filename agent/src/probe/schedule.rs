@@ -36,7 +36,7 @@ impl ProbeKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     Ready(bool),
-    /// A regular try failed.
+    /// A regular try failed: the first in a row, or the one that reaches the threshold.
     Unhealthy {
         kind: ProbeKind,
         message: String,
@@ -197,11 +197,15 @@ impl ContainerProbes {
     }
 
     fn after_failure(&mut self, kind: ProbeKind, message: String) -> Vec<Finding> {
-        let reached = self
+        let (failures, threshold) = self
             .schedule(kind)
-            .is_some_and(|schedule| schedule.failures >= schedule.probe.failure_threshold);
-        let mut findings = vec![Finding::Unhealthy { kind, message: message.clone() }];
-        if !reached {
+            .map_or((0, 0), |schedule| (schedule.failures, schedule.probe.failure_threshold));
+        let mut findings = Vec::new();
+        // Told when it begins and when it counts; not for every try of a pod that stays unready.
+        if failures == 1 || failures == threshold {
+            findings.push(Finding::Unhealthy { kind, message: message.clone() });
+        }
+        if failures < threshold {
             return findings;
         }
         if kind == ProbeKind::Readiness {
@@ -361,8 +365,8 @@ mod tests {
         let (moments, findings) = play(&mut probes, at(1), &bad());
         let millis: Vec<u128> = moments.iter().map(Duration::as_millis).collect();
         assert_eq!(millis, [0, 5, 15, 35, 75, 155, 315, 635, 1000]);
-        // Only the two regular ones count.
-        assert_eq!(findings.len(), 2);
+        // Two of them count, and the first of these is told.
+        assert_eq!(findings.len(), 1);
         let due = probes.next_at().unwrap();
         probes.take_due(due);
         assert_eq!(probes.note(ProbeKind::Readiness, Ok(()), due), [Finding::Ready(true)]);
