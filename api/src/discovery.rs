@@ -43,7 +43,7 @@ pub(crate) fn resources(group: Group) -> APIResourceList {
         .map(|description| {
             let verbs: &[&str] = if description.has_get { &["get", "list"] } else { &["list"] };
             APIResource {
-                categories: None,
+                categories: in_all(description.plural).then(|| vec!["all".to_owned()]),
                 group: None,
                 kind: description.kind.to_owned(),
                 name: description.plural.to_owned(),
@@ -78,6 +78,11 @@ pub(crate) fn version() -> Info {
         platform: format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
         ..Info::default()
     }
+}
+
+/// What `kubectl get all` shows.
+fn in_all(plural: &str) -> bool {
+    ["pods", "services", "deployments", "replicasets"].contains(&plural)
 }
 
 fn log_subresource() -> APIResource {

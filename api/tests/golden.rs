@@ -1,6 +1,8 @@
 //! Every kind of object in its serialised form, against files that a person can read. Run with
 //! `UPDATE_GOLDEN=1` to write them anew after a change that is meant.
 
+#![allow(clippy::expect_used, reason = "what a helper expects is part of the test")]
+
 mod support;
 
 use std::path::PathBuf;

@@ -1,6 +1,7 @@
 //! A small cluster with one of everything, and a control plane that holds it.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::expect_used, reason = "what a helper expects is part of the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

@@ -1,0 +1,93 @@
+//! The binary as a person calls it: exit codes, and sentences that say what to do.
+
+#![expect(clippy::expect_used, reason = "what a helper expects is part of the test")]
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+fn dugout(arguments: &[&str]) -> Output {
+    command(arguments).output().expect("dugout can be run")
+}
+
+/// The binary with nothing of the caller's environment that could change what it does.
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dugout"));
+    command.args(arguments).env_clear().env("HOME", "/nonexistent");
+    command
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_wrong_call_ends_with_2() {
+    for arguments in [
+        &["stauts"][..],
+        &["get"],
+        &["get", "unicorns"],
+        &["get", "pods", "-o", "xml"],
+        &["get", "pods/web", "web"],
+        &["logs", "node/a"],
+        &["status", "--server", "not a url"],
+        &["server", "--repo", "x"],
+        &["up", "--poll-interval", "5"],
+        &["validate"],
+    ] {
+        let output = dugout(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", errors(&output));
+    }
+}
+
+#[test]
+fn help_and_version_end_with_0() {
+    for arguments in [&["--help"][..], &["up", "--help"], &["--version"]] {
+        assert_eq!(dugout(arguments).status.code(), Some(0), "{arguments:?}");
+    }
+}
+
+#[test]
+fn without_a_server_the_sentence_says_how_to_start_one() {
+    // Port 1 of this machine is never a Dugout.
+    for arguments in [&["status"][..], &["get", "pods"], &["sync"], &["timeline"]] {
+        let output = command(arguments)
+            .env("DUGOUT_SERVER", "http://127.0.0.1:1")
+            .output()
+            .expect("dugout can be run");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let errors = errors(&output);
+        assert!(errors.contains("no Dugout server answers at http://127.0.0.1:1"), "{errors}");
+        assert!(errors.contains("dugout up"), "{errors}");
+    }
+}
+
+#[test]
+fn a_configuration_file_with_an_unknown_key_is_refused_by_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("config.yaml");
+    std::fs::write(&file, "sever: http://x\n").expect("a file");
+    let output = dugout(&["status", "--config", file.to_str().expect("text")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(errors(&output).contains("sever"), "{}", errors(&output));
+}
+
+#[test]
+fn validate_reads_standard_input_and_ends_with_1_where_there_is_an_error() {
+    let validate = |text: &str| {
+        let mut child = command(&["validate", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("dugout can be run");
+        let mut input = child.stdin.take().expect("a pipe");
+        input.write_all(text.as_bytes()).expect("it reads");
+        drop(input);
+        child.wait_with_output().expect("it ends")
+    };
+    let good = validate("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: demo\n");
+    assert_eq!(good.status.code(), Some(0), "{}", String::from_utf8_lossy(&good.stdout));
+    let bad = validate("apiVersion: v1\nkind: [\n");
+    assert_eq!(bad.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&bad.stdout).into_owned();
+    assert!(text.starts_with("stdin:"), "{text}");
+}
