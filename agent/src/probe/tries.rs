@@ -150,16 +150,19 @@ impl HttpAsk<'_> {
         let (mut sender, driver) =
             http1::handshake(TokioIo::new(connection)).await.map_err(|error| sentence(&error))?;
         let request = self.request()?;
+        let answer = sender.send_request(request);
+        tokio::pin!(answer);
         // Dropped with this future, and so the connection is closed.
-        tokio::select! {
-            answer = sender.send_request(request) => {
-                answer.map(|answer| answer.status()).map_err(|error| sentence(&error))
-            }
-            ended = driver => Err(match ended {
-                Ok(()) => "the connection was closed without an answer".to_owned(),
-                Err(error) => sentence(&error),
-            }),
-        }
+        let answer = tokio::select! {
+            biased;
+            answer = &mut answer => answer,
+            // The server closes right after its answer: what was read before that counts.
+            ended = driver => match ended {
+                Ok(()) => answer.await,
+                Err(error) => return Err(sentence(&error)),
+            },
+        };
+        answer.map(|answer| answer.status()).map_err(|error| sentence(&error))
     }
 
     fn request(&self) -> Result<Request<Empty<Bytes>>, String> {
