@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -17,11 +17,14 @@ pub struct AgentMetrics {
     pub engine_up: Gauge,
     pub pods: Gauge,
     engine_calls: Family<EngineCall, Histogram>,
-    probe_results: Family<ProbeLabels, Counter>,
+    pub generation: Gauge,
+    probes: Family<ProbeLabels, Counter>,
     pub proxy_connections: Counter,
     pub proxy_open_connections: Gauge,
     pub proxy_refused: Counter,
-    pub proxy_bytes: Counter,
+    pub proxy_bytes_in: Counter,
+    pub proxy_bytes_out: Counter,
+    proxy_bytes: Family<Way, Counter>,
     pub events_dropped: Counter,
     control_plane_requests: Family<Request, Counter>,
 }
@@ -32,17 +35,15 @@ struct EngineCall {
     outcome: &'static str,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum ProbeLabel {
-    Startup,
-    Readiness,
-    Liveness,
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProbeLabels {
+    probe: &'static str,
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ProbeLabels {
-    probe: ProbeLabel,
-    result: &'static str,
+struct Way {
+    direction: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -62,10 +63,13 @@ impl AgentMetrics {
             engine_up,
             pods,
             engine_calls,
-            probe_results,
+            generation,
+            probes,
             proxy_connections,
             proxy_open_connections,
             proxy_refused,
+            proxy_bytes_in: _, // part of the family
+            proxy_bytes_out: _,
             proxy_bytes,
             events_dropped,
             control_plane_requests,
@@ -84,7 +88,8 @@ impl AgentMetrics {
             Unit::Seconds,
             engine_calls,
         );
-        registry.register("probe_results", "Results of probes", probe_results);
+        registry.register("generation", "The generation of the accepted assignment", generation);
+        registry.register("probes", "Tries of probes by kind and outcome", probes);
         registry.register(
             "proxy_connections",
             "Connections accepted on node ports",
@@ -100,10 +105,9 @@ impl AgentMetrics {
             "Connections closed because no endpoint could take them",
             proxy_refused,
         );
-        registry.register_with_unit(
-            "proxy_transferred",
-            "Bytes carried by node ports, both ways",
-            Unit::Bytes,
+        registry.register(
+            "proxy_bytes",
+            "Bytes carried by node ports: in to pods, out of them",
             proxy_bytes,
         );
         registry.register(
@@ -123,17 +127,22 @@ impl AgentMetrics {
     pub fn unregistered() -> Self {
         let histogram: fn() -> Histogram =
             || Histogram::new([0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0, 30.0]);
+        let proxy_bytes = Family::<Way, Counter>::default();
+        let way = |direction| proxy_bytes.get_or_create(&Way { direction }).clone();
         Self {
+            proxy_bytes_in: way("in"),
+            proxy_bytes_out: way("out"),
+            generation: Gauge::default(),
             containers_started: Counter::default(),
             container_restarts: Counter::default(),
             engine_up: Gauge::default(),
             pods: Gauge::default(),
             engine_calls: Family::new_with_constructor(histogram),
-            probe_results: Family::default(),
+            probes: Family::default(),
             proxy_connections: Counter::default(),
             proxy_open_connections: Gauge::default(),
             proxy_refused: Counter::default(),
-            proxy_bytes: Counter::default(),
+            proxy_bytes,
             events_dropped: Counter::default(),
             control_plane_requests: Family::default(),
         }
@@ -144,9 +153,9 @@ impl AgentMetrics {
         self.engine_calls.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
-    pub fn probe(&self, probe: ProbeLabel, success: bool) {
-        let result = if success { "success" } else { "failure" };
-        self.probe_results.get_or_create(&ProbeLabels { probe, result }).inc();
+    pub fn probe(&self, probe: &'static str, success: bool) {
+        let outcome = if success { "success" } else { "failure" };
+        self.probes.get_or_create(&ProbeLabels { probe, outcome }).inc();
     }
 
     pub fn control_plane_request(&self, request: &'static str, outcome: &'static str) {
@@ -163,7 +172,7 @@ mod tests {
         let mut registry = Registry::default();
         let metrics = AgentMetrics::register(&mut registry);
         metrics.engine_call("start", "ok", Duration::from_millis(3));
-        metrics.probe(ProbeLabel::Readiness, true);
+        metrics.probe("readiness", true);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in text.lines().filter(|line| !line.starts_with('#')) {

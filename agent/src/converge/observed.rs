@@ -118,7 +118,9 @@ impl Observed {
         if containers.is_empty() {
             self.pods.remove(&uid);
         }
-        Some(News::Vanished { id: old.id, labels: old.labels })
+        // One that was being removed was told already.
+        (old.state != ObservedState::Removing)
+            .then_some(News::Vanished { id: old.id, labels: old.labels })
     }
 
     fn place(&mut self, container: ObservedContainer) -> Option<News> {
@@ -133,7 +135,10 @@ impl Observed {
         };
         let before = std::mem::replace(known, container);
         match (&before.state, &known.state) {
-            (ObservedState::Exited { .. }, _) => None,
+            (ObservedState::Exited { .. } | ObservedState::Removing, _) => None,
+            (_, ObservedState::Removing) => {
+                Some(News::Vanished { id: known.id.clone(), labels: known.labels.clone() })
+            }
             (_, ObservedState::Exited { started_at, exit }) => Some(News::Exited {
                 id: known.id.clone(),
                 labels: known.labels.clone(),
@@ -163,6 +168,16 @@ mod tests {
         let news = observed.apply_list(vec![], began);
         assert!(matches!(news.as_slice(), [News::Vanished { .. }]));
         assert_eq!(observed.pods().count(), 0);
+    }
+
+    #[test]
+    fn a_removal_is_told_once_when_it_begins() {
+        let mut observed = Observed::default();
+        observed.put(container(1, 0, running(1)));
+        let news = observed.put(container(1, 0, ObservedState::Removing));
+        assert!(matches!(news, Some(News::Vanished { .. })));
+        assert_eq!(observed.vanished("id-1-0"), None);
+        assert_eq!(observed.of_pod(uid(1)), []);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use super::Event;
 use crate::converge::{Observed, Sequence};
 use crate::labels::Owner;
-use crate::metrics::{AgentMetrics, ProbeLabel};
+use crate::metrics::AgentMetrics;
 use crate::probe::{ProbeKind, ProbeTarget, try_probe};
 use crate::runtime::{
     ContainerRuntime, ContainerSpec, EngineInfo, ListedContainer, ObservedContainer, RuntimeError,
@@ -139,9 +139,9 @@ impl<R: ContainerRuntime> Hands<R> {
             let _permit = room.acquire_owned().await;
             let result = try_probe(runtime.as_ref(), &target, &probe).await;
             let label = match kind {
-                ProbeKind::Startup => ProbeLabel::Startup,
-                ProbeKind::Readiness => ProbeLabel::Readiness,
-                ProbeKind::Liveness => ProbeLabel::Liveness,
+                ProbeKind::Startup => "startup",
+                ProbeKind::Readiness => "readiness",
+                ProbeKind::Liveness => "liveness",
             };
             metrics.probe(label, result.is_ok());
             Event::Probed { container: target.container_id, kind, result }

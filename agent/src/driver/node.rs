@@ -137,6 +137,7 @@ impl<R: ContainerRuntime> Node<R> {
             }
         }
         self.metrics.pods.set(i64::try_from(assignment.pods.len()).unwrap_or(i64::MAX));
+        self.metrics.generation.set(i64::try_from(assignment.generation.0).unwrap_or(i64::MAX));
         self.assignment = Some(assignment);
     }
 
@@ -424,7 +425,7 @@ impl<R: ContainerRuntime> Node<R> {
             .of_pod(labels.uid)
             .iter()
             .filter(|one| one.labels.container == labels.container)
-            .all(|one| one.labels.attempt < labels.attempt);
+            .all(|one| one.labels.attempt <= labels.attempt);
         if is_newest && self.is_wanted(labels.uid) {
             let container = &labels.container;
             let message =

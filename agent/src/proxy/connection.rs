@@ -6,6 +6,7 @@
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
+use prometheus_client::metrics::counter::Counter;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -25,12 +26,12 @@ pub(crate) async fn carry(
     mut client: TcpStream,
     mut pod: TcpStream,
     connection: OpenConnection,
-    metrics: AgentMetrics,
+    metrics: &AgentMetrics,
 ) -> io::Result<()> {
     let (client_read, client_write) = client.split();
     let (pod_read, pod_write) = pod.split();
-    let there = one_way(client_read, pod_write, &connection, &metrics);
-    let back = one_way(pod_read, client_write, &connection, &metrics);
+    let there = one_way(client_read, pod_write, &connection, &metrics.proxy_bytes_in);
+    let back = one_way(pod_read, client_write, &connection, &metrics.proxy_bytes_out);
     tokio::try_join!(there, back).map(|_| ())
 }
 
@@ -38,7 +39,7 @@ async fn one_way(
     from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     connection: &OpenConnection,
-    metrics: &AgentMetrics,
+    bytes: &Counter,
 ) -> io::Result<()> {
     loop {
         from.readable().await?;
@@ -63,7 +64,7 @@ async fn one_way(
         give_back(buffer);
         written?;
         connection.active();
-        metrics.proxy_bytes.inc_by(read as u64);
+        bytes.inc_by(read as u64);
     }
 }
 

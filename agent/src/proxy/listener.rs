@@ -126,7 +126,7 @@ impl PortListener {
         let _ = client.set_nodelay(true);
         let _ = pod.set_nodelay(true);
         self.metrics.proxy_open_connections.inc();
-        let ended = connection::carry(client, pod, chosen.connection, self.metrics.clone()).await;
+        let ended = connection::carry(client, pod, chosen.connection, &self.metrics).await;
         self.metrics.proxy_open_connections.dec();
         if let Err(error) = ended {
             tracing::trace!(node_port = self.node_port, %error, "a connection broke");
