@@ -157,10 +157,7 @@ impl HttpAsk<'_> {
             biased;
             answer = &mut answer => answer,
             // The server closes right after its answer: what was read before that counts.
-            ended = driver => match ended {
-                Ok(()) => answer.await,
-                Err(error) => return Err(sentence(&error)),
-            },
+            ended = driver => answer.await.map_err(|no_answer| ended.err().unwrap_or(no_answer)),
         };
         answer.map(|answer| answer.status()).map_err(|error| sentence(&error))
     }
@@ -208,4 +205,57 @@ fn sentence(error: &dyn Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockRef;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A server that answers each request with these bytes and closes at once, by force or not.
+    async fn answering(bytes: &'static [u8], by_force: bool) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut request = [0; 1024];
+                let read = client.read(&mut request).await.unwrap();
+                assert!(request[..read].starts_with(b"GET /healthz HTTP/1.1\r\n"));
+                client.write_all(bytes).await.unwrap();
+                if by_force {
+                    // The answer must have left before the reset overtakes it.
+                    tokio::task::yield_now().await;
+                    SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+                }
+            }
+        });
+        port
+    }
+
+    async fn ask(port: u16) -> Result<(), String> {
+        let host = "127.0.0.1".to_owned();
+        let scheme = HttpScheme::Http;
+        HttpAsk { scheme, host, port, path: "healthz", headers: &[] }.run().await
+    }
+
+    #[tokio::test]
+    async fn an_answer_counts_when_the_server_closes_right_after_it() {
+        let port = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", false).await;
+        let unframed = answering(b"HTTP/1.0 204 No Content\r\n\r\n", false).await;
+        for _ in 0..200 {
+            assert_eq!(ask(port).await, Ok(()));
+            assert_eq!(ask(unframed).await, Ok(()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bad_status_and_no_answer_fail_with_a_sentence() {
+        let port = answering(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", false).await;
+        assert_eq!(ask(port).await.unwrap_err(), "HTTP probe failed with status code 503");
+        let port = answering(b"", true).await;
+        assert!(!ask(port).await.unwrap_err().is_empty());
+    }
 }
