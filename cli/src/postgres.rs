@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
-pub use error::{NotFound, PostgresError};
+pub use error::PostgresError;
 pub use find::{Found, find};
 
 use home::Home;
