@@ -6,6 +6,7 @@
 pub mod application;
 pub mod engine;
 pub mod git_server;
+pub mod http;
 pub mod images;
 pub mod load;
 pub mod private_engine;

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::http;
+
 /// Threads that visit a node port until told to stop: some with a new connection for each request,
 /// some that keep theirs.
 pub struct Visitors {
@@ -42,19 +44,18 @@ impl Visitors {
     fn spawn(&self, port: u16, keeps_connection: bool) -> JoinHandle<()> {
         let (stop, served, failures) =
             (Arc::clone(&self.stop), Arc::clone(&self.served), Arc::clone(&self.failures));
-        let client = reqwest::blocking::Client::builder()
-            .pool_max_idle_per_host(usize::from(keeps_connection))
-            .timeout(Duration::from_secs(10))
-            .build()
-            .expect("an HTTP client can be made");
+        let client = http::client(keeps_connection);
         std::thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) {
-                let answer = client.get(format!("http://127.0.0.1:{port}/version")).send();
-                match answer.and_then(reqwest::blocking::Response::error_for_status) {
-                    Ok(answer) if answer.bytes().is_ok() => {
+                let answer = client
+                    .get(format!("http://127.0.0.1:{port}/version"))
+                    .send()
+                    .and_then(http::Response::error_for_status)
+                    .and_then(http::Response::bytes);
+                match answer {
+                    Ok(_) => {
                         served.fetch_add(1, Ordering::Relaxed);
                     }
-                    Ok(_) => note(&failures, "an answer was cut short".to_owned()),
                     Err(error) => note(&failures, format!("{error:?}")),
                 }
                 std::thread::sleep(REST);

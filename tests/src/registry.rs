@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
+use crate::http;
 use crate::rig::{PATIENCE, docker, free_port};
 
 /// A registry that ends with the test.
@@ -39,7 +40,8 @@ impl Registry {
 
     fn wait_until_it_answers(&self) {
         let started = Instant::now();
-        while reqwest::blocking::get(format!("http://{}/v2/", self.address())).is_err() {
+        let (client, url) = (http::client(true), format!("http://{}/v2/", self.address()));
+        while http::text(&client, &url).is_none() {
             assert!(started.elapsed() < PATIENCE, "the registry does not answer");
             std::thread::sleep(std::time::Duration::from_millis(20));
         }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::application::Application;
+use crate::http;
 use crate::repository::Repository;
 
 /// How long a test waits for something that must happen. Generous: it only bounds a failure.
@@ -26,7 +27,7 @@ pub struct Rig {
     pub application: Application,
     pub port: u16,
     process: Option<Child>,
-    http: reqwest::blocking::Client,
+    http: http::Client,
 }
 
 impl Rig {
@@ -53,10 +54,7 @@ impl Rig {
             repository,
             port: free_port(),
             process: None,
-            http: reqwest::blocking::Client::builder()
-                .timeout(Duration::from_secs(10))
-                .build()
-                .expect("an HTTP client can be made"),
+            http: http::client(true),
         }
     }
 
@@ -169,8 +167,7 @@ impl Rig {
     }
 
     pub fn try_get(&self, path: &str) -> Option<String> {
-        let answer = self.http.get(self.url(path)).send().ok()?;
-        answer.status().is_success().then(|| answer.text().ok())?
+        http::text(&self.http, &self.url(path))
     }
 
     /// A JSON answer of the API.
@@ -181,7 +178,7 @@ impl Rig {
 
     /// What the application answers through its node port.
     pub fn visit(&self, path: &str) -> Option<String> {
-        visit(&self.http, self.application.node_port, path)
+        http::text(&self.http, &format!("http://127.0.0.1:{}{path}", self.application.node_port))
     }
 
     /// The items of a list.
@@ -321,11 +318,6 @@ pub fn signal(process_id: u32, signal: rustix::process::Signal) {
     let pid = i32::try_from(process_id).ok().and_then(rustix::process::Pid::from_raw);
     rustix::process::kill_process(pid.expect("a sound process id"), signal)
         .expect("the process can be signalled");
-}
-
-pub fn visit(client: &reqwest::blocking::Client, port: u16, path: &str) -> Option<String> {
-    let answer = client.get(format!("http://127.0.0.1:{port}{path}")).send().ok()?;
-    answer.status().is_success().then(|| answer.text().ok())?
 }
 
 /// A port that nobody listens on now.

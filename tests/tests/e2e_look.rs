@@ -37,7 +37,7 @@ fn the_api_refuses_to_change_desired_state_and_says_what_to_commit() {
     rig.wait_for_verdict(&first, "healthy");
     let path = format!("/apis/apps/v1/namespaces/{}/deployments/web", rig.application.namespace);
     let token = std::fs::read_to_string(rig.data_dir().join("operator.token")).expect("a token");
-    let answer = reqwest::blocking::Client::new()
+    let answer = dugout_tests::http::client(true)
         .delete(rig.url(&path))
         .bearer_auth(token.trim())
         .send()
@@ -46,7 +46,7 @@ fn the_api_refuses_to_change_desired_state_and_says_what_to_commit() {
     let status: serde_json::Value = answer.json().expect("a Status object");
     assert!(status["message"].as_str().is_some_and(|text| text.contains("commit")), "{status}");
 
-    let unsigned = reqwest::blocking::Client::new()
+    let unsigned = dugout_tests::http::client(true)
         .post(rig.url("/apis/dugout.dev/v1/sources/default/sync"))
         .send()
         .expect("the API answers");

@@ -71,7 +71,7 @@ fn a_signed_webhook_applies_a_push_at_once_and_an_unsigned_one_does_nothing() {
     // The poll is too rare to help.
     let mut served =
         Served::start("webhook", &["--poll-interval", "1h", "--webhook-secret-file", &secret_path]);
-    let client = reqwest::blocking::Client::new();
+    let client = dugout_tests::http::client(true);
     let url = |rig: &Rig, dialect: &str| rig.url(&format!("/webhook/{dialect}"));
 
     let ping = client

@@ -18,10 +18,9 @@ fn up_without_a_repository_makes_the_tutorial_and_detach_returns_when_it_is_heal
     let pods = rig.items("/api/v1/namespaces/demo/pods");
     assert_eq!(pods.len(), 3);
     assert!(pods.iter().all(dugout_tests::rig::is_ready));
-    let page = reqwest::blocking::get("http://127.0.0.1:30080/version")
-        .and_then(reqwest::blocking::Response::text)
-        .expect("the tutorial's service answers");
-    assert_eq!(page, "1.0\n");
+    let client = dugout_tests::http::client(true);
+    let page = dugout_tests::http::text(&client, "http://127.0.0.1:30080/version");
+    assert_eq!(page.as_deref(), Some("1.0\n"));
 
     let again = rig.dugout(&["up", "--data-dir", &data, "--listen", &listen]);
     assert_eq!(again.status.code(), Some(1));

@@ -102,7 +102,7 @@ fn push_to_running(raw: &Sample) {
     let secret = secret.to_string_lossy().into_owned();
     rig.up_with(&["--repo", &url, "--poll-interval", "1h", "--webhook-secret-file", &secret]);
     rig.wait_for_verdict(&first, "healthy");
-    let client = reqwest::blocking::Client::new();
+    let client = dugout_tests::http::client(true);
     let mut running = Vec::new();
     for round in 0..ROUNDS {
         rig.application.greeting = format!("round-{round}");
