@@ -60,6 +60,8 @@ pub enum AgentError {
         "the join token has characters that cannot be sent; give it as `dugout token create` printed it"
     )]
     Token,
+    #[error("the control plane refused this node: {0}")]
+    TokenRefused(String),
     #[error("the Docker host cannot be used")]
     DockerHost(#[source] DockerHostError),
     #[error("the node needs another name; give it one with --name")]

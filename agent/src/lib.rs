@@ -93,13 +93,12 @@ pub async fn run(
             metrics: (*metrics).clone(),
             clock,
         };
-        link.run().await;
+        link.run().await
     };
     tokio::select! {
-        () = driver.run() => {}
-        () = linking => {}
+        () = driver.run() => Ok(()),
+        Err(refused) = linking => Err(AgentError::TokenRefused(refused.0)),
     }
-    Ok(())
 }
 
 fn warning(found: Found) -> Option<String> {

@@ -43,7 +43,7 @@ fn a_killed_container_and_a_removed_one_come_back_and_the_events_say_so() {
 fn a_container_that_keeps_crashing_is_backed_off_from_and_says_so() {
     let mut rig = started_rig("crash");
     rig.application.container_extra =
-        "          command: [\"/dugout-web\", \"--no-such-flag\"]\n".to_owned();
+        "          env:\n            - name: PORT\n              value: nonsense\n".to_owned();
     rig.commit_application("It crashes");
     rig.wait_for("the new pod is in CrashLoopBackOff", |rig| {
         rig.pods().iter().any(|pod| {
@@ -89,7 +89,7 @@ fn a_process_killed_at_any_moment_of_a_rollout_converges() {
 fn postgres_killed_and_back_loses_nothing() {
     let mut rig = started_rig("postgres");
     let before = rig.containers();
-    let postmaster = std::fs::read_to_string(rig.data_dir().join("postgres/postmaster.pid"))
+    let postmaster = std::fs::read_to_string(rig.data_dir().join("postgres/data/postmaster.pid"))
         .expect("the private PostgreSQL runs")
         .lines()
         .next()

@@ -128,6 +128,7 @@ fn an_image_that_does_not_exist_fails_the_release_and_the_last_good_one_serves()
     rig.application.image = "dugout-web:1.1".to_owned();
     let third = rig.commit_application("An image that is there");
     rig.wait_for_verdict(&third, "healthy");
+    rig.wait_for_ready(2);
     assert_eq!(rig.visit("/version").as_deref(), Some("1.1\n"));
 }
 
@@ -182,6 +183,7 @@ fn a_newer_commit_overtakes_a_stuck_one() {
     rig.application.image = "dugout-web:1.1".to_owned();
     let third = rig.commit_application("It is");
     rig.wait_for_verdict(&third, "healthy");
+    rig.wait_for_ready(2);
     rig.wait_for_verdict(&second, "superseded");
     assert_eq!(rig.visit("/version").as_deref(), Some("1.1\n"));
 }
@@ -220,5 +222,6 @@ fn rollback_commits_a_revert_in_the_repository_and_applies_it() {
     assert_eq!(rig.repository.git(&["diff", &first, &third]), "", "the content is the earlier one");
     assert_eq!(rig.repository.git(&["status", "--porcelain"]), "", "the work tree follows");
     rig.wait_for_verdict(&third, "healthy");
+    rig.wait_for_ready(2);
     assert_eq!(rig.visit("/version").as_deref(), Some("1.0\n"));
 }

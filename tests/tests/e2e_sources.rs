@@ -59,6 +59,7 @@ fn polling_finds_a_push() {
     let second = served.rig.commit_application("Web 1.1");
     served.push(&[]);
     served.rig.wait_for_verdict(&second, "healthy");
+    served.rig.wait_for_ready(2);
     assert_eq!(served.rig.visit("/version").as_deref(), Some("1.1\n"));
 }
 
@@ -165,6 +166,7 @@ fn a_rewritten_repository_is_followed_and_said_to_be_rewritten() {
     let second = served.rig.repository.head();
     served.push(&["--force"]);
     served.rig.wait_for_verdict(&second, "healthy");
+    served.rig.wait_for_ready(2);
     assert_eq!(served.rig.visit("/version").as_deref(), Some("1.1\n"));
     let timeline = served.rig.dugout_ok(&["timeline", &second[..8]]);
     assert!(timeline.contains("rewritten"), "{timeline}");
@@ -199,6 +201,7 @@ fn rollback_pushes_a_revert_to_the_remote() {
     let message = served.rig.repository.git(&["log", "-1", "--format=%B"]);
     assert!(message.contains(&format!("Dugout-Reverts: {second}")), "{message}");
     served.rig.wait_for_verdict(&third, "healthy");
+    served.rig.wait_for_ready(2);
     assert_eq!(served.rig.visit("/version").as_deref(), Some("1.0\n"));
 }
 
@@ -215,6 +218,7 @@ fn a_suspended_source_is_seen_and_not_applied_until_resumed() {
     assert_eq!(rig.visit("/version").as_deref(), Some("1.0\n"));
     rig.dugout_ok(&["resume", "default"]);
     rig.wait_for_verdict(&second, "healthy");
+    rig.wait_for_ready(2);
     assert_eq!(rig.visit("/version").as_deref(), Some("1.1\n"));
 }
 

@@ -69,14 +69,24 @@ pub(crate) struct Link {
     pub clock: Clock,
 }
 
+/// The control plane does not know the join token; its own words.
+#[derive(Debug)]
+pub(crate) struct TokenRefused(pub String);
+
 /// Why a session ended: it begins again with a registration.
 struct SessionOver;
 
 impl Link {
     /// Runs for ever.
-    pub async fn run(self) {
+    ///
+    /// # Errors
+    /// The control plane does not know the join token, and this node has nothing to keep running
+    /// meanwhile. A node that holds an assignment goes on asking.
+    pub async fn run(self) -> Result<std::convert::Infallible, TokenRefused> {
+        let mut has_joined = self.holds_assignment();
         loop {
-            let session = self.register().await;
+            let session = self.register(has_joined).await?;
+            has_joined = true;
             tokio::select! {
                 SessionOver = self.follow_assignment(&session) => {}
                 SessionOver = self.report(&session) => {}
@@ -86,7 +96,7 @@ impl Link {
     }
 
     /// Registers, as often as it takes.
-    async fn register(&self) -> wire::Registered {
+    async fn register(&self, has_joined: bool) -> Result<wire::Registered, TokenRefused> {
         let registration = wire::Registration::from(&self.registration);
         let mut retry = Retry::new();
         let mut client = Client::new(self.server.clone());
@@ -105,15 +115,23 @@ impl Link {
                         let cluster = ClusterId(registered.cluster);
                         self.tell(LinkEvent::Registered(cluster)).await;
                         tracing::info!(%cluster, "registered with the control plane");
-                        return registered;
+                        return Ok(registered);
                     }
                     retry.complain("register", "its answer does not parse");
+                }
+                Ok(answer) if answer.status == StatusCode::UNAUTHORIZED && !has_joined => {
+                    return Err(TokenRefused(words(&answer)));
                 }
                 Ok(answer) => retry.complain("register", &words(&answer)),
                 Err(error) => retry.complain("register", &chain(&error)),
             }
             retry.pause().await;
         }
+    }
+
+    /// Whether an earlier run left an assignment that this node keeps.
+    fn holds_assignment(&self) -> bool {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).held().is_some()
     }
 
     async fn follow_assignment(&self, session: &wire::Registered) -> SessionOver {

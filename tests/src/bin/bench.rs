@@ -325,7 +325,7 @@ fn cpu_ticks(process_id: u32) -> u64 {
 }
 
 fn postgres_pss_mib(rig: &Rig) -> f64 {
-    let path = rig.data_dir().join("postgres/postmaster.pid");
+    let path = rig.data_dir().join("postgres/data/postmaster.pid");
     let postmaster = std::fs::read_to_string(path).unwrap_or_default();
     let Some(parent) = postmaster.lines().next().and_then(|line| line.trim().parse::<u32>().ok())
     else {
