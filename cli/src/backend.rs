@@ -6,8 +6,8 @@ use dugout_api::{
     Backend, BackendError, ByteStream, Call, Leading, LogsRequest, RollbackDone, RollbackRequest,
 };
 use dugout_model::{
-    Event, NamespaceName, NoticedBy, OperatorRequest, Problem, Release, RevisionContent, SourceName,
-    TimelineEntry, World,
+    Event, NamespaceName, NoticedBy, OperatorRequest, Problem, Release, RevisionContent,
+    SourceName, TimelineEntry, World,
 };
 use dugout_reconciler::{NotCommitted, Reconciler, Rollback, RollbackError, StreamRefused};
 use dugout_store::StoreError;
@@ -186,7 +186,9 @@ fn from_store(what: &str, error: StoreError) -> BackendError {
         StoreError::Unavailable { .. } | StoreError::TooSlow { .. } => {
             BackendError::Unavailable { what: what.to_owned() }
         }
-        StoreError::AmbiguousCommit { .. } => BackendError::Conflict { sentence: error.to_string() },
+        StoreError::AmbiguousCommit { .. } => {
+            BackendError::Conflict { sentence: error.to_string() }
+        }
         error => BackendError::Failed { what: what.to_owned(), source: Box::new(error) },
     }
 }

@@ -95,6 +95,14 @@ impl ControlPlane {
         Ok(ControlPlane { reconciler, address, tasks, http, shutdown })
     }
 
+    /// Returns when a part that should run until the end has ended before it: a defect.
+    pub async fn failed(&mut self) {
+        tokio::select! {
+            ended = self.tasks.join_next() => tracing::error!(?ended, "a loop ended unexpectedly"),
+            ended = &mut self.http => tracing::error!(?ended, "the HTTP port ended unexpectedly"),
+        }
+    }
+
     /// Stops in order: no new requests, then the engine, which finishes the turn it is in.
     pub async fn stop(mut self) {
         self.shutdown.cancel();
@@ -204,7 +212,9 @@ async fn count(State(metrics): State<RequestMetrics>, request: Request, next: Ne
         .get::<MatchedPath>()
         .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
     let method = match request.method().as_str() {
-        known @ ("GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "HEAD" | "OPTIONS") => known.to_owned(),
+        known @ ("GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "HEAD" | "OPTIONS") => {
+            known.to_owned()
+        }
         _ => "other".to_owned(),
     };
     let response = next.run(request).await;

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,11 @@ impl DataDir {
         self.root.join("join.token")
     }
 
+    /// The password of the PostgreSQL container, where one stands in for an installed server.
+    pub fn postgres_password(&self) -> PathBuf {
+        self.root.join("postgres.password")
+    }
+
     pub fn log(&self) -> PathBuf {
         self.root.join("dugout.log")
     }
@@ -112,7 +117,7 @@ impl DataDir {
             .recursive(true)
             .mode(0o755)
             .create(&self.root)
-            .and_then(|()| self.open_to_others())
+            .and_then(|()| if is_root() { self.open_to_others() } else { Ok(()) })
             .map_err(|source| self.failed("making the directory", &self.root, source))
     }
 
@@ -133,10 +138,22 @@ impl DataDir {
             .open(&path)
             .map_err(|source| self.failed("opening", &path, source))?;
         match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
+            Ok(()) => {
+                // Whoever holds the lock is the one that its content names.
+                let process_id = std::process::id().to_string();
+                file.set_len(0)
+                    .and_then(|()| file.write_all_at(process_id.as_bytes(), 0))
+                    .map_err(|source| self.failed("writing", &path, source))?;
+                Ok(Lock { _file: file })
+            }
             Err(TryLockError::WouldBlock) => Err(DataDirError::InUse { path: self.root.clone() }),
             Err(TryLockError::Error(source)) => Err(self.failed("locking", &path, source)),
         }
+    }
+
+    /// The process that holds the lock, if it has said so yet.
+    pub fn lock_holder(&self) -> Option<u32> {
+        fs::read_to_string(self.root.join("lock")).ok()?.trim().parse().ok()
     }
 
     /// A secret text that is made once and kept, readable by its owner alone.
@@ -162,8 +179,16 @@ impl DataDir {
     }
 
     /// What the last `dugout up` here said of itself. It may have ended since.
-    pub fn read_running(&self) -> Option<Running> {
-        serde_json::from_slice(&fs::read(self.running()).ok()?).ok()
+    pub fn read_running(&self) -> Result<Option<Running>, DataDirError> {
+        let path = self.running();
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(self.failed("reading", &path, source)),
+        };
+        serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|error| self.failed("understanding", &path, error.into()))
     }
 
     pub fn forget_running(&self) {
@@ -239,6 +264,6 @@ mod tests {
             phase: Phase::Unhealthy("an image is missing".to_owned()),
         };
         data_dir.write_running(&running).unwrap();
-        assert_eq!(data_dir.read_running(), Some(running));
+        assert_eq!(data_dir.read_running().unwrap(), Some(running));
     }
 }

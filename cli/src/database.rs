@@ -20,8 +20,15 @@ const RESTART_PAUSE_LONGEST: Duration = Duration::from_secs(30);
 
 /// Where the control plane keeps its records.
 pub enum Database {
-    Given { url: String },
-    Private { found: Found, url: String, server: Arc<Mutex<Option<PrivatePostgres>>>, watch: JoinHandle<()> },
+    Given {
+        url: String,
+    },
+    Private {
+        found: Found,
+        url: String,
+        server: Arc<Mutex<Option<PrivatePostgres>>>,
+        watch: JoinHandle<()>,
+    },
     Container(dugout_agent::local::HelperContainer),
 }
 
@@ -32,7 +39,9 @@ impl fmt::Display for Database {
             Database::Private { found, .. } => {
                 write!(out, "PostgreSQL {} in {}", found.version, found.bin_dir.display())
             }
-            Database::Container(container) => write!(out, "PostgreSQL in a container ({})", container.image),
+            Database::Container(container) => {
+                write!(out, "PostgreSQL in a container ({})", container.image)
+            }
         }
     }
 }
@@ -48,9 +57,9 @@ impl Database {
         }
         match postgres::find() {
             Ok(found) => Self::start_private(found, data_dir).await,
-            Err(missing) => Self::start_container(data_dir, local).await.with_context(|| {
-                format!("{missing}, and none can be started from an image")
-            }),
+            Err(missing) => Self::start_container(data_dir, local)
+                .await
+                .with_context(|| format!("{missing}, and none can be started from an image")),
         }
     }
 
@@ -68,7 +77,9 @@ impl Database {
             Database::Private { server, watch, .. } => {
                 watch.abort();
                 match server.lock().await.take() {
-                    Some(server) => server.stop().await.context("the private PostgreSQL did not stop"),
+                    Some(server) => {
+                        server.stop().await.context("the private PostgreSQL did not stop")
+                    }
                     None => Ok(()),
                 }
             }
@@ -79,9 +90,10 @@ impl Database {
     }
 
     async fn start_private(found: Found, data_dir: &DataDir) -> anyhow::Result<Database> {
-        let server = PrivatePostgres::start(&found, data_dir.root(), |line| println!("          {line}"))
-            .await
-            .context("the private PostgreSQL cannot be started")?;
+        let server =
+            PrivatePostgres::start(&found, data_dir.root(), |line| println!("          {line}"))
+                .await
+                .context("the private PostgreSQL cannot be started")?;
         let url = server.url();
         let server = Arc::new(Mutex::new(Some(server)));
         let watch =
@@ -90,7 +102,7 @@ impl Database {
     }
 
     async fn start_container(data_dir: &DataDir, local: &Local) -> anyhow::Result<Database> {
-        let password = data_dir.secret(&data_dir.root().join("postgres.password"), crate::up::random_token)?;
+        let password = data_dir.secret(&data_dir.postgres_password(), crate::up::random_token)?;
         match local.start_postgres(&password).await {
             Ok(container) => Ok(Database::Container(container)),
             Err(error) => bail!(error),
@@ -113,7 +125,8 @@ async fn keep_running(
             continue;
         }
         tracing::warn!("the private PostgreSQL has ended; starting it again");
-        match PrivatePostgres::start(&found, data_dir.root(), |line| tracing::info!("{line}")).await {
+        match PrivatePostgres::start(&found, data_dir.root(), |line| tracing::info!("{line}")).await
+        {
             Ok(fresh) => {
                 *held = Some(fresh);
                 pause = WATCH_INTERVAL;

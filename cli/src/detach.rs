@@ -16,25 +16,29 @@ use crate::data_dir::{DataDir, Phase};
 /// How often the background process is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Starts this program again with the same arguments but `--detach`, in a session of its own, with
+/// Starts this program again with the same arguments but `--detach`, in a process group of its own, with
 /// its output in the data directory's log; shows that output until the start is over.
 pub fn run(data_dir: &DataDir, deadline: Duration) -> anyhow::Result<ExitCode> {
     data_dir.create()?;
     // Whoever holds the lock keeps it: this only says so early and in the foreground.
     drop(data_dir.lock()?);
-    data_dir.forget_running();
     let log_path = data_dir.output();
     let mut log = Follower::at_end_of(&log_path)?;
     let mut child = spawn(&log_path)?;
     let started = Instant::now();
     loop {
         log.copy_to(&mut std::io::stdout())?;
-        if let Some(status) = child.try_wait().context("the background process cannot be watched")? {
+        if let Some(status) =
+            child.try_wait().context("the background process cannot be watched")?
+        {
             log.copy_to(&mut std::io::stdout())?;
-            bail!("the background process ended early ({status}); its log is {}", log_path.display());
+            bail!(
+                "the background process ended early ({status}); its log is {}",
+                log_path.display()
+            );
         }
         let phase = data_dir
-            .read_running()
+            .read_running()?
             .filter(|running| running.process_id == child.id())
             .map(|running| running.phase);
         match phase {
@@ -45,7 +49,9 @@ pub fn run(data_dir: &DataDir, deadline: Duration) -> anyhow::Result<ExitCode> {
             Some(Phase::Unhealthy(reason)) => {
                 log.copy_to(&mut std::io::stdout())?;
                 eprintln!("dugout: the first release is not healthy: {reason}");
-                eprintln!("dugout: it keeps running; look with `dugout status`, stop it with `dugout down`");
+                eprintln!(
+                    "dugout: it keeps running; look with `dugout status`, stop it with `dugout down`"
+                );
                 return Ok(ExitCode::FAILURE);
             }
             Some(Phase::Starting) | None if started.elapsed() > deadline => {
@@ -72,7 +78,8 @@ fn spawn(log_path: &Path) -> anyhow::Result<Child> {
     let errors = log.try_clone().context("the log cannot be shared")?;
     Command::new(program)
         .args(arguments)
-        .env_remove("DUGOUT_DETACH")
+        // The environment wins over a configuration file that says `detach: true`.
+        .env("DUGOUT_DETACH", "false")
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(errors)

@@ -16,19 +16,20 @@ use crate::postgres;
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
 
 pub async fn run(arguments: DownArguments) -> anyhow::Result<ExitCode> {
-    let data_dir = DataDir::at(arguments.data_dir.unwrap_or_else(DataDir::default_root));
+    let data_dir = DataDir::at(arguments.data_dir.clone().unwrap_or_else(DataDir::default_root));
     if !data_dir.root().exists() {
         println!("Nothing to do: there is no data directory {}.", data_dir.root().display());
         return Ok(ExitCode::SUCCESS);
     }
-    let running = data_dir.read_running();
-    let lock = stop_control_plane(&data_dir, running.as_ref()).await?;
+    let running = data_dir.read_running()?;
+    let lock = stop_control_plane(&data_dir).await?;
     postgres::stop_left_running(data_dir.root())
         .await
         .context("the private PostgreSQL that was left running cannot be stopped")?;
     if let Some(running) = &running {
         remove_containers(running, arguments.docker_host.as_deref()).await?;
     }
+    remove_helper(&data_dir, running.as_ref(), &arguments).await?;
     data_dir.forget_running();
     if arguments.purge {
         std::fs::remove_dir_all(data_dir.root()).with_context(|| {
@@ -42,10 +43,7 @@ pub async fn run(arguments: DownArguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Ends the process that holds the data directory, and takes the directory for this one.
-async fn stop_control_plane(
-    data_dir: &DataDir,
-    running: Option<&Running>,
-) -> anyhow::Result<Lock> {
+async fn stop_control_plane(data_dir: &DataDir) -> anyhow::Result<Lock> {
     let started = Instant::now();
     let mut told = false;
     loop {
@@ -57,14 +55,8 @@ async fn stop_control_plane(
                 return Ok(lock);
             }
             Err(DataDirError::InUse { .. }) if started.elapsed() < STOP_DEADLINE => {
-                let Some(running) = running else {
-                    bail!(
-                        "a process that is just starting uses {}; try again in a moment",
-                        data_dir.root().display()
-                    );
-                };
-                if !told {
-                    terminate(running.process_id)?;
+                if let (false, Some(process_id)) = (told, data_dir.lock_holder()) {
+                    terminate(process_id)?;
                     told = true;
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -78,7 +70,7 @@ async fn stop_control_plane(
     }
 }
 
-/// Sends SIGTERM. The process holds the data directory's lock, so its id cannot be another's.
+/// Sends SIGTERM to the process that holds the data directory's lock.
 fn terminate(process_id: u32) -> anyhow::Result<()> {
     let pid = i32::try_from(process_id)
         .ok()
@@ -101,4 +93,23 @@ async fn remove_containers(running: &Running, docker_host: Option<&str>) -> anyh
         .context("not everything could be removed; run `dugout down` again")?;
     println!("Removed {removed}.");
     Ok(())
+}
+
+/// Removes the PostgreSQL container that stood in for an installed server; with `--purge` its data, too.
+async fn remove_helper(
+    data_dir: &DataDir,
+    running: Option<&Running>,
+    arguments: &DownArguments,
+) -> anyhow::Result<()> {
+    let Ok(password) = std::fs::read_to_string(data_dir.postgres_password()) else {
+        return Ok(());
+    };
+    let host = arguments.docker_host.as_deref().or(running.map(|running| &*running.docker_host));
+    let local = Local::connect(host).await.context("the container engine does not answer")?;
+    let password = password.trim();
+    if arguments.purge {
+        local.remove_postgres(password).await.context("the PostgreSQL container is still there")
+    } else {
+        local.stop_postgres(password).await.context("the PostgreSQL container did not stop")
+    }
 }

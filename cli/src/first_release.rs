@@ -1,7 +1,12 @@
 //! The first release after a start: waiting for its verdict, and telling a person what is there now.
 
-use dugout_model::{Release, ServiceType, SourceCondition, SourceName, Verdict, World};
+use dugout_model::{
+    Kind, Release, ServiceType, SourceCondition, SourceName, Timestamp, Verdict, World,
+};
 use dugout_reconciler::Reconciler;
+
+/// How often it is looked again though nothing changed.
+const LOOK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// How the first release ended.
 pub enum FirstRelease {
@@ -9,21 +14,25 @@ pub enum FirstRelease {
     Unhealthy { reason: String },
 }
 
-/// Waits until the newest release of a source has a verdict.
+/// Waits until the newest release of a source has a verdict, by what was seen since the start.
 pub async fn wait(reconciler: &Reconciler, source: &SourceName) -> FirstRelease {
+    reconciler.settled().await;
     let mut worlds = reconciler.worlds();
     loop {
-        let verdict = verdict(&worlds.borrow_and_update(), source);
+        let now = reconciler.clock().now();
+        let verdict = verdict(&worlds.borrow_and_update(), source, now);
         if let Some(first) = verdict {
             return first;
         }
-        if worlds.changed().await.is_err() {
+        // Availability also comes with time, without a change of the world.
+        let changed = tokio::time::timeout(LOOK_INTERVAL, worlds.changed()).await;
+        if matches!(changed, Ok(Err(_))) {
             return FirstRelease::Unhealthy { reason: "the control plane stopped".to_owned() };
         }
     }
 }
 
-fn verdict(world: &World, source: &SourceName) -> Option<FirstRelease> {
+fn verdict(world: &World, source: &SourceName, now: Timestamp) -> Option<FirstRelease> {
     let row = world.sources.get(source)?;
     let unreadable = |reason: String| Some(FirstRelease::Unhealthy { reason });
     match (&row.status.condition, &row.status.head) {
@@ -47,6 +56,8 @@ fn verdict(world: &World, source: &SourceName) -> Option<FirstRelease> {
         return None;
     }
     match release.verdict {
+        // It was healthy before; its pods may just be coming back.
+        Verdict::Healthy if !all_available(world, source, now) => None,
         Verdict::Healthy => Some(FirstRelease::Healthy { release: Box::new((**release).clone()) }),
         Verdict::Rolling | Verdict::Pending => None,
         verdict => Some(FirstRelease::Unhealthy {
@@ -60,6 +71,16 @@ fn verdict(world: &World, source: &SourceName) -> Option<FirstRelease> {
     }
 }
 
+/// Whether every deployment of the source has what it asks for.
+fn all_available(world: &World, source: &SourceName, now: Timestamp) -> bool {
+    world.objects_of(Kind::Deployment).filter(|object| object.source == *source).all(|object| {
+        object.as_deployment().is_none_or(|deployment| {
+            let counts = world.pod_counts(object.uid, None, deployment.min_ready, now);
+            counts.available >= deployment.replicas
+        })
+    })
+}
+
 impl FirstRelease {
     /// Tells what was applied, what to open, and what to try next.
     pub fn print(&self, world: &World, server_url: &str, is_demo: bool) {
@@ -71,7 +92,11 @@ impl FirstRelease {
                     .unwrap_or_default();
                 let kinds: Vec<String> =
                     world.objects.keys().map(std::string::ToString::to_string).collect();
-                println!("Applied   {} \"{}\", healthy{span}", release.commit.sha.short(), release.commit.subject());
+                println!(
+                    "Applied   {} \"{}\", healthy{span}",
+                    release.commit.sha.short(),
+                    release.commit.subject()
+                );
                 println!("          {}", kinds.join(", "));
             }
             FirstRelease::Unhealthy { reason } => println!("Waiting   {reason}"),
@@ -83,8 +108,12 @@ impl FirstRelease {
         println!("  {server_url:<28}Dugout itself");
         println!("\nTry next");
         if is_demo {
-            println!("  sed -i 's/web:1.0/web:2.0/' dugout-demo/apps/web/deployment.yaml && git -C dugout-demo commit -am 'Web 2.0'");
-            println!("  dugout timeline                                  watch it roll, step by step");
+            println!(
+                "  sed -i 's/web:1.0/web:2.0/' dugout-demo/apps/web/deployment.yaml && git -C dugout-demo commit -am 'Web 2.0'"
+            );
+            println!(
+                "  dugout timeline                                  watch it roll, step by step"
+            );
             println!("  git -C dugout-demo revert --no-edit HEAD         and it is back");
         } else {
             println!("  dugout status       what runs, what waits and why");
@@ -97,7 +126,7 @@ impl FirstRelease {
 /// The node ports on this machine, with the services behind them.
 fn addresses(world: &World) -> Vec<(String, String)> {
     let mut addresses = Vec::new();
-    for object in world.objects_of(dugout_model::Kind::Service) {
+    for object in world.objects_of(Kind::Service) {
         let Some(service) = object.as_service() else { continue };
         if service.service_type != ServiceType::NodePort {
             continue;

@@ -13,13 +13,16 @@ use prometheus_client::registry::Registry;
 use crate::arguments::{AgentArguments, ServerArguments};
 use crate::control_plane::{ControlPlane, ControlPlaneSettings};
 use crate::data_dir::DataDir;
-use crate::up::{location, random_token, webhook_secrets};
+use crate::up::{control_plane_ended, location, random_token, webhook_secrets};
 use crate::{logging, signals};
+
+/// How long blocking work may go on when everything else has ended.
+const LEFT_BEHIND_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Runs a control plane without an agent until it is told to stop.
 pub fn server(arguments: ServerArguments) -> anyhow::Result<ExitCode> {
     logging::to_standard_error();
-    runtime()?.block_on(run_server(arguments))
+    run_to_end(run_server(arguments))
 }
 
 async fn run_server(arguments: ServerArguments) -> anyhow::Result<ExitCode> {
@@ -48,13 +51,16 @@ async fn run_server(arguments: ServerArguments) -> anyhow::Result<ExitCode> {
         host_names: arguments.host_names.clone(),
         webhook_secrets: webhook_secrets(arguments.webhook_secret_file.as_deref())?,
     };
-    let control_plane = ControlPlane::start(settings, Registry::default()).await?;
+    let mut control_plane = ControlPlane::start(settings, Registry::default()).await?;
     println!("Serving   http://{}", control_plane.address);
     println!(
         "          operator token in {}; join tokens: dugout token create",
         data_dir.operator_token().display()
     );
-    shutdown.cancelled().await;
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = control_plane.failed() => return Err(control_plane_ended()),
+    }
     control_plane.stop().await;
     Ok(ExitCode::SUCCESS)
 }
@@ -62,12 +68,13 @@ async fn run_server(arguments: ServerArguments) -> anyhow::Result<ExitCode> {
 /// Runs one node's agent until it is told to stop; its containers keep running.
 pub fn agent(arguments: AgentArguments) -> anyhow::Result<ExitCode> {
     logging::to_standard_error();
-    runtime()?.block_on(run_agent(arguments))
+    run_to_end(run_agent(arguments))
 }
 
 async fn run_agent(arguments: AgentArguments) -> anyhow::Result<ExitCode> {
     let shutdown = signals::shutdown_token()?;
-    let data_dir = arguments.data_dir.clone().unwrap_or_else(|| DataDir::default_root().join("agent"));
+    let data_dir =
+        arguments.data_dir.clone().unwrap_or_else(|| DataDir::default_root().join("agent"));
     let mut registry = Registry::default();
     let metrics = AgentMetrics::register(&mut registry);
     let config = AgentConfig {
@@ -85,10 +92,20 @@ async fn run_agent(arguments: AgentArguments) -> anyhow::Result<ExitCode> {
 
 /// The runtime of what runs until it is told to stop. Two workers are plenty: decisions take
 /// microseconds, and what blocks has threads of its own.
-pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("the runtime cannot be started")
+}
+
+/// Runs to the end; what still blocks then (a silent remote) is left behind.
+pub fn run_to_end(
+    work: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> anyhow::Result<ExitCode> {
+    let runtime = runtime()?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_timeout(LEFT_BEHIND_AFTER);
+    result
 }

@@ -37,7 +37,7 @@ pub fn run(arguments: UpArguments) -> anyhow::Result<ExitCode> {
     data_dir.create()?;
     let _lock = data_dir.lock()?;
     logging::to_file(&data_dir.log())?;
-    serve::runtime()?.block_on(start(&arguments, &data_dir))
+    serve::run_to_end(start(&arguments, &data_dir))
 }
 
 async fn start(arguments: &UpArguments, data_dir: &DataDir) -> anyhow::Result<ExitCode> {
@@ -63,6 +63,7 @@ struct Repository {
 async fn repository(arguments: &UpArguments, local: &Local) -> anyhow::Result<Repository> {
     if let Some(url) = &arguments.repo {
         let url = absolute(url);
+        location(&url)?;
         println!("Found     Git repository {url}");
         return Ok(Repository { url, is_demo: false });
     }
@@ -95,7 +96,7 @@ async fn run_until(
     let mut registry = Registry::default();
     let agent_metrics = AgentMetrics::register(&mut registry);
     let settings = settings(arguments, data_dir, &repository, database)?;
-    let control_plane = ControlPlane::start(settings, registry).await?;
+    let mut control_plane = ControlPlane::start(settings, registry).await?;
     let server_url = format!("http://{}", reachable(control_plane.address));
     let mut running = Running {
         process_id: std::process::id(),
@@ -105,30 +106,57 @@ async fn run_until(
         phase: Phase::Starting,
     };
     data_dir.write_running(&running)?;
-    let agent = start_agent(arguments, data_dir, local, &control_plane, agent_metrics, shutdown).await?;
+    let mut agent =
+        start_agent(arguments, data_dir, local, &control_plane, agent_metrics, shutdown).await?;
     println!("Serving   {server_url}");
 
     let source = SourceName::new(SOURCE_NAME);
+    let reconciler = control_plane.reconciler.clone();
     let first = tokio::select! {
         () = shutdown.cancelled() => None,
-        first = first_release::wait(&control_plane.reconciler, &source) => Some(first),
+        ended = &mut agent => return agent_ended(ended),
+        () = control_plane.failed() => return Err(control_plane_ended()),
+        first = first_release::wait(&reconciler, &source) => Some(first),
     };
     if let Some(first) = first {
         running.phase = match &first {
             FirstRelease::Healthy { .. } => Phase::Healthy,
             FirstRelease::Unhealthy { reason } => Phase::Unhealthy(reason.clone()),
         };
-        first.print(&control_plane.reconciler.world(), &server_url, repository.is_demo);
+        first.print(&reconciler.world(), &server_url, repository.is_demo);
         data_dir.write_running(&running)?;
-        shutdown.cancelled().await;
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            ended = &mut agent => return agent_ended(ended),
+            () = control_plane.failed() => return Err(control_plane_ended()),
+        }
     }
-    println!("Stopping. The containers keep running; `dugout up` adopts them, `dugout down` removes them.");
+    println!(
+        "Stopping. The containers keep running; `dugout up` adopts them, `dugout down` removes them."
+    );
     // The agent first: its last report still finds the server.
     if let Err(error) = agent.await.context("the agent ended unexpectedly")? {
         tracing::error!(%error, "the agent stopped with an error");
     }
     control_plane.stop().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The agent ends by itself only when it cannot go on; then neither can this.
+fn agent_ended(
+    ended: Result<Result<(), dugout_agent::AgentError>, tokio::task::JoinError>,
+) -> anyhow::Result<ExitCode> {
+    ended
+        .context("this machine's agent failed unexpectedly")?
+        .context("this machine's agent ended")?;
+    bail!("this machine's agent ended")
+}
+
+/// What to say when a part of the control plane is no more.
+pub fn control_plane_ended() -> anyhow::Error {
+    anyhow::anyhow!(
+        "a part of the control plane ended unexpectedly; the log says which, start it again"
+    )
 }
 
 fn settings(

@@ -92,7 +92,8 @@ fn parse_url(text: &str, scheme: &str, rest: &str) -> Result<Location, LocationP
         Some((user, server)) => (user, server),
         None => ("", authority),
     };
-    if user.contains(':') {
+    // Over HTTP a user name alone is often a token.
+    if user.contains(':') || (transport != Transport::Ssh && !user.is_empty()) {
         return Err(LocationProblem::PasswordInUrl);
     }
     let (host, port) = split_port(server).ok_or(LocationProblem::Malformed)?;

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -471,7 +472,9 @@ fn is_sound(repository: &Repository, commit: Oid) -> Result<(), git2::Error> {
 fn lock(folder: &Path) -> Result<File, GitError> {
     let dir = || folder.display().to_string();
     let failed = |error| GitError::Mirror { dir: dir(), cause: Box::new(error) };
-    fs::create_dir_all(folder).map_err(failed)?;
+    // A mirror of a private repository is nobody else's to read.
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(failed)?;
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)

@@ -58,6 +58,10 @@ impl Driver {
                     retry = DATABASE_RETRY_FIRST;
                     DATABASE_RETRY_FIRST
                 }
+                Ok(Term::CommitFailed) => {
+                    retry = (retry * 2).min(DATABASE_RETRY_LAST);
+                    retry
+                }
                 Ok(Term::StandBy) => STANDBY_INTERVAL,
                 Err(error) => {
                     self.report_no_database(&error);
@@ -117,7 +121,7 @@ impl Driver {
                 self.metrics.store_failed();
                 self.say(Leading::Nobody { reason: chain(&error).into() });
                 tracing::error!(error = %chain(&error), "no longer leading: a commit failed");
-                return Ok(Term::Served);
+                return Ok(Term::CommitFailed);
             }
         }
         self.say(Leading::Nobody { reason: "it is changing hands".into() });
@@ -143,6 +147,8 @@ impl Driver {
 /// How an attempt to lead ended, when the database answered.
 enum Term {
     Served,
+    /// The database took the leadership and then not the turn.
+    CommitFailed,
     StandBy,
 }
 

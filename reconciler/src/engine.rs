@@ -48,7 +48,7 @@ pub(crate) const INBOX_CAPACITY: usize = 4_096;
 /// How many deliveries one turn takes at most, so that a turn stays short under load.
 const DELIVERIES_PER_TURN: usize = 1_024;
 
-/// How often an idle engine makes sure that it still leads.
+/// How often an engine makes sure that it still leads, also when it commits nothing.
 const LEADERSHIP_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How long a turn that finds a plan refused by `check` waits before it plans again.
@@ -116,8 +116,13 @@ impl<L: Ledger> Engine<L> {
         self.contacts = contacts_at_start(&self.world, started);
         self.timers.insert(Work::Everything, started);
         self.publisher.publish_all(&self.world);
+        let mut next_check = tokio::time::Instant::now() + LEADERSHIP_CHECK_INTERVAL;
         loop {
-            let result = match self.next_wake(inbox, shutdown).await {
+            let wake = self.next_wake(inbox, next_check, shutdown).await;
+            if matches!(wake, Wake::LeadershipCheck) {
+                next_check = tokio::time::Instant::now() + LEADERSHIP_CHECK_INTERVAL;
+            }
+            let result = match wake {
                 Wake::Deliveries(deliveries) => self.take(deliveries).await,
                 Wake::Timer => self.turn(&[]).await.map(|_| ()),
                 Wake::LeadershipCheck if self.ledger.is_held().await => Ok(()),
@@ -137,17 +142,19 @@ impl<L: Ledger> Engine<L> {
     async fn next_wake(
         &self,
         inbox: &mut mpsc::Receiver<Delivery>,
+        next_check: tokio::time::Instant,
         shutdown: &CancellationToken,
     ) -> Wake {
         let mut deliveries = Vec::new();
         tokio::select! {
             biased;
             () = shutdown.cancelled() => Wake::Shutdown,
+            // Before the inbox: reports that change nothing must not put the check off.
+            () = tokio::time::sleep_until(next_check) => Wake::LeadershipCheck,
             count = inbox.recv_many(&mut deliveries, DELIVERIES_PER_TURN) => {
                 if count == 0 { Wake::Shutdown } else { Wake::Deliveries(deliveries) }
             }
             () = tokio::time::sleep(self.until_next_timer()) => Wake::Timer,
-            () = tokio::time::sleep(LEADERSHIP_CHECK_INTERVAL) => Wake::LeadershipCheck,
         }
     }
 
@@ -225,7 +232,10 @@ impl<L: Ledger> Engine<L> {
         match planned {
             Ok((plan, violations)) if violations.is_empty() => Some(plan),
             Ok((_, violations)) => {
-                tracing::error!(?violations, "a plan was refused by its check; nothing was changed");
+                tracing::error!(
+                    ?violations,
+                    "a plan was refused by its check; nothing was changed"
+                );
                 None
             }
             Err(_) => {
@@ -282,9 +292,9 @@ fn ends_leadership(error: &CommitError) -> bool {
         CommitError::Constraint { .. }
         | CommitError::Unstorable { .. }
         | CommitError::Refused { .. } => false,
-        CommitError::Deposed | CommitError::TurnConflict { .. } | CommitError::Unavailable { .. } => {
-            true
-        }
+        CommitError::Deposed
+        | CommitError::TurnConflict { .. }
+        | CommitError::Unavailable { .. } => true,
     }
 }
 

@@ -45,7 +45,8 @@ fn pods(world: &World, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result 
         ready += i64::from(pod.ready_since().is_some());
         unschedulable += i64::from(matches!(pod.placement, Placement::Waiting(_)));
     }
-    let rows = by_phase.into_iter().map(|(phase, count)| (vec![("phase", phase.to_owned())], count));
+    let rows =
+        by_phase.into_iter().map(|(phase, count)| (vec![("phase", phase.to_owned())], count));
     gauges(encoder, "dugout_pods", "Pods by phase", rows)?;
     gauges(encoder, "dugout_pods_ready", "Pods that are ready", [(vec![], ready)])?;
     gauges(
@@ -125,12 +126,7 @@ fn deployments(
         wanted.push((labels.clone(), i64::from(deployment.replicas)));
         available.push((labels, i64::from(counts.available)));
     }
-    gauges(
-        encoder,
-        "dugout_deployment_replicas",
-        "Replicas that a deployment asks for",
-        wanted,
-    )?;
+    gauges(encoder, "dugout_deployment_replicas", "Replicas that a deployment asks for", wanted)?;
     gauges(
         encoder,
         "dugout_deployment_replicas_available",

@@ -26,7 +26,9 @@ use std::time::Duration;
 
 use axum::Router;
 use dugout_gitsync::Doorbell;
-use dugout_model::{Fact, NodeName, NoticedBy, OperatorRequest, SourceDeclaration, SourceName, World};
+use dugout_model::{
+    Fact, NodeName, NoticedBy, OperatorRequest, SourceDeclaration, SourceName, World,
+};
 use dugout_planner::Settings;
 use dugout_store::{Store, StoreError};
 use prometheus_client::registry::Registry;
@@ -75,10 +77,13 @@ pub struct Reconciler {
     source_metrics: SourceMetrics,
     clock: Arc<dyn Clock>,
     node_timeout: Duration,
+    reported: Arc<watch::Sender<bool>>,
 }
 
 /// What the front doors need of a source loop.
 struct SourceHandle {
+    /// Whether the loop has looked at its branch since the start.
+    looked: watch::Receiver<bool>,
     mirror: Arc<SharedMirror>,
     doorbell: Arc<Doorbell>,
 }
@@ -121,7 +126,9 @@ impl Reconciler {
             let dir = config.data_dir.join("mirrors").join(name.as_str());
             let mirror = Arc::new(SharedMirror::new(source, dir));
             let doorbell = Arc::new(Doorbell::new());
+            let (looked_sender, looked) = watch::channel(false);
             let source_loop = SourceLoop {
+                looked: looked_sender,
                 mirror: Arc::clone(&mirror),
                 doorbell: Arc::clone(&doorbell),
                 engine: engine.clone(),
@@ -130,7 +137,7 @@ impl Reconciler {
                 metrics: source_metrics.clone(),
             };
             tasks.spawn(source_loop.run(shutdown.clone()));
-            sources.insert(name, SourceHandle { mirror, doorbell });
+            sources.insert(name, SourceHandle { looked, mirror, doorbell });
         }
         tasks.spawn(retention::run(
             config.store.clone(),
@@ -148,6 +155,7 @@ impl Reconciler {
             source_metrics,
             clock,
             node_timeout,
+            reported: Arc::new(watch::channel(false).0),
         };
         Ok((reconciler, tasks))
     }
@@ -160,6 +168,18 @@ impl Reconciler {
     /// Follows the published worlds.
     pub fn worlds(&self) -> watch::Receiver<Arc<World>> {
         self.publisher.worlds()
+    }
+
+    /// Returns when what the published world says is of now: every source was looked at, and a node
+    /// has reported, since this reconciler started.
+    pub async fn settled(&self) {
+        for handle in self.sources.values() {
+            let mut looked = handle.looked.clone();
+            // A loop that ended looks no more; then there is nothing to wait for.
+            let _ = looked.wait_for(|looked| *looked).await;
+        }
+        let mut reported = self.reported.subscribe();
+        let _ = reported.wait_for(|reported| *reported).await;
     }
 
     pub fn leading(&self) -> Leading {
@@ -187,6 +207,7 @@ impl Reconciler {
             streams: self.streams.clone(),
             tokens: self.tokens.clone(),
             node_timeout: self.node_timeout,
+            reported: Arc::clone(&self.reported),
         })
     }
 

@@ -16,8 +16,8 @@ use prometheus_client::registry::Registry;
 
 /// Upper bounds, in seconds, from a tenth of a millisecond to ten minutes.
 const BUCKETS_SECONDS: [f64; 16] = [
-    0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0,
-    600.0,
+    0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
+    120.0, 600.0,
 ];
 
 /// How many pods' and commits' last steps are remembered to measure the span to the next.
@@ -70,14 +70,22 @@ impl EngineMetrics {
             hops: Family::new_with_constructor(seconds_histogram),
             last_steps: Mutex::default(),
         };
-        registry.register("dugout_leader", "Whether this server leads (1) or not (0)", metrics.leader.clone());
+        registry.register(
+            "dugout_leader",
+            "Whether this server leads (1) or not (0)",
+            metrics.leader.clone(),
+        );
         registry.register("dugout_turns", "Turns of the engine", metrics.turns.clone());
         registry.register(
             "dugout_turn_duration_seconds",
             "Time of one turn, its commit included",
             metrics.turn_duration.clone(),
         );
-        registry.register("dugout_turn_facts", "Facts that entered the engine", metrics.facts.clone());
+        registry.register(
+            "dugout_turn_facts",
+            "Facts that entered the engine",
+            metrics.facts.clone(),
+        );
         registry.register(
             "dugout_commit_duration_seconds",
             "Time of one transaction",
@@ -279,7 +287,13 @@ impl SourceMetrics {
         metrics
     }
 
-    pub(crate) fn fetched(&self, source: &str, outcome: &'static str, started: Instant, now: Timestamp) {
+    pub(crate) fn fetched(
+        &self,
+        source: &str,
+        outcome: &'static str,
+        started: Instant,
+        now: Timestamp,
+    ) {
         self.fetches.get_or_create(&FetchLabels { source: source.to_owned(), outcome }).inc();
         let labels = SourceLabels { source: source.to_owned() };
         self.fetch_duration.get_or_create(&labels).observe(started.elapsed().as_secs_f64());
@@ -303,4 +317,3 @@ pub fn register_build_info(registry: &mut Registry) {
     info.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
     registry.register("dugout_build_info", "The running version, in a label", info);
 }
-

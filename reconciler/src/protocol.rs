@@ -37,6 +37,8 @@ pub struct Protocol {
     pub streams: StreamBroker,
     pub tokens: Tokens,
     pub node_timeout: Duration,
+    /// Set at the first report that is committed.
+    pub reported: Arc<tokio::sync::watch::Sender<bool>>,
 }
 
 /// Why an agent's request was refused.
@@ -93,10 +95,7 @@ pub fn router(protocol: Protocol) -> Router {
 /// No request without a join token reaches a handler.
 async fn authenticate(State(protocol): State<Protocol>, request: Request, next: Next) -> Response {
     let Some(token) = bearer(request.headers()) else {
-        return refuse(
-            StatusCode::UNAUTHORIZED,
-            "a join token is needed: Authorization: Bearer …",
-        );
+        return refuse(StatusCode::UNAUTHORIZED, "a join token is needed: Authorization: Bearer …");
     };
     match protocol.tokens.check(token).await {
         TokenCheck::Good if speaks_our_version(request.headers()) => next.run(request).await,
@@ -183,6 +182,7 @@ async fn report(
         .submit(vec![Fact::Report(Box::new(report))])
         .await
         .map_err(Refusal::NotCommitted)?;
+    protocol.reported.send_if_modified(|reported| !std::mem::replace(reported, true));
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -35,10 +35,7 @@ impl Publisher {
     pub fn generation(&self, node: &NodeName) -> watch::Receiver<Turn> {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         let current = self.world().nodes.get(node).map_or(Turn(0), |row| row.generation);
-        generations
-            .entry(node.clone())
-            .or_insert_with(|| watch::channel(current).0)
-            .subscribe()
+        generations.entry(node.clone()).or_insert_with(|| watch::channel(current).0).subscribe()
     }
 
     /// Publishes a world that was just loaded.

@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 
-use dugout_gitsync::{BlobId, FileEntry, GitError, Limits, Listing, Mirror, SkipReason, TreeProblem};
-use dugout_manifest::ParsedBlob;
-use dugout_model::{
-    Commit, CommitSha, Problem, RevisionContent, Severity, SourceCondition,
+use dugout_gitsync::{
+    BlobId, FileEntry, GitError, Limits, Listing, Mirror, SkipReason, TreeProblem,
 };
+use dugout_manifest::ParsedBlob;
+use dugout_model::{Commit, CommitSha, Problem, RevisionContent, Severity, SourceCondition};
 
 use crate::driver::chain;
 

@@ -13,6 +13,7 @@ use dugout_model::{
     CommitSha, Fact, NoticedBy, Revision, RevisionHops, SourceCondition, SourceDeclaration,
     SourceName, Timestamp, Verdict,
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -24,6 +25,9 @@ use crate::read::{ParsedBlobs, ReadCommit, read_commit};
 
 /// How long one look at a remote may take.
 const FETCH_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long a loop waits after a failure, at first.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long a loop waits before it asks again whether this server leads.
 const STANDBY_INTERVAL: Duration = Duration::from_millis(250);
@@ -78,6 +82,8 @@ impl SharedMirror {
 
 /// One source's loop.
 pub(crate) struct SourceLoop {
+    /// Set after the first look.
+    pub looked: watch::Sender<bool>,
     pub mirror: Arc<SharedMirror>,
     pub doorbell: Arc<Doorbell>,
     pub engine: EngineHandle,
@@ -89,8 +95,15 @@ pub(crate) struct SourceLoop {
 /// What a look at a branch found.
 enum Look {
     /// The branch cannot be used, for this reason.
-    Unusable { condition: SourceCondition, outcome: &'static str },
-    Head { sha: CommitSha, rewritten: bool, moved: bool },
+    Unusable {
+        condition: SourceCondition,
+        outcome: &'static str,
+    },
+    Head {
+        sha: CommitSha,
+        rewritten: bool,
+        moved: bool,
+    },
 }
 
 /// Why a pass ended early.
@@ -123,6 +136,7 @@ impl SourceLoop {
         let declaration = self.mirror.config.declaration.clone();
         let _watch = self.watch();
         let schedule = PollSchedule::new(declaration.poll_interval);
+        let retry = PollSchedule::new(declaration.poll_interval.min(RETRY_INTERVAL));
         let mut memory = Memory::default();
         let mut led = false;
         let mut delay = Duration::ZERO;
@@ -146,8 +160,15 @@ impl SourceLoop {
             if ring.noticed_by == NoticedBy::Operator {
                 memory.handed_over = None;
             }
-            match self.pass(&mut memory, ring).await {
-                Ok(()) => {}
+            // A look that hangs at a silent remote is left behind: it changes nothing by itself.
+            let passed = tokio::select! {
+                () = shutdown.cancelled() => return,
+                passed = self.pass(&mut memory, ring) => passed,
+            };
+            match passed {
+                Ok(()) => {
+                    self.looked.send_if_modified(|looked| !std::mem::replace(looked, true));
+                }
                 Err(PassError::NotCommitted(error)) => {
                     tracing::warn!(source = %declaration.name, error = %chain(&error), "what was read is not committed; it will be read again");
                     memory.failures = memory.failures.saturating_add(1);
@@ -157,7 +178,9 @@ impl SourceLoop {
                     memory.failures = memory.failures.saturating_add(1);
                 }
             }
-            delay = schedule.next_delay(memory.failures, rand::random());
+            // After a failure the first tries come soon, also where polls are rare.
+            let schedule = if memory.failures > 0 { retry } else { schedule };
+            delay = schedule.next_delay(memory.failures.saturating_sub(1), rand::random());
         }
     }
 
@@ -254,8 +277,11 @@ impl SourceLoop {
     fn is_known(&self, head: &CommitSha) -> bool {
         let world = self.publisher.world();
         let name = &self.mirror.config.declaration.name;
-        let suspended = world.sources.get(name).is_some_and(|source| source.suspended);
-        world.newest_release(name).is_some_and(|release| {
+        let Some(source) = world.sources.get(name) else { return false };
+        // A source that is another place from now on has no head yet.
+        let seen = source.status.head.as_ref() == Some(head);
+        let suspended = source.suspended;
+        seen && world.newest_release(name).is_some_and(|release| {
             release.commit.sha == *head && (release.verdict != Verdict::Pending || suspended)
         })
     }
@@ -305,7 +331,8 @@ impl SourceLoop {
             let read = match mirror.open() {
                 Ok(opened) => {
                     let path = &mirror.config.declaration.path;
-                    read_commit(&opened, &head, path, &mut parsed).map_err(|error| error.condition())
+                    read_commit(&opened, &head, path, &mut parsed)
+                        .map_err(|error| error.condition())
                 }
                 Err(error) => Err(SourceCondition::Unreachable { message: chain(&error) }),
             };
@@ -320,13 +347,13 @@ impl SourceLoop {
 
 fn look_at(mirror: &Mirror) -> Look {
     match mirror.fetch(FETCH_DEADLINE) {
-        Ok(Fetched::Unchanged { head }) => {
-            Look::Head { sha: head, rewritten: false, moved: false }
-        }
+        Ok(Fetched::Unchanged { head }) => Look::Head { sha: head, rewritten: false, moved: false },
         Ok(Fetched::Moved { head, rewritten, .. }) => {
             Look::Head { sha: head, rewritten, moved: true }
         }
-        Err(problem) => Look::Unusable { condition: problem.condition(), outcome: outcome(&problem) },
+        Err(problem) => {
+            Look::Unusable { condition: problem.condition(), outcome: outcome(&problem) }
+        }
     }
 }
 

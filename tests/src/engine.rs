@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 
 const SOCKET: &str = "/var/run/docker.sock";
 
+/// The body of a request that makes a container.
+#[derive(Clone, Debug)]
+pub struct Recipe(Value);
+
 /// One kept connection to the engine.
 pub struct Engine {
     stream: BufReader<UnixStream>,
@@ -21,14 +25,18 @@ impl Engine {
         Self { stream: BufReader::new(stream) }
     }
 
-    /// Creates and starts a container of an image with an environment variable; returns its id.
-    pub fn create_and_start(&mut self, image: &str) -> String {
-        let body = json!({
-            "Image": image,
-            "Labels": {"dugout-bench": "raw"},
-            "HostConfig": {"RestartPolicy": {"Name": "no"}},
-        });
-        let created = self.call("POST", "/containers/create", Some(&body));
+    /// What it takes to make a container like a given one, its labels left out.
+    pub fn recipe_of(&mut self, id: &str) -> Recipe {
+        let found = self.call("GET", &format!("/containers/{id}/json"), None);
+        let mut body = found["Config"].clone();
+        body["Labels"] = json!({"dugout-bench": "raw"});
+        body["HostConfig"] = found["HostConfig"].clone();
+        Recipe(body)
+    }
+
+    /// Creates and starts a container; returns its id.
+    pub fn create_and_start(&mut self, recipe: &Recipe) -> String {
+        let created = self.call("POST", "/containers/create", Some(&recipe.0));
         let id = created["Id"].as_str().expect("the engine made a container").to_owned();
         self.call("POST", &format!("/containers/{id}/start"), None);
         id

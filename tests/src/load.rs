@@ -36,19 +36,27 @@ impl Visitors {
             failures: Arc::default(),
             threads: Vec::new(),
         };
-        let keeping = [true, true, false, false];
-        let threads = keeping.map(|keeps| visitors.spawn(port, keeps));
+        let kinds = [
+            (true, "/version"),
+            (true, "/version"),
+            (false, "/version"),
+            (false, "/version"),
+            // These have a request under way most of the time.
+            (true, "/slow?seconds=1"),
+            (false, "/slow?seconds=1"),
+        ];
+        let threads = kinds.map(|(keeps, path)| visitors.spawn(port, keeps, path));
         Self { threads: threads.into(), ..visitors }
     }
 
-    fn spawn(&self, port: u16, keeps_connection: bool) -> JoinHandle<()> {
+    fn spawn(&self, port: u16, keeps_connection: bool, path: &'static str) -> JoinHandle<()> {
         let (stop, served, failures) =
             (Arc::clone(&self.stop), Arc::clone(&self.served), Arc::clone(&self.failures));
         let client = http::client(keeps_connection);
         std::thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) {
                 let answer = client
-                    .get(format!("http://127.0.0.1:{port}/version"))
+                    .get(format!("http://127.0.0.1:{port}{path}"))
                     .send()
                     .and_then(http::Response::error_for_status)
                     .and_then(http::Response::bytes);

@@ -181,7 +181,7 @@ impl Rig {
         http::text(&self.http, &format!("http://127.0.0.1:{}{path}", self.application.node_port))
     }
 
-    /// The items of a list.
+    /// The items of a list; none while the server does not answer.
     pub fn items(&self, path: &str) -> Vec<Value> {
         let Some(text) = self.try_get(path) else { return Vec::new() };
         let list: Value = serde_json::from_str(&text).expect("the API answers with JSON");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dugout_tests::load::Visitors;
 use dugout_tests::rig::{Rig, docker};
 
 fn started_rig(name: &str) -> Rig {
@@ -30,7 +31,8 @@ fn a_killed_container_and_a_removed_one_come_back_and_the_events_say_so() {
     });
     rig.wait_for_ready(2);
     let events = rig.dugout_ok(&["events", "-n", &rig.application.namespace]);
-    assert!(events.contains("Pod/web-") || events.contains("web-"), "{events}");
+    assert!(events.contains("was killed from outside"), "{events}");
+    assert!(events.contains("was removed from outside"), "{events}");
     let restarts: i64 = rig
         .pods()
         .iter()
@@ -97,12 +99,15 @@ fn postgres_killed_and_back_loses_nothing() {
         .expect("its file names its process");
     dugout_tests::rig::signal(postmaster, rustix::process::Signal::KILL);
     // A commit made while the database is away is applied when it is back.
+    let visitors = Visitors::start(rig.application.node_port);
     rig.application.image = "dugout-web:1.1".to_owned();
     let second = rig.commit_application("While the database is away");
     assert_eq!(rig.visit("/version").as_deref(), Some("1.0\n"), "the service goes on");
     rig.wait_for_verdict(&second, "healthy");
     rig.wait_for_ready(2);
     assert!(rig.containers().iter().all(|id| !before.contains(id)));
+    let visits = visitors.finish();
+    assert!(visits.failures.is_empty(), "{visits:?}");
     let history = rig.dugout_ok(&["history"]);
     assert_eq!(history.matches("healthy").count(), 2, "{history}");
 }
@@ -111,11 +116,23 @@ fn postgres_killed_and_back_loses_nothing() {
 fn down_removes_everything_it_made_and_nothing_else() {
     let mut rig = started_rig("down");
     assert!(!rig.containers().is_empty());
+    let foreign = docker(&[
+        "run",
+        "--detach",
+        "--label",
+        "dev.dugout.cluster=another",
+        "--label",
+        "dev.dugout.namespace=elsewhere",
+        "dugout-web:1.0",
+    ]);
     let data_dir = rig.data_dir();
     let data_dir = data_dir.to_string_lossy();
     let printed = rig.dugout_ok(&["down", "--data-dir", &data_dir]);
     assert!(printed.contains("Stopped"), "{printed}");
     assert!(rig.containers().is_empty());
+    let others = docker(&["ps", "--no-trunc", "--quiet"]);
+    assert!(others.contains(&foreign), "a container that is not ours was touched");
+    docker(&["rm", "--force", &foreign]);
     assert!(rig.repository.path.join("apps/web.yaml").exists());
     assert!(rig.data_dir().exists(), "without --purge the data stays");
     rig.kill();

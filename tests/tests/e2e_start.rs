@@ -22,11 +22,21 @@ fn up_without_a_repository_makes_the_tutorial_and_detach_returns_when_it_is_heal
     let page = dugout_tests::http::text(&client, "http://127.0.0.1:30080/version");
     assert_eq!(page.as_deref(), Some("1.0\n"));
 
+    let running = std::fs::read_to_string(data_dir.join("running.json")).expect("it runs");
+    let running: serde_json::Value = serde_json::from_str(&running).expect("JSON");
+    let cluster = running["cluster"].as_str().expect("it has a cluster").to_owned();
     let again = rig.dugout(&["up", "--data-dir", &data, "--listen", &listen]);
     assert_eq!(again.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&again.stderr).contains("dugout down"));
     rig.dugout_ok(&["down", "--purge", "--data-dir", &data]);
-    assert!(rig.items("/api/v1/pods").is_empty());
+    let left = dugout_tests::rig::docker(&[
+        "ps",
+        "--all",
+        "--quiet",
+        "--filter",
+        &format!("label=dev.dugout.cluster={cluster}"),
+    ]);
+    assert_eq!(left, "", "no container of the cluster is left");
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::Docker;
-use bollard::models::{ContainerCreateBody, HostConfig, PortBinding};
+use bollard::models::{
+    ContainerCreateBody, HostConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
+};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
 };
@@ -72,6 +74,11 @@ impl Local {
         Ok(HelperContainer { image: IMAGE.to_owned(), url, name, runtime })
     }
 
+    /// Stops the PostgreSQL that belongs to this password; its data stays.
+    pub async fn stop_postgres(&self, password: &str) -> Result<(), LocalError> {
+        self.fine_when_gone(self.runtime.stop(&helper_name(password), STOP_GRACE).await)
+    }
+
     /// Removes the PostgreSQL that belongs to this password, and all its data.
     pub async fn remove_postgres(&self, password: &str) -> Result<(), LocalError> {
         let name = helper_name(password);
@@ -95,8 +102,11 @@ impl Local {
     }
 
     async fn create_postgres(&self, name: &str, password: &str) -> Result<(), RuntimeError> {
-        let binding =
-            PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(String::new()) };
+        // Chosen here and not by the engine, so that it stays the same when the engine starts again.
+        let binding = PortBinding {
+            host_ip: Some("127.0.0.1".to_owned()),
+            host_port: Some(free_port().to_string()),
+        };
         let body = ContainerCreateBody {
             image: Some(IMAGE.to_owned()),
             env: Some(vec![
@@ -106,6 +116,10 @@ impl Local {
             labels: Some(HashMap::from([(HELPER_LABEL.to_owned(), "postgres".to_owned())])),
             host_config: Some(HostConfig {
                 binds: Some(vec![format!("{name}:/var/lib/postgresql/data")]),
+                restart_policy: Some(RestartPolicy {
+                    name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+                    maximum_retry_count: None,
+                }),
                 port_bindings: Some(HashMap::from([(PORT.to_owned(), Some(vec![binding]))])),
                 ..HostConfig::default()
             }),
@@ -154,4 +168,11 @@ impl Local {
 fn helper_name(password: &str) -> String {
     let digest = hex::encode(Sha256::digest(password.as_bytes()));
     format!("dugout-postgres-{}", digest.get(..12).unwrap_or(&digest))
+}
+
+/// A port that nobody listens on now; 0, which lets the engine choose, when that cannot be found out.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|listener| listener.local_addr())
+        .map_or(0, |address| address.port())
 }

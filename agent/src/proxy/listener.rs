@@ -187,11 +187,12 @@ fn refuse(client: TcpStream) {
     let _ = SockRef::from(&client).set_linger(Some(Duration::ZERO));
 }
 
-/// A listener whose port other agents on the machine may share.
+/// A listener that has its port for itself: of several agents on one machine the first serves it, for
+/// it knows the pods of all agents on its engine, and another takes over when it ends. Sharing the port
+/// would let the kernel hand connections to an agent of another cluster.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }

@@ -87,7 +87,7 @@ fn is_news(newest: &Release, judged: &Judged, source: &Source) -> bool {
         | Verdict::Healthy
         | Verdict::Failed
         | Verdict::Reverted
-        | Verdict::Superseded => false,
+        | Verdict::Superseded => source.status.applied.as_ref() != Some(&newest.commit.sha),
     }
 }
 

@@ -11,7 +11,8 @@ use crate::Ignored;
 use crate::draft::Draft;
 use crate::records::Subject;
 
-/// A source is to be followed. What is known of it stays when only its declaration changes.
+/// A source is to be followed. When it is another place from now on, what was applied of it was of the
+/// earlier one, so that the same commit is read again; what runs stays until then.
 pub(super) fn declared(draft: &mut Draft<'_>, declaration: &SourceDeclaration) {
     let SourceDeclaration { name, url, branch, path, poll_interval } = declaration;
     let known = draft.world.sources.get(name);
@@ -23,7 +24,14 @@ pub(super) fn declared(draft: &mut Draft<'_>, declaration: &SourceDeclaration) {
             condition: SourceCondition::Unread,
             since: draft.now,
         },
-        |source| source.status.clone(),
+        |source| {
+            let same = source.url == *url && source.branch == *branch && source.path == *path;
+            let mut status = source.status.clone();
+            if !same {
+                (status.head, status.applied) = (None, None);
+            }
+            status
+        },
     );
     let source = Source {
         name: name.clone(),
