@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, UdpSocket};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use dugout_model::{EngineId, NodeName, NodeRegistration, Resources};
@@ -68,6 +68,11 @@ pub enum AgentError {
     NodeName(#[source] WireError),
     #[error("the data directory {} cannot be used", path.display())]
     DataDir { path: PathBuf, source: io::Error },
+    #[error(
+        "another agent uses the data directory {}; give this one its own with --data-dir",
+        path.display()
+    )]
+    DataDirInUse { path: PathBuf },
     #[error("the accepted assignment cannot be used")]
     Accepted(#[source] crate::accepted::AcceptError),
 }
@@ -89,6 +94,23 @@ pub(crate) struct StoredEngine {
     pub version: String,
     pub cpus: u64,
     pub memory_bytes: u64,
+}
+
+/// Takes the data directory for this agent; the kernel lets go of it when the process ends.
+pub(crate) fn lock(data_dir: &Path) -> Result<fs::File, AgentError> {
+    let failed = |source| AgentError::DataDir { path: data_dir.to_owned(), source };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(failed)?;
+    let mut options = fs::OpenOptions::new();
+    let path = data_dir.join("lock");
+    let file =
+        options.write(true).create(true).truncate(false).mode(0o600).open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => {
+            Err(AgentError::DataDirInUse { path: data_dir.to_owned() })
+        }
+        Err(fs::TryLockError::Error(source)) => Err(failed(source)),
+    }
 }
 
 impl NodeFile {

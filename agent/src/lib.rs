@@ -62,6 +62,7 @@ pub async fn run(
     let host = docker_host(config.docker_host.as_deref());
     let runtime =
         Arc::new(DockerRuntime::new(&host, (*metrics).clone()).map_err(AgentError::DockerHost)?);
+    let _lock = config::lock(&config.data_dir)?;
     let file = NodeFile::open(&config.data_dir)?;
     let (accepted, found) = AcceptedStore::open(&config.data_dir).map_err(AgentError::Accepted)?;
     let clock = Clock::start();

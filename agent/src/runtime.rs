@@ -219,6 +219,11 @@ pub enum PermanentKind {
 }
 
 impl RuntimeError {
+    /// It did not answer in time.
+    pub fn is_deadline(&self) -> bool {
+        matches!(self, RuntimeError::Deadline { .. })
+    }
+
     pub fn is_engine_unavailable(&self) -> bool {
         matches!(self, RuntimeError::EngineUnavailable { .. })
     }

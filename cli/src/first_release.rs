@@ -1,7 +1,7 @@
 //! The first release after a start: waiting for its verdict, and telling a person what is there now.
 
 use dugout_model::{
-    Kind, Release, ServiceType, SourceCondition, SourceName, Timestamp, Verdict, World,
+    Kind, Quarantine, Release, ServiceType, SourceCondition, SourceName, Timestamp, Verdict, World,
 };
 use dugout_reconciler::Reconciler;
 
@@ -50,6 +50,11 @@ fn verdict(world: &World, source: &SourceName, now: Timestamp) -> Option<FirstRe
         (SourceCondition::Corrupt { message }, _) => {
             return unreadable(format!("{} is damaged: {message}", row.url));
         }
+    }
+    if let Some(sha) = row.status.head.as_ref().filter(|sha| {
+        world.quarantine.contains(&Quarantine { source: source.clone(), sha: (*sha).clone() })
+    }) {
+        return unreadable(format!("commit {} failed before; commit something else", sha.short()));
     }
     let release = world.newest_release(source)?;
     if Some(&release.commit.sha) != row.status.head.as_ref() {

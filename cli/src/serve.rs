@@ -93,11 +93,23 @@ async fn run_agent(arguments: AgentArguments) -> anyhow::Result<ExitCode> {
 /// The runtime of what runs until it is told to stop. Two workers are plenty: decisions take
 /// microseconds, and what blocks has threads of its own.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    allow_many_files();
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("the runtime cannot be started")
+}
+
+/// Raises the number of files that this process may have open to what the machine allows it: each
+/// connection through a node port takes two.
+fn allow_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+    }
 }
 
 /// Runs to the end; what still blocks then (a silent remote) is left behind.

@@ -24,6 +24,10 @@ use crate::{PodWait, Work, nodes};
 /// its grace is shorter. Kubernetes gives the same two seconds to a preStop hook that overran.
 const LEAST_GRACE: Duration = Duration::from_secs(2);
 
+/// Draining may take this part of a pod's grace: one half. A connection that is kept and always busy
+/// ends only when the server is told to stop, and what is under way then needs time, too.
+const DRAIN_SHARE: u32 = 2;
+
 /// Sends an active pod on its way out.
 pub(crate) fn leave(draft: &mut Draft<'_>, pod: &Pod, reason: StopReason) {
     if !pod.is_active() {
@@ -43,7 +47,7 @@ pub(crate) fn leave(draft: &mut Draft<'_>, pod: &Pod, reason: StopReason) {
         Lifecycle::Draining {
             since: draft.now,
             since_turn: draft.turn,
-            deadline: draft.now + grace,
+            deadline: draft.now + grace / DRAIN_SHARE,
             reason,
         }
     } else {
@@ -61,9 +65,9 @@ pub(crate) fn advance(draft: &mut Draft<'_>) {
         for pod in leaving {
             match pod.lifecycle {
                 Lifecycle::Active => {}
-                Lifecycle::Draining { since_turn, deadline, reason, .. } => {
-                    if drain(draft, &pod, &name, (since_turn, deadline, reason)) == Progress::Waits
-                    {
+                Lifecycle::Draining { since, since_turn, deadline, reason } => {
+                    let drain_of = Draining { since, since_turn, deadline, reason };
+                    if drain(draft, &pod, &name, drain_of) == Progress::Waits {
                         wake_at = Some(wake_at.map_or(deadline, |at| at.min(deadline)));
                     }
                 }
@@ -76,6 +80,14 @@ pub(crate) fn advance(draft: &mut Draft<'_>) {
     }
 }
 
+/// How far a draining pod's leaving is, as [`Lifecycle::Draining`] has it.
+struct Draining {
+    since: Timestamp,
+    since_turn: Turn,
+    deadline: Timestamp,
+    reason: StopReason,
+}
+
 #[derive(PartialEq)]
 enum Progress {
     Waits,
@@ -86,7 +98,7 @@ fn drain(
     draft: &mut Draft<'_>,
     pod: &Pod,
     node: &NodeName,
-    (since_turn, deadline, reason): (Turn, Timestamp, StopReason),
+    Draining { since, since_turn, deadline, reason }: Draining,
 ) -> Progress {
     let (unacknowledged, connections) = senders(draft, pod, node, since_turn);
     let is_over = deadline <= draft.now;
@@ -98,14 +110,15 @@ fn drain(
     if let Some(replica_set) = draft.replica_set_of(pod) {
         let message = match (unacknowledged, connections) {
             (0, 0) => String::new(),
-            (0, open) => format!("its grace is over with {open} connections open"),
-            (nodes, _) => format!("its grace is over and {nodes} nodes have not answered"),
+            (0, open) => format!("its time to drain is over with {open} connections open"),
+            (nodes, _) => format!("its time to drain is over and {nodes} nodes have not answered"),
         };
         let now = draft.now;
         draft.tell_leaving(pod, &replica_set, now, Step::Drained, message);
     }
-    let left = deadline.since(draft.now);
-    let grace = whole_milliseconds(left.max(LEAST_GRACE.min(grace_of(draft, pod))));
+    let whole = grace_of(draft, pod);
+    let left = (since + whole).since(draft.now);
+    let grace = whole_milliseconds(left.max(LEAST_GRACE.min(whole)));
     let lifecycle = Lifecycle::Stopping { since: draft.now, grace, reason };
     draft.put_pod(Pod { lifecycle, ..pod.clone() });
     Progress::Drained

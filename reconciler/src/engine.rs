@@ -118,7 +118,9 @@ impl<L: Ledger> Engine<L> {
         self.publisher.publish_all(&self.world);
         let mut next_check = tokio::time::Instant::now() + LEADERSHIP_CHECK_INTERVAL;
         loop {
+            let slept_at = self.clock.now();
             let wake = self.next_wake(inbox, next_check, shutdown).await;
+            self.forgive_own_silence(slept_at);
             if matches!(wake, Wake::LeadershipCheck) {
                 next_check = tokio::time::Instant::now() + LEADERSHIP_CHECK_INTERVAL;
             }
@@ -133,6 +135,17 @@ impl<L: Ledger> Engine<L> {
                 Ok(()) => {}
                 Err(CommitError::Deposed) => return EngineEnd::Deposed,
                 Err(error) => return EngineEnd::Commit(error),
+            }
+        }
+    }
+
+    /// A wait is never long. One that was (the machine was suspended, or starved) says nothing about
+    /// the nodes: they get the whole timeout again.
+    fn forgive_own_silence(&mut self, slept_at: Timestamp) {
+        let now = self.clock.now();
+        if now.since(slept_at) > self.settings.node_timeout / 2 + LEADERSHIP_CHECK_INTERVAL {
+            for contact in self.contacts.values_mut() {
+                (contact.last_report, contact.engine_answered) = (now, now);
             }
         }
     }

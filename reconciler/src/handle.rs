@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::engine::Delivery;
 
-/// How long a sender waits for its facts to be committed.
-const COMMIT_DEADLINE: Duration = Duration::from_secs(15);
+/// How long a sender waits for its facts to be committed; shorter than agents wait for an answer.
+const COMMIT_DEADLINE: Duration = Duration::from_secs(8);
 
 /// Who may write, as this server knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use dugout_wire::{self as wire, ErrorBody, paths};
 use futures_util::StreamExt;
 use uuid::Uuid;
 
-use crate::handle::{EngineHandle, NotCommitted};
+use crate::handle::{EngineHandle, Leading, NotCommitted};
 use crate::publish::Publisher;
 use crate::streams::{StreamBroker, StreamRefused};
 use crate::tokens::{TokenCheck, Tokens};
@@ -233,7 +233,13 @@ fn known(protocol: &Protocol, node: &NodeName, instance: &str) -> Result<(), Ref
     let world = protocol.publisher.world();
     match world.nodes.get(node) {
         Some(row) if row.instance == instance => Ok(()),
-        _ => Err(Refusal::UnknownNode),
+        // A server that has not loaded anything yet, or stands by, cannot tell who is known.
+        _ => match protocol.engine.leading() {
+            Leading::Here => Err(Refusal::UnknownNode),
+            _ => Err(Refusal::NotCommitted(NotCommitted::NoDatabase {
+                reason: "this server does not lead".into(),
+            })),
+        },
     }
 }
 

@@ -133,7 +133,7 @@ impl Starts {
     }
 
     /// The next start of a container.
-    pub fn next(&mut self) -> Start {
+    pub fn wait(&mut self) -> Start {
         loop {
             let mut line = String::new();
             self.stream.read_line(&mut line).expect("a container starts in time");

@@ -292,12 +292,10 @@ pub fn program(variable: &str, name: &str) -> PathBuf {
         return path.into();
     }
     let own = std::env::current_exe().expect("a test has a path");
-    let found = own
-        .ancestors()
+    own.ancestors()
         .map(|folder| folder.join(name))
         .find(|candidate| candidate.is_file())
-        .unwrap_or_else(|| panic!("{name} is not built; run `make build`, or set {variable}"));
-    found
+        .unwrap_or_else(|| panic!("{name} is not built; run `make build`, or set {variable}"))
 }
 
 /// Runs the Docker client; a failure fails the test.

@@ -90,7 +90,10 @@ impl<R: ContainerRuntime> Node<R> {
                 }
                 self.engine_found();
             }
-            Err(error) if error.is_engine_unavailable() => self.engine_lost(&error),
+            // An engine that hangs is away, too: nothing can be healed with it.
+            Err(error) if error.is_engine_unavailable() || error.is_deadline() => {
+                self.engine_lost(&error);
+            }
             Err(error) => {
                 tracing::warn!("the containers cannot be listed: {}", chain(&error));
                 self.engine.list_at = Some(self.now + LIST_EVERY_UNWATCHED);

@@ -50,6 +50,9 @@ impl<R: ContainerRuntime> Node<R> {
             return Some(until);
         }
         self.owner.as_ref()?;
+        // Without an assignment nothing is probed yet, and serving pods would be told as not ready. It
+        // comes right after the registration.
+        self.assignment.as_ref()?;
         let report = self.report();
         let events = self.events.numbered();
         self.metrics.events_dropped.inc_by(self.events.take_dropped());

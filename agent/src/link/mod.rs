@@ -87,6 +87,7 @@ impl Link {
         loop {
             let session = self.register(has_joined).await?;
             has_joined = true;
+            self.tell_what_is_held(&session).await;
             tokio::select! {
                 SessionOver = self.follow_assignment(&session) => {}
                 SessionOver = self.report(&session) => {}
@@ -126,6 +127,21 @@ impl Link {
                 Err(error) => retry.complain("register", &chain(&error)),
             }
             retry.pause().await;
+        }
+    }
+
+    /// Hands the driver what is on disk: the end of a session may have cut off the telling.
+    async fn tell_what_is_held(&self, session: &wire::Registered) {
+        let held = {
+            let store = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+            store
+                .held()
+                .filter(|held| held.cluster.0 == session.cluster && held.node == *self.node())
+                .cloned()
+        };
+        if let Some(assignment) = held {
+            let at = self.clock.wall();
+            self.tell(LinkEvent::Accepted { assignment, at }).await;
         }
     }
 

@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
-use super::traffic::OpenConnection;
+use super::traffic::{OpenConnection, Towards};
 use crate::metrics::AgentMetrics;
 
 /// One read. Small buffers are what makes large answers slow.
@@ -30,8 +30,9 @@ pub(crate) async fn carry(
 ) -> io::Result<()> {
     let (client_read, client_write) = client.split();
     let (pod_read, pod_write) = pod.split();
-    let there = one_way(client_read, pod_write, &connection, &metrics.proxy_bytes_in);
-    let back = one_way(pod_read, client_write, &connection, &metrics.proxy_bytes_out);
+    let there = one_way(client_read, pod_write, &connection, Towards::Pod, &metrics.proxy_bytes_in);
+    let back =
+        one_way(pod_read, client_write, &connection, Towards::Client, &metrics.proxy_bytes_out);
     tokio::try_join!(there, back).map(|_| ())
 }
 
@@ -39,6 +40,7 @@ async fn one_way(
     from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     connection: &OpenConnection,
+    towards: Towards,
     bytes: &Counter,
 ) -> io::Result<()> {
     loop {
@@ -59,11 +61,11 @@ async fn one_way(
             give_back(buffer);
             return to.shutdown().await;
         }
-        connection.active();
+        connection.carries();
         let written = to.write_all(buffer.get(..read).unwrap_or_default()).await;
         give_back(buffer);
         written?;
-        connection.active();
+        connection.carried(towards);
         bytes.inc_by(read as u64);
     }
 }

@@ -16,7 +16,7 @@ use super::{PortNews, Table, Traffic, WAIT_FOR_ENDPOINT, connection};
 use crate::metrics::AgentMetrics;
 
 /// How often a port that could not be opened is tried again.
-const OPEN_AGAIN_AFTER: Duration = Duration::from_secs(3);
+const OPEN_AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// How long to rest when the machine has no more file descriptors.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
 const BACKLOG: i32 = 4096;
@@ -65,16 +65,15 @@ impl PortListener {
     async fn open(&self) -> (TcpListener, Option<TcpListener>) {
         let mut told = false;
         loop {
-            match listen((Ipv4Addr::UNSPECIFIED, self.node_port).into()) {
-                Ok(v4) => {
+            match self.listen_on_both() {
+                Ok(listeners) => {
                     if told {
                         self.tell(PortNews::Available {
                             service: self.service.clone(),
                             node_port: self.node_port,
                         });
                     }
-                    let v6 = listen((Ipv6Addr::UNSPECIFIED, self.node_port).into());
-                    return (v4, v6.ok());
+                    return listeners;
                 }
                 Err(error) if !told => {
                     told = true;
@@ -87,6 +86,17 @@ impl PortListener {
                 Err(_) => {}
             }
             tokio::time::sleep(OPEN_AGAIN_AFTER).await;
+        }
+    }
+
+    /// Both families or neither, so that nobody else gets the clients that prefer the other; on a
+    /// machine without IPv6, IPv4 alone.
+    fn listen_on_both(&self) -> io::Result<(TcpListener, Option<TcpListener>)> {
+        let v4 = listen((Ipv4Addr::UNSPECIFIED, self.node_port).into())?;
+        match listen((Ipv6Addr::UNSPECIFIED, self.node_port).into()) {
+            Ok(v6) => Ok((v4, Some(v6))),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
+            Err(_) => Ok((v4, None)),
         }
     }
 

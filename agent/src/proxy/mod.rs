@@ -14,7 +14,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dugout_model::{Assignment, EndpointPlace, ObjectKey, PodAddress, PodUid, Protocol};
+use dugout_model::{
+    AssignedServicePort, Assignment, EndpointPlace, ObjectKey, PodAddress, PodUid, Protocol,
+};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -147,7 +149,11 @@ fn wanted_ports(
 ) -> BTreeMap<u16, WantedPort> {
     let mut wanted = BTreeMap::new();
     for service in &assignment.services {
-        for port in service.ports.iter().filter(|port| port.protocol == Protocol::Tcp) {
+        let with_endpoints = |port: &&AssignedServicePort| {
+            // Without any, another agent on this machine may have them, and shall have the port.
+            port.protocol == Protocol::Tcp && !port.endpoints.is_empty()
+        };
+        for port in service.ports.iter().filter(with_endpoints) {
             let endpoints = port
                 .endpoints
                 .iter()

@@ -1,7 +1,7 @@
 //! How many connections each pod has through this node's proxies, and which of them are idle.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,17 @@ struct Shared {
     pods: Mutex<HashMap<PodUid, Connections>>,
 }
 
-type Connections = HashMap<u64, Arc<AtomicU64>>;
+type Connections = HashMap<u64, Arc<Activity>>;
+
+/// What one connection carried last.
+#[derive(Debug)]
+struct Activity {
+    /// Milliseconds since the proxy began.
+    last_active: AtomicU64,
+    /// The client said something last, or is still being told the answer: a request is under way,
+    /// however long it takes.
+    under_way: AtomicBool,
+}
 
 /// One open connection to a pod; it counts until it is dropped.
 #[derive(Debug)]
@@ -28,8 +38,14 @@ pub struct OpenConnection {
     traffic: Traffic,
     pod: PodUid,
     number: u64,
-    /// Milliseconds since the proxy began.
-    last_active: Arc<AtomicU64>,
+    activity: Arc<Activity>,
+}
+
+/// Whom bytes go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Towards {
+    Pod,
+    Client,
 }
 
 impl Default for Traffic {
@@ -42,9 +58,12 @@ impl Traffic {
     pub(crate) fn begin(&self, pod: PodUid) -> OpenConnection {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        let last_active = Arc::new(AtomicU64::new(self.now_millis()));
-        self.pods().entry(pod).or_default().insert(number, Arc::clone(&last_active));
-        OpenConnection { traffic: self.clone(), pod, number, last_active }
+        let activity = Arc::new(Activity {
+            last_active: AtomicU64::new(self.now_millis()),
+            under_way: AtomicBool::new(false),
+        });
+        self.pods().entry(pod).or_default().insert(number, Arc::clone(&activity));
+        OpenConnection { traffic: self.clone(), pod, number, activity }
     }
 
     /// All open connections to a pod.
@@ -52,14 +71,18 @@ impl Traffic {
         self.pods().get(&pod).map_or(0, HashMap::len)
     }
 
-    /// The open connections to a pod that carried something within the last second, or are younger.
+    /// The open connections to a pod on which a request is under way, that carried something within
+    /// the last second, or that are younger.
     pub fn busy(&self, pod: PodUid) -> u32 {
         let now = self.now_millis();
         let idle_after = u64::try_from(IDLE_AFTER.as_millis()).unwrap_or(u64::MAX);
         let pods = self.pods();
         let busy = pods.get(&pod).map_or(0, |all| {
             all.values()
-                .filter(|at| now.saturating_sub(at.load(Ordering::Relaxed)) < idle_after)
+                .filter(|activity| {
+                    let quiet = now.saturating_sub(activity.last_active.load(Ordering::Relaxed));
+                    quiet < idle_after || activity.under_way.load(Ordering::Relaxed)
+                })
                 .count()
         });
         u32::try_from(busy).unwrap_or(u32::MAX)
@@ -75,9 +98,16 @@ impl Traffic {
 }
 
 impl OpenConnection {
-    /// Bytes moved.
-    pub(crate) fn active(&self) {
-        self.last_active.store(self.traffic.now_millis(), Ordering::Relaxed);
+    /// Bytes came from one side and are on their way to the other.
+    pub(crate) fn carries(&self) {
+        self.activity.last_active.store(self.traffic.now_millis(), Ordering::Relaxed);
+        self.activity.under_way.store(true, Ordering::Relaxed);
+    }
+
+    /// Bytes arrived. What the client said waits for an answer; an answer ends the wait.
+    pub(crate) fn carried(&self, towards: Towards) {
+        self.activity.last_active.store(self.traffic.now_millis(), Ordering::Relaxed);
+        self.activity.under_way.store(towards == Towards::Pod, Ordering::Relaxed);
     }
 }
 

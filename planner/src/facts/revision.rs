@@ -23,6 +23,11 @@ pub(super) fn apply(draft: &mut Draft<'_>, revision: &Revision) {
     let quarantine = Quarantine { source: name.clone(), sha: sha.clone() };
     if draft.world.quarantine.contains(&quarantine) {
         draft.report.ignored.push(Ignored::Quarantined { source: name.clone(), sha: sha.clone() });
+        let message = format!(
+            "{} failed before and is not applied again; commit something else",
+            sha.short()
+        );
+        draft.event(EventType::Warning, Subject::source(name), "Quarantined", message);
         return;
     }
     let judged = judge(draft, revision);

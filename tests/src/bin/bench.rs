@@ -284,7 +284,7 @@ fn raw_burst(recipe: &Recipe, concurrency: usize) -> Duration {
 /// The span from a moment to the next start of a container of the rig.
 fn start_of(starts: &mut Starts, rig: &Rig, from_nanos: i128) -> Duration {
     loop {
-        let start = starts.next();
+        let start = starts.wait();
         if start.namespace.as_deref() == Some(&rig.application.namespace) {
             return Duration::from_nanos(
                 u64::try_from(start.at_nanos - from_nanos).expect("a start follows its commit"),
