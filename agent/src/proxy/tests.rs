@@ -50,6 +50,14 @@ fn service(node_port: u16, pods: &[(u128, SocketAddr)]) -> Assignment {
     assignment
 }
 
+/// A service whose one pod is on this node and not ready.
+fn service_without_ready_pod(node_port: u16) -> Assignment {
+    let mut assignment = service(node_port, &[]);
+    let endpoint = Endpoint { pod: uid(9), port: 80, place: EndpointPlace::Local };
+    assignment.services[0].ports[0].endpoints.push(endpoint);
+    assignment
+}
+
 fn proxy() -> (Proxy, mpsc::Receiver<PortNews>) {
     let (news, receiver) = mpsc::channel(8);
     (Proxy::new(AgentMetrics::unregistered(), news), receiver)
@@ -109,13 +117,13 @@ async fn a_connection_waits_for_an_endpoint_and_is_reset_when_none_comes() {
     let a = greeter(b'a').await;
     let port = free_port().await;
     let (mut proxy, _news) = proxy();
-    proxy.apply(&service(port, &[]), &BTreeMap::new());
+    proxy.apply(&service_without_ready_pod(port), &BTreeMap::new());
     let waiting = tokio::spawn(async move { dial(port).await.1 });
     tokio::time::sleep(Duration::from_millis(50)).await;
     proxy.apply(&service(port, &[(1, a)]), &BTreeMap::new());
     assert_eq!(waiting.await.unwrap(), b'a');
 
-    proxy.apply(&service(port, &[]), &BTreeMap::new());
+    proxy.apply(&service_without_ready_pod(port), &BTreeMap::new());
     let mut client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let error = client.read_u8().await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
@@ -174,17 +182,21 @@ async fn a_port_in_use_is_told_once_and_does_not_stop_the_others() {
 }
 
 #[tokio::test]
-async fn two_agents_share_a_port() {
-    let a = greeter(b'a').await;
+async fn a_port_belongs_to_one_agent_until_it_ends_or_has_no_pods_behind_it() {
+    let (a, b) = (greeter(b'a').await, greeter(b'b').await);
     let port = free_port().await;
-    let (mut one, _) = proxy();
+    let (mut one, _one_news) = proxy();
     let (mut two, mut news) = proxy();
     one.apply(&service(port, &[(1, a)]), &BTreeMap::new());
-    two.apply(&service(port, &[(1, a)]), &BTreeMap::new());
-    for _ in 0..8 {
+    assert_eq!(dial(port).await.1, b'a');
+    two.apply(&service(port, &[(2, b)]), &BTreeMap::new());
+    assert!(matches!(news.recv().await, Some(PortNews::Unavailable { .. })));
+    for _ in 0..4 {
         assert_eq!(dial(port).await.1, b'a');
     }
-    assert!(news.try_recv().is_err());
+    one.apply(&service(port, &[]), &BTreeMap::new());
+    assert!(matches!(news.recv().await, Some(PortNews::Available { .. })));
+    assert_eq!(dial(port).await.1, b'b');
 }
 
 #[test]

@@ -23,11 +23,14 @@ pub(super) fn apply(draft: &mut Draft<'_>, revision: &Revision) {
     let quarantine = Quarantine { source: name.clone(), sha: sha.clone() };
     if draft.world.quarantine.contains(&quarantine) {
         draft.report.ignored.push(Ignored::Quarantined { source: name.clone(), sha: sha.clone() });
-        let message = format!(
-            "{} failed before and is not applied again; commit something else",
-            sha.short()
-        );
-        draft.event(EventType::Warning, Subject::source(name), "Quarantined", message);
+        // The failure of the newest release was told; that an older one came back was not.
+        if draft.world.newest_release(name).is_some_and(|newest| newest.commit.sha != *sha) {
+            let message = format!(
+                "{} failed before and is not applied again; commit something else",
+                sha.short()
+            );
+            draft.event(EventType::Warning, Subject::source(name), "Quarantined", message);
+        }
         return;
     }
     let judged = judge(draft, revision);

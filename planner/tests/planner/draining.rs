@@ -62,27 +62,27 @@ fn open_connections_hold_a_pod_until_they_end() {
 }
 
 #[test]
-fn a_connection_that_never_ends_holds_a_pod_no_longer_than_its_grace() {
+fn a_connection_that_never_ends_holds_a_pod_for_half_of_its_grace() {
     let mut cluster = Cluster::with_nodes(&["a"]);
     let pod = leaving(&mut cluster, 1);
-    cluster.run_for(seconds(29));
+    cluster.run_for(seconds(14));
     assert!(matches!(lifecycle(&cluster, &pod), Lifecycle::Draining { .. }));
     cluster.step(seconds(1));
     let Lifecycle::Stopping { grace, .. } = lifecycle(&cluster, &pod) else { panic!("it stops") };
-    assert_eq!(grace, seconds(2), "it still gets a moment after SIGTERM");
+    assert_eq!(grace, seconds(15), "the other half is for what is under way at SIGTERM");
     let told = cluster.timeline.iter().find(|entry| entry.step == Step::Drained).expect("told");
-    assert_eq!(told.message, "its grace is over with 1 connections open");
+    assert_eq!(told.message, "its time to drain is over with 1 connections open");
 }
 
 #[test]
-fn a_node_that_does_not_acknowledge_holds_a_pod_until_its_grace_is_over() {
+fn a_node_that_does_not_acknowledge_holds_a_pod_for_half_of_its_grace() {
     let mut cluster = Cluster::with_nodes(&["a"]);
     cluster.commit(vec![web(1, "web:1")]);
     cluster.run_for(seconds(3));
     cluster.agent("a").listens = false;
     cluster.commit(vec![web(0, "web:1")]);
     let pod = cluster.world.pods.values().next().expect("it drains").clone();
-    cluster.run_for(seconds(29));
+    cluster.run_for(seconds(14));
     assert!(matches!(lifecycle(&cluster, &pod), Lifecycle::Draining { .. }));
     cluster.step(seconds(2));
     assert!(matches!(lifecycle(&cluster, &pod), Lifecycle::Stopping { .. }));
@@ -187,11 +187,11 @@ fn the_last_acknowledgement_is_enough_whoever_gives_it() {
 }
 
 #[test]
-fn the_end_of_a_grace_needs_no_report() {
+fn the_end_of_draining_needs_no_report() {
     let mut cluster = Cluster::with_nodes(&["a"]);
     let asked = |replicas| {
         web_with(replicas, "web:1", |deployment| {
-            deployment.template.termination_grace = seconds(5);
+            deployment.template.termination_grace = seconds(10);
         })
     };
     cluster.commit(vec![asked(1)]);
