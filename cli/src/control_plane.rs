@@ -76,7 +76,7 @@ impl ControlPlane {
             holder: holder(address),
             data_dir: settings.data_dir.clone(),
             sources: settings.sources.clone(),
-            settings: Settings { node_timeout: settings.node_timeout, ..Settings::default() },
+            settings: Settings { node_timeout: settings.node_timeout },
         };
         let requests = RequestMetrics::register(&mut registry);
         let (reconciler, tasks) = Reconciler::start(config, &mut registry, &shutdown)

@@ -25,3 +25,9 @@ pub use history::Forgotten;
 pub use leadership::{Leadership, Leading};
 pub use store::Store;
 pub use tokens::{JoinToken, TokenHash};
+
+/// The statement that makes an empty database, for a server that is being set up and takes no
+/// connections yet. `name` is a plain lower-case word.
+pub fn create_database_statement(name: &str) -> String {
+    format!("create database {name}\n")
+}

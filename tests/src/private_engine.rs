@@ -107,10 +107,6 @@ impl Drop for PrivateEngine {
 fn enter_own_network() {
     // SAFETY: a new network namespace concerns only this thread and the threads and processes it
     // starts; no memory and no file descriptor is shared or closed by it.
-    #[expect(
-        unsafe_code,
-        reason = "the system call is marked unsafe for other flags than this one"
-    )]
     unsafe {
         rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET)
             .expect("a network namespace can be made; run the tests as root");

@@ -85,7 +85,7 @@ async fn fill(
     step("initdb", &initialise, String::new()).await?;
     // Without a client: the server itself runs what it reads. An error must end it.
     let alone = ["--single", "-c", "exit_on_error=on", "-c", "fsync=off"];
-    step("postgres", &alone, format!("CREATE DATABASE {DATABASE}\n")).await?;
+    step("postgres", &alone, dugout_store::create_database_statement(DATABASE)).await?;
     step("initdb", &["--sync-only"], String::new()).await
 }
 
