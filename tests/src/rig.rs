@@ -28,6 +28,8 @@ pub struct Rig {
     pub port: u16,
     process: Option<Child>,
     http: http::Client,
+    /// Keeps no connection, as a kept one stays with its pod until that has left.
+    visitor: http::Client,
 }
 
 impl Rig {
@@ -55,6 +57,7 @@ impl Rig {
             port: free_port(),
             process: None,
             http: http::client(true),
+            visitor: http::client(false),
         }
     }
 
@@ -178,7 +181,7 @@ impl Rig {
 
     /// What the application answers through its node port.
     pub fn visit(&self, path: &str) -> Option<String> {
-        http::text(&self.http, &format!("http://127.0.0.1:{}{path}", self.application.node_port))
+        http::text(&self.visitor, &format!("http://127.0.0.1:{}{path}", self.application.node_port))
     }
 
     /// The items of a list; none while the server does not answer.

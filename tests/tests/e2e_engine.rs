@@ -1,5 +1,7 @@
 //! The container engine killed and back, end to end.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a failure here fails the test")]
+
 use std::time::Duration;
 
 use dugout_tests::images;

@@ -1,5 +1,7 @@
 //! Faults, end to end: what is killed comes back, and nothing that served stops because of it.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a failure here fails the test")]
+
 use std::time::Duration;
 
 use dugout_tests::load::Visitors;

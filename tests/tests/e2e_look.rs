@@ -1,5 +1,7 @@
 //! Looking, end to end: what the client commands show of a running system.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a failure here fails the test")]
+
 use dugout_tests::rig::Rig;
 
 #[test]

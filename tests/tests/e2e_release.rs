@@ -1,5 +1,7 @@
 //! Releases, end to end: a commit rolls, a revert takes it back, a bad commit changes nothing.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a failure here fails the test")]
+
 use dugout_tests::load::Visitors;
 use dugout_tests::rig::Rig;
 

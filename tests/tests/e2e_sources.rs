@@ -1,6 +1,8 @@
 //! Sources, end to end: served repositories, webhooks and polls, and repositories that go wrong
 //! without touching what runs.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a failure here fails the test")]
+
 use std::path::PathBuf;
 
 use dugout_tests::git_server::{GitServer, bare_repository};

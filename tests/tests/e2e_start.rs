@@ -1,5 +1,7 @@
 //! The first start, end to end: what a new user sees.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a failure here fails the test")]
+
 use dugout_tests::rig::Rig;
 
 #[test]
