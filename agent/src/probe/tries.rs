@@ -1,6 +1,5 @@
 //! One try of one probe.
 
-use std::error::Error;
 use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::link::chain;
 use crate::runtime::ContainerRuntime;
 use crate::tls;
 
@@ -103,7 +103,7 @@ async fn exec<R: ContainerRuntime>(
     command: &[String],
     timeout: Duration,
 ) -> Result<(), String> {
-    let outcome = runtime.exec(id, command, timeout).await.map_err(|error| sentence(&error))?;
+    let outcome = runtime.exec(id, command, timeout).await.map_err(|error| chain(&error))?;
     if outcome.exit_code == 0 {
         return Ok(());
     }
@@ -134,7 +134,7 @@ impl HttpAsk<'_> {
                 let name = ServerName::try_from(self.host.clone())
                     .map_err(|_| format!("{:?} is not a host name", self.host))?;
                 let tls = TlsConnector::from(config).connect(name, connection).await;
-                self.ask(tls.map_err(|error| sentence(&error))?).await?
+                self.ask(tls.map_err(|error| chain(&error))?).await?
             }
         };
         if (200..400).contains(&status.as_u16()) {
@@ -148,7 +148,7 @@ impl HttpAsk<'_> {
         connection: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     ) -> Result<StatusCode, String> {
         let (mut sender, driver) =
-            http1::handshake(TokioIo::new(connection)).await.map_err(|error| sentence(&error))?;
+            http1::handshake(TokioIo::new(connection)).await.map_err(|error| chain(&error))?;
         let request = self.request()?;
         let answer = sender.send_request(request);
         tokio::pin!(answer);
@@ -159,7 +159,7 @@ impl HttpAsk<'_> {
             // The server closes right after its answer: what was read before that counts.
             ended = driver => answer.await.map_err(|no_answer| ended.err().unwrap_or(no_answer)),
         };
-        answer.map(|answer| answer.status()).map_err(|error| sentence(&error))
+        answer.map(|answer| answer.status()).map_err(|error| chain(&error))
     }
 
     fn request(&self) -> Result<Request<Empty<Bytes>>, String> {
@@ -194,17 +194,6 @@ impl HttpAsk<'_> {
 fn probe_tls() -> Result<std::sync::Arc<rustls::ClientConfig>, String> {
     static CONFIG: OnceLock<Result<std::sync::Arc<rustls::ClientConfig>, String>> = OnceLock::new();
     CONFIG.get_or_init(|| tls::unverified().map_err(|error| error.to_string())).clone()
-}
-
-/// An error with its causes, in one line.
-fn sentence(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]
