@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use super::LOOK_INTERVAL;
 use super::error::PostgresError;
@@ -32,8 +35,8 @@ pub enum LockFile {
 #[derive(Debug)]
 pub struct Postmaster {
     process_id: Pid,
-    owner_id: u32,
-    data: PathBuf,
+    /// Stands for the process itself: its id may be another's after its end.
+    process: OwnedFd,
     socket_dir: PathBuf,
     status: Status,
 }
@@ -58,12 +61,12 @@ impl Postmaster {
         self.status
     }
 
-    /// Whether the process is there and still this server: its id may be another's by now.
+    /// Whether the process has not ended yet. One that is just ending, and has given up its memory, its
+    /// arguments and its folder, still counts.
     pub fn is_alive(&self) -> bool {
-        let folder = PathBuf::from(format!("/proc/{}", self.process_id.as_raw_nonzero()));
-        let owner = fs::metadata(&folder).map(|metadata| metadata.uid());
-        owner.is_ok_and(|owner| owner == self.owner_id)
-            && (names_data(&folder, &self.data) || works_in(&folder, &self.data))
+        let mut waited = [PollFd::new(&self.process, PollFlags::IN)];
+        // Readable means ended. Nothing else can come of a look without waiting.
+        !matches!(poll(&mut waited, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1..))
     }
 }
 
@@ -76,8 +79,17 @@ pub fn lock_file(home: &Home) -> Result<LockFile, PostgresError> {
     };
     let Some(owner_id) = home.data_owner()? else { return Ok(LockFile::Absent) };
     let Some((process_id, socket_dir, status)) = parse(&text) else { return Ok(LockFile::Stale) };
-    let postmaster = Postmaster { process_id, owner_id, data: home.data(), socket_dir, status };
-    Ok(if postmaster.is_alive() { LockFile::Held(postmaster) } else { LockFile::Stale })
+    let process = match pidfd_open(process_id, PidfdFlags::empty()) {
+        Ok(process) => process,
+        // No process, or no more than a thread of one.
+        Err(Errno::SRCH | Errno::INVAL) => return Ok(LockFile::Stale),
+        Err(error) => return Err(home.failed("watching the server of", error.into())),
+    };
+    // Asked after the process is held, so the answer is about this one.
+    if !is_server(process_id, owner_id, &home.data()) {
+        return Ok(LockFile::Stale);
+    }
+    Ok(LockFile::Held(Postmaster { process_id, process, socket_dir, status }))
 }
 
 /// Removes a lock file that would keep the server from starting though nobody holds it: an empty
@@ -146,7 +158,7 @@ pub async fn stop(
 /// A process that has just ended needs no signal.
 fn signal(process_id: Pid, signal: Signal) -> Result<(), PostgresError> {
     match rustix::process::kill_process(process_id, signal) {
-        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
         Err(error) => Err(PostgresError::Signal {
             process_id: process_id.as_raw_nonzero().get().cast_unsigned(),
             source: error.into(),
@@ -168,6 +180,14 @@ fn parse(text: &str) -> Option<(Pid, PathBuf, Status)> {
         _ => Status::Starting,
     };
     Some((process_id, socket_dir, status))
+}
+
+/// Whether the process is a server of this user on this database.
+fn is_server(process_id: Pid, owner_id: u32, data: &Path) -> bool {
+    let folder = PathBuf::from(format!("/proc/{}", process_id.as_raw_nonzero()));
+    let owner = fs::metadata(&folder).map(|metadata| metadata.uid());
+    owner.is_ok_and(|owner| owner == owner_id)
+        && (names_data(&folder, data) || works_in(&folder, data))
 }
 
 /// Whether the process was started on this database. Everyone may read this of every process; it is
