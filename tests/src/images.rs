@@ -14,8 +14,36 @@ pub fn ensure() {
 
 /// Makes the images on another engine.
 pub fn make(docker_host: Option<&str>) {
-    let program = std::fs::read(program("DUGOUT_WEB_BIN", "dugout-web"))
-        .expect("the example's program can be read; run `make build`");
+    let program = example_program();
+    let spec_of = |version| spec(&format!("dugout-web:{version}"), version, program.clone());
+    import(docker_host, ["1.0", "1.1", "2.0"].map(spec_of));
+}
+
+/// Makes an image that shares no layer with any other, so that a pull has something to do.
+pub fn make_unlike_others(name: &str) {
+    let mut program = example_program();
+    // What stands behind the program's last section changes the layer and not the program.
+    program.extend_from_slice(name.as_bytes());
+    import(None, [spec(name, "1.0", program)]);
+}
+
+fn example_program() -> Vec<u8> {
+    std::fs::read(program("DUGOUT_WEB_BIN", "dugout-web"))
+        .expect("the example's program can be read; run `make build`")
+}
+
+fn spec(name: &str, version: &str, program: Vec<u8>) -> ImageSpec {
+    ImageSpec {
+        name: name.to_owned(),
+        program_path: "/dugout-web".to_owned(),
+        program,
+        env: vec![format!("VERSION={version}"), "PORT=8080".to_owned()],
+        exposed_ports: vec![8080],
+        user: "65532:65532".to_owned(),
+    }
+}
+
+fn import(docker_host: Option<&str>, specs: impl IntoIterator<Item = ImageSpec>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -24,15 +52,7 @@ pub fn make(docker_host: Option<&str>) {
         let local = Local::connect(docker_host)
             .await
             .expect("a container engine answers; run `make setup`");
-        for version in ["1.0", "1.1", "2.0"] {
-            let spec = ImageSpec {
-                name: format!("dugout-web:{version}"),
-                program_path: "/dugout-web".to_owned(),
-                program: program.clone(),
-                env: vec![format!("VERSION={version}"), "PORT=8080".to_owned()],
-                exposed_ports: vec![8080],
-                user: "65532:65532".to_owned(),
-            };
+        for spec in specs {
             local.import_image(spec).await.expect("the image can be made");
         }
     });

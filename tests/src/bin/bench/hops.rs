@@ -1,0 +1,46 @@
+//! Where the time of a commit goes: the spans between the steps of its timeline.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dugout_tests::rig::Rig;
+use dugout_tests::statistics::Sample;
+
+/// The spans of many commits, by step.
+#[derive(Default)]
+pub struct Hops {
+    spans: BTreeMap<&'static str, Vec<Duration>>,
+}
+
+impl Hops {
+    const STEPS: [(&'static str, &'static str, &'static str); 7] = [
+        ("noticed", "fetched", "1 fetch"),
+        ("fetched", "validated", "2 read and validate"),
+        ("validated", "applied", "3 plan"),
+        ("applied", "accepted", "4 commit, deliver, accept"),
+        ("accepted", "created", "5 create"),
+        ("created", "started", "6 start"),
+        ("started", "ready", "7 probe"),
+    ];
+
+    pub fn add(&mut self, rig: &Rig, sha: &str) {
+        let entries = rig.items(&format!("/apis/dugout.dev/v1/timelineentries?commit={sha}"));
+        let at = |step: &str| {
+            let entry = entries.iter().find(|entry| entry["step"] == step)?;
+            chrono::DateTime::parse_from_rfc3339(entry["at"].as_str()?).ok()
+        };
+        for (from, to, name) in Self::STEPS {
+            if let (Some(from), Some(to)) = (at(from), at(to)) {
+                // Steps of the node and of the server are told by two readings of one clock.
+                let span = (to - from).to_std().unwrap_or_default();
+                self.spans.entry(name).or_default().push(span);
+            }
+        }
+    }
+
+    pub fn print(&self) {
+        for (name, spans) in &self.spans {
+            println!("  hop {name:<32} {}", Sample::new(spans.iter().copied()).show());
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What the parts share: moments, raw starts, processes, and the comparison with the floor.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use dugout_tests::engine::{Engine, Recipe, Starts};
+use dugout_tests::rig::Rig;
+use dugout_tests::statistics::{Sample, verdict};
+
+/// How many times a span of a single start is measured.
+pub const ROUNDS: usize = 30;
+
+pub fn print_machine() {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo");
+    let model =
+        cpu.lines().find_map(|line| line.strip_prefix("model name\t: ")).unwrap_or("unknown");
+    let cores = cpu.matches("processor\t:").count();
+    println!("machine: {cores} × {model}, kernel {}", read("/proc/sys/kernel/osrelease").trim());
+    println!(
+        "engine: {}",
+        dugout_tests::rig::docker(&["version", "--format", "{{.Server.Version}}"])
+    );
+    println!("load before: {}", read("/proc/loadavg").trim());
+}
+
+/// Prints ours beside the floor of the same rounds, and whether the reach of a start was met.
+pub fn compare(name: &str, raw: &Sample, ours: &Sample) {
+    println!("{:<37}{}", format!("raw create+start beside {name}"), raw.show());
+    println!("{name:<37}{}", ours.show());
+    let (p50, p99) = (ours.p50() - raw.p50(), ours.p99() - raw.p99());
+    let ratio = ours.p50() / raw.p50();
+    verdict(
+        &format!("{name} p50 within 50 ms of raw"),
+        &format!("{p50:+.1} ms ({ratio:.2} ×)"),
+        p50 <= 50.0,
+    );
+    verdict(&format!("{name} p99 within 150 ms of raw"), &format!("{p99:+.1} ms"), p99 <= 150.0);
+}
+
+/// Creates, starts and removes one container with a bare client; the span of the first two.
+pub fn raw_start(recipe: &Recipe) -> Duration {
+    let mut engine = Engine::connect();
+    let began = Instant::now();
+    let id = engine.create_and_start(recipe);
+    let span = began.elapsed();
+    engine.remove(&id);
+    span
+}
+
+/// The span from a moment to the next start of a container of the rig.
+pub fn start_of(starts: &mut Starts, rig: &Rig, from_nanos: i128) -> Duration {
+    loop {
+        let start = starts.wait();
+        if start.namespace.as_deref() == Some(&rig.application.namespace) {
+            return Duration::from_nanos(
+                u64::try_from(start.at_nanos - from_nanos).expect("a start follows its commit"),
+            );
+        }
+    }
+}
+
+pub fn nanos_now() -> i128 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is set");
+    i128::try_from(now.as_nanos()).expect("it fits")
+}
+
+/// From noticing a commit to its verdict, by its own record.
+pub fn took(rig: &Rig, sha: &str) -> Duration {
+    let release = rig.release(sha).expect("the release is there");
+    let at = |field: &str| {
+        let text = release["status"][field].as_str().expect("the release has its moments");
+        chrono::DateTime::parse_from_rfc3339(text).expect("a moment")
+    };
+    (at("finishedAt") - at("startedAt")).to_std().unwrap_or_default()
+}
+
+/// Proportional set size: what a process has for itself, and its share of what it shares.
+pub fn pss_mib(process_id: u32) -> f64 {
+    let rollup =
+        std::fs::read_to_string(format!("/proc/{process_id}/smaps_rollup")).unwrap_or_default();
+    let kib: f64 = rollup
+        .lines()
+        .find_map(|line| line.strip_prefix("Pss:"))
+        .and_then(|rest| rest.trim().trim_end_matches(" kB").trim().parse().ok())
+        .unwrap_or(f64::NAN);
+    kib / 1024.0
+}
+
+/// User and system time of a process, in hundredths of a second.
+pub fn cpu_ticks(process_id: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process_id}/stat")).unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or("");
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let field =
+        |index: usize| fields.get(index).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    field(11) + field(12)
+}
