@@ -6,8 +6,8 @@ use dugout_api::{
     Backend, BackendError, ByteStream, Call, Leading, LogsRequest, RollbackDone, RollbackRequest,
 };
 use dugout_model::{
-    Event, NamespaceName, NoticedBy, OperatorRequest, Problem, Release, RevisionContent,
-    SourceName, TimelineEntry, World,
+    Event, NamespaceName, NoticedBy, OperatorRequest, Problem, Release, SourceName, TimelineEntry,
+    World,
 };
 use dugout_reconciler::{NotCommitted, Reconciler, Rollback, RollbackError, StreamRefused};
 use dugout_store::StoreError;
@@ -103,10 +103,7 @@ impl Backend for ControlPlaneBackend {
         Box::pin(async move {
             let revision = self.reconciler.store().revision(source, sha_prefix).await;
             match revision.map_err(|error| from_store("the revision", error))? {
-                Some(revision) => Ok(match revision.content {
-                    RevisionContent::Problems(problems) => problems,
-                    RevisionContent::Objects { notices, .. } => notices,
-                }),
+                Some(revision) => Ok(revision.problems),
                 None => Err(BackendError::NotFound { what: format!("commit {sha_prefix}") }),
             }
         })

@@ -205,6 +205,7 @@ impl<'a> Whole<'a> {
             .members
             .values()
             .filter_map(|member| member.object.declared_in(member.path))
+            .map(|declared| (declared.id(), declared))
             .collect();
         RevisionContent::Objects { objects, notices: self.problems }
     }

@@ -49,7 +49,7 @@ fn show(content: &RevisionContent) -> String {
             for notice in notices {
                 writeln!(text, "{notice}").unwrap();
             }
-            for object in objects {
+            for object in objects.values() {
                 writeln!(text, "\n{} {object:#?}", object.id()).unwrap();
             }
         }
@@ -100,7 +100,7 @@ fn the_tutorials_repository_has_no_problems() {
         panic!("{}", show(&assemble_all(&files)))
     };
     assert_eq!(notices, [], "not even notices");
-    let ids: Vec<String> = objects.iter().map(|object| object.id().to_string()).collect();
+    let ids: Vec<String> = objects.keys().map(ToString::to_string).collect();
     assert_eq!(
         ids,
         [

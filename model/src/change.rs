@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    DeclaredObject, Event, Node, NodeName, ObjectId, ObjectUid, Pod, PodUid, Quarantine, Release,
-    ReplicaSet, ReplicaSetUid, Revision, Rollout, Source, StoredObject, TimelineEntry,
+    Event, Node, NodeName, ObjectId, ObjectUid, Pod, PodUid, Quarantine, Release, ReplicaSet,
+    ReplicaSetUid, Rollout, Source, StoredObject, StoredRevision, TimelineEntry,
 };
 
 /// One difference. `Put` replaces the whole row, so that applying a change twice is applying it once.
@@ -23,11 +23,8 @@ pub enum Change {
     DeleteNode(NodeName),
     PutRelease(Arc<Release>),
     PutQuarantine(Quarantine),
-    /// Kept for history and for the way back; not part of the world.
-    PutRevision(Arc<Revision>),
+    /// Kept for history; not part of the world.
+    PutRevision(Arc<StoredRevision>),
     AppendTimeline(TimelineEntry),
     AppendEvent(Event),
 }
-
-/// The objects of a revision, as the world wants them.
-pub type DeclaredObjects = Vec<Arc<DeclaredObject>>;

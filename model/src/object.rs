@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
@@ -305,7 +306,8 @@ pub struct StoredObject {
     /// Grows by one each time what it asks for changes.
     pub generation: u64,
     pub created_at: Timestamp,
-    pub declared: DeclaredObject,
+    /// Shared with the revision that it came with.
+    pub declared: Arc<DeclaredObject>,
 }
 
 impl StoredObject {

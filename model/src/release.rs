@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use imbl::OrdMap;
+
 use crate::{Commit, CommitSha, DeclaredObject, ObjectId, Problem, SourceName, Timestamp};
 
 /// One commit of one source with what it declares, or what is wrong with it.
@@ -15,14 +17,41 @@ pub struct Revision {
     pub hops: RevisionHops,
     /// The commit does not descend from the one before: history was rewritten.
     pub rewritten: bool,
+    /// What may differ from an earlier revision, when that is known. It only saves work: without it,
+    /// everything is compared.
+    pub since: Option<Difference>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RevisionContent {
-    /// Sorted by id, each id once.
-    Objects { objects: Vec<Arc<DeclaredObject>>, notices: Vec<Problem> },
+    Objects {
+        objects: DeclaredObjects,
+        notices: Vec<Problem>,
+    },
     /// At least one of severity `Error`; sorted.
     Problems(Vec<Problem>),
+}
+
+/// The objects of a revision. Revisions that follow each other share what they have in common.
+pub type DeclaredObjects = OrdMap<ObjectId, Arc<DeclaredObject>>;
+
+/// Every object that is not the same in two revisions of one source is named here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The commit of the earlier revision.
+    pub from: CommitSha,
+    pub ids: BTreeSet<ObjectId>,
+}
+
+/// What is kept of a revision: Git itself keeps the objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRevision {
+    pub source: SourceName,
+    pub commit: Commit,
+    /// Notices only, unless it was rejected.
+    pub problems: Vec<Problem>,
+    pub hops: RevisionHops,
+    pub rewritten: bool,
 }
 
 /// The moments on a commit's way from the push to the engine.

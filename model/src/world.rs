@@ -10,8 +10,8 @@ use imbl::{OrdMap, OrdSet};
 
 use crate::{
     Change, ClusterId, EngineId, Kind, Node, NodeName, ObjectId, ObjectUid, Pod, PodUid,
-    Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, Rollout, Source, SourceName,
-    StoredObject, Turn, Verdict,
+    Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, Rollout, RolloutState, Source,
+    SourceName, StoredObject, Turn, Verdict,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,8 @@ struct Index {
     /// Pods that wait for a node.
     unplaced: OrdSet<PodUid>,
     nodes_by_engine: OrdMap<EngineId, OrdSet<NodeName>>,
+    /// Deployments whose rollout is not complete, or not judged yet.
+    unsettled_by_source: OrdMap<SourceName, OrdSet<ObjectId>>,
 }
 
 impl World {
@@ -68,16 +70,14 @@ impl World {
                 self.sources.insert(row.name.clone(), Arc::clone(row));
             }
             Change::PutObject(row) => self.put_object(row),
-            Change::DeleteObject(id) => {
-                if let Some(old) = self.objects.remove(id) {
-                    self.index.object_by_uid.remove(&old.uid);
-                }
-            }
+            Change::DeleteObject(id) => self.delete_object(id),
             Change::PutRollout(row) => {
                 self.rollouts.insert(row.deployment, Arc::clone(row));
+                self.index_rollout(row.deployment);
             }
             Change::DeleteRollout(uid) => {
                 self.rollouts.remove(uid);
+                self.index_rollout(*uid);
             }
             Change::PutReplicaSet(row) => self.put_replica_set(row),
             Change::DeleteReplicaSet(uid) => self.delete_replica_set(*uid),
@@ -101,6 +101,15 @@ impl World {
     pub fn objects_of(&self, kind: Kind) -> impl Iterator<Item = &Arc<StoredObject>> {
         let first = ObjectId::new(kind, "", "");
         self.objects.range(first..).take_while(move |(id, _)| id.kind == kind).map(|(_, row)| row)
+    }
+
+    /// The deployments of a source whose rollout is not complete or not judged yet, by key.
+    pub fn unsettled_deployments_of(
+        &self,
+        source: &SourceName,
+    ) -> impl Iterator<Item = &Arc<StoredObject>> {
+        let ids = self.index.unsettled_by_source.get(source).into_iter().flatten();
+        ids.filter_map(|id| self.objects.get(id))
     }
 
     /// The replica sets of a deployment, by uid.
@@ -155,10 +164,31 @@ impl World {
 
     fn put_object(&mut self, row: &Arc<StoredObject>) {
         let id = row.declared.id();
-        if let Some(old) = self.objects.insert(id.clone(), Arc::clone(row)) {
-            self.index.object_by_uid.remove(&old.uid);
-        }
+        self.delete_object(&id);
+        self.objects.insert(id.clone(), Arc::clone(row));
         self.index.object_by_uid.insert(row.uid, id);
+        self.index_rollout(row.uid);
+    }
+
+    fn delete_object(&mut self, id: &ObjectId) {
+        if let Some(old) = self.objects.remove(id) {
+            self.index.object_by_uid.remove(&old.uid);
+            take(&mut self.index.unsettled_by_source, &old.source, id);
+        }
+    }
+
+    /// Notes whether the rollout of a deployment is complete.
+    fn index_rollout(&mut self, deployment: ObjectUid) {
+        let Some(object) = self.object_by_uid(deployment).cloned() else { return };
+        if object.as_deployment().is_none() {
+            return;
+        }
+        let rollout = self.rollouts.get(&deployment);
+        if rollout.is_some_and(|rollout| rollout.state == RolloutState::Complete) {
+            take(&mut self.index.unsettled_by_source, &object.source, &object.declared.id());
+        } else {
+            add(&mut self.index.unsettled_by_source, &object.source, object.declared.id());
+        }
     }
 
     fn put_replica_set(&mut self, row: &Arc<ReplicaSet>) {

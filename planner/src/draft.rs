@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use dugout_model::{
     Change, Contacts, EngineId, Event, IdSource, Kind, NodeName, ObjectId, ObjectSpec, ObjectUid,
-    Pod, PodUid, Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, Revision, ServiceType,
-    SourceName, StoredObject, TimelineEntry, Timestamp, Turn, World,
+    Pod, PodUid, Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, ServiceType,
+    SourceName, StoredObject, StoredRevision, TimelineEntry, Timestamp, Turn, World,
 };
 
 use crate::work::Dirty;
@@ -30,7 +30,7 @@ pub(crate) struct Draft<'a> {
     rows: BTreeSet<Row>,
     /// Kept apart from the world, which forgets closed releases.
     releases: BTreeMap<ReleaseId, Arc<Release>>,
-    revisions: Vec<Arc<Revision>>,
+    revisions: Vec<Arc<StoredRevision>>,
     timeline: Vec<TimelineEntry>,
     events: Vec<Event>,
 }

@@ -6,8 +6,7 @@
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, EventType, Kind, Quarantine, Release, RolloutState, SourceName, Step, StoredObject,
-    Verdict,
+    Change, EventType, Quarantine, Release, RolloutState, SourceName, Step, Verdict,
 };
 
 use crate::Work;
@@ -43,9 +42,7 @@ enum Outcome {
 /// What has become of a source's deployments. One that Git asks to pause does what it was asked.
 fn outcome(draft: &Draft<'_>, source: &SourceName) -> Outcome {
     let mut outcome = Outcome::Healthy;
-    let deployments: Vec<&Arc<StoredObject>> =
-        draft.world.objects_of(Kind::Deployment).filter(|row| row.source == *source).collect();
-    for object in deployments {
+    for object in draft.world.unsettled_deployments_of(source) {
         let is_paused = object.as_deployment().is_some_and(|deployment| deployment.paused);
         match draft.world.rollouts.get(&object.uid).map(|rollout| &rollout.state) {
             Some(RolloutState::Failed { message, .. }) => {

@@ -245,7 +245,8 @@ impl SourceLoop {
             fetched_at,
             validated_at: self.clock.now(),
         };
-        let revision = Revision { source: name.clone(), commit, content, hops, rewritten };
+        let revision =
+            Revision { source: name.clone(), commit, content, hops, rewritten, since: None };
         let seen = Fact::SourceSeen {
             source: name,
             head: Some(head.clone()),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use dugout_model::{
     Change, CommitSha, Event, Node, NodeName, ObjectId, ObjectUid, Pod, PodUid, Quarantine,
-    Release, ReleaseId, ReplicaSet, ReplicaSetUid, Revision, Rollout, Source, SourceName,
-    StoredObject, TimelineEntry, Verdict,
+    Release, ReleaseId, ReplicaSet, ReplicaSetUid, Rollout, Source, SourceName, StoredObject,
+    StoredRevision, TimelineEntry, Verdict,
 };
 
 use crate::CommitError;
@@ -26,7 +26,7 @@ pub(crate) struct Batch<'a> {
     pub nodes: Rows<'a, &'a NodeName, Node>,
     pub releases: Rows<'a, ReleaseId, Release>,
     pub quarantine: BTreeSet<&'a Quarantine>,
-    pub revisions: Rows<'a, (&'a SourceName, &'a CommitSha), Revision>,
+    pub revisions: Rows<'a, (&'a SourceName, &'a CommitSha), StoredRevision>,
     /// In the order in which they were appended.
     pub timeline: Vec<&'a TimelineEntry>,
     pub events: Vec<&'a Event>,

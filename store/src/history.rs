@@ -4,8 +4,8 @@
 use sqlx::postgres::PgQueryResult;
 
 use dugout_model::{
-    CommitSha, Event, EventType, NamespaceName, Release, Revision, SourceName, Step, TimelineEntry,
-    Timestamp,
+    CommitSha, Event, EventType, NamespaceName, Release, SourceName, Step, StoredRevision,
+    TimelineEntry, Timestamp,
 };
 
 use crate::load::understood;
@@ -125,7 +125,7 @@ impl Store {
         Ok(events)
     }
 
-    /// One commit of a source as it was read, with all its objects or problems.
+    /// One commit of a source as it was read, with its problems.
     ///
     /// # Errors
     /// [`StoreError::AmbiguousCommit`] when the prefix fits several commits.
@@ -133,7 +133,7 @@ impl Store {
         &self,
         source: &SourceName,
         sha_prefix: &str,
-    ) -> Result<Option<Revision>, StoreError> {
+    ) -> Result<Option<StoredRevision>, StoreError> {
         const DOING: &str = "reading a revision";
         let prefix = sha_prefix.to_ascii_lowercase();
         let source = text::escape(source.as_str());

@@ -122,13 +122,13 @@ pub fn objects() -> Vec<StoredObject> {
             sha: CommitSha::new(SHA),
             generation: 2,
             created_at: START,
-            declared: DeclaredObject {
+            declared: Arc::new(DeclaredObject {
                 key: ObjectKey::new(namespace, name),
                 labels: map(&[("app", "web")]),
                 annotations: StringMap::new(),
                 spec,
                 origin: Origin { file: "apps/web.yaml".to_owned(), line: 7 },
-            },
+            }),
         })
         .collect()
 }

@@ -1,12 +1,12 @@
 //! A commit as a release: taken whole or not at all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, DeclaredObject, EventType, NoticedBy, ObjectId, ObjectUid, Problem, Quarantine,
-    Release, ReleaseId, Revision, RevisionContent, Rollout, RolloutState, Severity, Source, Step,
-    StoredObject, Verdict,
+    Change, DeclaredObject, DeclaredObjects, EventType, NoticedBy, ObjectId, ObjectUid, Problem,
+    Quarantine, Release, ReleaseId, Revision, RevisionContent, Rollout, RolloutState, Severity,
+    Source, Step, StoredObject, StoredRevision, Verdict,
 };
 
 use crate::Ignored;
@@ -33,7 +33,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, revision: &Revision) {
         }
         return;
     }
-    let judged = judge(draft, revision);
+    let judged = judge(draft, revision, &source);
     let newest = draft.world.newest_release(name).filter(|newest| newest.commit.sha == *sha);
     if let Some(newest) = newest.cloned() {
         if !is_news(&newest, &judged, &source) {
@@ -49,26 +49,52 @@ pub(super) fn apply(draft: &mut Draft<'_>, revision: &Revision) {
 }
 
 /// What a revision asks for, if nothing is wrong with it.
-type Judged = Result<BTreeMap<ObjectId, Arc<DeclaredObject>>, Vec<Problem>>;
+struct Asked<'a> {
+    objects: &'a DeclaredObjects,
+    notices: &'a [Problem],
+    /// Every object in which the world and the revision may differ.
+    in_question: BTreeSet<ObjectId>,
+}
 
-fn judge(draft: &Draft<'_>, revision: &Revision) -> Judged {
+type Judged<'a> = Result<Asked<'a>, Vec<Problem>>;
+
+fn judge<'a>(draft: &Draft<'_>, revision: &'a Revision, source: &Source) -> Judged<'a> {
     let (objects, notices) = match &revision.content {
         RevisionContent::Problems(problems) => return Err(problems.clone()),
         RevisionContent::Objects { objects, notices } => (objects, notices),
     };
-    let mut conflicts: Vec<Problem> = objects
+    let in_question = in_question(draft, revision, objects, source);
+    let mut conflicts: Vec<Problem> = in_question
         .iter()
-        .filter_map(|object| {
-            let other = draft.world.objects.get(&object.id())?;
+        .filter_map(|id| {
+            let (object, other) = (objects.get(id)?, draft.world.objects.get(id)?);
             (other.source != revision.source).then(|| conflict(object, other))
         })
         .collect();
     if conflicts.is_empty() {
-        return Ok(objects.iter().map(|object| (object.id(), Arc::clone(object))).collect());
+        return Ok(Asked { objects, notices, in_question });
     }
     conflicts.extend(notices.iter().cloned());
     conflicts.sort();
     Err(conflicts)
+}
+
+/// What differs from the revision that was applied last, where that is known; else everything that
+/// the source has or asks for.
+fn in_question(
+    draft: &Draft<'_>,
+    revision: &Revision,
+    objects: &DeclaredObjects,
+    source: &Source,
+) -> BTreeSet<ObjectId> {
+    match &revision.since {
+        Some(since) if source.status.applied.as_ref() == Some(&since.from) => since.ids.clone(),
+        _ => {
+            let rows = draft.world.objects.iter();
+            let owned = rows.filter(|(_, row)| row.source == revision.source).map(|(id, _)| id);
+            owned.chain(objects.keys()).cloned().collect()
+        }
+    }
 }
 
 /// An object has one owner, or two repositories would undo each other for ever.
@@ -86,7 +112,7 @@ fn conflict(object: &DeclaredObject, other: &StoredObject) -> Problem {
 
 /// Whether the newest release's own revision, read again, says something new: a pending one that may
 /// go on now, or a rejected one whose reason is gone.
-fn is_news(newest: &Release, judged: &Judged, source: &Source) -> bool {
+fn is_news(newest: &Release, judged: &Judged<'_>, source: &Source) -> bool {
     match newest.verdict {
         Verdict::Pending => judged.is_err() || !source.suspended,
         Verdict::Rejected => judged.is_ok(),
@@ -104,7 +130,7 @@ fn conclude(
     draft: &mut Draft<'_>,
     revision: &Revision,
     source: &Source,
-    judged: Judged,
+    judged: Judged<'_>,
     pending: Option<Arc<Release>>,
 ) {
     if pending.is_none() {
@@ -121,21 +147,29 @@ fn conclude(
         started_at: draft.now,
         finished_at: None,
     };
-    let mut stored = revision.clone();
+    let mut stored = StoredRevision {
+        source: revision.source.clone(),
+        commit: revision.commit.clone(),
+        problems: Vec::new(),
+        hops: revision.hops,
+        rewritten: revision.rewritten,
+    };
     match judged {
         Err(problems) => {
             supersede(draft, &release, &[Verdict::Pending]);
             reject(draft, &mut release, &problems);
-            stored.content = RevisionContent::Problems(problems);
+            stored.problems = problems;
         }
-        Ok(_) if source.suspended => {
+        Ok(asked) if source.suspended => {
+            stored.problems = asked.notices.to_vec();
             supersede(draft, &release, &[Verdict::Pending]);
             release.verdict = Verdict::Pending;
             release.reason = Some("its source is suspended".to_owned());
         }
-        Ok(objects) => {
+        Ok(asked) => {
             supersede(draft, &release, &[Verdict::Pending, Verdict::Held, Verdict::Rolling]);
-            release.touched = make_desired(draft, revision, &objects);
+            release.touched = make_desired(draft, revision, &asked);
+            stored.problems = asked.notices.to_vec();
             start(draft, source, &release);
         }
     }
@@ -215,22 +249,19 @@ fn supersede(draft: &mut Draft<'_>, release: &Release, verdicts: &[Verdict]) {
 fn make_desired(
     draft: &mut Draft<'_>,
     revision: &Revision,
-    objects: &BTreeMap<ObjectId, Arc<DeclaredObject>>,
+    asked: &Asked<'_>,
 ) -> BTreeSet<ObjectId> {
-    let left: Vec<ObjectId> = draft
-        .world
-        .objects
-        .iter()
-        .filter(|(id, row)| row.source == revision.source && !objects.contains_key(id))
-        .map(|(id, _)| id.clone())
-        .collect();
-    let mut touched: BTreeSet<ObjectId> = left.iter().cloned().collect();
-    for id in left {
-        draft.push(Change::DeleteObject(id));
+    let mut touched = BTreeSet::new();
+    for id in asked.in_question.iter().filter(|id| !asked.objects.contains_key(*id)) {
+        if draft.world.objects.get(id).is_some_and(|row| row.source == revision.source) {
+            draft.push(Change::DeleteObject(id.clone()));
+            touched.insert(id.clone());
+        }
     }
-    for (id, declared) in objects {
+    for id in &asked.in_question {
+        let Some(declared) = asked.objects.get(id) else { continue };
         let known = draft.world.objects.get(id).cloned();
-        if known.as_ref().is_some_and(|known| known.declared.asks_same(declared)) {
+        if known.as_ref().is_some_and(|known| same(&known.declared, declared)) {
             continue;
         }
         let row = StoredObject {
@@ -239,12 +270,16 @@ fn make_desired(
             sha: revision.commit.sha.clone(),
             generation: known.as_ref().map_or(1, |known| known.generation + 1),
             created_at: known.as_ref().map_or(draft.now, |known| known.created_at),
-            declared: (**declared).clone(),
+            declared: Arc::clone(declared),
         };
         draft.push(Change::PutObject(Arc::new(row)));
         touched.insert(id.clone());
     }
     touched
+}
+
+fn same(known: &Arc<DeclaredObject>, declared: &Arc<DeclaredObject>) -> bool {
+    Arc::ptr_eq(known, declared) || known.asks_same(declared)
 }
 
 /// The release becomes what the source wants, and each rollout that had failed gets a fresh deadline:
@@ -256,13 +291,9 @@ fn start(draft: &mut Draft<'_>, source: &Source, release: &Release) {
     draft.push(Change::PutSource(Arc::new(source)));
     let failed: Vec<Arc<Rollout>> = draft
         .world
-        .rollouts
-        .values()
+        .unsettled_deployments_of(&release.source)
+        .filter_map(|object| draft.world.rollouts.get(&object.uid))
         .filter(|rollout| matches!(rollout.state, RolloutState::Failed { .. }))
-        .filter(|rollout| {
-            let owner = draft.world.object_by_uid(rollout.deployment);
-            owner.is_some_and(|object| object.source == release.source)
-        })
         .cloned()
         .collect();
     for rollout in failed {

@@ -4,7 +4,7 @@ use dugout_model::*;
 use dugout_planner::Ignored;
 
 use crate::harness::objects::*;
-use crate::harness::{Cluster, SOURCE, seconds};
+use crate::harness::{Cluster, SOURCE, content_of, seconds};
 
 fn problem(message: &str) -> Problem {
     Problem {
@@ -89,8 +89,7 @@ fn an_object_of_another_source_is_not_taken_over() {
     })]);
     let sha = CommitSha::new("feedface");
     let revision = |cluster: &Cluster| {
-        let objects = vec![std::sync::Arc::new(web(5, "web:9"))];
-        let content = RevisionContent::Objects { objects, notices: Vec::new() };
+        let content = content_of(vec![web(5, "web:9")]);
         Fact::Revision(Box::new(cluster.revision("rival", &sha, content)))
     };
     cluster.turn(&[revision(&cluster)]);
@@ -154,8 +153,7 @@ fn several_commits_in_one_turn_end_with_the_last_one() {
     let mut cluster = Cluster::with_nodes(&["a"]);
     let (first, second) = (cluster.new_sha(), cluster.new_sha());
     let fact = |sha: &CommitSha, image| {
-        let objects = vec![std::sync::Arc::new(web(2, image))];
-        let content = RevisionContent::Objects { objects, notices: Vec::new() };
+        let content = content_of(vec![web(2, image)]);
         Fact::Revision(Box::new(cluster.revision(SOURCE, sha, content)))
     };
     let facts = [fact(&first, "web:1"), fact(&second, "web:2")];

@@ -1,6 +1,7 @@
 //! The stored form of declared objects.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::NamespaceName;
@@ -20,7 +21,7 @@ mirror! {
         sha: CommitSha,
         generation: u64,
         created_at: Timestamp,
-        declared: DeclaredObject,
+        declared: Arc<DeclaredObject>,
     }
 }
 

@@ -1,13 +1,11 @@
 //! The stored form of sources, revisions and releases.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    Commit, CommitSha, DeclaredObject, NoticedBy, ObjectId, Problem, Release, ReleaseId, Revision,
-    RevisionContent, RevisionHops, Severity, Source, SourceCondition, SourceName, SourceStatus,
-    Timestamp, Verdict,
+    Commit, CommitSha, NoticedBy, ObjectId, Problem, Release, ReleaseId, RevisionHops, Severity,
+    Source, SourceCondition, SourceName, SourceStatus, StoredRevision, Timestamp, Verdict,
 };
 
 use super::mirror::mirror;
@@ -85,20 +83,12 @@ mirror! {
 }
 
 mirror! {
-    struct Revision as RevisionDocument {
+    struct StoredRevision as StoredRevisionDocument {
         source: SourceName,
         commit: Commit,
-        content: RevisionContent,
+        problems: Vec<Problem>,
         hops: RevisionHops,
         rewritten: bool,
-    }
-}
-
-mirror! {
-    #[serde(rename_all = "snake_case", deny_unknown_fields)]
-    enum RevisionContent as RevisionContentDocument {
-        Objects { objects: Vec<Arc<DeclaredObject>>, notices: Vec<Problem> },
-        Problems(problems: Vec<Problem>),
     }
 }
 

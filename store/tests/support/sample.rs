@@ -110,7 +110,7 @@ impl Dice {
             sha: self.sha(),
             generation: self.number(),
             created_at: self.moment(),
-            declared: self.declared(id),
+            declared: Arc::new(self.declared(id)),
         }
     }
 
@@ -534,19 +534,11 @@ impl Dice {
         }
     }
 
-    pub fn revision(&mut self, source: SourceName) -> Revision {
-        Revision {
+    pub fn revision(&mut self, source: SourceName) -> StoredRevision {
+        StoredRevision {
             source,
             commit: self.commit(),
-            content: match self.flip() {
-                true => RevisionContent::Problems(self.some(Dice::problem)),
-                false => RevisionContent::Objects {
-                    objects: Kind::ALL
-                        .map(|kind| Arc::new(self.declared(ObjectId::new(kind, "demo", "web"))))
-                        .to_vec(),
-                    notices: self.some(Dice::problem),
-                },
-            },
+            problems: self.some(Dice::problem),
             hops: RevisionHops {
                 noticed_by: self.pick(&NoticedBy::ALL),
                 noticed_at: self.moment(),

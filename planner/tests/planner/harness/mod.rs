@@ -28,6 +28,8 @@ pub struct Cluster {
     settings: Settings,
     timers: BTreeMap<Work, Timestamp>,
     commits: u32,
+    /// What each commit declared.
+    declared: BTreeMap<CommitSha, DeclaredObjects>,
 }
 
 impl Cluster {
@@ -45,6 +47,7 @@ impl Cluster {
             settings: Settings { node_timeout: Duration::from_secs(15) },
             timers: BTreeMap::from([(Work::Everything, Timestamp::default())]),
             commits: 0,
+            declared: BTreeMap::new(),
         };
         cluster.turn(&[Fact::SourceDeclared(SourceDeclaration {
             name: SourceName::new(SOURCE),
@@ -83,6 +86,8 @@ impl Cluster {
         let everything = BTreeSet::from([Work::Everything]);
         let whole = self.plan(&self.world, facts, &everything);
         assert_eq!(result.changes, whole.changes, "looking at everything finds nothing more");
+        let compared = self.plan(&self.world, &without_difference(facts), &due);
+        assert_eq!(result, compared, "knowing what differs changes nothing");
         assert_eq!(check(&self.world, &result), [], "the check accepts the plan");
         let mut applied = self.world.clone();
         result.changes.iter().for_each(|change| applied.apply(change));
@@ -180,11 +185,22 @@ impl Cluster {
     }
 
     /// The source loop read this commit.
-    pub fn push(&mut self, sha: &CommitSha, mut objects: Vec<DeclaredObject>) {
-        objects.sort_by_key(DeclaredObject::id);
-        let objects = objects.into_iter().map(Arc::new).collect();
-        let content = RevisionContent::Objects { objects, notices: Vec::new() };
-        self.turn(&[Fact::Revision(Box::new(self.revision(SOURCE, sha, content)))]);
+    pub fn push(&mut self, sha: &CommitSha, objects: Vec<DeclaredObject>) {
+        let content = content_of(objects);
+        let RevisionContent::Objects { objects, .. } = &content else { unreachable!() };
+        self.declared.insert(sha.clone(), objects.clone());
+        let since = self.difference_to(objects);
+        let revision = Revision { since, ..self.revision(SOURCE, sha, content) };
+        self.turn(&[Fact::Revision(Box::new(revision))]);
+    }
+
+    /// What the source loop knows: in what these objects differ from those applied last.
+    fn difference_to(&self, objects: &DeclaredObjects) -> Option<Difference> {
+        let from = self.world.sources[&SourceName::new(SOURCE)].status.applied.clone()?;
+        let before = self.declared.get(&from)?;
+        let differs = |id: &&ObjectId| before.get(*id) != objects.get(*id);
+        let ids = before.keys().chain(objects.keys()).filter(differs).cloned().collect();
+        Some(Difference { from, ids })
     }
 
     pub fn push_problems(&mut self, problems: Vec<Problem>) -> CommitSha {
@@ -212,8 +228,26 @@ impl Cluster {
                 validated_at: self.now,
             },
             rewritten: false,
+            since: None,
         }
     }
+}
+
+/// A revision that declares these objects.
+pub fn content_of(objects: Vec<DeclaredObject>) -> RevisionContent {
+    let objects = objects.into_iter().map(|object| (object.id(), Arc::new(object))).collect();
+    RevisionContent::Objects { objects, notices: Vec::new() }
+}
+
+/// The same facts, as a source loop tells them that has just begun.
+fn without_difference(facts: &[Fact]) -> Vec<Fact> {
+    let without = |fact: &Fact| match fact {
+        Fact::Revision(revision) => {
+            Fact::Revision(Box::new(Revision { since: None, ..(**revision).clone() }))
+        }
+        other => other.clone(),
+    };
+    facts.iter().map(without).collect()
 }
 
 /// What a test looks at.
