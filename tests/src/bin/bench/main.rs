@@ -6,6 +6,7 @@
 
 mod commit;
 mod hops;
+mod manifests;
 mod measure;
 mod memory;
 mod push;
@@ -13,12 +14,13 @@ mod replicas;
 mod revert;
 
 /// What is measured, in this order.
-const PARTS: [(&str, fn()); 5] = [
+const PARTS: [(&str, fn()); 6] = [
     ("commit", commit::run),
     ("push", push::run),
     ("revert", revert::run),
     ("memory", memory::run),
     ("replicas", replicas::run),
+    ("manifests", manifests::run),
 ];
 
 fn main() {

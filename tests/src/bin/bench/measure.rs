@@ -76,11 +76,20 @@ pub fn took(rig: &Rig, sha: &str) -> Duration {
 
 /// Proportional set size: what a process has for itself, and its share of what it shares.
 pub fn pss_mib(process_id: u32) -> f64 {
-    let rollup =
-        std::fs::read_to_string(format!("/proc/{process_id}/smaps_rollup")).unwrap_or_default();
-    let kib: f64 = rollup
+    mib_of(&format!("/proc/{process_id}/smaps_rollup"), "Pss:")
+}
+
+/// The largest resident set that a process ever had.
+pub fn peak_mib(process_id: u32) -> f64 {
+    mib_of(&format!("/proc/{process_id}/status"), "VmHWM:")
+}
+
+/// A field in kilobytes of a file about a process; not a number when the process is gone.
+fn mib_of(path: &str, field: &str) -> f64 {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let kib: f64 = text
         .lines()
-        .find_map(|line| line.strip_prefix("Pss:"))
+        .find_map(|line| line.strip_prefix(field))
         .and_then(|rest| rest.trim().trim_end_matches(" kB").trim().parse().ok())
         .unwrap_or(f64::NAN);
     kib / 1024.0
