@@ -93,6 +93,7 @@ pub async fn run(
             logs: Arc::new(Logs::new(Arc::clone(&runtime), directory_reader)),
             metrics: (*metrics).clone(),
             clock,
+            run: uuid::Uuid::new_v4(),
         };
         link.run().await
     };
