@@ -8,11 +8,12 @@ use std::net::{IpAddr, UdpSocket};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use dugout_model::{EngineId, NodeName, NodeRegistration, Resources};
+use dugout_model::{ClusterId, EngineId, NodeName, NodeRegistration, Resources};
 use dugout_wire::WireError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::accepted::AcceptedStore;
 use crate::docker::{DEFAULT_DOCKER_HOST, DockerHostError};
 use crate::runtime::EngineInfo;
 
@@ -27,7 +28,8 @@ pub struct AgentConfig {
     pub server_url: String,
     /// The join token.
     pub token: String,
-    /// The machine's host name when absent.
+    /// When absent, the name that the data directory was used under, and the machine's host name for a
+    /// new one.
     pub name: Option<String>,
     pub labels: BTreeMap<String, String>,
     /// `unix://` or `tcp://`; without it `DOCKER_HOST`, and without that Docker's usual place.
@@ -66,6 +68,18 @@ pub enum AgentError {
     DockerHost(#[source] DockerHostError),
     #[error("the node needs another name; give it one with --name")]
     NodeName(#[source] WireError),
+    #[error(
+        "the data directory {path} belongs to node {known}, and what that runs would go on with nobody \
+         to tend it. Start with --name {known}; or give node {told} a folder of its own with --data-dir; \
+         or, to rename the node, remove what it runs (docker rm --force $(docker ps --all --quiet \
+         --filter label={label}={known}{cluster})) and then the folder",
+        path = path.display(),
+        label = crate::labels::NODE,
+        cluster = cluster.map_or_else(String::new, |cluster| {
+            format!(" --filter label={}={cluster}", crate::labels::CLUSTER)
+        })
+    )]
+    OtherNodeName { path: PathBuf, known: NodeName, told: NodeName, cluster: Option<ClusterId> },
     #[error("the data directory {} cannot be used", path.display())]
     DataDir { path: PathBuf, source: io::Error },
     #[error(
@@ -83,6 +97,10 @@ pub enum AgentError {
 pub(crate) struct NodeFile {
     /// Tells this agent, restarted, from another with the same name.
     pub instance: String,
+    /// The node's name, which its containers carry. A folder of the first release has none; there the
+    /// accepted assignment has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<StoredEngine>,
 }
@@ -128,9 +146,20 @@ impl NodeFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(error)),
         }
-        let fresh = Self { instance: uuid::Uuid::new_v4().to_string(), engine: None };
+        let instance = uuid::Uuid::new_v4().to_string();
+        let fresh = Self { instance, node: None, engine: None };
         fresh.write(data_dir).map_err(failed)?;
         Ok(fresh)
+    }
+
+    /// Notes under which name the folder is used from now on.
+    pub fn remember_node(&mut self, node: &NodeName, data_dir: &Path) -> Result<(), AgentError> {
+        if self.node.as_deref() == Some(node.as_str()) {
+            return Ok(());
+        }
+        self.node = Some(node.to_string());
+        let failed = |source| AgentError::DataDir { path: data_dir.to_owned(), source };
+        self.write(data_dir).map_err(failed)
     }
 
     pub fn write(&self, data_dir: &Path) -> io::Result<()> {
@@ -159,16 +188,43 @@ pub(crate) fn docker_host(told: Option<&str>) -> String {
         .unwrap_or_else(|| DEFAULT_DOCKER_HOST.to_owned())
 }
 
-/// The node's name: as told, else the machine's.
-pub(crate) fn node_name(told: Option<&str>) -> Result<NodeName, AgentError> {
-    let name = match told {
-        Some(name) => name.to_owned(),
-        None => fs::read_to_string("/proc/sys/kernel/hostname")
-            .unwrap_or_default()
-            .trim()
-            .to_lowercase(),
-    };
-    dugout_wire::parse_node_name(&name).map_err(AgentError::NodeName)
+/// What a data directory knows of the node that used it before.
+pub(crate) struct FormerNode {
+    pub name: NodeName,
+    pub cluster: Option<ClusterId>,
+}
+
+impl FormerNode {
+    /// The node that this folder belongs to; `None` when it is new.
+    pub fn of(file: &NodeFile, accepted: &AcceptedStore) -> Option<Self> {
+        let held = accepted.held();
+        let noted = file.node.as_deref().map(NodeName::new);
+        let name = noted.or_else(|| held.map(|held| held.node.clone()))?;
+        Some(Self { name, cluster: held.map(|held| held.cluster) })
+    }
+}
+
+/// The node's name. It stays with its data directory: containers are found by it, and under another one
+/// nobody would tend those that are there. So a host that is renamed keeps its node's name, and a name
+/// that is told and differs is refused.
+pub(crate) fn node_name(
+    config: &AgentConfig,
+    former: Option<FormerNode>,
+) -> Result<NodeName, AgentError> {
+    let parse = |name: &str| dugout_wire::parse_node_name(name).map_err(AgentError::NodeName);
+    let told = config.name.as_deref().map(parse).transpose()?;
+    match (told, former) {
+        (Some(told), Some(FormerNode { name: known, cluster })) if told != known => {
+            let path = config.data_dir.clone();
+            Err(AgentError::OtherNodeName { path, known, told, cluster })
+        }
+        (_, Some(former)) => Ok(former.name),
+        (Some(told), None) => Ok(told),
+        (None, None) => {
+            let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            parse(&host.trim().to_lowercase())
+        }
+    }
 }
 
 /// What the agent says of itself.
@@ -217,17 +273,55 @@ mod tests {
         assert_ne!(NodeFile::open(folder.path()).unwrap(), first);
     }
 
-    #[test]
-    fn the_token_is_not_shown() {
-        let config = AgentConfig {
+    fn config(name: Option<&str>) -> AgentConfig {
+        AgentConfig {
             server_url: "http://a".into(),
             token: "hunter2".into(),
-            name: None,
+            name: name.map(str::to_owned),
             labels: BTreeMap::new(),
             docker_host: None,
-            data_dir: "x".into(),
+            data_dir: "/data".into(),
             address: None,
+        }
+    }
+
+    #[test]
+    fn a_data_directory_keeps_the_name_of_its_node() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = NodeFile::open(folder.path()).unwrap();
+        let name_of = |file: &NodeFile, told: Option<&str>| {
+            let (accepted, _) = AcceptedStore::open(folder.path()).unwrap();
+            node_name(&config(told), FormerNode::of(file, &accepted))
         };
+        let is_kept = |file: &NodeFile| {
+            assert_eq!(
+                name_of(file, None).unwrap().as_str(),
+                "node-a",
+                "whatever the host is called"
+            );
+            assert_eq!(name_of(file, Some("node-a")).unwrap().as_str(), "node-a");
+            name_of(file, Some("node-b")).unwrap_err().to_string()
+        };
+        assert_eq!(name_of(&file, Some("node-b")).unwrap().as_str(), "node-b", "it is new");
+
+        // A folder of before the name was noted.
+        let (mut accepted, _) = AcceptedStore::open(folder.path()).unwrap();
+        let held = crate::testing::assignment(1, vec![]);
+        accepted.accept(held.clone(), crate::testing::at(1)).unwrap();
+        let refused = is_kept(&file);
+        let cluster = format!("label=dev.dugout.cluster={}", held.cluster);
+        for word in ["/data", "--name node-a", "node node-b", "dev.dugout.node=node-a", &cluster] {
+            assert!(refused.contains(word), "{word} is not in: {refused}");
+        }
+
+        file.remember_node(&held.node, folder.path()).unwrap();
+        fs::remove_file(folder.path().join("accepted.json")).unwrap();
+        is_kept(&NodeFile::open(folder.path()).unwrap());
+    }
+
+    #[test]
+    fn the_token_is_not_shown() {
+        let config = config(None);
         assert!(!format!("{config:?}").contains("hunter2"));
     }
 }

@@ -14,7 +14,7 @@ use bollard::errors::Error as BollardError;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum,
-    ContainerSummaryStateEnum, EventMessage, HostConfig, HostConfigLogConfig, NetworkSettings,
+    ContainerSummaryStateEnum, EndpointSettings, EventMessage, HostConfig, HostConfigLogConfig,
     RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
@@ -56,6 +56,7 @@ const MAX_EXEC_OUTPUT: usize = 4096;
 /// Each container's log: this many files of this size.
 const LOG_FILES: &str = "2";
 const LOG_FILE_SIZE: &str = "10m";
+const DEFAULT_NETWORK: &str = "bridge";
 
 /// A Docker engine. It is reached when it is first needed.
 #[derive(Debug)]
@@ -189,7 +190,8 @@ impl ContainerRuntime for DockerRuntime {
                 labels.is_some_and(|labels| ContainerLabels::from_map(labels, owner).is_some())
             })
             .filter_map(|one| {
-                Some(ListedContainer { id: one.id?, state: listed_state(one.state?) })
+                let address = address(one.network_settings.and_then(|all| all.networks));
+                Some(ListedContainer { id: one.id?, state: listed_state(one.state?), address })
             })
             .collect())
     }
@@ -452,7 +454,7 @@ fn observed(found: ContainerInspectResponse, owner: &Owner) -> Option<ObservedCo
         labels: ContainerLabels::from_map(&labels, owner)?,
         image_id: found.image,
         state: observed_state(found.state?, created_at),
-        address: found.network_settings.and_then(address),
+        address: address(found.network_settings.and_then(|all| all.networks)),
         created_at,
     })
 }
@@ -483,12 +485,12 @@ fn observed_state(state: ContainerState, created_at: Timestamp) -> ObservedState
     }
 }
 
-fn address(settings: NetworkSettings) -> Option<IpAddr> {
-    settings
-        .networks?
-        .into_values()
-        .filter_map(|network| network.ip_address)
-        .find_map(|text| text.parse().ok())
+/// The address on the engine's default network, where every container of ours is made; if someone took
+/// it from there, that on the first other network by name.
+fn address(networks: Option<HashMap<String, EndpointSettings>>) -> Option<IpAddr> {
+    let mut networks: Vec<_> = networks?.into_iter().collect();
+    networks.sort_by(|(a, _), (b, _)| (a != DEFAULT_NETWORK, a).cmp(&(b != DEFAULT_NETWORK, b)));
+    networks.iter().find_map(|(_, network)| network.ip_address.as_ref()?.parse().ok())
 }
 
 /// A moment as the engine writes it; its zero value means that there was none.
@@ -556,6 +558,23 @@ mod tests {
         assert_eq!(moment("0001-01-01T00:00:00Z"), None);
         let at = moment("2026-11-23T20:21:03.047614772Z").unwrap();
         assert_eq!(at.as_micros() % 1_000_000, 47_614);
+    }
+
+    #[test]
+    fn the_address_on_the_default_network_is_the_containers() {
+        let network = |ip: &str| EndpointSettings {
+            ip_address: Some(ip.to_owned()),
+            ..EndpointSettings::default()
+        };
+        let mut networks = HashMap::from([
+            ("b".to_owned(), network("10.0.0.2")),
+            ("a".to_owned(), network("")),
+            ("c".to_owned(), network("10.0.0.3")),
+        ]);
+        assert_eq!(address(Some(networks.clone())), "10.0.0.2".parse().ok());
+        networks.insert("bridge".to_owned(), network("172.17.0.2"));
+        assert_eq!(address(Some(networks)), "172.17.0.2".parse().ok());
+        assert_eq!(address(None), None);
     }
 
     #[test]

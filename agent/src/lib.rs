@@ -35,7 +35,7 @@ pub use metrics::AgentMetrics;
 
 use accepted::{AcceptedStore, Found};
 use clock::Clock;
-use config::{NodeFile, StoredEngine, docker_host, node_name, registration};
+use config::{FormerNode, NodeFile, StoredEngine, docker_host, node_name, registration};
 use docker::DockerRuntime;
 use driver::{Directory, Driver, Start, learn_engine};
 use link::{Link, Server, ServerUrlError};
@@ -58,13 +58,14 @@ pub async fn run(
         ServerUrlError::Url(url) => AgentError::ServerUrl(url),
         ServerUrlError::Token => AgentError::Token,
     })?;
-    let name = node_name(config.name.as_deref())?;
     let host = docker_host(config.docker_host.as_deref());
     let runtime =
         Arc::new(DockerRuntime::new(&host, (*metrics).clone()).map_err(AgentError::DockerHost)?);
     let _lock = config::lock(&config.data_dir)?;
-    let file = NodeFile::open(&config.data_dir)?;
+    let mut file = NodeFile::open(&config.data_dir)?;
     let (accepted, found) = AcceptedStore::open(&config.data_dir).map_err(AgentError::Accepted)?;
+    let name = node_name(&config, FormerNode::of(&file, &accepted))?;
+    file.remember_node(&name, &config.data_dir)?;
     let clock = Clock::start();
     let (link_sender, link_events) = mpsc::channel(LINK_INBOX);
     let (reports, reports_reader) = watch::channel(None);
@@ -93,6 +94,7 @@ pub async fn run(
             logs: Arc::new(Logs::new(Arc::clone(&runtime), directory_reader)),
             metrics: (*metrics).clone(),
             clock,
+            run: uuid::Uuid::new_v4(),
         };
         link.run().await
     };
@@ -120,7 +122,7 @@ async fn engine(runtime: &DockerRuntime, file: &NodeFile, config: &AgentConfig) 
         (Err(_), Some(stored)) => return stored.clone(),
         (Err(_), None) => StoredEngine::from(learn_engine(runtime).await),
     };
-    let fresh = NodeFile { instance: file.instance.clone(), engine: Some(known.clone()) };
+    let fresh = NodeFile { engine: Some(known.clone()), ..file.clone() };
     if fresh != *file
         && let Err(error) = fresh.write(&config.data_dir)
     {

@@ -114,6 +114,7 @@ pub enum ObservedState {
 pub struct ListedContainer {
     pub id: String,
     pub state: ListedState,
+    pub address: Option<IpAddr>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,14 +126,15 @@ pub enum ListedState {
 }
 
 impl ObservedContainer {
-    /// The state as a list would show it.
-    pub fn listed_state(&self) -> ListedState {
-        match self.state {
+    /// The container as a list would show it.
+    pub fn as_listed(&self) -> ListedContainer {
+        let state = match self.state {
             ObservedState::Created => ListedState::Created,
             ObservedState::Running { .. } => ListedState::Running,
             ObservedState::Exited { .. } => ListedState::Exited,
             ObservedState::Removing => ListedState::Removing,
-        }
+        };
+        ListedContainer { id: self.id.clone(), state, address: self.address }
     }
 
     pub fn is_running(&self) -> bool {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::{
-    CommitSha, ContainerStatus, EngineId, Event, NodeName, PodAddress, PodPhase, PodUid, Resources,
-    Revision, SourceCondition, SourceName, StringMap, Timestamp, Turn,
+    CommitSha, ContainerStatus, EngineId, Event, EventNumber, NodeName, PodAddress, PodPhase,
+    PodUid, Resources, Revision, SourceCondition, SourceName, StringMap, Timestamp, Turn,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +68,9 @@ pub struct NodeReport {
     pub pods: BTreeMap<PodUid, PodReport>,
     /// What happened since the last report that was acknowledged, oldest first; bounded.
     pub events: Vec<Event>,
+    /// The first of them; the others follow without a gap. An agent of an earlier release numbers
+    /// none, and what it sends again is told again.
+    pub first_event: Option<EventNumber>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

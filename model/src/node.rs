@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use uuid::Uuid;
+
 use crate::{EngineId, NodeName, PodUid, Resources, StringMap, Timestamp, Turn};
 
 /// One agent.
@@ -24,7 +26,19 @@ pub struct Node {
     pub unschedulable: bool,
     /// The last turn that changed what this node must run: its assignment's generation.
     pub generation: Turn,
+    /// The last of its agent's events that is in the database. It is written in the transaction that
+    /// adds the events, so a report that is sent again tells nothing twice, whatever was restarted
+    /// since. A report without a new event leaves it alone, so a heartbeat writes nothing.
+    pub last_event: Option<EventNumber>,
     pub joined_at: Timestamp,
+}
+
+/// Where an event stands among all that one run of an agent told, from one on without a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventNumber {
+    /// One start of the agent's process: the numbers begin anew with each.
+    pub run: Uuid,
+    pub number: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, Contacts, EngineId, Event, IdSource, Kind, NodeName, ObjectId, ObjectSpec, ObjectUid,
-    Pod, PodUid, Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, ServiceType,
+    Change, Contacts, EngineId, Event, IdSource, Kind, Node, NodeName, ObjectId, ObjectSpec,
+    ObjectUid, Pod, PodUid, Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, ServiceType,
     SourceName, StoredObject, StoredRevision, TimelineEntry, Timestamp, Turn, World,
 };
 
@@ -261,6 +261,7 @@ impl Draft<'_> {
                     self.dirty.placement = true;
                 }
             }
+            Change::PutNode(row) if self.differs_in_events_alone(row) => {}
             Change::PutNode(row) => {
                 self.mark_engine_of(&row.name);
                 self.mark_peers(&row.engine);
@@ -282,6 +283,14 @@ impl Draft<'_> {
             | Change::AppendTimeline(_)
             | Change::AppendEvent(_) => {}
         }
+    }
+
+    /// Nothing is decided by which of a node's events are in the database.
+    fn differs_in_events_alone(&self, row: &Node) -> bool {
+        self.world
+            .nodes
+            .get(&row.name)
+            .is_some_and(|known| Node { last_event: row.last_event, ..(**known).clone() } == *row)
     }
 
     fn mark_object(&mut self, object: &StoredObject) {

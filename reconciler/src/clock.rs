@@ -2,12 +2,18 @@
 //!
 //! Timers and node timeouts are wall-clock moments, because they are stored. A clock that somebody
 //! sets forward by an hour must not make every node look silent, so the wall clock is read once and
-//! then followed on the monotonic clock, corrected by at most one part in a hundred.
+//! then followed on the time since boot, corrected by at most one part in a hundred.
+//!
+//! The time since boot goes on while the machine is suspended. The usual monotonic clock does not: after
+//! an hour in suspend the engine would be an hour behind for days, its deadlines would be late by that
+//! hour, and it could not tell that it was itself the silent one. What waits for an answer (the database,
+//! the long-polls) stays on tokio's clock, which stands still with the machine.
 
 use std::sync::Mutex;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dugout_model::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
 
 /// Where the engine gets the time. The simulator has its own.
 pub trait Clock: Send + Sync + 'static {
@@ -20,7 +26,7 @@ pub struct SystemClock {
 }
 
 struct Anchor {
-    monotonic: Instant,
+    since_boot: Duration,
     wall: Timestamp,
 }
 
@@ -29,7 +35,7 @@ const SLEW: u32 = 100;
 
 impl Default for SystemClock {
     fn default() -> Self {
-        Self { anchor: Mutex::new(Anchor { monotonic: Instant::now(), wall: wall_clock() }) }
+        Self { anchor: Mutex::new(Anchor { since_boot: since_boot(), wall: wall_clock() }) }
     }
 }
 
@@ -37,10 +43,10 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         // The lock guards three words for a few nanoseconds; a poisoned one still holds a sound value.
         let mut anchor = self.anchor.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let monotonic = Instant::now();
-        let elapsed = monotonic.duration_since(anchor.monotonic);
+        let since_boot = since_boot();
+        let elapsed = since_boot.saturating_sub(anchor.since_boot);
         anchor.wall = corrected(anchor.wall, elapsed, wall_clock());
-        anchor.monotonic = monotonic;
+        anchor.since_boot = since_boot;
         anchor.wall
     }
 }
@@ -56,6 +62,13 @@ fn corrected(before: Timestamp, elapsed: Duration, wall: Timestamp) -> Timestamp
     }
 }
 
+/// The time since the machine was started, suspended or not.
+fn since_boot() -> Duration {
+    let read = clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(read.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(read.tv_nsec).unwrap_or(0))
+}
+
 /// What the machine's clock says; a clock before 1970 counts as 1970.
 fn wall_clock() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -65,6 +78,29 @@ fn wall_clock() -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Set for the copy of the test that runs where the two clocks differ.
+    const INSIDE: &str = "DUGOUT_TEST_IN_TIME_NAMESPACE";
+
+    /// A machine that was suspended, as a clock shows it: in a time namespace the time since boot is far
+    /// ahead of the monotonic clock.
+    #[test]
+    fn suspended_time_counts() {
+        if std::env::var_os(INSIDE).is_none() {
+            let copy = std::process::Command::new("unshare")
+                .args(["--user", "--map-root-user", "--time", "--boottime", "1000000"])
+                .arg(std::env::current_exe().unwrap())
+                .args(["--exact", "clock::tests::suspended_time_counts"])
+                .env(INSIDE, "1")
+                .output()
+                .unwrap();
+            assert!(copy.status.success(), "unshare of util-linux, and user namespaces: {copy:?}");
+            return;
+        }
+        let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+        let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+        assert!((since_boot().as_secs_f64() - uptime).abs() < 60.0, "{uptime}");
+    }
 
     const START: Timestamp = Timestamp::from_micros(1_000_000_000);
 

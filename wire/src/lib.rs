@@ -32,8 +32,8 @@ pub use assignment::{
 pub use error::WireError;
 pub use names::parse_node_name;
 pub use report::{
-    ContainerExit, ContainerState, ContainerStatus, Event, EventType, PodMilestones, PodPhase,
-    PodReport, Report, WaitingReason,
+    ContainerExit, ContainerState, ContainerStatus, Event, EventNumber, EventType, PodMilestones,
+    PodPhase, PodReport, Report, WaitingReason,
 };
 pub use session::{AssignmentQuery, ErrorBody, Registered, Registration, Resources, StreamsQuery};
 pub use stream::{LogsRequest, StreamKind, StreamQuery, StreamRequest, StreamStatus};

@@ -19,6 +19,18 @@ pub struct Report {
     pub engine_answers: bool,
     pub pods: BTreeMap<Uuid, PodReport>,
     pub events: Vec<Event>,
+    /// An older server ignores it, and tells events that it gets twice twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_event: Option<EventNumber>,
+}
+
+/// Where the first event of a report stands among all of this run of the agent. The others follow
+/// without a gap, so that a server takes each once however often it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventNumber {
+    pub run: Uuid,
+    pub number: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,7 +140,7 @@ pub enum EventType {
 impl Report {
     /// The report as the model has it, for the node that the path names.
     pub fn into_model(self, node: NodeName) -> Result<model::NodeReport, WireError> {
-        let Self { instance, acknowledged, engine_answers, pods, events } = self;
+        let Self { instance, acknowledged, engine_answers, pods, events, first_event } = self;
         if events.len() > MAX_REPORT_EVENTS {
             return Err(WireError::TooManyEvents { count: events.len(), limit: MAX_REPORT_EVENTS });
         }
@@ -142,21 +154,44 @@ impl Report {
                 .map(|(uid, pod)| Ok((model::PodUid(uid), pod.try_into()?)))
                 .collect::<Result<_, WireError>>()?,
             events: events.into_iter().map(Into::into).collect(),
+            first_event: first_event.map(Into::into),
         })
     }
 }
 
 impl From<&model::NodeReport> for Report {
     fn from(value: &model::NodeReport) -> Self {
-        let model::NodeReport { node: _, instance, acknowledged, engine_answers, pods, events } =
-            value;
+        let model::NodeReport {
+            node: _, // in the path
+            instance,
+            acknowledged,
+            engine_answers,
+            pods,
+            events,
+            first_event,
+        } = value;
         Self {
             instance: instance.clone(),
             acknowledged: acknowledged.0,
             engine_answers: *engine_answers,
             pods: pods.iter().map(|(uid, pod)| (uid.0, pod.into())).collect(),
             events: events.iter().map(Event::from).collect(),
+            first_event: first_event.map(EventNumber::from),
         }
+    }
+}
+
+impl From<model::EventNumber> for EventNumber {
+    fn from(value: model::EventNumber) -> Self {
+        let model::EventNumber { run, number } = value;
+        Self { run, number }
+    }
+}
+
+impl From<EventNumber> for model::EventNumber {
+    fn from(value: EventNumber) -> Self {
+        let EventNumber { run, number } = value;
+        Self { run, number }
     }
 }
 

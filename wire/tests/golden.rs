@@ -209,6 +209,7 @@ fn report() -> NodeReport {
             (PodUid(Uuid::from_u128(4)), bare),
         ]),
         events: vec![event(EventType::Normal), event(EventType::Warning)],
+        first_event: Some(EventNumber { run: Uuid::from_u128(9), number: 17 }),
     }
 }
 

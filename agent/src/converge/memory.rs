@@ -164,6 +164,13 @@ impl PodMemory {
         (!wait.is_zero()).then_some(wait)
     }
 
+    /// Someone else restarted a container: how its next run ends counts again.
+    pub fn note_restarted(&mut self, labels: &ContainerLabels) {
+        let memory = self.container(&labels.container);
+        memory.condemned = None;
+        memory.counted_exit = None;
+    }
+
     /// A container was removed by someone else: it is replaced at once.
     pub fn note_vanished(&mut self, labels: &ContainerLabels) {
         let memory = self.container(&labels.container);

@@ -1,10 +1,11 @@
 //! The containers that the engine has, as far as is known. Pure.
 //!
-//! Lists, events and the results of our own calls arrive in any order. A list that began before one
-//! of our own calls ended may not know of its effect yet, so each entry remembers when it was last
-//! touched, and an older list does not overrule it.
+//! Lists, looks and the results of our own calls arrive in any order. What was asked before something
+//! newer became known may not know of it yet, so each question has a place in the order of what we did
+//! and heard, each entry remembers that of what it was last known from, and an answer to an older
+//! question does not overrule it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use dugout_model::{ContainerExit, PodUid, Timestamp};
 
@@ -20,8 +21,28 @@ pub struct Sequence(pub u64);
 pub struct Observed {
     pods: BTreeMap<PodUid, Vec<ObservedContainer>>,
     touched: HashMap<String, Sequence>,
+    /// What is gone, as long as a question is open that was asked before.
     removed: HashMap<String, Sequence>,
+    /// Questions without an answer yet.
+    open: BTreeSet<Sequence>,
     sequence: Sequence,
+}
+
+/// A complete list of our containers.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct FullList {
+    /// Those that are as they were known when the list was asked for.
+    pub unchanged: Vec<String>,
+    /// The others, each looked at.
+    pub seen: Vec<ObservedContainer>,
+}
+
+/// What came of a look at one container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    Taken(Option<News>),
+    /// Something newer is known that says otherwise: look again.
+    Overtaken,
 }
 
 /// What became known that matters beyond the container itself.
@@ -34,6 +55,11 @@ pub enum News {
         labels: ContainerLabels,
         started_at: Timestamp,
         exit: ContainerExit,
+    },
+    /// The same container runs anew: someone else restarted it.
+    Restarted {
+        id: String,
+        labels: ContainerLabels,
     },
     /// It is gone, and we did not remove it.
     Vanished {
@@ -55,34 +81,69 @@ impl Observed {
         self.pods.values().flatten().find(|container| container.id == id)
     }
 
-    /// Marks the beginning of a list; hand it to [`Observed::apply_list`] with the result.
-    pub fn begin_list(&mut self) -> Sequence {
-        self.step()
+    /// Marks the beginning of a question, which ends with [`Observed::apply_list`],
+    /// [`Observed::apply_look`] or [`Observed::no_answer`].
+    pub fn ask(&mut self) -> Sequence {
+        let asked = self.step();
+        self.open.insert(asked);
+        asked
     }
 
     /// Takes over a complete list of our containers.
-    pub fn apply_list(&mut self, list: Vec<ObservedContainer>, began: Sequence) -> Vec<News> {
-        let mut news = Vec::new();
-        let listed: HashMap<&str, ()> =
-            list.iter().map(|container| (container.id.as_str(), ())).collect();
+    pub fn apply_list(&mut self, list: FullList, asked: Sequence) -> Vec<News> {
+        let unchanged = list.unchanged.iter().map(String::as_str);
+        let listed: HashSet<&str> =
+            unchanged.chain(list.seen.iter().map(|one| one.id.as_str())).collect();
         let gone: Vec<String> = self
             .pods
             .values()
             .flatten()
-            .filter(|known| !listed.contains_key(known.id.as_str()))
-            .filter(|known| self.touched.get(&known.id).is_none_or(|at| *at <= began))
+            .filter(|known| !listed.contains(known.id.as_str()))
+            .filter(|known| !self.is_newer(&known.id, asked))
             .map(|known| known.id.clone())
             .collect();
-        news.extend(gone.iter().filter_map(|id| self.take(id)));
-        for container in list {
-            let newer = |at: Option<&Sequence>| at.is_some_and(|at| *at > began);
-            if newer(self.touched.get(&container.id)) || newer(self.removed.get(&container.id)) {
-                continue;
+        let mut news: Vec<News> = gone.iter().filter_map(|id| self.take(id)).collect();
+        for container in list.seen {
+            if !self.is_newer(&container.id, asked) {
+                self.touched.insert(container.id.clone(), asked);
+                news.extend(self.place(container));
             }
-            news.extend(self.place(container));
         }
-        self.removed.retain(|_, at| *at > began);
+        self.no_answer(asked);
         news
+    }
+
+    /// Takes over what a look at one container showed; `None` when it is not there.
+    pub fn apply_look(
+        &mut self,
+        id: &str,
+        seen: Option<ObservedContainer>,
+        asked: Sequence,
+    ) -> Look {
+        let overtaken = self.is_newer(id, asked);
+        self.no_answer(asked);
+        match seen {
+            seen if overtaken && self.find(id) != seen.as_ref() => Look::Overtaken,
+            _ if overtaken => Look::Taken(None),
+            Some(seen) => {
+                self.touched.insert(seen.id.clone(), asked);
+                Look::Taken(self.place(seen))
+            }
+            None => Look::Taken(self.vanished(id)),
+        }
+    }
+
+    /// Closes a question.
+    pub fn no_answer(&mut self, asked: Sequence) {
+        self.open.remove(&asked);
+        let oldest = self.open.first().copied();
+        self.removed.retain(|_, at| oldest.is_some_and(|oldest| *at > oldest));
+    }
+
+    /// Whether something is known of a container that whoever was asked then may not know.
+    fn is_newer(&self, id: &str, asked: Sequence) -> bool {
+        let newer = |at: Option<&Sequence>| at.is_some_and(|at| *at > asked);
+        newer(self.touched.get(id)) || newer(self.removed.get(id))
     }
 
     /// Takes over one container, seen just now.
@@ -95,7 +156,9 @@ impl Observed {
     /// Notes that a container is gone, by someone else's hand.
     pub fn vanished(&mut self, id: &str) -> Option<News> {
         let now = self.step();
-        self.removed.insert(id.to_owned(), now);
+        if !self.open.is_empty() {
+            self.removed.insert(id.to_owned(), now);
+        }
         self.take(id)
     }
 
@@ -135,6 +198,9 @@ impl Observed {
         };
         let before = std::mem::replace(known, container);
         match (&before.state, &known.state) {
+            (ObservedState::Exited { .. }, ObservedState::Running { .. }) => {
+                Some(News::Restarted { id: known.id.clone(), labels: known.labels.clone() })
+            }
             (ObservedState::Exited { .. } | ObservedState::Removing, _) => None,
             (_, ObservedState::Removing) => {
                 Some(News::Vanished { id: known.id.clone(), labels: known.labels.clone() })
@@ -145,6 +211,12 @@ impl Observed {
                 started_at: *started_at,
                 exit: exit.clone(),
             }),
+            (
+                ObservedState::Running { started_at: before },
+                ObservedState::Running { started_at },
+            ) if before != started_at => {
+                Some(News::Restarted { id: known.id.clone(), labels: known.labels.clone() })
+            }
             _ => None,
         }
     }
@@ -155,17 +227,24 @@ mod tests {
     use super::*;
     use crate::testing::{container, exited, running, uid};
 
+    fn list(seen: Vec<ObservedContainer>) -> FullList {
+        FullList { unchanged: vec![], seen }
+    }
+
     #[test]
     fn a_list_is_taken_over_whole() {
         let mut observed = Observed::default();
-        let began = observed.begin_list();
-        let news = observed.apply_list(vec![container(1, 0, running(1))], began);
+        let asked = observed.ask();
+        let news = observed.apply_list(list(vec![container(1, 0, running(1))]), asked);
         assert!(matches!(news.as_slice(), [News::Appeared(_)]));
-        let began = observed.begin_list();
-        let news = observed.apply_list(vec![container(1, 0, exited(1, 5))], began);
+        let asked = observed.ask();
+        let news = observed.apply_list(list(vec![container(1, 0, exited(1, 5))]), asked);
         assert!(matches!(news.as_slice(), [News::Exited { .. }]));
-        let began = observed.begin_list();
-        let news = observed.apply_list(vec![], began);
+        let asked = observed.ask();
+        let unchanged = FullList { unchanged: vec!["id-1-0".into()], seen: vec![] };
+        assert_eq!(observed.apply_list(unchanged, asked), []);
+        let asked = observed.ask();
+        let news = observed.apply_list(list(vec![]), asked);
         assert!(matches!(news.as_slice(), [News::Vanished { .. }]));
         assert_eq!(observed.pods().count(), 0);
     }
@@ -181,16 +260,77 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_began_before_our_call_ended_does_not_overrule_it() {
+    fn a_list_that_was_asked_for_before_our_call_ended_does_not_overrule_it() {
         let mut observed = Observed::default();
-        let began = observed.begin_list();
+        let asked = observed.ask();
         observed.put(container(1, 0, running(1)));
-        assert_eq!(observed.apply_list(vec![], began), []);
+        assert_eq!(observed.apply_list(list(vec![]), asked), []);
         assert_eq!(observed.of_pod(uid(1)).len(), 1);
 
-        let began = observed.begin_list();
+        let asked = observed.ask();
         observed.removed("id-1-0");
-        assert_eq!(observed.apply_list(vec![container(1, 0, running(1))], began), []);
+        let late = list(vec![container(1, 0, running(1))]);
+        assert_eq!(observed.apply_list(late, asked), []);
         assert_eq!(observed.of_pod(uid(1)).len(), 0);
+    }
+
+    #[test]
+    fn a_look_that_was_overtaken_is_not_taken_over() {
+        let mut observed = Observed::default();
+        observed.put(container(1, 0, running(1)));
+        let asked = observed.ask();
+        observed.put(container(1, 0, exited(1, 5)));
+        let late = observed.apply_look("id-1-0", Some(container(1, 0, running(1))), asked);
+        assert_eq!(late, Look::Overtaken);
+        assert!(!observed.of_pod(uid(1))[0].is_running());
+        let asked = observed.ask();
+        observed.put(container(1, 0, exited(1, 5)));
+        let same = observed.apply_look("id-1-0", Some(container(1, 0, exited(1, 5))), asked);
+        assert_eq!(same, Look::Taken(None));
+    }
+
+    #[test]
+    fn a_look_that_was_asked_for_before_a_removal_brings_nothing_back() {
+        let mut observed = Observed::default();
+        observed.put(container(1, 0, running(1)));
+        let asked = observed.ask();
+        observed.removed("id-1-0");
+        // A list in between does not make the removal forgotten.
+        let between = observed.ask();
+        observed.apply_list(list(vec![]), between);
+        let late = observed.apply_look("id-1-0", Some(container(1, 0, running(1))), asked);
+        assert_eq!(late, Look::Overtaken);
+        assert_eq!(observed.of_pod(uid(1)), []);
+        assert!(observed.removed.is_empty(), "nobody asks any more");
+    }
+
+    #[test]
+    fn of_two_looks_the_one_that_was_asked_for_later_counts() {
+        for later_first in [false, true] {
+            let mut observed = Observed::default();
+            observed.put(container(1, 0, running(1)));
+            let (first, second) = (observed.ask(), observed.ask());
+            let mut answers =
+                [(first, container(1, 0, running(1))), (second, container(1, 0, exited(1, 5)))];
+            if later_first {
+                answers.reverse();
+            }
+            for (asked, seen) in answers {
+                observed.apply_look("id-1-0", Some(seen), asked);
+            }
+            assert!(!observed.of_pod(uid(1))[0].is_running());
+        }
+    }
+
+    #[test]
+    fn the_same_container_running_anew_is_news() {
+        let mut observed = Observed::default();
+        observed.put(container(1, 0, running(1)));
+        assert_eq!(observed.put(container(1, 0, running(1))), None);
+        let news = observed.put(container(1, 0, running(9)));
+        assert!(matches!(news, Some(News::Restarted { .. })));
+        observed.put(container(1, 0, exited(9, 10)));
+        let news = observed.put(container(1, 0, running(11)));
+        assert!(matches!(news, Some(News::Restarted { .. })));
     }
 }

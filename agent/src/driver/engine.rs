@@ -5,7 +5,7 @@ use std::time::Duration;
 use dugout_model::{EventType, Timestamp};
 
 use super::node::Node;
-use crate::converge::{Action, Sequence};
+use crate::converge::{Action, FullList, Look, Sequence};
 use crate::events::reason;
 use crate::link::chain;
 use crate::runtime::{
@@ -71,20 +71,19 @@ impl<R: ContainerRuntime> Node<R> {
             return;
         }
         self.engine.listing = true;
-        let began = self.observed.begin_list();
-        self.hands.list(owner, &self.observed, began);
+        let asked = self.observed.ask();
+        self.hands.list(owner, &self.observed, asked);
     }
 
-    pub(super) fn listed(
-        &mut self,
-        began: Sequence,
-        result: Result<Vec<ObservedContainer>, RuntimeError>,
-    ) {
+    pub(super) fn listed(&mut self, asked: Sequence, result: Result<FullList, RuntimeError>) {
         self.engine.listing = false;
+        if result.is_err() {
+            self.observed.no_answer(asked);
+        }
         match result {
             Ok(list) => {
                 // While the loss is still remembered: what ended meanwhile did not crash.
-                let news = self.observed.apply_list(list, began);
+                let news = self.observed.apply_list(list, asked);
                 for one in news {
                     self.note(one);
                 }
@@ -153,12 +152,17 @@ impl<R: ContainerRuntime> Node<R> {
             }
             EngineEventKind::Started | EngineEventKind::Died | EngineEventKind::Other => {
                 // The end of our own call shows the same.
-                if let Some(owner) = self.owner.clone()
-                    && !(self.is_ours(&container) && kind == EngineEventKind::Started)
-                {
-                    self.hands.look(owner, container);
+                if !(self.is_ours(&container) && kind == EngineEventKind::Started) {
+                    self.look(container);
                 }
             }
+        }
+    }
+
+    fn look(&mut self, container: String) {
+        if let Some(owner) = self.owner.clone() {
+            let asked = self.observed.ask();
+            self.hands.look(owner, container, asked);
         }
     }
 
@@ -181,25 +185,28 @@ impl<R: ContainerRuntime> Node<R> {
     pub(super) fn looked(
         &mut self,
         id: &str,
+        asked: Sequence,
         result: Result<Option<ObservedContainer>, RuntimeError>,
     ) {
         match result {
-            Ok(Some(seen)) => {
-                let superseded = self
-                    .observed
-                    .find(id)
-                    .is_some_and(|known| known.state == seen.state && known == &seen);
-                if !superseded {
-                    self.see(seen);
+            // The end of our own call shows the same.
+            Ok(None) if self.is_ours(id) => self.observed.no_answer(asked),
+            Ok(seen) => match self.observed.apply_look(id, seen, asked) {
+                Look::Taken(news) => {
+                    if let Some(news) = news {
+                        self.note(news);
+                    }
+                }
+                Look::Overtaken => self.look(id.to_owned()),
+            },
+            Err(error) => {
+                self.observed.no_answer(asked);
+                if error.is_engine_unavailable() {
+                    self.engine_lost(&error);
+                } else {
+                    self.engine.list_soon(self.now);
                 }
             }
-            Ok(None) => {
-                if !self.is_ours(id) {
-                    self.vanish(id);
-                }
-            }
-            Err(error) if error.is_engine_unavailable() => self.engine_lost(&error),
-            Err(_) => self.engine.list_soon(self.now),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The driver's hands: everything that takes time, done beside it. Each effect ends with one message.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
 use super::Event;
-use crate::converge::{Observed, Sequence};
+use crate::converge::{FullList, Observed, Sequence};
 use crate::labels::Owner;
 use crate::metrics::AgentMetrics;
 use crate::probe::{ProbeKind, ProbeTarget, try_probe};
@@ -29,13 +30,27 @@ const LOOKS_AT_ONCE: usize = 8;
 
 pub(crate) struct Hands<R> {
     pub runtime: Arc<R>,
-    events: mpsc::Sender<Event>,
+    answers: mpsc::Sender<Answer>,
+    owner_epoch: OwnerEpoch,
+    watching: Option<AbortHandle>,
     metrics: AgentMetrics,
     starts: Arc<Semaphore>,
     pulls: Arc<Semaphore>,
     stops: Arc<Semaphore>,
     removes: Arc<Semaphore>,
     probes: Arc<Semaphore>,
+}
+
+/// Counts whose node this was: each owner has its own. What was asked for under a former owner is of
+/// other containers and says nothing of the present one's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct OwnerEpoch(u64);
+
+/// What an effect ended with.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub asked_under: OwnerEpoch,
+    pub event: Event,
 }
 
 /// The right to one engine call.
@@ -63,11 +78,13 @@ pub(crate) enum Acted {
 }
 
 impl<R: ContainerRuntime> Hands<R> {
-    pub fn new(runtime: Arc<R>, events: mpsc::Sender<Event>, metrics: AgentMetrics) -> Self {
+    pub fn new(runtime: Arc<R>, answers: mpsc::Sender<Answer>, metrics: AgentMetrics) -> Self {
         let room = |count| Arc::new(Semaphore::new(count));
         Self {
             runtime,
-            events,
+            answers,
+            owner_epoch: OwnerEpoch::default(),
+            watching: None,
             metrics,
             starts: room(STARTS_AT_ONCE),
             pulls: room(PULLS_AT_ONCE),
@@ -75,6 +92,18 @@ impl<R: ContainerRuntime> Hands<R> {
             removes: room(REMOVES_AT_ONCE),
             probes: room(PROBES_AT_ONCE),
         }
+    }
+
+    /// What is under way for a former owner ends unheard.
+    pub fn change_owner(&mut self) {
+        self.owner_epoch.0 += 1;
+        if let Some(watching) = self.watching.take() {
+            watching.abort();
+        }
+    }
+
+    pub fn is_current(&self, answer: &Answer) -> bool {
+        answer.asked_under == self.owner_epoch
     }
 
     /// Makes an engine call for a pod. `slot` is what the pod's last call left to this one.
@@ -98,38 +127,42 @@ impl<R: ContainerRuntime> Hands<R> {
         })
     }
 
-    /// Lists all containers, and looks at those whose state is not the one known.
-    pub fn list(&self, owner: Owner, known: &Observed, began: Sequence) {
-        let known: Vec<ObservedContainer> =
-            known.pods().flat_map(|(_, containers)| containers.to_vec()).collect();
+    /// Lists all containers, and looks at those that are not as they are known.
+    pub fn list(&self, owner: Owner, known: &Observed, asked: Sequence) {
+        let known: HashMap<String, ListedContainer> = known
+            .pods()
+            .flat_map(|(_, containers)| containers)
+            .map(|one| (one.id.clone(), one.as_listed()))
+            .collect();
         let runtime = Arc::clone(&self.runtime);
         self.spawn(async move {
-            let result = list(runtime.as_ref(), &owner, known).await;
-            Event::Listed { began, result }
+            let result = list(runtime.as_ref(), &owner, &known).await;
+            Event::Listed { asked, result }
         });
     }
 
     /// Looks at one container.
-    pub fn look(&self, owner: Owner, id: String) {
+    pub fn look(&self, owner: Owner, id: String, asked: Sequence) {
         let runtime = Arc::clone(&self.runtime);
         self.spawn(async move {
             let result = runtime.inspect(&owner, &id).await;
-            Event::Looked { id, result }
+            Event::Looked { id, asked, result }
         });
     }
 
     /// Passes on what the engine says of our containers, until it stops saying anything.
-    pub fn watch(&self, owner: &Owner) {
+    pub fn watch(&mut self, owner: &Owner) {
         let mut news = self.runtime.events(owner);
-        let events = self.events.clone();
-        self.spawn(async move {
+        let (answers, asked_under) = (self.answers.clone(), self.owner_epoch);
+        self.watching = Some(self.spawn(async move {
             while let Some(Ok(event)) = news.next().await {
-                if events.send(Event::Engine(event)).await.is_err() {
+                let event = Event::Engine(event);
+                if answers.send(Answer { asked_under, event }).await.is_err() {
                     break;
                 }
             }
             Event::EngineSilent
-        });
+        }));
     }
 
     pub fn probe(&self, target: ProbeTarget, kind: ProbeKind, probe: Probe) {
@@ -144,16 +177,16 @@ impl<R: ContainerRuntime> Hands<R> {
                 ProbeKind::Liveness => "liveness",
             };
             metrics.probe(label, result.is_ok());
-            Event::Probed { container: target.container_id, kind, result }
+            Event::Probed { target, kind, result }
         });
     }
 
     fn spawn(&self, effect: impl Future<Output = Event> + Send + 'static) -> AbortHandle {
-        let events = self.events.clone();
+        let (answers, asked_under) = (self.answers.clone(), self.owner_epoch);
         let task = tokio::spawn(async move {
             let event = effect.await;
             // The driver goes away only when the agent stops.
-            let _ = events.send(event).await;
+            let _ = answers.send(Answer { asked_under, event }).await;
         });
         task.abort_handle()
     }
@@ -188,27 +221,21 @@ async fn act<R: ContainerRuntime>(
 async fn list<R: ContainerRuntime>(
     runtime: &R,
     owner: &Owner,
-    known: Vec<ObservedContainer>,
-) -> Result<Vec<ObservedContainer>, RuntimeError> {
-    let listed = runtime.list(owner).await?;
-    let unchanged = |one: &ListedContainer| {
-        known.iter().find(|before| before.id == one.id && before.listed_state() == one.state)
-    };
-    let mut found = Vec::with_capacity(listed.len());
+    known: &HashMap<String, ListedContainer>,
+) -> Result<FullList, RuntimeError> {
+    let mut list = FullList::default();
     let mut looks = Vec::new();
-    for one in listed {
-        match unchanged(&one) {
-            Some(before) => found.push(before.clone()),
-            None => looks.push(one.id),
-        }
+    for one in runtime.list(owner).await? {
+        let is_known = known.get(&one.id) == Some(&one);
+        if is_known { &mut list.unchanged } else { &mut looks }.push(one.id);
     }
     let mut looking = futures_util::stream::iter(looks)
         .map(|id| async move { runtime.inspect(owner, &id).await })
         .buffer_unordered(LOOKS_AT_ONCE);
     while let Some(seen) = looking.next().await {
-        found.extend(seen?);
+        list.seen.extend(seen?);
     }
-    Ok(found)
+    Ok(list)
 }
 
 /// Asks the engine who it is, as often as it takes.

@@ -69,25 +69,42 @@ impl<R: ContainerRuntime> Node<R> {
                     .find(|one| one.labels.container == wanted.name);
                 let Some(newest) = newest else { continue };
                 let ObservedState::Running { started_at } = newest.state else { continue };
+                let target = ProbeTarget::new(&newest.id, started_at, newest.address, wanted);
                 let known = before.remove(&newest.id);
-                let probed = known.unwrap_or_else(|| Probed {
+                let same_run = known.filter(|known| known.target.started_at == started_at);
+                if let Some(known) = same_run {
+                    // Its address may change while it runs: someone moved it to another network.
+                    self.probes.containers.insert(newest.id.clone(), Probed { target, ..known });
+                    continue;
+                }
+                let probed = Probed {
                     pod: pod.uid,
                     container: wanted.name.clone(),
-                    target: ProbeTarget::new(&newest.id, newest.address, wanted),
+                    target,
                     probes: if self.started_here.contains(&newest.id) {
                         ContainerProbes::of_fresh(wanted, self.now)
                     } else {
                         ContainerProbes::of_adopted(wanted, started_at, self.now)
                     },
-                });
+                };
                 self.probes.containers.insert(newest.id.clone(), probed);
             }
         }
     }
 
-    pub(super) fn probed(&mut self, container: &str, kind: ProbeKind, result: Result<(), String>) {
+    pub(super) fn probed(
+        &mut self,
+        target: &ProbeTarget,
+        kind: ProbeKind,
+        result: Result<(), String>,
+    ) {
         let now = self.now;
+        let container = target.container_id.as_str();
         let Some(one) = self.probes.containers.get_mut(container) else { return };
+        if one.target.started_at != target.started_at {
+            // The answer of an earlier run of the same container.
+            return;
+        }
         let (pod, name) = (one.pod, one.container.clone());
         for finding in one.probes.note(kind, result, now) {
             match finding {

@@ -10,6 +10,8 @@ mod health;
 mod node;
 mod publish;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,14 +21,14 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::converge::Sequence;
+use crate::converge::{FullList, Sequence};
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
-use crate::probe::ProbeKind;
+use crate::probe::{ProbeKind, ProbeTarget};
 use crate::proxy::{PortNews, Proxy};
 use crate::runtime::{ContainerRuntime, EngineEvent, ObservedContainer, RuntimeError};
 pub(crate) use hands::learn_engine;
-use hands::{Acted, Hands, Slot};
+use hands::{Acted, Answer, Hands, Slot};
 use node::Node;
 pub(crate) use publish::Directory;
 
@@ -49,21 +51,24 @@ pub(crate) enum Event {
         slot: Option<Slot>,
     },
     Listed {
-        began: Sequence,
-        result: Result<Vec<ObservedContainer>, RuntimeError>,
+        asked: Sequence,
+        result: Result<FullList, RuntimeError>,
     },
     Looked {
         id: String,
+        asked: Sequence,
         result: Result<Option<ObservedContainer>, RuntimeError>,
     },
     Engine(EngineEvent),
     /// The engine's stream of events ended.
     EngineSilent,
     Probed {
-        container: String,
+        target: ProbeTarget,
         kind: ProbeKind,
         result: Result<(), String>,
     },
+    /// What was asked for under a former owner.
+    OfFormerOwner,
     /// A moment that was waited for came.
     Time,
     Shutdown,
@@ -71,7 +76,7 @@ pub(crate) enum Event {
 
 pub(crate) struct Driver<R> {
     node: Node<R>,
-    inbox: mpsc::Receiver<Event>,
+    inbox: mpsc::Receiver<Answer>,
     link: mpsc::Receiver<LinkEvent>,
     ports: mpsc::Receiver<PortNews>,
     clock: Clock,
@@ -121,7 +126,8 @@ impl<R: ContainerRuntime> Driver<R> {
             }
             self.handle_event(event);
             for _ in 0..MOST_AT_ONCE {
-                let Ok(event) = self.inbox.try_recv() else { break };
+                let Ok(answer) = self.inbox.try_recv() else { break };
+                let event = self.fence(answer);
                 self.handle_event(event);
             }
             wake_at = self.settle();
@@ -134,10 +140,15 @@ impl<R: ContainerRuntime> Driver<R> {
             biased;
             () = self.shutdown.cancelled() => Event::Shutdown,
             Some(event) = self.link.recv() => Event::Link(event),
-            Some(event) = self.inbox.recv() => event,
+            Some(answer) = self.inbox.recv() => self.fence(answer),
             Some(news) = self.ports.recv() => Event::Port(news),
             () = tokio::time::sleep(sleep.min(LONGEST_SLEEP)) => Event::Time,
         }
+    }
+
+    /// The owner may have changed since something was asked for, also since it was answered.
+    fn fence(&self, answer: Answer) -> Event {
+        if self.node.hands.is_current(&answer) { answer.event } else { Event::OfFormerOwner }
     }
 
     fn handle_event(&mut self, event: Event) {
@@ -148,12 +159,12 @@ impl<R: ContainerRuntime> Driver<R> {
             Event::Link(event) => node.link(event),
             Event::Port(news) => node.port(news),
             Event::Acted { pod, acted, slot } => node.acted(pod, acted, slot),
-            Event::Listed { began, result } => node.listed(began, result),
-            Event::Looked { id, result } => node.looked(&id, result),
+            Event::Listed { asked, result } => node.listed(asked, result),
+            Event::Looked { id, asked, result } => node.looked(&id, asked, result),
             Event::Engine(event) => node.engine_event(event),
             Event::EngineSilent => node.engine_silent(),
-            Event::Probed { container, kind, result } => node.probed(&container, kind, result),
-            Event::Time | Event::Shutdown => {}
+            Event::Probed { target, kind, result } => node.probed(&target, kind, result),
+            Event::OfFormerOwner | Event::Time | Event::Shutdown => {}
         }
     }
 

@@ -151,10 +151,17 @@ impl<R: ContainerRuntime> Node<R> {
             self.node_event(EventType::Warning, reason::ASSIGNMENT_REFUSED, message);
         }
         self.owner = Some(owner);
+        self.hands.change_owner();
         self.observed = Observed::default();
         self.memories = Memories::new();
         self.probes = ProbeBook::default();
         self.engine = EngineState::default();
+        self.killed_outside.clear();
+        self.started_here.clear();
+        self.slots.clear();
+        for (_, pull) in self.pulls.drain() {
+            pull.abort();
+        }
     }
 
     pub fn port(&mut self, news: PortNews) {
@@ -342,8 +349,20 @@ impl<R: ContainerRuntime> Node<R> {
             News::Exited { id, labels, started_at, exit } => {
                 self.note_exit(&id, &labels, started_at, &exit);
             }
+            News::Restarted { id, labels } => self.note_restarted(id, &labels),
             News::Vanished { labels, .. } => self.note_vanished(&labels),
         }
+    }
+
+    /// Someone else restarted a container: it may have another address, and its probes begin anew.
+    fn note_restarted(&mut self, id: String, labels: &ContainerLabels) {
+        self.killed_outside.remove(&id);
+        self.started_here.insert(id);
+        if let Some(memory) = self.memories.get_mut(&labels.uid) {
+            memory.note_restarted(labels);
+        }
+        let message = format!("container {} was restarted from outside", labels.container);
+        self.pod_event(labels.uid, EventType::Normal, reason::STARTED, message);
     }
 
     fn note_appeared(&mut self, one: &ObservedContainer) {

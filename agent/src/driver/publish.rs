@@ -126,6 +126,7 @@ impl<R: ContainerRuntime> Node<R> {
             engine_answers: self.engine.answers,
             pods,
             events: Vec::new(),
+            first_event: None,
         }
     }
 

@@ -18,6 +18,7 @@ use dugout_wire as wire;
 use dugout_wire::paths;
 use hyper::{Method, StatusCode};
 use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
 
 use crate::accepted::AcceptedStore;
 use crate::clock::Clock;
@@ -58,6 +59,21 @@ pub(crate) struct Outgoing {
     pub events: Vec<(u64, Event)>,
 }
 
+impl Outgoing {
+    /// The report with the events after `delivered`, as many as fit, and the number of the last of
+    /// them. An event keeps its number however often it is sent: the answer to a report may be lost
+    /// after the control plane took it.
+    fn after(&self, delivered: u64, run: Uuid) -> (wire::Report, u64) {
+        let fresh = self.events.iter().filter(|(number, _)| *number > delivered);
+        let fresh: Vec<&(u64, Event)> = fresh.take(wire::MAX_REPORT_EVENTS).collect();
+        let mut report = wire::Report::from(&self.report);
+        report.events = fresh.iter().map(|(_, event)| event.into()).collect();
+        report.first_event =
+            fresh.first().map(|(number, _)| wire::EventNumber { run, number: *number });
+        (report, fresh.last().map_or(delivered, |(number, _)| *number))
+    }
+}
+
 pub(crate) struct Link {
     pub server: Server,
     pub registration: NodeRegistration,
@@ -67,6 +83,8 @@ pub(crate) struct Link {
     pub logs: Arc<dyn LogSource>,
     pub metrics: AgentMetrics,
     pub clock: Clock,
+    /// Tells the events of this start of the agent from those of others.
+    pub run: Uuid,
 }
 
 /// The control plane does not know the join token; its own words.
@@ -240,11 +258,7 @@ impl Link {
         loop {
             let outgoing = reports.borrow_and_update().clone();
             if let Some(outgoing) = outgoing {
-                let fresh = outgoing.events.iter().filter(|(number, _)| *number > delivered);
-                let fresh: Vec<&(u64, Event)> = fresh.take(wire::MAX_REPORT_EVENTS).collect();
-                let through = fresh.last().map_or(delivered, |(number, _)| *number);
-                let mut report = wire::Report::from(&outgoing.report);
-                report.events = fresh.iter().map(|(_, event)| event.into()).collect();
+                let (report, through) = outgoing.after(delivered, self.run);
                 let ask = Ask {
                     method: Method::POST,
                     path: paths::report(self.node()),
@@ -355,4 +369,59 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 fn json<T: serde::Serialize>(value: &T) -> Bytes {
     // The protocol's types are plain data with text keys, which JSON always has a form for.
     serde_json::to_vec(value).map(Bytes::from).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use dugout_model::{EventType, NamespaceName, Turn};
+
+    use super::*;
+
+    fn outgoing(numbers: std::ops::RangeInclusive<u64>) -> Outgoing {
+        let event = |number: u64| Event {
+            at: Timestamp::default(),
+            event_type: EventType::Normal,
+            kind: "Node".into(),
+            namespace: NamespaceName::new(""),
+            name: "node-a".into(),
+            reason: "R".into(),
+            message: number.to_string(),
+        };
+        let report = NodeReport {
+            node: NodeName::new("node-a"),
+            instance: "i".into(),
+            acknowledged: Turn(0),
+            engine_answers: true,
+            pods: BTreeMap::new(),
+            events: Vec::new(),
+            first_event: None,
+        };
+        Outgoing { report, events: numbers.map(|number| (number, event(number))).collect() }
+    }
+
+    #[test]
+    fn events_keep_their_numbers_when_they_are_sent_again_with_later_ones() {
+        let run = Uuid::from_u128(1);
+        let (first, through) = outgoing(3..=4).after(2, run);
+        assert_eq!(first.first_event, Some(wire::EventNumber { run, number: 3 }));
+        assert_eq!((first.events.len(), through), (2, 4));
+        let (again, through) = outgoing(3..=5).after(2, run);
+        assert_eq!(again.first_event, first.first_event);
+        assert_eq!((again.events.len(), through), (3, 5));
+        let (later, through) = outgoing(3..=5).after(4, run);
+        assert_eq!(later.first_event, Some(wire::EventNumber { run, number: 5 }));
+        assert_eq!((later.events.len(), through), (1, 5));
+    }
+
+    #[test]
+    fn a_heartbeat_numbers_nothing_and_a_report_takes_what_fits() {
+        let run = Uuid::from_u128(1);
+        let (heartbeat, through) = outgoing(3..=5).after(5, run);
+        assert_eq!((heartbeat.first_event, through), (None, 5));
+        let most = wire::MAX_REPORT_EVENTS as u64;
+        let (full, through) = outgoing(1..=most + 9).after(0, run);
+        assert_eq!((full.events.len() as u64, through), (most, most));
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dugout_model::{Container, EnvValue, HttpScheme, PortRef, Probe, ProbeAction};
+use dugout_model::{Container, EnvValue, HttpScheme, PortRef, Probe, ProbeAction, Timestamp};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST, HeaderName, HeaderValue, USER_AGENT};
@@ -27,15 +27,22 @@ const AGENT: &str = concat!("kube-probe/dugout-", env!("CARGO_PKG_VERSION"));
 #[derive(Clone, Debug)]
 pub struct ProbeTarget {
     pub container_id: String,
+    /// Of the run of the container that is probed: it may be restarted.
+    pub started_at: Timestamp,
     pub address: Option<IpAddr>,
     /// The ports by name.
     pub ports: Vec<(String, u16)>,
 }
 
 impl ProbeTarget {
-    pub fn new(id: &str, address: Option<IpAddr>, container: &Container<EnvValue>) -> Self {
+    pub fn new(
+        id: &str,
+        started_at: Timestamp,
+        address: Option<IpAddr>,
+        container: &Container<EnvValue>,
+    ) -> Self {
         let ports = container.ports.iter().map(|port| (port.name.clone(), port.container_port));
-        Self { container_id: id.to_owned(), address, ports: ports.collect() }
+        Self { container_id: id.to_owned(), started_at, address, ports: ports.collect() }
     }
 
     fn port(&self, port: &PortRef) -> Result<u16, String> {

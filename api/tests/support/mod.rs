@@ -86,6 +86,7 @@ fn node(name: &str, condition: NodeCondition, unschedulable: bool) -> Node {
         condition,
         unschedulable,
         generation: Turn(40),
+        last_event: None,
         joined_at: START,
     }
 }

@@ -37,6 +37,7 @@ pub(super) fn joined(draft: &mut Draft<'_>, registration: &NodeRegistration) {
         condition: known.map_or(NodeCondition::Ready, |node| node.condition.clone()),
         unschedulable: known.is_some_and(|node| node.unschedulable),
         generation: known.map_or(Turn(0), |node| node.generation),
+        last_event: known.and_then(|node| node.last_event),
         joined_at: known.map_or(draft.now, |node| node.joined_at),
     };
     draft.dirty.nodes.insert(name.clone());

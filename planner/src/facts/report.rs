@@ -4,8 +4,11 @@
 //! changes only when something of it did, and a step is told in the timeline when it is new beside
 //! what the row says was told.
 
+use std::sync::Arc;
+
 use dugout_model::{
-    Change, Lifecycle, NodeReport, Pod, PodMilestones, PodPhase, PodReport, PodStatus, Seen, Step,
+    Change, EventNumber, Lifecycle, Node, NodeReport, Pod, PodMilestones, PodPhase, PodReport,
+    PodStatus, Seen, Step,
 };
 
 use crate::draft::Draft;
@@ -23,9 +26,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, report: &NodeReport) {
         });
         return;
     }
-    for event in &report.events {
-        draft.push(Change::AppendEvent(event.clone()));
-    }
+    take_events(draft, &node, report);
     // Its acknowledgement may be what pods of every node on its engine wait for.
     let peers: Vec<_> =
         draft.world.nodes_of_engine(&node.engine).map(|peer| peer.name.clone()).collect();
@@ -41,6 +42,29 @@ pub(super) fn apply(draft: &mut Draft<'_>, report: &NodeReport) {
             Some(news) => see(draft, &pod, news),
             None => miss(draft, &pod, up_to_date),
         }
+    }
+}
+
+/// Takes over the events that are not taken yet: the answer to the report that brought them may have
+/// been lost, and then they come again.
+fn take_events(draft: &mut Draft<'_>, node: &Node, report: &NodeReport) {
+    let taken = match (node.last_event, report.first_event) {
+        (Some(last), Some(first)) if last.run == first.run => {
+            last.number.saturating_add(1).saturating_sub(first.number)
+        }
+        _ => 0,
+    };
+    let taken = usize::try_from(taken).unwrap_or(usize::MAX);
+    let fresh = report.events.get(taken..).unwrap_or_default();
+    for event in fresh {
+        draft.push(Change::AppendEvent(event.clone()));
+    }
+    if let Some(first) = report.first_event
+        && !fresh.is_empty()
+    {
+        let number = first.number.saturating_add(report.events.len() as u64 - 1);
+        let last_event = Some(EventNumber { number, ..first });
+        draft.push(Change::PutNode(Arc::new(Node { last_event, ..node.clone() })));
     }
 }
 

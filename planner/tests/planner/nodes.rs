@@ -223,6 +223,7 @@ fn reports_of_another_instance_or_an_unknown_node_are_passed_over() {
             engine_answers: true,
             pods: [].into(),
             events: Vec::new(),
+            first_event: None,
         }))
     };
     let turn = cluster.world.turn;
@@ -235,6 +236,52 @@ fn reports_of_another_instance_or_an_unknown_node_are_passed_over() {
             Ignored::UnknownNode { node: "nobody".into() },
         ]
     );
+}
+
+/// A report of node a whose agent numbers its events.
+fn report_with_events(run: u128, first: u64, messages: &[&str]) -> Fact {
+    let event = |message: &&str| Event {
+        at: Timestamp::default(),
+        event_type: EventType::Normal,
+        kind: "Node".to_owned(),
+        namespace: NamespaceName::new(""),
+        name: "a".to_owned(),
+        reason: "Told".to_owned(),
+        message: (*message).to_owned(),
+    };
+    Fact::Report(Box::new(NodeReport {
+        node: NodeName::new("a"),
+        instance: "instance-of-a".to_owned(),
+        acknowledged: Turn(0),
+        engine_answers: true,
+        pods: [].into(),
+        events: messages.iter().map(event).collect(),
+        first_event: (!messages.is_empty())
+            .then(|| EventNumber { run: uuid::Uuid::from_u128(run), number: first }),
+    }))
+}
+
+#[test]
+fn an_event_that_comes_again_is_told_once_also_after_a_restart_of_the_server() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.turn(&[report_with_events(1, 1, &["one", "two"])]);
+    cluster.restart_engine();
+    // The answer was lost: the agent sends them again, with what happened since.
+    cluster.turn(&[report_with_events(1, 1, &["one", "two", "three"])]);
+    // The same twice in one turn.
+    let again = report_with_events(1, 3, &["three", "four"]);
+    cluster.turn(&[again.clone(), again]);
+    // Another start of the agent counts anew; its registration forgets nothing.
+    let registration = cluster.agent("a").registration();
+    cluster.turn(&[Fact::NodeJoined(registration)]);
+    cluster.turn(&[report_with_events(1, 4, &["four"]), report_with_events(2, 1, &["five"])]);
+    let told: Vec<String> =
+        cluster.events_with("Told").iter().map(|event| event.message.clone()).collect();
+    assert_eq!(told, ["one", "two", "three", "four", "five"]);
+
+    let turn = cluster.world.turn;
+    cluster.turn(&[report_with_events(2, 1, &["five"]), report_with_events(2, 0, &[])]);
+    assert_eq!(cluster.world.turn, turn, "nothing new is not written");
 }
 
 #[test]

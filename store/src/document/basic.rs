@@ -67,7 +67,7 @@ macro_rules! stored_as_inner {
     )*};
 }
 
-stored_as_itself!(String, bool, u16, u32, u64, i64, Duration, IpAddr);
+stored_as_itself!(String, bool, u16, u32, u64, i64, Duration, IpAddr, Uuid);
 stored_as_text!(CommitSha, EngineId, NamespaceName, NodeName, ObjectName, SourceName, TemplateHash);
 stored_as_inner!(ObjectUid(Uuid), PodUid(Uuid), ReplicaSetUid(Uuid), ReleaseId(u64), Turn(u64));
 

@@ -3,8 +3,11 @@
 use std::net::IpAddr;
 
 use dugout_model::{
-    EngineId, Node, NodeCondition, NodeName, NotReadyReason, Resources, StringMap, Timestamp, Turn,
+    EngineId, EventNumber, Node, NodeCondition, NodeName, NotReadyReason, Resources, StringMap,
+    Timestamp, Turn,
 };
+
+use uuid::Uuid;
 
 use super::mirror::mirror;
 
@@ -21,8 +24,15 @@ mirror! {
         condition: NodeCondition,
         unschedulable: bool,
         generation: Turn,
+        // Later than the first release: its rows have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_event: Option<EventNumber>,
         joined_at: Timestamp,
     }
+}
+
+mirror! {
+    struct EventNumber as EventNumberDocument { run: Uuid, number: u64 }
 }
 
 mirror! {

@@ -448,6 +448,16 @@ impl Dice {
     }
 
     pub fn node(&mut self, name: NodeName) -> Node {
+        let mut node = self.node_without_events(name);
+        // Of the numbers that it has: golden rows of before stay what they are.
+        node.last_event = (node.generation.0 % 2 == 1).then(|| EventNumber {
+            run: uuid::Uuid::from_u128(node.generation.0.into()),
+            number: node.generation.0,
+        });
+        node
+    }
+
+    fn node_without_events(&mut self, name: NodeName) -> Node {
         Node {
             name,
             instance: self.text(),
@@ -474,6 +484,7 @@ impl Dice {
             },
             unschedulable: self.flip(),
             generation: Turn(self.number()),
+            last_event: None,
             joined_at: self.moment(),
         }
     }

@@ -91,6 +91,7 @@ impl FakeAgent {
             engine_answers: self.engine_answers,
             pods,
             events: Vec::new(),
+            first_event: None,
         })))
     }
 

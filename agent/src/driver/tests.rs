@@ -1,0 +1,221 @@
+//! The driver against an engine in memory, whose answers come when a test says so.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dugout_model::{
+    ClusterId, NodeReport, PodReport, PortRef, Probe, ProbeAction, SharedAssignment,
+};
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{Directory, Driver, Start};
+use crate::clock::Clock;
+use crate::labels::Owner;
+use crate::link::{LinkEvent, Outgoing};
+use crate::metrics::AgentMetrics;
+use crate::runtime::{
+    ContainerRuntime, ContainerSpec, EngineEvent, EngineEventKind, EngineInfo, ExecOutcome,
+    ListedContainer, LogOptions, ObservedContainer, RuntimeError,
+};
+use crate::testing::{assignment, container, owner, pod, running, template, uid};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The containers of each cluster, and what happens to them.
+#[derive(Default)]
+struct Engine {
+    containers: Mutex<Vec<(ClusterId, ObservedContainer)>>,
+    /// A list of a cluster that is here waits for a permit, after it was read.
+    held_lists: BTreeMap<ClusterId, Semaphore>,
+    events: Mutex<Option<mpsc::UnboundedReceiver<EngineEvent>>>,
+}
+
+impl Engine {
+    fn of(&self, owner: &Owner) -> Vec<ObservedContainer> {
+        let containers = self.containers.lock().unwrap();
+        let ours = containers.iter().filter(|(cluster, _)| *cluster == owner.cluster);
+        ours.map(|(_, one)| one.clone()).collect()
+    }
+}
+
+impl ContainerRuntime for Engine {
+    async fn info(&self) -> Result<EngineInfo, RuntimeError> {
+        Ok(EngineInfo { id: "e".into(), version: "1".into(), cpus: 1, memory_bytes: 1 })
+    }
+
+    async fn list(&self, owner: &Owner) -> Result<Vec<ListedContainer>, RuntimeError> {
+        let list = self.of(owner).iter().map(ObservedContainer::as_listed).collect();
+        if let Some(held) = self.held_lists.get(&owner.cluster) {
+            held.acquire().await.unwrap().forget();
+        }
+        Ok(list)
+    }
+
+    async fn inspect(
+        &self,
+        owner: &Owner,
+        id: &str,
+    ) -> Result<Option<ObservedContainer>, RuntimeError> {
+        Ok(self.of(owner).into_iter().find(|one| one.id == id))
+    }
+
+    async fn create(&self, _: &ContainerSpec) -> Result<String, RuntimeError> {
+        std::future::pending().await
+    }
+
+    async fn start(&self, _: &str) -> Result<(), RuntimeError> {
+        std::future::pending().await
+    }
+
+    async fn stop(&self, _: &str, _: Duration) -> Result<(), RuntimeError> {
+        std::future::pending().await
+    }
+
+    async fn remove(&self, _: &str) -> Result<(), RuntimeError> {
+        std::future::pending().await
+    }
+
+    async fn pull(&self, _: &str) -> Result<(), RuntimeError> {
+        std::future::pending().await
+    }
+
+    async fn exec(&self, _: &str, _: &[String], _: Duration) -> Result<ExecOutcome, RuntimeError> {
+        std::future::pending().await
+    }
+
+    fn logs(&self, _: &str, _: LogOptions) -> BoxStream<'static, Result<Bytes, RuntimeError>> {
+        stream::empty().boxed()
+    }
+
+    fn events(&self, _: &Owner) -> BoxStream<'static, Result<EngineEvent, RuntimeError>> {
+        let Some(mut events) = self.events.lock().unwrap().take() else {
+            return stream::pending().boxed();
+        };
+        stream::poll_fn(move |context| events.poll_recv(context)).map(Ok).boxed()
+    }
+}
+
+/// A running driver.
+struct Rig {
+    engine: Arc<Engine>,
+    link: mpsc::Sender<LinkEvent>,
+    reports: watch::Receiver<Option<Arc<Outgoing>>>,
+    _directory: watch::Receiver<Arc<Directory>>,
+    _stop: tokio_util::sync::DropGuard,
+}
+
+impl Rig {
+    fn start(engine: Engine) -> Self {
+        let (link, link_events) = mpsc::channel(8);
+        let (reports_sender, reports) = watch::channel(None);
+        let (directory_sender, directory) = watch::channel(Arc::new(Directory::new()));
+        let (engine, shutdown) = (Arc::new(engine), CancellationToken::new());
+        let driver = Driver::new(Start {
+            runtime: Arc::clone(&engine),
+            name: owner().node,
+            instance: "i".into(),
+            accepted: None,
+            warning: None,
+            link: link_events,
+            reports: reports_sender,
+            directory: directory_sender,
+            metrics: AgentMetrics::unregistered(),
+            clock: Clock::start(),
+            shutdown: shutdown.clone(),
+        });
+        tokio::spawn(driver.run());
+        Self { engine, link, reports, _directory: directory, _stop: shutdown.drop_guard() }
+    }
+
+    async fn accept(&self, assignment: dugout_model::Assignment) {
+        let assignment: SharedAssignment = Arc::new(assignment);
+        let at = Clock::start().wall();
+        self.link.send(LinkEvent::Accepted { assignment, at }).await.unwrap();
+    }
+
+    async fn until(&mut self, what: &str, condition: impl Fn(&NodeReport) -> bool) -> NodeReport {
+        let found = self
+            .reports
+            .wait_for(|one| one.as_ref().is_some_and(|outgoing| condition(&outgoing.report)));
+        match tokio::time::timeout(PATIENCE, found).await {
+            Ok(found) => found.unwrap().as_ref().unwrap().report.clone(),
+            Err(_) => panic!("waited in vain for: {what}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_a_former_owner_asked_for_is_not_taken_for_the_present_ones() {
+    let (former, present) = (owner().cluster, ClusterId(Uuid::from_u128(78)));
+    let engine = Engine {
+        containers: Mutex::new(vec![(former, container(1, 0, running(1)))]),
+        held_lists: [former, present].map(|cluster| (cluster, Semaphore::new(0))).into(),
+        ..Engine::default()
+    };
+    let mut rig = Rig::start(engine);
+    rig.accept(assignment(1, vec![])).await;
+    // The first list has read the containers of the former cluster and is on its way.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut other = assignment(2, vec![]);
+    other.cluster = present;
+    rig.accept(other).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    rig.engine.held_lists[&former].add_permits(1);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(rig.reports.borrow().is_none(), "nothing is known of the present cluster's yet");
+    rig.engine.held_lists[&present].add_permits(1);
+    let report = rig.until("a report", |report| report.engine_answers).await;
+    assert_eq!(report.pods, [].into());
+}
+
+#[tokio::test]
+async fn a_container_that_is_restarted_by_hand_is_probed_at_its_new_address() {
+    let (old, new) = (Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::new(127, 0, 0, 3));
+    let old_server = TcpListener::bind((old, 0)).await.unwrap();
+    let port = old_server.local_addr().unwrap().port();
+    let mut wanted = template("web");
+    wanted.containers[0].readiness_probe = Some(Probe {
+        action: ProbeAction::TcpSocket { host: None, port: PortRef::Number(port) },
+        initial_delay: Duration::ZERO,
+        period: Duration::from_millis(100),
+        timeout: Duration::from_secs(1),
+        success_threshold: 1,
+        failure_threshold: 1,
+    });
+    let container_at = |address: Ipv4Addr, started| ObservedContainer {
+        address: Some(IpAddr::V4(address)),
+        ..container(1, 0, running(started))
+    };
+    let (happens, events) = mpsc::unbounded_channel();
+    let engine = Engine {
+        containers: Mutex::new(vec![(owner().cluster, container_at(old, 1))]),
+        events: Mutex::new(Some(events)),
+        ..Engine::default()
+    };
+    let mut rig = Rig::start(engine);
+    rig.accept(assignment(1, vec![pod(1, wanted)])).await;
+    let is_ready_at = |address: Ipv4Addr| {
+        move |report: &NodeReport| {
+            let seen = |pod: &PodReport| pod.ready && pod.address == Some(IpAddr::V4(address));
+            report.pods.get(&uid(1)).is_some_and(seen)
+        }
+    };
+    rig.until("ready at its first address", is_ready_at(old)).await;
+
+    drop(old_server);
+    let new_server = TcpListener::bind((new, port)).await.unwrap();
+    rig.engine.containers.lock().unwrap()[0].1 = container_at(new, 2);
+    let id = container(1, 0, running(1)).id;
+    happens.send(EngineEvent { container: id, kind: EngineEventKind::Started }).unwrap();
+    let probe = tokio::time::timeout(PATIENCE, new_server.accept()).await;
+    probe.expect("its probe comes to the new address").unwrap();
+    rig.until("ready at its new address", is_ready_at(new)).await;
+}
