@@ -37,7 +37,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use clock::{Clock, SystemClock};
-pub use driver::chain;
 pub use engine::{EngineEnd, Ledger};
 pub use handle::{EngineHandle, Leading, NotCommitted};
 pub use metrics::register_build_info;

@@ -161,7 +161,10 @@ fn rust_comes_from_rustups_installer_where_apt_has_none_or_one_that_is_too_old()
         assert!(calls.contains("curl --proto =https --tlsv1.2"), "{calls}");
         let wanted = "installer -y --profile minimal --default-toolchain stable --no-modify-path";
         assert!(calls.contains(wanted), "{calls}");
-        assert!(!calls.contains("install rustup"), "it would push out the one that is here: {calls}");
+        assert!(
+            !calls.contains("install rustup"),
+            "it would push out the one that is here: {calls}"
+        );
     }
 }
 
