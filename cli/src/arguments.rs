@@ -200,6 +200,10 @@ pub struct AgentArguments {
     /// The address at which people and other nodes reach this one
     #[arg(long, value_name = "ADDRESS")]
     pub address: Option<IpAddr>,
+    /// Where to serve /metrics and /healthz, as 127.0.0.1:7301, to whoever can reach it
+    /// [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 /// `dugout status`

@@ -219,6 +219,6 @@ fn from_rollback(error: RollbackError) -> BackendError {
         }
         RollbackError::History(error) => from_store("the history of releases", error),
         // What a person can mend stands in the causes: a conflict, a dirty work tree, a protected branch.
-        error => BackendError::Conflict { sentence: dugout_reconciler::chain(&error) },
+        error => BackendError::Conflict { sentence: dugout_model::chain(&error) },
     }
 }

@@ -9,22 +9,21 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::response::Response;
 use dugout_planner::Settings;
-use dugout_reconciler::{Reconciler, SourceConfig};
+use dugout_reconciler::{Adding, Reconciler, SourceConfig};
 use dugout_store::Store;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::ControlPlaneBackend;
+use crate::http_port::{self, ConnectionMetrics};
+use crate::metrics;
 
 /// How long the database may take to answer when the control plane starts.
 const DATABASE_START_DEADLINE: Duration = Duration::from_secs(30);
@@ -62,12 +61,7 @@ impl ControlPlane {
         settings: ControlPlaneSettings,
         mut registry: Registry,
     ) -> anyhow::Result<ControlPlane> {
-        let listener = TcpListener::bind(settings.listen).await.with_context(|| {
-            format!(
-                "the address {} cannot be listened on; give another with --listen",
-                settings.listen
-            )
-        })?;
+        let listener = http_port::listen(settings.listen, "--listen").await?;
         let address = listener.local_addr().context("the listening address cannot be read")?;
         let store = open_store(&settings.database_url).await?;
         let shutdown = CancellationToken::new();
@@ -79,19 +73,19 @@ impl ControlPlane {
             settings: Settings { node_timeout: settings.node_timeout },
         };
         let requests = RequestMetrics::register(&mut registry);
+        let connections = ConnectionMetrics::register(&mut registry);
         let (reconciler, tasks) = Reconciler::start(config, &mut registry, &shutdown)
             .await
             .context("the reconciler cannot start")?;
         let router = router(&settings, &reconciler, registry, requests)?;
-        let stop = shutdown.clone();
-        let http = tokio::spawn(async move {
-            let service = router.into_make_service_with_connect_info::<SocketAddr>();
-            let serve = axum::serve(listener, service)
-                .with_graceful_shutdown(async move { stop.cancelled().await });
-            if let Err(error) = serve.await {
-                tracing::error!(%error, "the HTTP port stopped");
-            }
-        });
+        let http = http_port::serve(
+            listener,
+            router,
+            http_port::Limits::default(),
+            connections,
+            shutdown.clone(),
+        );
+        let http = tokio::spawn(http);
         Ok(ControlPlane { reconciler, address, tasks, http, shutdown })
     }
 
@@ -161,24 +155,12 @@ fn router(
         }),
         dugout_webhook::Limits::default(),
     );
-    let metrics = Router::new().route("/metrics", get(metrics)).with_state(Arc::new(registry));
-    let metrics = access.guard_reads(metrics);
+    let metrics = access.guard_reads(metrics::router(registry));
     Ok(dugout_api::router(backend, &access, dugout_api::Limits::default())
         .merge(metrics)
         .merge(webhooks)
         .merge(reconciler.agent_router())
         .layer(middleware::from_fn_with_state(requests, count)))
-}
-
-async fn metrics(State(registry): State<Arc<Registry>>) -> Response {
-    let mut text = String::new();
-    match prometheus_client::encoding::text::encode(&mut text, &registry) {
-        Ok(()) => {
-            const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response()
-        }
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -196,13 +178,8 @@ struct RequestMetrics {
 
 impl RequestMetrics {
     fn register(registry: &mut Registry) -> Self {
-        let metrics = Self { requests: Family::default() };
-        registry.register(
-            "dugout_http_requests",
-            "HTTP requests by route, method and status",
-            metrics.requests.clone(),
-        );
-        metrics
+        let help = "HTTP requests by route, method and status";
+        Self { requests: Adding(registry).one("dugout_http_requests", help) }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use dugout_agent::local::Local;
+use dugout_model::chain;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
@@ -132,7 +133,7 @@ async fn keep_running(
                 pause = WATCH_INTERVAL;
             }
             Err(error) => {
-                tracing::error!(%error, "the private PostgreSQL cannot be started");
+                tracing::error!(error = %chain(&error), "the private PostgreSQL cannot be started");
                 pause = (pause * 2).min(RESTART_PAUSE_LONGEST);
             }
         }

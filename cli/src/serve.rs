@@ -1,20 +1,25 @@
 //! `dugout server` and `dugout agent`: the two halves for more than one machine.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
+use axum::routing::get;
 use dugout_agent::{AgentConfig, AgentMetrics};
 use dugout_gitsync::Credentials;
 use dugout_model::{SourceDeclaration, SourceName};
 use dugout_reconciler::SourceConfig;
 use prometheus_client::registry::Registry;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{AgentArguments, ServerArguments};
 use crate::control_plane::{ControlPlane, ControlPlaneSettings};
 use crate::data_dir::DataDir;
+use crate::http_port::{self, ConnectionMetrics};
 use crate::up::{control_plane_ended, location, random_token, webhook_secrets};
-use crate::{logging, signals};
+use crate::{logging, metrics, signals};
 
 /// How long blocking work may go on when everything else has ended.
 const LEFT_BEHIND_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
@@ -86,8 +91,33 @@ async fn run_agent(arguments: AgentArguments) -> anyhow::Result<ExitCode> {
         data_dir,
         address: arguments.address,
     };
-    dugout_agent::run(config, Arc::new(metrics), shutdown).await.context("the agent stopped")?;
+    // A failure to listen must be known before the agent begins.
+    let port = match arguments.metrics_listen {
+        Some(address) => Some(metrics_port(address, registry, shutdown.clone()).await?),
+        None => None,
+    };
+    let ended = dugout_agent::run(config, Arc::new(metrics), shutdown).await;
+    if let Some(port) = port {
+        port.abort();
+    }
+    ended.context("the agent stopped")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Serves an agent's metrics and its health. It is healthy when it answers: whether its engine and
+/// its server do is told by the metrics, and none of them is mended by starting the agent again.
+async fn metrics_port(
+    address: SocketAddr,
+    mut registry: Registry,
+    shutdown: CancellationToken,
+) -> anyhow::Result<JoinHandle<()>> {
+    let listener = http_port::listen(address, "--metrics-listen").await?;
+    let address = listener.local_addr().context("the listening address cannot be read")?;
+    println!("Serving   http://{address}/metrics");
+    let connections = ConnectionMetrics::register(&mut registry);
+    let router = metrics::router(registry).route("/healthz", get(|| async { "ok\n" }));
+    let limits = http_port::Limits::default();
+    Ok(tokio::spawn(http_port::serve(listener, router, limits, connections, shutdown)))
 }
 
 /// The runtime of what runs until it is told to stop. Two workers are plenty: decisions take

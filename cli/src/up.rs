@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use dugout_agent::local::Local;
 use dugout_agent::{AgentConfig, AgentMetrics};
 use dugout_gitsync::{Credentials, Location};
-use dugout_model::{SourceDeclaration, SourceName};
+use dugout_model::{SourceDeclaration, SourceName, chain};
 use dugout_reconciler::SourceConfig;
 use dugout_webhook::Secrets;
 use prometheus_client::registry::Registry;
@@ -136,7 +136,7 @@ async fn run_until(
     );
     // The agent first: its last report still finds the server.
     if let Err(error) = agent.await.context("the agent ended unexpectedly")? {
-        tracing::error!(%error, "the agent stopped with an error");
+        tracing::error!(error = %chain(&error), "the agent stopped with an error");
     }
     control_plane.stop().await;
     Ok(ExitCode::SUCCESS)

@@ -5,6 +5,7 @@
 //! serialised forms live at the edges (`manifest`, `wire`, `store`, `api`).
 
 mod assignment;
+mod chain;
 mod change;
 mod fact;
 mod ids;
@@ -22,6 +23,7 @@ mod timeline;
 mod world;
 
 pub use assignment::*;
+pub use chain::*;
 pub use change::*;
 pub use fact::*;
 pub use ids::*;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dugout_model::chain;
 use dugout_planner::Settings;
 use dugout_store::{CommitError, Leadership, Store, StoreError};
 use tokio::sync::{mpsc, watch};
@@ -155,16 +156,4 @@ enum Term {
 /// Drops what waits, so that its senders learn at once that it was not committed.
 fn refuse_waiting(inbox: &mut mpsc::Receiver<Delivery>) {
     while inbox.try_recv().is_ok() {}
-}
-
-/// An error with all its causes, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    Change, Contact, Contacts, Fact, IdSource, NodeCondition, Timestamp, Turn, World,
+    Change, Contact, Contacts, Fact, IdSource, NodeCondition, Timestamp, Turn, World, chain,
 };
 use dugout_planner::{Plan, PlanInput, Settings, Work};
 use dugout_store::CommitError;
@@ -19,7 +19,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::driver::chain;
 use crate::metrics::EngineMetrics;
 use crate::publish::Publisher;
 

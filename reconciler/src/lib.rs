@@ -8,6 +8,7 @@ mod clock;
 mod driver;
 mod engine;
 mod gauges;
+mod guesses;
 mod handle;
 mod metrics;
 mod protocol;
@@ -37,10 +38,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use clock::{Clock, SystemClock};
-pub use driver::chain;
 pub use engine::{EngineEnd, Ledger};
+pub use guesses::peer_network;
 pub use handle::{EngineHandle, Leading, NotCommitted};
-pub use metrics::register_build_info;
+pub use metrics::{Adding, register_build_info};
 pub use rollback::{Rollback, RollbackError, RolledBack};
 pub use sources::SourceConfig;
 pub use streams::{Chunk, StreamRefused};
@@ -49,7 +50,7 @@ pub use tokens::Tokens;
 use crate::driver::Driver;
 use crate::engine::INBOX_CAPACITY;
 use crate::gauges::WorldCollector;
-use crate::metrics::{EngineMetrics, SourceMetrics};
+use crate::metrics::{EngineMetrics, ProtocolMetrics, SourceMetrics};
 use crate::publish::Publisher;
 use crate::sources::{SharedMirror, SourceLoop};
 use crate::streams::StreamBroker;
@@ -75,6 +76,7 @@ pub struct Reconciler {
     streams: StreamBroker,
     sources: Arc<BTreeMap<SourceName, SourceHandle>>,
     source_metrics: SourceMetrics,
+    protocol_metrics: ProtocolMetrics,
     clock: Arc<dyn Clock>,
     node_timeout: Duration,
     reported: Arc<watch::Sender<bool>>,
@@ -101,6 +103,7 @@ impl Reconciler {
         register_build_info(registry);
         let engine_metrics = Arc::new(EngineMetrics::register(registry));
         let source_metrics = SourceMetrics::register(registry);
+        let protocol_metrics = ProtocolMetrics::register(registry);
         registry.register_collector(Box::new(WorldCollector {
             publisher: Arc::clone(&publisher),
             clock: Arc::clone(&clock),
@@ -153,6 +156,7 @@ impl Reconciler {
             streams: StreamBroker::default(),
             sources: Arc::new(sources),
             source_metrics,
+            protocol_metrics,
             clock,
             node_timeout,
             reported: Arc::new(watch::channel(false).0),
@@ -206,6 +210,7 @@ impl Reconciler {
             publisher: Arc::clone(&self.publisher),
             streams: self.streams.clone(),
             tokens: self.tokens.clone(),
+            metrics: self.protocol_metrics.clone(),
             node_timeout: self.node_timeout,
             reported: Arc::clone(&self.reported),
         })

@@ -2,6 +2,8 @@
 //! published world at scrape time, so that a gauge cannot drift from the truth.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt::Debug;
+use std::hash::Hash;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -12,7 +14,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 /// Upper bounds, in seconds, from a tenth of a millisecond to ten minutes.
 const BUCKETS_SECONDS: [f64; 16] = [
@@ -24,10 +26,6 @@ const BUCKETS_SECONDS: [f64; 16] = [
 const HOP_MEMORY: usize = 4_096;
 
 type FloatGauge = Gauge<f64, AtomicU64>;
-
-pub(crate) fn seconds_histogram() -> Histogram {
-    Histogram::new(BUCKETS_SECONDS)
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct HopLabels {
@@ -57,62 +55,34 @@ pub struct EngineMetrics {
 
 impl EngineMetrics {
     pub fn register(registry: &mut Registry) -> Self {
-        let metrics = Self {
-            leader: Gauge::default(),
-            turns: Counter::default(),
-            turn_duration: seconds_histogram(),
-            facts: Counter::default(),
-            commit_duration: seconds_histogram(),
-            store_errors: Counter::default(),
-            plans_refused: Counter::default(),
-            releases: Family::default(),
-            release_duration: Family::new_with_constructor(seconds_histogram),
-            hops: Family::new_with_constructor(seconds_histogram),
+        let mut add = Adding(registry);
+        Self {
+            leader: add.one("dugout_leader", "Whether this server leads (1) or not (0)"),
+            turns: add.one("dugout_turns", "Turns of the engine"),
+            turn_duration: add
+                .seconds("dugout_turn_duration_seconds", "Time of one turn, its commit included"),
+            facts: add.one("dugout_turn_facts", "Facts that entered the engine"),
+            commit_duration: add
+                .seconds("dugout_commit_duration_seconds", "Time of one transaction"),
+            store_errors: add.one(
+                "dugout_store_errors",
+                "Failures of the database that ended a leadership or kept it from starting",
+            ),
+            plans_refused: add.one(
+                "dugout_plans_refused",
+                "Plans that the independent check refused; each is a defect",
+            ),
+            releases: add.one("dugout_releases", "Releases by final verdict"),
+            release_duration: add.seconds_by(
+                "dugout_release_duration_seconds",
+                "Time from noticing a commit to its final verdict",
+            ),
+            hops: add.seconds_by(
+                "dugout_hop_duration_seconds",
+                "Time of each hop on the way from a commit to a ready pod",
+            ),
             last_steps: Mutex::default(),
-        };
-        registry.register(
-            "dugout_leader",
-            "Whether this server leads (1) or not (0)",
-            metrics.leader.clone(),
-        );
-        registry.register("dugout_turns", "Turns of the engine", metrics.turns.clone());
-        registry.register(
-            "dugout_turn_duration_seconds",
-            "Time of one turn, its commit included",
-            metrics.turn_duration.clone(),
-        );
-        registry.register(
-            "dugout_turn_facts",
-            "Facts that entered the engine",
-            metrics.facts.clone(),
-        );
-        registry.register(
-            "dugout_commit_duration_seconds",
-            "Time of one transaction",
-            metrics.commit_duration.clone(),
-        );
-        registry.register(
-            "dugout_store_errors",
-            "Failures of the database that ended a leadership or kept it from starting",
-            metrics.store_errors.clone(),
-        );
-        registry.register(
-            "dugout_plans_refused",
-            "Plans that the independent check refused; each is a defect",
-            metrics.plans_refused.clone(),
-        );
-        registry.register("dugout_releases", "Releases by final verdict", metrics.releases.clone());
-        registry.register(
-            "dugout_release_duration_seconds",
-            "Time from noticing a commit to its final verdict",
-            metrics.release_duration.clone(),
-        );
-        registry.register(
-            "dugout_hop_duration_seconds",
-            "Time of each hop on the way from a commit to a ready pod",
-            metrics.hops.clone(),
-        );
-        metrics
+        }
     }
 
     pub(crate) fn turn_started(&self, facts: usize) -> Instant {
@@ -258,33 +228,20 @@ pub struct SourceMetrics {
 
 impl SourceMetrics {
     pub fn register(registry: &mut Registry) -> Self {
-        let metrics = Self {
-            fetches: Family::default(),
-            fetch_duration: Family::new_with_constructor(seconds_histogram),
-            last_success: Family::default(),
-            deliveries: Family::default(),
-        };
-        registry.register(
-            "dugout_source_fetches",
-            "Looks at a source's branch, by outcome",
-            metrics.fetches.clone(),
-        );
-        registry.register(
-            "dugout_source_fetch_duration_seconds",
-            "Time of one look at a source's branch",
-            metrics.fetch_duration.clone(),
-        );
-        registry.register(
-            "dugout_source_last_success_timestamp_seconds",
-            "When a source's branch was last read",
-            metrics.last_success.clone(),
-        );
-        registry.register(
-            "dugout_webhook_deliveries",
-            "Webhook deliveries, by dialect and outcome",
-            metrics.deliveries.clone(),
-        );
-        metrics
+        let mut add = Adding(registry);
+        Self {
+            fetches: add.one("dugout_source_fetches", "Looks at a source's branch, by outcome"),
+            fetch_duration: add.seconds_by(
+                "dugout_source_fetch_duration_seconds",
+                "Time of one look at a source's branch",
+            ),
+            last_success: add.one(
+                "dugout_source_last_success_timestamp_seconds",
+                "When a source's branch was last read",
+            ),
+            deliveries: add
+                .one("dugout_webhook_deliveries", "Webhook deliveries, by dialect and outcome"),
+        }
     }
 
     pub(crate) fn fetched(
@@ -307,13 +264,67 @@ impl SourceMetrics {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TokenLabels {
+    reason: &'static str,
+}
+
+/// What the agent protocol's server counts.
+#[derive(Clone)]
+pub struct ProtocolMetrics {
+    tokens_refused: Family<TokenLabels, Counter>,
+}
+
+impl ProtocolMetrics {
+    pub fn register(registry: &mut Registry) -> Self {
+        Self {
+            tokens_refused: Adding(registry).one(
+                "dugout_join_tokens_refused",
+                "Requests of agents refused for their join token, by reason",
+            ),
+        }
+    }
+
+    /// The reason is missing, wrong, or too-many.
+    pub(crate) fn token_refused(&self, reason: &'static str) {
+        self.tokens_refused.get_or_create(&TokenLabels { reason }).inc();
+    }
+}
+
 /// Registers the version, as an info-like gauge that is always 1.
 pub fn register_build_info(registry: &mut Registry) {
     #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
     struct BuildLabels {
         version: &'static str,
     }
-    let info: Family<BuildLabels, Gauge> = Family::default();
+    let info: Family<BuildLabels, Gauge> =
+        Adding(registry).one("dugout_build_info", "The running version, in a label");
     info.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
-    registry.register("dugout_build_info", "The running version, in a label", info);
+}
+
+/// A registry that metrics are made in: each is registered and handed back. Counters' names get
+/// `_total` where they are shown.
+pub struct Adding<'a>(pub &'a mut Registry);
+
+impl Adding<'_> {
+    pub fn one<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
+        self.add(name, help, M::default())
+    }
+
+    pub fn seconds(&mut self, name: &str, help: &str) -> Histogram {
+        self.add(name, help, Histogram::new(BUCKETS_SECONDS))
+    }
+
+    pub fn seconds_by<L>(&mut self, name: &str, help: &str) -> Family<L, Histogram>
+    where
+        L: Clone + Eq + Hash + EncodeLabelSet + Debug + Send + Sync + 'static,
+    {
+        let histogram: fn() -> Histogram = || Histogram::new(BUCKETS_SECONDS);
+        self.add(name, help, Family::new_with_constructor(histogram))
+    }
+
+    fn add<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
+        self.0.register(name, help, metric.clone());
+        metric
+    }
 }

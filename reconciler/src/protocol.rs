@@ -1,12 +1,13 @@
 //! The agent protocol's server: agents register, wait for their assignment, report, and serve
 //! streams. Every request carries a join token.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -17,6 +18,7 @@ use futures_util::StreamExt;
 use uuid::Uuid;
 
 use crate::handle::{EngineHandle, Leading, NotCommitted};
+use crate::metrics::ProtocolMetrics;
 use crate::publish::Publisher;
 use crate::streams::{StreamBroker, StreamRefused};
 use crate::tokens::{TokenCheck, Tokens};
@@ -27,6 +29,9 @@ const POLL_WAIT: Duration = Duration::from_secs(25);
 /// How often an agent reports at least, as a share of the node timeout.
 const REPORTS_PER_TIMEOUT: u32 = 5;
 
+/// How long an agent may take to send a message and have it committed.
+const MESSAGE_DEADLINE: Duration = Duration::from_secs(30);
+
 /// The largest sentence with which an agent may refuse a stream.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
 
@@ -36,6 +41,7 @@ pub struct Protocol {
     pub publisher: Arc<Publisher>,
     pub streams: StreamBroker,
     pub tokens: Tokens,
+    pub metrics: ProtocolMetrics,
     pub node_timeout: Duration,
     /// Set at the first report that is committed.
     pub reported: Arc<tokio::sync::watch::Sender<bool>>,
@@ -76,7 +82,7 @@ fn refuse(status: StatusCode, message: impl Into<String>) -> Response {
     (status, axum::Json(ErrorBody { message: message.into() })).into_response()
 }
 
-/// The routes under `/agent/v1`.
+/// The routes under `/agent/v1`. Serve them with connection information, or all callers count as one.
 pub fn router(protocol: Protocol) -> Router {
     let register = post(register).layer(DefaultBodyLimit::max(wire::MAX_REGISTRATION_BYTES));
     let report = post(report).layer(DefaultBodyLimit::max(wire::MAX_REPORT_BYTES));
@@ -84,8 +90,9 @@ pub fn router(protocol: Protocol) -> Router {
     let stream = post(stream).layer(DefaultBodyLimit::disable());
     Router::new()
         .route(paths::REGISTER_ROUTE, register)
-        .route(paths::ASSIGNMENT_ROUTE, get(assignment))
         .route(paths::REPORT_ROUTE, report)
+        .layer(middleware::from_fn(within_deadline))
+        .route(paths::ASSIGNMENT_ROUTE, get(assignment))
         .route(paths::STREAMS_ROUTE, get(next_stream))
         .route(paths::STREAM_ROUTE, stream)
         .layer(middleware::from_fn_with_state(protocol.clone(), authenticate))
@@ -95,9 +102,10 @@ pub fn router(protocol: Protocol) -> Router {
 /// No request without a join token reaches a handler.
 async fn authenticate(State(protocol): State<Protocol>, request: Request, next: Next) -> Response {
     let Some(token) = bearer(request.headers()) else {
+        protocol.metrics.token_refused("missing");
         return refuse(StatusCode::UNAUTHORIZED, "a join token is needed: Authorization: Bearer …");
     };
-    match protocol.tokens.check(token).await {
+    match protocol.tokens.check(token, peer_of(&request)).await {
         TokenCheck::Good if speaks_our_version(request.headers()) => next.run(request).await,
         TokenCheck::Good => refuse(
             StatusCode::UPGRADE_REQUIRED,
@@ -106,13 +114,52 @@ async fn authenticate(State(protocol): State<Protocol>, request: Request, next: 
                 wire::PROTOCOL_VERSION
             ),
         ),
-        TokenCheck::Bad => refuse(
-            StatusCode::UNAUTHORIZED,
-            "this join token is not valid here; make one with `dugout token create`",
-        ),
+        TokenCheck::Bad => {
+            protocol.metrics.token_refused("wrong");
+            refuse(
+                StatusCode::UNAUTHORIZED,
+                "this join token is not valid here; make one with `dugout token create`",
+            )
+        }
+        TokenCheck::TooMany(wait) => {
+            protocol.metrics.token_refused("too-many");
+            come_back(wait)
+        }
         TokenCheck::CannotTell => refuse(
             StatusCode::SERVICE_UNAVAILABLE,
             "the token cannot be checked while the database does not answer; try again",
+        ),
+    }
+}
+
+/// Refuses without looking at the token: whole seconds, and at least one.
+fn come_back(wait: Duration) -> Response {
+    let seconds = wait.as_millis().div_ceil(1_000).max(1).to_string();
+    let message = format!(
+        "too many join tokens that are not valid came from your address, or from all together; \
+         come back in {seconds} s"
+    );
+    let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, message);
+    if let Ok(seconds) = seconds.parse() {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    response
+}
+
+fn peer_of(request: &Request) -> IpAddr {
+    request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip())
+}
+
+/// Ends a request whose body comes too slowly.
+async fn within_deadline(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(MESSAGE_DEADLINE, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => refuse(
+            StatusCode::REQUEST_TIMEOUT,
+            format!("the message did not come within {} s", MESSAGE_DEADLINE.as_secs()),
         ),
     }
 }

@@ -7,9 +7,7 @@ use dugout_gitsync::{
     BlobId, FileEntry, GitError, Limits, Listing, Mirror, SkipReason, TreeProblem,
 };
 use dugout_manifest::ParsedBlob;
-use dugout_model::{Commit, CommitSha, Problem, RevisionContent, Severity, SourceCondition};
-
-use crate::driver::chain;
+use dugout_model::{Commit, CommitSha, Problem, RevisionContent, Severity, SourceCondition, chain};
 
 /// The largest manifest that is read. A larger one is a problem of the revision.
 const FILE_BYTES_MAX: u64 = 4 << 20;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dugout_model::chain;
 use dugout_store::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::driver::chain;
 use crate::handle::{EngineHandle, Leading};
 
 /// How long events and old history are kept.

@@ -11,13 +11,12 @@ use dugout_gitsync::{
 };
 use dugout_model::{
     CommitSha, Fact, NoticedBy, Revision, RevisionHops, SourceCondition, SourceDeclaration,
-    SourceName, Timestamp, Verdict,
+    SourceName, Timestamp, Verdict, chain,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::driver::chain;
 use crate::handle::{EngineHandle, Leading, NotCommitted};
 use crate::metrics::SourceMetrics;
 use crate::publish::Publisher;

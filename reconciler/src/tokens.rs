@@ -1,6 +1,8 @@
 //! Join tokens: made for a person, kept as hashes, and checked without asking the database each time.
+//! What is looked up is a token's SHA-256, so how long it takes tells nothing of a token.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +11,7 @@ use dugout_store::{JoinToken, Store, StoreError, TokenHash};
 use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
+use crate::guesses::Guesses;
 
 /// How long a token that was found good is believed. Within it, agents need no database; after it, a
 /// revoked token is refused.
@@ -26,6 +29,8 @@ const REMEMBERED: usize = 1_024;
 pub enum TokenCheck {
     Good,
     Bad,
+    /// Too many tokens that are not valid came from there, or from everywhere; come back after this.
+    TooMany(Duration),
     /// The database does not answer and the token was not seen before.
     CannotTell,
 }
@@ -35,11 +40,12 @@ pub struct Tokens {
     store: Store,
     clock: Arc<dyn Clock>,
     good: Arc<Mutex<HashMap<TokenHash, Instant>>>,
+    guesses: Arc<Mutex<Guesses>>,
 }
 
 impl Tokens {
     pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, good: Arc::default() }
+        Self { store, clock, good: Arc::default(), guesses: Arc::default() }
     }
 
     /// Makes a join token of 256 random bits. Only its hash is kept.
@@ -67,12 +73,29 @@ impl Tokens {
         self.store.create_join_token(&row, &hash(token)).await
     }
 
-    pub async fn check(&self, token: &str) -> TokenCheck {
+    /// Whether a token that came from this address is valid. Tokens that are not are counted against
+    /// the address; one that was found good before is not held up by that.
+    pub async fn check(&self, token: &str, peer: IpAddr) -> TokenCheck {
         let hash = hash(token);
         let known = self.lock().get(&hash).copied();
         if known.is_some_and(|at| at.elapsed() < BELIEVED) {
             return TokenCheck::Good;
         }
+        if known.is_some() {
+            return self.ask(hash, known).await;
+        }
+        if let Err(wait) = self.guesses().take(peer, Instant::now()) {
+            return TokenCheck::TooMany(wait);
+        }
+        let check = self.ask(hash, known).await;
+        if check != TokenCheck::Bad {
+            self.guesses().give_back(peer);
+        }
+        check
+    }
+
+    /// Asks the database about a token that was last found good at `known`.
+    async fn ask(&self, hash: TokenHash, known: Option<Instant>) -> TokenCheck {
         match self.store.verify_join_token(&hash, self.clock.now()).await {
             Ok(Some(_)) => {
                 self.remember(hash);
@@ -101,6 +124,10 @@ impl Tokens {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TokenHash, Instant>> {
         self.good.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn guesses(&self) -> std::sync::MutexGuard<'_, Guesses> {
+        self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

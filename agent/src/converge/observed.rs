@@ -49,7 +49,7 @@ pub enum Look {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
     /// A container that was not known before.
-    Appeared(ObservedContainer),
+    Appeared(Box<ObservedContainer>),
     Exited {
         id: String,
         labels: ContainerLabels,

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use dugout_model::{EventType, Timestamp};
+use dugout_model::{EventType, Timestamp, chain};
 
 use super::node::Node;
 use crate::converge::{Action, FullList, Look, Sequence};
 use crate::events::reason;
-use crate::link::chain;
 use crate::runtime::{
     ContainerRuntime, EngineEvent, EngineEventKind, ObservedContainer, RuntimeError,
 };

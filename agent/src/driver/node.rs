@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dugout_model::{
     AssignedPod, EventType, NamespaceName, NodeName, ObjectName, PodUid, PullPolicy,
-    SharedAssignment, Timestamp,
+    SharedAssignment, Timestamp, chain,
 };
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -19,7 +19,7 @@ use crate::converge::{
 };
 use crate::events::{EventQueue, reason};
 use crate::labels::{ContainerLabels, Owner};
-use crate::link::{LinkEvent, Outgoing, chain};
+use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
 use crate::proxy::{PortNews, Proxy};
 use crate::runtime::{

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dugout_model::{
     Assignment, ClusterId, Event, NodeName, NodeRegistration, NodeReport, SharedAssignment,
-    Timestamp,
+    Timestamp, chain,
 };
 use dugout_wire as wire;
 use dugout_wire::paths;
@@ -353,17 +353,6 @@ fn words(answer: &Answer) -> String {
     let sentence = serde_json::from_slice::<wire::ErrorBody>(&answer.body);
     let sentence = sentence.map(|body| body.message).unwrap_or_default();
     format!("it answered {}: {sentence}", answer.status.as_u16())
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Bytes {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dugout_model::PodUid;
+use dugout_model::{PodUid, chain};
 use dugout_wire as wire;
 use dugout_wire::paths;
 use futures_util::future::BoxFuture;
@@ -16,7 +16,7 @@ use hyper::{Method, StatusCode};
 use tokio::sync::Semaphore;
 
 use super::http::{Ask, Body, BoxError, Client, Server};
-use super::{ANSWER_DEADLINE, Link, Retry, SMALL_ANSWER, SessionOver, chain, words};
+use super::{ANSWER_DEADLINE, Link, Retry, SMALL_ANSWER, SessionOver, words};
 use crate::runtime::{LogOptions, RuntimeError};
 
 /// Streams at once; a further one is refused with a sentence.

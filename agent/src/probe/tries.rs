@@ -5,7 +5,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dugout_model::{Container, EnvValue, HttpScheme, PortRef, Probe, ProbeAction, Timestamp};
+use dugout_model::{
+    Container, EnvValue, HttpScheme, PortRef, Probe, ProbeAction, Timestamp, chain,
+};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST, HeaderName, HeaderValue, USER_AGENT};
@@ -16,7 +18,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::link::chain;
 use crate::runtime::ContainerRuntime;
 use crate::tls;
 

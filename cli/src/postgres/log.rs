@@ -85,7 +85,7 @@ pub async fn keep_bounded(home: Home) {
     loop {
         tokio::time::sleep(LOOK_INTERVAL).await;
         if let Err(error) = Log::open(&home).and_then(|log| log.bound()) {
-            tracing::warn!(%error, "the log of the private PostgreSQL grows");
+            tracing::warn!(error = %dugout_model::chain(&error), "the log of the private PostgreSQL grows");
         }
     }
 }
