@@ -194,7 +194,7 @@ impl Observed {
                 (&a.labels.container, a.labels.attempt)
                     .cmp(&(&b.labels.container, b.labels.attempt))
             });
-            return Some(News::Appeared(container));
+            return Some(News::Appeared(Box::new(container)));
         };
         let before = std::mem::replace(known, container);
         match (&before.state, &known.state) {
