@@ -1,5 +1,6 @@
 //! Whether the container engine answers, and when to list its containers again.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use dugout_model::{EventType, Timestamp};
@@ -87,6 +88,7 @@ impl<R: ContainerRuntime> Node<R> {
                 for one in news {
                     self.note(one);
                 }
+                self.forget_vanished();
                 self.engine_found();
             }
             // An engine that hangs is away, too: nothing can be healed with it.
@@ -98,6 +100,15 @@ impl<R: ContainerRuntime> Node<R> {
                 self.engine.list_at = Some(self.now + LIST_EVERY_UNWATCHED);
             }
         }
+    }
+
+    /// What is remembered of single containers ends with them, also of those whose end went unseen.
+    fn forget_vanished(&mut self) {
+        let pods = self.observed.pods();
+        let known: HashSet<&str> =
+            pods.flat_map(|(_, all)| all).map(|one| one.id.as_str()).collect();
+        self.started_here.retain(|id| known.contains(id.as_str()));
+        self.killed_outside.retain(|id| known.contains(id.as_str()));
     }
 
     fn engine_found(&mut self) {
@@ -133,6 +144,10 @@ impl<R: ContainerRuntime> Node<R> {
         }
         self.engine.answers = false;
         self.engine.away_since = Some(self.now);
+        // The stream of a machine that vanished would stay silent for ever: a new one begins with the
+        // next list.
+        self.engine.watching = false;
+        self.hands.stop_watching();
         self.node_event(EventType::Warning, reason::ENGINE_LOST, chain(error));
     }
 
