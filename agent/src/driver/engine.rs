@@ -6,7 +6,7 @@ use std::time::Duration;
 use dugout_model::{EventType, Timestamp};
 
 use super::node::Node;
-use crate::converge::{Action, FullList, Look, Sequence};
+use crate::converge::{Action, FullList, Overtaken, Sequence};
 use crate::events::reason;
 use crate::link::chain;
 use crate::runtime::{
@@ -207,12 +207,12 @@ impl<R: ContainerRuntime> Node<R> {
             // The end of our own call shows the same.
             Ok(None) if self.is_ours(id) => self.observed.no_answer(asked),
             Ok(seen) => match self.observed.apply_look(id, seen, asked) {
-                Look::Taken(news) => {
+                Ok(news) => {
                     if let Some(news) = news {
                         self.note(news);
                     }
                 }
-                Look::Overtaken => self.look(id.to_owned()),
+                Err(Overtaken) => self.look(id.to_owned()),
             },
             Err(error) => {
                 self.observed.no_answer(asked);
