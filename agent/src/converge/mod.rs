@@ -22,7 +22,7 @@ pub use memory::{
     Condemned, ContainerMemory, ExitCause, Failure, FailureKind, ImageState, Memories, Outcome,
     PodMemory, Retry,
 };
-pub use observed::{FullList, Look, News, Observed, Sequence};
+pub use observed::{FullList, News, Observed, Overtaken, Sequence};
 pub use status::{Health, pod_report};
 
 use crate::runtime::{ObservedContainer, ObservedState};

@@ -37,13 +37,9 @@ pub struct FullList {
     pub seen: Vec<ObservedContainer>,
 }
 
-/// What came of a look at one container.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Look {
-    Taken(Option<News>),
-    /// Something newer is known that says otherwise: look again.
-    Overtaken,
-}
+/// What a look showed is not taken over: something newer is known that says otherwise. Look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overtaken;
 
 /// What became known that matters beyond the container itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,17 +115,17 @@ impl Observed {
         id: &str,
         seen: Option<ObservedContainer>,
         asked: Sequence,
-    ) -> Look {
+    ) -> Result<Option<News>, Overtaken> {
         let overtaken = self.is_newer(id, asked);
         self.no_answer(asked);
         match seen {
-            seen if overtaken && self.find(id) != seen.as_ref() => Look::Overtaken,
-            _ if overtaken => Look::Taken(None),
+            seen if overtaken && self.find(id) != seen.as_ref() => Err(Overtaken),
+            _ if overtaken => Ok(None),
             Some(seen) => {
                 self.touched.insert(seen.id.clone(), asked);
-                Look::Taken(self.place(seen))
+                Ok(self.place(seen))
             }
-            None => Look::Taken(self.vanished(id)),
+            None => Ok(self.vanished(id)),
         }
     }
 
@@ -281,12 +277,12 @@ mod tests {
         let asked = observed.ask();
         observed.put(container(1, 0, exited(1, 5)));
         let late = observed.apply_look("id-1-0", Some(container(1, 0, running(1))), asked);
-        assert_eq!(late, Look::Overtaken);
+        assert_eq!(late, Err(Overtaken));
         assert!(!observed.of_pod(uid(1))[0].is_running());
         let asked = observed.ask();
         observed.put(container(1, 0, exited(1, 5)));
         let same = observed.apply_look("id-1-0", Some(container(1, 0, exited(1, 5))), asked);
-        assert_eq!(same, Look::Taken(None));
+        assert_eq!(same, Ok(None));
     }
 
     #[test]
@@ -299,7 +295,7 @@ mod tests {
         let between = observed.ask();
         observed.apply_list(list(vec![]), between);
         let late = observed.apply_look("id-1-0", Some(container(1, 0, running(1))), asked);
-        assert_eq!(late, Look::Overtaken);
+        assert_eq!(late, Err(Overtaken));
         assert_eq!(observed.of_pod(uid(1)), []);
         assert!(observed.removed.is_empty(), "nobody asks any more");
     }
@@ -316,7 +312,7 @@ mod tests {
                 answers.reverse();
             }
             for (asked, seen) in answers {
-                observed.apply_look("id-1-0", Some(seen), asked);
+                let _ = observed.apply_look("id-1-0", Some(seen), asked);
             }
             assert!(!observed.of_pod(uid(1))[0].is_running());
         }

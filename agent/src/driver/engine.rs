@@ -1,11 +1,12 @@
 //! Whether the container engine answers, and when to list its containers again.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use dugout_model::{EventType, Timestamp, chain};
 
 use super::node::Node;
-use crate::converge::{Action, FullList, Look, Sequence};
+use crate::converge::{Action, FullList, Overtaken, Sequence};
 use crate::events::reason;
 use crate::runtime::{
     ContainerRuntime, EngineEvent, EngineEventKind, ObservedContainer, RuntimeError,
@@ -86,6 +87,7 @@ impl<R: ContainerRuntime> Node<R> {
                 for one in news {
                     self.note(one);
                 }
+                self.forget_vanished();
                 self.engine_found();
             }
             // An engine that hangs is away, too: nothing can be healed with it.
@@ -97,6 +99,15 @@ impl<R: ContainerRuntime> Node<R> {
                 self.engine.list_at = Some(self.now + LIST_EVERY_UNWATCHED);
             }
         }
+    }
+
+    /// What is remembered of single containers ends with them, also of those whose end went unseen.
+    fn forget_vanished(&mut self) {
+        let pods = self.observed.pods();
+        let known: HashSet<&str> =
+            pods.flat_map(|(_, all)| all).map(|one| one.id.as_str()).collect();
+        self.started_here.retain(|id| known.contains(id.as_str()));
+        self.killed_outside.retain(|id| known.contains(id.as_str()));
     }
 
     fn engine_found(&mut self) {
@@ -132,6 +143,10 @@ impl<R: ContainerRuntime> Node<R> {
         }
         self.engine.answers = false;
         self.engine.away_since = Some(self.now);
+        // The stream of a machine that vanished would stay silent for ever: a new one begins with the
+        // next list.
+        self.engine.watching = false;
+        self.hands.stop_watching();
         self.node_event(EventType::Warning, reason::ENGINE_LOST, chain(error));
     }
 
@@ -191,12 +206,12 @@ impl<R: ContainerRuntime> Node<R> {
             // The end of our own call shows the same.
             Ok(None) if self.is_ours(id) => self.observed.no_answer(asked),
             Ok(seen) => match self.observed.apply_look(id, seen, asked) {
-                Look::Taken(news) => {
+                Ok(news) => {
                     if let Some(news) = news {
                         self.note(news);
                     }
                 }
-                Look::Overtaken => self.look(id.to_owned()),
+                Err(Overtaken) => self.look(id.to_owned()),
             },
             Err(error) => {
                 self.observed.no_answer(asked);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::hands::{Hands, Job, STARTS_AT_ONCE};
 use super::{Directory, Driver, Start};
 use crate::clock::Clock;
 use crate::labels::Owner;
@@ -36,6 +38,8 @@ struct Engine {
     /// A list of a cluster that is here waits for a permit, after it was read.
     held_lists: BTreeMap<ClusterId, Semaphore>,
     events: Mutex<Option<mpsc::UnboundedReceiver<EngineEvent>>>,
+    starts: AtomicUsize,
+    hides_containers: bool,
 }
 
 impl Engine {
@@ -64,6 +68,9 @@ impl ContainerRuntime for Engine {
         owner: &Owner,
         id: &str,
     ) -> Result<Option<ObservedContainer>, RuntimeError> {
+        if self.hides_containers {
+            std::future::pending::<()>().await;
+        }
         Ok(self.of(owner).into_iter().find(|one| one.id == id))
     }
 
@@ -72,7 +79,8 @@ impl ContainerRuntime for Engine {
     }
 
     async fn start(&self, _: &str) -> Result<(), RuntimeError> {
-        std::future::pending().await
+        self.starts.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     async fn stop(&self, _: &str, _: Duration) -> Result<(), RuntimeError> {
@@ -218,4 +226,22 @@ async fn a_container_that_is_restarted_by_hand_is_probed_at_its_new_address() {
     let probe = tokio::time::timeout(PATIENCE, new_server.accept()).await;
     probe.expect("its probe comes to the new address").unwrap();
     rig.until("ready at its new address", is_ready_at(new)).await;
+}
+
+#[tokio::test]
+async fn a_look_at_what_was_started_holds_up_no_other_start() {
+    let engine = Arc::new(Engine { hides_containers: true, ..Engine::default() });
+    let (answers, _inbox) = mpsc::channel(8);
+    let hands = Hands::new(Arc::clone(&engine), answers, AgentMetrics::unregistered());
+    let all = STARTS_AT_ONCE + 1;
+    for number in 0..all {
+        let job = Job::Start { id: number.to_string() };
+        hands.act(uid(number as u128), owner(), job, None);
+    }
+    let started = async {
+        while engine.starts.load(Ordering::Relaxed) < all {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, started).await.expect("every start is asked for");
 }

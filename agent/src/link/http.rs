@@ -13,6 +13,7 @@ use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -122,6 +123,7 @@ impl Server {
         let connecting = async {
             let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
             tcp.set_nodelay(true)?;
+            SockRef::from(&tcp).set_tcp_keepalive(&keepalive())?;
             if !self.tls {
                 return handshake(tcp).await;
             }
@@ -142,6 +144,15 @@ impl Server {
         let answer = sender.send_request(request).await;
         answer.map(|answer| answer.status()).map_err(|error| NoAnswer::Broken(error.into()))
     }
+}
+
+/// A control plane that vanished without a word is noticed within two minutes, also by a log that is
+/// followed and silent: it has no deadline of its own.
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(15))
+        .with_retries(4)
 }
 
 async fn handshake(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dugout_model::ObjectKey;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const MOST_TRIES: usize = 20;
 /// How long to wait when every endpoint refused.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(50);
+/// How long a connection may be silent before its peer is asked whether it is still there.
+const VANISHED_AFTER: Duration = Duration::from_secs(300);
 /// The most connections of one port at once; beyond it the kernel's queue holds them.
 const MOST_CONNECTIONS: usize = 32_768;
 
@@ -135,6 +137,10 @@ impl PortListener {
         // Not worth failing a connection for.
         let _ = client.set_nodelay(true);
         let _ = pod.set_nodelay(true);
+        // A peer that vanished without a word would hold both sockets for ever.
+        let keepalive = TcpKeepalive::new().with_time(VANISHED_AFTER);
+        let _ = SockRef::from(&client).set_tcp_keepalive(&keepalive);
+        let _ = SockRef::from(&pod).set_tcp_keepalive(&keepalive);
         self.metrics.proxy_open_connections.inc();
         let ended = connection::carry(client, pod, chosen.connection, &self.metrics).await;
         self.metrics.proxy_open_connections.dec();
