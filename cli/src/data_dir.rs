@@ -14,7 +14,8 @@ pub struct DataDir {
     root: PathBuf,
 }
 
-/// What a running `dugout up` says of itself to `dugout down` and to the other commands.
+/// What `dugout up` says of itself to `dugout down` and to the other commands. It stays when that has
+/// ended: the lock tells what runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Running {
@@ -48,6 +49,12 @@ pub enum DataDirError {
         "another dugout uses the data directory {path}; stop it with `dugout down`, or give this one its own with --data-dir"
     )]
     InUse { path: PathBuf },
+    #[error(
+        "the data directory {path} has {} MiB free, and a start needs {} MiB; make room there, or give another with --data-dir",
+        free_bytes >> 20,
+        needed_bytes >> 20
+    )]
+    Full { path: PathBuf, free_bytes: u64, needed_bytes: u64 },
     #[error("{action} {path} failed; give a directory that can be written with --data-dir")]
     Io {
         action: &'static str,
@@ -95,6 +102,11 @@ impl DataDir {
     /// The password of the PostgreSQL container, where one stands in for an installed server.
     pub fn postgres_password(&self) -> PathBuf {
         self.root.join("postgres.password")
+    }
+
+    /// Where the private PostgreSQL lives.
+    pub fn postgres(&self) -> PathBuf {
+        self.root.join("postgres")
     }
 
     pub fn log(&self) -> PathBuf {
@@ -151,6 +163,17 @@ impl DataDir {
         }
     }
 
+    /// Refuses a disk on which a start would get stuck half-way. What runs without us is not concerned.
+    pub fn require_room(&self, needed_bytes: u64) -> Result<(), DataDirError> {
+        let found = rustix::fs::statvfs(&self.root)
+            .map_err(|error| self.failed("looking at the disk of", &self.root, error.into()))?;
+        let free_bytes = found.f_bavail.saturating_mul(found.f_frsize);
+        if free_bytes < needed_bytes {
+            return Err(DataDirError::Full { path: self.root.clone(), free_bytes, needed_bytes });
+        }
+        Ok(())
+    }
+
     /// The process that holds the lock, if it has said so yet.
     pub fn lock_holder(&self) -> Option<u32> {
         fs::read_to_string(self.root.join("lock")).ok()?.trim().parse().ok()
@@ -189,11 +212,6 @@ impl DataDir {
         serde_json::from_slice(&text)
             .map(Some)
             .map_err(|error| self.failed("understanding", &path, error.into()))
-    }
-
-    pub fn forget_running(&self) {
-        // Nothing depends on it being gone: whether a process runs is told by the lock.
-        let _ = fs::remove_file(self.running());
     }
 
     /// Writes a file whole or not at all, readable by its owner alone.
@@ -238,6 +256,16 @@ mod tests {
         assert!(matches!(data_dir.lock(), Err(DataDirError::InUse { .. })));
         drop(held);
         data_dir.lock().unwrap();
+    }
+
+    #[test]
+    fn a_disk_without_room_is_told_with_its_place() {
+        let temporary = tempfile::tempdir().unwrap();
+        let data_dir = DataDir::at(temporary.path());
+        data_dir.require_room(0).unwrap();
+        let refused = data_dir.require_room(u64::MAX).unwrap_err().to_string();
+        assert!(refused.contains(&temporary.path().display().to_string()), "{refused}");
+        assert!(refused.contains("MiB free"), "{refused}");
     }
 
     #[test]

@@ -17,13 +17,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arguments::UpArguments;
 use crate::control_plane::{ControlPlane, ControlPlaneSettings};
-use crate::data_dir::{DataDir, Phase, Running};
+use crate::data_dir::{DataDir, DataDirError, Phase, Running};
 use crate::database::Database;
 use crate::first_release::{self, FirstRelease};
+use crate::output::tell;
 use crate::{demo, detach, logging, serve, signals};
 
 /// How long `--detach` waits for the first release.
 const FIRST_RELEASE_DEADLINE: Duration = Duration::from_secs(15 * 60);
+
+/// What must be free where the data directory lies: for a database that is made, and else.
+const FIRST_START_BYTES: u64 = 64 << 20;
+const START_BYTES: u64 = 4 << 20;
 
 /// The one source of `dugout up`.
 const SOURCE_NAME: &str = "default";
@@ -32,12 +37,19 @@ const SOURCE_NAME: &str = "default";
 pub fn run(arguments: UpArguments) -> anyhow::Result<ExitCode> {
     let data_dir = DataDir::at(arguments.data_dir.clone().unwrap_or_else(DataDir::default_root));
     if arguments.detach {
-        return detach::run(&data_dir, FIRST_RELEASE_DEADLINE);
+        return detach::run(&data_dir, &arguments, FIRST_RELEASE_DEADLINE);
     }
     data_dir.create()?;
     let _lock = data_dir.lock()?;
+    require_room(&data_dir, &arguments)?;
     logging::to_file(&data_dir.log())?;
     serve::run_to_end(start(&arguments, &data_dir))
+}
+
+/// Also asked in the foreground of a detached start, whose own words may not fit on the disk.
+pub fn require_room(data_dir: &DataDir, arguments: &UpArguments) -> Result<(), DataDirError> {
+    let makes_database = arguments.postgres_url.is_none() && !data_dir.postgres().exists();
+    data_dir.require_room(if makes_database { FIRST_START_BYTES } else { START_BYTES })
 }
 
 async fn start(arguments: &UpArguments, data_dir: &DataDir) -> anyhow::Result<ExitCode> {
@@ -45,10 +57,10 @@ async fn start(arguments: &UpArguments, data_dir: &DataDir) -> anyhow::Result<Ex
     let local = Local::connect(arguments.docker_host.as_deref()).await.context(
         "no container engine answers; install Docker (Debian and Ubuntu: apt-get install docker.io), start it, or name it with --docker-host",
     )?;
-    println!("Found     {} at {}", local.version(), local.host());
+    tell!("Found     {} at {}", local.version(), local.host());
     let repository = repository(arguments, &local).await?;
     let database = Database::start(arguments, data_dir, &local).await?;
-    println!("Found     {database}");
+    tell!("Found     {database}");
     let result = run_until(&shutdown, arguments, data_dir, &local, repository, &database).await;
     database.stop().await?;
     result
@@ -64,15 +76,15 @@ async fn repository(arguments: &UpArguments, local: &Local) -> anyhow::Result<Re
     if let Some(url) = &arguments.repo {
         let url = absolute(url);
         location(&url)?;
-        println!("Found     Git repository {url}");
+        tell!("Found     Git repository {url}");
         return Ok(Repository { url, is_demo: false });
     }
     let here = std::env::current_dir().context("the current directory cannot be read")?;
     let images = demo::images(local).await?;
-    println!("Built     images {}", images.join(", "));
+    tell!("Built     images {}", images.join(", "));
     let (path, made) = demo::repository(&here)?;
     let verb = if made { "Made " } else { "Found" };
-    println!("{verb}     Git repository ./{}", demo::DEMO_FOLDER);
+    tell!("{verb}     Git repository ./{}", demo::DEMO_FOLDER);
     Ok(Repository { url: path.to_string_lossy().into_owned(), is_demo: true })
 }
 
@@ -108,7 +120,7 @@ async fn run_until(
     data_dir.write_running(&running)?;
     let mut agent =
         start_agent(arguments, data_dir, local, &control_plane, agent_metrics, shutdown).await?;
-    println!("Serving   {server_url}");
+    tell!("Serving   {server_url}");
 
     let source = SourceName::new(SOURCE_NAME);
     let reconciler = control_plane.reconciler.clone();
@@ -131,7 +143,7 @@ async fn run_until(
             () = control_plane.failed() => return Err(control_plane_ended()),
         }
     }
-    println!(
+    tell!(
         "Stopping. The containers keep running; `dugout up` adopts them, `dugout down` removes them."
     );
     // The agent first: its last report still finds the server.

@@ -58,6 +58,8 @@ fn without_a_server_the_sentence_says_how_to_start_one() {
         let errors = errors(&output);
         assert!(errors.contains("no Dugout server answers at http://127.0.0.1:1"), "{errors}");
         assert!(errors.contains("dugout up"), "{errors}");
+        assert_eq!(errors.matches("because").count(), 1, "one cause says it: {errors}");
+        assert!(errors.contains("Connection refused"), "{errors}");
     }
 }
 
