@@ -24,6 +24,9 @@ pub struct Running {
     pub server_url: String,
     pub cluster: String,
     pub docker_host: String,
+    /// The names of the images that were made for the example.
+    #[serde(default)]
+    pub images: Vec<String>,
     pub phase: Phase,
 }
 
@@ -289,6 +292,7 @@ mod tests {
             server_url: "http://127.0.0.1:7300".to_owned(),
             cluster: "c".to_owned(),
             docker_host: "unix:///run/docker.sock".to_owned(),
+            images: vec!["dugout-web:1.0".to_owned()],
             phase: Phase::Unhealthy("an image is missing".to_owned()),
         };
         data_dir.write_running(&running).unwrap();

@@ -30,6 +30,9 @@ pub async fn run(arguments: DownArguments) -> anyhow::Result<ExitCode> {
     if let Some(running) = &running {
         let local = engine(running, arguments.docker_host.as_deref()).await?;
         remove_containers(&local, running).await?;
+        if arguments.purge {
+            remove_images(&local, &running.images).await?;
+        }
     }
     remove_helper(&data_dir, running.as_ref(), &arguments).await?;
     if arguments.purge {
@@ -96,6 +99,26 @@ async fn remove_containers(local: &Local, running: &Running) -> anyhow::Result<(
         .await
         .context("not everything could be removed; run `dugout down` again")?;
     tell!("Removed {removed}.");
+    Ok(())
+}
+
+/// Removes the images that were made for the example, but for those that a container of somebody else
+/// still uses.
+async fn remove_images(local: &Local, images: &[String]) -> anyhow::Result<()> {
+    let (mut gone, mut left) = (Vec::new(), Vec::new());
+    for image in images {
+        let removed = local
+            .remove_made_image(image)
+            .await
+            .with_context(|| format!("the image {image} cannot be removed"))?;
+        if removed { &mut gone } else { &mut left }.push(image.as_str());
+    }
+    if !gone.is_empty() {
+        tell!("Removed the images {}.", gone.join(", "));
+    }
+    if !left.is_empty() {
+        tell!("Left the images {}: they are used, or somebody else's.", left.join(", "));
+    }
     Ok(())
 }
 

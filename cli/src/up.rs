@@ -1,5 +1,6 @@
 //! `dugout up`: everything in one process on this machine, from nothing to a running example.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -69,7 +70,8 @@ async fn start(arguments: &UpArguments, data_dir: &DataDir) -> anyhow::Result<Ex
 /// What shall run, and how to reach it.
 struct Repository {
     url: String,
-    is_demo: bool,
+    /// The images that the tutorial's repository names; `None` for any other repository.
+    images: Option<Vec<String>>,
 }
 
 async fn repository(arguments: &UpArguments, local: &Local) -> anyhow::Result<Repository> {
@@ -77,7 +79,7 @@ async fn repository(arguments: &UpArguments, local: &Local) -> anyhow::Result<Re
         let url = absolute(url);
         location(&url)?;
         tell!("Found     Git repository {url}");
-        return Ok(Repository { url, is_demo: false });
+        return Ok(Repository { url, images: None });
     }
     let here = std::env::current_dir().context("the current directory cannot be read")?;
     let images = demo::images(local).await?;
@@ -85,7 +87,7 @@ async fn repository(arguments: &UpArguments, local: &Local) -> anyhow::Result<Re
     let (path, made) = demo::repository(&here)?;
     let verb = if made { "Made " } else { "Found" };
     tell!("{verb}     Git repository ./{}", demo::DEMO_FOLDER);
-    Ok(Repository { url: path.to_string_lossy().into_owned(), is_demo: true })
+    Ok(Repository { url: path.to_string_lossy().into_owned(), images: Some(images) })
 }
 
 /// A path stands for itself wherever the process is started from later; a URL is left as it is.
@@ -115,6 +117,7 @@ async fn run_until(
         server_url: server_url.clone(),
         cluster: control_plane.reconciler.world().cluster.to_string(),
         docker_host: local.host().to_owned(),
+        images: made_before(data_dir, &repository)?,
         phase: Phase::Starting,
     };
     data_dir.write_running(&running)?;
@@ -135,7 +138,7 @@ async fn run_until(
             FirstRelease::Healthy { .. } => Phase::Healthy,
             FirstRelease::Unhealthy { reason } => Phase::Unhealthy(reason.clone()),
         };
-        first.print(&reconciler.world(), &server_url, repository.is_demo);
+        first.print(&reconciler.world(), &server_url, repository.images.is_some());
         data_dir.write_running(&running)?;
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -152,6 +155,14 @@ async fn run_until(
     }
     control_plane.stop().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The images made by this start and by those before it, for the day when all is removed.
+fn made_before(data_dir: &DataDir, repository: &Repository) -> anyhow::Result<Vec<String>> {
+    let before = data_dir.read_running()?.map(|running| running.images).unwrap_or_default();
+    let mut images: BTreeSet<String> = before.into_iter().collect();
+    images.extend(repository.images.iter().flatten().cloned());
+    Ok(images.into_iter().collect())
 }
 
 /// The agent ends by itself only when it cannot go on; then neither can this.
