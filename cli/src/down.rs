@@ -22,6 +22,8 @@ pub async fn run(arguments: DownArguments) -> anyhow::Result<ExitCode> {
         tell!("Nothing to do: there is no data directory {}.", data_dir.root().display());
         return Ok(ExitCode::SUCCESS);
     }
+    // Before anything is written or stopped: what --data-dir names may be anything.
+    data_dir.require_own()?;
     let running = data_dir.read_running()?;
     let lock = stop_control_plane(&data_dir).await?;
     postgres::stop_left_running(data_dir.root())
@@ -36,9 +38,7 @@ pub async fn run(arguments: DownArguments) -> anyhow::Result<ExitCode> {
     }
     remove_helper(&data_dir, running.as_ref(), &arguments).await?;
     if arguments.purge {
-        std::fs::remove_dir_all(data_dir.root()).with_context(|| {
-            format!("the data directory {} cannot be removed", data_dir.root().display())
-        })?;
+        data_dir.purge()?;
         tell!("Removed the data directory {}.", data_dir.root().display());
     }
     drop(lock);
