@@ -20,6 +20,9 @@ pub const CRASHES: &str = "dev.dugout.crashes";
 /// The termination grace in milliseconds, for a container whose pod is no longer assigned.
 pub const GRACE: &str = "dev.dugout.grace";
 
+/// On an image that Dugout made from a program, as for the example; so on its containers, too.
+pub const MADE_IMAGE: &str = "dev.dugout.made-image";
+
 /// The grace of a container that does not say its own.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 

@@ -19,22 +19,33 @@ pub struct Arguments {
     pub command: Command,
 }
 
+/// Where the defaults of flags are, shown below a command's own ones.
+const GENERAL: &str = "General options";
+const ASKING: &str = "Options of the commands that ask a server";
+
 /// How to reach the server.
 #[derive(Clone, Debug, Args)]
 pub struct ClientArguments {
     /// The server to ask
-    #[arg(long, global = true, value_name = "URL", default_value = "http://127.0.0.1:7300")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:7300",
+        help_heading = ASKING
+    )]
     pub server: String,
     /// A file with the operator token; the variable DUGOUT_TOKEN holds the token itself
     /// [default: operator.token in the data directory]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = ASKING)]
     pub token_file: Option<PathBuf>,
     /// Where Dugout keeps its files on this machine
-    #[arg(long, global = true, value_name = "DIR")]
+    /// [default: /var/lib/dugout for root, else dugout in the user's data directory]
+    #[arg(long, global = true, value_name = "DIR", help_heading = GENERAL)]
     pub data_dir: Option<PathBuf>,
     /// A YAML file with defaults for flags, as 'server: http://…'
     /// [default: dugout/config.yaml in the user's configuration directory]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = GENERAL)]
     pub config: Option<PathBuf>,
 }
 
@@ -95,6 +106,7 @@ pub struct UpArguments {
     #[arg(long, value_name = "DIR", default_value = "")]
     pub path: String,
     /// Where Dugout keeps its files on this machine
+    /// [default: /var/lib/dugout for root, else dugout in the user's data directory]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Where to listen
@@ -118,10 +130,11 @@ pub struct UpArguments {
     /// A file with the secret that signs webhooks
     #[arg(long, value_name = "FILE")]
     pub webhook_secret_file: Option<PathBuf>,
-    /// How often to look at the repository when nothing says that it changed
+    /// How often to look at the repository when nothing says that it changed; a number with ms, s, m,
+    /// h or d
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
     pub poll_interval: Duration,
-    /// How long a node may be silent before its pods move
+    /// How long a node may be silent before its pods move; a number with ms, s, m, h or d
     #[arg(long, value_name = "SPAN", default_value = "15s", value_parser = span)]
     pub node_timeout: Duration,
 }
@@ -130,9 +143,11 @@ pub struct UpArguments {
 #[derive(Clone, Debug, Args)]
 pub struct DownArguments {
     /// Where Dugout keeps its files on this machine
+    /// [default: /var/lib/dugout for root, else dugout in the user's data directory]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Remove the data directory, too: history, tokens and the private database
+    /// Remove the data directory, too: history, tokens and the private database; and the images that
+    /// were made for the example
     #[arg(long)]
     pub purge: bool,
     /// The container engine [default: the one that was used]
@@ -153,6 +168,7 @@ pub struct ServerArguments {
     #[arg(long, value_name = "DIR", default_value = "")]
     pub path: String,
     /// Where Dugout keeps its files on this machine
+    /// [default: /var/lib/dugout for root, else dugout in the user's data directory]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Where to listen
@@ -168,10 +184,11 @@ pub struct ServerArguments {
     /// A file with the secret that signs webhooks
     #[arg(long, value_name = "FILE")]
     pub webhook_secret_file: Option<PathBuf>,
-    /// How often to look at the repository when nothing says that it changed
+    /// How often to look at the repository when nothing says that it changed; a number with ms, s, m,
+    /// h or d
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
     pub poll_interval: Duration,
-    /// How long a node may be silent before its pods move
+    /// How long a node may be silent before its pods move; a number with ms, s, m, h or d
     #[arg(long, value_name = "SPAN", default_value = "15s", value_parser = span)]
     pub node_timeout: Duration,
 }
@@ -194,7 +211,7 @@ pub struct AgentArguments {
     /// A label of this node; may be given several times
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = key_value)]
     pub labels: Vec<(String, String)>,
-    /// Where the agent keeps its files
+    /// Where the agent keeps its files [default: agent in the data directory of the machine]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// The address at which people and other nodes reach this one
@@ -312,10 +329,10 @@ pub struct LogsArguments {
     /// Stay and show what comes
     #[arg(short, long)]
     pub follow: bool,
-    /// Only the last lines
+    /// Only so many of the last lines [default: all]
     #[arg(long, value_name = "LINES")]
     pub tail: Option<u32>,
-    /// Only what is younger, as 10m
+    /// Only what is younger, as 10m; a number with ms, s, m, h or d
     #[arg(long, value_name = "SPAN", value_parser = span)]
     pub since: Option<Duration>,
     /// Begin each line with its time
@@ -326,7 +343,7 @@ pub struct LogsArguments {
 /// A command about one source.
 #[derive(Clone, Debug, Args)]
 pub struct SourceArguments {
-    /// The source; may be left out when there is only one, and for sync
+    /// The source; may be left out when there is only one. Without it, sync looks at all
     pub source: Option<String>,
 }
 

@@ -1,6 +1,8 @@
 //! The client's side of HTTP: requests to a server, and errors that say what to do.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -13,6 +15,7 @@ use serde_json::Value;
 
 use crate::arguments::ClientArguments;
 use crate::data_dir::DataDir;
+use crate::output::complain;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than the server's own bound, so that its sentence arrives.
@@ -27,6 +30,8 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     token: Token,
+    /// Warnings of the server that were shown: the answers of one command may all carry the same.
+    shown: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// The operator token, and how it came to us. One that was only found on this machine is sent to
@@ -74,7 +79,7 @@ impl Client {
             .user_agent(concat!("dugout/", env!("CARGO_PKG_VERSION")))
             .build()
             .context("the HTTP client cannot be made")?;
-        Ok(Self { http, base, token: token(arguments)? })
+        Ok(Self { http, base, token: token(arguments)?, shown: Arc::default() })
     }
 
     /// Reads one JSON answer.
@@ -134,13 +139,20 @@ impl Client {
         let response = request.send().await.map_err(|error| self.unreachable(error))?;
         for warning in response.headers().get_all(WARNING) {
             if let Ok(text) = warning.to_str() {
-                eprintln!("Warning: {}", text.trim_start_matches("299 - ").trim_matches('"'));
+                self.warn(text.trim_start_matches("299 - ").trim_matches('"'));
             }
         }
         if response.status().is_success() {
             return Ok(response);
         }
         Err(refused(response).await.into())
+    }
+
+    fn warn(&self, warning: &str) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if shown.insert(warning.to_owned()) {
+            complain!("Warning: {warning}");
+        }
     }
 
     fn unreachable(&self, error: reqwest::Error) -> anyhow::Error {
@@ -153,7 +165,12 @@ impl Client {
                  with --server"
             )
         };
-        anyhow::Error::new(error).context(sentence)
+        // What lies between says in other words that a request was sent.
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        anyhow::Error::msg(cause.to_string()).context(sentence)
     }
 
     fn is_local(&self) -> bool {

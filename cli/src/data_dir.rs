@@ -14,7 +14,8 @@ pub struct DataDir {
     root: PathBuf,
 }
 
-/// What a running `dugout up` says of itself to `dugout down` and to the other commands.
+/// What `dugout up` says of itself to `dugout down` and to the other commands. It stays when that has
+/// ended: the lock tells what runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Running {
@@ -23,6 +24,9 @@ pub struct Running {
     pub server_url: String,
     pub cluster: String,
     pub docker_host: String,
+    /// The names of the images that were made for the example.
+    #[serde(default)]
+    pub images: Vec<String>,
     pub phase: Phase,
 }
 
@@ -37,6 +41,26 @@ pub enum Phase {
     Unhealthy(String),
 }
 
+/// Everything that is ever made in a data directory. Nothing else in it is touched, and a directory that
+/// holds anything else is none.
+const PARTS: [&str; 11] = [
+    "agent",
+    "dugout.log",
+    "join.token",
+    LOCK,
+    "mirrors",
+    "operator.token",
+    "postgres",
+    "postgres.password",
+    "running.json",
+    "up.log",
+    // Of the file system: the directory may be a mount point.
+    LOST_AND_FOUND,
+];
+
+const LOCK: &str = "lock";
+const LOST_AND_FOUND: &str = "lost+found";
+
 /// Holds the directory for this process; the kernel lets go of it when the process ends.
 pub struct Lock {
     _file: File,
@@ -48,6 +72,16 @@ pub enum DataDirError {
         "another dugout uses the data directory {path}; stop it with `dugout down`, or give this one its own with --data-dir"
     )]
     InUse { path: PathBuf },
+    #[error(
+        "the data directory {path} has {} MiB free, and a start needs {} MiB; make room there, or give another with --data-dir",
+        free_bytes >> 20,
+        needed_bytes >> 20
+    )]
+    Full { path: PathBuf, free_bytes: u64, needed_bytes: u64 },
+    #[error(
+        "{path} holds what is not Dugout's ({found}), so it is no data directory; nothing was changed. Give a new or an empty directory with --data-dir"
+    )]
+    Foreign { path: PathBuf, found: String },
     #[error("{action} {path} failed; give a directory that can be written with --data-dir")]
     Io {
         action: &'static str,
@@ -97,6 +131,11 @@ impl DataDir {
         self.root.join("postgres.password")
     }
 
+    /// Where the private PostgreSQL lives.
+    pub fn postgres(&self) -> PathBuf {
+        self.root.join("postgres")
+    }
+
     pub fn log(&self) -> PathBuf {
         self.root.join("dugout.log")
     }
@@ -112,7 +151,13 @@ impl DataDir {
 
     /// Makes the directory. Others may enter it, because the private PostgreSQL may run as another
     /// user; what is secret in it has its own permissions.
+    ///
+    /// # Errors
+    /// When it is there and holds what is not Dugout's.
     pub fn create(&self) -> Result<(), DataDirError> {
+        if self.root.exists() {
+            self.require_own()?;
+        }
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o755)
@@ -121,15 +166,62 @@ impl DataDir {
             .map_err(|source| self.failed("making the directory", &self.root, source))
     }
 
-    /// Undoes a strict umask, which would keep the private PostgreSQL's user out.
+    /// Undoes a strict umask, which would keep the private PostgreSQL's user out. It takes nothing from
+    /// anybody.
     fn open_to_others(&self) -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(&self.root, fs::Permissions::from_mode(0o755))
+        let mode = fs::metadata(&self.root)?.permissions().mode();
+        if mode & 0o755 == 0o755 {
+            return Ok(());
+        }
+        fs::set_permissions(&self.root, fs::Permissions::from_mode(mode | 0o755))
+    }
+
+    /// Refuses a directory with anything in it that is not of a data directory.
+    pub fn require_own(&self) -> Result<(), DataDirError> {
+        match self.entries()?.into_iter().find(|name| !is_part(name)) {
+            None => Ok(()),
+            Some(found) => Err(DataDirError::Foreign { path: self.root.clone(), found }),
+        }
+    }
+
+    /// Removes what Dugout made here, part by part, and the directory when it is empty then.
+    pub fn purge(&self) -> Result<(), DataDirError> {
+        self.require_own()?;
+        for name in self.entries()?.into_iter().filter(|name| name != LOST_AND_FOUND) {
+            let path = self.root.join(name);
+            let failed = |source| self.failed("removing", &path, source);
+            // A link is removed, never followed.
+            if fs::symlink_metadata(&path).map_err(failed)?.is_dir() {
+                fs::remove_dir_all(&path).map_err(failed)?;
+            } else {
+                fs::remove_file(&path).map_err(failed)?;
+            }
+        }
+        match fs::remove_dir(&self.root) {
+            Ok(()) => Ok(()),
+            // A mount point stays, empty.
+            Err(error) if matches!(error.kind(), io::ErrorKind::ResourceBusy) => Ok(()),
+            Err(error) if self.root.join(LOST_AND_FOUND).exists() => {
+                tracing::debug!(%error, "the directory stays");
+                Ok(())
+            }
+            Err(source) => Err(self.failed("removing", &self.root, source)),
+        }
+    }
+
+    fn entries(&self) -> Result<Vec<String>, DataDirError> {
+        let failed = |source| self.failed("looking into", &self.root, source);
+        let entries = fs::read_dir(&self.root).map_err(failed)?;
+        let name = |entry: io::Result<fs::DirEntry>| {
+            entry.map(|entry| entry.file_name().to_string_lossy().into_owned())
+        };
+        entries.map(name).collect::<io::Result<_>>().map_err(failed)
     }
 
     /// Takes the directory for this process.
     pub fn lock(&self) -> Result<Lock, DataDirError> {
-        let path = self.root.join("lock");
+        let path = self.root.join(LOCK);
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -151,9 +243,20 @@ impl DataDir {
         }
     }
 
+    /// Refuses a disk on which a start would get stuck half-way. What runs without us is not concerned.
+    pub fn require_room(&self, needed_bytes: u64) -> Result<(), DataDirError> {
+        let found = rustix::fs::statvfs(&self.root)
+            .map_err(|error| self.failed("looking at the disk of", &self.root, error.into()))?;
+        let free_bytes = found.f_bavail.saturating_mul(found.f_frsize);
+        if free_bytes < needed_bytes {
+            return Err(DataDirError::Full { path: self.root.clone(), free_bytes, needed_bytes });
+        }
+        Ok(())
+    }
+
     /// The process that holds the lock, if it has said so yet.
     pub fn lock_holder(&self) -> Option<u32> {
-        fs::read_to_string(self.root.join("lock")).ok()?.trim().parse().ok()
+        fs::read_to_string(self.root.join(LOCK)).ok()?.trim().parse().ok()
     }
 
     /// A secret text that is made once and kept, readable by its owner alone.
@@ -191,11 +294,6 @@ impl DataDir {
             .map_err(|error| self.failed("understanding", &path, error.into()))
     }
 
-    pub fn forget_running(&self) {
-        // Nothing depends on it being gone: whether a process runs is told by the lock.
-        let _ = fs::remove_file(self.running());
-    }
-
     /// Writes a file whole or not at all, readable by its owner alone.
     fn write(&self, path: &Path, content: &[u8]) -> Result<(), DataDirError> {
         let temporary = path.with_extension("new");
@@ -216,6 +314,24 @@ impl DataDir {
     fn failed(&self, action: &'static str, path: &Path, source: io::Error) -> DataDirError {
         DataDirError::Io { action, path: path.to_owned(), source }
     }
+}
+
+/// Whether a name is of a data directory: one of its parts, an older log, or a file half-written.
+fn is_part(name: &str) -> bool {
+    let stem =
+        |part: &str| part.rsplit_once('.').map_or(part.to_owned(), |(stem, _)| stem.to_owned());
+    PARTS.iter().any(|part| {
+        name == *part
+            || name
+                .strip_prefix(part)
+                .and_then(|rest| rest.strip_prefix('.'))
+                .is_some_and(is_number)
+            || name.strip_suffix(".new").is_some_and(|half| half == stem(part))
+    })
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether this process runs as root.
@@ -241,6 +357,53 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_with_anything_else_in_it_is_neither_used_nor_purged() {
+        use std::os::unix::fs::PermissionsExt;
+        let temporary = tempfile::tempdir().unwrap();
+        let root = temporary.path().join("home");
+        fs::create_dir_all(root.join("etc")).unwrap();
+        fs::create_dir_all(root.join("agent")).unwrap();
+        fs::write(root.join("etc/passwd"), "root").unwrap();
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o1777)).unwrap();
+        let data_dir = DataDir::at(&root);
+        for refused in [data_dir.create(), data_dir.purge(), data_dir.require_own()] {
+            assert!(matches!(refused, Err(DataDirError::Foreign { .. })), "{refused:?}");
+        }
+        assert_eq!(fs::read_to_string(root.join("etc/passwd")).unwrap(), "root");
+        assert!(root.join("agent").exists());
+        assert_eq!(fs::metadata(&root).unwrap().permissions().mode() & 0o7777, 0o1777);
+    }
+
+    #[test]
+    fn a_purge_removes_every_part_and_follows_no_link() {
+        let temporary = tempfile::tempdir().unwrap();
+        let elsewhere = temporary.path().join("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        fs::write(elsewhere.join("kept"), "x").unwrap();
+        let data_dir = DataDir::at(temporary.path().join("data"));
+        data_dir.create().unwrap();
+        for name in ["dugout.log", "dugout.log.1", "up.log", "running.new", "lock", "join.token"] {
+            fs::write(data_dir.root().join(name), "x").unwrap();
+        }
+        fs::create_dir_all(data_dir.root().join("postgres/data")).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, data_dir.root().join("mirrors")).unwrap();
+        data_dir.create().unwrap();
+        data_dir.purge().unwrap();
+        assert!(!data_dir.root().exists());
+        assert!(elsewhere.join("kept").exists());
+    }
+
+    #[test]
+    fn a_disk_without_room_is_told_with_its_place() {
+        let temporary = tempfile::tempdir().unwrap();
+        let data_dir = DataDir::at(temporary.path());
+        data_dir.require_room(0).unwrap();
+        let refused = data_dir.require_room(u64::MAX).unwrap_err().to_string();
+        assert!(refused.contains(&temporary.path().display().to_string()), "{refused}");
+        assert!(refused.contains("MiB free"), "{refused}");
+    }
+
+    #[test]
     fn a_secret_is_made_once_and_is_private() {
         use std::os::unix::fs::PermissionsExt;
         let temporary = tempfile::tempdir().unwrap();
@@ -261,6 +424,7 @@ mod tests {
             server_url: "http://127.0.0.1:7300".to_owned(),
             cluster: "c".to_owned(),
             docker_host: "unix:///run/docker.sock".to_owned(),
+            images: vec!["dugout-web:1.0".to_owned()],
             phase: Phase::Unhealthy("an image is missing".to_owned()),
         };
         data_dir.write_running(&running).unwrap();

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::arguments::UpArguments;
 use crate::data_dir::DataDir;
+use crate::output::tell;
 use crate::postgres::{self, Found, PrivatePostgres};
 
 /// How often a private server is looked at, and how long a dead one is left alone between starts.
@@ -92,7 +93,7 @@ impl Database {
 
     async fn start_private(found: Found, data_dir: &DataDir) -> anyhow::Result<Database> {
         let server =
-            PrivatePostgres::start(&found, data_dir.root(), |line| println!("          {line}"))
+            PrivatePostgres::start(&found, data_dir.root(), |line| tell!("          {line}"))
                 .await
                 .context("the private PostgreSQL cannot be started")?;
         let url = server.url();

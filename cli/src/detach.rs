@@ -1,9 +1,7 @@
 //! `dugout up --detach`: the same program in the background, followed until its first release is
 //! healthy or it says why not.
 
-use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -11,18 +9,31 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use crate::arguments::UpArguments;
 use crate::data_dir::{DataDir, Phase};
+use crate::log_file;
+use crate::output::complain;
+use crate::up::require_room;
 
 /// How often the background process is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
+/// A few lines come with each start; what is longer than this is moved away first.
+const OUTPUT_BYTES_MAX: u64 = 1 << 20;
+
 /// Starts this program again with the same arguments but `--detach`, in a process group of its own, with
 /// its output in the data directory's log; shows that output until the start is over.
-pub fn run(data_dir: &DataDir, deadline: Duration) -> anyhow::Result<ExitCode> {
+pub fn run(
+    data_dir: &DataDir,
+    arguments: &UpArguments,
+    deadline: Duration,
+) -> anyhow::Result<ExitCode> {
     data_dir.create()?;
     // Whoever holds the lock keeps it: this only says so early and in the foreground.
     drop(data_dir.lock()?);
+    require_room(data_dir, arguments)?;
     let log_path = data_dir.output();
+    log_file::bound(&log_path, OUTPUT_BYTES_MAX);
     let mut log = Follower::at_end_of(&log_path)?;
     let mut child = spawn(&log_path)?;
     let started = Instant::now();
@@ -48,14 +59,14 @@ pub fn run(data_dir: &DataDir, deadline: Duration) -> anyhow::Result<ExitCode> {
             }
             Some(Phase::Unhealthy(reason)) => {
                 log.copy_to(&mut std::io::stdout())?;
-                eprintln!("dugout: the first release is not healthy: {reason}");
-                eprintln!(
+                complain!("dugout: the first release is not healthy: {reason}");
+                complain!(
                     "dugout: it keeps running; look with `dugout status`, stop it with `dugout down`"
                 );
                 return Ok(ExitCode::FAILURE);
             }
             Some(Phase::Starting) | None if started.elapsed() > deadline => {
-                eprintln!(
+                complain!(
                     "dugout: no release was healthy within {} s; it keeps running: `dugout status` says what waits",
                     deadline.as_secs()
                 );
@@ -69,11 +80,7 @@ pub fn run(data_dir: &DataDir, deadline: Duration) -> anyhow::Result<ExitCode> {
 fn spawn(log_path: &Path) -> anyhow::Result<Child> {
     let program = std::env::current_exe().context("this program's own path cannot be found")?;
     let arguments = std::env::args_os().skip(1).filter(|argument| argument != "--detach");
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(log_path)
+    let log = log_file::append_to(log_path)
         .with_context(|| format!("the log {} cannot be written", log_path.display()))?;
     let errors = log.try_clone().context("the log cannot be shared")?;
     Command::new(program)

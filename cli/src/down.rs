@@ -10,6 +10,7 @@ use dugout_model::ClusterId;
 
 use crate::arguments::DownArguments;
 use crate::data_dir::{DataDir, DataDirError, Lock, Running};
+use crate::output::tell;
 use crate::postgres;
 
 /// How long a running control plane may take to stop.
@@ -18,27 +19,30 @@ const STOP_DEADLINE: Duration = Duration::from_secs(30);
 pub async fn run(arguments: DownArguments) -> anyhow::Result<ExitCode> {
     let data_dir = DataDir::at(arguments.data_dir.clone().unwrap_or_else(DataDir::default_root));
     if !data_dir.root().exists() {
-        println!("Nothing to do: there is no data directory {}.", data_dir.root().display());
+        tell!("Nothing to do: there is no data directory {}.", data_dir.root().display());
         return Ok(ExitCode::SUCCESS);
     }
+    // Before anything is written or stopped: what --data-dir names may be anything.
+    data_dir.require_own()?;
     let running = data_dir.read_running()?;
     let lock = stop_control_plane(&data_dir).await?;
     postgres::stop_left_running(data_dir.root())
         .await
         .context("the private PostgreSQL that was left running cannot be stopped")?;
     if let Some(running) = &running {
-        remove_containers(running, arguments.docker_host.as_deref()).await?;
+        let local = engine(running, arguments.docker_host.as_deref()).await?;
+        remove_containers(&local, running).await?;
+        if arguments.purge {
+            remove_images(&local, &running.images).await?;
+        }
     }
     remove_helper(&data_dir, running.as_ref(), &arguments).await?;
-    data_dir.forget_running();
     if arguments.purge {
-        std::fs::remove_dir_all(data_dir.root()).with_context(|| {
-            format!("the data directory {} cannot be removed", data_dir.root().display())
-        })?;
-        println!("Removed the data directory {}.", data_dir.root().display());
+        data_dir.purge()?;
+        tell!("Removed the data directory {}.", data_dir.root().display());
     }
     drop(lock);
-    println!("Your Git repositories were not touched.");
+    tell!("Your Git repositories were not touched.");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -50,7 +54,7 @@ async fn stop_control_plane(data_dir: &DataDir) -> anyhow::Result<Lock> {
         match data_dir.lock() {
             Ok(lock) => {
                 if told {
-                    println!("Stopped the control plane.");
+                    tell!("Stopped the control plane.");
                 }
                 return Ok(lock);
             }
@@ -81,17 +85,40 @@ fn terminate(process_id: u32) -> anyhow::Result<()> {
     })
 }
 
-async fn remove_containers(running: &Running, docker_host: Option<&str>) -> anyhow::Result<()> {
+async fn engine(running: &Running, docker_host: Option<&str>) -> anyhow::Result<Local> {
     let host = docker_host.unwrap_or(&running.docker_host);
-    let local = Local::connect(Some(host)).await.with_context(|| {
+    Local::connect(Some(host)).await.with_context(|| {
         format!("the container engine at {host} does not answer; start it, then run `dugout down` again to remove the containers")
-    })?;
+    })
+}
+
+async fn remove_containers(local: &Local, running: &Running) -> anyhow::Result<()> {
     let cluster = running.cluster.parse().map(ClusterId).context("the cluster's id is damaged")?;
     let removed = local
         .remove_everything(cluster)
         .await
         .context("not everything could be removed; run `dugout down` again")?;
-    println!("Removed {removed}.");
+    tell!("Removed {removed}.");
+    Ok(())
+}
+
+/// Removes the images that were made for the example, but for those that a container of somebody else
+/// still uses.
+async fn remove_images(local: &Local, images: &[String]) -> anyhow::Result<()> {
+    let (mut gone, mut left) = (Vec::new(), Vec::new());
+    for image in images {
+        let removed = local
+            .remove_made_image(image)
+            .await
+            .with_context(|| format!("the image {image} cannot be removed"))?;
+        if removed { &mut gone } else { &mut left }.push(image.as_str());
+    }
+    if !gone.is_empty() {
+        tell!("Removed the images {}.", gone.join(", "));
+    }
+    if !left.is_empty() {
+        tell!("Left the images {}: they are used, or somebody else's.", left.join(", "));
+    }
     Ok(())
 }
 

@@ -5,6 +5,8 @@ use dugout_model::{
 };
 use dugout_reconciler::Reconciler;
 
+use crate::output::tell;
+
 /// How often it is looked again though nothing changed.
 const LOOK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -97,33 +99,31 @@ impl FirstRelease {
                     .unwrap_or_default();
                 let kinds: Vec<String> =
                     world.objects.keys().map(std::string::ToString::to_string).collect();
-                println!(
+                tell!(
                     "Applied   {} \"{}\", healthy{span}",
                     release.commit.sha.short(),
                     release.commit.subject()
                 );
-                println!("          {}", kinds.join(", "));
+                tell!("          {}", kinds.join(", "));
             }
-            FirstRelease::Unhealthy { reason } => println!("Waiting   {reason}"),
+            FirstRelease::Unhealthy { reason } => tell!("Waiting   {reason}"),
         }
-        println!("\nOpen");
+        tell!("\nOpen");
         for (address, what) in addresses(world) {
-            println!("  {address:<28}{what}");
+            tell!("  {address:<28}{what}");
         }
-        println!("  {server_url:<28}Dugout itself");
-        println!("\nTry next");
+        tell!("  {server_url:<28}Dugout itself");
+        tell!("\nTry next");
         if is_demo {
-            println!(
+            tell!(
                 "  sed -i 's/web:1.0/web:2.0/' dugout-demo/apps/web/deployment.yaml && git -C dugout-demo commit -am 'Web 2.0'"
             );
-            println!(
-                "  dugout timeline                                  watch it roll, step by step"
-            );
-            println!("  git -C dugout-demo revert --no-edit HEAD         and it is back");
+            tell!("  dugout timeline                                  watch it roll, step by step");
+            tell!("  git -C dugout-demo revert --no-edit HEAD         and it is back");
         } else {
-            println!("  dugout status       what runs, what waits and why");
-            println!("  dugout timeline     every step of the newest commit");
-            println!("  dugout rollback     the way back, as a revert commit");
+            tell!("  dugout status       what runs, what waits and why");
+            tell!("  dugout timeline     every step of the newest commit");
+            tell!("  dugout rollback     the way back, as a revert commit");
         }
     }
 }

@@ -1,34 +1,39 @@
 //! Where the log goes: standard error for servers and agents, a file for `dugout up`, whose terminal
 //! is for people.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Mutex;
 
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
+use crate::log_file::LogFile;
+
 /// The environment variable that says how much is logged, as `debug` or `dugout_agent=debug,info`.
 const FILTER_VARIABLE: &str = "DUGOUT_LOG";
 
+// The subscriber's own complaint about a log that cannot be written would go to standard error, and end
+// the process where that cannot be written, either.
+const COMPLAINS: bool = false;
+
 /// Logs to standard error.
 pub fn to_standard_error() {
-    tracing_subscriber::fmt().with_env_filter(filter()).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter())
+        .with_writer(std::io::stderr)
+        .log_internal_errors(COMPLAINS)
+        .init();
 }
 
-/// Appends to a file that only its owner can read.
+/// Appends to a file that only its owner can read and that never grows large.
 pub fn to_file(path: &Path) -> anyhow::Result<()> {
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
+    let file = LogFile::open(path)
         .with_context(|| format!("the log {} cannot be written", path.display()))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter())
         .with_ansi(false)
         .with_writer(Mutex::new(file))
+        .log_internal_errors(COMPLAINS)
         .init();
     Ok(())
 }

@@ -1,5 +1,8 @@
 //! The `dugout` binary: parses the command line, calls the command, prints what went wrong.
 
+// They panic where the output cannot be written; `output` has what does not.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod arguments;
 mod backend;
 mod client;
@@ -12,6 +15,7 @@ mod detach;
 mod down;
 mod first_release;
 mod http_port;
+mod log_file;
 mod logging;
 mod metrics;
 mod output;
@@ -29,6 +33,7 @@ use anyhow::{Context, bail};
 use crate::arguments::{Arguments, Command};
 use crate::client::{Client, Usage};
 use crate::commands::{history, logs, look, operate, status, validate, version};
+use crate::output::complain;
 
 /// Something went wrong.
 const FAILED: u8 = 1;
@@ -40,9 +45,9 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("dugout: {error}");
+            complain!("dugout: {error}");
             for cause in error.chain().skip(1) {
-                eprintln!("  because: {cause}");
+                complain!("  because: {cause}");
             }
             let usage = error.downcast_ref::<Usage>().is_some();
             ExitCode::from(if usage { USAGE } else { FAILED })

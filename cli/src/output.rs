@@ -1,5 +1,6 @@
 //! What people see: aligned tables, colour where it helps, ages, and a quiet end when a pipe closes.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,6 +11,24 @@ pub fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
+}
+
+/// A line on standard output for whoever may be reading while a program works. A terminal that has gone,
+/// or a full disk behind the output, must not end what runs: then it is not told.
+macro_rules! tell {
+    ($($text:tt)*) => { $crate::output::line(&mut std::io::stdout().lock(), format_args!($($text)*)) };
+}
+
+/// The same on standard error.
+macro_rules! complain {
+    ($($text:tt)*) => { $crate::output::line(&mut std::io::stderr().lock(), format_args!($($text)*)) };
+}
+
+pub(crate) use {complain, tell};
+
+/// What [`tell`] and [`complain`] do.
+pub fn line(out: &mut impl Write, text: fmt::Arguments<'_>) {
+    let _ = writeln!(out, "{text}");
 }
 
 /// Whether to colour: only on a terminal, and never against `NO_COLOR`.

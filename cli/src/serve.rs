@@ -18,6 +18,7 @@ use crate::arguments::{AgentArguments, ServerArguments};
 use crate::control_plane::{ControlPlane, ControlPlaneSettings};
 use crate::data_dir::DataDir;
 use crate::http_port::{self, ConnectionMetrics};
+use crate::output::tell;
 use crate::up::{control_plane_ended, location, random_token, webhook_secrets};
 use crate::{logging, metrics, signals};
 
@@ -57,8 +58,8 @@ async fn run_server(arguments: ServerArguments) -> anyhow::Result<ExitCode> {
         webhook_secrets: webhook_secrets(arguments.webhook_secret_file.as_deref())?,
     };
     let mut control_plane = ControlPlane::start(settings, Registry::default()).await?;
-    println!("Serving   http://{}", control_plane.address);
-    println!(
+    tell!("Serving   http://{}", control_plane.address);
+    tell!(
         "          operator token in {}; join tokens: dugout token create",
         data_dir.operator_token().display()
     );
@@ -113,7 +114,7 @@ async fn metrics_port(
 ) -> anyhow::Result<JoinHandle<()>> {
     let listener = http_port::listen(address, "--metrics-listen").await?;
     let address = listener.local_addr().context("the listening address cannot be read")?;
-    println!("Serving   http://{address}/metrics");
+    tell!("Serving   http://{address}/metrics");
     let connections = ConnectionMetrics::register(&mut registry);
     let router = metrics::router(registry).route("/healthz", get(|| async { "ok\n" }));
     let limits = http_port::Limits::default();

@@ -1,5 +1,6 @@
 //! `dugout up`: everything in one process on this machine, from nothing to a running example.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,13 +18,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arguments::UpArguments;
 use crate::control_plane::{ControlPlane, ControlPlaneSettings};
-use crate::data_dir::{DataDir, Phase, Running};
+use crate::data_dir::{DataDir, DataDirError, Phase, Running};
 use crate::database::Database;
 use crate::first_release::{self, FirstRelease};
+use crate::output::tell;
 use crate::{demo, detach, logging, serve, signals};
 
 /// How long `--detach` waits for the first release.
 const FIRST_RELEASE_DEADLINE: Duration = Duration::from_secs(15 * 60);
+
+/// What must be free where the data directory lies: for a database that is made, and else.
+const FIRST_START_BYTES: u64 = 64 << 20;
+const START_BYTES: u64 = 4 << 20;
 
 /// The one source of `dugout up`.
 const SOURCE_NAME: &str = "default";
@@ -32,12 +38,19 @@ const SOURCE_NAME: &str = "default";
 pub fn run(arguments: UpArguments) -> anyhow::Result<ExitCode> {
     let data_dir = DataDir::at(arguments.data_dir.clone().unwrap_or_else(DataDir::default_root));
     if arguments.detach {
-        return detach::run(&data_dir, FIRST_RELEASE_DEADLINE);
+        return detach::run(&data_dir, &arguments, FIRST_RELEASE_DEADLINE);
     }
     data_dir.create()?;
     let _lock = data_dir.lock()?;
+    require_room(&data_dir, &arguments)?;
     logging::to_file(&data_dir.log())?;
     serve::run_to_end(start(&arguments, &data_dir))
+}
+
+/// Also asked in the foreground of a detached start, whose own words may not fit on the disk.
+pub fn require_room(data_dir: &DataDir, arguments: &UpArguments) -> Result<(), DataDirError> {
+    let makes_database = arguments.postgres_url.is_none() && !data_dir.postgres().exists();
+    data_dir.require_room(if makes_database { FIRST_START_BYTES } else { START_BYTES })
 }
 
 async fn start(arguments: &UpArguments, data_dir: &DataDir) -> anyhow::Result<ExitCode> {
@@ -45,10 +58,10 @@ async fn start(arguments: &UpArguments, data_dir: &DataDir) -> anyhow::Result<Ex
     let local = Local::connect(arguments.docker_host.as_deref()).await.context(
         "no container engine answers; install Docker (Debian and Ubuntu: apt-get install docker.io), start it, or name it with --docker-host",
     )?;
-    println!("Found     {} at {}", local.version(), local.host());
+    tell!("Found     {} at {}", local.version(), local.host());
     let repository = repository(arguments, &local).await?;
     let database = Database::start(arguments, data_dir, &local).await?;
-    println!("Found     {database}");
+    tell!("Found     {database}");
     let result = run_until(&shutdown, arguments, data_dir, &local, repository, &database).await;
     database.stop().await?;
     result
@@ -57,23 +70,24 @@ async fn start(arguments: &UpArguments, data_dir: &DataDir) -> anyhow::Result<Ex
 /// What shall run, and how to reach it.
 struct Repository {
     url: String,
-    is_demo: bool,
+    /// The images that the tutorial's repository names; `None` for any other repository.
+    images: Option<Vec<String>>,
 }
 
 async fn repository(arguments: &UpArguments, local: &Local) -> anyhow::Result<Repository> {
     if let Some(url) = &arguments.repo {
         let url = absolute(url);
         location(&url)?;
-        println!("Found     Git repository {url}");
-        return Ok(Repository { url, is_demo: false });
+        tell!("Found     Git repository {url}");
+        return Ok(Repository { url, images: None });
     }
     let here = std::env::current_dir().context("the current directory cannot be read")?;
     let images = demo::images(local).await?;
-    println!("Built     images {}", images.join(", "));
+    tell!("Built     images {}", images.join(", "));
     let (path, made) = demo::repository(&here)?;
     let verb = if made { "Made " } else { "Found" };
-    println!("{verb}     Git repository ./{}", demo::DEMO_FOLDER);
-    Ok(Repository { url: path.to_string_lossy().into_owned(), is_demo: true })
+    tell!("{verb}     Git repository ./{}", demo::DEMO_FOLDER);
+    Ok(Repository { url: path.to_string_lossy().into_owned(), images: Some(images) })
 }
 
 /// A path stands for itself wherever the process is started from later; a URL is left as it is.
@@ -103,12 +117,13 @@ async fn run_until(
         server_url: server_url.clone(),
         cluster: control_plane.reconciler.world().cluster.to_string(),
         docker_host: local.host().to_owned(),
+        images: made_before(data_dir, &repository)?,
         phase: Phase::Starting,
     };
     data_dir.write_running(&running)?;
     let mut agent =
         start_agent(arguments, data_dir, local, &control_plane, agent_metrics, shutdown).await?;
-    println!("Serving   {server_url}");
+    tell!("Serving   {server_url}");
 
     let source = SourceName::new(SOURCE_NAME);
     let reconciler = control_plane.reconciler.clone();
@@ -123,7 +138,7 @@ async fn run_until(
             FirstRelease::Healthy { .. } => Phase::Healthy,
             FirstRelease::Unhealthy { reason } => Phase::Unhealthy(reason.clone()),
         };
-        first.print(&reconciler.world(), &server_url, repository.is_demo);
+        first.print(&reconciler.world(), &server_url, repository.images.is_some());
         data_dir.write_running(&running)?;
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -131,7 +146,7 @@ async fn run_until(
             () = control_plane.failed() => return Err(control_plane_ended()),
         }
     }
-    println!(
+    tell!(
         "Stopping. The containers keep running; `dugout up` adopts them, `dugout down` removes them."
     );
     // The agent first: its last report still finds the server.
@@ -140,6 +155,14 @@ async fn run_until(
     }
     control_plane.stop().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The images made by this start and by those before it, for the day when all is removed.
+fn made_before(data_dir: &DataDir, repository: &Repository) -> anyhow::Result<Vec<String>> {
+    let before = data_dir.read_running()?.map(|running| running.images).unwrap_or_default();
+    let mut images: BTreeSet<String> = before.into_iter().collect();
+    images.extend(repository.images.iter().flatten().cloned());
+    Ok(images.into_iter().collect())
 }
 
 /// The agent ends by itself only when it cannot go on; then neither can this.

@@ -58,6 +58,24 @@ fn without_a_server_the_sentence_says_how_to_start_one() {
         let errors = errors(&output);
         assert!(errors.contains("no Dugout server answers at http://127.0.0.1:1"), "{errors}");
         assert!(errors.contains("dugout up"), "{errors}");
+        assert_eq!(errors.matches("because").count(), 1, "one cause says it: {errors}");
+        assert!(errors.contains("Connection refused"), "{errors}");
+    }
+}
+
+#[test]
+fn down_changes_nothing_in_a_directory_that_is_not_dugouts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("etc")).expect("a folder");
+    std::fs::write(folder.path().join("etc/passwd"), "root").expect("a file");
+    let data_dir = folder.path().to_str().expect("text");
+    for command in [&["down", "--purge"][..], &["down"], &["up"], &["up", "--detach"]] {
+        let output = dugout(&[command, &["--data-dir", data_dir]].concat());
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        assert!(errors(&output).contains("no data directory"), "{}", errors(&output));
+        let names = std::fs::read_dir(folder.path()).expect("a folder").count();
+        assert_eq!(names, 1, "{command:?}: it holds what it held");
+        assert!(folder.path().join("etc/passwd").exists());
     }
 }
 

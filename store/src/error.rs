@@ -14,7 +14,10 @@ pub enum StoreError {
     )]
     Address { source: sqlx::Error },
 
-    #[error("PostgreSQL cannot be reached while {doing}; check that it runs and takes connections")]
+    #[error(
+        "PostgreSQL does not serve while {doing}; check that it runs, takes connections, and has room \
+         on its disk"
+    )]
     Unavailable { doing: &'static str, source: sqlx::Error },
 
     #[error("PostgreSQL did not answer within {} s while {doing}", limit.as_secs())]
@@ -94,7 +97,7 @@ pub enum CommitError {
     /// The connection is gone and the leadership with it. When `outcome` is `Unknown`, lead again and
     /// load: leading again waits until the old connection has ended on the server, so the turn that is
     /// then found is the final one.
-    #[error("PostgreSQL was lost while writing the turn; {outcome}")]
+    #[error("PostgreSQL did not write the turn; {outcome}")]
     Unavailable { outcome: CommitOutcome, source: Box<dyn std::error::Error + Send + Sync> },
 }
 

@@ -19,6 +19,16 @@ pub fn client(keeps_connections: bool) -> Client {
         .expect("an HTTP client can be made")
 }
 
+/// A client that calls from one of this machine's loopback addresses.
+pub fn from(address: &str) -> Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .timeout(REQUEST_DEADLINE)
+        .local_address(address.parse::<std::net::IpAddr>().expect("an address"))
+        .build()
+        .expect("an HTTP client can be made")
+}
+
 /// The text of a good answer.
 pub fn text(client: &Client, url: &str) -> Option<String> {
     let answer = client.get(url).send().ok()?;

@@ -5,17 +5,20 @@
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
 
-use dugout_tests::rig::{Rig, docker, dugout};
+use dugout_tests::rig::{Rig, docker, dugout, free_port};
 
 /// A second agent of a rig's cluster, on the same engine.
 struct SecondAgent {
     process: Child,
+    metrics_port: u16,
 }
 
 impl SecondAgent {
     fn start(rig: &Rig, token: &str) -> Self {
+        let metrics_port = free_port();
         let process = Command::new(dugout())
             .args(["agent", "--server", &rig.url(""), "--token", token, "--name", "second"])
+            .args(["--metrics-listen", &format!("127.0.0.1:{metrics_port}")])
             .arg("--data-dir")
             .arg(rig.folder().join("second"))
             .stdin(Stdio::null())
@@ -23,7 +26,7 @@ impl SecondAgent {
             .stderr(Stdio::null())
             .spawn()
             .expect("dugout can be started");
-        Self { process }
+        Self { process, metrics_port }
     }
 
     fn kill(&mut self) {
@@ -70,6 +73,13 @@ fn two_agents_on_one_engine_share_the_work_and_one_takes_over_from_the_other() {
     assert_eq!(spread.get("second"), Some(&2), "{spread:?}");
     let lost = containers_of(&rig, "second");
     assert_eq!(lost.len(), 2);
+    let client = dugout_tests::http::client(true);
+    let agent = format!("http://127.0.0.1:{}", second.metrics_port);
+    let of_agent = |path: &str| dugout_tests::http::text(&client, &format!("{agent}{path}"));
+    assert_eq!(of_agent("/healthz").as_deref(), Some("ok\n"));
+    let metrics = of_agent("/metrics").expect("the agent shows its metrics");
+    assert!(metrics.contains("dugout_agent_engine_up 1"), "{metrics}");
+    assert!(metrics.contains("dugout_agent_pods 2"), "{metrics}");
 
     second.kill();
     rig.wait_for("four pods are ready on the first node", |rig| {
@@ -103,6 +113,42 @@ fn an_agent_with_a_wrong_token_is_refused_with_a_sentence() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("token"), "{said}");
     assert!(!rig.dugout_ok(&["get", "nodes"]).contains("stranger"));
+}
+
+#[test]
+fn wrong_join_tokens_are_bounded_and_right_ones_of_others_are_not_concerned() {
+    let mut rig = Rig::new("guesses");
+    let first = rig.repository.head();
+    rig.up(&[]);
+    rig.wait_for_verdict(&first, "healthy");
+    let fresh = rig.dugout_ok(&["token", "create"]).trim().to_owned();
+    let (stranger, neighbour) =
+        (dugout_tests::http::from("127.0.0.2"), dugout_tests::http::from("127.0.0.3"));
+    let register = |client: &dugout_tests::http::Client, token: &str| {
+        client
+            .post(rig.url("/agent/v1/nodes/stranger/register"))
+            .bearer_auth(token)
+            .header("Dugout-Protocol", "0")
+            .send()
+            .expect("the server answers")
+    };
+    let refused: Vec<_> =
+        (0..60).map(|guess| register(&stranger, &format!("guess-{guess}"))).collect();
+    assert_eq!(refused[0].status(), 401);
+    let last = refused.last().expect("there are some");
+    assert_eq!(last.status(), 429);
+    let wait = last.headers()["retry-after"].to_str().expect("text");
+    assert!((1..=60).contains(&wait.parse::<u64>().expect("whole seconds")), "{wait}");
+    // A token that was not seen before is not even looked at from there, and is good from elsewhere: what
+    // is said of it is about what was sent with it.
+    assert_eq!(register(&stranger, &fresh).status(), 429);
+    assert_eq!(register(&neighbour, &fresh).status(), 426);
+    assert!(rig.dugout_ok(&["get", "nodes"]).contains("Ready"), "the agent that is there goes on");
+    let metrics = rig.try_get("/metrics").expect("the metrics answer");
+    for reason in ["wrong", "too-many"] {
+        let name = format!("dugout_join_tokens_refused_total{{reason=\"{reason}\"}}");
+        assert!(metrics.contains(&name), "the metrics have no {name}:\n{metrics}");
+    }
 }
 
 fn containers_of(rig: &Rig, node: &str) -> Vec<String> {

@@ -2,15 +2,19 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a failure here fails the test")]
 
+use dugout_tests::private_engine::PrivateEngine;
 use dugout_tests::rig::Rig;
 
 #[test]
 fn up_without_a_repository_makes_the_tutorial_and_detach_returns_when_it_is_healthy() {
+    // Its node port and its images are everybody's: here they have an engine and a network to themselves.
+    let engine = PrivateEngine::start();
     let rig = Rig::without_commit("tutorial");
     let data_dir = rig.data_dir();
     let listen = format!("127.0.0.1:{}", rig.port);
-    let data = data_dir.to_string_lossy();
-    let printed = rig.dugout_ok(&["up", "--detach", "--data-dir", &data, "--listen", &listen]);
+    let (data, host) = (data_dir.to_string_lossy(), engine.host());
+    let up = ["up", "--data-dir", &data, "--listen", &listen, "--docker-host", &host];
+    let printed = rig.dugout_ok(&[&up[..], &["--detach"]].concat());
     for word in
         ["Docker", "PostgreSQL", "dugout-demo", "healthy", "http://127.0.0.1:30080", "revert"]
     {
@@ -24,21 +28,20 @@ fn up_without_a_repository_makes_the_tutorial_and_detach_returns_when_it_is_heal
     let page = dugout_tests::http::text(&client, "http://127.0.0.1:30080/version");
     assert_eq!(page.as_deref(), Some("1.0\n"));
 
-    let running = std::fs::read_to_string(data_dir.join("running.json")).expect("it runs");
-    let running: serde_json::Value = serde_json::from_str(&running).expect("JSON");
-    let cluster = running["cluster"].as_str().expect("it has a cluster").to_owned();
-    let again = rig.dugout(&["up", "--data-dir", &data, "--listen", &listen]);
+    let again = rig.dugout(&up);
     assert_eq!(again.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&again.stderr).contains("dugout down"));
-    rig.dugout_ok(&["down", "--purge", "--data-dir", &data]);
-    let left = dugout_tests::rig::docker(&[
-        "ps",
-        "--all",
-        "--quiet",
-        "--filter",
-        &format!("label=dev.dugout.cluster={cluster}"),
-    ]);
-    assert_eq!(left, "", "no container of the cluster is left");
+    rig.dugout_ok(&["down", "--data-dir", &data]);
+    assert_eq!(engine.docker(&["ps", "--all", "--quiet"]).1, "", "no container is left");
+    assert_eq!(engine.docker(&["images", "--quiet"]).1.lines().count(), 3, "the images are kept");
+
+    // Another name that somebody gave to one of them stays.
+    engine.docker(&["tag", "dugout-web:1.1", "kept:1"]);
+    let purged = rig.dugout_ok(&["down", "--purge", "--data-dir", &data]);
+    assert!(purged.contains("dugout-web:2.0"), "{purged}");
+    let (_, left) = engine.docker(&["images", "--format", "{{.Repository}}:{{.Tag}}"]);
+    assert_eq!(left, "kept:1", "the images that were made are gone");
+    assert!(!data_dir.exists());
 }
 
 #[test]

@@ -6,6 +6,8 @@ use std::io;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use crate::labels::MADE_IMAGE;
+
 /// An image of one static program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageSpec {
@@ -79,6 +81,7 @@ fn config(spec: &ImageSpec, layer: &str) -> serde_json::Value {
         "created": CREATED,
         "config": {
             "Entrypoint": [spec.program_path],
+            "Labels": { MADE_IMAGE: "true" },
             "Env": env,
             "ExposedPorts": ports,
             "User": spec.user,

@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use bollard::query_parameters::{ImportImageOptions, ListContainersOptionsBuilder};
+use bollard::query_parameters::{
+    ImportImageOptions, ListContainersOptionsBuilder, RemoveImageOptions,
+};
 use bytes::Bytes;
 use dugout_model::ClusterId;
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -19,7 +21,7 @@ pub use postgres::HelperContainer;
 
 use crate::config::docker_host;
 use crate::docker::{DockerHostError, DockerRuntime};
-use crate::labels::{CLUSTER, DEFAULT_GRACE, GRACE};
+use crate::labels::{CLUSTER, DEFAULT_GRACE, GRACE, MADE_IMAGE};
 use crate::metrics::AgentMetrics;
 use crate::runtime::{ContainerRuntime as _, EngineInfo, PermanentKind, RuntimeError};
 
@@ -111,6 +113,33 @@ impl Local {
             Ok(found) => Ok(found.id),
             Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => Ok(None),
             Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// Removes an image that [`Local::import_image`] made, unless a container uses it; whether it is
+    /// gone. An image of this name that somebody else made is left alone.
+    pub async fn remove_made_image(&self, name: &str) -> Result<bool, LocalError> {
+        let call = |docker: bollard::Docker| async move { docker.inspect_image(name).await };
+        let labels = match self.runtime.call("inspect_image", INSPECT_DEADLINE, call).await {
+            Ok(found) => found.config.and_then(|config| config.labels).unwrap_or_default(),
+            Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => {
+                return Ok(true);
+            }
+            Err(error) => return Err(self.failed(error)),
+        };
+        if !labels.contains_key(MADE_IMAGE) {
+            return Ok(false);
+        }
+        let call = |docker: bollard::Docker| async move {
+            docker.remove_image(name, None::<RemoveImageOptions>, None).await
+        };
+        match self.runtime.call("remove_image", LOAD_DEADLINE, call).await {
+            Ok(_) => Ok(true),
+            Err(error) => match error.permanent_kind() {
+                Some(PermanentKind::NotFound) => Ok(true),
+                Some(PermanentKind::Conflict) => Ok(false),
+                _ => Err(self.failed(error)),
+            },
         }
     }
 

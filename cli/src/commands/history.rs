@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::look::print_value;
 use crate::arguments::{HistoryArguments, Output, TimelineArguments};
 use crate::client::Client;
-use crate::output::{Grid, Paint, age_of, between, now, print, short, took};
+use crate::output::{Grid, Paint, age_of, between, complain, now, print, short, took};
 
 pub(super) const RELEASES: [&str; 4] = ["apis", "dugout.dev", "v1", "releases"];
 const TIMELINE: [&str; 4] = ["apis", "dugout.dev", "v1", "timelineentries"];
@@ -27,7 +27,7 @@ pub async fn history(client: &Client, arguments: HistoryArguments) -> anyhow::Re
     }
     let list: List<Release> = client.get(&RELEASES, &query).await?;
     if list.items.is_empty() {
-        eprintln!("No releases yet.");
+        complain!("No releases yet.");
         return Ok(());
     }
     let wide = arguments.output == Some(Output::Wide);

@@ -8,7 +8,7 @@ use crate::arguments::{
     DescribeArguments, EventsArguments, GetArguments, NamespaceArguments, Output,
 };
 use crate::client::{Client, Refused, Usage};
-use crate::output::{Grid, Paint, print};
+use crate::output::{Grid, Paint, complain, print};
 
 /// What to read.
 struct Wanted<'a> {
@@ -187,7 +187,7 @@ fn to_yaml(value: &Value) -> anyhow::Result<String> {
 fn print_table(table: &Table, wide: bool, all_namespaces: bool, what: &str) -> anyhow::Result<()> {
     if table.rows.is_empty() {
         // Not on standard output, where a program would take it for a row.
-        eprintln!("No {what} found.");
+        complain!("No {what} found.");
         return Ok(());
     }
     let shown: Vec<usize> = (0..table.column_definitions.len())
