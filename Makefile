@@ -6,7 +6,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .PHONY: help setup up down build check test bench sqlx fmt
 
-export PATH := $(HOME)/.cargo/bin:$(PATH)
+# Where rustup puts Rust, also when the shell has not been told yet.
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 # Queries are checked against what `make sqlx` stored, so that no build needs a database.
 export SQLX_OFFLINE := true
 

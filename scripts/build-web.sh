@@ -5,6 +5,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# Where rustup puts Rust, also when the shell has not been told yet.
+export PATH="${CARGO_HOME:-${HOME:-/nonexistent}/.cargo}/bin:$PATH"
 folder="${1:?usage: scripts/build-web.sh FOLDER}"
 host=$(rustc -vV | sed -n 's/^host: //p')
 # With --target, the flag reaches the program alone and not the build's own tools.

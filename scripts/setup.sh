@@ -5,32 +5,43 @@
 #   scripts/setup.sh --for test   what `make test` needs as well
 #
 # ASSUME_YES=1 or CI=true answers yes. Nothing is installed that is there already, and no service
-# is left running or enabled but the Docker engine.
+# is left running or enabled but the Docker engine. Rust is set up for the calling user alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+# Where rustup puts Rust comes first, as in the Makefile: the shell may not have been told yet.
+export CARGO_HOME="${CARGO_HOME:-${HOME:-/nonexistent}/.cargo}"
+export PATH="$CARGO_HOME/bin:$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 export LC_ALL=C
+# Asking for a version must not download a toolchain before anybody was asked.
+export RUSTUP_AUTO_INSTALL=0
 
 readonly ENGINE_WAIT_SECONDS=60
 readonly ENGINE_LOG=/var/log/dugout-dockerd.log
 readonly POLICY=/usr/sbin/policy-rc.d
 readonly CLUSTER_CONF=/etc/postgresql-common/createcluster.d/dugout-setup.conf
+# The same as https://sh.rustup.rs, on the host that the toolchain comes from.
+readonly RUSTUP_INSTALLER=https://static.rust-lang.org/rustup/rustup-init.sh
+rust_wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+readonly rust_wanted
 
 purpose=up
 lacks=()      # sentences for the person
 packages=()   # Debian packages
 install_engine=no
+rust_step=none        # how Rust gets here: none, apt, installer, default, update, override
+rust_components=()    # of rustup
 
 main() {
     parse_arguments "$@"
-    require_rust
+    find_rust
     find_tools
     find_engine
     if [ "$purpose" = test ]; then find_test_tools; fi
-    if [ ${#packages[@]} -gt 0 ]; then
-        require_apt
+    if [ ${#lacks[@]} -gt 0 ]; then
+        if [ ${#packages[@]} -gt 0 ]; then require_apt; fi
         announce
-        install_packages
+        if [ ${#packages[@]} -gt 0 ]; then install_packages; fi
+        install_rust
     fi
     ensure_engine_runs
     ensure_engine_is_allowed
@@ -67,32 +78,69 @@ as_root() {
     elif has sudo; then
         sudo "$@"
     else
-        fail "this needs root, and sudo is not here; run as root: $*"
+        fail "this needs root, and sudo is not here; it was to run: $*" \
+            "Become root (su -), run 'apt-get install sudo && adduser $(id -un) sudo'," \
+            "log in again, and run this again."
     fi
 }
 
 # ---- what is missing ----
 
-require_rust() {
-    local wanted found
-    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
-    # Where rustup puts it, when the shell has not been told.
-    if ! has cargo && [ -x "${HOME:-/nonexistent}/.cargo/bin/cargo" ]; then
-        export PATH="$HOME/.cargo/bin:$PATH"
+# The version of the Rust that is here; nothing where there is none that works.
+rust_found() {
+    local found
+    found=$(rustc --version 2>/dev/null | awk '{ print $2 }') || found=
+    printf '%s' "${found%%-*}"
+}
+
+rust_is_good() {
+    local found
+    found=$(rust_found)
+    has cargo && [ -n "$found" ] &&
+        [ "$(printf '%s\n%s\n' "$rust_wanted" "$found" | sort -V | head -n 1)" = "$rust_wanted" ]
+}
+
+find_rust() {
+    if rust_is_good; then return; fi
+    local found active
+    found=$(rust_found)
+    lack "Rust $rust_wanted or newer${found:+ ($found is here)}"
+    if has rustup; then
+        active=$(rustup show active-toolchain 2>/dev/null) || active=
+        case "$active" in
+            '') rust_step=default ;;
+            stable*) rust_step=update ;;
+            *) rust_step=override ;;
+        esac
+        return
     fi
-    if has cargo && has rustc; then
-        found=$(rustc --version 2>/dev/null | awk '{ print $2 }') || found=
-        found=${found%%-*}
-        if [ -n "$found" ] &&
-            [ "$(printf '%s\n%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ]; then
-            return
-        fi
-        fail "Rust ${found:-of unknown version} is here, and Dugout needs $wanted or newer." \
-            "With rustup: rustup update stable. Else see https://rustup.rs"
+    if [ "$(id -u)" = 0 ] && [ -n "${SUDO_USER:-}" ] && [ "$SUDO_USER" != root ]; then
+        fail "Rust $rust_wanted or newer is missing, and it belongs to one user." \
+            "Run this as $SUDO_USER, without sudo: it asks for root's rights where it needs them."
     fi
-    fail "Rust is missing; Dugout needs $wanted or newer. Install it as yourself, then run this again:" \
-        "  Debian 13, Ubuntu 24.04 and newer: sudo apt-get install rustup && rustup default stable" \
-        "  elsewhere: see https://rustup.rs (Debian 12's own Rust is too old)"
+    # The package would push out a Rust that the distribution installed; the installer lies beside it.
+    if ! has rustc && ! has cargo && apt_offers_rustup; then
+        rust_step=apt
+        packages+=(rustup)
+    else
+        rust_step=installer
+        if ! has curl; then packages+=(curl); fi
+    fi
+}
+
+# Debian 13, Ubuntu 24.04 and newer do. A machine whose lists are empty is judged by its release.
+apt_offers_rustup() {
+    if ! has apt-cache; then return 1; fi
+    if apt-cache show rustup >/dev/null 2>&1; then return; fi
+    if apt-cache show make >/dev/null 2>&1; then return 1; fi
+    local ID='' VERSION_ID=''
+    # shellcheck source=/dev/null
+    . /etc/os-release 2>/dev/null || return 1
+    case "$ID" in
+        debian) [ "${VERSION_ID%%.*}" -ge 13 ] 2>/dev/null ;;
+        ubuntu) [ "${VERSION_ID%%.*}" -ge 24 ] 2>/dev/null ;;
+        *) return 1 ;;
+    esac
 }
 
 lack() {
@@ -135,6 +183,7 @@ find_engine() {
 }
 
 find_test_tools() {
+    find_rust_components
     [ -e /usr/share/doc/busybox-static ] || lack "a static BusyBox (test image)" busybox-static
     has docker-registry || lack "an image registry (tests run their own)" docker-registry
     has sshd || lack "an SSH server (tests run their own)" openssh-server
@@ -143,6 +192,26 @@ find_test_tools() {
     has nft || lack "nftables (tests that cut links)" nftables
     has promtool || lack "promtool (checks the alert rules)" prometheus
     has curl || lack "curl" curl
+    has shellcheck || lack "ShellCheck (reads the scripts)" shellcheck
+}
+
+# What `cargo fmt` and `cargo clippy` need: parts of a toolchain of rustup, else packages.
+find_rust_components() {
+    if [ "$rust_step" != none ]; then
+        rust_components=(rustfmt clippy)
+        return
+    fi
+    if ! cargo fmt --version >/dev/null 2>&1; then lack_component rustfmt rustfmt; fi
+    if ! cargo clippy --version >/dev/null 2>&1; then lack_component clippy rust-clippy; fi
+}
+
+lack_component() {
+    if has rustup; then
+        lack "Rust's $1"
+        rust_components+=("$1")
+    else
+        lack "Rust's $1" "$2"
+    fi
 }
 
 # ---- installing ----
@@ -162,8 +231,29 @@ join_lacks() {
 announce() {
     say "this machine lacks:"
     printf 'setup:   - %s\n' "${lacks[@]}"
-    say "to be installed with apt-get: ${packages[*]}"
-    confirm "Install them?"
+    if [ ${#packages[@]} -gt 0 ]; then say "to be installed with apt-get: ${packages[*]}"; fi
+    announce_rust
+    confirm "Go on?"
+}
+
+announce_rust() {
+    local what
+    what="for $(id -un) alone, in ${RUSTUP_HOME:-${HOME:-}/.rustup}"
+    case "$rust_step" in
+        none) ;;
+        apt | default) say "to be done with rustup: the stable toolchain, $what" ;;
+        installer)
+            say "to be installed with rustup's own installer ($RUSTUP_INSTALLER): the stable toolchain,"
+            say "  $what and $CARGO_HOME; no shell's settings are changed"
+            ;;
+        update) say "to be done: rustup update stable" ;;
+        override)
+            say "to be done: rustup update stable, and rustup override set stable for this folder"
+            ;;
+    esac
+    if [ ${#rust_components[@]} -gt 0 ]; then
+        say "to be added with rustup: ${rust_components[*]}"
+    fi
 }
 
 # Goes on only after a yes.
@@ -201,6 +291,70 @@ install_packages() {
         if ! grep -qx "$package" <<<"$installed_before"; then disable_service "$service"; fi
     done
 }
+
+# ---- Rust, as the calling user ----
+
+install_rust() {
+    case "$rust_step" in
+        none) ;;
+        apt)
+            if has rustup; then
+                set_up_stable
+            else
+                say "apt-get brought no rustup"
+                run_rustup_installer
+            fi
+            ;;
+        default) set_up_stable ;;
+        installer) run_rustup_installer ;;
+        update) update_stable ;;
+        override)
+            update_stable
+            rustup override set stable || fail "rustup could not choose its stable toolchain here"
+            ;;
+    esac
+    hash -r
+    if [ ${#rust_components[@]} -gt 0 ]; then
+        rustup component add "${rust_components[@]}" ||
+            fail "rustup could not add: ${rust_components[*]}; its messages are above"
+    fi
+    rust_is_good || fail "Rust $rust_wanted or newer is needed, and rustc here is $(
+        rust_found
+    ) ($(command -v rustc || echo nowhere)); is RUSTUP_TOOLCHAIN set?"
+}
+
+set_up_stable() {
+    if ! rustup toolchain install stable --profile minimal --no-self-update ||
+        ! rustup default stable; then
+        fail "rustup could not install the stable toolchain; its messages are above"
+    fi
+}
+
+update_stable() {
+    rustup update --no-self-update stable ||
+        fail "rustup could not update the stable toolchain; its messages are above"
+}
+
+run_rustup_installer() {
+    local installer
+    installer=$(mktemp)
+    # Whole before any of it runs.
+    if ! curl --proto '=https' --tlsv1.2 --fail --silent --show-error --location \
+        --max-time 120 --output "$installer" "$RUSTUP_INSTALLER"; then
+        rm -f "$installer"
+        fail "rustup's installer cannot be fetched from $RUSTUP_INSTALLER." \
+            "Look whether this machine reaches it, or install Rust $rust_wanted yourself, and run this again."
+    fi
+    # A Rust of the distribution may stay: ours comes first on the PATH of make.
+    if ! env RUSTUP_INIT_SKIP_PATH_CHECK=yes sh "$installer" -y --profile minimal \
+        --default-toolchain stable --no-modify-path; then
+        rm -f "$installer"
+        fail "rustup's installer failed; its messages are above"
+    fi
+    rm -f "$installer"
+}
+
+# ---- services ----
 
 # While packages are installed, no service starts and PostgreSQL makes no cluster of its own.
 hold_services() {

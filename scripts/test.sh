@@ -14,7 +14,7 @@ main() {
     trap finish EXIT
     step "setup" scripts/setup.sh --for test || exit 1
     # What setup may have found beyond the PATH.
-    export PATH="${HOME:-/nonexistent}/.cargo/bin:$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+    export PATH="${CARGO_HOME:-${HOME:-/nonexistent}/.cargo}/bin:$PATH:/usr/local/sbin:/usr/sbin:/sbin"
     step "formatting (make fmt mends it)" cargo fmt --all --check
     step "lints" cargo clippy --workspace --all-targets --locked -- -D warnings
     step "the example's web server" scripts/build-web.sh "$programs"

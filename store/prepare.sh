@@ -53,4 +53,5 @@ rm -f .sqlx/query-*.json
 for data in "$dir"/queries/query-*.json; do
     cp "$data" .sqlx/
 done
-echo "prepare.sh: $(ls .sqlx | wc -l) queries saved"
+set -- .sqlx/query-*.json
+echo "prepare.sh: $# queries saved"
