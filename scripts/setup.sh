@@ -15,6 +15,7 @@ export LC_ALL=C
 # Asking for a version must not download a toolchain before anybody was asked.
 export RUSTUP_AUTO_INSTALL=0
 
+readonly APT_LOCK_WAIT_SECONDS=300
 readonly ENGINE_WAIT_SECONDS=60
 readonly ENGINE_LOG=/var/log/dugout-dockerd.log
 readonly POLICY=/usr/sbin/policy-rc.d
@@ -84,6 +85,18 @@ as_root() {
     fi
 }
 
+# Asks for the password once and before anything is done, and says what to do where it is refused.
+require_root() {
+    if [ "$(id -u)" = 0 ] || ! has sudo; then
+        as_root true
+        return
+    fi
+    # Not `sudo -v`, which asks for a password also where the commands need none.
+    sudo true || fail "this needs root, and sudo did not give it to $(id -un), as it says above." \
+        "It was for: $*" \
+        "Have that done by somebody who may, and run this again."
+}
+
 # ---- what is missing ----
 
 # The version of the Rust that is here; nothing where there is none that works.
@@ -128,11 +141,14 @@ find_rust() {
     fi
 }
 
+# From its sources, that is: `apt-cache show` also succeeds for what is only installed or only named.
+apt_offers() { has apt-cache && [ -n "$(apt-cache madison "$1" 2>/dev/null)" ]; }
+
 # Debian 13, Ubuntu 24.04 and newer do. A machine whose lists are empty is judged by its release.
 apt_offers_rustup() {
     if ! has apt-cache; then return 1; fi
-    if apt-cache show rustup >/dev/null 2>&1; then return; fi
-    if apt-cache show make >/dev/null 2>&1; then return 1; fi
+    if apt_offers rustup; then return; fi
+    if apt_offers make; then return 1; fi
     local ID='' VERSION_ID=''
     # shellcheck source=/dev/null
     . /etc/os-release 2>/dev/null || return 1
@@ -168,18 +184,32 @@ find_tools() {
 }
 
 find_engine() {
-    if engine_answers || engine_answers_root; then return; fi
+    if engine_is_usable; then return; fi
     if [ -n "${DOCKER_HOST:-}" ]; then
         fail "DOCKER_HOST is $DOCKER_HOST, and no Docker engine answers there." \
             "Start that engine, or unset DOCKER_HOST to use this machine's."
     fi
-    if has dockerd; then return; fi
+    if has dockerd; then
+        if ! has docker && apt_offers docker-cli; then lack "Docker's command" docker-cli; fi
+        return
+    fi
+    refuse_snap
+    if engine_answers_root; then return; fi
     install_engine=yes
     lack "a Docker engine" docker.io iptables
     # Where the kernel has AppArmor on, the engine cannot start a container without its parser.
     if grep -qs Y /sys/module/apparmor/parameters/enabled && ! has apparmor_parser; then
         packages+=(apparmor)
     fi
+}
+
+# A second engine beside it would fight for the same socket, and its unit and group are not ours.
+refuse_snap() {
+    if [ ! -e /snap/bin/docker ]; then return; fi
+    fail "Docker is here as a snap, and does not answer to $(id -un)." \
+        "Start it and let $(id -un) use it: sudo addgroup --system docker;" \
+        "  sudo adduser $(id -un) docker; sudo snap disable docker; sudo snap enable docker" \
+        "and log in again, or remove it: sudo snap remove docker. Then run this again."
 }
 
 find_test_tools() {
@@ -272,16 +302,19 @@ confirm() {
 
 install_packages() {
     local installed_before services=(docker-registry prometheus ssh)
+    require_root "apt-get install ${packages[*]}"
     installed_before=$(dpkg-query -W -f '${Package}\n')
     as_root apt-get -q update || say "apt-get update failed; goes on with the lists that are here"
     # Since Debian 13 the engine's command is a package of its own.
-    if [ "$install_engine" = yes ] && apt-cache show docker-cli >/dev/null 2>&1; then
+    if [ "$install_engine" = yes ] && apt_offers docker-cli; then
         packages+=(docker-cli)
     fi
     trap release_services EXIT
     hold_services
+    # A machine that has just started may be upgrading itself, and what is here already must stay.
     as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 \
-        apt-get -q -y --no-install-recommends install "${packages[@]}" ||
+        apt-get -q -y -o "DPkg::Lock::Timeout=$APT_LOCK_WAIT_SECONDS" --no-remove \
+        --no-install-recommends install "${packages[@]}" ||
         fail "apt-get could not install: ${packages[*]}; its messages are above"
     release_services
     trap - EXIT
@@ -399,29 +432,45 @@ engine_answers() {
     fi
 }
 
+# With the group docker, which a login from before the user was added to it does not have.
+engine_answers_group() {
+    user_is_in_docker_group && sg docker -c 'timeout 10 docker version' >/dev/null 2>&1
+}
+
+user_is_in_docker_group() {
+    getent group docker | cut -d: -f4 | tr , '\n' | grep -qx "$(id -un)"
+}
+
+engine_is_usable() { engine_answers || engine_answers_group; }
+
 # As root, without asking for a password, and only where being root makes a difference.
 engine_answers_root() {
     [ "$(id -u)" != 0 ] && has sudo && has docker &&
         timeout 10 sudo -n docker version >/dev/null 2>&1
 }
 
-# As root, after the person has agreed to what needs root.
+# As root, after start_engine has asked for what that needs.
 engine_answers_anyone() {
-    engine_answers || { [ "$(id -u)" != 0 ] && as_root timeout 10 docker version >/dev/null 2>&1; }
+    ! user_is_in_docker_group && as_root timeout 10 docker version >/dev/null 2>&1
+}
+
+engine_is_started() {
+    if [ -d /run/systemd/system ]; then
+        systemctl is-active --quiet docker
+    else
+        pgrep -x dockerd >/dev/null 2>&1
+    fi
 }
 
 ensure_engine_runs() {
-    if engine_answers || engine_answers_root; then return; fi
-    if [ -d /run/systemd/system ]; then
-        say "starts the Docker engine (systemctl start docker)"
-        as_root systemctl start docker ||
-            fail "systemd could not start the Docker engine; see: journalctl -u docker"
-    elif ! pgrep -x dockerd >/dev/null 2>&1; then
-        say "starts the Docker engine in the background; its log is $ENGINE_LOG"
-        as_root sh -c "setsid nohup dockerd >>'$ENGINE_LOG' 2>&1 </dev/null &"
+    if engine_is_usable || engine_answers_root; then return; fi
+    if ! engine_is_started; then
+        start_engine
+    elif ! user_is_in_docker_group; then
+        return # Nothing shows that it is not well: it is shut to this user.
     fi
     local deadline=$((SECONDS + ENGINE_WAIT_SECONDS))
-    until engine_answers_anyone; do
+    until engine_is_usable || engine_answers_anyone; do
         if [ $SECONDS -ge $deadline ]; then
             if [ -e "$ENGINE_LOG" ]; then as_root tail -n 20 "$ENGINE_LOG" >&2; fi
             fail "the Docker engine did not answer within $ENGINE_WAIT_SECONDS s." \
@@ -431,18 +480,32 @@ ensure_engine_runs() {
     done
 }
 
+start_engine() {
+    if [ -d /run/systemd/system ]; then
+        say "starts the Docker engine (systemctl start docker)"
+        require_root "systemctl start docker"
+        as_root systemctl start docker ||
+            fail "systemd could not start the Docker engine; see: journalctl -u docker"
+    else
+        say "starts the Docker engine in the background; its log is $ENGINE_LOG"
+        require_root "dockerd"
+        as_root sh -c "setsid nohup dockerd >>'$ENGINE_LOG' 2>&1 </dev/null &"
+    fi
+}
+
 # A user outside of the group docker cannot reach the engine's socket.
 ensure_engine_is_allowed() {
-    if engine_answers || [ "$(id -u)" = 0 ]; then return; fi
+    if [ "$(id -u)" = 0 ] || engine_answers; then return; fi
     local user
     user=$(id -un)
-    if ! getent group docker | cut -d: -f4 | tr , '\n' | grep -qx "$user"; then
+    if ! user_is_in_docker_group; then
         say "the Docker engine runs, and $user may not use it."
         say "to be done: sudo usermod -aG docker $user (whoever is in that group has root's power)"
         confirm "Add $user to the group docker?"
+        require_root "usermod -aG docker $user"
         as_root usermod -aG docker "$user"
     fi
-    sg docker -c 'timeout 10 docker version' >/dev/null 2>&1 ||
+    engine_answers_group ||
         fail "the Docker engine runs, and $user still may not use it; log in again and run this again"
     say "the group docker holds from the next login on; until then make uses it by itself"
 }

@@ -40,7 +40,7 @@ impl Machine {
         machine.program("cc", "echo /usr/lib/libc.a");
         machine.program("id", "case $1 in -u) echo 1000 ;; *) echo rower ;; esac");
         machine.program("apt-get", "case \"$*\" in *install*rustup*) install_rustup ;; esac");
-        machine.program("apt-cache", "[ \"$2\" = rustup ]");
+        machine.apt_offers("rustup");
         machine.program("dpkg-query", "exit 0");
         // Root's hands do nothing here but what a test looks at.
         machine.program(
@@ -59,6 +59,14 @@ impl Machine {
     /// A program that writes down its call, then does what the script says.
     fn program(&self, name: &str, script: &str) {
         self.script(&format!("bin/{name}"), &format!("echo \"{name} $*\" >>\"$CALLS\"\n{script}"));
+    }
+
+    /// The one package that apt's sources have; it knows every other by name, and `show` succeeds.
+    fn apt_offers(&self, package: &str) {
+        let script = format!(
+            "[ \"$*\" != 'madison {package}' ] || echo '{package} | 1 | http://mirror Packages'"
+        );
+        self.program("apt-cache", &script);
     }
 
     fn script(&self, inner: &str, content: &str) {
@@ -153,7 +161,7 @@ fn rust_comes_from_rustups_installer_where_apt_has_none_or_one_that_is_too_old()
     for old in [None, Some("1.63.0")] {
         let machine = Machine::new();
         match old {
-            None => machine.program("apt-cache", "[ \"$2\" = make ]"),
+            None => machine.apt_offers("make"),
             Some(version) => machine.has_rust(version),
         }
         let (said, calls) = machine.set_up();
@@ -199,6 +207,18 @@ fn without_a_yes_nothing_is_done_and_it_is_said_how_to_agree() {
     for change in ["apt-get ", "rustup toolchain", "curl ", "sudo "] {
         assert!(!machine.calls().contains(change), "{}", machine.calls());
     }
+}
+
+#[test]
+fn who_has_no_right_to_sudo_is_told_what_somebody_else_is_to_run() {
+    let machine = Machine::new();
+    machine.program("sudo", "exit 1");
+    let output = machine.setup(&[("ASSUME_YES", "1")]);
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("sudo did not give it to rower"), "{said}");
+    assert!(said.contains("It was for: apt-get install rustup"), "{said}");
+    assert_eq!(machine.calls().matches("sudo ").count(), 1, "one refusal: {}", machine.calls());
 }
 
 #[test]
