@@ -97,14 +97,14 @@ pub fn parse_blob(bytes: &[u8]) -> ParsedBlob {
 }
 
 /// Why a file is not read at all.
-struct NoText {
-    at: Position,
-    message: String,
-    hint: &'static str,
+pub(crate) struct NoText {
+    pub at: Position,
+    pub message: String,
+    pub hint: &'static str,
 }
 
 /// The text behind an optional byte-order mark.
-fn text_of(bytes: &[u8]) -> Result<&str, NoText> {
+pub(crate) fn text_of(bytes: &[u8]) -> Result<&str, NoText> {
     let refuse = |message: String, hint| NoText { at: Position::default(), message, hint };
     if bytes.len() > FILE_LIMIT_BYTES {
         let message =

@@ -27,12 +27,15 @@ mod blob;
 mod compatibility;
 mod decode;
 mod image;
+mod kustomize;
 mod layout;
+mod lines;
 mod names;
 mod problems;
 mod quantity;
 mod reader;
 mod schema;
+mod tree;
 mod yaml;
 
 pub use assemble::assemble;
@@ -40,6 +43,7 @@ pub use blob::{ParsedBlob, parse_blob};
 pub use compatibility::compatibility_page;
 pub use layout::is_manifest_path;
 pub use problems::PROBLEM_LIMIT;
+pub use tree::{ContentId, Files, Found, Tree, TreeError};
 pub use yaml::{
     COPIED_BYTE_LIMIT, COPIED_NODE_LIMIT, DEPTH_LIMIT, DOCUMENT_LIMIT, FILE_LIMIT_BYTES, NODE_LIMIT,
 };
