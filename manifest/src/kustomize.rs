@@ -101,7 +101,10 @@ fn add_hashes(resources: &mut [Resource]) {
     }
 }
 
-/// The paths that a kustomization names as its parts, for telling which folders are parts of others.
-pub(crate) fn parts_named(root: &Node<'static>) -> Vec<String> {
-    accumulate::folders_named(root)
+/// The paths that a kustomization names as its parts, as far as they can be told without rendering, and
+/// whether it is a component.
+pub(crate) fn parts_of(root: &Node<'_>) -> (Vec<String>, bool) {
+    let root = edit::to_owned(root, 0);
+    let is_component = edit::text_of(&root, "kind") == Some("Component");
+    (accumulate::folders_named(&root), is_component)
 }

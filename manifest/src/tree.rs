@@ -52,6 +52,8 @@ pub enum Found {
     },
     /// Another repository, or something else that is neither file nor folder.
     Foreign,
+    /// Its name is no UTF-8 text; where it is listed, with replacement characters.
+    NoText,
 }
 
 /// How many links are followed for one path.
@@ -99,9 +101,7 @@ pub(crate) fn within(folder: &str, name: &str) -> String {
 /// Whether a path is a folder or lies below it.
 pub(crate) fn is_below(path: &str, folder: &str) -> bool {
     folder.is_empty()
-        || path
-            .strip_prefix(folder)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Follows the links on the way of a path, `find` telling what stands where. Gives the path without

@@ -64,7 +64,9 @@ fn told_twice(id: &Id, at: Position, first: Option<Position>, loader: &Loader<'_
     match first {
         Some(first) => {
             let (file, line) = loader.lines.locate(first.line);
-            fault.hint(format!("the first is in {file}:{line}; give each a name or a namespace of its own"))
+            fault.hint(format!(
+                "the first is in {file}:{line}; give each a name or a namespace of its own"
+            ))
         }
         None => fault,
     }
@@ -101,8 +103,13 @@ impl<'l, 't> Accumulator<'l, 't> {
         pile: &mut Pile,
     ) -> Result<Option<Kustomization>, Stop> {
         if self.open.iter().any(|open| open == folder) || self.open.len() >= DEPTH_LIMIT {
-            let way = self.open.join(" → ");
-            let message = format!("the kustomizations refer to each other in a circle: {way} → {folder}");
+            let shown = |folder: &str| if folder.is_empty() { "." } else { folder }.to_owned();
+            let way: Vec<String> = self.open.iter().map(|one| shown(one)).collect();
+            let message = format!(
+                "the kustomizations refer to each other in a circle: {} → {}",
+                way.join(" → "),
+                shown(folder)
+            );
             self.loader.tell(Fault::new(at, message).hint("take this line out"));
             return Ok(None);
         }
@@ -140,12 +147,17 @@ impl<'l, 't> Accumulator<'l, 't> {
             [one] => one.clone(),
             [] => {
                 let message = format!("there is no kustomization in the folder {}", quoted(folder));
-                let fault = Fault::new(at, message).hint("name its files, or add a kustomization.yaml");
+                let fault =
+                    Fault::new(at, message).hint("name its files, or add a kustomization.yaml");
                 self.loader.tell(fault);
                 return Ok(None);
             }
             [(first, _), (second, _), ..] => {
                 let message = format!("{first} and {second} are both kustomizations of one folder");
+                let at = match self.open.is_empty() {
+                    true => Position { line: self.loader.start_of(first, 0), column: 0 },
+                    false => at,
+                };
                 self.loader.tell(Fault::new(at, message).hint("keep one of them"));
                 return Ok(None);
             }
@@ -217,7 +229,7 @@ impl<'l, 't> Accumulator<'l, 't> {
                 Fault::new(path.at, format!("{} is in another repository", quoted(&path.text)))
                     .hint("submodules are not read; commit the files here"),
             ),
-            Found::Nothing | Found::Link { .. } => self.loader.tell(
+            Found::Nothing | Found::Link { .. } | Found::NoText => self.loader.tell(
                 Fault::new(path.at, format!("there is no file or folder {}", quoted(&path.text)))
                     .hint("paths are seen from the folder of this kustomization"),
             ),
@@ -272,7 +284,12 @@ impl<'l, 't> Accumulator<'l, 't> {
         self.loader.tell(fault);
     }
 
-    fn generate(&mut self, generator: &Generator, folder: &str, pile: &mut Pile) -> Result<(), Stop> {
+    fn generate(
+        &mut self,
+        generator: &Generator,
+        folder: &str,
+        pile: &mut Pile,
+    ) -> Result<(), Stop> {
         let Some(new) = generate::generate(generator, folder, self.loader)? else { return Ok(()) };
         self.loader.pay(weigh(&new.node), new.at())?;
         self.loader.work(pile.resources.len(), new.at())?;
@@ -389,7 +406,9 @@ fn remote(path: &Text) -> Option<Fault> {
 
 /// Whether an object is for tools alone and is not to be applied.
 pub(super) fn is_local(resource: &Resource) -> bool {
-    resource.tag("annotations", "config.kubernetes.io/local-config").is_some_and(|value| value != "false")
+    resource
+        .tag("annotations", "config.kubernetes.io/local-config")
+        .is_some_and(|value| value != "false")
 }
 
 /// The folders that a kustomization names, without rendering anything: as far as they can be told.

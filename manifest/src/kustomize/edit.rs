@@ -90,7 +90,7 @@ pub(super) fn entry(key: impl Into<String>, node: Owned) -> Entry<'static> {
     Entry { key: Cow::Owned(key.into()), key_at: node.at, node }
 }
 
-pub(super) fn entries<'n>(node: &'n Owned) -> &'n [Entry<'static>] {
+pub(super) fn entries(node: &Owned) -> &[Entry<'static>] {
     match &node.value {
         Value::Map(entries) => entries,
         _ => &[],
@@ -199,13 +199,17 @@ impl Weight {
 /// Whether two values mean the same, wherever they stand and whatever the order of their keys.
 pub(super) fn same(a: &Owned, b: &Owned) -> bool {
     match (&a.value, &b.value) {
-        (Value::Scalar { text: a, kind: ka }, Value::Scalar { text: b, kind: kb }) => match (ka, kb) {
-            (ScalarKind::Null, ScalarKind::Null) => true,
-            (ScalarKind::Bool(a), ScalarKind::Bool(b)) => a == b,
-            (ScalarKind::Int(a), ScalarKind::Int(b)) => a == b,
-            (ScalarKind::Float, ScalarKind::Float) | (ScalarKind::Text, ScalarKind::Text) => a == b,
-            _ => false,
-        },
+        (Value::Scalar { text: a, kind: ka }, Value::Scalar { text: b, kind: kb }) => {
+            match (ka, kb) {
+                (ScalarKind::Null, ScalarKind::Null) => true,
+                (ScalarKind::Bool(a), ScalarKind::Bool(b)) => a == b,
+                (ScalarKind::Int(a), ScalarKind::Int(b)) => a == b,
+                (ScalarKind::Float, ScalarKind::Float) | (ScalarKind::Text, ScalarKind::Text) => {
+                    a == b
+                }
+                _ => false,
+            }
+        }
         (Value::List(a), Value::List(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
         }

@@ -15,7 +15,6 @@ pub(super) struct Text {
 
 #[derive(Debug)]
 pub(super) struct Kustomization {
-    pub at: Position,
     pub is_component: bool,
     pub resources: Vec<Text>,
     pub components: Vec<Text>,
@@ -141,7 +140,7 @@ pub(super) struct GeneratorOptions {
 #[derive(Debug)]
 pub(super) enum ReplacementRule {
     Path(Text),
-    Inline(Replacement),
+    Inline(Box<Replacement>),
 }
 
 #[derive(Debug)]
@@ -174,7 +173,10 @@ pub(super) enum Order {
     Default,
     /// As they come.
     Fifo,
-    Legacy { first: Vec<String>, last: Vec<String> },
+    Legacy {
+        first: Vec<String>,
+        last: Vec<String>,
+    },
 }
 
 /// Reads a kustomization; nothing when it has errors, which are told.
@@ -183,7 +185,7 @@ pub(super) fn read(root: &Owned, problems: &mut Problems) -> Option<Kustomizatio
     let report = Report::new(std::mem::take(problems));
     let kustomization = Value::root(root, &report, Some(&KUSTOMIZATION))
         .object()
-        .map(|object| read_object(&object, root.at));
+        .map(|object| read_object(&object));
     *problems = report.into_problems();
     kustomization.filter(|_| problems.error_count() == errors_before)
 }
@@ -197,7 +199,7 @@ pub(super) fn read_replacements(root: &Owned, problems: &mut Problems) -> Vec<Re
         false => value.object().and_then(|object| read_replacement(&object)).into_iter().collect(),
     };
     let read = rules.into_iter().filter_map(|rule| match rule {
-        ReplacementRule::Inline(replacement) => Some(replacement),
+        ReplacementRule::Inline(replacement) => Some(*replacement),
         ReplacementRule::Path(path) => {
             let value = Value::root(root, &report, None);
             value.fail(format!("{:?} is named in a file of replacements; put it here", path.text));
@@ -211,7 +213,7 @@ pub(super) fn read_replacements(root: &Owned, problems: &mut Problems) -> Vec<Re
 
 const API_GROUP: &str = "kustomize.config.k8s.io/";
 
-fn read_object(object: &Object<'_>, at: Position) -> Kustomization {
+fn read_object(object: &Object<'_>) -> Kustomization {
     let is_component = read_type(object);
     object.field("metadata");
     let mut resources = texts(object, "resources");
@@ -247,7 +249,6 @@ fn read_object(object: &Object<'_>, at: Position) -> Kustomization {
     }
     let order = object.field("sortOptions").and_then(|value| value.object());
     Kustomization {
-        at,
         is_component,
         resources,
         components: texts(object, "components"),
@@ -280,7 +281,9 @@ fn read_type(object: &Object<'_>) -> bool {
         if !matches!(known, Some("v1" | "v1alpha1" | "v1beta1")) {
             value.fail_with(
                 "is no version of a kustomization",
-                format!("write {API_GROUP}{right}; if it is meant for another program, rename the file"),
+                format!(
+                    "write {API_GROUP}{right}; if it is meant for another program, rename the file"
+                ),
             );
         }
     }
@@ -347,10 +350,8 @@ fn read_patch(object: &Object<'_>) -> Option<PatchRule> {
 }
 
 fn read_selector(object: &Object<'_>, at: Position) -> Selector {
-    Selector { at, ..read_named(object) }.with(
-        filled(object, "labelSelector"),
-        filled(object, "annotationSelector"),
-    )
+    Selector { at, ..read_named(object) }
+        .with(filled(object, "labelSelector"), filled(object, "annotationSelector"))
 }
 
 fn read_named(object: &Object<'_>) -> Selector {
@@ -409,9 +410,7 @@ fn read_generator_options(object: &Object<'_>) -> GeneratorOptions {
         labels: pairs(object, "labels"),
         annotations: pairs(object, "annotations"),
         no_hash: flag(object, "disableNameSuffixHash"),
-        immutable: object
-            .field("immutable")
-            .and_then(|value| value.boolean()?.then(|| value.at())),
+        immutable: object.field("immutable").and_then(|value| value.boolean()?.then(|| value.at())),
     }
 }
 
@@ -441,9 +440,9 @@ fn read_replacement(object: &Object<'_>) -> Option<ReplacementRule> {
         (read_named(&source), filled(&source, "fieldPath"), options)
     });
     let targets = objects(object, "targets", |target| {
-        let select = target.field("select").and_then(|value| {
-            value.object().map(|object| read_selector(&object, value.at()))
-        });
+        let select = target
+            .field("select")
+            .and_then(|value| value.object().map(|object| read_selector(&object, value.at())));
         Some(ReplacementTarget {
             reject: objects(target, "reject", |one| Some(read_selector(one, one.at()))),
             field_paths: texts(target, "fieldPaths"),
@@ -454,7 +453,8 @@ fn read_replacement(object: &Object<'_>) -> Option<ReplacementRule> {
     match (path, source) {
         (Some(path), None) if targets.is_empty() => Some(ReplacementRule::Path(path)),
         (None, Some((source, field_path, options))) if !targets.is_empty() => {
-            Some(ReplacementRule::Inline(Replacement { source, field_path, options, targets }))
+            let replacement = Replacement { source, field_path, options, targets };
+            Some(ReplacementRule::Inline(Box::new(replacement)))
         }
         _ if object.has_errors() => None,
         _ => {

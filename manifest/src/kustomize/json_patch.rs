@@ -158,9 +158,7 @@ fn find_mut<'n>(object: &'n mut Owned, parts: &[String]) -> Option<&'n mut Owned
     let mut node = object;
     for part in parts {
         node = match &mut node.value {
-            Value::Map(entries) => {
-                &mut entries.iter_mut().find(|entry| entry.key == *part)?.node
-            }
+            Value::Map(entries) => &mut entries.iter_mut().find(|entry| entry.key == *part)?.node,
             Value::List(items) => {
                 let index = index(part, items.len())?;
                 items.get_mut(index)?

@@ -99,10 +99,8 @@ impl<'t> Loader<'t> {
         if self.spent.nodes <= NODE_LIMIT && self.spent.bytes <= BYTE_LIMIT {
             return Ok(());
         }
-        let message = format!(
-            "this makes more than {NODE_LIMIT} values or {} MiB of text",
-            BYTE_LIMIT >> 20
-        );
+        let message =
+            format!("this makes more than {NODE_LIMIT} values or {} MiB of text", BYTE_LIMIT >> 20);
         self.tell(Fault::new(at, message).hint("split the kustomization into several"));
         Err(Stop::Limit)
     }
@@ -244,7 +242,8 @@ impl<'t> Loader<'t> {
     /// the line after its mark, where its lines keep their places.
     pub fn inline(&mut self, text: &str, at: Position) -> Result<Option<Vec<Owned>>, Stop> {
         let parsed = parse(text.as_bytes());
-        let lines = if text.trim_end().contains('\n') { at.line } else { at.line.saturating_sub(1) };
+        let lines =
+            if text.trim_end().contains('\n') { at.line } else { at.line.saturating_sub(1) };
         for problem in &parsed.problems {
             self.problems.add(Problem { line: problem.line + lines, ..problem.clone() });
         }
@@ -282,10 +281,9 @@ fn parse(bytes: &[u8]) -> Parsed {
 fn path_fault(path: &str, problem: PathProblem, at: Position) -> Fault {
     let shown = quoted(path);
     let (message, hint) = match problem {
-        PathProblem::Absolute => (
-            format!("{shown} is a path of a machine"),
-            "write it as seen from this kustomization",
-        ),
+        PathProblem::Absolute => {
+            (format!("{shown} is a path of a machine"), "write it as seen from this kustomization")
+        }
         PathProblem::Outside => (
             format!("{shown} leads out of the repository"),
             "everything that a commit means must be in the commit; copy it into the repository",

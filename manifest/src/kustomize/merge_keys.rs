@@ -35,7 +35,8 @@ const fn of(fields: &'static [(&'static str, MergeRule)]) -> MergeType {
 
 static PLAIN: MergeType = of(&[]);
 
-static METADATA: MergeType = of(&[("finalizers", Set), ("ownerReferences", Items(&["uid"], &PLAIN))]);
+static METADATA: MergeType =
+    of(&[("finalizers", Set), ("ownerReferences", Items(&["uid"], &PLAIN))]);
 
 static CONTAINER: MergeType = of(&[
     ("env", Items(&["name"], &PLAIN)),
@@ -71,12 +72,10 @@ static CRON_JOB_SPEC: MergeType = of(&[("jobTemplate", Fields(&JOB_TEMPLATE))]);
 static CRON_JOB: MergeType =
     of(&[("metadata", Fields(&METADATA)), ("spec", Fields(&CRON_JOB_SPEC))]);
 
-static POD_TEMPLATE: MergeType =
-    of(&[("metadata", Fields(&METADATA)), ("template", Fields(&POD))]);
+static POD_TEMPLATE: MergeType = of(&[("metadata", Fields(&METADATA)), ("template", Fields(&POD))]);
 
 static SERVICE_SPEC: MergeType = of(&[("ports", Items(&["port", "protocol"], &PLAIN))]);
-static SERVICE: MergeType =
-    of(&[("metadata", Fields(&METADATA)), ("spec", Fields(&SERVICE_SPEC))]);
+static SERVICE: MergeType = of(&[("metadata", Fields(&METADATA)), ("spec", Fields(&SERVICE_SPEC))]);
 
 static SERVICE_ACCOUNT: MergeType =
     of(&[("metadata", Fields(&METADATA)), ("secrets", Items(&["name"], &PLAIN))]);

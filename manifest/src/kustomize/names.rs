@@ -107,9 +107,8 @@ fn fix_one(
         for path in paths {
             let is_role = path == "roleRef/name";
             let chooser = Chooser { target, referrer, candidates, is_role };
-            let changed = visit(&mut resource.node, &split(&path), None, &mut |node| {
-                chooser.change(node)
-            });
+            let changed =
+                visit(&mut resource.node, &split(&path), None, &mut |node| chooser.change(node));
             loader.check(changed);
         }
     }
@@ -168,9 +167,8 @@ impl Chooser<'_> {
             .filter(|one| self.may_mean(one))
             .collect();
         if let Some(namespace) = namespace {
-            let original = |one: &Candidate| {
-                one.previous.first().unwrap_or(&one.id).namespace == namespace
-            };
+            let original =
+                |one: &Candidate| one.previous.first().unwrap_or(&one.id).namespace == namespace;
             match found.iter().any(|one| original(one)) {
                 true => found.retain(|one| original(one)),
                 false => found.retain(|one| one.id.namespace == namespace),
@@ -183,7 +181,8 @@ impl Chooser<'_> {
         }
         let Some(first) = found.first() else { return Ok(None) };
         let same = |one: &&Candidate| {
-            one.id.name == first.id.name && (namespace.is_none() || one.namespace == first.namespace)
+            one.id.name == first.id.name
+                && (namespace.is_none() || one.namespace == first.namespace)
         };
         if found.iter().all(same) {
             return Ok(Some(first));
@@ -195,9 +194,9 @@ impl Chooser<'_> {
 
     fn may_mean(&self, one: &Candidate) -> bool {
         let of_kind = |kind: &str, group: &str| {
-            one.previous.iter().any(|id| {
-                id.of.kind == kind && (group.is_empty() || id.of.group == group)
-            })
+            one.previous
+                .iter()
+                .any(|id| id.of.kind == kind && (group.is_empty() || id.of.group == group))
         };
         if !of_kind(self.target.kind, self.target.group) {
             return false;

@@ -33,29 +33,27 @@ const FIRST: &[&str] = &[
 const LAST: &[&str] = &["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
 
 pub(super) fn sort(resources: &mut [Resource], order: &Order) {
-    let rank: Box<dyn Fn(&str) -> (usize, usize)> = match order {
+    let (first, last): (Vec<&str>, Vec<&str>) = match order {
         Order::Fifo => return,
-        Order::Default => Box::new(|kind| rank(kind, FIRST.iter().copied(), LAST.iter().copied())),
-        Order::Legacy { first, last } => Box::new(|kind| {
-            rank(kind, first.iter().map(String::as_str), last.iter().map(String::as_str))
-        }),
+        Order::Default => (FIRST.to_vec(), LAST.to_vec()),
+        Order::Legacy { first, last } => {
+            (first.iter().map(String::as_str).collect(), last.iter().map(String::as_str).collect())
+        }
     };
     resources.sort_by_cached_key(|resource| {
         let Id { of, name, .. } = resource.id();
         // What is not written comes after all that is.
         let or_last = |text: String| if text.is_empty() { "~".to_owned() } else { text };
         let namespace = or_last(resource.namespace().to_owned());
-        (rank(&of.kind), or_last(of.group), of.version, of.kind.clone(), namespace, name)
+        let rank = rank(&of.kind, &first, &last);
+        (rank, or_last(of.group), of.version, of.kind, namespace, name)
     });
 }
 
 /// The named first ones, then all that are in no list, then the last ones.
-fn rank<'a>(
-    kind: &str,
-    mut first: impl Iterator<Item = &'a str>,
-    mut last: impl Iterator<Item = &'a str>,
-) -> (usize, usize) {
-    match (last.position(|one| one == kind), first.position(|one| one == kind)) {
+fn rank(kind: &str, first: &[&str], last: &[&str]) -> (usize, usize) {
+    let place = |list: &[&str]| list.iter().position(|one| *one == kind);
+    match (place(last), place(first)) {
         (Some(place), _) => (2, place),
         (None, Some(place)) => (0, place),
         (None, None) => (1, 0),

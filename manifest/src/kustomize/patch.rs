@@ -113,9 +113,10 @@ fn apply_json(
     loader: &mut Loader<'_>,
 ) -> Result<(), Stop> {
     let Some(target) = &rule.target else {
-        loader.tell(Fault::new(rule.at, "operations need a target").hint(
-            "add target with the kind and name of what they change",
-        ));
+        loader.tell(
+            Fault::new(rule.at, "operations need a target")
+                .hint("add target with the kind and name of what they change"),
+        );
         return Ok(());
     };
     let Some(matcher) = loader.check(Matcher::new(target)) else { return Ok(()) };
@@ -180,8 +181,8 @@ fn apply_merge(
             loader.check(meant_by(&patch, resources)).into_iter().collect()
         }
     };
-    let (keep_name, keep_kind) = rule
-        .map_or((true, true), |rule| (!rule.allow_name_change, !rule.allow_kind_change));
+    let (keep_name, keep_kind) =
+        rule.map_or((true, true), |rule| (!rule.allow_name_change, !rule.allow_kind_change));
     strip_identity(&mut patch, keep_name, keep_kind);
     let mut deleted = Vec::new();
     for index in chosen {
@@ -223,15 +224,13 @@ fn meant_by(patch: &Owned, resources: &[Resource]) -> Result<usize, Fault> {
         return Err(Fault::new(patch.at, "a patch without a target must have kind and name")
             .hint("add apiVersion, kind and metadata.name of the object, or a target"));
     }
-    let mut fitting = (0..resources.len()).filter(|index| resources[*index].all_ids().any(|one| one == id));
+    let mut fitting =
+        (0..resources.len()).filter(|index| resources[*index].all_ids().any(|one| one == id));
     match (fitting.next(), fitting.next()) {
         (Some(one), None) => Ok(one),
         (Some(one), Some(other)) => {
-            let message = format!(
-                "the patch may mean {} or {}",
-                resources[one].id(),
-                resources[other].id()
-            );
+            let message =
+                format!("the patch may mean {} or {}", resources[one].id(), resources[other].id());
             Err(Fault::new(patch.at, message).hint("add its namespace, or a target"))
         }
         (None, _) => Err(no_such_object(patch, &id, resources)),
@@ -240,9 +239,10 @@ fn meant_by(patch: &Owned, resources: &[Resource]) -> Result<usize, Fault> {
 
 fn no_such_object(patch: &Owned, id: &Id, resources: &[Resource]) -> Fault {
     let fault = Fault::new(patch.at, format!("there is no {id} that this patch could change"));
-    let near = resources.iter().flat_map(Resource::all_ids).find(|one| {
-        one.name == id.name && one.of.kind == id.of.kind
-    });
+    let near = resources
+        .iter()
+        .flat_map(Resource::all_ids)
+        .find(|one| one.name == id.name && one.of.kind == id.of.kind);
     match near {
         Some(near) if near.of != id.of => {
             let group = if near.of.group.is_empty() { "" } else { "/" };

@@ -32,12 +32,7 @@ const SCALERS: &[Spec<'static>] =
     &[field("", "HorizontalPodAutoscaler", "spec/scaleTargetRef/name")];
 
 const fn scaled(kind: &'static str) -> References {
-    References {
-        group: "",
-        kind,
-        in_pods: &[],
-        fields: SCALERS,
-    }
+    References { group: "", kind, in_pods: &[], fields: SCALERS }
 }
 
 const RBAC: &str = "rbac.authorization.k8s.io";

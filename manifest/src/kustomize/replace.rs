@@ -18,7 +18,10 @@ pub(super) fn apply(
     replacement: &Replacement,
     loader: &mut Loader<'_>,
 ) -> Result<(), Stop> {
-    loader.work(resources.len().saturating_mul(1 + replacement.targets.len()), replacement.source.at)?;
+    loader.work(
+        resources.len().saturating_mul(1 + replacement.targets.len()),
+        replacement.source.at,
+    )?;
     let Some(value) = loader.check(source_value(resources, replacement)) else { return Ok(()) };
     for target in &replacement.targets {
         match apply_target(resources, target, &value, loader) {
@@ -42,9 +45,8 @@ fn source_value(resources: &[Resource], replacement: &Replacement) -> Result<Own
     }
     let (path, at) = field_path(replacement.field_path.as_ref(), source.at);
     let value = lookup(&first.node, &steps(path)).filter(|value| !value.is_null());
-    let value = value.ok_or_else(|| {
-        Fault::new(at, format!("{} has no field {}", first.id(), quoted(path)))
-    })?;
+    let value = value
+        .ok_or_else(|| Fault::new(at, format!("{} has no field {}", first.id(), quoted(path))))?;
     let Some(delimiter) = &replacement.options.delimiter else { return Ok(value.clone()) };
     let whole = text(value).ok_or_else(|| not_plain(at, path))?;
     let part = usize::try_from(replacement.options.index)
@@ -125,12 +127,7 @@ fn set_field(
 
 /// Puts a value into a field. A field that is there keeps its type: a text stays a text. Labels and
 /// annotations are always texts.
-fn put(
-    node: &mut Owned,
-    options: &FieldOptions,
-    value: &Owned,
-    path: &Text,
-) -> Result<(), Fault> {
+fn put(node: &mut Owned, options: &FieldOptions, value: &Owned, path: &Text) -> Result<(), Fault> {
     let mut new = value.clone();
     if let Some(delimiter) = &options.delimiter {
         let (Value::Scalar { text: old, .. }, Some(part)) = (&node.value, text(value)) else {

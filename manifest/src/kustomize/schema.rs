@@ -42,8 +42,14 @@ pub(crate) static KUSTOMIZATION: Schema = Schema {
             "helmChartInflationGenerator",
             "commit what `helm template` prints, and name that as a resource",
         ),
-        refused("generators", "no plugin is run; commit what it makes, and name that as a resource"),
-        refused("transformers", "no plugin is run; use the fields of the kustomization, or patches"),
+        refused(
+            "generators",
+            "no plugin is run; commit what it makes, and name that as a resource",
+        ),
+        refused(
+            "transformers",
+            "no plugin is run; use the fields of the kustomization, or patches",
+        ),
         refused("validators", "no plugin is run; Dugout validates by itself"),
         refused("inventory", "Dugout keeps the record of what it applied by itself"),
     ],
@@ -61,13 +67,7 @@ pub(crate) static LABEL: Schema = Schema {
 
 pub(crate) static FIELD_SPEC: Schema = Schema {
     name: "FieldSpec",
-    fields: &[
-        acted("group"),
-        acted("version"),
-        acted("kind"),
-        required("path"),
-        acted("create"),
-    ],
+    fields: &[acted("group"), acted("version"), acted("kind"), required("path"), acted("create")],
 };
 
 pub(crate) static IMAGE: Schema = Schema {
@@ -183,17 +183,13 @@ pub(crate) static TARGET_SELECTOR: Schema = Schema {
     ],
 };
 
-pub(crate) static FIELD_OPTIONS: Schema = Schema {
-    name: "FieldOptions",
-    fields: &[acted("delimiter"), acted("index"), acted("create")],
-};
+pub(crate) static FIELD_OPTIONS: Schema =
+    Schema { name: "FieldOptions", fields: &[acted("delimiter"), acted("index"), acted("create")] };
 
 pub(crate) static SORT_OPTIONS: Schema = Schema {
     name: "SortOptions",
     fields: &[required("order"), acted("legacySortOptions").of(&LEGACY_SORT_OPTIONS)],
 };
 
-pub(crate) static LEGACY_SORT_OPTIONS: Schema = Schema {
-    name: "LegacySortOptions",
-    fields: &[acted("orderFirst"), acted("orderLast")],
-};
+pub(crate) static LEGACY_SORT_OPTIONS: Schema =
+    Schema { name: "LegacySortOptions", fields: &[acted("orderFirst"), acted("orderLast")] };

@@ -45,7 +45,8 @@ fn merge(
         (Value::List(_), Value::List(_)) => merge_list(target, patch, rule).map(Some),
         (Value::Scalar { .. }, Value::Scalar { .. }) => Ok(Some(patch.clone())),
         _ => {
-            let message = format!("the patch has {} here, the object {}", what(patch), what(&target));
+            let message =
+                format!("the patch has {} here, the object {}", what(patch), what(&target));
             Err(Fault::new(patch.at, message))
         }
     }
@@ -84,11 +85,7 @@ fn merge_map(
     }
 }
 
-fn merge_fields(
-    mut target: Owned,
-    patch: &Owned,
-    rule: Option<MergeRule>,
-) -> Result<Owned, Fault> {
+fn merge_fields(mut target: Owned, patch: &Owned, rule: Option<MergeRule>) -> Result<Owned, Fault> {
     let of = match rule {
         Some(MergeRule::Fields(of) | MergeRule::Items(_, of)) => Some(of),
         _ => None,
@@ -265,4 +262,3 @@ fn what(node: &Owned) -> &'static str {
         Value::Map(_) => "a map",
     }
 }
-

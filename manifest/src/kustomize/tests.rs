@@ -1,7 +1,5 @@
 //! What kubectl makes of the cases in `tests/kustomize`, and what we make of them.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -127,4 +125,113 @@ fn every_case_renders_to_what_kubectl_prints() {
         }
     }
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+fn one_map(kustomization: &str, files: &[(&str, &str)]) -> (Vec<Owned>, Vec<String>) {
+    let mut tree = Files::default();
+    tree.add("kustomization.yaml", kustomization);
+    for (path, text) in files {
+        tree.add(*path, *text);
+    }
+    let mut rendering = rendered(&tree, "");
+    (std::mem::take(&mut rendering.objects), problems_of(rendering))
+}
+
+const DEPLOYMENT: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, finalizers: [a, b]}
+spec:
+  strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1}}
+  template:
+    spec:
+      initContainers: [{name: one}, {name: two}]
+      containers:
+      - name: web
+        image: nginx
+        ports: [{containerPort: 80, protocol: TCP}]
+";
+
+/// What the reference leaves in the object does here what it does to an API server.
+#[test]
+fn directives_of_strategic_merge_patches_are_obeyed() {
+    let patch = "apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+  $deleteFromPrimitiveList/finalizers: [a]
+  finalizers: [c]
+spec:
+  strategy: {$retainKeys: [type], type: Recreate}
+  template:
+    spec:
+      $setElementOrder/initContainers: [{name: zero}, {name: two}, {name: one}]
+      initContainers: [{name: zero}]
+      containers:
+      - name: web
+        ports: [{containerPort: 80, name: http}]
+";
+    let (objects, problems) = one_map(
+        "resources: [web.yaml]\npatches: [{path: patch.yaml}]\n",
+        &[("web.yaml", DEPLOYMENT), ("patch.yaml", patch)],
+    );
+    let expected = "apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, finalizers: [c, b]}
+spec:
+  strategy: {type: Recreate}
+  template:
+    spec:
+      initContainers: [{name: zero}, {name: two}, {name: one}]
+      containers:
+      - {name: web, image: nginx, ports: [{containerPort: 80, protocol: TCP, name: http}]}
+";
+    assert_eq!(problems, [""; 0]);
+    assert_eq!(shown(&objects), shown(&documents(expected)));
+}
+
+#[test]
+fn a_suffix_of_a_tag_is_added_once() {
+    let images = "images: [{name: nginx, newName: mirror/nginx, newTag: '1'}, {name: mirror/nginx, tagSuffix: -slim}]\n";
+    let (objects, _) =
+        one_map(&format!("resources: [web.yaml]\n{images}"), &[("web.yaml", DEPLOYMENT)]);
+    assert!(shown(&objects).contains("\"mirror/nginx:1-slim\""), "{}", shown(&objects));
+}
+
+/// Old kustomizations list the paths of patches.
+#[test]
+fn patches_may_be_a_list_of_paths() {
+    let patch =
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 9}\n";
+    let (objects, problems) = one_map(
+        "resources: [web.yaml]\npatches: [p.yaml]\nbuildMetadata: [managedByLabel]\n",
+        &[("web.yaml", DEPLOYMENT), ("p.yaml", patch)],
+    );
+    assert!(shown(&objects).contains("replicas: 9"), "{problems:?}");
+    assert_eq!(problems.len(), 1, "a notice about buildMetadata: {problems:?}");
+}
+
+#[test]
+fn a_name_that_may_mean_two_objects_is_left_as_it_is() {
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n";
+    let pod = "apiVersion: v1
+kind: Pod
+metadata: {name: p}
+spec: {containers: [{name: a, envFrom: [{configMapRef: {name: c}}]}]}
+";
+    let mut files = Files::default();
+    for side in ["a", "b"] {
+        files.add(
+            format!("{side}/kustomization.yaml"),
+            format!("resources: [c.yaml]\nnamePrefix: {side}-\n"),
+        );
+        files.add(format!("{side}/c.yaml"), map);
+    }
+    files.add("kustomization.yaml", "resources: [a, b, pod.yaml]\n");
+    files.add("pod.yaml", pod);
+    let mut rendering = rendered(&files, "");
+    let objects = std::mem::take(&mut rendering.objects);
+    assert_eq!(problems_of(rendering), [""; 0]);
+    let pod = objects.iter().find(|object| edit::text_of(object, "kind") == Some("Pod"));
+    // As in the reference. That there is no such config map is told when all objects are known.
+    assert!(shown(&[pod.unwrap().clone()]).contains("name: \"c\""), "{}", shown(&objects));
 }

@@ -165,8 +165,7 @@ pub(super) fn replicas(resources: &mut [Resource], rule: &ReplicaRule, loader: &
     let mut found = false;
     for resource in resources.iter_mut() {
         for spec in REPLICAS {
-            let fits =
-                |id: super::resource::Id| id.name == rule.name.text && spec.applies(&id.of);
+            let fits = |id: super::resource::Id| id.name == rule.name.text && spec.applies(&id.of);
             if resource.all_ids().any(fits) {
                 found = true;
                 set_value(resource, spec, &int_node(rule.count, at), at, loader);

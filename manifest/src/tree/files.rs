@@ -61,9 +61,7 @@ impl Content {
 
     fn found(&self) -> Found {
         match self {
-            Content::File(bytes) => {
-                Found::File { id: self.id(), size_bytes: bytes.len() as u64 }
-            }
+            Content::File(bytes) => Found::File { id: self.id(), size_bytes: bytes.len() as u64 },
             Content::Link(target) => Found::Link { target: target.clone() },
         }
     }
