@@ -8,37 +8,80 @@ use dugout_model::{
     Service, Severity, labels_contain,
 };
 
-use crate::blob::{BlobObject, ParsedBlob};
+use crate::blob::{BlobObject, Content, ParsedBlob};
 use crate::decode::{DEFAULT_NAMESPACE, Reference};
-use crate::layout::Layout;
+use crate::lines::Lines;
 use crate::reader::Place;
 
 /// What the files of a commit declare together, or everything that is wrong with them. Each file comes
 /// with its path in the repository; the order of the files does not matter.
 pub fn assemble<'a>(files: impl IntoIterator<Item = (&'a str, &'a ParsedBlob)>) -> RevisionContent {
-    let files: Vec<(&str, &ParsedBlob)> = files.into_iter().collect();
-    let layout = Layout::of(files.iter().map(|(path, _)| *path));
-    let mut whole = Whole { problems: layout.problems().collect(), ..Whole::default() };
-    whole.has_unknown = !whole.problems.is_empty();
-    for (path, blob) in files {
-        if !layout.is_foreign(path) {
-            whole.add(path, blob);
-        }
+    let units = files.into_iter().map(|(path, blob)| Unit::File { path, content: &blob.content });
+    assemble_units(units, Vec::new())
+}
+
+/// The same for files and kustomizations, with problems that were found on the way to them.
+pub(crate) fn assemble_units<'a>(
+    units: impl IntoIterator<Item = Unit<'a>>,
+    problems: Vec<Problem>,
+) -> RevisionContent {
+    let has_unknown = problems.iter().any(|problem| problem.severity == Severity::Error);
+    let mut whole = Whole { problems, has_unknown, ..Whole::default() };
+    for unit in units {
+        whole.add(unit);
     }
     whole.check();
     whole.into_content()
 }
 
-/// One object and the file it is in.
+/// Where objects came from together.
+#[derive(Clone, Copy)]
+pub(crate) enum Unit<'a> {
+    File {
+        path: &'a str,
+        content: &'a Content,
+    },
+    /// What the kustomization in a folder makes; the lines lead back to its files.
+    Rendered {
+        folder: &'a str,
+        content: &'a Content,
+        lines: &'a Lines,
+    },
+}
+
+impl<'a> Unit<'a> {
+    fn content(&self) -> &'a Content {
+        match self {
+            Unit::File { content, .. } | Unit::Rendered { content, .. } => content,
+        }
+    }
+
+    /// The file and its line behind the line of a place.
+    fn locate(&self, line: u32) -> (&'a str, u32) {
+        match self {
+            Unit::File { path, .. } => (path, line),
+            Unit::Rendered { lines, .. } => lines.locate(line),
+        }
+    }
+}
+
+/// One object and what it is in.
 #[derive(Clone, Copy)]
 struct Member<'a> {
-    path: &'a str,
+    unit: Unit<'a>,
     object: &'a BlobObject,
 }
 
-impl Member<'_> {
-    fn place(&self) -> (&str, u32) {
-        (self.path, self.object.place.line)
+impl<'a> Member<'a> {
+    fn place(&self) -> (&'a str, u32) {
+        self.unit.locate(self.object.place.line)
+    }
+
+    fn declared(&self) -> Option<Arc<DeclaredObject>> {
+        match self.unit {
+            Unit::File { path, .. } => self.object.declared_in(path),
+            Unit::Rendered { .. } => self.object.declared(),
+        }
     }
 }
 
@@ -53,18 +96,16 @@ struct Whole<'a> {
 }
 
 impl<'a> Whole<'a> {
-    fn add(&mut self, path: &'a str, blob: &'a ParsedBlob) {
-        let content = &*blob.content;
+    fn add(&mut self, unit: Unit<'a>) {
+        let content = unit.content();
         self.has_unknown |= content.has_unknown;
         self.has_refused |= content.has_refused;
-        self.problems.extend(
-            content
-                .problems
-                .iter()
-                .map(|problem| Problem { file: path.to_owned(), ..problem.clone() }),
-        );
+        self.problems.extend(content.problems.iter().map(|problem| match unit {
+            Unit::File { path, .. } => Problem { file: path.to_owned(), ..problem.clone() },
+            Unit::Rendered { .. } => problem.clone(),
+        }));
         for object in &content.objects {
-            let new = Member { path, object };
+            let new = Member { unit, object };
             match self.members.get(&object.id) {
                 None => {
                     self.members.insert(&object.id, new);
@@ -120,7 +161,7 @@ impl<'a> Whole<'a> {
             let hint = format!(
                 "add a document with apiVersion: v1, kind: Namespace and metadata.name: {namespace}"
             );
-            found.push(problem(first.path, place, Severity::Error, message, &hint));
+            found.push(problem(first.unit, place, Severity::Error, message, &hint));
         }
     }
 
@@ -134,12 +175,12 @@ impl<'a> Whole<'a> {
                     let message =
                         format!("there is no {kind_name} {name} in namespace {namespace}");
                     let hint = self.name_hint(*kind, namespace);
-                    found.push(problem(member.path, place, Severity::Error, message, &hint));
+                    found.push(problem(member.unit, place, Severity::Error, message, &hint));
                 }
                 continue;
             };
             // Without the object's content nothing can be said about its keys.
-            let Some(declared) = target.object.declared_in(target.path) else { continue };
+            let Some(declared) = target.declared() else { continue };
             if let Some(key) = key
                 && !has_key(&declared.spec, key)
             {
@@ -150,7 +191,7 @@ impl<'a> Whole<'a> {
                     }
                     known => format!("it has {}", known.join(", ")),
                 };
-                found.push(problem(member.path, place, Severity::Error, message, &hint));
+                found.push(problem(member.unit, place, Severity::Error, message, &hint));
             }
         }
     }
@@ -175,14 +216,14 @@ impl<'a> Whole<'a> {
     fn check_services(&self, found: &mut Vec<Problem>) {
         let mut deployments = Deployments::default();
         for member in self.of_kind(Kind::Deployment) {
-            match member.object.declared_in(member.path) {
+            match member.declared() {
                 Some(declared) => deployments.add(declared),
                 // It may be what a service means.
                 None => return,
             }
         }
         for member in self.of_kind(Kind::Service) {
-            let Some(declared) = member.object.declared_in(member.path) else { continue };
+            let Some(declared) = member.declared() else { continue };
             let ObjectSpec::Service(service) = &declared.spec else { continue };
             if !service.selector.is_empty() {
                 let selected = deployments.selected(declared.key.namespace.as_str(), service);
@@ -201,12 +242,8 @@ impl<'a> Whole<'a> {
         if self.problems.iter().any(|problem| problem.severity == Severity::Error) {
             return RevisionContent::Problems(self.problems);
         }
-        let objects = self
-            .members
-            .values()
-            .filter_map(|member| member.object.declared_in(member.path))
-            .map(|declared| (declared.id(), declared))
-            .collect();
+        let objects = self.members.values().filter_map(|member| member.declared());
+        let objects = objects.map(|declared| (declared.id(), declared)).collect();
         RevisionContent::Objects { objects, notices: self.problems }
     }
 }
@@ -214,8 +251,18 @@ impl<'a> Whole<'a> {
 fn told_twice(first: &Member<'_>, again: &Member<'_>) -> Problem {
     let (file, line) = first.place();
     let message = format!("{} is declared for the second time", again.object.id);
-    let hint = format!("the first is in {file}:{line}; keep one of them");
-    problem(again.path, &again.object.place, Severity::Error, message, &hint)
+    let hint = match (first.unit, again.unit) {
+        (Unit::Rendered { folder: one, .. }, Unit::Rendered { folder: other, .. })
+            if one != other =>
+        {
+            format!(
+                "the kustomizations {one} and {other} both make it, from {file}:{line}; give each a \
+                 namespace or a prefix of its own, or give the source the path of one of them"
+            )
+        }
+        _ => format!("the first is in {file}:{line}; keep one of them"),
+    };
+    problem(again.unit, &again.object.place, Severity::Error, message, &hint)
 }
 
 /// How many names a hint lists.
@@ -287,7 +334,8 @@ fn check_node_ports<'a>(
     found: &mut Vec<Problem>,
 ) {
     for (port, place) in &member.object.links.node_ports {
-        let own = (&member.object.id, member.path, place.line);
+        let (file, line) = member.unit.locate(place.line);
+        let own = (&member.object.id, file, line);
         match taken.get(port) {
             None => {
                 taken.insert(*port, own);
@@ -295,7 +343,7 @@ fn check_node_ports<'a>(
             Some((other, file, line)) => {
                 let message = format!("port {port} of the nodes is taken by {other}");
                 let hint = format!("see {file}:{line}; choose another from 30000 to 32767");
-                found.push(problem(member.path, place, Severity::Error, message, &hint));
+                found.push(problem(member.unit, place, Severity::Error, message, &hint));
             }
         }
     }
@@ -310,7 +358,7 @@ fn check_targets(
     if selected.is_empty() {
         let message = "the selector matches no pod that is declared in this namespace".to_owned();
         let hint = "compare it with the labels of the pod templates";
-        found.push(problem(member.path, &member.object.place, Severity::Notice, message, hint));
+        found.push(problem(member.unit, &member.object.place, Severity::Notice, message, hint));
         return;
     }
     for (port, place) in service.ports.iter().zip(&member.object.links.target_ports) {
@@ -322,15 +370,22 @@ fn check_targets(
         if !exists {
             let message = format!("no selected pod has a port named {name:?}");
             let hint = "name the port in the container's ports, or use its number";
-            found.push(problem(member.path, place, Severity::Notice, message, hint));
+            found.push(problem(member.unit, place, Severity::Notice, message, hint));
         }
     }
 }
 
-fn problem(path: &str, place: &Place, severity: Severity, message: String, hint: &str) -> Problem {
+fn problem(
+    unit: Unit<'_>,
+    place: &Place,
+    severity: Severity,
+    message: String,
+    hint: &str,
+) -> Problem {
+    let (file, line) = unit.locate(place.line);
     Problem {
-        file: path.to_owned(),
-        line: place.line,
+        file: file.to_owned(),
+        line,
         column: place.column,
         severity,
         field_path: place.field_path.clone(),

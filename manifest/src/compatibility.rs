@@ -33,8 +33,41 @@ pub fn compatibility_page() -> String {
             write_schema(&mut page, schema, &mut seen);
         }
     }
+    write_kustomize(&mut page, &mut seen);
     write_removed(&mut page);
     page
+}
+
+const KUSTOMIZE: &str = "
+## Kustomize
+
+Kustomizations are rendered in process, as `kubectl kustomize` renders them, and every problem in a
+rendered object names the file and the line that must be edited. `kustomization.yaml`,
+`kustomization.yml` and `Kustomization` are read; `apiVersion` and `kind` may be left out.
+
+What is read of a source: when its folder has a kustomization, that is rendered and nothing else is read.
+Otherwise the folder is walked. Every topmost folder with a kustomization is rendered by itself, unless
+another kustomization of the source refers to it; all other manifests are read as they are, unless a
+kustomization has read them. `.dugoutignore` files leave out what they match, with the patterns of
+`.gitignore`. A folder with a `Chart.yaml` is an error until it is left out.
+
+Paths may lead anywhere inside the repository, also through symbolic links, and never out of it. Remote
+bases, Helm charts and plugins are refused.
+
+Where Dugout differs from the reference (kustomize 5.5), it does so on purpose:
+
+- `$retainKeys`, `$setElementOrder` and `$deleteFromPrimitiveList` in a strategic merge patch do what an
+  API server does; the reference leaves them in the object.
+- A port of a patch without `protocol` is merged with the port of that number, as an API server does;
+  the reference loses what the patch adds.
+- `tagSuffix` of an image is added once; the reference adds it twice to some kinds.
+- Files, not only folders, may be named outside the folder of the kustomization.
+- A target that selects nothing is a notice.
+";
+
+fn write_kustomize(page: &mut String, seen: &mut BTreeSet<&'static str>) {
+    page.push_str(KUSTOMIZE);
+    write_schema(page, &crate::kustomize::schema::KUSTOMIZATION, seen);
 }
 
 fn write_kinds(page: &mut String) {

@@ -4,6 +4,9 @@
 //! `decode` walks the tree with the cursor of `reader`, which knows every field from the tables in
 //! `schema`. `assemble` joins the files of a commit and checks what objects say about each other.
 //!
+//! A source is a folder of a commit: `source` tells its manifests from its kustomizations, which
+//! `kustomize` renders to the same trees, and reads all of it from a [`Tree`] with [`read_source`].
+//!
 //! The first two steps need the bytes alone, so their result can be kept by blob id:
 //!
 //! ```
@@ -27,12 +30,16 @@ mod blob;
 mod compatibility;
 mod decode;
 mod image;
+mod kustomize;
 mod layout;
+mod lines;
 mod names;
 mod problems;
 mod quantity;
 mod reader;
 mod schema;
+mod source;
+mod tree;
 mod yaml;
 
 pub use assemble::assemble;
@@ -40,6 +47,8 @@ pub use blob::{ParsedBlob, parse_blob};
 pub use compatibility::compatibility_page;
 pub use layout::is_manifest_path;
 pub use problems::PROBLEM_LIMIT;
+pub use source::{MANIFEST_LIMIT_BYTES, SourceCache, read_paths, read_source};
+pub use tree::{ContentId, Files, Found, Tree, TreeError};
 pub use yaml::{
     COPIED_BYTE_LIMIT, COPIED_NODE_LIMIT, DEPTH_LIMIT, DOCUMENT_LIMIT, FILE_LIMIT_BYTES, NODE_LIMIT,
 };

@@ -121,12 +121,12 @@ pub(crate) static KINDS: &[KindEntry] = &[
     refused(
         "kustomize.config.k8s.io/v1beta1",
         "Kustomization",
-        "it does not render kustomizations; commit what `kubectl kustomize` prints",
+        "it is read from a file named kustomization.yaml; rename this one",
     ),
     refused(
         "kustomize.config.k8s.io/v1alpha1",
         "Component",
-        "it does not render kustomizations; commit what `kubectl kustomize` prints",
+        "it is read from a file named kustomization.yaml; rename this one",
     ),
 ];
 
