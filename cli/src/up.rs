@@ -56,7 +56,7 @@ pub fn require_room(data_dir: &DataDir, arguments: &UpArguments) -> Result<(), D
 async fn start(arguments: &UpArguments, data_dir: &DataDir) -> anyhow::Result<ExitCode> {
     let shutdown = signals::shutdown_token()?;
     let local = Local::connect(arguments.docker_host.as_deref()).await.context(
-        "no container engine answers; install Docker (Debian and Ubuntu: apt-get install docker.io), start it, or name it with --docker-host",
+        "no container engine answers; install Docker (Debian and Ubuntu: apt-get install docker.io), start it, name it with --docker-host, or, where permission is denied, join the group docker (sudo usermod -aG docker $USER) and log in again",
     )?;
     tell!("Found     {} at {}", local.version(), local.host());
     let repository = repository(arguments, &local).await?;

@@ -53,7 +53,18 @@ fn fill(
     let tree = index.write_tree().and_then(|id| repository.find_tree(id)).map_err(git)?;
     let author = Signature::now("Dugout", "dugout@localhost").map_err(git)?;
     repository.commit(Some("HEAD"), &author, &author, message, &tree, &[]).map_err(git)?;
-    Ok(())
+    name_a_committer(&repository).map_err(git)
+}
+
+/// Where the person has told Git no name, the first `git commit` in the tutorial would be refused. The
+/// repository gets one of its own then; a name that is told later, to Git as a whole, is not used here.
+fn name_a_committer(repository: &Repository) -> Result<(), git2::Error> {
+    if repository.signature().is_ok() {
+        return Ok(());
+    }
+    let mut config = repository.config()?.open_level(git2::ConfigLevel::Local)?;
+    config.set_str("user.name", "Dugout tutorial")?;
+    config.set_str("user.email", "tutorial@localhost")
 }
 
 #[cfg(test)]

@@ -118,8 +118,17 @@ impl Rig {
 
     /// SIGINT, as Ctrl-C; waits until the process has ended and returns whether it ended well.
     pub fn interrupt(&mut self) -> bool {
+        self.end_with(rustix::process::Signal::INT)
+    }
+
+    /// SIGHUP, as when the terminal is closed; waits as [`Rig::interrupt`].
+    pub fn hang_up(&mut self) -> bool {
+        self.end_with(rustix::process::Signal::HUP)
+    }
+
+    fn end_with(&mut self, kind: rustix::process::Signal) -> bool {
         let mut child = self.process.take().expect("it runs");
-        signal(child.id(), rustix::process::Signal::INT);
+        signal(child.id(), kind);
         child.wait().expect("the process ends").success()
     }
 
@@ -148,6 +157,8 @@ impl Rig {
             .args(arguments)
             .env("DUGOUT_SERVER", self.url(""))
             .env("DUGOUT_TOKEN_FILE", self.data_dir().join("operator.token"))
+            // What a person of this machine told their programs is not the test's.
+            .env("HOME", self.folder.path())
             .current_dir(self.folder.path())
             .output()
             .expect("dugout can be run")

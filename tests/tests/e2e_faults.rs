@@ -66,6 +66,9 @@ fn ctrl_c_leaves_the_containers_and_the_next_start_adopts_them() {
     assert_eq!(rig.containers(), before, "the workloads do not depend on the control plane");
     rig.up(&[]);
     rig.wait_for_ready(2);
+    assert!(rig.hang_up(), "so is a closed terminal");
+    rig.up(&[]);
+    rig.wait_for_ready(2);
     assert_eq!(rig.containers(), before, "nothing was restarted");
     rig.wait_for("the service answers again", |rig| rig.visit("/version").is_some());
     let history = rig.dugout_ok(&["history"]);

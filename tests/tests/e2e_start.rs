@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a failure here fails the test")]
 
+use std::process::Command;
+
 use dugout_tests::private_engine::PrivateEngine;
 use dugout_tests::rig::Rig;
 
@@ -27,6 +29,17 @@ fn up_without_a_repository_makes_the_tutorial_and_detach_returns_when_it_is_heal
     let client = dugout_tests::http::client(true);
     let page = dugout_tests::http::text(&client, "http://127.0.0.1:30080/version");
     assert_eq!(page.as_deref(), Some("1.0\n"));
+
+    // Nobody told Git a name here, and the tutorial's first commit works all the same.
+    let commit = Command::new("git")
+        .current_dir(rig.folder().join("dugout-demo"))
+        .args(["-c", "user.useConfigOnly=true", "commit", "--quiet", "--allow-empty"])
+        .args(["--message", "First"])
+        .env("HOME", rig.folder())
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .output()
+        .expect("git can be run");
+    assert!(commit.status.success(), "{}", String::from_utf8_lossy(&commit.stderr));
 
     let again = rig.dugout(&up);
     assert_eq!(again.status.code(), Some(1));
