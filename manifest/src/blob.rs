@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dugout_model::{DeclaredObject, Problem};
 
-use crate::decode::{Decoded, Links, ParsedObject, decode};
+use crate::decode::{Decoded, ForeignObject, Identity, Links, ParsedObject, decode};
 use crate::problems::Problems;
 use crate::reader::{Place, Report};
 use crate::yaml::{Document, Documents, FILE_LIMIT_BYTES, Position};
@@ -22,13 +22,13 @@ pub(crate) struct Content {
     pub problems: Vec<Problem>,
     /// A document could not be told apart, so what seems to be missing elsewhere may be in it.
     pub has_unknown: bool,
-    /// Workloads of other kinds are in it, which services may mean.
-    pub has_refused: bool,
+    /// Objects of groups that Dugout does not know; a source's policy says what they are.
+    pub foreign: Vec<ForeignObject>,
 }
 
 /// One object of a file.
 pub(crate) struct BlobObject {
-    pub id: dugout_model::ObjectId,
+    pub id: Identity,
     pub place: Place,
     pub namespace_place: Option<Place>,
     pub links: Links,
@@ -67,8 +67,8 @@ impl fmt::Debug for ParsedBlob {
 /// [`crate::assemble`], which also checks what objects say about each other.
 pub fn parse_blob(bytes: &[u8]) -> ParsedBlob {
     let mut problems = Problems::default();
-    let mut objects = Vec::new();
-    let (mut has_unknown, mut has_refused) = (false, false);
+    let (mut objects, mut foreign) = (Vec::new(), Vec::new());
+    let mut has_unknown = false;
     match text_of(bytes) {
         Ok(text) => {
             let mut documents = Documents::of(text);
@@ -78,11 +78,13 @@ pub fn parse_blob(bytes: &[u8]) -> ParsedBlob {
                     continue;
                 };
                 let report = Report::new(std::mem::take(&mut problems));
-                match decode(&root, &report) {
-                    Decoded::Object(object) => objects.push(BlobObject::new(*object)),
-                    Decoded::WithoutEffect => {}
-                    Decoded::Refused => has_refused = true,
-                    Decoded::Unknown => has_unknown = true,
+                for decoded in decode(&root, &report) {
+                    match decoded {
+                        Decoded::Object(object) => objects.push(BlobObject::new(*object)),
+                        Decoded::Foreign(object) => foreign.push(object),
+                        Decoded::Refused => {}
+                        Decoded::Unknown => has_unknown = true,
+                    }
                 }
                 problems = report.into_problems();
             }
@@ -93,7 +95,7 @@ pub fn parse_blob(bytes: &[u8]) -> ParsedBlob {
         }
     }
     let problems = problems.into_list();
-    ParsedBlob { content: Arc::new(Content { objects, problems, has_unknown, has_refused }) }
+    ParsedBlob { content: Arc::new(Content { objects, foreign, problems, has_unknown }) }
 }
 
 /// Why a file is not read at all.

@@ -7,15 +7,15 @@
 //! The first two steps need the bytes alone, so their result can be kept by blob id:
 //!
 //! ```
-//! use dugout_manifest::{assemble, parse_blob};
+//! use dugout_manifest::{Policy, assemble, parse_blob};
 //! use dugout_model::RevisionContent;
 //!
 //! let blob = parse_blob(b"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: demo\n");
-//! let content = assemble([("apps/demo.yaml", &blob)]);
+//! let content = assemble([("apps/demo.yaml", &blob)], &Policy::default());
 //! assert!(matches!(content, RevisionContent::Objects { objects, .. } if objects.len() == 1));
 //!
 //! let blob = parse_blob(b"apiVersion: v1\nkind: Namespace\nmetadata:\n  nmae: demo\n");
-//! let RevisionContent::Problems(problems) = assemble([("demo.yaml", &blob)]) else { panic!() };
+//! let RevisionContent::Problems(problems) = assemble([("demo.yaml", &blob)], &Policy::default()) else { panic!() };
 //! assert_eq!(
 //!     problems[0].to_string(),
 //!     "demo.yaml:4:3: error: metadata: there is no field \"nmae\" here (did you mean name?)"
@@ -25,6 +25,7 @@
 mod assemble;
 mod blob;
 mod compatibility;
+mod cron;
 mod decode;
 mod image;
 mod layout;
@@ -32,10 +33,13 @@ mod names;
 mod problems;
 mod quantity;
 mod reader;
+mod rules;
 mod schema;
+mod text_forms;
+mod validate;
 mod yaml;
 
-pub use assemble::assemble;
+pub use assemble::{Policy, assemble};
 pub use blob::{ParsedBlob, parse_blob};
 pub use compatibility::compatibility_page;
 pub use layout::is_manifest_path;

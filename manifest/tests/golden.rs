@@ -8,7 +8,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dugout_manifest::{ParsedBlob, assemble, compatibility_page, is_manifest_path, parse_blob};
+use dugout_manifest::{
+    ParsedBlob, Policy, assemble, compatibility_page, is_manifest_path, parse_blob,
+};
 use dugout_model::RevisionContent;
 
 fn folder(name: &str) -> PathBuf {
@@ -34,7 +36,7 @@ fn read_folder(top: &Path) -> BTreeMap<String, ParsedBlob> {
 }
 
 fn assemble_all(files: &BTreeMap<String, ParsedBlob>) -> RevisionContent {
-    assemble(files.iter().map(|(path, blob)| (path.as_str(), blob)))
+    assemble(files.iter().map(|(path, blob)| (path.as_str(), blob)), &Policy::default())
 }
 
 fn show(content: &RevisionContent) -> String {
@@ -126,7 +128,7 @@ fn the_compatibility_page_says_what_the_code_does() {
 fn no_problem_of_a_secret_repeats_its_content() {
     let text = fs::read_to_string(folder("tests/golden/secret-wrong.yaml")).unwrap();
     let blob = parse_blob(text.as_bytes());
-    let shown = show(&assemble([("secret.yaml", &blob)]));
+    let shown = show(&assemble([("secret.yaml", &blob)], &Policy::default()));
     for content in ["hunter2", "314159", "271828"] {
         assert!(!shown.contains(content), "{content} in {shown}");
     }
