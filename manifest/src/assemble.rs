@@ -99,7 +99,7 @@ impl<'a> Whole<'a> {
         if policy.skip_groups.contains(&foreign.group) {
             problem.severity = Severity::Notice;
             problem.message =
-                format!("a {} has no effect: the source skips {}", foreign.kind, foreign.group);
+                format!("{} has no effect: the source skips {}", foreign.kind, foreign.group);
             problem.hint = None;
         } else {
             self.has_unknown = true;

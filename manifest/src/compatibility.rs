@@ -85,8 +85,11 @@ fn write_kinds(page: &mut String) {
     for KindEntry { api_version, kind, handling, schema, .. } in KINDS {
         let what = match handling {
             Handling::Acted(_) => "**acted on**".to_owned(),
-            Handling::NotYet(what) => {
+            Handling::NotYet { what, hint: "" } => {
                 format!("checked, then **refused**: Dugout does not {what} yet")
+            }
+            Handling::NotYet { what, hint } => {
+                format!("checked, then **refused**: Dugout does not {what} yet; {hint}")
             }
             Handling::Notice(why) => format!("checked, **notice**: {why}"),
             Handling::Refused(why) if schema.is_some() => {
@@ -148,7 +151,7 @@ fn describe_format(format: &Format) -> String {
     match format {
         Format::Any | Format::Free => "text".to_owned(),
         Format::Words(words) => format!("`{}`", words.join("`, `")),
-        Format::Rule { name, .. } => (*name).to_owned(),
+        Format::Rule { name, .. } | Format::Private { name, .. } => (*name).to_owned(),
     }
 }
 

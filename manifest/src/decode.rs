@@ -150,7 +150,7 @@ fn decode_value(value: &Value<'_>, report: &Report, found: &mut Vec<Decoded>) {
                 _ => Decoded::Refused,
             });
         }
-        (Handling::Acted(_) | Handling::NotYet(_) | Handling::Notice(_), None) => {
+        (Handling::Acted(_) | Handling::NotYet { .. } | Handling::Notice(_), None) => {
             value.fail(format!("{kind} has no table of fields; this is a mistake in Dugout"));
             found.push(Decoded::Unknown);
         }
@@ -285,8 +285,12 @@ fn decode_object(
             report.set_validated(Validated::No);
             declared.filter(|_| report.error_count() == errors_before)
         }
-        Handling::NotYet(what) => {
-            value.fail(format!("Dugout does not {what} yet"));
+        Handling::NotYet { what, hint } => {
+            let message = format!("Dugout does not {what} yet");
+            match hint.is_empty() {
+                true => value.fail(message),
+                false => value.fail_with(message, *hint),
+            }
             None
         }
         Handling::Refused(why) => {
@@ -323,7 +327,7 @@ fn identify(value: &Value<'_>, entry: &'static KindEntry) -> Option<(Identity, O
     if entry.scope == Scope::Cluster
         && let Some(value) = &namespace
     {
-        value.fail_with(format!("a {} is in no namespace", entry.kind), "remove this field");
+        value.fail_with(format!("{} objects are in no namespace", entry.kind), "remove this field");
     }
     let name = metadata.text("name")?;
     let namespace_text = match entry.scope {

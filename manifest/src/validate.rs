@@ -210,7 +210,12 @@ fn check_text(value: &Value<'_>, format: Format, required: bool) {
             }
         }
         // Kubernetes takes the empty text for "not set".
-        Format::Rule { .. } if text.is_empty() => {}
+        Format::Rule { .. } | Format::Private { .. } if text.is_empty() => {}
+        Format::Private { check, .. } => {
+            if let Err(broken) = check(text) {
+                value.fail(format!("the value {broken}"));
+            }
+        }
         Format::Rule { check, .. } => {
             if let Err(broken) = check(text) {
                 value.fail(format!("{} {broken}", value.quote(text)));

@@ -15,6 +15,8 @@ pub(crate) enum Format {
     /// A rule with its name. It gives the rule that was broken, as the end of a sentence that begins
     /// with the text.
     Rule { name: &'static str, check: fn(&str) -> Result<(), &'static str> },
+    /// The same for texts that may hold a password, which no message repeats.
+    Private { name: &'static str, check: fn(&str) -> Result<(), &'static str> },
 }
 
 const fn rule(name: &'static str, check: fn(&str) -> Result<(), &'static str>) -> Format {
@@ -35,7 +37,8 @@ pub(crate) const DEVICE_PATH: Format = rule("path without ..", text_forms::check
 pub(crate) const DNS_SEARCH: Format = rule("DNS name", names::check_dns_search);
 pub(crate) const ENDPOINT_IP: Format = rule("IP address", text_forms::check_endpoint_ip);
 pub(crate) const FIELD_PATH: Format = rule("field of a pod", text_forms::check_field_path);
-pub(crate) const GIT_URL: Format = rule("address of a Git repository", text_forms::check_git_url);
+pub(crate) const GIT_URL: Format =
+    Format::Private { name: "address of a Git repository", check: text_forms::check_git_url };
 pub(crate) const HEADER_NAME: Format = rule("HTTP header", text_forms::check_header_name);
 pub(crate) const HEADER_VALUE: Format = rule("printable text", text_forms::check_header_value);
 pub(crate) const HOST: Format = rule("host", text_forms::check_host);

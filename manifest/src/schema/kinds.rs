@@ -31,8 +31,12 @@ pub(crate) enum Scope {
 #[derive(Debug)]
 pub(crate) enum Handling {
     Acted(Kind),
-    /// Checked, and then refused; the words stand between "Dugout does not" and "yet".
-    NotYet(&'static str),
+    /// Checked, and then refused; the words stand between "Dugout does not" and "yet". The hint may be
+    /// empty.
+    NotYet {
+        what: &'static str,
+        hint: &'static str,
+    },
     /// Checked, and a notice says that it has no effect. The sentence follows "a Role ".
     Notice(&'static str),
     /// Never to be run. The sentence follows "Dugout does not support Node: ".
@@ -78,8 +82,9 @@ const fn not_yet(
     kind: &'static str,
     schema: &'static Schema,
     what: &'static str,
+    hint: &'static str,
 ) -> KindEntry {
-    entry(api_version, kind, schema, Handling::NotYet(what))
+    entry(api_version, kind, schema, Handling::NotYet { what, hint })
 }
 
 const fn no_effect(
@@ -140,9 +145,10 @@ const AUTHENTICATION: &str = "authentication.k8s.io/v1";
 const NO_API_CREDENTIALS: &str = "has no effect: pods get no credentials for an API server";
 const NO_CUSTOM_RESOURCES: &str = "has no effect: Dugout has no custom resources";
 const VOLUMES: &str = "mount volumes";
-const ENDPOINTS: &str = "take endpoints from Git; they are the ready pods that a service selects";
+const ENDPOINTS: &str = "take endpoints from Git";
+const USE_DEPLOYMENT: &str = "write a Deployment, which is the workload that it runs";
 const INGRESS: &str = "serve Ingresses";
-const AUTOSCALE: &str = "scale workloads by itself; the number of replicas is what Git says";
+const AUTOSCALE: &str = "scale workloads by itself";
 const NO_WEBHOOKS: &str = "it calls no admission webhooks";
 const NO_POLICIES: &str = "it evaluates no admission policies";
 const NO_DEVICES: &str = "it does not allocate devices";
@@ -156,69 +162,108 @@ pub(crate) static KINDS: &[KindEntry] = &[
     acted("v1", "Secret", Kind::Secret, &config::SECRET),
     acted("v1", "Service", Kind::Service, &service::SERVICE).named(SERVICE_NAME),
     acted("apps/v1", "Deployment", Kind::Deployment, &workload::DEPLOYMENT),
-    not_yet("apps/v1", "StatefulSet", &workload::STATEFUL_SET, "run StatefulSets"),
-    not_yet("apps/v1", "DaemonSet", &workload::DAEMON_SET, "run DaemonSets"),
-    not_yet("apps/v1", "ReplicaSet", &workload::REPLICA_SET, "run bare ReplicaSets"),
+    not_yet("apps/v1", "StatefulSet", &workload::STATEFUL_SET, "run StatefulSets", USE_DEPLOYMENT),
+    not_yet("apps/v1", "DaemonSet", &workload::DAEMON_SET, "run DaemonSets", USE_DEPLOYMENT),
+    not_yet(
+        "apps/v1",
+        "ReplicaSet",
+        &workload::REPLICA_SET,
+        "run bare ReplicaSets",
+        USE_DEPLOYMENT,
+    ),
     not_yet(
         "v1",
         "ReplicationController",
         &workload::REPLICATION_CONTROLLER,
         "run ReplicationControllers",
+        USE_DEPLOYMENT,
     ),
-    not_yet("v1", "Pod", &pod::POD, "run bare Pods"),
-    not_yet("batch/v1", "Job", &batch::JOB, "run Jobs"),
-    not_yet("batch/v1", "CronJob", &batch::CRON_JOB, "run CronJobs"),
-    not_yet("v1", "PersistentVolumeClaim", &storage::PERSISTENT_VOLUME_CLAIM, VOLUMES),
-    not_yet("v1", "PersistentVolume", &storage::PERSISTENT_VOLUME, VOLUMES).cluster(),
-    not_yet(STORAGE, "StorageClass", &storage::STORAGE_CLASS, VOLUMES).cluster(),
-    not_yet(NETWORKING, "Ingress", &network::INGRESS, INGRESS),
-    not_yet(NETWORKING, "IngressClass", &network::INGRESS_CLASS, INGRESS).cluster(),
+    not_yet("v1", "Pod", &pod::POD, "run bare Pods", USE_DEPLOYMENT),
+    not_yet("batch/v1", "Job", &batch::JOB, "run Jobs", ""),
+    not_yet("batch/v1", "CronJob", &batch::CRON_JOB, "run CronJobs", ""),
+    not_yet("v1", "PersistentVolumeClaim", &storage::PERSISTENT_VOLUME_CLAIM, VOLUMES, ""),
+    not_yet("v1", "PersistentVolume", &storage::PERSISTENT_VOLUME, VOLUMES, "").cluster(),
+    not_yet(STORAGE, "StorageClass", &storage::STORAGE_CLASS, VOLUMES, "").cluster(),
+    not_yet(NETWORKING, "Ingress", &network::INGRESS, INGRESS, "use a service of type NodePort"),
+    not_yet(
+        NETWORKING,
+        "IngressClass",
+        &network::INGRESS_CLASS,
+        INGRESS,
+        "use a service of type NodePort",
+    )
+    .cluster(),
     not_yet(
         NETWORKING,
         "NetworkPolicy",
         &network::NETWORK_POLICY,
-        "filter traffic, so nothing would be closed",
+        "filter traffic",
+        "nothing would be closed",
     ),
-    not_yet("v1", "Endpoints", &service::ENDPOINTS, ENDPOINTS),
-    not_yet("discovery.k8s.io/v1", "EndpointSlice", &service::ENDPOINT_SLICE, ENDPOINTS),
+    not_yet(
+        "v1",
+        "Endpoints",
+        &service::ENDPOINTS,
+        ENDPOINTS,
+        "they are the ready pods that a service selects",
+    ),
+    not_yet(
+        "discovery.k8s.io/v1",
+        "EndpointSlice",
+        &service::ENDPOINT_SLICE,
+        ENDPOINTS,
+        "they are the ready pods that a service selects",
+    ),
     not_yet(
         "policy/v1",
         "PodDisruptionBudget",
         &policy::POD_DISRUPTION_BUDGET,
         "keep PodDisruptionBudgets",
+        "use maxUnavailable of the Deployment",
     ),
     not_yet(
         "autoscaling/v2",
         "HorizontalPodAutoscaler",
         &policy::HORIZONTAL_POD_AUTOSCALER,
         AUTOSCALE,
+        "the number of replicas is what Git says",
     ),
     not_yet(
         "autoscaling/v1",
         "HorizontalPodAutoscaler",
         &policy::HORIZONTAL_POD_AUTOSCALER_V1,
         AUTOSCALE,
+        "the number of replicas is what Git says",
     ),
     not_yet(
         "scheduling.k8s.io/v1",
         "PriorityClass",
         &policy::PRIORITY_CLASS,
         "place pods by priority",
+        "",
     )
     .cluster(),
     not_yet(
         "v1",
         "ResourceQuota",
         &policy::RESOURCE_QUOTA,
-        "keep quotas, so nothing would be limited",
+        "keep quotas",
+        "nothing would be limited",
     ),
     not_yet(
         "v1",
         "LimitRange",
         &policy::LIMIT_RANGE,
-        "fill in limits; write them at each container",
+        "fill in limits",
+        "write them at each container",
     ),
-    not_yet("dugout.dev/v1", "Source", &source::SOURCE, "follow sources that are declared in Git"),
+    not_yet(
+        "dugout.dev/v1",
+        "Source",
+        &source::SOURCE,
+        "follow sources that are declared in Git",
+        "give them on the command line",
+    ),
     no_effect("v1", "ServiceAccount", &access::SERVICE_ACCOUNT, NO_API_CREDENTIALS),
     no_effect(RBAC, "Role", &access::ROLE, NO_API_CREDENTIALS).named(PATH_SEGMENT),
     no_effect(RBAC, "RoleBinding", &access::ROLE_BINDING, NO_API_CREDENTIALS).named(PATH_SEGMENT),
