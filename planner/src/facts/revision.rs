@@ -13,6 +13,8 @@ use crate::Ignored;
 use crate::draft::Draft;
 use crate::records::Subject;
 
+use super::immutable::{forbidden_changes, takes_back};
+
 /// Judges a revision and, if it is sound and new, makes it the desired state of its source.
 pub(super) fn apply(draft: &mut Draft<'_>, revision: &Revision) {
     let (name, sha) = (&revision.source, &revision.commit.sha);
@@ -33,7 +35,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, revision: &Revision) {
         }
         return;
     }
-    let judged = judge(draft, revision);
+    let judged = judge(draft, &source, revision);
     let newest = draft.world.newest_release(name).filter(|newest| newest.commit.sha == *sha);
     if let Some(newest) = newest.cloned() {
         if !is_news(&newest, &judged, &source) {
@@ -51,18 +53,24 @@ pub(super) fn apply(draft: &mut Draft<'_>, revision: &Revision) {
 /// What a revision asks for, if nothing is wrong with it.
 type Judged = Result<BTreeMap<ObjectId, Arc<DeclaredObject>>, Vec<Problem>>;
 
-fn judge(draft: &Draft<'_>, revision: &Revision) -> Judged {
+fn judge(draft: &Draft<'_>, source: &Source, revision: &Revision) -> Judged {
     let (objects, notices) = match &revision.content {
         RevisionContent::Problems(problems) => return Err(problems.clone()),
         RevisionContent::Objects { objects, notices } => (objects, notices),
     };
-    let mut conflicts: Vec<Problem> = objects
-        .iter()
-        .filter_map(|object| {
-            let other = draft.world.objects.get(&object.id())?;
-            (other.source != revision.source).then(|| conflict(object, other))
-        })
-        .collect();
+    let takes_back = takes_back(&revision.commit);
+    let mut conflicts: Vec<Problem> = Vec::new();
+    for object in objects {
+        let Some(known) = draft.world.objects.get(&object.id()) else { continue };
+        if known.source == revision.source {
+            if takes_back {
+                continue;
+            }
+            conflicts.extend(forbidden_changes(&draft.world, source, known, object));
+        } else {
+            conflicts.push(conflict(object, known));
+        }
+    }
     if conflicts.is_empty() {
         return Ok(objects.iter().map(|object| (object.id(), Arc::clone(object))).collect());
     }
