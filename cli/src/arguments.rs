@@ -94,6 +94,9 @@ pub struct UpArguments {
     /// The folder of the repository with the manifests; all of it if empty
     #[arg(long, value_name = "DIR", default_value = "")]
     pub path: String,
+    /// An API group whose custom resources are for another program and left out; several between commas
+    #[arg(long = "skip-group", value_name = "GROUP", value_delimiter = ',')]
+    pub skip_groups: Vec<String>,
     /// Where Dugout keeps its files on this machine
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -152,6 +155,9 @@ pub struct ServerArguments {
     /// The folder of the repository with the manifests; all of it if empty
     #[arg(long, value_name = "DIR", default_value = "")]
     pub path: String,
+    /// An API group whose custom resources are for another program and left out; several between commas
+    #[arg(long = "skip-group", value_name = "GROUP", value_delimiter = ',')]
+    pub skip_groups: Vec<String>,
     /// Where Dugout keeps its files on this machine
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -348,6 +354,9 @@ pub struct ValidateArguments {
     /// What has no effect here is an error, too
     #[arg(long)]
     pub strict: bool,
+    /// An API group whose custom resources are for another program and left out; several between commas
+    #[arg(long = "skip-group", value_name = "GROUP", value_delimiter = ',')]
+    pub skip_groups: Vec<String>,
     /// The form of the output
     #[arg(short, long, default_value = "text")]
     pub output: ProblemOutput,

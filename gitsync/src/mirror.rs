@@ -11,6 +11,7 @@ use dugout_model::{Commit, CommitSha};
 use git2::{Oid, Repository, RepositoryInitOptions};
 
 use crate::deadline::{Deadline, Gate};
+use crate::folder::{self, FolderEntry, FolderId};
 use crate::network::{Pushed, Session};
 use crate::revert::{self, RevertRequest, Reverted};
 use crate::tree::{self, BlobId, ChangedPath, Limits, Listing};
@@ -168,6 +169,20 @@ impl Mirror {
         wanted: impl Fn(&str) -> bool,
     ) -> Result<Listing, TreeProblem> {
         self.inner.read_tree(|repository| tree::files(repository, sha, path, limits, &wanted))
+    }
+
+    /// The top folder of a commit that has a folder at `path`, with that path as the repository has it.
+    pub fn top_folder(
+        &self,
+        sha: &CommitSha,
+        path: &str,
+    ) -> Result<(FolderId, String), TreeProblem> {
+        self.inner.read_tree(|repository| folder::top(repository, sha, path))
+    }
+
+    /// What one folder holds, in the order of the names. Nothing is followed.
+    pub fn folder(&self, id: FolderId) -> Result<Vec<FolderEntry>, TreeProblem> {
+        self.inner.read_tree(|repository| folder::entries(repository, id))
     }
 
     /// What differs under a folder between two commits, sorted by path, by comparing trees. A folder

@@ -13,6 +13,21 @@ use crate::mirror::{is_missing, oid_of, sha_of};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlobId(Oid);
 
+impl BlobId {
+    pub(crate) fn new(id: Oid) -> BlobId {
+        BlobId(id)
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// The id with these bytes, if there can be one.
+    pub fn from_bytes(bytes: &[u8]) -> Option<BlobId> {
+        Oid::from_bytes(bytes).ok().map(BlobId)
+    }
+}
+
 impl fmt::Display for BlobId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(out)
@@ -129,10 +144,10 @@ const MESSAGE_LIMIT_BYTES: usize = 64 << 10;
 /// Folders within folders.
 const DEPTH_LIMIT: usize = 128;
 
-const MODE_MASK: i32 = 0o170_000;
-const MODE_LINK: i32 = 0o120_000;
-const MODE_SUBMODULE: i32 = 0o160_000;
-const MODE_FOLDER: i32 = 0o040_000;
+pub(crate) const MODE_MASK: i32 = 0o170_000;
+pub(crate) const MODE_LINK: i32 = 0o120_000;
+pub(crate) const MODE_SUBMODULE: i32 = 0o160_000;
+pub(crate) const MODE_FOLDER: i32 = 0o040_000;
 
 pub(crate) fn commit(repository: &Repository, id: Oid) -> Result<Commit, git2::Error> {
     let commit = repository.find_commit(id)?;
@@ -322,6 +337,6 @@ impl Walk<'_> {
     }
 }
 
-fn corrupt(error: git2::Error) -> TreeProblem {
+pub(crate) fn corrupt(error: git2::Error) -> TreeProblem {
     TreeProblem::Corrupt(Box::new(error))
 }

@@ -10,8 +10,8 @@
 mod support;
 
 use dugout_gitsync::{
-    ChangeKind, ChangedPath, Credentials, FetchProblem, Fetched, GitError, Limits, Mirror,
-    SkipReason, Skipped, TreeProblem,
+    ChangeKind, ChangedPath, Credentials, EntryKind, FetchProblem, Fetched, GitError, Limits,
+    Mirror, SkipReason, Skipped, TreeProblem,
 };
 use dugout_model::{CommitSha, SourceCondition};
 use support::{PATIENCE, Repo, fetch, git, remote};
@@ -223,9 +223,38 @@ fn links_submodules_and_odd_names_are_told_and_not_followed() {
             told("app/\u{fffd}.yaml", SkipReason::PathNotUtf8),
         ]
     );
+    assert_eq!(
+        folder(&mirror, &head, "app"),
+        [
+            ("a.yaml".to_owned(), "file of 4 bytes".to_owned()),
+            ("link.yaml".to_owned(), "link to /etc/passwd".to_owned()),
+            ("sub".to_owned(), "submodule".to_owned()),
+            ("up".to_owned(), "link to ../..".to_owned()),
+            ("\u{fffd}.yaml".to_owned(), "no text".to_owned()),
+        ]
+    );
     // Through a link there is no folder.
     let through = mirror.files(&head, "app/up/app", &Limits::default(), |_| true);
     assert!(matches!(through, Err(TreeProblem::PathMissing { .. })), "{through:?}");
+}
+
+/// What one folder holds, in words.
+fn folder(mirror: &Mirror, head: &CommitSha, path: &str) -> Vec<(String, String)> {
+    let (mut id, path) = mirror.top_folder(head, path).unwrap();
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        let entries = mirror.folder(id).unwrap();
+        let entry = entries.iter().find(|entry| entry.name == part).unwrap();
+        let EntryKind::Folder { id: next } = entry.kind else { panic!("{entry:?}") };
+        id = next;
+    }
+    let words = |kind| match kind {
+        EntryKind::File { size_bytes, .. } => format!("file of {size_bytes} bytes"),
+        EntryKind::Folder { .. } => "folder".to_owned(),
+        EntryKind::Link { target } => format!("link to {target}"),
+        EntryKind::Submodule => "submodule".to_owned(),
+        EntryKind::NoText => "no text".to_owned(),
+    };
+    mirror.folder(id).unwrap().into_iter().map(|entry| (entry.name, words(entry.kind))).collect()
 }
 
 #[test]
@@ -238,6 +267,8 @@ fn folders_are_missing_or_refused_by_name() {
     }
     for path in ["nowhere", "README", "app/a.yaml"] {
         let problem = mirror.files(&head, path, &Limits::default(), |_| true).unwrap_err();
+        assert_eq!(problem.condition(), Some(SourceCondition::PathMissing), "{path:?}");
+        let problem = mirror.top_folder(&head, path).unwrap_err();
         assert_eq!(problem.condition(), Some(SourceCondition::PathMissing), "{path:?}");
     }
     for path in ["..", "app/../..", "app//x", "a\0b"] {

@@ -1,12 +1,13 @@
 //! From the files of a commit to what it declares: everything that only the whole can tell.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use dugout_model::{Problem, RevisionContent, Severity};
+use dugout_model::{DeclaredObject, Problem, RevisionContent, Severity};
 
-use crate::blob::{BlobObject, ParsedBlob};
+use crate::blob::{BlobObject, Content, ParsedBlob};
 use crate::decode::{DEFAULT_NAMESPACE, ForeignObject, Identity};
-use crate::layout::Layout;
+use crate::lines::Lines;
 use crate::reader::Place;
 
 mod references;
@@ -25,29 +26,81 @@ pub fn assemble<'a>(
     files: impl IntoIterator<Item = (&'a str, &'a ParsedBlob)>,
     policy: &Policy,
 ) -> RevisionContent {
-    let files: Vec<(&str, &ParsedBlob)> = files.into_iter().collect();
-    let layout = Layout::of(files.iter().map(|(path, _)| *path));
-    let mut whole = Whole { problems: layout.problems().collect(), ..Whole::default() };
-    whole.has_unknown = !whole.problems.is_empty();
-    for (path, blob) in files {
-        if !layout.is_foreign(path) {
-            whole.add(path, blob, policy);
-        }
+    let units = files.into_iter().map(|(path, blob)| Unit::File { path, content: &blob.content });
+    assemble_units(units, Vec::new(), policy)
+}
+
+/// The same for files and kustomizations, with problems that were found on the way to them.
+pub(crate) fn assemble_units<'a>(
+    units: impl IntoIterator<Item = Unit<'a>>,
+    problems: Vec<Problem>,
+    policy: &Policy,
+) -> RevisionContent {
+    let has_unknown = problems.iter().any(|problem| problem.severity == Severity::Error);
+    let mut whole = Whole { problems, has_unknown, ..Whole::default() };
+    for unit in units {
+        whole.add(unit, policy);
     }
     whole.check();
     whole.into_content()
 }
 
-/// One object and the file it is in.
+/// Where objects came from together.
+#[derive(Clone, Copy)]
+pub(crate) enum Unit<'a> {
+    File {
+        path: &'a str,
+        content: &'a Content,
+    },
+    /// What the kustomization in a folder makes; the lines lead back to its files.
+    Rendered {
+        folder: &'a str,
+        content: &'a Content,
+        lines: &'a Lines,
+    },
+}
+
+impl<'a> Unit<'a> {
+    fn content(&self) -> &'a Content {
+        match self {
+            Unit::File { content, .. } | Unit::Rendered { content, .. } => content,
+        }
+    }
+
+    /// A problem of the content with the file that it is in.
+    fn own(&self, problem: &Problem) -> Problem {
+        match self {
+            Unit::File { path, .. } => Problem { file: (*path).to_owned(), ..problem.clone() },
+            Unit::Rendered { .. } => problem.clone(),
+        }
+    }
+
+    /// The file and its line behind the line of a place.
+    fn locate(&self, line: u32) -> (&'a str, u32) {
+        match self {
+            Unit::File { path, .. } => (path, line),
+            Unit::Rendered { lines, .. } => lines.locate(line),
+        }
+    }
+}
+
+/// One object and what it is in.
 #[derive(Clone, Copy)]
 struct Member<'a> {
-    path: &'a str,
+    unit: Unit<'a>,
     object: &'a BlobObject,
 }
 
-impl Member<'_> {
-    fn place(&self) -> (&str, u32) {
-        (self.path, self.object.place.line)
+impl<'a> Member<'a> {
+    fn place(&self) -> (&'a str, u32) {
+        self.unit.locate(self.object.place.line)
+    }
+
+    fn declared(&self) -> Option<Arc<DeclaredObject>> {
+        match self.unit {
+            Unit::File { path, .. } => self.object.declared_in(path),
+            Unit::Rendered { .. } => self.object.declared(),
+        }
     }
 
     fn namespace(&self) -> &str {
@@ -65,20 +118,15 @@ struct Whole<'a> {
 }
 
 impl<'a> Whole<'a> {
-    fn add(&mut self, path: &'a str, blob: &'a ParsedBlob, policy: &Policy) {
-        let content = &*blob.content;
+    fn add(&mut self, unit: Unit<'a>, policy: &Policy) {
+        let content = unit.content();
         self.has_unknown |= content.has_unknown;
-        self.problems.extend(
-            content
-                .problems
-                .iter()
-                .map(|problem| Problem { file: path.to_owned(), ..problem.clone() }),
-        );
+        self.problems.extend(content.problems.iter().map(|problem| unit.own(problem)));
         for foreign in &content.foreign {
-            self.add_foreign(path, foreign, policy);
+            self.add_foreign(unit, foreign, policy);
         }
         for object in &content.objects {
-            let new = Member { path, object };
+            let new = Member { unit, object };
             match self.members.get(&object.id) {
                 None => {
                     self.members.insert(&object.id, new);
@@ -94,8 +142,8 @@ impl<'a> Whole<'a> {
     }
 
     /// An object of a group that Dugout does not know: skipped if the source says so.
-    fn add_foreign(&mut self, path: &str, foreign: &ForeignObject, policy: &Policy) {
-        let mut problem = Problem { file: path.to_owned(), ..foreign.problem.clone() };
+    fn add_foreign(&mut self, unit: Unit<'a>, foreign: &ForeignObject, policy: &Policy) {
+        let mut problem = unit.own(&foreign.problem);
         if policy.skip_groups.contains(&foreign.group) {
             problem.severity = Severity::Notice;
             problem.message =
@@ -141,7 +189,7 @@ impl<'a> Whole<'a> {
             let hint = format!(
                 "add a document with apiVersion: v1, kind: Namespace and metadata.name: {namespace}"
             );
-            found.push(problem(first.path, place, Severity::Error, message, &hint));
+            found.push(problem(first.unit, place, Severity::Error, message, &hint));
         }
     }
 
@@ -156,11 +204,8 @@ impl<'a> Whole<'a> {
         if self.problems.iter().any(|problem| problem.severity == Severity::Error) {
             return RevisionContent::Problems(self.problems);
         }
-        let mut objects: Vec<_> = self
-            .members
-            .values()
-            .filter_map(|member| member.object.declared_in(member.path))
-            .collect();
+        let mut objects: Vec<_> =
+            self.members.values().filter_map(|member| member.declared()).collect();
         // In the order in which kinds are applied.
         objects.sort_by_cached_key(|object| object.id());
         RevisionContent::Objects { objects, notices: self.problems }
@@ -170,14 +215,31 @@ impl<'a> Whole<'a> {
 fn told_twice(first: &Member<'_>, again: &Member<'_>) -> Problem {
     let (file, line) = first.place();
     let message = format!("{} is declared for the second time", again.object.id);
-    let hint = format!("the first is in {file}:{line}; keep one of them");
-    problem(again.path, &again.object.place, Severity::Error, message, &hint)
+    let hint = match (first.unit, again.unit) {
+        (Unit::Rendered { folder: one, .. }, Unit::Rendered { folder: other, .. })
+            if one != other =>
+        {
+            format!(
+                "the kustomizations {one} and {other} both make it, from {file}:{line}; give each a \
+                 namespace or a prefix of its own, or give the source the path of one of them"
+            )
+        }
+        _ => format!("the first is in {file}:{line}; keep one of them"),
+    };
+    problem(again.unit, &again.object.place, Severity::Error, message, &hint)
 }
 
-fn problem(path: &str, place: &Place, severity: Severity, message: String, hint: &str) -> Problem {
+fn problem(
+    unit: Unit<'_>,
+    place: &Place,
+    severity: Severity,
+    message: String,
+    hint: &str,
+) -> Problem {
+    let (file, line) = unit.locate(place.line);
     Problem {
-        file: path.to_owned(),
-        line: place.line,
+        file: file.to_owned(),
+        line,
         column: place.column,
         severity,
         field_path: place.field_path.clone(),

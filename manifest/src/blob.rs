@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dugout_model::{DeclaredObject, Problem};
+use dugout_model::{DeclaredObject, Origin, Problem};
 
 use crate::decode::{Decoded, ForeignObject, Identity, Links, ParsedObject, decode};
+use crate::lines::Lines;
 use crate::problems::Problems;
 use crate::reader::{Place, Report};
-use crate::yaml::{Document, Documents, FILE_LIMIT_BYTES, Position};
+use crate::yaml::{Document, Documents, FILE_LIMIT_BYTES, Node, Position};
 
 /// What one file holds: its objects, and what is wrong with it for itself. A clone shares the content.
 #[derive(Clone)]
@@ -18,7 +19,7 @@ pub struct ParsedBlob {
 
 pub(crate) struct Content {
     pub objects: Vec<BlobObject>,
-    /// With an empty `file`.
+    /// With an empty `file`, or, of a rendering, with that which is to be mended.
     pub problems: Vec<Problem>,
     /// A document could not be told apart, so what seems to be missing elsewhere may be in it.
     pub has_unknown: bool,
@@ -41,6 +42,20 @@ impl BlobObject {
     fn new(parsed: ParsedObject) -> Self {
         let ParsedObject { id, place, namespace_place, declared, links } = parsed;
         Self { id, place, namespace_place, links, declared: declared.map(Mutex::new) }
+    }
+
+    /// Says once where the object came from.
+    fn settle(&mut self, origin: Origin) {
+        if let Some(declared) = &mut self.declared {
+            let declared = declared.get_mut().unwrap_or_else(PoisonError::into_inner);
+            Arc::make_mut(declared).origin = origin;
+        }
+    }
+
+    /// The object with the origin that it was last given; nothing when it has errors.
+    pub fn declared(&self) -> Option<Arc<DeclaredObject>> {
+        let declared = self.declared.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(&declared))
     }
 
     /// The object as it stands in the file at `path`; nothing when it has errors.
@@ -66,47 +81,86 @@ impl fmt::Debug for ParsedBlob {
 /// Reads a file. It never fails: what is wrong with it is in the result, and told by
 /// [`crate::assemble`], which also checks what objects say about each other.
 pub fn parse_blob(bytes: &[u8]) -> ParsedBlob {
-    let mut problems = Problems::default();
-    let (mut objects, mut foreign) = (Vec::new(), Vec::new());
-    let mut has_unknown = false;
+    let mut reader = ContentReader::new(Problems::default());
     match text_of(bytes) {
         Ok(text) => {
             let mut documents = Documents::of(text);
-            while let Some(document) = documents.next(&mut problems) {
-                let Document::Tree(root) = document else {
-                    has_unknown = true;
-                    continue;
-                };
-                let report = Report::new(std::mem::take(&mut problems));
-                for decoded in decode(&root, &report) {
-                    match decoded {
-                        Decoded::Object(object) => objects.push(BlobObject::new(*object)),
-                        Decoded::Foreign(object) => foreign.push(object),
-                        Decoded::Refused => {}
-                        Decoded::Unknown => has_unknown = true,
-                    }
+            while let Some(document) = documents.next(&mut reader.problems) {
+                match document {
+                    Document::Tree(root) => reader.read(&root),
+                    Document::Broken => reader.has_unknown = true,
                 }
-                problems = report.into_problems();
             }
         }
         Err(NoText { at, message, hint }) => {
-            problems.error(at, message, Some(hint));
-            has_unknown = true;
+            reader.problems.error(at, message, Some(hint));
+            reader.has_unknown = true;
         }
     }
-    let problems = problems.into_list();
-    ParsedBlob { content: Arc::new(Content { objects, foreign, problems, has_unknown }) }
+    ParsedBlob { content: Arc::new(reader.into_content()) }
+}
+
+/// Reads one tree after the other.
+pub(crate) struct ContentReader {
+    objects: Vec<BlobObject>,
+    foreign: Vec<ForeignObject>,
+    problems: Problems,
+    has_unknown: bool,
+}
+
+impl ContentReader {
+    /// Goes on with problems that were found before.
+    pub(crate) fn new(problems: Problems) -> Self {
+        Self { objects: Vec::new(), foreign: Vec::new(), problems, has_unknown: false }
+    }
+
+    pub(crate) fn read(&mut self, root: &Node<'_>) {
+        let report = Report::new(std::mem::take(&mut self.problems));
+        for decoded in decode(root, &report) {
+            match decoded {
+                Decoded::Object(object) => self.objects.push(BlobObject::new(*object)),
+                Decoded::Foreign(object) => self.foreign.push(object),
+                Decoded::Refused => {}
+                Decoded::Unknown => self.has_unknown = true,
+            }
+        }
+        self.problems = report.into_problems();
+    }
+
+    pub(crate) fn into_content(self) -> Content {
+        Content {
+            objects: self.objects,
+            foreign: self.foreign,
+            problems: self.problems.into_list(),
+            has_unknown: self.has_unknown,
+        }
+    }
+}
+
+impl Content {
+    /// Finds the files of problems and objects again, whose lines are numbers of `lines`.
+    pub(crate) fn locate(&mut self, lines: &Lines) {
+        let foreign = self.foreign.iter_mut().map(|foreign| &mut foreign.problem);
+        for problem in self.problems.iter_mut().chain(foreign) {
+            let (file, line) = lines.locate(problem.line);
+            (problem.file, problem.line) = (file.to_owned(), line);
+        }
+        for object in &mut self.objects {
+            let (file, line) = lines.locate(object.place.line);
+            object.settle(Origin { file: file.to_owned(), line });
+        }
+    }
 }
 
 /// Why a file is not read at all.
-struct NoText {
-    at: Position,
-    message: String,
-    hint: &'static str,
+pub(crate) struct NoText {
+    pub at: Position,
+    pub message: String,
+    pub hint: &'static str,
 }
 
 /// The text behind an optional byte-order mark.
-fn text_of(bytes: &[u8]) -> Result<&str, NoText> {
+pub(crate) fn text_of(bytes: &[u8]) -> Result<&str, NoText> {
     let refuse = |message: String, hint| NoText { at: Position::default(), message, hint };
     if bytes.len() > FILE_LIMIT_BYTES {
         let message =

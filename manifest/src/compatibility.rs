@@ -52,7 +52,42 @@ pub fn compatibility_page() -> String {
             }
         }
     }
+    write_kustomize(&mut page);
     page
+}
+
+const KUSTOMIZE: &str = "
+## Kustomize
+
+Kustomizations are rendered in process, as `kubectl kustomize` renders them, and every problem in a
+rendered object names the file and the line that must be edited. `kustomization.yaml`,
+`kustomization.yml` and `Kustomization` are read; `apiVersion` and `kind` may be left out.
+
+What is read of a source: when its folder has a kustomization, that is rendered and nothing else is read.
+Otherwise the folder is walked. Every topmost folder with a kustomization is rendered by itself, unless
+another kustomization of the source refers to it; all other manifests are read as they are, unless a
+kustomization has read them. `.dugoutignore` files leave out what they match, with the patterns of
+`.gitignore`. A folder with a `Chart.yaml` is an error until it is left out.
+
+Paths may lead anywhere inside the repository, also through symbolic links, and never out of it. Remote
+bases, Helm charts and plugins are refused.
+
+Where Dugout differs from the reference (kustomize 5.5), it does so on purpose:
+
+- `$retainKeys`, `$setElementOrder` and `$deleteFromPrimitiveList` in a strategic merge patch do what an
+  API server does; the reference leaves them in the object.
+- A port of a patch without `protocol` is merged with the port of that number, as an API server does;
+  the reference loses what the patch adds.
+- `tagSuffix` of an image is added once; the reference adds it twice to some kinds.
+- Files, not only folders, may be named outside the folder of the kustomization.
+- A target that selects nothing is a notice.
+";
+
+fn write_kustomize(page: &mut String) {
+    page.push_str(KUSTOMIZE);
+    for schema in types_of(&crate::kustomize::schema::KUSTOMIZATION) {
+        write_schema(page, schema);
+    }
 }
 
 /// A type and all that it is made of, each once, in the order of the tables.
@@ -110,7 +145,8 @@ resource: an error, unless the source skips its group (`--skip-group`), which is
 
 fn write_schema(page: &mut String, schema: &'static Schema) {
     line(page, format_args!("\n### {}\n\n| field | value | |\n|---|---|---|", schema.name));
-    let own = |field: &&Field| !matches!(field.name, "apiVersion" | "kind");
+    let is_object = schema.fields.iter().any(|field| field.name == "metadata");
+    let own = |field: &&Field| !is_object || !matches!(field.name, "apiVersion" | "kind");
     for field in schema.fields.iter().filter(own) {
         let star = if field.required { "*" } else { "" };
         let (value, what) = (describe_value(&field.value), describe_support(field));

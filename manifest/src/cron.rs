@@ -84,7 +84,8 @@ fn is_part(part: &str, field: &Field) -> bool {
         Some((range, step)) => (range, Some(step)),
         None => (part, None),
     };
-    if !step.is_none_or(|step| parse_digits(step).is_some_and(|step| step > 0)) {
+    let stepless = step.is_some_and(|step| parse_digits(step).unwrap_or(0) == 0);
+    if stepless {
         return false;
     }
     if matches!(range, "*" | "?") {

@@ -156,6 +156,15 @@ impl<'s> Value<'s> {
         Self { node, path: Path::ROOT, report, inner: schema }
     }
 
+    /// Where the value stands.
+    pub(crate) fn at(&self) -> Position {
+        self.node.at
+    }
+
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self.node.value, Tree::List(_))
+    }
+
     pub(crate) fn place(&self) -> Place {
         let Position { line, column } = self.node.at;
         Place { line, column, field_path: self.path.to_string() }
@@ -497,9 +506,9 @@ impl<'s> Object<'s> {
         self.report.tell(Severity::Error, self.at, &path, message.to_owned(), hint);
     }
 
-    pub(crate) fn place(&self) -> Place {
-        let Position { line, column } = self.at;
-        Place { line, column, field_path: self.path.to_string() }
+    /// Where the map begins.
+    pub(crate) fn at(&self) -> Position {
+        self.at
     }
 }
 

@@ -112,7 +112,7 @@ const STATUS: Field =
     notice("status", Type::AnyMap, "has no effect: a status is seen, not declared; remove it");
 
 impl Field {
-    const fn required(mut self) -> Field {
+    pub(crate) const fn required(mut self) -> Field {
         self.required = true;
         self
     }

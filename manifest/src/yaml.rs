@@ -10,6 +10,7 @@ mod merge;
 mod scalar;
 
 pub(crate) use compose::{Document, Documents};
+pub(crate) use scalar::resolve_plain;
 
 /// The largest file that is read.
 pub const FILE_LIMIT_BYTES: usize = 32 << 20;

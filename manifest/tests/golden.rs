@@ -3,13 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use dugout_manifest::{
-    ParsedBlob, Policy, assemble, compatibility_page, is_manifest_path, parse_blob,
+    Files, Policy, SourceCache, assemble, compatibility_page, parse_blob, read_source,
 };
 use dugout_model::RevisionContent;
 
@@ -17,26 +16,25 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// The manifests below a folder, by their path in it.
-fn read_folder(top: &Path) -> BTreeMap<String, ParsedBlob> {
-    let mut files = BTreeMap::new();
+/// The files below a folder, by their path in it.
+fn read_folder(top: &Path) -> Files {
+    let mut files = Files::default();
     let mut folders = vec![top.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.strip_prefix(top).unwrap().to_str().unwrap().to_owned();
-            if path.is_dir() {
-                folders.push(path);
-            } else if is_manifest_path(&name) {
-                files.insert(name, parse_blob(&fs::read(&path).unwrap()));
+            match path.is_dir() {
+                true => folders.push(path),
+                false => files.add(name, fs::read(&path).unwrap()),
             }
         }
     }
     files
 }
 
-fn assemble_all(files: &BTreeMap<String, ParsedBlob>) -> RevisionContent {
-    assemble(files.iter().map(|(path, blob)| (path.as_str(), blob)), &Policy::default())
+fn assemble_all(files: &Files) -> RevisionContent {
+    read_source(files, "", &Policy::default(), &mut SourceCache::default()).unwrap()
 }
 
 fn show(content: &RevisionContent) -> String {
@@ -88,7 +86,9 @@ fn every_case_gives_what_its_text_says() {
             read_folder(&case)
         } else {
             let name = case.file_name().unwrap().to_str().unwrap().to_owned();
-            BTreeMap::from([(name, parse_blob(&fs::read(&case).unwrap()))])
+            let mut files = Files::default();
+            files.add(name, fs::read(&case).unwrap());
+            files
         };
         wrong.extend(check(&case.with_extension("txt"), &show(&assemble_all(&files))).err());
     }

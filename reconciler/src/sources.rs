@@ -9,6 +9,7 @@ use dugout_gitsync::{
     Credentials, Doorbell, FetchProblem, Fetched, GitError, Location, Mirror, PollSchedule, Remote,
     Ring, Watch,
 };
+use dugout_manifest::Policy;
 use dugout_model::{
     CommitSha, Fact, NoticedBy, Revision, RevisionHops, SourceCondition, SourceDeclaration,
     SourceName, Timestamp, Verdict,
@@ -21,7 +22,7 @@ use crate::driver::chain;
 use crate::handle::{EngineHandle, Leading, NotCommitted};
 use crate::metrics::SourceMetrics;
 use crate::publish::Publisher;
-use crate::read::{ParsedBlobs, ReadCommit, read_commit};
+use crate::read::{ReadCache, ReadCommit, read_commit};
 
 /// How long one look at a remote may take.
 const FETCH_DEADLINE: Duration = Duration::from_secs(60);
@@ -39,6 +40,8 @@ pub struct SourceConfig {
     /// The declaration's URL, read.
     pub location: Location,
     pub credentials: Credentials,
+    /// How its manifests are read.
+    pub policy: Policy,
 }
 
 impl SourceConfig {
@@ -126,7 +129,7 @@ struct Memory {
     handed_over: Option<CommitSha>,
     /// What was last said of the branch.
     said: Option<(Option<CommitSha>, SourceCondition)>,
-    parsed: ParsedBlobs,
+    read: ReadCache,
     failures: u32,
 }
 
@@ -152,7 +155,7 @@ impl SourceLoop {
             if self.engine.leading() != Leading::Here {
                 // Whoever leads next starts from what is durable; so does this loop.
                 led = false;
-                memory = Memory { parsed: std::mem::take(&mut memory.parsed), ..Memory::default() };
+                memory = Memory { read: std::mem::take(&mut memory.read), ..Memory::default() };
                 delay = STANDBY_INTERVAL;
                 continue;
             }
@@ -326,21 +329,21 @@ impl SourceLoop {
         head: &CommitSha,
     ) -> Result<Result<ReadCommit, SourceCondition>, PassError> {
         let (mirror, head) = (Arc::clone(&self.mirror), head.clone());
-        let mut parsed = std::mem::take(&mut memory.parsed);
+        let mut cache = std::mem::take(&mut memory.read);
         let work = move || {
             let read = match mirror.open() {
                 Ok(opened) => {
-                    let path = &mirror.config.declaration.path;
-                    read_commit(&opened, &head, path, &mut parsed)
+                    let SourceConfig { declaration, policy, .. } = &mirror.config;
+                    read_commit(&opened, &head, &declaration.path, policy, &mut cache)
                         .map_err(|error| error.condition())
                 }
                 Err(error) => Err(SourceCondition::Unreachable { message: chain(&error) }),
             };
-            (read, parsed)
+            (read, cache)
         };
-        let (read, parsed) =
+        let (read, cache) =
             tokio::task::spawn_blocking(work).await.map_err(|_| PassError::Interrupted)?;
-        memory.parsed = parsed;
+        memory.read = cache;
         Ok(read)
     }
 }

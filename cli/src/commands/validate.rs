@@ -1,124 +1,56 @@
 //! `validate`: every problem in manifests, without a server.
 
+mod folder_tree;
+
 use std::fmt::Write as _;
-use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
 use dugout_api::dugout::Problem as SerialisedProblem;
+use dugout_manifest::{Policy, SourceCache, read_paths};
 use dugout_model::{Problem, RevisionContent, Severity};
+
+use self::folder_tree::FolderTree;
 
 use crate::arguments::{ProblemOutput, ValidateArguments};
 use crate::client::Usage;
 use crate::output::print;
 
-/// More files than this are taken for a mistake in the path.
-const MOST_FILES: usize = 100_000;
-/// As in a source: a manifest is text that people review.
-const LARGEST_FILE_BYTES: u64 = 4 << 20;
-
-/// One file with the name that its problems carry.
-struct File {
-    name: String,
-    bytes: Vec<u8>,
-}
-
 pub fn validate(arguments: &ValidateArguments) -> anyhow::Result<ExitCode> {
-    let files = read_all(&arguments.paths)?;
-    if files.is_empty() {
+    let mut tree = FolderTree::around(&arguments.paths)?;
+    let paths: Vec<String> =
+        arguments.paths.iter().map(|path| tree.add(path)).collect::<anyhow::Result<_>>()?;
+    let policy = Policy { skip_groups: arguments.skip_groups.clone() };
+    let mut problems = problems_of(&tree, &paths, &policy)?;
+    if tree.read_count() == 0 && problems.is_empty() {
         return Err(Usage("there are no manifests in the given folders".to_owned()).into());
     }
-    let mut problems = problems_of(&files);
     if arguments.strict {
         for problem in &mut problems {
             problem.severity = Severity::Error;
         }
     }
     let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
-    print(&render(&problems, files.len(), arguments.output)?)?;
+    print(&render(&problems, tree.read_count(), arguments.output)?)?;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// What is wrong with the files as one revision, in their order.
-fn problems_of(files: &[File]) -> Vec<Problem> {
-    let parsed: Vec<_> =
-        files.iter().map(|file| dugout_manifest::parse_blob(&file.bytes)).collect();
-    let named = files.iter().map(|file| file.name.as_str()).zip(&parsed);
-    match dugout_manifest::assemble(named) {
+fn problems_of(
+    tree: &FolderTree,
+    paths: &[String],
+    policy: &Policy,
+) -> anyhow::Result<Vec<Problem>> {
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let content = read_paths(tree, &paths, policy, &mut SourceCache::default())
+        .map_err(|error| anyhow::Error::from_boxed(error).context("the files cannot be read"))?;
+    let mut problems = match content {
         RevisionContent::Objects { notices, .. } => notices,
         RevisionContent::Problems(problems) => problems,
+    };
+    for problem in &mut problems {
+        problem.file = tree.shown(&problem.file);
     }
-}
-
-fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<File>> {
-    let mut found = Vec::new();
-    let mut files = Vec::new();
-    for path in paths {
-        if path.as_os_str() == "-" {
-            files.push(read_stdin()?);
-        } else if path.is_dir() {
-            collect(path, &mut found)?;
-        } else {
-            found.push(path.clone());
-        }
-    }
-    found.sort();
-    found.dedup();
-    for path in found {
-        files.push(read_file(&path)?);
-    }
-    Ok(files)
-}
-
-fn read_stdin() -> anyhow::Result<File> {
-    let mut bytes = Vec::new();
-    let mut limited = std::io::stdin().lock().take(LARGEST_FILE_BYTES + 1);
-    limited.read_to_end(&mut bytes).context("standard input cannot be read")?;
-    if bytes.len() as u64 > LARGEST_FILE_BYTES {
-        bail!("standard input is longer than {LARGEST_FILE_BYTES} bytes");
-    }
-    Ok(File { name: "stdin".to_owned(), bytes })
-}
-
-fn read_file(path: &Path) -> anyhow::Result<File> {
-    let metadata =
-        std::fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    if metadata.len() > LARGEST_FILE_BYTES {
-        bail!("{} is longer than {LARGEST_FILE_BYTES} bytes", path.display());
-    }
-    let bytes =
-        std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    Ok(File { name: path.to_string_lossy().trim_start_matches("./").to_owned(), bytes })
-}
-
-/// The manifests in a folder and the folders in it, chosen by name as in a source. A manifest that is
-/// a link is refused, as there.
-fn collect(top: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let mut folders = vec![top.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let entries = std::fs::read_dir(&folder)
-            .with_context(|| format!("the folder {} cannot be read", folder.display()))?;
-        for entry in entries {
-            let entry = entry?;
-            let (kind, path) = (entry.file_type()?, entry.path());
-            let name = path.strip_prefix(top).unwrap_or(&path).to_string_lossy().into_owned();
-            if kind.is_dir() {
-                if entry.file_name() != ".git" {
-                    folders.push(path);
-                }
-            } else if dugout_manifest::is_manifest_path(&name) {
-                if !kind.is_file() {
-                    bail!("{} is no plain file; put the manifest itself there", path.display());
-                }
-                found.push(path);
-            }
-            if found.len() > MOST_FILES {
-                bail!("more than {MOST_FILES} manifests; give a smaller folder");
-            }
-        }
-    }
-    Ok(())
+    Ok(problems)
 }
 
 fn render(problems: &[Problem], files: usize, output: ProblemOutput) -> anyhow::Result<String> {
@@ -216,17 +148,33 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_gives_its_manifests_in_order_and_nothing_hidden() {
+    fn a_folder_is_read_as_a_source_and_told_from_here() {
         let folder = tempfile::tempdir().expect("a folder");
-        for name in ["b.yaml", "a/c.yml", ".git/e.yaml", "readme.md"] {
+        let base = "kind: Service\nmetadata: {name: a}\n";
+        for (name, text) in [
+            (".git/e.yaml", "x"),
+            ("readme.md", "x"),
+            ("base/a.yaml", base),
+            ("base/kustomization.yaml", "resources: [a.yaml]\n"),
+            ("app/kustomization.yaml", "resources: [../base]\n"),
+        ] {
             let path = folder.path().join(name);
             std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
-            std::fs::write(path, "x").expect("a file");
+            std::fs::write(path, text).expect("a file");
         }
-        let files = read_all(&[folder.path().to_owned()]).expect("readable");
-        let names: Vec<&str> =
-            files.iter().filter_map(|file| file.name.rsplit('/').next()).collect();
-        assert_eq!(names, ["c.yml", "b.yaml"]);
-        assert!(read_all(&[folder.path().join("missing.yaml")]).is_err());
+        let told = |path: &str| {
+            let mut tree = FolderTree::around(&[folder.path().join(path)])?;
+            let paths = [tree.add(&folder.path().join(path))?];
+            let problems = problems_of(&tree, &paths, &Policy::default())?;
+            let shown = problems.into_iter().map(|problem| problem.to_string());
+            anyhow::Ok(shown.collect::<Vec<_>>())
+        };
+        let expected = format!("{}:1:1: error", folder.path().join("base/a.yaml").display());
+        for path in ["app", "app/kustomization.yaml", "base/a.yaml", ""] {
+            let told = told(path).expect("readable");
+            assert_eq!(told.len(), 1, "{path}: {told:?}");
+            assert!(told[0].starts_with(&expected), "{path}: {told:?}");
+        }
+        assert!(told("missing.yaml").is_err());
     }
 }

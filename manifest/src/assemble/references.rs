@@ -36,7 +36,7 @@ impl<'a> Whole<'a> {
         let Reference { kind, name, part, can_be_optional, place } = reference;
         let namespace = member.namespace();
         let mut tell = |message: String, hint: &str| {
-            found.push(problem(member.path, place, Severity::Error, message, hint));
+            found.push(problem(member.unit, place, Severity::Error, message, hint));
         };
         let Some(target) = self.find(kind, namespace, name) else {
             if !self.has_unknown {
@@ -49,7 +49,7 @@ impl<'a> Whole<'a> {
             Part::Whole => {}
             Part::Key(key) => {
                 // Without the object's content nothing can be said about its keys.
-                let Some(declared) = target.object.declared_in(target.path) else { return };
+                let Some(declared) = target.declared() else { return };
                 if has_key(&declared.spec, key) {
                     return;
                 }
@@ -197,7 +197,8 @@ fn check_node_ports<'a>(
     found: &mut Vec<Problem>,
 ) {
     for (port, place) in &service.node_ports {
-        let own = (&member.object.id, member.path, place.line);
+        let (file, line) = member.unit.locate(place.line);
+        let own = (&member.object.id, file, line);
         match taken.get(port) {
             None => {
                 taken.insert(*port, own);
@@ -207,7 +208,7 @@ fn check_node_ports<'a>(
             Some((other, file, line)) => {
                 let message = format!("port {port} of the nodes is taken by {other}");
                 let hint = format!("see {file}:{line}; choose another from 30000 to 32767");
-                found.push(problem(member.path, place, Severity::Error, message, &hint));
+                found.push(problem(member.unit, place, Severity::Error, message, &hint));
             }
         }
     }
@@ -220,7 +221,7 @@ fn check_targets(
     found: &mut Vec<Problem>,
 ) {
     let mut tell = |place: &Place, severity, message: String, hint: &str| {
-        found.push(problem(member.path, place, severity, message, hint));
+        found.push(problem(member.unit, place, severity, message, hint));
     };
     if selected.is_empty() {
         let message = "the selector matches no pod that is declared in this namespace".to_owned();

@@ -120,9 +120,12 @@ fn check_ports(spec: &View<'_>, service_type: &str) {
 
 /// Notes what others may refer to, and whom the service means.
 fn note(spec: &View<'_>, context: &mut Context) {
-    let mut facts = ServiceFacts::default();
-    facts.selector =
-        spec.pairs("selector").map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    let mut facts = ServiceFacts {
+        selector: spec.pairs("selector").map(owned).collect(),
+        is_external: spec.text("type") == Some("ExternalName"),
+        ..ServiceFacts::default()
+    };
     spec.each("ports", |port| {
         let name = port.text("name").unwrap_or_default().to_owned();
         if let Some(number) = port.int("port").and_then(|number| u16::try_from(number).ok()) {
@@ -140,7 +143,6 @@ fn note(spec: &View<'_>, context: &mut Context) {
             facts.node_ports.push((number, value.place()));
         }
     });
-    facts.is_external = spec.text("type") == Some("ExternalName");
     context.links.service = Some(facts);
 }
 

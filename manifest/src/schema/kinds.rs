@@ -152,7 +152,7 @@ const AUTOSCALE: &str = "scale workloads by itself";
 const NO_WEBHOOKS: &str = "it calls no admission webhooks";
 const NO_POLICIES: &str = "it evaluates no admission policies";
 const NO_DEVICES: &str = "it does not allocate devices";
-const KUSTOMIZE: &str = "it does not render kustomizations; commit what `kubectl kustomize` prints";
+const KUSTOMIZE: &str = "it is read from a file named kustomization.yaml; rename this one";
 const SERVER_SIDE: &str = "it is about a Kubernetes API server itself";
 const QUESTION: &str = "it is a question to an API server, and cannot be declared";
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::ScalarKind;
 
 /// The kind of a scalar that has neither quotes nor a tag.
-pub(super) fn resolve_plain(text: &str) -> ScalarKind {
+pub(crate) fn resolve_plain(text: &str) -> ScalarKind {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return ScalarKind::Null,
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {

@@ -1,0 +1,199 @@
+//! The files of this machine as the manifests' reader asks for them.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, bail};
+use dugout_manifest::{ContentId, Found, MANIFEST_LIMIT_BYTES, Tree, TreeError};
+
+/// More files than this in one folder are taken for a mistake in the path.
+const MOST_ENTRIES: usize = 200_000;
+
+/// The repository around the given paths, or all of the machine's files when there is none.
+pub(super) struct FolderTree {
+    root: PathBuf,
+    here: PathBuf,
+    /// What is no file in a folder, as standard input, by the name that its problems carry.
+    streams: BTreeMap<String, Vec<u8>>,
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Every path has an id of its own: nothing is read twice, and nothing is kept for later.
+    ids: BTreeMap<String, u64>,
+    read: BTreeSet<String>,
+}
+
+impl FolderTree {
+    /// Kustomizations may refer to what is beside the paths, as far as their repository goes.
+    pub fn around(paths: &[PathBuf]) -> anyhow::Result<Self> {
+        let here = std::env::current_dir()
+            .and_then(|here| here.canonicalize())
+            .context("the working directory cannot be found")?;
+        let mut roots = BTreeSet::new();
+        for path in paths.iter().filter(|path| path.as_os_str() != "-") {
+            let path = path.canonicalize().with_context(|| cannot_read(path))?;
+            let top = path.ancestors().find(|folder| folder.join(".git").exists());
+            roots.insert(top.map(Path::to_owned));
+        }
+        let root = match roots.into_iter().collect::<Vec<_>>().as_slice() {
+            [Some(root)] => root.clone(),
+            _ => PathBuf::from("/"),
+        };
+        Ok(Self { root, here, streams: BTreeMap::new(), state: RefCell::default() })
+    }
+
+    /// Takes in a path of the command line; gives the path in the tree.
+    pub fn add(&mut self, path: &Path) -> anyhow::Result<String> {
+        if path.as_os_str() == "-" {
+            let bytes =
+                read_limited(io::stdin().lock()).context("standard input cannot be read")?;
+            return self.add_stream("stdin".to_owned(), bytes);
+        }
+        let whole = path.canonicalize().with_context(|| cannot_read(path))?;
+        let metadata = fs::metadata(&whole).with_context(|| cannot_read(path))?;
+        if !metadata.is_file() && !metadata.is_dir() {
+            let file = fs::File::open(path).with_context(|| cannot_read(path))?;
+            let bytes = read_limited(file).with_context(|| cannot_read(path))?;
+            return self.add_stream(path.to_string_lossy().into_owned(), bytes);
+        }
+        let inside = whole.strip_prefix(&self.root).with_context(|| cannot_read(path))?;
+        let mut parts = Vec::new();
+        for part in inside.components() {
+            match part {
+                Component::Normal(part) => parts.push(text(part)?),
+                _ => bail!(cannot_read(path)),
+            }
+        }
+        Ok(parts.join("/"))
+    }
+
+    fn add_stream(&mut self, name: String, bytes: Vec<u8>) -> anyhow::Result<String> {
+        let path = format!("<{name}>");
+        self.streams.insert(path.clone(), bytes);
+        Ok(path)
+    }
+
+    /// A path of the tree as a person here would write it.
+    pub fn shown(&self, path: &str) -> String {
+        if self.streams.contains_key(path) {
+            return path.trim_matches(['<', '>']).to_owned();
+        }
+        let whole = self.root.join(path);
+        let shown = whole.strip_prefix(&self.here).unwrap_or(&whole).to_string_lossy().into_owned();
+        if shown.is_empty() { ".".to_owned() } else { shown }
+    }
+
+    /// How many files were read.
+    pub fn read_count(&self) -> usize {
+        self.state.borrow().read.len()
+    }
+
+    fn id(&self, path: &str) -> ContentId {
+        let mut state = self.state.borrow_mut();
+        let next = state.ids.len() as u64;
+        let number = *state.ids.entry(path.to_owned()).or_insert(next);
+        let mut id = [0; 32];
+        id[..8].copy_from_slice(&number.to_be_bytes());
+        ContentId(id)
+    }
+}
+
+impl Tree for FolderTree {
+    fn find(&self, path: &str) -> Result<Found, TreeError> {
+        if let Some(bytes) = self.streams.get(path) {
+            return Ok(Found::File { id: self.id(path), size_bytes: bytes.len() as u64 });
+        }
+        // The system would follow links on the way; whoever asks does that, and stays inside.
+        let links = path.match_indices('/').map(|(end, _)| self.root.join(&path[..end]));
+        if links.into_iter().any(|folder| folder.is_symlink()) {
+            return Ok(Found::Nothing);
+        }
+        let whole = self.root.join(path);
+        let metadata = match fs::symlink_metadata(&whole) {
+            Ok(metadata) => metadata,
+            Err(error) if is_absence(&error) => return Ok(Found::Nothing),
+            Err(error) => return Err(failed(&whole, error)),
+        };
+        let kind = metadata.file_type();
+        Ok(if kind.is_dir() && !path.is_empty() && whole.join(".git").exists() {
+            Found::Foreign
+        } else if kind.is_dir() {
+            Found::Folder { id: self.id(path) }
+        } else if kind.is_file() {
+            Found::File { id: self.id(path), size_bytes: metadata.len() }
+        } else if kind.is_symlink() {
+            let target = fs::read_link(&whole).map_err(|error| failed(&whole, error))?;
+            match target.into_os_string().into_string() {
+                Ok(target) => Found::Link { target },
+                Err(_) => Found::NoText,
+            }
+        } else {
+            Found::Foreign
+        })
+    }
+
+    fn list(&self, folder: &str) -> Result<Vec<(String, Found)>, TreeError> {
+        let whole = self.root.join(folder);
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(&whole).map_err(|error| failed(&whole, error))? {
+            let name = entry.map_err(|error| failed(&whole, error))?.file_name();
+            let found = match name.to_str() {
+                // Of what is hidden, nothing but ignore files is asked for.
+                Some(name) if name.starts_with('.') && name != ".dugoutignore" => continue,
+                Some(name) if folder.is_empty() => self.find(name)?,
+                Some(name) => self.find(&format!("{folder}/{name}"))?,
+                None => Found::NoText,
+            };
+            entries.push((name.to_string_lossy().into_owned(), found));
+            if entries.len() > MOST_ENTRIES {
+                let message = format!("{} holds more than {MOST_ENTRIES} files", whole.display());
+                return Err(message.into());
+            }
+        }
+        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(entries)
+    }
+
+    fn read(&self, path: &str, _: ContentId) -> Result<Vec<u8>, TreeError> {
+        self.state.borrow_mut().read.insert(path.to_owned());
+        if let Some(bytes) = self.streams.get(path) {
+            return Ok(bytes.clone());
+        }
+        let whole = self.root.join(path);
+        let file = fs::File::open(&whole).map_err(|error| failed(&whole, error))?;
+        read_limited(file).map_err(|error| failed(&whole, error))
+    }
+}
+
+/// Reads no more than a manifest may have, and one byte, by which too many are told.
+fn read_limited(input: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    input.take(MANIFEST_LIMIT_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput
+    )
+}
+
+fn failed(path: &Path, error: io::Error) -> TreeError {
+    format!("{} cannot be read: {error}", path.display()).into()
+}
+
+fn cannot_read(path: &Path) -> String {
+    format!("{} cannot be read", path.display())
+}
+
+fn text(part: &OsStr) -> anyhow::Result<String> {
+    let text = part.to_str().map(str::to_owned);
+    text.with_context(|| format!("the path {} is no UTF-8 text", part.to_string_lossy()))
+}

@@ -1,0 +1,206 @@
+//! What a source's folder declares: which of its files are manifests, which folders are kustomizations,
+//! and what all of them come to.
+//!
+//! A kustomization at the top of the folder is rendered, and nothing else is read. Without one the
+//! folder is walked: every topmost folder with a kustomization is rendered by itself, unless another
+//! kustomization refers to it, and all other manifests are read as they are, unless a kustomization
+//! has read them. `.dugoutignore` files leave out what they match, as `.gitignore` does.
+
+mod parts;
+mod walk;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use dugout_model::{Problem, RevisionContent, Severity};
+
+use self::parts::Parts;
+use self::walk::{Manifest, Walk};
+use crate::assemble::{Policy, Unit, assemble_units};
+use crate::blob::{Content, ContentReader, ParsedBlob, parse_blob};
+use crate::kustomize::{ParsedTrees, Rendering, render};
+use crate::lines::Lines;
+use crate::tree::{ContentId, Found, Tree, TreeError, is_below};
+
+/// The largest manifest that is read; one is text that people review.
+pub const MANIFEST_LIMIT_BYTES: u64 = 4 << 20;
+
+/// What was read of a source's last commit, so that the next costs what changed. It holds what that
+/// commit uses and nothing else, so it is as large as the source; all of it can be lost.
+#[derive(Default)]
+pub struct SourceCache {
+    blobs: HashMap<ContentId, ParsedBlob>,
+    /// By the folder of the kustomization.
+    renderings: HashMap<String, Arc<Rendered>>,
+    /// What kustomization files refer to.
+    parts: HashMap<ContentId, Arc<Parts>>,
+}
+
+/// A kustomization's objects, and what they came from.
+struct Rendered {
+    content: Content,
+    lines: Lines,
+    inputs: Inputs,
+}
+
+/// What a rendering depends on. While the folder of the kustomization is the same, only what it asked
+/// for outside can have changed.
+struct Inputs {
+    folder: Option<ContentId>,
+    inside: Vec<(String, Found)>,
+    outside: Vec<(String, Found)>,
+}
+
+/// Reads a source's folder in a commit.
+///
+/// # Errors
+/// When the commit cannot be read. What is wrong with its files is in the result.
+pub fn read_source(
+    tree: &dyn Tree,
+    path: &str,
+    policy: &Policy,
+    cache: &mut SourceCache,
+) -> Result<RevisionContent, TreeError> {
+    read_paths(tree, &[path], policy, cache)
+}
+
+/// Reads several folders and files as one source. A file is a manifest whatever its name, but for a
+/// kustomization, which stands for its folder.
+///
+/// # Errors
+/// As [`read_source`].
+pub fn read_paths(
+    tree: &dyn Tree,
+    paths: &[&str],
+    policy: &Policy,
+    cache: &mut SourceCache,
+) -> Result<RevisionContent, TreeError> {
+    let known = std::mem::take(cache);
+    let walk = walk::walk(tree, paths)?;
+    let mut problems = walk.problems.clone();
+    let units = parts::units(tree, &walk.kustomizations, &known.parts, cache, &mut problems)?;
+    let mut parsed_trees = ParsedTrees::default();
+    let mut renderings = Vec::with_capacity(units.len());
+    for folder in units {
+        let rendered = match known.renderings.get(&folder) {
+            Some(rendered) if rendered.inputs.are_same(tree, &folder)? => Arc::clone(rendered),
+            _ => Arc::new(Rendered::make(tree, &folder, &mut parsed_trees)?),
+        };
+        cache.renderings.insert(folder.clone(), Arc::clone(&rendered));
+        renderings.push((folder, rendered));
+    }
+    let plain = read_plain(tree, &walk, &renderings, &known, cache, &mut problems)?;
+    let files = plain.iter().map(|(path, blob)| Unit::File { path, content: &blob.content });
+    let rendered = renderings.iter().map(|(folder, rendered)| Unit::Rendered {
+        folder,
+        content: &rendered.content,
+        lines: &rendered.lines,
+    });
+    Ok(assemble_units(files.chain(rendered), problems, policy))
+}
+
+/// The manifests that no kustomization has read.
+fn read_plain<'w>(
+    tree: &dyn Tree,
+    walk: &'w Walk,
+    renderings: &[(String, Arc<Rendered>)],
+    known: &SourceCache,
+    cache: &mut SourceCache,
+    problems: &mut Vec<Problem>,
+) -> Result<Vec<(&'w str, ParsedBlob)>, TreeError> {
+    let taken: BTreeSet<&str> = renderings
+        .iter()
+        .flat_map(|(_, rendered)| &rendered.inputs.outside)
+        .filter(|(_, found)| matches!(found, Found::File { .. }))
+        .map(|(path, _)| path.as_str())
+        .collect();
+    let mut plain = Vec::with_capacity(walk.manifests.len());
+    for Manifest { path, target, id, size_bytes } in &walk.manifests {
+        if taken.contains(target.as_str()) {
+            continue;
+        }
+        if *size_bytes > MANIFEST_LIMIT_BYTES {
+            let message = format!(
+                "the file has {size_bytes} bytes; a manifest may have {MANIFEST_LIMIT_BYTES}"
+            );
+            problems.push(file_problem(
+                path,
+                Severity::Error,
+                message,
+                "split it into several files",
+            ));
+            continue;
+        }
+        let blob = match cache.blobs.get(id).or_else(|| known.blobs.get(id)) {
+            Some(blob) => blob.clone(),
+            None => parse_blob(&tree.read(target, *id)?),
+        };
+        cache.blobs.insert(*id, blob.clone());
+        plain.push((path.as_str(), blob));
+    }
+    Ok(plain)
+}
+
+impl Rendered {
+    fn make(
+        tree: &dyn Tree,
+        folder: &str,
+        parsed_trees: &mut ParsedTrees,
+    ) -> Result<Self, TreeError> {
+        let Rendering { objects, problems, lines, inputs } = render(tree, folder, parsed_trees)?;
+        let failed = problems.error_count() > 0;
+        let mut reader = ContentReader::new(problems);
+        for object in &objects {
+            reader.read(object);
+        }
+        let mut content = reader.into_content();
+        content.has_unknown |= failed;
+        content.locate(&lines);
+        let (inside, outside) = inputs.into_iter().partition(|(path, _)| is_below(path, folder));
+        let inputs = Inputs { folder: folder_id(tree, folder)?, inside, outside };
+        Ok(Self { content, lines, inputs })
+    }
+}
+
+impl Inputs {
+    fn are_same(&self, tree: &dyn Tree, folder: &str) -> Result<bool, TreeError> {
+        let same = |inputs: &[(String, Found)]| {
+            for (path, found) in inputs {
+                if !is_same(&tree.find(path)?, found) {
+                    return Ok::<bool, TreeError>(false);
+                }
+            }
+            Ok(true)
+        };
+        if !same(&self.outside)? {
+            return Ok(false);
+        }
+        let unchanged = self.folder.is_some() && folder_id(tree, folder)? == self.folder;
+        Ok(unchanged || same(&self.inside)?)
+    }
+}
+
+/// Whether a rendering sees no difference: of a folder it asks only that it is one.
+fn is_same(a: &Found, b: &Found) -> bool {
+    matches!((a, b), (Found::Folder { .. }, Found::Folder { .. })) || a == b
+}
+
+fn folder_id(tree: &dyn Tree, folder: &str) -> Result<Option<ContentId>, TreeError> {
+    Ok(match tree.find(folder)? {
+        Found::Folder { id } => Some(id),
+        _ => None,
+    })
+}
+
+/// A problem with a file as a whole.
+fn file_problem(path: &str, severity: Severity, message: impl Into<String>, hint: &str) -> Problem {
+    Problem {
+        file: path.to_owned(),
+        line: 0,
+        column: 0,
+        severity,
+        field_path: String::new(),
+        message: message.into(),
+        hint: Some(hint.to_owned()),
+    }
+}

@@ -1,0 +1,282 @@
+//! A walk through a source's folder: what is a manifest, what is a kustomization, what is left out.
+
+use dugout_model::{Problem, Severity};
+use ignore::Match;
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+
+use super::file_problem;
+use crate::kustomize::FILE_NAMES;
+use crate::layout::is_manifest_path;
+use crate::problems::quoted;
+use crate::tree::{ContentId, Found, Tree, TreeError, follow, parent, within};
+
+/// How many manifests one source may have.
+const FILE_LIMIT: usize = 100_000;
+/// How many bytes its manifests may have together.
+const BYTE_LIMIT: u64 = 256 << 20;
+/// How many files and folders are looked at.
+const ENTRY_LIMIT: usize = 1_000_000;
+/// Folders within folders.
+const DEPTH_LIMIT: usize = 100;
+/// Names what is left out, in the language of `.gitignore`.
+const IGNORE_FILE: &str = ".dugoutignore";
+const IGNORE_LIMIT_BYTES: u64 = 64 << 10;
+
+/// What a source's folder holds.
+#[derive(Default)]
+pub(super) struct Walk {
+    /// In the order of their paths.
+    pub manifests: Vec<Manifest>,
+    /// The topmost folders with a kustomization, in the order of their paths.
+    pub kustomizations: Vec<String>,
+    pub problems: Vec<Problem>,
+}
+
+pub(super) struct Manifest {
+    pub path: String,
+    /// Where the file is when the path is a link, and otherwise the same.
+    pub target: String,
+    pub id: ContentId,
+    pub size_bytes: u64,
+}
+
+pub(super) fn walk(tree: &dyn Tree, tops: &[&str]) -> Result<Walk, TreeError> {
+    let mut walker = Walker {
+        tree,
+        walk: Walk::default(),
+        ignores: Vec::new(),
+        entries: 0,
+        bytes: 0,
+        is_full: false,
+    };
+    for top in tops {
+        walker.top(top)?;
+    }
+    let mut walk = walker.walk;
+    walk.manifests.sort_by(|a, b| a.path.cmp(&b.path));
+    walk.manifests.dedup_by(|a, b| a.path == b.path);
+    walk.kustomizations.sort();
+    walk.kustomizations.dedup();
+    Ok(walk)
+}
+
+struct Walker<'t> {
+    tree: &'t dyn Tree,
+    walk: Walk,
+    /// The ignore files on the way, each with its folder, the outermost first.
+    ignores: Vec<(String, Gitignore)>,
+    entries: usize,
+    bytes: u64,
+    /// A limit was passed, which is told.
+    is_full: bool,
+}
+
+impl Walker<'_> {
+    /// A folder, or a file that is asked for by its name.
+    fn top(&mut self, top: &str) -> Result<(), TreeError> {
+        let tree = self.tree;
+        let name = top.rsplit('/').next().unwrap_or(top);
+        match follow(top, &mut |path| tree.find(path))? {
+            Ok((_, Found::File { .. })) if FILE_NAMES.contains(&name) => {
+                self.walk.kustomizations.push(parent(top).to_owned());
+            }
+            Ok((target, Found::File { id, size_bytes })) => {
+                self.manifest(top, target, id, size_bytes);
+            }
+            Ok((folder, Found::Folder { .. })) => {
+                let entries = self.tree.list(&folder)?;
+                if has_kustomization(&entries) {
+                    self.walk.kustomizations.push(folder);
+                } else {
+                    self.folder(&folder, &entries, 0)?;
+                }
+            }
+            _ => {
+                let hint = "give the path of a folder in the repository";
+                self.tell(top, Severity::Error, "there is no such file or folder", hint);
+            }
+        }
+        Ok(())
+    }
+
+    fn folder(
+        &mut self,
+        folder: &str,
+        entries: &[(String, Found)],
+        depth: usize,
+    ) -> Result<(), TreeError> {
+        self.entries += entries.len();
+        if self.entries > ENTRY_LIMIT || depth > DEPTH_LIMIT {
+            self.fill(folder, "it holds too many files and folders");
+            return Ok(());
+        }
+        let ignores = self.ignores.len();
+        self.read_ignore_file(folder, entries)?;
+        if let Some((name, _)) = entries.iter().find(|(name, _)| name == "Chart.yaml") {
+            let path = within(folder, name);
+            self.tell(
+                &path,
+                Severity::Error,
+                "this folder is a Helm chart, and Dugout does not render charts",
+                "commit what `helm template` prints, or leave the folder out with .dugoutignore",
+            );
+        } else {
+            for (name, found) in entries {
+                if !self.is_full {
+                    self.entry(&within(folder, name), name, found, depth)?;
+                }
+            }
+        }
+        self.ignores.truncate(ignores);
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        path: &str,
+        name: &str,
+        found: &Found,
+        depth: usize,
+    ) -> Result<(), TreeError> {
+        let is_folder = matches!(found, Found::Folder { .. } | Found::Foreign);
+        if name.starts_with('.') || self.is_ignored(path, is_folder) {
+            return Ok(());
+        }
+        match found {
+            Found::Folder { .. } => {
+                let entries = self.tree.list(path)?;
+                if has_kustomization(&entries) {
+                    self.walk.kustomizations.push(path.to_owned());
+                    return Ok(());
+                }
+                self.folder(path, &entries, depth + 1)
+            }
+            Found::File { id, size_bytes } if is_manifest_path(name) => {
+                self.manifest(path, path.to_owned(), *id, *size_bytes);
+                Ok(())
+            }
+            Found::Link { .. } => self.link(path, name),
+            Found::Foreign => {
+                self.tell(
+                    path,
+                    Severity::Notice,
+                    "is not read: it is another repository",
+                    "commit its files here, or make it a source of its own",
+                );
+                Ok(())
+            }
+            Found::NoText => {
+                self.tell(path, Severity::Error, "this path is not UTF-8 text", "rename it");
+                Ok(())
+            }
+            Found::File { .. } | Found::Nothing => Ok(()),
+        }
+    }
+
+    /// A link to a manifest is the manifest; a link to a folder is not walked.
+    fn link(&mut self, path: &str, name: &str) -> Result<(), TreeError> {
+        let tree = self.tree;
+        match follow(path, &mut |path| tree.find(path))? {
+            Ok((target, Found::File { id, size_bytes })) if is_manifest_path(name) => {
+                self.manifest(path, target, id, size_bytes);
+            }
+            Ok((_, Found::File { .. })) => {}
+            Ok((_, Found::Folder { .. })) => self.tell(
+                path,
+                Severity::Notice,
+                "is not read: it is a link to a folder",
+                "put the folder itself there, or refer to it from a kustomization",
+            ),
+            _ if is_manifest_path(name) => self.tell(
+                path,
+                Severity::Error,
+                "this link leads to no file of the repository",
+                "put the file itself there",
+            ),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn manifest(&mut self, path: &str, target: String, id: ContentId, size_bytes: u64) {
+        self.bytes = self.bytes.saturating_add(size_bytes);
+        if self.walk.manifests.len() >= FILE_LIMIT || self.bytes > BYTE_LIMIT {
+            let why = format!(
+                "it holds more than {FILE_LIMIT} manifests or {} MiB of them",
+                BYTE_LIMIT >> 20
+            );
+            self.fill(path, &why);
+            return;
+        }
+        self.walk.manifests.push(Manifest { path: path.to_owned(), target, id, size_bytes });
+    }
+
+    fn is_ignored(&self, path: &str, is_folder: bool) -> bool {
+        for (folder, ignore) in self.ignores.iter().rev() {
+            let inside = path.get(folder.len()..).unwrap_or_default().trim_start_matches('/');
+            match ignore.matched(inside, is_folder) {
+                Match::Ignore(_) => return true,
+                Match::Whitelist(_) => return false,
+                Match::None => {}
+            }
+        }
+        false
+    }
+
+    fn read_ignore_file(
+        &mut self,
+        folder: &str,
+        entries: &[(String, Found)],
+    ) -> Result<(), TreeError> {
+        let found = entries.iter().find(|(name, _)| name == IGNORE_FILE);
+        let Some((_, Found::File { id, size_bytes })) = found else { return Ok(()) };
+        let path = within(folder, IGNORE_FILE);
+        if *size_bytes > IGNORE_LIMIT_BYTES {
+            let message = format!("the file has more than {IGNORE_LIMIT_BYTES} bytes");
+            self.tell(&path, Severity::Error, &message, "leave out whole folders");
+            return Ok(());
+        }
+        let bytes = self.tree.read(&path, *id)?;
+        let mut builder = GitignoreBuilder::new("");
+        for (index, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
+            if builder.add_line(None, line).is_err() {
+                let mut problem = file_problem(
+                    &path,
+                    Severity::Error,
+                    format!("{} is no pattern", quoted(line)),
+                    "write patterns as in .gitignore",
+                );
+                problem.line = u32::try_from(index + 1).unwrap_or(u32::MAX);
+                problem.column = 1;
+                self.walk.problems.push(problem);
+            }
+        }
+        match builder.build() {
+            Ok(ignore) => self.ignores.push((folder.to_owned(), ignore)),
+            Err(_) => {
+                self.tell(&path, Severity::Error, "its patterns are too large", "shorten them")
+            }
+        }
+        Ok(())
+    }
+
+    fn fill(&mut self, path: &str, why: &str) {
+        if !self.is_full {
+            self.is_full = true;
+            let message = format!("the source cannot be read whole: {why}");
+            let hint = "give the source a smaller path, or leave folders out with .dugoutignore";
+            self.walk.problems.push(file_problem(path, Severity::Error, message, hint));
+        }
+    }
+
+    fn tell(&mut self, path: &str, severity: Severity, message: &str, hint: &str) {
+        self.walk.problems.push(file_problem(path, severity, message, hint));
+    }
+}
+
+fn has_kustomization(entries: &[(String, Found)]) -> bool {
+    entries.iter().any(|(name, found)| {
+        FILE_NAMES.contains(&name.as_str())
+            && matches!(found, Found::File { .. } | Found::Link { .. })
+    })
+}

@@ -1,0 +1,366 @@
+//! Reading a source again costs what changed, and no input makes it panic or grow without bound.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dugout_manifest::{
+    ContentId, Files, Found, Policy, SourceCache, Tree, TreeError, assemble, parse_blob,
+    read_source,
+};
+use dugout_model::{RevisionContent, Severity};
+use proptest::prelude::*;
+
+/// Files that remember what was read of them.
+struct Watched {
+    files: Files,
+    read: RefCell<Vec<String>>,
+}
+
+impl Tree for Watched {
+    fn find(&self, path: &str) -> Result<Found, TreeError> {
+        self.files.find(path)
+    }
+
+    fn list(&self, folder: &str) -> Result<Vec<(String, Found)>, TreeError> {
+        self.files.list(folder)
+    }
+
+    fn read(&self, path: &str, id: ContentId) -> Result<Vec<u8>, TreeError> {
+        self.read.borrow_mut().push(path.to_owned());
+        self.files.read(path, id)
+    }
+}
+
+fn config_map(name: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n")
+}
+
+fn example() -> Files {
+    let mut files = Files::default();
+    files.add("top/plain.yaml", config_map("plain"));
+    files.add("top/readme.md", "x");
+    files.add("shared/kustomization.yaml", "resources: [a.yaml]\n");
+    files.add("shared/a.yaml", config_map("a"));
+    for name in ["one", "two"] {
+        let text = format!("resources: [../../shared, own.yaml]\nnamePrefix: {name}-\n");
+        files.add(format!("top/{name}/kustomization.yaml"), text);
+        files.add(format!("top/{name}/own.yaml"), config_map("own"));
+        files.add(format!("top/{name}/notes.txt"), "x");
+    }
+    files
+}
+
+/// What is read when a source is read again after a change.
+fn read_again(change: impl FnOnce(&mut Files)) -> (Vec<String>, RevisionContent) {
+    let mut cache = SourceCache::default();
+    let mut tree = Watched { files: example(), read: RefCell::default() };
+    read_source(&tree, "top", &Policy::default(), &mut cache).unwrap();
+    assert!(tree.read.borrow().len() >= 6);
+    tree.read.borrow_mut().clear();
+    change(&mut tree.files);
+    let content = read_source(&tree, "top", &Policy::default(), &mut cache).unwrap();
+    let fresh =
+        read_source(&tree.files, "top", &Policy::default(), &mut SourceCache::default()).unwrap();
+    assert_eq!(content, fresh, "what is kept is what would be read");
+    let mut read = tree.read.take();
+    read.sort();
+    (read, content)
+}
+
+#[test]
+fn what_did_not_change_is_not_read_again() {
+    let (read, content) = read_again(|_| {});
+    assert_eq!(read, [""; 0]);
+    assert!(matches!(content, RevisionContent::Objects { objects, .. } if objects.len() == 5));
+    let (read, _) = read_again(|files| files.add("top/one/notes.txt", "changed"));
+    assert_eq!(read, [""; 0], "no kustomization reads it");
+    let (read, _) = read_again(|files| files.add("top/plain.yaml", config_map("other")));
+    assert_eq!(read, ["top/plain.yaml"]);
+    let (read, _) = read_again(|files| files.add("top/one/own.yaml", config_map("other")));
+    assert!(read.contains(&"top/one/own.yaml".to_owned()));
+    assert!(!read.iter().any(|path| path.starts_with("top/two")), "{read:?}");
+    let (read, content) = read_again(|files| files.add("shared/a.yaml", config_map("b")));
+    assert!(read.contains(&"top/two/kustomization.yaml".to_owned()), "{read:?}");
+    let ids = match content {
+        RevisionContent::Objects { objects, .. } => objects,
+        RevisionContent::Problems(problems) => panic!("{problems:?}"),
+    };
+    assert!(ids.iter().any(|object| object.id().to_string() == "ConfigMap default/two-b"));
+}
+
+/// What was missing may come, which changes what a kustomization means.
+#[test]
+fn a_file_that_appears_is_seen() {
+    let mut cache = SourceCache::default();
+    let mut files = Files::default();
+    files.add("kustomization.yaml", "resources: [a.yaml]\n");
+    let first = read_source(&files, "", &Policy::default(), &mut cache).unwrap();
+    assert!(matches!(first, RevisionContent::Problems(_)));
+    files.add("a.yaml", config_map("a"));
+    let second = read_source(&files, "", &Policy::default(), &mut cache).unwrap();
+    assert!(matches!(second, RevisionContent::Objects { objects, .. } if objects.len() == 1));
+}
+
+#[test]
+fn links_are_followed_inside_the_repository() {
+    let mut files = Files::default();
+    files.add("real/a.yaml", config_map("a"));
+    files.add_link("top/a.yaml", "../real/a.yaml");
+    files.add_link("top/out.yaml", "../../etc/passwd");
+    files.add_link("top/folder", "../real");
+    let told = |files: &Files, path| match read_source(
+        files,
+        path,
+        &Policy::default(),
+        &mut SourceCache::default(),
+    ) {
+        Ok(RevisionContent::Problems(problems)) => {
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        }
+        Ok(RevisionContent::Objects { objects, .. }) => objects[0].origin.file.clone(),
+        Err(error) => panic!("{error}"),
+    };
+    let problems = told(&files, "top");
+    assert!(problems.contains("top/out.yaml: error: this link leads to no file"), "{problems}");
+    assert!(problems.contains("top/folder: notice: is not read"), "{problems}");
+    files.add("app/kustomization.yaml", "resources: [../top/folder/a.yaml]\n");
+    assert_eq!(told(&files, "app"), "real/a.yaml");
+    files.add("app/kustomization.yaml", "resources: [../top/out.yaml]\n");
+    assert!(told(&files, "app").contains("leads out of the repository"));
+}
+
+fn problems_of(files: &Files) -> String {
+    match read_source(files, "", &Policy::default(), &mut SourceCache::default()).unwrap() {
+        RevisionContent::Problems(problems) => {
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        }
+        RevisionContent::Objects { objects, .. } => format!("{} objects", objects.len()),
+    }
+}
+
+/// Bases that name bases twice double with each step.
+#[test]
+fn kustomizations_cannot_multiply_without_bound() {
+    let mut files = Files::default();
+    for level in 0..30 {
+        let next = level + 1;
+        for side in ["a", "b"] {
+            let text = format!("resources: [../a{next}, ../b{next}]\nnamePrefix: {side}-\n");
+            files.add(format!("{side}{level}/kustomization.yaml"), text);
+        }
+    }
+    for side in ["a30", "b30"] {
+        files.add(format!("{side}/kustomization.yaml"), "resources: [c.yaml]\n");
+        files.add(format!("{side}/c.yaml"), config_map("c"));
+    }
+    files.add("kustomization.yaml", "resources: [a0]\n");
+    let problems = problems_of(&files);
+    assert!(problems.contains("more than 1000 kustomizations"), "{problems}");
+}
+
+#[test]
+fn patches_cannot_multiply_without_bound() {
+    let mut files = Files::default();
+    files.add("a.yaml", config_map("a") + "data: {a: b}\n");
+    let mut patch =
+        String::from("resources: [a.yaml]\npatches:\n- target: {kind: ConfigMap}\n  patch: |\n");
+    for index in 0..60 {
+        writeln!(patch, "    - {{op: copy, from: /data, path: /data/k{index}}}").unwrap();
+    }
+    files.add("kustomization.yaml", patch);
+    let problems = problems_of(&files);
+    assert!(problems.contains("makes more than"), "{problems}");
+    let mut deep =
+        String::from("resources: [a.yaml]\npatches:\n- target: {kind: ConfigMap}\n  patch: |\n");
+    let mut path = String::from("/data");
+    for _ in 0..120 {
+        path.push_str("/x");
+        writeln!(deep, "    - {{op: add, path: {path}, value: {{}}}}").unwrap();
+    }
+    files.add("kustomization.yaml", deep);
+    let problems = problems_of(&files);
+    assert!(problems.contains("nest deeper than"), "{problems}");
+}
+
+#[test]
+fn long_lists_cannot_be_compared_without_bound() {
+    let list = |start: usize| -> String {
+        (start..start + 60_000).map(|index| format!("{{name: e{index}}},")).collect()
+    };
+    let object = |items: String| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: {{containers: [{{name: a, env: [{items}]}}]}}\n"
+        )
+    };
+    let mut files = Files::default();
+    files.add("kustomization.yaml", "resources: [a.yaml]\npatches: [{path: p.yaml}]\n");
+    files.add("a.yaml", object(list(0)));
+    files.add("p.yaml", object(list(100_000)));
+    let problems = problems_of(&files);
+    assert!(problems.contains("too many patches"), "{problems}");
+}
+
+/// The cases of kubectl, as something to damage.
+fn cases() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kustomize");
+    let mut cases: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
+        .collect();
+    cases.sort();
+    cases
+}
+
+fn read_case(top: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    let mut folders = vec![top.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(top).unwrap().to_str().unwrap().to_owned();
+            match path.is_dir() {
+                true => folders.push(path),
+                false if name == "expected.yaml" => {}
+                false => files.push((name, fs::read(&path).unwrap())),
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Whatever the files are: an answer comes, the same each time, and every problem names a file.
+fn check(files: &Files) {
+    let content = read_source(files, "", &Policy::default(), &mut SourceCache::default()).unwrap();
+    let problems = match &content {
+        RevisionContent::Problems(problems) => {
+            assert!(problems.iter().any(|problem| problem.severity == Severity::Error));
+            problems
+        }
+        RevisionContent::Objects { objects, notices } => {
+            for object in objects {
+                let found = files.find(&object.origin.file).unwrap();
+                assert!(matches!(found, Found::File { .. }), "{:?}", object.origin);
+            }
+            notices
+        }
+    };
+    for problem in problems {
+        let found = files.find(&problem.file).unwrap();
+        assert!(!problem.file.is_empty() && found != Found::Nothing, "{problem}");
+    }
+    assert_eq!(
+        content,
+        read_source(files, "", &Policy::default(), &mut SourceCache::default()).unwrap()
+    );
+}
+
+#[test]
+fn the_cases_are_read_as_sources() {
+    for case in cases() {
+        let mut files = Files::default();
+        for (name, bytes) in read_case(&case) {
+            files.add(name, bytes);
+        }
+        check(&files);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_kustomization_makes_it_panic(text in "[-:{}\\[\\]&*!|>'\"%@`,#? \n\ta-c0-9<ä]{0,200}") {
+        let mut files = Files::default();
+        files.add("kustomization.yaml", text.clone());
+        files.add(".dugoutignore", text);
+        check(&files);
+    }
+
+    #[test]
+    fn no_values_of_fields_make_it_panic(
+        fields in prop::collection::vec(
+            (
+                prop::sample::select(vec![
+                    "resources", "bases", "components", "namespace", "namePrefix", "nameSuffix",
+                    "labels", "commonLabels", "commonAnnotations", "images", "replicas", "patches",
+                    "patchesStrategicMerge", "patchesJson6902", "configMapGenerator",
+                    "secretGenerator", "generatorOptions", "replacements", "sortOptions",
+                ]),
+                prop::sample::select(vec![
+                    "a.yaml", "[a.yaml]", "[.]", "['..']", "['']", "{}", "[]", "null", "5", "[{}]",
+                    "[{name: a}]", "[{name: a, literals: [x=y, '=', '']}]", "{a: b}", "[{pairs: {a: b}, includeSelectors: true}]",
+                    "[{name: a, newTag: b, digest: c}]", "[{name: web, count: 3}]", "[{path: a.yaml}]",
+                    "[{patch: '[{op: add, path: /metadata, value: 1}]', target: {name: '.*'}}]",
+                    "[{patch: '[{op: replace, path: \"\", value: 1}]', target: {name: '.*'}}]",
+                    "[{patch: '{metadata: {name: 5}, kind: [a]}', target: {kind: '.*'}, options: {allowNameChange: true, allowKindChange: true}}]",
+                    "[{patch: '{$patch: delete}', target: {kind: '.*'}}]",
+                    "[{source: {kind: ConfigMap}, targets: [{select: {kind: ConfigMap}, fieldPaths: ['', '*', kind, metadata.name, 'a.[b=c].-'], options: {create: true, delimiter: x, index: -1}}]}]",
+                    "[{source: {kind: ConfigMap, fieldPath: metadata}, targets: [{select: {}, fieldPaths: ['*', kind, apiVersion], options: {create: true}}]}]",
+                ]),
+            ),
+            0..5,
+        ),
+    ) {
+        let mut files = Files::default();
+        let mut text = String::new();
+        let mut seen = Vec::new();
+        for (field, value) in fields {
+            if !seen.contains(&field) {
+                writeln!(text, "{field}: {value}").unwrap();
+                seen.push(field);
+            }
+        }
+        files.add("kustomization.yaml", text);
+        files.add("a.yaml", config_map("a"));
+        check(&files);
+    }
+
+    #[test]
+    fn no_damaged_case_makes_it_panic(
+        case in any::<prop::sample::Index>(),
+        file in any::<prop::sample::Index>(),
+        changes in prop::collection::vec(
+            (any::<prop::sample::Index>(), 0_usize..12, prop::collection::vec(prop::sample::select(
+                b":-\n {}[]\"'&*<|>!~null0$patch/.,=#\t".to_vec()), 0..6)),
+            1..5,
+        ),
+    ) {
+        let cases = cases();
+        let mut read = read_case(&cases[case.index(cases.len())]);
+        let index = file.index(read.len());
+        let bytes = &mut read[index].1;
+        for (place, remove, insert) in changes {
+            let start = place.index(bytes.len() + 1);
+            let end = (start + remove).min(bytes.len());
+            bytes.splice(start..end, insert);
+        }
+        let mut files = Files::default();
+        for (name, bytes) in read {
+            files.add(name, bytes);
+        }
+        check(&files);
+    }
+}
+
+/// Plain files and kustomizations are told about in one voice.
+#[test]
+fn a_folder_of_plain_files_is_what_its_files_are() {
+    let mut files = Files::default();
+    files.add("b/x.yaml", config_map("x") + "typo: 1\n");
+    files.add("a.yaml", config_map("a"));
+    let blobs = [
+        ("a.yaml", parse_blob(config_map("a").as_bytes())),
+        ("b/x.yaml", parse_blob((config_map("x") + "typo: 1\n").as_bytes())),
+    ];
+    let plain = assemble(blobs.iter().map(|(path, blob)| (*path, blob)), &Policy::default());
+    assert_eq!(
+        read_source(&files, "", &Policy::default(), &mut SourceCache::default()).unwrap(),
+        plain
+    );
+}
