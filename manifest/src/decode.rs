@@ -4,7 +4,6 @@
 //! is left out and tell what Dugout itself cannot do. They go on after a problem with any value in its
 //! place, so that all problems are told at once; an object with an error is never handed out.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -59,8 +58,8 @@ pub(crate) struct ParsedObject {
 pub(crate) struct Links {
     pub references: Vec<Reference>,
     /// Of a workload: the pods that it makes.
-    pub pods: Option<PodFacts>,
-    pub service: Option<ServiceFacts>,
+    pub pods: Option<Box<PodFacts>>,
+    pub service: Option<Box<ServiceFacts>>,
 }
 
 /// Another object that one needs.
@@ -85,14 +84,21 @@ pub(crate) enum Part {
 /// What a service sees of pods.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PodFacts {
-    pub labels: BTreeMap<String, String>,
+    /// As a list, which takes a tenth of the memory of a map.
+    pub labels: Vec<(String, String)>,
     pub port_names: Vec<String>,
+}
+
+impl PodFacts {
+    pub(crate) fn has_label(&self, key: &str, value: &str) -> bool {
+        self.labels.iter().any(|(own, label)| own == key && label == value)
+    }
 }
 
 /// What others see of a service, and whom it means.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ServiceFacts {
-    pub selector: BTreeMap<String, String>,
+    pub selector: Vec<(String, String)>,
     /// Name and number.
     pub ports: Vec<(String, u16)>,
     pub named_targets: Vec<(String, Place)>,

@@ -181,7 +181,7 @@ impl<'a> Workloads<'a> {
             .unwrap_or_default()
             .iter()
             .filter_map(|place| self.all.get(*place).copied())
-            .filter(|pods| dugout_model::labels_contain(&pods.labels, &service.selector))
+            .filter(|pods| service.selector.iter().all(|(key, value)| pods.has_label(key, value)))
             .collect()
     }
 }

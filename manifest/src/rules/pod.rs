@@ -32,7 +32,7 @@ pub(crate) fn note_pods(template: &View<'_>, context: &mut Context) {
             });
         }
     });
-    context.links.pods = Some(facts);
+    context.links.pods = Some(Box::new(facts));
 }
 
 pub(crate) fn pod_spec(spec: &View<'_>, context: &mut Context) {

@@ -143,7 +143,7 @@ fn note(spec: &View<'_>, context: &mut Context) {
             facts.node_ports.push((number, value.place()));
         }
     });
-    context.links.service = Some(facts);
+    context.links.service = Some(Box::new(facts));
 }
 
 pub(crate) fn subset(subset: &View<'_>, _: &mut Context) {

@@ -50,9 +50,9 @@ pub(crate) fn replication_controller(spec: &View<'_>, context: &mut Context) {
     runs_on(spec, "ReplicationController", context);
     let Some(selector) = spec.get("selector").filter(|selector| selector.len() > 0) else { return };
     let labels = &context.links.pods;
-    let matches = spec.pairs("selector").all(|(key, value)| {
-        labels.as_ref().is_some_and(|pods| pods.labels.get(key).is_some_and(|label| label == value))
-    });
+    let matches = spec
+        .pairs("selector")
+        .all(|(key, value)| labels.as_ref().is_some_and(|pods| pods.has_label(key, value)));
     if !matches {
         tell_mismatch(&selector);
     }
