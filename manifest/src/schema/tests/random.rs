@@ -62,7 +62,7 @@ fn write_object(text: &mut String, schema: &Schema, choices: &mut Choices<'_>, d
     let mut first = true;
     for field in schema.fields {
         // Few fields of each type, or objects would be all alike and large.
-        if choices.bytes.len() == 0 || choices.next() % 3 != 0 {
+        if choices.bytes.len() == 0 || !choices.next().is_multiple_of(3) {
             continue;
         }
         let comma = if std::mem::take(&mut first) { "" } else { ", " };
@@ -74,7 +74,7 @@ fn write_object(text: &mut String, schema: &Schema, choices: &mut Choices<'_>, d
 
 fn write_value(text: &mut String, value: &Type, choices: &mut Choices<'_>, depth: usize) {
     // One value in eight is of any other type.
-    if depth == 0 || choices.next() % 8 == 0 {
+    if depth == 0 || choices.next().is_multiple_of(8) {
         return text.push_str(choices.scalar());
     }
     match value {
