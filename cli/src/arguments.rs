@@ -105,6 +105,9 @@ pub struct UpArguments {
     /// The folder of the repository with the manifests; all of it if empty
     #[arg(long, value_name = "DIR", default_value = "")]
     pub path: String,
+    /// An API group whose custom resources are for another program and left out; several between commas
+    #[arg(long = "skip-group", value_name = "GROUP", value_delimiter = ',')]
+    pub skip_groups: Vec<String>,
     /// Where Dugout keeps its files on this machine
     /// [default: /var/lib/dugout for root, else dugout in the user's data directory]
     #[arg(long, value_name = "DIR")]
@@ -167,6 +170,9 @@ pub struct ServerArguments {
     /// The folder of the repository with the manifests; all of it if empty
     #[arg(long, value_name = "DIR", default_value = "")]
     pub path: String,
+    /// An API group whose custom resources are for another program and left out; several between commas
+    #[arg(long = "skip-group", value_name = "GROUP", value_delimiter = ',')]
+    pub skip_groups: Vec<String>,
     /// Where Dugout keeps its files on this machine
     /// [default: /var/lib/dugout for root, else dugout in the user's data directory]
     #[arg(long, value_name = "DIR")]
@@ -369,6 +375,9 @@ pub struct ValidateArguments {
     /// What has no effect here is an error, too
     #[arg(long)]
     pub strict: bool,
+    /// An API group whose custom resources are for another program and left out; several between commas
+    #[arg(long = "skip-group", value_name = "GROUP", value_delimiter = ',')]
+    pub skip_groups: Vec<String>,
     /// The form of the output
     #[arg(short, long, default_value = "text")]
     pub output: ProblemOutput,

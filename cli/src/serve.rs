@@ -8,6 +8,7 @@ use anyhow::Context;
 use axum::routing::get;
 use dugout_agent::{AgentConfig, AgentMetrics};
 use dugout_gitsync::Credentials;
+use dugout_manifest::Policy;
 use dugout_model::{SourceDeclaration, SourceName};
 use dugout_reconciler::SourceConfig;
 use prometheus_client::registry::Registry;
@@ -51,6 +52,7 @@ async fn run_server(arguments: ServerArguments) -> anyhow::Result<ExitCode> {
             },
             location: location(&arguments.repo)?,
             credentials: Credentials::from_settings(|name| std::env::var(name).ok()),
+            policy: Policy { skip_groups: arguments.skip_groups.clone() },
         }],
         node_timeout: arguments.node_timeout,
         operator_token,

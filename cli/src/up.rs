@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use dugout_agent::local::Local;
 use dugout_agent::{AgentConfig, AgentMetrics};
 use dugout_gitsync::{Credentials, Location};
+use dugout_manifest::Policy;
 use dugout_model::{SourceDeclaration, SourceName, chain};
 use dugout_reconciler::SourceConfig;
 use dugout_webhook::Secrets;
@@ -203,6 +204,7 @@ fn settings(
             },
             location: location(&repository.url)?,
             credentials: Credentials::from_settings(|name| std::env::var(name).ok()),
+            policy: Policy { skip_groups: arguments.skip_groups.clone() },
         }],
         node_timeout: arguments.node_timeout,
         operator_token,

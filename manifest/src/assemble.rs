@@ -3,32 +3,43 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dugout_model::{
-    DeclaredObject, Deployment, Kind, ObjectId, ObjectSpec, PortRef, Problem, RevisionContent,
-    Service, Severity, labels_contain,
-};
+use dugout_model::{DeclaredObject, Problem, RevisionContent, Severity};
 
 use crate::blob::{BlobObject, Content, ParsedBlob};
-use crate::decode::{DEFAULT_NAMESPACE, Reference};
+use crate::decode::{DEFAULT_NAMESPACE, ForeignObject, Identity};
 use crate::lines::Lines;
 use crate::reader::Place;
 
+mod references;
+
+/// What a source says about its manifests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// API groups, as `cert-manager.io`, whose objects are for another program: they are left out with
+    /// a notice. Objects of every other group that Dugout does not know are errors.
+    pub skip_groups: Vec<String>,
+}
+
 /// What the files of a commit declare together, or everything that is wrong with them. Each file comes
 /// with its path in the repository; the order of the files does not matter.
-pub fn assemble<'a>(files: impl IntoIterator<Item = (&'a str, &'a ParsedBlob)>) -> RevisionContent {
+pub fn assemble<'a>(
+    files: impl IntoIterator<Item = (&'a str, &'a ParsedBlob)>,
+    policy: &Policy,
+) -> RevisionContent {
     let units = files.into_iter().map(|(path, blob)| Unit::File { path, content: &blob.content });
-    assemble_units(units, Vec::new())
+    assemble_units(units, Vec::new(), policy)
 }
 
 /// The same for files and kustomizations, with problems that were found on the way to them.
 pub(crate) fn assemble_units<'a>(
     units: impl IntoIterator<Item = Unit<'a>>,
     problems: Vec<Problem>,
+    policy: &Policy,
 ) -> RevisionContent {
     let has_unknown = problems.iter().any(|problem| problem.severity == Severity::Error);
     let mut whole = Whole { problems, has_unknown, ..Whole::default() };
     for unit in units {
-        whole.add(unit);
+        whole.add(unit, policy);
     }
     whole.check();
     whole.into_content()
@@ -53,6 +64,14 @@ impl<'a> Unit<'a> {
     fn content(&self) -> &'a Content {
         match self {
             Unit::File { content, .. } | Unit::Rendered { content, .. } => content,
+        }
+    }
+
+    /// A problem of the content with the file that it is in.
+    fn own(&self, problem: &Problem) -> Problem {
+        match self {
+            Unit::File { path, .. } => Problem { file: (*path).to_owned(), ..problem.clone() },
+            Unit::Rendered { .. } => problem.clone(),
         }
     }
 
@@ -83,27 +102,29 @@ impl<'a> Member<'a> {
             Unit::Rendered { .. } => self.object.declared(),
         }
     }
+
+    fn namespace(&self) -> &str {
+        self.object.id.key.namespace.as_str()
+    }
 }
 
 #[derive(Default)]
 struct Whole<'a> {
     /// The first of each id, in the order of files and lines.
-    members: BTreeMap<&'a ObjectId, Member<'a>>,
+    members: BTreeMap<&'a Identity, Member<'a>>,
     problems: Vec<Problem>,
     /// Something could not be read, so nothing can be said to be missing.
     has_unknown: bool,
-    has_refused: bool,
 }
 
 impl<'a> Whole<'a> {
-    fn add(&mut self, unit: Unit<'a>) {
+    fn add(&mut self, unit: Unit<'a>, policy: &Policy) {
         let content = unit.content();
         self.has_unknown |= content.has_unknown;
-        self.has_refused |= content.has_refused;
-        self.problems.extend(content.problems.iter().map(|problem| match unit {
-            Unit::File { path, .. } => Problem { file: path.to_owned(), ..problem.clone() },
-            Unit::Rendered { .. } => problem.clone(),
-        }));
+        self.problems.extend(content.problems.iter().map(|problem| unit.own(problem)));
+        for foreign in &content.foreign {
+            self.add_foreign(unit, foreign, policy);
+        }
         for object in &content.objects {
             let new = Member { unit, object };
             match self.members.get(&object.id) {
@@ -120,19 +141,26 @@ impl<'a> Whole<'a> {
         }
     }
 
+    /// An object of a group that Dugout does not know: skipped if the source says so.
+    fn add_foreign(&mut self, unit: Unit<'a>, foreign: &ForeignObject, policy: &Policy) {
+        let mut problem = unit.own(&foreign.problem);
+        if policy.skip_groups.contains(&foreign.group) {
+            problem.severity = Severity::Notice;
+            problem.message =
+                format!("{} has no effect: the source skips {}", foreign.kind, foreign.group);
+            problem.hint = None;
+        } else {
+            self.has_unknown = true;
+        }
+        self.problems.push(problem);
+    }
+
     fn check(&mut self) {
         let mut found = Vec::new();
         if !self.has_unknown {
             self.check_namespaces(&mut found);
         }
-        let mut node_ports = BTreeMap::new();
-        for member in self.members.values() {
-            self.check_references(member, &mut found);
-            check_node_ports(member, &mut node_ports, &mut found);
-        }
-        if !self.has_unknown && !self.has_refused {
-            self.check_services(&mut found);
-        }
+        self.check_links(&mut found);
         self.problems.extend(found);
     }
 
@@ -140,13 +168,13 @@ impl<'a> Whole<'a> {
     fn check_namespaces(&self, found: &mut Vec<Problem>) {
         let mut uses: BTreeMap<&str, Vec<&Member<'a>>> = BTreeMap::new();
         for member in self.members.values() {
-            let namespace = member.object.id.key.namespace.as_str();
+            let namespace = member.namespace();
             if !namespace.is_empty() && namespace != DEFAULT_NAMESPACE {
                 uses.entry(namespace).or_default().push(member);
             }
         }
         for (namespace, mut members) in uses {
-            if self.members.contains_key(&ObjectId::new(Kind::Namespace, "", namespace)) {
+            if self.find("Namespace", "", namespace).is_some() {
                 continue;
             }
             members.sort_by_key(|member| member.place());
@@ -165,75 +193,9 @@ impl<'a> Whole<'a> {
         }
     }
 
-    fn check_references(&self, member: &Member<'a>, found: &mut Vec<Problem>) {
-        for reference in &member.object.links.references {
-            let Reference { kind, name, key, place } = reference;
-            let namespace = member.object.id.key.namespace.as_str();
-            let kind_name = kind.as_str();
-            let Some(target) = self.members.get(&ObjectId::new(*kind, namespace, name)) else {
-                if !self.has_unknown {
-                    let message =
-                        format!("there is no {kind_name} {name} in namespace {namespace}");
-                    let hint = self.name_hint(*kind, namespace);
-                    found.push(problem(member.unit, place, Severity::Error, message, &hint));
-                }
-                continue;
-            };
-            // Without the object's content nothing can be said about its keys.
-            let Some(declared) = target.declared() else { continue };
-            if let Some(key) = key
-                && !has_key(&declared.spec, key)
-            {
-                let message = format!("the {kind_name} {name} has no key {key}");
-                let hint = match some_keys(&declared.spec) {
-                    known if known.is_empty() => {
-                        "it has no keys; add it, or set optional: true".to_owned()
-                    }
-                    known => format!("it has {}", known.join(", ")),
-                };
-                found.push(problem(member.unit, place, Severity::Error, message, &hint));
-            }
-        }
-    }
-
-    /// What there is instead of a missing object.
-    fn name_hint(&self, kind: Kind, namespace: &str) -> String {
-        let first = ObjectId::new(kind, namespace, "");
-        let names: Vec<&str> = self
-            .members
-            .range::<&ObjectId, _>(&first..)
-            .take_while(|(id, _)| id.kind == kind && id.key.namespace.as_str() == namespace)
-            .map(|(id, _)| id.key.name.as_str())
-            .take(LISTED)
-            .collect();
-        match names.is_empty() {
-            true => "add it, or set optional: true".to_owned(),
-            false => format!("there are {}; add it, or set optional: true", names.join(", ")),
-        }
-    }
-
-    /// Notices services that select nothing, or whose port no selected pod has.
-    fn check_services(&self, found: &mut Vec<Problem>) {
-        let mut deployments = Deployments::default();
-        for member in self.of_kind(Kind::Deployment) {
-            match member.declared() {
-                Some(declared) => deployments.add(declared),
-                // It may be what a service means.
-                None => return,
-            }
-        }
-        for member in self.of_kind(Kind::Service) {
-            let Some(declared) = member.declared() else { continue };
-            let ObjectSpec::Service(service) = &declared.spec else { continue };
-            if !service.selector.is_empty() {
-                let selected = deployments.selected(declared.key.namespace.as_str(), service);
-                check_targets(member, service, &selected, found);
-            }
-        }
-    }
-
-    fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Member<'a>> {
-        self.members.values().filter(move |member| member.object.id.kind == kind)
+    fn find(&self, kind: &'static str, namespace: &str, name: &str) -> Option<&Member<'a>> {
+        let key = dugout_model::ObjectKey::new(namespace, name);
+        self.members.get(&Identity { kind, key })
     }
 
     fn into_content(mut self) -> RevisionContent {
@@ -263,116 +225,6 @@ fn told_twice(first: &Member<'_>, again: &Member<'_>) -> Problem {
         _ => format!("the first is in {file}:{line}; keep one of them"),
     };
     problem(again.unit, &again.object.place, Severity::Error, message, &hint)
-}
-
-/// How many names a hint lists.
-const LISTED: usize = 12;
-
-fn has_key(spec: &ObjectSpec, key: &str) -> bool {
-    match spec {
-        ObjectSpec::ConfigMap(map) => {
-            map.data.contains_key(key) || map.binary_data.contains_key(key)
-        }
-        ObjectSpec::Secret(secret) => secret.data.contains_key(key),
-        _ => false,
-    }
-}
-
-/// The first keys, for a hint.
-fn some_keys(spec: &ObjectSpec) -> Vec<&str> {
-    let keys: Vec<&String> = match spec {
-        ObjectSpec::ConfigMap(map) => {
-            map.data.keys().chain(map.binary_data.keys()).take(LISTED).collect()
-        }
-        ObjectSpec::Secret(secret) => secret.data.keys().take(LISTED).collect(),
-        _ => Vec::new(),
-    };
-    keys.into_iter().map(String::as_str).collect()
-}
-
-/// The deployments by each label of their pods, so that a service finds its own without looking at all.
-#[derive(Default)]
-struct Deployments {
-    all: Vec<Arc<DeclaredObject>>,
-    /// By namespace, key and value: places in `all`.
-    by_label: BTreeMap<(String, String, String), Vec<usize>>,
-}
-
-impl Deployments {
-    fn add(&mut self, declared: Arc<DeclaredObject>) {
-        let ObjectSpec::Deployment(deployment) = &declared.spec else { return };
-        for (key, value) in &deployment.template.labels {
-            let namespace = declared.key.namespace.to_string();
-            let label = (namespace, key.clone(), value.clone());
-            self.by_label.entry(label).or_default().push(self.all.len());
-        }
-        self.all.push(declared);
-    }
-
-    fn selected(&self, namespace: &str, service: &Service) -> Vec<&Deployment> {
-        let candidates = |(key, value): (&String, &String)| {
-            let label = (namespace.to_owned(), key.clone(), value.clone());
-            self.by_label.get(&label).map(Vec::as_slice).unwrap_or_default()
-        };
-        let fewest = service.selector.iter().map(candidates).min_by_key(|places| places.len());
-        fewest
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|place| match &self.all.get(*place)?.spec {
-                ObjectSpec::Deployment(deployment) => Some(&**deployment),
-                _ => None,
-            })
-            .filter(|deployment| labels_contain(&deployment.template.labels, &service.selector))
-            .collect()
-    }
-}
-
-/// Two services cannot listen on one port of the nodes.
-fn check_node_ports<'a>(
-    member: &Member<'a>,
-    taken: &mut BTreeMap<u16, (&'a ObjectId, &'a str, u32)>,
-    found: &mut Vec<Problem>,
-) {
-    for (port, place) in &member.object.links.node_ports {
-        let (file, line) = member.unit.locate(place.line);
-        let own = (&member.object.id, file, line);
-        match taken.get(port) {
-            None => {
-                taken.insert(*port, own);
-            }
-            Some((other, file, line)) => {
-                let message = format!("port {port} of the nodes is taken by {other}");
-                let hint = format!("see {file}:{line}; choose another from 30000 to 32767");
-                found.push(problem(member.unit, place, Severity::Error, message, &hint));
-            }
-        }
-    }
-}
-
-fn check_targets(
-    member: &Member<'_>,
-    service: &Service,
-    selected: &[&Deployment],
-    found: &mut Vec<Problem>,
-) {
-    if selected.is_empty() {
-        let message = "the selector matches no pod that is declared in this namespace".to_owned();
-        let hint = "compare it with the labels of the pod templates";
-        found.push(problem(member.unit, &member.object.place, Severity::Notice, message, hint));
-        return;
-    }
-    for (port, place) in service.ports.iter().zip(&member.object.links.target_ports) {
-        let PortRef::Name(name) = &port.target_port else { continue };
-        let exists = selected.iter().any(|deployment| {
-            let mut ports = deployment.template.containers.iter().flat_map(|one| &one.ports);
-            ports.any(|candidate| candidate.name == *name)
-        });
-        if !exists {
-            let message = format!("no selected pod has a port named {name:?}");
-            let hint = "name the port in the container's ports, or use its number";
-            found.push(problem(member.unit, place, Severity::Notice, message, hint));
-        }
-    }
 }
 
 fn problem(

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dugout_model::{DeclaredObject, Origin, Problem};
 
-use crate::decode::{Decoded, Links, ParsedObject, decode};
+use crate::decode::{Decoded, ForeignObject, Identity, Links, ParsedObject, decode};
 use crate::lines::Lines;
 use crate::problems::Problems;
 use crate::reader::{Place, Report};
@@ -23,13 +23,13 @@ pub(crate) struct Content {
     pub problems: Vec<Problem>,
     /// A document could not be told apart, so what seems to be missing elsewhere may be in it.
     pub has_unknown: bool,
-    /// Workloads of other kinds are in it, which services may mean.
-    pub has_refused: bool,
+    /// Objects of groups that Dugout does not know; a source's policy says what they are.
+    pub foreign: Vec<ForeignObject>,
 }
 
 /// One object of a file.
 pub(crate) struct BlobObject {
-    pub id: dugout_model::ObjectId,
+    pub id: Identity,
     pub place: Place,
     pub namespace_place: Option<Place>,
     pub links: Links,
@@ -103,24 +103,26 @@ pub fn parse_blob(bytes: &[u8]) -> ParsedBlob {
 /// Reads one tree after the other.
 pub(crate) struct ContentReader {
     objects: Vec<BlobObject>,
+    foreign: Vec<ForeignObject>,
     problems: Problems,
     has_unknown: bool,
-    has_refused: bool,
 }
 
 impl ContentReader {
     /// Goes on with problems that were found before.
     pub(crate) fn new(problems: Problems) -> Self {
-        Self { objects: Vec::new(), problems, has_unknown: false, has_refused: false }
+        Self { objects: Vec::new(), foreign: Vec::new(), problems, has_unknown: false }
     }
 
     pub(crate) fn read(&mut self, root: &Node<'_>) {
         let report = Report::new(std::mem::take(&mut self.problems));
-        match decode(root, &report) {
-            Decoded::Object(object) => self.objects.push(BlobObject::new(*object)),
-            Decoded::WithoutEffect => {}
-            Decoded::Refused => self.has_refused = true,
-            Decoded::Unknown => self.has_unknown = true,
+        for decoded in decode(root, &report) {
+            match decoded {
+                Decoded::Object(object) => self.objects.push(BlobObject::new(*object)),
+                Decoded::Foreign(object) => self.foreign.push(object),
+                Decoded::Refused => {}
+                Decoded::Unknown => self.has_unknown = true,
+            }
         }
         self.problems = report.into_problems();
     }
@@ -128,9 +130,9 @@ impl ContentReader {
     pub(crate) fn into_content(self) -> Content {
         Content {
             objects: self.objects,
+            foreign: self.foreign,
             problems: self.problems.into_list(),
             has_unknown: self.has_unknown,
-            has_refused: self.has_refused,
         }
     }
 }
@@ -138,7 +140,8 @@ impl ContentReader {
 impl Content {
     /// Finds the files of problems and objects again, whose lines are numbers of `lines`.
     pub(crate) fn locate(&mut self, lines: &Lines) {
-        for problem in &mut self.problems {
+        let foreign = self.foreign.iter_mut().map(|foreign| &mut foreign.problem);
+        for problem in self.problems.iter_mut().chain(foreign) {
             let (file, line) = lines.locate(problem.line);
             (problem.file, problem.line) = (file.to_owned(), line);
         }

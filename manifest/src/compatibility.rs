@@ -1,40 +1,58 @@
 //! The page `docs/compatibility.md`, written from the tables that the reader itself uses.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use crate::schema::{Field, Handling, KINDS, KindEntry, REMOVED, Schema, Support};
+use crate::schema::format::Format;
+use crate::schema::value::Type;
+use crate::schema::{Field, GONE, Handling, KINDS, KindEntry, REMOVED, Schema, Support};
 
 const OPENING: &str = "# What Dugout does with Kubernetes manifests
 
 This page is written from the tables in `manifest/src/schema` by a test; do not edit it.
 After a change of the tables, run `UPDATE_GOLDEN=1 cargo test -p dugout-manifest`.
 
-Nothing is ignored in silence. Each field of each kind is one of:
+Nothing is ignored in silence. Each object is checked as strictly as an API server would: unknown
+fields, wrong values, what is missing, and what fields say about each other. Then each field of a kind
+that Dugout acts on is one of:
 
-- **acted on**: Dugout does what Kubernetes does with it; **required** ones must be there.
+- **acted on**: Dugout does what Kubernetes does with it.
 - **notice**: accepted, and a notice says that it has no effect; `dugout validate --strict` makes
   notices errors.
 - **refused**: an error, because leaving it out would change what the manifest means.
+- **checked**: a part of something that is refused, or of a kind that Dugout does not act on.
 
 A field that is refused or noticed may still hold nothing (null, empty) or the value that is named as
 harmless, because that means the same as leaving it out. A field that is in no table does not exist in
-Kubernetes and is an error. `apiVersion` and `kind` are in every object.
+Kubernetes and is an error. A star marks what is required. `apiVersion` and `kind` are in every object.
 ";
 
 /// The whole page.
 pub fn compatibility_page() -> String {
     let mut page = OPENING.to_owned();
     write_kinds(&mut page);
-    page.push_str("\n## Fields\n");
-    let mut seen = BTreeSet::new();
+    write_removed(&mut page);
+    let users = users_of_types();
+    page.push_str("\n## Fields by kind\n");
     for entry in KINDS {
-        if let Handling::Read { schema, .. } = &entry.handling {
-            write_schema(&mut page, schema, &mut seen);
+        let Some(schema) = entry.schema else { continue };
+        for own in types_of(schema) {
+            if users.get(own.name).is_some_and(|users| users.len() == 1) {
+                write_schema(&mut page, own);
+            }
         }
     }
-    write_kustomize(&mut page, &mut seen);
-    write_removed(&mut page);
+    page.push_str("\n## Fields of types that several kinds have\n");
+    let mut written = BTreeSet::new();
+    for schema in KINDS.iter().filter_map(|entry| entry.schema) {
+        for shared in types_of(schema) {
+            let several = users.get(shared.name).is_some_and(|users| users.len() > 1);
+            if several && written.insert(shared.name) {
+                write_schema(&mut page, shared);
+            }
+        }
+    }
+    write_kustomize(&mut page);
     page
 }
 
@@ -65,42 +83,118 @@ Where Dugout differs from the reference (kustomize 5.5), it does so on purpose:
 - A target that selects nothing is a notice.
 ";
 
-fn write_kustomize(page: &mut String, seen: &mut BTreeSet<&'static str>) {
+fn write_kustomize(page: &mut String) {
     page.push_str(KUSTOMIZE);
-    write_schema(page, &crate::kustomize::schema::KUSTOMIZATION, seen);
+    for schema in types_of(&crate::kustomize::schema::KUSTOMIZATION) {
+        write_schema(page, schema);
+    }
+}
+
+/// A type and all that it is made of, each once, in the order of the tables.
+fn types_of(schema: &'static Schema) -> Vec<&'static Schema> {
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut waiting = vec![schema];
+    while let Some(schema) = waiting.pop() {
+        if seen.insert(schema.name) {
+            found.push(schema);
+            waiting.extend(schema.fields.iter().rev().filter_map(|field| field.value.schema()));
+        }
+    }
+    found
+}
+
+/// Which kinds have something of a type, by the type's name.
+fn users_of_types() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+    let mut users: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for entry in KINDS {
+        for schema in entry.schema.map(types_of).unwrap_or_default() {
+            users.entry(schema.name).or_default().insert(entry.kind);
+        }
+    }
+    users
 }
 
 fn write_kinds(page: &mut String) {
     page.push_str("\n## Kinds\n\n| kind | API version | |\n|---|---|---|\n");
-    for KindEntry { api_version, kind, handling } in KINDS {
+    for KindEntry { api_version, kind, handling, schema, .. } in KINDS {
         let what = match handling {
-            Handling::Read { .. } => "**acted on**".to_owned(),
-            Handling::Notice(why) => format!("**notice**: {why}"),
+            Handling::Acted(_) => "**acted on**".to_owned(),
+            Handling::NotYet { what, hint: "" } => {
+                format!("checked, then **refused**: Dugout does not {what} yet")
+            }
+            Handling::NotYet { what, hint } => {
+                format!("checked, then **refused**: Dugout does not {what} yet; {hint}")
+            }
+            Handling::Notice(why) => format!("checked, **notice**: {why}"),
+            Handling::Refused(why) if schema.is_some() => {
+                format!("checked, then **refused**: {why}")
+            }
             Handling::Refused(why) => format!("**refused**: {why}"),
+            Handling::List => "its items are read as documents".to_owned(),
         };
         line(page, format_args!("| {kind} | {api_version} | {what} |"));
     }
-    page.push_str("\nEvery other kind is a custom resource, and refused.\n");
+    page.push_str(
+        "
+A list of one of these kinds, as ConfigMapList, is read like List. Every other kind is a custom
+resource: an error, unless the source skips its group (`--skip-group`), which is a notice.
+",
+    );
 }
 
-fn write_schema(page: &mut String, schema: &'static Schema, seen: &mut BTreeSet<&'static str>) {
-    if !seen.insert(schema.name) {
-        return;
-    }
-    line(page, format_args!("\n### {}\n\n| field | |\n|---|---|", schema.name));
-    let own = |field: &&Field| !matches!(field.name, "apiVersion" | "kind");
+fn write_schema(page: &mut String, schema: &'static Schema) {
+    line(page, format_args!("\n### {}\n\n| field | value | |\n|---|---|---|", schema.name));
+    let is_object = schema.fields.iter().any(|field| field.name == "metadata");
+    let own = |field: &&Field| !is_object || !matches!(field.name, "apiVersion" | "kind");
     for field in schema.fields.iter().filter(own) {
-        line(page, format_args!("| `{}` | {} |", field.name, describe(field)));
-    }
-    for inner in schema.fields.iter().filter_map(|field| field.inner) {
-        write_schema(page, inner, seen);
+        let star = if field.required { "*" } else { "" };
+        let (value, what) = (describe_value(&field.value), describe_support(field));
+        line(page, format_args!("| `{}`{star} | {value} | {what} |", field.name));
     }
 }
 
-fn describe(field: &Field) -> String {
+fn describe_value(value: &Type) -> String {
+    let range = |lowest: i64, highest: i64| match (lowest, highest) {
+        (i64::MIN, _) => "whole number".to_owned(),
+        (lowest, i64::MAX) => format!("whole number from {lowest}"),
+        (lowest, highest) if highest == i64::from(i32::MAX) => {
+            format!("whole number from {lowest}")
+        }
+        (lowest, highest) => format!("whole number {lowest} to {highest}"),
+    };
+    match value {
+        Type::Text(format) => describe_format(format),
+        Type::Texts(format) => format!("list of {}", describe_format(format)),
+        Type::TextMap { values, .. } => format!("map of {}", describe_format(values)),
+        Type::Bool => "true or false".to_owned(),
+        Type::Int { lowest, highest } => range(*lowest, *highest),
+        Type::Ints { lowest, highest } => format!("list of {}", range(*lowest, *highest)),
+        Type::Number => "number".to_owned(),
+        Type::Quantity => "quantity".to_owned(),
+        Type::Quantities => "map of quantities".to_owned(),
+        Type::IntOrPercent { .. } => "whole number or percentage".to_owned(),
+        Type::Port => "port number or name".to_owned(),
+        Type::Object(schema) => schema.name.to_owned(),
+        Type::Objects(schema) => format!("list of {}", schema.name),
+        Type::ObjectMap(schema) => format!("map of {}", schema.name),
+        Type::AnyMap => "map".to_owned(),
+        Type::Any => "anything".to_owned(),
+    }
+}
+
+fn describe_format(format: &Format) -> String {
+    match format {
+        Format::Any | Format::Free => "text".to_owned(),
+        Format::Words(words) => format!("`{}`", words.join("`, `")),
+        Format::Rule { name, .. } | Format::Private { name, .. } => (*name).to_owned(),
+    }
+}
+
+fn describe_support(field: &Field) -> String {
     let (word, why, harmless) = match field.support {
-        Support::Acted { required: true } => return "**acted on**, required".to_owned(),
-        Support::Acted { required: false } => return "**acted on**".to_owned(),
+        Support::Acted => return "**acted on**".to_owned(),
+        Support::Checked => return "checked".to_owned(),
         Support::Notice { why, harmless } => ("notice", why, harmless),
         Support::Refused { why, harmless } => ("refused", why, harmless),
     };
@@ -119,6 +213,9 @@ fn write_removed(page: &mut String) {
             page,
             format_args!("| {} | {} | {} |", removed.kind, removed.api_version, removed.instead),
         );
+    }
+    for (api_version, kind, instead) in GONE {
+        line(page, format_args!("| {kind} | {api_version} | {instead} |"));
     }
 }
 

@@ -1,15 +1,22 @@
-//! From a tree to the object it declares, with Kubernetes' defaults filled in.
+//! From a tree to the objects it declares, with Kubernetes' defaults filled in.
 //!
-//! Decoders go on after a problem with any value in its place, so that all problems are told at once;
-//! an object with an error is never handed out.
+//! A document is validated by its kind's table first. Decoders then go over it again, fill in what
+//! is left out and tell what Dugout itself cannot do. They go on after a problem with any value in its
+//! place, so that all problems are told at once; an object with an error is never handed out.
 
+use std::fmt;
 use std::sync::Arc;
 
-use dugout_model::{DeclaredObject, Kind, NamespaceName, ObjectId, ObjectKey, ObjectSpec, Origin};
+use dugout_model::{
+    DeclaredObject, Kind, NamespaceName, ObjectKey, ObjectSpec, Origin, PortRef, Problem,
+};
 
-use crate::reader::{Object, Place, Report, Value};
-use crate::schema::{Handling, KINDS, REMOVED, Schema, nearest};
-use crate::yaml::{Node, Value as Tree};
+use crate::reader::{Object, Place, Report, Validated, Value};
+use crate::schema::{
+    GONE, Handling, KINDS, KindEntry, REMOVED, Schema, Scope, find_kind, format::Format, nearest,
+};
+use crate::validate::{Context, Effects, View, validate};
+use crate::yaml::Node;
 
 mod config;
 mod container;
@@ -20,14 +27,28 @@ mod probe;
 mod resources;
 mod service;
 
-/// One document that is an object of a kind that Dugout reads.
+/// Which object it is: unique in a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Identity {
+    pub kind: &'static str,
+    pub key: ObjectKey,
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} {}", self.kind, self.key)
+    }
+}
+
+/// One object of a kind that Dugout looks into.
 #[derive(Clone, Debug)]
 pub(crate) struct ParsedObject {
-    pub id: ObjectId,
+    pub id: Identity,
     pub place: Place,
     /// Where `metadata.namespace` stands, if it is written.
     pub namespace_place: Option<Place>,
-    /// Absent when the object has errors; then its existence is all that is known of it.
+    /// Absent when the object has errors, or is of a kind that Dugout does not act on; then its
+    /// existence is all that is known of it.
     pub declared: Option<Arc<DeclaredObject>>,
     pub links: Links,
 }
@@ -36,194 +57,325 @@ pub(crate) struct ParsedObject {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Links {
     pub references: Vec<Reference>,
-    /// Of a service: where each of its ports names its target, in the order of the ports.
-    pub target_ports: Vec<Place>,
-    /// Of a service: the ports of the nodes it takes.
-    pub node_ports: Vec<(u16, Place)>,
+    /// Of a workload: the pods that it makes.
+    pub pods: Option<Box<PodFacts>>,
+    pub service: Option<Box<ServiceFacts>>,
 }
 
-/// A config map or secret that a container's environment needs.
+/// Another object that one needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Reference {
-    pub kind: Kind,
+    pub kind: &'static str,
     pub name: String,
-    /// Absent when all keys are taken.
-    pub key: Option<String>,
+    pub part: Part,
+    /// The one who refers could say that it need not be there.
+    pub can_be_optional: bool,
     pub place: Place,
 }
 
-/// What came of a document.
+/// What of the other object must be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Whole,
+    Key(String),
+    Port(PortRef),
+}
+
+/// What a service sees of pods.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PodFacts {
+    /// As a list, which takes a tenth of the memory of a map.
+    pub labels: Vec<(String, String)>,
+    pub port_names: Vec<String>,
+}
+
+impl PodFacts {
+    pub(crate) fn has_label(&self, key: &str, value: &str) -> bool {
+        self.labels.iter().any(|(own, label)| own == key && label == value)
+    }
+}
+
+/// What others see of a service, and whom it means.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ServiceFacts {
+    pub selector: Vec<(String, String)>,
+    /// Name and number.
+    pub ports: Vec<(String, u16)>,
+    pub named_targets: Vec<(String, Place)>,
+    /// The ports of the nodes that it takes.
+    pub node_ports: Vec<(u16, Place)>,
+    /// A name for another name: it has no ports of its own.
+    pub is_external: bool,
+}
+
+/// An object of a group that Dugout does not know, and the error that it is unless its group is skipped.
+#[derive(Clone, Debug)]
+pub(crate) struct ForeignObject {
+    pub group: String,
+    pub kind: String,
+    pub problem: Problem,
+}
+
+/// What came of a document, or of an item of a list.
 pub(crate) enum Decoded {
     Object(Box<ParsedObject>),
-    /// Valid, and without effect here.
-    WithoutEffect,
-    /// A kind that is not supported, and that nothing which is read could refer to but services.
+    Foreign(ForeignObject),
+    /// A kind that is never supported, and that nothing refers to.
     Refused,
     /// It is not known which object this is; the report says why.
     Unknown,
 }
 
-/// Reads one document.
-pub(crate) fn decode(root: &Node<'_>, report: &Report) -> Decoded {
-    let value = Value::root(root, report, None);
-    let Some((api_version, kind_name)) = type_of(root, &value) else { return Decoded::Unknown };
-    let entry =
-        KINDS.iter().find(|entry| entry.kind == kind_name && entry.api_version == api_version);
-    match entry.map(|entry| &entry.handling) {
-        Some(Handling::Read { kind, schema }) => decode_known(root, report, *kind, schema),
-        Some(Handling::Notice(why)) => {
-            value.notice(format!("a {kind_name} {why}"));
-            Decoded::WithoutEffect
+/// Reads one document; a list gives what its items are.
+pub(crate) fn decode(root: &Node<'_>, report: &Report) -> Vec<Decoded> {
+    let mut found = Vec::with_capacity(1);
+    decode_value(&Value::root(root, report, None), report, &mut found);
+    found
+}
+
+fn decode_value(value: &Value<'_>, report: &Report, found: &mut Vec<Decoded>) {
+    let Some((api_version, kind)) = type_of(value) else { return found.push(Decoded::Unknown) };
+    let Some(entry) = find_kind(api_version, kind) else {
+        if is_list_of_known(api_version, kind) {
+            return decode_list(value, report, found);
         }
-        Some(Handling::Refused(why)) => {
-            value.fail(format!("Dugout does not support {kind_name}: {why}"));
-            if matches!(kind_name, "List" | "Kustomization" | "Component") {
-                // They hold or make other objects.
-                return Decoded::Unknown;
-            }
-            Decoded::Refused
+        return found.push(tell_unknown_type(value, api_version, kind));
+    };
+    match (&entry.handling, entry.schema) {
+        (Handling::List, _) => decode_list(value, report, found),
+        (_, Some(schema)) => {
+            report.hide_values(entry.kind == "Secret");
+            found.push(decode_object(value, entry, schema, report));
+            report.hide_values(false);
         }
-        None => {
-            tell_unknown_type(&value, api_version, kind_name);
-            Decoded::Unknown
+        (Handling::Refused(why), None) => {
+            value.fail(format!("Dugout does not support {kind}: {why}"));
+            found.push(match kind {
+                // They make other objects.
+                "Kustomization" | "Component" => Decoded::Unknown,
+                _ => Decoded::Refused,
+            });
+        }
+        (Handling::Acted(_) | Handling::NotYet { .. } | Handling::Notice(_), None) => {
+            value.fail(format!("{kind} has no table of fields; this is a mistake in Dugout"));
+            found.push(Decoded::Unknown);
         }
     }
 }
 
 /// `apiVersion` and `kind`.
-fn type_of<'a>(root: &'a Node<'_>, value: &Value<'_>) -> Option<(&'a str, &'a str)> {
-    let Tree::Map(entries) = &root.value else {
+fn type_of<'s>(value: &Value<'s>) -> Option<(&'s str, &'s str)> {
+    let Some(view) = View::of(*value) else {
         value.fail("a document must be a map with apiVersion and kind");
         return None;
     };
-    let text = |name: &str| {
-        entries.iter().find(|entry| entry.key == name).and_then(|entry| match &entry.node.value {
-            Tree::Scalar { text, .. } if !text.is_empty() && !entry.node.is_null() => Some(&**text),
-            _ => None,
-        })
-    };
     let hint = "if it is meant for another program, move it out of the source's path";
-    match (text("apiVersion"), text("kind")) {
-        (Some(api_version), Some(kind)) => Some((api_version, kind)),
+    match (view.written("apiVersion"), view.written("kind")) {
+        (Some(api_version), Some(kind)) => return Some((api_version, kind)),
         (None, None) => {
             value.fail_with("this is no Kubernetes object: apiVersion and kind are missing", hint);
-            None
         }
-        (None, Some(kind)) => {
-            let known = KINDS.iter().find(|entry| entry.kind == kind);
-            match known {
-                Some(entry) => value.fail_with(
-                    "apiVersion is missing",
-                    format!("a {kind} is in {}", entry.api_version),
-                ),
-                None => value.fail_with("apiVersion is missing", hint),
-            }
-            None
+        (None, Some(kind)) => match KINDS.iter().find(|entry| entry.kind == kind) {
+            Some(entry) => value.fail_with(
+                "apiVersion is missing",
+                format!("a {kind} is in {}", entry.api_version),
+            ),
+            None => value.fail_with("apiVersion is missing", hint),
+        },
+        (Some(_), None) => value.fail_with("kind is missing", hint),
+    }
+    None
+}
+
+/// Whether it is a list of one kind, as API servers give it.
+fn is_list_of_known(api_version: &str, kind: &str) -> bool {
+    kind.strip_suffix("List").is_some_and(|kind| find_kind(api_version, kind).is_some())
+}
+
+fn decode_list(value: &Value<'_>, report: &Report, found: &mut Vec<Decoded>) {
+    for entry in value.entries().unwrap_or_default() {
+        if !matches!(&*entry.key, "apiVersion" | "kind" | "metadata" | "items") {
+            value.fail_as_unknown(entry, || {
+                nearest(&entry.key, ["apiVersion", "kind", "metadata", "items"].into_iter())
+            });
         }
-        (Some(_), None) => {
-            value.fail_with("kind is missing", hint);
-            None
+    }
+    let items = value.entries().unwrap_or_default().iter().find(|entry| entry.key == "items");
+    let Some(entry) = items.filter(|entry| !entry.node.is_null()) else { return };
+    let list = value.member("items", &entry.node);
+    let Some(items) = list.items() else {
+        list.fail(format!("must be a list, not {}", list.describe()));
+        return found.push(Decoded::Unknown);
+    };
+    for (index, node) in items.iter().enumerate() {
+        let item = list.item(index, node);
+        if node.is_null() {
+            item.fail_as_empty_item();
+        } else {
+            decode_value(&item, report, found);
         }
     }
 }
 
-fn tell_unknown_type(value: &Value<'_>, api_version: &str, kind_name: &str) {
+fn tell_unknown_type(value: &Value<'_>, api_version: &str, kind: &str) -> Decoded {
     let shown = |text: &str| crate::problems::quoted(text);
-    let removed = REMOVED
-        .iter()
-        .find(|removed| removed.kind == kind_name && removed.api_version == api_version);
-    if let Some(removed) = removed {
+    let same =
+        |entry_version: &str, entry_kind: &str| entry_kind == kind && entry_version == api_version;
+    if let Some(removed) = REMOVED.iter().find(|removed| same(removed.api_version, removed.kind)) {
         let message = format!(
-            "Kubernetes no longer serves {kind_name} in {api_version}; that version was removed"
+            "Kubernetes no longer serves {kind} in {api_version}; that version was removed"
         );
         value.fail_with(message, format!("use {}", removed.instead));
-        return;
+        return Decoded::Unknown;
     }
-    if let Some(entry) = KINDS.iter().find(|entry| entry.kind == kind_name) {
-        let message = format!("there is no {kind_name} in {}", shown(api_version));
+    if let Some((.., instead)) = GONE.iter().find(|(version, gone, _)| same(version, gone)) {
+        value.fail_with(format!("Kubernetes has no {kind} any more"), *instead);
+        return Decoded::Refused;
+    }
+    if let Some(entry) = KINDS.iter().find(|entry| entry.kind == kind)
+        && is_core(api_version)
+    {
+        let message = format!("there is no {kind} in {}", shown(api_version));
         value.fail_with(message, format!("use {}", entry.api_version));
-        return;
+        return Decoded::Unknown;
     }
-    let core = !api_version.contains('/')
-        || KINDS
-            .iter()
-            .any(|entry| entry.api_version.contains('/') && entry.api_version == api_version);
-    if core {
-        let message = format!("there is no kind {} in {}", shown(kind_name), shown(api_version));
-        match nearest(kind_name, KINDS.iter().map(|entry| entry.kind)) {
+    if is_core(api_version) {
+        let message = format!("there is no kind {} in {}", shown(kind), shown(api_version));
+        match nearest(kind, KINDS.iter().map(|entry| entry.kind)) {
             Some(name) => value.fail_with(message, format!("did you mean {name}?")),
             None => value.fail(message),
         }
-        return;
+        return Decoded::Unknown;
     }
+    let (group, _) = api_version.split_once('/').unwrap_or((api_version, ""));
     let message = format!(
         "{} of {} is a custom resource, and Dugout has none",
-        shown(kind_name),
+        shown(kind),
         shown(api_version)
     );
-    value.fail_with(message, "move it out of the source's path");
+    let hint = format!("move it out of the source's path, or skip the group {group}");
+    let problem = value.as_error(message, hint);
+    Decoded::Foreign(ForeignObject { group: group.to_owned(), kind: kind.to_owned(), problem })
 }
 
-fn decode_known(root: &Node<'_>, report: &Report, kind: Kind, schema: &'static Schema) -> Decoded {
-    let errors_before = report.error_count();
-    if kind == Kind::Secret {
-        report.hide_values();
-    }
-    let Some(object) = Value::root(root, report, Some(schema)).object() else {
-        return Decoded::Unknown;
+/// Whether a group is one of Kubernetes' own, in any version.
+fn is_core(api_version: &str) -> bool {
+    let group = |version: &'_ str| {
+        version.split_once('/').map_or(String::new(), |(group, _)| group.to_owned())
     };
-    // Read above; asking again says that they were not overlooked.
-    for name in ["apiVersion", "kind"] {
-        if let Some(value) = object.field(name) {
-            value.text();
+    let wanted = group(api_version);
+    KINDS.iter().any(|entry| group(entry.api_version) == wanted)
+        || REMOVED.iter().any(|removed| group(removed.api_version) == wanted)
+}
+
+fn decode_object(
+    value: &Value<'_>,
+    entry: &'static KindEntry,
+    schema: &'static Schema,
+    report: &Report,
+) -> Decoded {
+    let errors_before = report.error_count();
+    let effects = match entry.handling {
+        Handling::Acted(_) => Effects::Told,
+        _ => Effects::Known,
+    };
+    let mut context = Context::default();
+    validate(value, schema, effects, &mut context);
+    let identified = identify(value, entry);
+    let mut links = context.links;
+    let declared = match &entry.handling {
+        Handling::Acted(kind) => {
+            let sound = report.error_count() == errors_before;
+            report.set_validated(if sound { Validated::Sound } else { Validated::Unsound });
+            let declared = read_declared(&value.as_type(schema), *kind, identified.as_ref());
+            report.set_validated(Validated::No);
+            declared.filter(|_| report.error_count() == errors_before)
         }
-    }
-    let mut links = Links::default();
-    let metadata = object
-        .field("metadata")
-        .and_then(|value| value.object())
-        .and_then(|metadata| metadata::read(&metadata, kind));
-    let spec = read_spec(&object, kind, &mut links);
-    drop(object);
-    let Some(metadata) = metadata else { return Decoded::Unknown };
-    let key = metadata.key.clone();
-    let declared = (report.error_count() == errors_before).then(|| {
-        Arc::new(DeclaredObject {
-            key: metadata.key,
-            labels: metadata.labels,
-            annotations: metadata.annotations,
-            spec,
-            origin: Origin { file: String::new(), line: root.at.line },
-        })
-    });
-    let place = Value::root(root, report, None).place();
-    let id = ObjectId { kind, key };
-    let namespace_place = metadata.namespace_place;
+        Handling::NotYet { what, hint } => {
+            let message = format!("Dugout does not {what} yet");
+            match hint.is_empty() {
+                true => value.fail(message),
+                false => value.fail_with(message, *hint),
+            }
+            None
+        }
+        Handling::Refused(why) => {
+            value.fail(format!("Dugout does not support {}: {why}", entry.kind));
+            None
+        }
+        Handling::Notice(why) => {
+            value.notice(format!("a {} {why}", entry.kind));
+            links = Links::default();
+            None
+        }
+        Handling::List => None,
+    };
+    let Some((id, namespace_place)) = identified else { return Decoded::Unknown };
+    let declared = declared.map(Arc::new);
+    let place = value.place();
     Decoded::Object(Box::new(ParsedObject { id, place, namespace_place, declared, links }))
 }
 
-fn read_spec(object: &Object<'_>, kind: Kind, links: &mut Links) -> ObjectSpec {
+/// Which object it is, and where its namespace is written; nothing when it has no name.
+fn identify(value: &Value<'_>, entry: &'static KindEntry) -> Option<(Identity, Option<Place>)> {
+    let root = View::of(*value)?;
+    let metadata = root.get("metadata")?;
+    let metadata = View::of(metadata)?;
+    let name = metadata.get("name");
+    if let (Some(value), Format::Rule { check, .. }) = (&name, entry.name)
+        && let Some(text) = value.as_text()
+        && !text.is_empty()
+        && let Err(broken) = check(text)
+    {
+        value.fail(format!("{} {broken}", value.quote(text)));
+    }
+    let namespace = metadata.get("namespace");
+    if entry.scope == Scope::Cluster
+        && let Some(value) = &namespace
+    {
+        value.fail_with(format!("{} objects are in no namespace", entry.kind), "remove this field");
+    }
+    let name = metadata.text("name")?;
+    let namespace_text = match entry.scope {
+        Scope::Cluster => "",
+        Scope::Namespaced => metadata.text("namespace").unwrap_or(DEFAULT_NAMESPACE),
+    };
+    let key = ObjectKey { namespace: NamespaceName::new(namespace_text), name: name.into() };
+    Some((Identity { kind: entry.kind, key }, namespace.map(|value| value.place())))
+}
+
+/// The object in Dugout's own form. Whether it may be used is the caller's to know.
+fn read_declared(
+    value: &Value<'_>,
+    kind: Kind,
+    identified: Option<&(Identity, Option<Place>)>,
+) -> Option<DeclaredObject> {
+    let object = value.object()?;
+    // Read above; asking again says that they were not overlooked.
+    for name in ["apiVersion", "kind"] {
+        object.field(name);
+    }
+    let metadata = object.field("metadata").and_then(|value| value.object());
+    let (labels, annotations) = metadata.as_ref().map(metadata::read).unwrap_or_default();
+    let spec = read_spec(&object, kind);
+    let key = identified?.0.key.clone();
+    let origin = Origin { file: String::new(), line: value.place().line };
+    Some(DeclaredObject { key, labels, annotations, spec, origin })
+}
+
+fn read_spec(object: &Object<'_>, kind: Kind) -> ObjectSpec {
     match kind {
         Kind::Namespace => {
-            // Opened so that its fields are checked; there is nothing to act on.
-            drop(object.field("spec").and_then(|spec| spec.object()));
+            // There is nothing to act on in it.
+            object.field("spec");
             ObjectSpec::Namespace
         }
         Kind::ConfigMap => ObjectSpec::ConfigMap(config::read_config_map(object)),
         Kind::Secret => ObjectSpec::Secret(config::read_secret(object)),
-        Kind::Service => ObjectSpec::Service(service::read(object, links)),
-        Kind::Deployment => ObjectSpec::Deployment(Box::new(deployment::read(object, links))),
+        Kind::Service => ObjectSpec::Service(service::read(object)),
+        Kind::Deployment => ObjectSpec::Deployment(Box::new(deployment::read(object))),
     }
 }
 
 /// The namespace of objects that name none.
 pub(crate) const DEFAULT_NAMESPACE: &str = "default";
-
-/// The key of an object in its namespace, or of a namespace itself.
-fn object_key(kind: Kind, namespace: Option<&str>, name: &str) -> ObjectKey {
-    let namespace = match kind {
-        Kind::Namespace => "",
-        _ => namespace.unwrap_or(DEFAULT_NAMESPACE),
-    };
-    ObjectKey { namespace: NamespaceName::new(namespace), name: name.into() }
-}

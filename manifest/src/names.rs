@@ -60,6 +60,64 @@ pub(crate) fn check_port_name(text: &str) -> Result<(), &'static str> {
     )
 }
 
+/// The key of an annotation: Kubernetes allows upper case in its prefix, and only there.
+pub(crate) fn check_annotation_key(text: &str) -> Result<(), &'static str> {
+    match text.split_once('/') {
+        Some((prefix, _)) if prefix.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+            check_qualified_name(&text.to_ascii_lowercase())
+        }
+        _ => check_qualified_name(text),
+    }
+}
+
+/// A name that becomes a part of a path, as those of roles, which may hold colons.
+pub(crate) fn check_path_segment(text: &str) -> Result<(), &'static str> {
+    if matches!(text, "." | "..") || text.contains(['/', '%']) {
+        return Err("must not be . or .. and must not contain / or %");
+    }
+    Ok(())
+}
+
+/// A DNS name that may end with a dot, as in a search list.
+pub(crate) fn check_dns_search(text: &str) -> Result<(), &'static str> {
+    match text {
+        "." => Ok(()),
+        _ => check_subdomain(text.strip_suffix('.').unwrap_or(text)),
+    }
+}
+
+/// The host of an ingress: a DNS name whose first part may be a star, and no address.
+pub(crate) fn check_ingress_host(text: &str) -> Result<(), &'static str> {
+    if text.parse::<std::net::IpAddr>().is_ok() {
+        return Err("must be a DNS name, not an address");
+    }
+    match text.strip_prefix("*.") {
+        Some(rest) if rest.contains('*') => Err("may have one star, as its whole first part"),
+        Some(rest) => check_subdomain(rest),
+        None => check_subdomain(text),
+    }
+}
+
+/// The controller of an ingress class: a DNS name, a slash and a path.
+pub(crate) fn check_controller(text: &str) -> Result<(), &'static str> {
+    let sound = text.len() <= 250
+        && text.split_once('/').is_some_and(|(domain, path)| {
+            check_subdomain(domain).is_ok()
+                && !path.is_empty()
+                && path.split('/').all(is_label_text)
+        });
+    if sound { Ok(()) } else { Err("must be a DNS name, a slash and a path, as example.com/name") }
+}
+
+/// The name of a webhook: a DNS name of at least three parts.
+pub(crate) fn check_webhook_name(text: &str) -> Result<(), &'static str> {
+    check_subdomain(text)?;
+    if text.split('.').count() >= 3 {
+        return Ok(());
+    }
+    Err("must have at least three parts between dots, as name.example.com")
+}
+
 /// The key of a label or an annotation: a name with an optional DNS prefix.
 pub(crate) fn check_qualified_name(text: &str) -> Result<(), &'static str> {
     let name = match text.split_once('/') {
@@ -157,6 +215,12 @@ mod tests {
             &["a", ".env", "A_b-c.d", "-"],
             &["", ".", "..", "..a", "a/b", "a b"],
         );
+        all(check_annotation_key, &["Example.com/a", "a"], &["a/b/c", "/a"]);
+        all(check_path_segment, &["system:node", "a.b"], &[".", "..", "a/b", "a%"]);
+        all(check_dns_search, &["a.b.", "a", "."], &["", "a..", "A"]);
+        all(check_ingress_host, &["a.b", "*.a.b"], &["*", "a.*.b", "10.0.0.1", "*.*.a", "A.b"]);
+        all(check_controller, &["example.com/a", "k8s.io/ingress-nginx"], &["a", "a/", "/a"]);
+        all(check_webhook_name, &["a.b.c"], &["a.b", "A.b.c"]);
         all(check_variable, &["A", "a.b-c", "my var"], &["", "A=B", "Ä", "a\n"]);
     }
 }

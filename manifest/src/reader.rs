@@ -15,26 +15,53 @@ use crate::problems::{Problems, quoted};
 use crate::schema::{Field, Schema, Support};
 use crate::yaml::{Entry, Node, Position, ScalarKind, Value as Tree};
 
+mod view;
+
+pub(crate) use view::View;
+
+/// What is told of a null in a list.
+const EMPTY_ITEM: &str = "an item of the list is empty";
+
 /// What is shared by everything read from one document.
 #[derive(Debug)]
 pub(crate) struct Report {
     problems: RefCell<Problems>,
     /// No message may repeat a value: the document is a secret.
     sensitive: Cell<bool>,
+    validated: Cell<Validated>,
+}
+
+/// Whether the tables have told what is wrong with the form of values, so that reading them tells it
+/// no more, and what they found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Validated {
+    No,
+    Sound,
+    /// A decoder may then not come to fields that it would read.
+    Unsound,
 }
 
 impl Report {
     /// Goes on with the problems of the documents before.
     pub(crate) fn new(problems: Problems) -> Self {
-        Self { problems: RefCell::new(problems), sensitive: Cell::new(false) }
+        Self {
+            problems: RefCell::new(problems),
+            sensitive: Cell::new(false),
+            validated: Cell::new(Validated::No),
+        }
     }
 
     pub(crate) fn into_problems(self) -> Problems {
         self.problems.into_inner()
     }
 
-    pub(crate) fn hide_values(&self) {
-        self.sensitive.set(true);
+    /// Whether messages may repeat values, from here on.
+    pub(crate) fn hide_values(&self, hide: bool) {
+        self.sensitive.set(hide);
+    }
+
+    pub(crate) fn set_validated(&self, validated: Validated) {
+        self.validated.set(validated);
     }
 
     pub(crate) fn error_count(&self) -> usize {
@@ -160,6 +187,19 @@ impl<'s> Value<'s> {
         self.tell(Severity::Notice, message.into(), Some(hint.into()));
     }
 
+    /// Tells that the value has the wrong form, unless the tables did.
+    fn mistyped(&self, message: impl Into<String>, hint: impl Into<String>) {
+        if self.report.validated.get() == Validated::No {
+            self.fail_with(message, hint);
+        }
+    }
+
+    fn mistyped_bare(&self, message: impl Into<String>) {
+        if self.report.validated.get() == Validated::No {
+            self.fail(message);
+        }
+    }
+
     fn tell(&self, severity: Severity, message: String, hint: Option<String>) {
         self.report.tell(severity, self.node.at, &self.path, message, hint);
     }
@@ -174,18 +214,15 @@ impl<'s> Value<'s> {
                     ScalarKind::Null => "write \"\" for an empty text".to_owned(),
                     _ => format!("put it in quotes: {text:?}"),
                 };
-                self.fail_with(format!("must be text, not {what}"), hint);
+                self.mistyped(format!("must be text, not {what}"), hint);
                 None
             }
             Tree::Scalar { .. } => {
-                self.fail_with(
-                    format!("must be text, not {}", self.describe()),
-                    "put it in quotes",
-                );
+                self.mistyped(format!("must be text, not {}", self.describe()), "put it in quotes");
                 None
             }
             _ => {
-                self.fail(format!("must be text, not {}", self.describe()));
+                self.mistyped_bare(format!("must be text, not {}", self.describe()));
                 None
             }
         }
@@ -197,16 +234,16 @@ impl<'s> Value<'s> {
             let message = format!("must be a whole number, not {}", self.describe());
             match &self.node.value {
                 Tree::Scalar { text, kind: ScalarKind::Text } if text.parse::<i64>().is_ok() => {
-                    self.fail_with(message, "take the quotes away");
+                    self.mistyped(message, "take the quotes away");
                 }
-                _ => self.fail(message),
+                _ => self.mistyped_bare(message),
             }
             return None;
         };
         if (lowest..=highest).contains(&number) {
             return Some(number);
         }
-        self.fail(format!("must be between {lowest} and {highest}, not {number}"));
+        self.mistyped_bare(format!("must be between {lowest} and {highest}, not {number}"));
         None
     }
 
@@ -223,7 +260,7 @@ impl<'s> Value<'s> {
         if let Tree::Scalar { kind: ScalarKind::Bool(value), .. } = self.node.value {
             return Some(value);
         }
-        self.fail_with(
+        self.mistyped(
             format!("must be true or false, not {}", self.describe()),
             "write true or false without quotes",
         );
@@ -237,7 +274,7 @@ impl<'s> Value<'s> {
             return Some(*meaning);
         }
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        self.fail(format!("{} is not one of {}", self.quote(text), known.join(", ")));
+        self.mistyped_bare(format!("{} is not one of {}", self.quote(text), known.join(", ")));
         None
     }
 
@@ -265,7 +302,7 @@ impl<'s> Value<'s> {
                 kind: ScalarKind::Text | ScalarKind::Int(_) | ScalarKind::Float,
             } => Some(text),
             _ => {
-                self.fail(format!("must be a number or text, not {}", self.describe()));
+                self.mistyped_bare(format!("must be a number or text, not {}", self.describe()));
                 None
             }
         }
@@ -278,7 +315,7 @@ impl<'s> Value<'s> {
             return None;
         };
         let Tree::Map(entries) = &self.node.value else {
-            self.fail(format!("must be a map, not {}", self.describe()));
+            self.mistyped_bare(format!("must be a map, not {}", self.describe()));
             return None;
         };
         Some(Object::open(entries, self, schema))
@@ -287,7 +324,7 @@ impl<'s> Value<'s> {
     /// Calls `take` with each item of the list, and gathers what it gives.
     pub(crate) fn each<T>(&self, mut take: impl FnMut(Value<'_>) -> Option<T>) -> Vec<T> {
         let Tree::List(items) = &self.node.value else {
-            self.fail(format!("must be a list, not {}", self.describe()));
+            self.mistyped_bare(format!("must be a list, not {}", self.describe()));
             return Vec::new();
         };
         let mut taken = Vec::with_capacity(items.len());
@@ -295,7 +332,7 @@ impl<'s> Value<'s> {
             let path = self.path.then(Step::Index(index));
             let item = Value { node, path, report: self.report, inner: self.inner };
             if node.is_null() {
-                item.fail_with("an item of the list is empty", "remove it or fill it in");
+                item.mistyped(EMPTY_ITEM, "remove it or fill it in");
             } else {
                 taken.extend(take(item));
             }
@@ -306,7 +343,7 @@ impl<'s> Value<'s> {
     /// Calls `take` with each key that the user chose and its value; null values too.
     pub(crate) fn each_entry(&self, mut take: impl FnMut(&str, Value<'_>)) {
         let Tree::Map(entries) = &self.node.value else {
-            self.fail(format!("must be a map, not {}", self.describe()));
+            self.mistyped_bare(format!("must be a map, not {}", self.describe()));
             return;
         };
         for entry in entries {
@@ -321,7 +358,7 @@ impl<'s> Value<'s> {
     }
 
     /// What the value is, for messages.
-    fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let shown = |what: &str, text: &str| {
             if self.report.sensitive.get() {
                 what.to_owned()
@@ -343,7 +380,7 @@ impl<'s> Value<'s> {
     }
 
     /// Whether the value means the same as leaving its field out.
-    fn is_harmless(&self, harmless: &[&str]) -> bool {
+    pub(crate) fn is_harmless(&self, harmless: &[&str]) -> bool {
         match &self.node.value {
             Tree::List(items) => items.is_empty(),
             Tree::Map(entries) => entries.is_empty(),
@@ -385,6 +422,9 @@ impl<'s> Object<'s> {
             errors_before: value.report.error_count(),
             asked: Cell::new(0),
         };
+        if value.report.validated.get() != Validated::No {
+            return object;
+        }
         let mut seen = BTreeSet::new();
         for entry in entries {
             match schema.position(&entry.key) {
@@ -398,8 +438,7 @@ impl<'s> Object<'s> {
             }
         }
         for (index, field) in schema.fields.iter().enumerate() {
-            if matches!(field.support, Support::Acted { required: true }) && !seen.contains(&index)
-            {
+            if field.required && !seen.contains(&index) {
                 object.tell_missing(field.name);
             }
         }
@@ -420,7 +459,7 @@ impl<'s> Object<'s> {
 
     fn check_known(&self, entry: &'s Entry<'s>, field: &'static Field) {
         let (severity, why, harmless) = match field.support {
-            Support::Acted { .. } => return,
+            Support::Acted | Support::Checked => return,
             Support::Notice { why, harmless } => (Severity::Notice, why, harmless),
             Support::Refused { why, harmless } => (Severity::Error, why, harmless),
         };
@@ -445,7 +484,7 @@ impl<'s> Object<'s> {
             return None;
         }
         let path = self.path.then(Step::Field(name));
-        let inner = self.schema.fields[index].inner;
+        let inner = self.schema.fields[index].value.schema();
         Some(Value { node: &entry.node, path, report: self.report, inner })
     }
 
@@ -471,22 +510,17 @@ impl<'s> Object<'s> {
     pub(crate) fn at(&self) -> Position {
         self.at
     }
-
-    pub(crate) fn place(&self) -> Place {
-        let Position { line, column } = self.at;
-        Place { line, column, field_path: self.path.to_string() }
-    }
 }
 
 impl Drop for Object<'_> {
     /// Fields that the table promises to act on must have been read.
     fn drop(&mut self) {
-        if self.has_errors() {
+        if self.has_errors() || self.report.validated.get() == Validated::Unsound {
             return;
         }
         for entry in self.entries {
             let Some(index) = self.schema.position(&entry.key) else { continue };
-            let promised = matches!(self.schema.fields[index].support, Support::Acted { .. });
+            let promised = matches!(self.schema.fields[index].support, Support::Acted);
             if promised && self.asked.get() & (1 << index) == 0 {
                 let path = self.path.then(Step::Field(self.schema.fields[index].name));
                 let message = "was not read; this is a mistake in Dugout".to_owned();

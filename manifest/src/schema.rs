@@ -1,16 +1,36 @@
-//! What Dugout does with every field of the Kubernetes objects it reads, as tables.
+//! Every field of the Kubernetes objects that teams write, and what Dugout does with each, as tables.
 //!
-//! The tables are the only list of known fields: the reader finds unknown fields by them, decoders get
-//! at a field only through them, and `docs/compatibility.md` is written from them.
+//! The tables are the only list of known fields. `validate` walks a document by them and finds unknown
+//! fields, wrong values and what is missing; decoders get at a field only through them; and
+//! `docs/compatibility.md` is written from them. A test compares them with Kubernetes' own types.
 
+mod access;
+mod batch;
+mod config;
+mod container;
+mod extension;
+pub(crate) mod format;
 mod kinds;
 mod metadata;
+mod network;
+mod placement;
 mod pod;
+mod policy;
+mod remote_volume;
 mod service;
+mod source;
+mod storage;
+#[cfg(test)]
+mod tests;
+pub(crate) mod value;
+mod volume;
 mod workload;
 
-pub(crate) use kinds::{Handling, KINDS, KindEntry, REMOVED};
-pub(crate) use metadata::{OBJECT_METADATA, TEMPLATE_METADATA};
+pub(crate) use kinds::{GONE, Handling, KINDS, KindEntry, REMOVED, Scope, find_kind};
+
+use crate::validate::{Context, View};
+use metadata::OBJECT_METADATA;
+use value::{Type, object, words};
 
 /// The fields of one Kubernetes type.
 #[derive(Debug)]
@@ -19,22 +39,31 @@ pub(crate) struct Schema {
     pub name: &'static str,
     /// All of them: what is not here does not exist. At most 64.
     pub fields: &'static [Field],
+    /// What fields say about each other. They run before the fields are looked at.
+    pub rules: &'static [Rule],
 }
+
+/// Tells what is wrong between the fields of an object, and notes what it says about other objects.
+/// A value of the wrong type counts as absent: the table tells it.
+pub(crate) type Rule = fn(&View<'_>, &mut Context);
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Field {
     pub name: &'static str,
+    pub value: Type,
+    /// It must be there, and texts and lists must not be empty.
+    pub required: bool,
+    /// Items of the list must differ in this field; empty where they need not.
+    pub unique_by: &'static str,
     pub support: Support,
-    /// The type of the value, or of the items of the list that it is.
-    pub inner: Option<&'static Schema>,
 }
 
 /// What Dugout does with a field.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Support {
-    Acted {
-        required: bool,
-    },
+    /// Only ever part of something that is refused or without effect, which is told of that.
+    Checked,
+    Acted,
     /// Accepted, and a notice says that it has no effect.
     Notice {
         why: &'static str,
@@ -47,44 +76,70 @@ pub(crate) enum Support {
     },
 }
 
-/// A field that Dugout acts on.
-pub(crate) const fn acted(name: &'static str) -> Field {
-    Field { name, support: Support::Acted { required: false }, inner: None }
+pub(crate) const fn table(name: &'static str, fields: &'static [Field]) -> Schema {
+    Schema { name, fields, rules: &[] }
 }
 
-/// A field that Dugout acts on, and that must be there.
-pub(crate) const fn required(name: &'static str) -> Field {
-    Field { name, support: Support::Acted { required: true }, inner: None }
+const fn field(name: &'static str, value: Type, support: Support) -> Field {
+    Field { name, value, required: false, unique_by: "", support }
+}
+
+/// A field that is checked, and means nothing of its own to Dugout yet.
+pub(crate) const fn checked(name: &'static str, value: Type) -> Field {
+    field(name, value, Support::Checked)
+}
+
+/// A field that Dugout acts on.
+pub(crate) const fn acted(name: &'static str, value: Type) -> Field {
+    field(name, value, Support::Acted)
 }
 
 /// A field that has no effect here. Both `why` sentences follow the field's name and a colon.
-pub(crate) const fn notice(name: &'static str, why: &'static str) -> Field {
-    Field { name, support: Support::Notice { why, harmless: &[] }, inner: None }
+pub(crate) const fn notice(name: &'static str, value: Type, why: &'static str) -> Field {
+    field(name, value, Support::Notice { why, harmless: &[] })
 }
 
 /// A field that Dugout cannot honour.
-pub(crate) const fn refused(name: &'static str, why: &'static str) -> Field {
-    Field { name, support: Support::Refused { why, harmless: &[] }, inner: None }
+pub(crate) const fn refused(name: &'static str, value: Type, why: &'static str) -> Field {
+    field(name, value, Support::Refused { why, harmless: &[] })
 }
 
+/// What every object begins with. Both words are read before its table is chosen.
+const API_VERSION: Field = acted("apiVersion", value::TEXT).required();
+const KIND: Field = acted("kind", value::TEXT).required();
+const METADATA: Field = acted("metadata", object(&OBJECT_METADATA)).required();
+const STATUS: Field =
+    notice("status", Type::AnyMap, "has no effect: a status is seen, not declared; remove it");
+
 impl Field {
-    pub(crate) const fn of(mut self, inner: &'static Schema) -> Field {
-        self.inner = Some(inner);
+    pub(crate) const fn required(mut self) -> Field {
+        self.required = true;
+        self
+    }
+
+    /// No two items of the list may have the same text in this field.
+    const fn unique_by(mut self, name: &'static str) -> Field {
+        self.unique_by = name;
         self
     }
 
     /// Values that mean the same as leaving the field out. Empty lists, maps and null always do.
-    pub(crate) const fn unless(mut self, values: &'static [&'static str]) -> Field {
+    const fn unless(mut self, values: &'static [&'static str]) -> Field {
         self.support = match self.support {
             Support::Notice { why, .. } => Support::Notice { why, harmless: values },
             Support::Refused { why, .. } => Support::Refused { why, harmless: values },
-            acted => acted,
+            other => other,
         };
         self
     }
 }
 
 impl Schema {
+    const fn with(mut self, rules: &'static [Rule]) -> Schema {
+        self.rules = rules;
+        self
+    }
+
     /// The place of a field in the table.
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|field| field.name == name)
@@ -142,53 +197,4 @@ fn edit_distance(from: &str, to: &str) -> usize {
         before = std::mem::replace(&mut last, line);
     }
     last[to.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn typing_mistakes_find_the_name_that_was_meant() {
-        let names = || ["replicas", "selector", "template", "minReadySeconds", "image"].into_iter();
-        assert_eq!(nearest("replica", names()), Some("replicas"));
-        assert_eq!(nearest("Replicas", names()), Some("replicas"));
-        assert_eq!(nearest("min_ready_seconds", names()), Some("minReadySeconds"));
-        assert_eq!(nearest("imgae", names()), Some("image"));
-        assert_eq!(nearest("volumes", names()), None);
-        assert_eq!(nearest(&"x".repeat(100_000), names()), None);
-    }
-
-    /// The reader keeps one bit for each field.
-    #[test]
-    fn tables_are_small_and_name_nothing_twice() {
-        fn check(schema: &'static Schema) {
-            let mut names: Vec<&str> = schema.fields.iter().map(|field| field.name).collect();
-            assert!(names.len() <= 64, "{}", schema.name);
-            names.sort_unstable();
-            assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{}", schema.name);
-            schema.fields.iter().filter_map(|field| field.inner).for_each(check);
-        }
-        let mut kinds = Vec::new();
-        for entry in KINDS {
-            kinds.push((entry.api_version, entry.kind));
-            if let Handling::Read { kind, schema } = &entry.handling {
-                assert_eq!(kind.as_str(), entry.kind);
-                check(schema);
-            }
-        }
-        kinds.extend(REMOVED.iter().map(|removed| (removed.api_version, removed.kind)));
-        kinds.sort_unstable();
-        assert!(kinds.windows(2).all(|pair| pair[0] != pair[1]));
-    }
-
-    #[test]
-    fn edit_distance_counts_the_four_mistakes() {
-        assert_eq!(edit_distance("image", "image"), 0);
-        assert_eq!(edit_distance("imag", "image"), 1);
-        assert_eq!(edit_distance("imagee", "image"), 1);
-        assert_eq!(edit_distance("imafe", "image"), 1);
-        assert_eq!(edit_distance("imgae", "image"), 1);
-        assert_eq!(edit_distance("", "image"), 5);
-    }
 }

@@ -16,7 +16,7 @@ use dugout_model::{Problem, RevisionContent, Severity};
 
 use self::parts::Parts;
 use self::walk::{Manifest, Walk};
-use crate::assemble::{Unit, assemble_units};
+use crate::assemble::{Policy, Unit, assemble_units};
 use crate::blob::{Content, ContentReader, ParsedBlob, parse_blob};
 use crate::kustomize::{ParsedTrees, Rendering, render};
 use crate::lines::Lines;
@@ -58,9 +58,10 @@ struct Inputs {
 pub fn read_source(
     tree: &dyn Tree,
     path: &str,
+    policy: &Policy,
     cache: &mut SourceCache,
 ) -> Result<RevisionContent, TreeError> {
-    read_paths(tree, &[path], cache)
+    read_paths(tree, &[path], policy, cache)
 }
 
 /// Reads several folders and files as one source. A file is a manifest whatever its name, but for a
@@ -71,6 +72,7 @@ pub fn read_source(
 pub fn read_paths(
     tree: &dyn Tree,
     paths: &[&str],
+    policy: &Policy,
     cache: &mut SourceCache,
 ) -> Result<RevisionContent, TreeError> {
     let known = std::mem::take(cache);
@@ -94,7 +96,7 @@ pub fn read_paths(
         content: &rendered.content,
         lines: &rendered.lines,
     });
-    Ok(assemble_units(files.chain(rendered), problems))
+    Ok(assemble_units(files.chain(rendered), problems, policy))
 }
 
 /// The manifests that no kustomization has read.

@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dugout_manifest::{Files, SourceCache, assemble, compatibility_page, parse_blob, read_source};
+use dugout_manifest::{
+    Files, Policy, SourceCache, assemble, compatibility_page, parse_blob, read_source,
+};
 use dugout_model::RevisionContent;
 
 fn folder(name: &str) -> PathBuf {
@@ -32,7 +34,7 @@ fn read_folder(top: &Path) -> Files {
 }
 
 fn assemble_all(files: &Files) -> RevisionContent {
-    read_source(files, "", &mut SourceCache::default()).unwrap()
+    read_source(files, "", &Policy::default(), &mut SourceCache::default()).unwrap()
 }
 
 fn show(content: &RevisionContent) -> String {
@@ -126,7 +128,7 @@ fn the_compatibility_page_says_what_the_code_does() {
 fn no_problem_of_a_secret_repeats_its_content() {
     let text = fs::read_to_string(folder("tests/golden/secret-wrong.yaml")).unwrap();
     let blob = parse_blob(text.as_bytes());
-    let shown = show(&assemble([("secret.yaml", &blob)]));
+    let shown = show(&assemble([("secret.yaml", &blob)], &Policy::default()));
     for content in ["hunter2", "314159", "271828"] {
         assert!(!shown.contains(content), "{content} in {shown}");
     }

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use dugout_manifest::{PROBLEM_LIMIT, assemble, parse_blob};
+use dugout_manifest::{PROBLEM_LIMIT, Policy, assemble, parse_blob};
 use dugout_model::{RevisionContent, Severity};
 use proptest::prelude::*;
 
@@ -24,7 +24,7 @@ fn seeds() -> Vec<Vec<u8>> {
 /// Reads bytes as the only file of a commit, and checks what holds for all of them.
 fn check(bytes: &[u8]) {
     let blob = parse_blob(bytes);
-    let content = assemble([("a.yaml", &blob)]);
+    let content = assemble([("a.yaml", &blob)], &Policy::default());
     match &content {
         RevisionContent::Problems(problems) => {
             assert!(problems.iter().any(|problem| problem.severity == Severity::Error));
@@ -37,7 +37,7 @@ fn check(bytes: &[u8]) {
             assert!(objects.values().all(|object| object.origin.file == "a.yaml"));
         }
     }
-    assert_eq!(content, assemble([("a.yaml", &parse_blob(bytes))]));
+    assert_eq!(content, assemble([("a.yaml", &parse_blob(bytes))], &Policy::default()));
 }
 
 /// One change to a file: bytes taken away, put in, or replaced by what YAML cares about.
@@ -120,7 +120,8 @@ fn the_problems_of_a_file_are_bounded() {
         text.push_str(&format!("field{index}: x\n"));
     }
     let blob = parse_blob(text.as_bytes());
-    let RevisionContent::Problems(problems) = assemble([("a.yaml", &blob)]) else {
+    let RevisionContent::Problems(problems) = assemble([("a.yaml", &blob)], &Policy::default())
+    else {
         panic!("unknown fields were taken")
     };
     assert_eq!(problems.len(), PROBLEM_LIMIT + 1);
@@ -129,10 +130,11 @@ fn the_problems_of_a_file_are_bounded() {
 
 #[test]
 fn files_that_are_no_utf8_text_are_refused_with_the_place() {
-    let problem = |bytes: &[u8]| match assemble([("a.yaml", &parse_blob(bytes))]) {
-        RevisionContent::Problems(problems) => problems[0].to_string(),
-        RevisionContent::Objects { .. } => panic!("taken"),
-    };
+    let problem =
+        |bytes: &[u8]| match assemble([("a.yaml", &parse_blob(bytes))], &Policy::default()) {
+            RevisionContent::Problems(problems) => problems[0].to_string(),
+            RevisionContent::Objects { .. } => panic!("taken"),
+        };
     assert!(problem(b"a: 1\nb: \xFF\n").starts_with("a.yaml:2:4: error: the file is not UTF-8"));
     assert!(problem(b"\xFF\xFEa\0").contains("UTF-16"));
     let name = b"\xEF\xBB\xBFapiVersion: v1\r\nkind: Namespace\r\nmetadata:\r\n  name: A\r\n";
@@ -145,14 +147,20 @@ fn a_blob_tells_the_path_it_is_asked_for() {
     let good = parse_blob(b"apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n");
     let bad = parse_blob(b"apiVersion: v1\nkind: Namespace\n");
     for path in ["a.yaml", "moved/b.yaml", "a.yaml"] {
-        let RevisionContent::Objects { objects, .. } = assemble([(path, &good)]) else {
+        let RevisionContent::Objects { objects, .. } =
+            assemble([(path, &good)], &Policy::default())
+        else {
             panic!("refused")
         };
         assert!(objects.values().all(|object| object.origin.file == path));
-        let RevisionContent::Problems(problems) = assemble([(path, &bad)]) else { panic!("taken") };
+        let RevisionContent::Problems(problems) = assemble([(path, &bad)], &Policy::default())
+        else {
+            panic!("taken")
+        };
         assert_eq!(problems[0].file, path);
     }
-    let RevisionContent::Problems(problems) = assemble([("b.yaml", &good), ("a.yaml", &good)])
+    let RevisionContent::Problems(problems) =
+        assemble([("b.yaml", &good), ("a.yaml", &good)], &Policy::default())
     else {
         panic!("taken twice")
     };
@@ -164,7 +172,7 @@ fn a_blob_tells_the_path_it_is_asked_for() {
 #[test]
 fn an_unchanged_file_gives_the_same_shared_object() {
     let blob = parse_blob(b"apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n");
-    let objects = || match assemble([("a.yaml", &blob)]) {
+    let objects = || match assemble([("a.yaml", &blob)], &Policy::default()) {
         RevisionContent::Objects { objects, .. } => objects,
         RevisionContent::Problems(problems) => panic!("{problems:?}"),
     };

@@ -8,7 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dugout_manifest::{
-    ContentId, Files, Found, SourceCache, Tree, TreeError, assemble, parse_blob, read_source,
+    ContentId, Files, Found, Policy, SourceCache, Tree, TreeError, assemble, parse_blob,
+    read_source,
 };
 use dugout_model::{RevisionContent, Severity};
 use proptest::prelude::*;
@@ -57,12 +58,13 @@ fn example() -> Files {
 fn read_again(change: impl FnOnce(&mut Files)) -> (Vec<String>, RevisionContent) {
     let mut cache = SourceCache::default();
     let mut tree = Watched { files: example(), read: RefCell::default() };
-    read_source(&tree, "top", &mut cache).unwrap();
+    read_source(&tree, "top", &Policy::default(), &mut cache).unwrap();
     assert!(tree.read.borrow().len() >= 6);
     tree.read.borrow_mut().clear();
     change(&mut tree.files);
-    let content = read_source(&tree, "top", &mut cache).unwrap();
-    let fresh = read_source(&tree.files, "top", &mut SourceCache::default()).unwrap();
+    let content = read_source(&tree, "top", &Policy::default(), &mut cache).unwrap();
+    let fresh =
+        read_source(&tree.files, "top", &Policy::default(), &mut SourceCache::default()).unwrap();
     assert_eq!(content, fresh, "what is kept is what would be read");
     let mut read = tree.read.take();
     read.sort();
@@ -96,10 +98,10 @@ fn a_file_that_appears_is_seen() {
     let mut cache = SourceCache::default();
     let mut files = Files::default();
     files.add("kustomization.yaml", "resources: [a.yaml]\n");
-    let first = read_source(&files, "", &mut cache).unwrap();
+    let first = read_source(&files, "", &Policy::default(), &mut cache).unwrap();
     assert!(matches!(first, RevisionContent::Problems(_)));
     files.add("a.yaml", config_map("a"));
-    let second = read_source(&files, "", &mut cache).unwrap();
+    let second = read_source(&files, "", &Policy::default(), &mut cache).unwrap();
     assert!(matches!(second, RevisionContent::Objects { objects, .. } if objects.len() == 1));
 }
 
@@ -110,7 +112,12 @@ fn links_are_followed_inside_the_repository() {
     files.add_link("top/a.yaml", "../real/a.yaml");
     files.add_link("top/out.yaml", "../../etc/passwd");
     files.add_link("top/folder", "../real");
-    let told = |files: &Files, path| match read_source(files, path, &mut SourceCache::default()) {
+    let told = |files: &Files, path| match read_source(
+        files,
+        path,
+        &Policy::default(),
+        &mut SourceCache::default(),
+    ) {
         Ok(RevisionContent::Problems(problems)) => {
             problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
         }
@@ -129,7 +136,7 @@ fn links_are_followed_inside_the_repository() {
 }
 
 fn problems_of(files: &Files) -> String {
-    match read_source(files, "", &mut SourceCache::default()).unwrap() {
+    match read_source(files, "", &Policy::default(), &mut SourceCache::default()).unwrap() {
         RevisionContent::Problems(problems) => {
             problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
         }
@@ -231,7 +238,7 @@ fn read_case(top: &Path) -> Vec<(String, Vec<u8>)> {
 
 /// Whatever the files are: an answer comes, the same each time, and every problem names a file.
 fn check(files: &Files) {
-    let content = read_source(files, "", &mut SourceCache::default()).unwrap();
+    let content = read_source(files, "", &Policy::default(), &mut SourceCache::default()).unwrap();
     let problems = match &content {
         RevisionContent::Problems(problems) => {
             assert!(problems.iter().any(|problem| problem.severity == Severity::Error));
@@ -249,7 +256,10 @@ fn check(files: &Files) {
         let found = files.find(&problem.file).unwrap();
         assert!(!problem.file.is_empty() && found != Found::Nothing, "{problem}");
     }
-    assert_eq!(content, read_source(files, "", &mut SourceCache::default()).unwrap());
+    assert_eq!(
+        content,
+        read_source(files, "", &Policy::default(), &mut SourceCache::default()).unwrap()
+    );
 }
 
 #[test]
@@ -350,6 +360,9 @@ fn a_folder_of_plain_files_is_what_its_files_are() {
         ("a.yaml", parse_blob(config_map("a").as_bytes())),
         ("b/x.yaml", parse_blob((config_map("x") + "typo: 1\n").as_bytes())),
     ];
-    let plain = assemble(blobs.iter().map(|(path, blob)| (*path, blob)));
-    assert_eq!(read_source(&files, "", &mut SourceCache::default()).unwrap(), plain);
+    let plain = assemble(blobs.iter().map(|(path, blob)| (*path, blob)), &Policy::default());
+    assert_eq!(
+        read_source(&files, "", &Policy::default(), &mut SourceCache::default()).unwrap(),
+        plain
+    );
 }

@@ -4,7 +4,7 @@
 mod commit_tree;
 
 use dugout_gitsync::{GitError, Mirror, TreeProblem};
-use dugout_manifest::{SourceCache, TreeError, read_source};
+use dugout_manifest::{Policy, SourceCache, TreeError, read_source};
 use dugout_model::{Commit, CommitSha, RevisionContent, SourceCondition, chain};
 
 use self::commit_tree::{CommitTree, Folders};
@@ -59,12 +59,13 @@ pub(crate) fn read_commit(
     mirror: &Mirror,
     sha: &CommitSha,
     path: &str,
+    policy: &Policy,
     cache: &mut ReadCache,
 ) -> Result<ReadCommit, ReadProblem> {
     let commit = mirror.commit(sha).map_err(ReadProblem::Commit)?;
     let (top, path) = mirror.top_folder(sha, path).map_err(ReadProblem::Tree)?;
     let tree = CommitTree::new(mirror, top, std::mem::take(&mut cache.folders));
-    let content = read_source(&tree, &path, &mut cache.source)?;
+    let content = read_source(&tree, &path, policy, &mut cache.source)?;
     cache.folders = tree.into_folders();
     Ok(ReadCommit { commit, content })
 }

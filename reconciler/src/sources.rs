@@ -9,6 +9,7 @@ use dugout_gitsync::{
     Credentials, Doorbell, FetchProblem, Fetched, GitError, Location, Mirror, PollSchedule, Remote,
     Ring, Watch,
 };
+use dugout_manifest::Policy;
 use dugout_model::{
     CommitSha, Fact, NoticedBy, Revision, RevisionHops, SourceCondition, SourceDeclaration,
     SourceName, Timestamp, Verdict, chain,
@@ -38,6 +39,8 @@ pub struct SourceConfig {
     /// The declaration's URL, read.
     pub location: Location,
     pub credentials: Credentials,
+    /// How its manifests are read.
+    pub policy: Policy,
 }
 
 impl SourceConfig {
@@ -330,8 +333,9 @@ impl SourceLoop {
         let work = move || {
             let read = match mirror.open() {
                 Ok(opened) => {
-                    let path = &mirror.config.declaration.path;
-                    read_commit(&opened, &head, path, &mut cache).map_err(|error| error.condition())
+                    let SourceConfig { declaration, policy, .. } = &mirror.config;
+                    read_commit(&opened, &head, &declaration.path, policy, &mut cache)
+                        .map_err(|error| error.condition())
                 }
                 Err(error) => Err(SourceCondition::Unreachable { message: chain(&error) }),
             };

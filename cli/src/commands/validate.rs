@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use dugout_api::dugout::Problem as SerialisedProblem;
-use dugout_manifest::{SourceCache, read_paths};
+use dugout_manifest::{Policy, SourceCache, read_paths};
 use dugout_model::{Problem, RevisionContent, Severity};
 
 use self::folder_tree::FolderTree;
@@ -19,7 +19,8 @@ pub fn validate(arguments: &ValidateArguments) -> anyhow::Result<ExitCode> {
     let mut tree = FolderTree::around(&arguments.paths)?;
     let paths: Vec<String> =
         arguments.paths.iter().map(|path| tree.add(path)).collect::<anyhow::Result<_>>()?;
-    let mut problems = problems_of(&tree, &paths)?;
+    let policy = Policy { skip_groups: arguments.skip_groups.clone() };
+    let mut problems = problems_of(&tree, &paths, &policy)?;
     if tree.read_count() == 0 && problems.is_empty() {
         return Err(Usage("there are no manifests in the given folders".to_owned()).into());
     }
@@ -34,9 +35,13 @@ pub fn validate(arguments: &ValidateArguments) -> anyhow::Result<ExitCode> {
 }
 
 /// What is wrong with the files as one revision, in their order.
-fn problems_of(tree: &FolderTree, paths: &[String]) -> anyhow::Result<Vec<Problem>> {
+fn problems_of(
+    tree: &FolderTree,
+    paths: &[String],
+    policy: &Policy,
+) -> anyhow::Result<Vec<Problem>> {
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-    let content = read_paths(tree, &paths, &mut SourceCache::default())
+    let content = read_paths(tree, &paths, policy, &mut SourceCache::default())
         .map_err(|error| anyhow::Error::from_boxed(error).context("the files cannot be read"))?;
     let mut problems = match content {
         RevisionContent::Objects { notices, .. } => notices,
@@ -160,7 +165,7 @@ mod tests {
         let told = |path: &str| {
             let mut tree = FolderTree::around(&[folder.path().join(path)])?;
             let paths = [tree.add(&folder.path().join(path))?];
-            let problems = problems_of(&tree, &paths)?;
+            let problems = problems_of(&tree, &paths, &Policy::default())?;
             let shown = problems.into_iter().map(|problem| problem.to_string());
             anyhow::Ok(shown.collect::<Vec<_>>())
         };

@@ -6,10 +6,8 @@ use dugout_model::{
     Deployment, IntOrPercent, LabelOperator, LabelRequirement, LabelSelector, PodTemplate, Strategy,
 };
 
-use super::Links;
 use super::container;
-use super::metadata::{check, read_annotations, read_labels};
-use crate::names;
+use super::metadata::{read_annotations, read_labels};
 use crate::reader::{Object, Value};
 use crate::yaml::ScalarKind;
 
@@ -21,7 +19,7 @@ const REPLICA_LIMIT: u32 = 10_000;
 
 const QUARTER: IntOrPercent = IntOrPercent::Percent(25);
 
-pub(super) fn read(object: &Object<'_>, links: &mut Links) -> Deployment {
+pub(super) fn read(object: &Object<'_>) -> Deployment {
     let spec = object.field("spec").and_then(|value| value.object());
     let Some(spec) = spec else { return empty() };
     let number = |name, lowest, highest, default| {
@@ -29,23 +27,14 @@ pub(super) fn read(object: &Object<'_>, links: &mut Links) -> Deployment {
     };
     let min_ready = number("minReadySeconds", 0, INT32_MAX, 0);
     let progress_deadline = number("progressDeadlineSeconds", 0, INT32_MAX, 600);
-    if progress_deadline <= min_ready {
-        spec.fail_at(
-            "progressDeadlineSeconds",
-            &format!(
-                "{progress_deadline} s must be longer than minReadySeconds, which is {min_ready} s"
-            ),
-            "no pod could become available in time",
-        );
-    }
     let template = spec
         .field("template")
         .and_then(|value| value.object())
-        .map_or_else(empty_template, |template| read_template(&template, links));
+        .map_or_else(empty_template, |template| read_template(&template));
     let selector =
-        spec.field("selector").map(|value| read_selector(&value, &template)).unwrap_or_default();
+        spec.field("selector").and_then(|value| read_selector(&value)).unwrap_or_default();
     Deployment {
-        replicas: number("replicas", 0, REPLICA_LIMIT, 1),
+        replicas: read_replicas(&spec),
         selector,
         template,
         strategy: spec.field("strategy").map_or(rolling(QUARTER, QUARTER), |value| {
@@ -103,58 +92,37 @@ fn read_strategy(strategy: &Object<'_>) -> Strategy {
         .unwrap_or(Type::RollingUpdate);
     let details = strategy.field("rollingUpdate");
     if chosen == Type::Recreate {
-        if let Some(value) = details {
-            value.fail_with("has no meaning with type Recreate", "remove it, or the type");
-        }
         return Strategy::Recreate;
     }
     let Some(details) = details.and_then(|value| value.object()) else {
         return rolling(QUARTER, QUARTER);
     };
-    let max_surge = details
-        .field("maxSurge")
-        .and_then(|value| read_int_or_percent(&value, INT32_MAX))
-        .unwrap_or(QUARTER);
+    let max_surge =
+        details.field("maxSurge").and_then(|value| read_int_or_percent(&value)).unwrap_or(QUARTER);
     let max_unavailable = details
         .field("maxUnavailable")
-        .and_then(|value| read_int_or_percent(&value, 100))
+        .and_then(|value| read_int_or_percent(&value))
         .unwrap_or(QUARTER);
-    let is_zero = |amount| matches!(amount, IntOrPercent::Int(0) | IntOrPercent::Percent(0));
-    if is_zero(max_surge) && is_zero(max_unavailable) {
-        details.fail_with(
-            "maxSurge and maxUnavailable must not both be 0: no pod could ever be replaced",
-            "set maxSurge: 1 to replace pods without losing capacity",
-        );
-    }
     rolling(max_surge, max_unavailable)
 }
 
-fn read_int_or_percent(value: &Value<'_>, highest_percent: u32) -> Option<IntOrPercent> {
+fn read_int_or_percent(value: &Value<'_>) -> Option<IntOrPercent> {
     if matches!(value.kind(), Some(ScalarKind::Int(_))) {
         return value.u32(0, INT32_MAX).map(IntOrPercent::Int);
     }
-    let text = value.text()?;
-    let percent = text
-        .strip_suffix('%')
-        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
-        .and_then(|digits| digits.parse::<u32>().ok());
-    match percent {
-        Some(percent) if percent <= highest_percent => Some(IntOrPercent::Percent(percent)),
-        Some(_) => {
-            value.fail(format!("must be at most {highest_percent}%, not {text}"));
-            None
-        }
-        None => {
-            value.fail_with(
-                format!("must be a whole number or a percentage, not {}", value.quote(text)),
-                "write 1 or \"25%\"",
-            );
-            None
-        }
-    }
+    value.text()?.strip_suffix('%')?.parse().ok().map(IntOrPercent::Percent)
 }
 
-fn read_template(template: &Object<'_>, links: &mut Links) -> PodTemplate {
+fn read_replicas(spec: &Object<'_>) -> u32 {
+    let Some(value) = spec.field("replicas") else { return 1 };
+    let replicas = value.u32(0, INT32_MAX).unwrap_or(1);
+    if replicas > REPLICA_LIMIT {
+        value.fail(format!("must be between 0 and {REPLICA_LIMIT}, not {replicas}"));
+    }
+    replicas
+}
+
+fn read_template(template: &Object<'_>) -> PodTemplate {
     let metadata = template.field("metadata").and_then(|value| value.object());
     let map = |name, read: fn(&Value<'_>) -> _| {
         metadata
@@ -166,19 +134,15 @@ fn read_template(template: &Object<'_>, links: &mut Links) -> PodTemplate {
     let Some(spec) = template.field("spec").and_then(|value| value.object()) else {
         return PodTemplate { labels, annotations, ..empty_template() };
     };
-    if let Some(value) = spec.field("restartPolicy")
-        && let Some(policy) = value.text()
-        && policy != "Always"
-    {
-        value.fail(format!("must be Always in a Deployment, not {}", value.quote(policy)));
-    }
+    // The rules say that it is Always.
+    spec.field("restartPolicy");
     let grace = spec
         .field("terminationGracePeriodSeconds")
         .and_then(|value| value.u32(0, INT32_MAX))
         .unwrap_or(30);
     let mut containers = Vec::new();
     if let Some(value) = spec.field("containers") {
-        containers = value.each(|value| Some(container::read(&value.object()?, links)));
+        containers = value.each(|value| Some(container::read(&value.object()?)));
         if containers.len() > 1 {
             value.fail_with(
                 format!(
@@ -187,8 +151,6 @@ fn read_template(template: &Object<'_>, links: &mut Links) -> PodTemplate {
                 ),
                 "make a Deployment of each",
             );
-        } else if containers.is_empty() {
-            value.fail("a pod must have a container");
         }
     }
     PodTemplate {
@@ -203,74 +165,27 @@ fn read_template(template: &Object<'_>, links: &mut Links) -> PodTemplate {
     }
 }
 
-fn read_selector(value: &Value<'_>, template: &PodTemplate) -> LabelSelector {
-    let Some(object) = value.object() else { return LabelSelector::default() };
+fn read_selector(value: &Value<'_>) -> Option<LabelSelector> {
+    let selector = value.object()?;
     let match_labels =
-        object.field("matchLabels").map(|value| read_labels(&value)).unwrap_or_default();
-    let match_expressions = object
+        selector.field("matchLabels").map(|value| read_labels(&value)).unwrap_or_default();
+    let match_expressions = selector
         .field("matchExpressions")
         .map(|value| value.each(|item| read_requirement(&item.object()?)))
         .unwrap_or_default();
-    let selector = LabelSelector { match_labels, match_expressions };
-    if selector == LabelSelector::default() {
-        value.fail_with(
-            "must select something: it is empty",
-            "add matchLabels with a label of the template",
-        );
-    } else if !selector.matches(&template.labels) {
-        value.fail_with(
-            "does not match the labels of the template, spec.template.metadata.labels",
-            "give the template every label that is selected",
-        );
-    }
-    selector
+    Some(LabelSelector { match_labels, match_expressions })
 }
 
 fn read_requirement(requirement: &Object<'_>) -> Option<LabelRequirement> {
-    #[derive(Clone, Copy)]
-    enum Operator {
-        In,
-        NotIn,
-        Exists,
-        DoesNotExist,
-    }
-    let key = requirement.field("key").and_then(|value| {
-        let key = value.text()?;
-        check(&value, key, names::check_qualified_name(key));
-        Some(key.to_owned())
-    });
-    let values = requirement.field("values");
-    let listed = values
-        .map(|value| {
-            value.each(|item| {
-                let text = item.text()?;
-                check(&item, text, names::check_label_value(text));
-                Some(text.to_owned())
-            })
-        })
-        .unwrap_or_default();
-    let words = [
-        ("In", Operator::In),
-        ("NotIn", Operator::NotIn),
-        ("Exists", Operator::Exists),
-        ("DoesNotExist", Operator::DoesNotExist),
-    ];
-    let operator = requirement.field("operator")?.one_of(&words)?;
-    let wants_values = matches!(operator, Operator::In | Operator::NotIn);
-    if wants_values && listed.is_empty() {
-        requirement.fail_at(
-            "values",
-            "must list at least one value",
-            "In and NotIn compare with it",
-        );
-    } else if let Some(values) = values.filter(|_| !wants_values && !listed.is_empty()) {
-        values.fail_with("must not be there with this operator", "remove it, or use In");
-    }
-    let operator = match operator {
-        Operator::In => LabelOperator::In(listed),
-        Operator::NotIn => LabelOperator::NotIn(listed),
-        Operator::Exists => LabelOperator::Exists,
-        Operator::DoesNotExist => LabelOperator::DoesNotExist,
+    let key = requirement.field("key")?.text()?.to_owned();
+    let values =
+        requirement.field("values").map(|value| container::read_texts(&value)).unwrap_or_default();
+    let operator = match requirement.field("operator")?.text()? {
+        "In" => LabelOperator::In(values),
+        "NotIn" => LabelOperator::NotIn(values),
+        "Exists" => LabelOperator::Exists,
+        "DoesNotExist" => LabelOperator::DoesNotExist,
+        _ => return None,
     };
-    Some(LabelRequirement { key: key?, operator })
+    Some(LabelRequirement { key, operator })
 }

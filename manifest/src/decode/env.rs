@@ -1,147 +1,71 @@
 //! The environment of a container.
 
-use std::collections::BTreeSet;
+use dugout_model::{EnvSource, ObjectName, PodField};
 
-use dugout_model::{EnvSource, Kind, ObjectName, PodField};
-
-use super::config::read_name;
-use super::metadata::check;
-use super::{Links, Reference};
-use crate::names;
 use crate::reader::{Object, Value};
+use crate::text_forms::check_field_path;
 
 const FIELDS: &str = "metadata.name, metadata.namespace, metadata.uid, spec.nodeName, metadata.labels['KEY'] and metadata.annotations['KEY']";
 
 /// `envFrom`, then `env`: later entries win.
-pub(super) fn read(container: &Object<'_>, links: &mut Links) -> Vec<EnvSource> {
+pub(super) fn read(container: &Object<'_>) -> Vec<EnvSource> {
     let mut sources = Vec::new();
     if let Some(value) = container.field("envFrom") {
-        sources.extend(value.each(|item| read_set(&item, links)));
+        sources.extend(value.each(|item| read_set(&item)));
     }
     if let Some(value) = container.field("env") {
-        let mut seen = BTreeSet::new();
-        sources.extend(value.each(|item| {
-            let variable = item.object()?;
-            let name_value = variable.field("name")?;
-            let name = name_value.text()?;
-            check(&name_value, name, names::check_variable(name));
-            if !seen.insert(name.to_owned()) {
-                let message = format!("the variable {} stands here twice", name_value.quote(name));
-                name_value.notice_with(message, "the later one wins");
-            }
-            read_variable(&item, &variable, name.to_owned(), links)
-        }));
+        sources.extend(value.each(|item| read_variable(&item.object()?)));
     }
     sources
 }
 
 /// One entry of `envFrom`.
-fn read_set(item: &Value<'_>, links: &mut Links) -> Option<EnvSource> {
+fn read_set(item: &Value<'_>) -> Option<EnvSource> {
     let set = item.object()?;
-    let prefix = set.field("prefix").and_then(|value| {
-        let prefix = value.text()?;
-        if !prefix.is_empty() {
-            check(&value, prefix, names::check_variable(prefix));
-        }
-        Some(prefix.to_owned())
-    });
-    let prefix = prefix.unwrap_or_default();
-    match (set.field("configMapRef"), set.field("secretRef")) {
-        (Some(_), Some(_)) => {
-            item.fail_with("names a config map and a secret", "make two items of it");
-            None
-        }
-        (None, None) if set.has_errors() => None,
-        (None, None) => {
-            item.fail("must name a configMapRef or a secretRef");
-            None
-        }
-        (Some(value), None) => {
-            let (config_map, optional) = read_whole(&value, Kind::ConfigMap, links)?;
-            Some(EnvSource::AllOfConfigMap { config_map, prefix, optional })
-        }
-        (None, Some(value)) => {
-            let (secret, optional) = read_whole(&value, Kind::Secret, links)?;
-            Some(EnvSource::AllOfSecret { secret, prefix, optional })
-        }
+    let prefix = set.field("prefix").and_then(|value| value.text()).unwrap_or_default().to_owned();
+    if let Some(value) = set.field("configMapRef") {
+        let (config_map, optional) = read_whole(&value)?;
+        return Some(EnvSource::AllOfConfigMap { config_map, prefix, optional });
     }
+    let (secret, optional) = read_whole(&set.field("secretRef")?)?;
+    Some(EnvSource::AllOfSecret { secret, prefix, optional })
 }
 
 /// A reference to all keys.
-fn read_whole(value: &Value<'_>, kind: Kind, links: &mut Links) -> Option<(ObjectName, bool)> {
+fn read_whole(value: &Value<'_>) -> Option<(ObjectName, bool)> {
     let reference = value.object()?;
     let optional = read_optional(&reference);
-    let name_value = reference.field("name")?;
-    let name = read_name(&name_value)?;
-    if !optional {
-        let place = name_value.place();
-        links.references.push(Reference { kind, name: name.clone(), key: None, place });
-    }
+    let name = reference.field("name")?.text()?;
     Some((ObjectName::new(name), optional))
 }
 
-fn read_variable(
-    item: &Value<'_>,
-    variable: &Object<'_>,
-    name: String,
-    links: &mut Links,
-) -> Option<EnvSource> {
+fn read_variable(variable: &Object<'_>) -> Option<EnvSource> {
+    let name = variable.field("name")?.text()?.to_owned();
     let value = variable.field("value");
     let Some(from) = variable.field("valueFrom") else {
         let value = value.map_or(Some(""), |value| value.text())?.to_owned();
         return Some(EnvSource::Literal { name, value });
     };
-    if value.is_some_and(|value| value.text().is_some_and(|text| !text.is_empty())) {
-        item.fail_with("has both value and valueFrom", "keep one of them");
+    let from = from.object()?;
+    if let Some(value) = from.field("configMapKeyRef") {
+        let (config_map, key, optional) = read_key(&value)?;
+        return Some(EnvSource::ConfigMapKey { name, config_map, key, optional });
     }
-    let from_object = from.object()?;
-    let choices =
-        ["configMapKeyRef", "secretKeyRef", "fieldRef"].map(|name| from_object.field(name));
-    match choices {
-        [Some(value), None, None] => {
-            let (config_map, key, optional) = read_key(&value, Kind::ConfigMap, links)?;
-            Some(EnvSource::ConfigMapKey { name, config_map, key, optional })
-        }
-        [None, Some(value), None] => {
-            let (secret, key, optional) = read_key(&value, Kind::Secret, links)?;
-            Some(EnvSource::SecretKey { name, secret, key, optional })
-        }
-        [None, None, Some(value)] => {
-            Some(EnvSource::Field { name, field: read_field(&value.object()?)? })
-        }
-        // A source that is refused was told as such.
-        [None, None, None] if from_object.has_errors() => None,
-        _ => {
-            from.fail("must name exactly one of configMapKeyRef, secretKeyRef and fieldRef");
-            None
-        }
+    if let Some(value) = from.field("secretKeyRef") {
+        let (secret, key, optional) = read_key(&value)?;
+        return Some(EnvSource::SecretKey { name, secret, key, optional });
     }
+    let field = read_field(&from.field("fieldRef")?.object()?)?;
+    Some(EnvSource::Field { name, field })
 }
 
 /// A reference to one key.
-fn read_key(
-    value: &Value<'_>,
-    kind: Kind,
-    links: &mut Links,
-) -> Option<(ObjectName, String, bool)> {
+fn read_key(value: &Value<'_>) -> Option<(ObjectName, String, bool)> {
     let reference = value.object()?;
     let optional = read_optional(&reference);
-    let key = reference.field("key").and_then(|value| {
-        let key = value.text()?;
-        check(&value, key, names::check_config_key(key));
-        Some((key.to_owned(), value.place()))
-    });
-    let name = reference.field("name").and_then(|value| read_name(&value));
-    let ((key, place), name) = (key?, name?);
-    if !optional {
-        links.references.push(Reference {
-            kind,
-            name: name.clone(),
-            key: Some(key.clone()),
-            place,
-        });
-    }
-    Some((ObjectName::new(name), key, optional))
+    let key = reference.field("key").and_then(|value| value.text());
+    let name = reference.field("name").and_then(|value| value.text());
+    Some((ObjectName::new(name?), key?.to_owned(), optional))
 }
 
 fn read_optional(reference: &Object<'_>) -> bool {
@@ -155,7 +79,6 @@ fn read_field(reference: &Object<'_>) -> Option<PodField> {
         path.strip_prefix(prefix)
             .and_then(|rest| rest.strip_prefix("['"))
             .and_then(|rest| rest.strip_suffix("']"))
-            .filter(|key| names::check_qualified_name(key).is_ok())
             .map(str::to_owned)
     };
     let field = match path {
@@ -167,7 +90,7 @@ fn read_field(reference: &Object<'_>) -> Option<PodField> {
             .map(PodField::Label)
             .or_else(|| keyed("metadata.annotations").map(PodField::Annotation)),
     };
-    if field.is_none() {
+    if field.is_none() && check_field_path(path).is_ok() {
         let message =
             format!("{} is not a field that Dugout hands to containers", value.quote(path));
         value.fail_with(message, format!("there are {FIELDS}"));

@@ -1,195 +1,225 @@
 //! What Dugout does with every field of a kustomization, as tables like those of Kubernetes' objects.
 
-use crate::schema::{Schema, acted, notice, refused, required};
+use crate::schema::format::Format;
+use crate::schema::value::{
+    ANY, BOOL, COUNT, INT32_MAX, INT32_MIN, TEXT, TEXTS, Type, int, object, objects, text_map,
+};
+use crate::schema::{Schema, acted, notice, refused, table};
 
-pub(crate) static KUSTOMIZATION: Schema = Schema {
-    name: "Kustomization",
-    fields: &[
-        acted("apiVersion"),
-        acted("kind"),
-        acted("metadata"),
-        acted("resources"),
-        acted("bases"),
-        acted("components"),
-        acted("namespace"),
-        acted("namePrefix"),
-        acted("nameSuffix"),
-        acted("labels").of(&LABEL),
-        acted("commonLabels"),
-        acted("commonAnnotations"),
-        acted("images").of(&IMAGE),
-        acted("imageTags").of(&IMAGE),
-        acted("replicas").of(&REPLICA),
-        acted("patches").of(&PATCH),
-        acted("patchesStrategicMerge"),
-        acted("patchesJson6902").of(&PATCH),
-        acted("configMapGenerator").of(&CONFIG_MAP_ARGS),
-        acted("secretGenerator").of(&SECRET_ARGS),
-        acted("generatorOptions").of(&GENERATOR_OPTIONS),
-        acted("replacements").of(&REPLACEMENT),
-        acted("sortOptions").of(&SORT_OPTIONS),
+const TEXT_MAP: Type = text_map(Format::Any, Format::Free);
+
+pub(crate) static KUSTOMIZATION: Schema = table(
+    "Kustomization",
+    &[
+        acted("apiVersion", TEXT),
+        acted("kind", TEXT),
+        acted("metadata", ANY),
+        acted("resources", TEXTS),
+        acted("bases", TEXTS),
+        acted("components", TEXTS),
+        acted("namespace", TEXT),
+        acted("namePrefix", TEXT),
+        acted("nameSuffix", TEXT),
+        acted("labels", objects(&LABEL)),
+        acted("commonLabels", TEXT_MAP),
+        acted("commonAnnotations", TEXT_MAP),
+        acted("images", objects(&IMAGE)),
+        acted("imageTags", objects(&IMAGE)),
+        acted("replicas", objects(&REPLICA)),
+        acted("patches", objects(&PATCH)),
+        acted("patchesStrategicMerge", TEXTS),
+        acted("patchesJson6902", objects(&PATCH)),
+        acted("configMapGenerator", objects(&CONFIG_MAP_ARGS)),
+        acted("secretGenerator", objects(&SECRET_ARGS)),
+        acted("generatorOptions", object(&GENERATOR_OPTIONS)),
+        acted("replacements", objects(&REPLACEMENT)),
+        acted("sortOptions", object(&SORT_OPTIONS)),
         notice(
             "buildMetadata",
+            TEXTS,
             "has no effect: Dugout keeps the file and line of every field by itself",
         ),
-        notice("crds", "has no effect: Dugout has no custom resources"),
-        refused("configurations", "write patches or replacements for what it is to change"),
-        refused("openapi", "lists are merged by the keys of Kubernetes' own types"),
-        refused("vars", "write replacements, which took their place"),
-        refused("helmCharts", "commit what `helm template` prints, and name that as a resource"),
-        refused("helmGlobals", "commit what `helm template` prints, and name that as a resource"),
+        notice("crds", TEXTS, "has no effect: Dugout has no custom resources"),
+        refused("configurations", ANY, "write patches or replacements for what it is to change"),
+        refused("openapi", ANY, "lists are merged by the keys of Kubernetes' own types"),
+        refused("vars", ANY, "write replacements, which took their place"),
+        refused(
+            "helmCharts",
+            ANY,
+            "commit what `helm template` prints, and name that as a resource",
+        ),
+        refused(
+            "helmGlobals",
+            ANY,
+            "commit what `helm template` prints, and name that as a resource",
+        ),
         refused(
             "helmChartInflationGenerator",
+            ANY,
             "commit what `helm template` prints, and name that as a resource",
         ),
         refused(
             "generators",
+            ANY,
             "no plugin is run; commit what it makes, and name that as a resource",
         ),
         refused(
             "transformers",
+            ANY,
             "no plugin is run; use the fields of the kustomization, or patches",
         ),
-        refused("validators", "no plugin is run; Dugout validates by itself"),
-        refused("inventory", "Dugout keeps the record of what it applied by itself"),
+        refused("validators", ANY, "no plugin is run; Dugout validates by itself"),
+        refused("inventory", ANY, "Dugout keeps the record of what it applied by itself"),
     ],
-};
+);
 
-pub(crate) static LABEL: Schema = Schema {
-    name: "Label",
-    fields: &[
-        required("pairs"),
-        acted("includeSelectors"),
-        acted("includeTemplates"),
-        acted("fields").of(&FIELD_SPEC),
+pub(crate) static LABEL: Schema = table(
+    "Label",
+    &[
+        acted("pairs", TEXT_MAP).required(),
+        acted("includeSelectors", BOOL),
+        acted("includeTemplates", BOOL),
+        acted("fields", objects(&FIELD_SPEC)),
     ],
-};
+);
 
-pub(crate) static FIELD_SPEC: Schema = Schema {
-    name: "FieldSpec",
-    fields: &[acted("group"), acted("version"), acted("kind"), required("path"), acted("create")],
-};
-
-pub(crate) static IMAGE: Schema = Schema {
-    name: "Image",
-    fields: &[
-        required("name"),
-        acted("newName"),
-        acted("newTag"),
-        acted("tagSuffix"),
-        acted("digest"),
+pub(crate) static FIELD_SPEC: Schema = table(
+    "FieldSpec",
+    &[
+        acted("group", TEXT),
+        acted("version", TEXT),
+        acted("kind", TEXT),
+        acted("path", TEXT).required(),
+        acted("create", BOOL),
     ],
-};
+);
+
+pub(crate) static IMAGE: Schema = table(
+    "Image",
+    &[
+        acted("name", TEXT).required(),
+        acted("newName", TEXT),
+        acted("newTag", TEXT),
+        acted("tagSuffix", TEXT),
+        acted("digest", TEXT),
+    ],
+);
 
 pub(crate) static REPLICA: Schema =
-    Schema { name: "Replica", fields: &[required("name"), required("count")] };
+    table("Replica", &[acted("name", TEXT).required(), acted("count", COUNT).required()]);
 
-pub(crate) static PATCH: Schema = Schema {
-    name: "Patch",
-    fields: &[
-        acted("path"),
-        acted("patch"),
-        acted("target").of(&SELECTOR),
-        acted("options").of(&PATCH_OPTIONS),
+pub(crate) static PATCH: Schema = table(
+    "Patch",
+    &[
+        acted("path", TEXT),
+        acted("patch", TEXT),
+        acted("target", object(&SELECTOR)),
+        acted("options", object(&PATCH_OPTIONS)),
     ],
-};
+);
 
-pub(crate) static PATCH_OPTIONS: Schema = Schema {
-    name: "PatchOptions",
-    fields: &[acted("allowNameChange"), acted("allowKindChange"), acted("allowNoTargetMatch")],
-};
-
-pub(crate) static SELECTOR: Schema = Schema {
-    name: "Selector",
-    fields: &[
-        acted("group"),
-        acted("version"),
-        acted("kind"),
-        acted("name"),
-        acted("namespace"),
-        acted("labelSelector"),
-        acted("annotationSelector"),
+pub(crate) static PATCH_OPTIONS: Schema = table(
+    "PatchOptions",
+    &[
+        acted("allowNameChange", BOOL),
+        acted("allowKindChange", BOOL),
+        acted("allowNoTargetMatch", BOOL),
     ],
-};
+);
 
-pub(crate) static CONFIG_MAP_ARGS: Schema = Schema {
-    name: "ConfigMapArgs",
-    fields: &[
-        required("name"),
-        acted("namespace"),
-        acted("behavior"),
-        acted("literals"),
-        acted("files"),
-        acted("envs"),
-        acted("env"),
-        acted("options").of(&GENERATOR_OPTIONS),
+pub(crate) static SELECTOR: Schema = table(
+    "Selector",
+    &[
+        acted("group", TEXT),
+        acted("version", TEXT),
+        acted("kind", TEXT),
+        acted("name", TEXT),
+        acted("namespace", TEXT),
+        acted("labelSelector", TEXT),
+        acted("annotationSelector", TEXT),
     ],
-};
+);
 
-pub(crate) static SECRET_ARGS: Schema = Schema {
-    name: "SecretArgs",
-    fields: &[
-        required("name"),
-        acted("namespace"),
-        acted("behavior"),
-        acted("type"),
-        acted("literals"),
-        acted("files"),
-        acted("envs"),
-        acted("env"),
-        acted("options").of(&GENERATOR_OPTIONS),
+pub(crate) static CONFIG_MAP_ARGS: Schema = table(
+    "ConfigMapArgs",
+    &[
+        acted("name", TEXT).required(),
+        acted("namespace", TEXT),
+        acted("behavior", TEXT),
+        acted("literals", TEXTS),
+        acted("files", TEXTS),
+        acted("envs", TEXTS),
+        acted("env", TEXT),
+        acted("options", object(&GENERATOR_OPTIONS)),
     ],
-};
+);
 
-pub(crate) static GENERATOR_OPTIONS: Schema = Schema {
-    name: "GeneratorOptions",
-    fields: &[
-        acted("labels"),
-        acted("annotations"),
-        acted("disableNameSuffixHash"),
-        acted("immutable"),
+pub(crate) static SECRET_ARGS: Schema = table(
+    "SecretArgs",
+    &[
+        acted("name", TEXT).required(),
+        acted("namespace", TEXT),
+        acted("behavior", TEXT),
+        acted("type", TEXT),
+        acted("literals", TEXTS),
+        acted("files", TEXTS),
+        acted("envs", TEXTS),
+        acted("env", TEXT),
+        acted("options", object(&GENERATOR_OPTIONS)),
     ],
-};
+);
 
-pub(crate) static REPLACEMENT: Schema = Schema {
-    name: "Replacement",
-    fields: &[
-        acted("path"),
-        acted("source").of(&SOURCE_SELECTOR),
-        acted("targets").of(&TARGET_SELECTOR),
+pub(crate) static GENERATOR_OPTIONS: Schema = table(
+    "GeneratorOptions",
+    &[
+        acted("labels", TEXT_MAP),
+        acted("annotations", TEXT_MAP),
+        acted("disableNameSuffixHash", BOOL),
+        acted("immutable", BOOL),
     ],
-};
+);
 
-pub(crate) static SOURCE_SELECTOR: Schema = Schema {
-    name: "SourceSelector",
-    fields: &[
-        acted("group"),
-        acted("version"),
-        acted("kind"),
-        acted("name"),
-        acted("namespace"),
-        acted("fieldPath"),
-        acted("options").of(&FIELD_OPTIONS),
+pub(crate) static REPLACEMENT: Schema = table(
+    "Replacement",
+    &[
+        acted("path", TEXT),
+        acted("source", object(&SOURCE_SELECTOR)),
+        acted("targets", objects(&TARGET_SELECTOR)),
     ],
-};
+);
 
-pub(crate) static TARGET_SELECTOR: Schema = Schema {
-    name: "TargetSelector",
-    fields: &[
-        required("select").of(&SELECTOR),
-        acted("reject").of(&SELECTOR),
-        acted("fieldPaths"),
-        acted("options").of(&FIELD_OPTIONS),
+pub(crate) static SOURCE_SELECTOR: Schema = table(
+    "SourceSelector",
+    &[
+        acted("group", TEXT),
+        acted("version", TEXT),
+        acted("kind", TEXT),
+        acted("name", TEXT),
+        acted("namespace", TEXT),
+        acted("fieldPath", TEXT),
+        acted("options", object(&FIELD_OPTIONS)),
     ],
-};
+);
 
-pub(crate) static FIELD_OPTIONS: Schema =
-    Schema { name: "FieldOptions", fields: &[acted("delimiter"), acted("index"), acted("create")] };
+pub(crate) static TARGET_SELECTOR: Schema = table(
+    "TargetSelector",
+    &[
+        acted("select", object(&SELECTOR)).required(),
+        acted("reject", object(&SELECTOR)),
+        acted("fieldPaths", TEXTS),
+        acted("options", object(&FIELD_OPTIONS)),
+    ],
+);
 
-pub(crate) static SORT_OPTIONS: Schema = Schema {
-    name: "SortOptions",
-    fields: &[required("order"), acted("legacySortOptions").of(&LEGACY_SORT_OPTIONS)],
-};
+pub(crate) static FIELD_OPTIONS: Schema = table(
+    "FieldOptions",
+    &[acted("delimiter", TEXT), acted("index", int(INT32_MIN, INT32_MAX)), acted("create", BOOL)],
+);
+
+pub(crate) static SORT_OPTIONS: Schema = table(
+    "SortOptions",
+    &[acted("order", TEXT).required(), acted("legacySortOptions", object(&LEGACY_SORT_OPTIONS))],
+);
 
 pub(crate) static LEGACY_SORT_OPTIONS: Schema =
-    Schema { name: "LegacySortOptions", fields: &[acted("orderFirst"), acted("orderLast")] };
+    table("LegacySortOptions", &[acted("orderFirst", TEXTS), acted("orderLast", TEXTS)]);

@@ -2,27 +2,47 @@
 
 use dugout_model::Kind;
 
-use super::service::SERVICE_SPEC;
-use super::workload::DEPLOYMENT_SPEC;
-use super::{OBJECT_METADATA, Schema, acted, notice, required};
+use super::format::Format;
+use super::format::{LABEL, PATH_SEGMENT, SERVICE_NAME, SUBDOMAIN};
+use super::{
+    Schema, access, batch, config, extension, network, pod, policy, service, source, storage,
+    workload,
+};
 
 #[derive(Debug)]
 pub(crate) struct KindEntry {
     pub api_version: &'static str,
     pub kind: &'static str,
+    pub scope: Scope,
+    /// What `metadata.name` must look like.
+    pub name: Format,
+    /// Absent when objects of the kind are not looked into: nobody keeps them in Git.
+    pub schema: Option<&'static Schema>,
     pub handling: Handling,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    Namespaced,
+    /// In no namespace.
+    Cluster,
 }
 
 #[derive(Debug)]
 pub(crate) enum Handling {
-    Read {
-        kind: Kind,
-        schema: &'static Schema,
+    Acted(Kind),
+    /// Checked, and then refused; the words stand between "Dugout does not" and "yet". The hint may be
+    /// empty.
+    NotYet {
+        what: &'static str,
+        hint: &'static str,
     },
-    /// Accepted, and a notice says that it has no effect. The sentence follows "a Role ".
+    /// Checked, and a notice says that it has no effect. The sentence follows "a Role ".
     Notice(&'static str),
-    /// The sentence follows "Dugout does not run a StatefulSet: ".
+    /// Never to be run. The sentence follows "Dugout does not support Node: ".
     Refused(&'static str),
+    /// Its items are read as if each were a document.
+    List,
 }
 
 /// An API version that Kubernetes itself no longer serves.
@@ -33,101 +53,310 @@ pub(crate) struct Removed {
     pub instead: &'static str,
 }
 
-const fn read(
+/// The entry of a kind in an API version.
+pub(crate) fn find_kind(api_version: &str, kind: &str) -> Option<&'static KindEntry> {
+    KINDS.iter().find(|entry| entry.kind == kind && entry.api_version == api_version)
+}
+
+const fn entry(
+    api_version: &'static str,
+    kind: &'static str,
+    schema: &'static Schema,
+    handling: Handling,
+) -> KindEntry {
+    let (scope, name) = (Scope::Namespaced, SUBDOMAIN);
+    KindEntry { api_version, kind, scope, name, schema: Some(schema), handling }
+}
+
+const fn acted(
     api_version: &'static str,
     kind: &'static str,
     known: Kind,
     schema: &'static Schema,
 ) -> KindEntry {
-    KindEntry { api_version, kind, handling: Handling::Read { kind: known, schema } }
+    entry(api_version, kind, schema, Handling::Acted(known))
 }
 
-const fn no_effect(api_version: &'static str, kind: &'static str, why: &'static str) -> KindEntry {
-    KindEntry { api_version, kind, handling: Handling::Notice(why) }
+const fn not_yet(
+    api_version: &'static str,
+    kind: &'static str,
+    schema: &'static Schema,
+    what: &'static str,
+    hint: &'static str,
+) -> KindEntry {
+    entry(api_version, kind, schema, Handling::NotYet { what, hint })
 }
 
-const fn refused(api_version: &'static str, kind: &'static str, why: &'static str) -> KindEntry {
-    KindEntry { api_version, kind, handling: Handling::Refused(why) }
+const fn no_effect(
+    api_version: &'static str,
+    kind: &'static str,
+    schema: &'static Schema,
+    why: &'static str,
+) -> KindEntry {
+    entry(api_version, kind, schema, Handling::Notice(why))
+}
+
+const fn never(
+    api_version: &'static str,
+    kind: &'static str,
+    schema: &'static Schema,
+    why: &'static str,
+) -> KindEntry {
+    entry(api_version, kind, schema, Handling::Refused(why))
+}
+
+/// A kind that is refused without a look inside.
+const fn unread(api_version: &'static str, kind: &'static str, why: &'static str) -> KindEntry {
+    KindEntry {
+        api_version,
+        kind,
+        scope: Scope::Namespaced,
+        name: SUBDOMAIN,
+        schema: None,
+        handling: Handling::Refused(why),
+    }
+}
+
+impl KindEntry {
+    const fn cluster(mut self) -> KindEntry {
+        self.scope = Scope::Cluster;
+        self
+    }
+
+    const fn named(mut self, name: Format) -> KindEntry {
+        self.name = name;
+        self
+    }
 }
 
 const fn removed(api_version: &'static str, kind: &'static str, instead: &'static str) -> Removed {
     Removed { api_version, kind, instead }
 }
 
-const NO_API_CREDENTIALS: &str = "has no effect: pods get no credentials for an API server";
-const USE_DEPLOYMENT: &str = "write a Deployment, which is the workload that it runs";
-const NO_STORAGE: &str = "it mounts no volumes";
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
+const NETWORKING: &str = "networking.k8s.io/v1";
+const STORAGE: &str = "storage.k8s.io/v1";
+const ADMISSION: &str = "admissionregistration.k8s.io/v1";
+const RESOURCE: &str = "resource.k8s.io/v1";
+const FLOW: &str = "flowcontrol.apiserver.k8s.io/v1";
+const AUTHORIZATION: &str = "authorization.k8s.io/v1";
+const AUTHENTICATION: &str = "authentication.k8s.io/v1";
+
+const NO_API_CREDENTIALS: &str = "has no effect: pods get no credentials for an API server";
+const NO_CUSTOM_RESOURCES: &str = "has no effect: Dugout has no custom resources";
+const VOLUMES: &str = "mount volumes";
+const ENDPOINTS: &str = "take endpoints from Git";
+const USE_DEPLOYMENT: &str = "write a Deployment, which is the workload that it runs";
+const INGRESS: &str = "serve Ingresses";
+const AUTOSCALE: &str = "scale workloads by itself";
+const NO_WEBHOOKS: &str = "it calls no admission webhooks";
+const NO_POLICIES: &str = "it evaluates no admission policies";
+const NO_DEVICES: &str = "it does not allocate devices";
+const KUSTOMIZE: &str = "it is read from a file named kustomization.yaml; rename this one";
+const SERVER_SIDE: &str = "it is about a Kubernetes API server itself";
+const QUESTION: &str = "it is a question to an API server, and cannot be declared";
 
 pub(crate) static KINDS: &[KindEntry] = &[
-    read("v1", "Namespace", Kind::Namespace, &NAMESPACE),
-    read("v1", "ConfigMap", Kind::ConfigMap, &CONFIG_MAP),
-    read("v1", "Secret", Kind::Secret, &SECRET),
-    read("v1", "Service", Kind::Service, &SERVICE),
-    read("apps/v1", "Deployment", Kind::Deployment, &DEPLOYMENT),
-    no_effect("v1", "ServiceAccount", NO_API_CREDENTIALS),
-    no_effect(RBAC, "Role", NO_API_CREDENTIALS),
-    no_effect(RBAC, "RoleBinding", NO_API_CREDENTIALS),
-    no_effect(RBAC, "ClusterRole", NO_API_CREDENTIALS),
-    no_effect(RBAC, "ClusterRoleBinding", NO_API_CREDENTIALS),
-    refused("v1", "Pod", USE_DEPLOYMENT),
-    refused("v1", "ReplicationController", USE_DEPLOYMENT),
-    refused("apps/v1", "ReplicaSet", USE_DEPLOYMENT),
-    refused("apps/v1", "StatefulSet", USE_DEPLOYMENT),
-    refused("apps/v1", "DaemonSet", USE_DEPLOYMENT),
-    refused("batch/v1", "Job", "it runs nothing to completion"),
-    refused("batch/v1", "CronJob", "it runs nothing to completion"),
-    refused("v1", "List", "write its items as documents, each after a line with ---"),
-    refused("v1", "PersistentVolume", NO_STORAGE),
-    refused("v1", "PersistentVolumeClaim", NO_STORAGE),
-    refused("storage.k8s.io/v1", "StorageClass", NO_STORAGE),
-    refused("storage.k8s.io/v1", "CSIDriver", NO_STORAGE),
-    refused("storage.k8s.io/v1", "VolumeAttachment", NO_STORAGE),
-    refused("v1", "Endpoints", "endpoints are the ready pods that a service selects"),
-    refused(
+    acted("v1", "Namespace", Kind::Namespace, &config::NAMESPACE).cluster().named(LABEL),
+    acted("v1", "ConfigMap", Kind::ConfigMap, &config::CONFIG_MAP),
+    acted("v1", "Secret", Kind::Secret, &config::SECRET),
+    acted("v1", "Service", Kind::Service, &service::SERVICE).named(SERVICE_NAME),
+    acted("apps/v1", "Deployment", Kind::Deployment, &workload::DEPLOYMENT),
+    not_yet("apps/v1", "StatefulSet", &workload::STATEFUL_SET, "run StatefulSets", USE_DEPLOYMENT),
+    not_yet("apps/v1", "DaemonSet", &workload::DAEMON_SET, "run DaemonSets", USE_DEPLOYMENT),
+    not_yet(
+        "apps/v1",
+        "ReplicaSet",
+        &workload::REPLICA_SET,
+        "run bare ReplicaSets",
+        USE_DEPLOYMENT,
+    ),
+    not_yet(
+        "v1",
+        "ReplicationController",
+        &workload::REPLICATION_CONTROLLER,
+        "run ReplicationControllers",
+        USE_DEPLOYMENT,
+    ),
+    not_yet("v1", "Pod", &pod::POD, "run bare Pods", USE_DEPLOYMENT),
+    not_yet("batch/v1", "Job", &batch::JOB, "run Jobs", ""),
+    not_yet("batch/v1", "CronJob", &batch::CRON_JOB, "run CronJobs", ""),
+    not_yet("v1", "PersistentVolumeClaim", &storage::PERSISTENT_VOLUME_CLAIM, VOLUMES, ""),
+    not_yet("v1", "PersistentVolume", &storage::PERSISTENT_VOLUME, VOLUMES, "").cluster(),
+    not_yet(STORAGE, "StorageClass", &storage::STORAGE_CLASS, VOLUMES, "").cluster(),
+    not_yet(NETWORKING, "Ingress", &network::INGRESS, INGRESS, "use a service of type NodePort"),
+    not_yet(
+        NETWORKING,
+        "IngressClass",
+        &network::INGRESS_CLASS,
+        INGRESS,
+        "use a service of type NodePort",
+    )
+    .cluster(),
+    not_yet(
+        NETWORKING,
+        "NetworkPolicy",
+        &network::NETWORK_POLICY,
+        "filter traffic",
+        "nothing would be closed",
+    ),
+    not_yet(
+        "v1",
+        "Endpoints",
+        &service::ENDPOINTS,
+        ENDPOINTS,
+        "they are the ready pods that a service selects",
+    ),
+    not_yet(
         "discovery.k8s.io/v1",
         "EndpointSlice",
-        "endpoints are the ready pods that a service selects",
+        &service::ENDPOINT_SLICE,
+        ENDPOINTS,
+        "they are the ready pods that a service selects",
     ),
-    refused("networking.k8s.io/v1", "Ingress", "use a service of type NodePort"),
-    refused("networking.k8s.io/v1", "IngressClass", "use services of type NodePort"),
-    refused(
-        "networking.k8s.io/v1",
-        "NetworkPolicy",
-        "it does not filter traffic, so nothing would be closed",
+    not_yet(
+        "policy/v1",
+        "PodDisruptionBudget",
+        &policy::POD_DISRUPTION_BUDGET,
+        "keep PodDisruptionBudgets",
+        "use maxUnavailable of the Deployment",
     ),
-    refused("policy/v1", "PodDisruptionBudget", "use maxUnavailable of the Deployment"),
-    refused("autoscaling/v2", "HorizontalPodAutoscaler", "the number of replicas is what Git says"),
-    refused("autoscaling/v1", "HorizontalPodAutoscaler", "the number of replicas is what Git says"),
-    refused("scheduling.k8s.io/v1", "PriorityClass", "it has no pod priorities"),
-    refused("node.k8s.io/v1", "RuntimeClass", "containers run with the engine's default runtime"),
-    refused("v1", "ResourceQuota", "it has no quotas, so nothing would be limited"),
-    refused("v1", "LimitRange", "it has no default limits; write them at each container"),
-    refused("v1", "PodTemplate", USE_DEPLOYMENT),
-    refused("v1", "Node", "nodes are the agents that join"),
-    refused("v1", "Event", "events are recorded by Dugout and cannot be declared"),
-    refused("apiextensions.k8s.io/v1", "CustomResourceDefinition", "it has no custom resources"),
-    refused("apiregistration.k8s.io/v1", "APIService", "its API cannot be extended"),
-    refused(
-        "admissionregistration.k8s.io/v1",
+    not_yet(
+        "autoscaling/v2",
+        "HorizontalPodAutoscaler",
+        &policy::HORIZONTAL_POD_AUTOSCALER,
+        AUTOSCALE,
+        "the number of replicas is what Git says",
+    ),
+    not_yet(
+        "autoscaling/v1",
+        "HorizontalPodAutoscaler",
+        &policy::HORIZONTAL_POD_AUTOSCALER_V1,
+        AUTOSCALE,
+        "the number of replicas is what Git says",
+    ),
+    not_yet(
+        "scheduling.k8s.io/v1",
+        "PriorityClass",
+        &policy::PRIORITY_CLASS,
+        "place pods by priority",
+        "",
+    )
+    .cluster(),
+    not_yet(
+        "v1",
+        "ResourceQuota",
+        &policy::RESOURCE_QUOTA,
+        "keep quotas",
+        "nothing would be limited",
+    ),
+    not_yet(
+        "v1",
+        "LimitRange",
+        &policy::LIMIT_RANGE,
+        "fill in limits",
+        "write them at each container",
+    ),
+    not_yet(
+        "dugout.dev/v1",
+        "Source",
+        &source::SOURCE,
+        "follow sources that are declared in Git",
+        "give them on the command line",
+    ),
+    no_effect("v1", "ServiceAccount", &access::SERVICE_ACCOUNT, NO_API_CREDENTIALS),
+    no_effect(RBAC, "Role", &access::ROLE, NO_API_CREDENTIALS).named(PATH_SEGMENT),
+    no_effect(RBAC, "RoleBinding", &access::ROLE_BINDING, NO_API_CREDENTIALS).named(PATH_SEGMENT),
+    no_effect(RBAC, "ClusterRole", &access::CLUSTER_ROLE, NO_API_CREDENTIALS)
+        .cluster()
+        .named(PATH_SEGMENT),
+    no_effect(RBAC, "ClusterRoleBinding", &access::CLUSTER_ROLE_BINDING, NO_API_CREDENTIALS)
+        .cluster()
+        .named(PATH_SEGMENT),
+    no_effect(
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        &extension::CUSTOM_RESOURCE_DEFINITION,
+        NO_CUSTOM_RESOURCES,
+    )
+    .cluster(),
+    no_effect(
+        "v1",
+        "PodTemplate",
+        &pod::POD_TEMPLATE,
+        "has no effect: nothing runs a template that stands alone",
+    ),
+    never(
+        "node.k8s.io/v1",
+        "RuntimeClass",
+        &extension::RUNTIME_CLASS,
+        "containers run with the engine's default runtime",
+    )
+    .cluster(),
+    never(STORAGE, "CSIDriver", &storage::CSI_DRIVER, "it uses no drivers of Kubernetes").cluster(),
+    never(
+        "apiregistration.k8s.io/v1",
+        "APIService",
+        &extension::API_SERVICE,
+        "its API cannot be extended",
+    )
+    .cluster(),
+    never(
+        ADMISSION,
         "MutatingWebhookConfiguration",
-        "it calls no admission webhooks",
-    ),
-    refused(
-        "admissionregistration.k8s.io/v1",
+        &extension::MUTATING_WEBHOOK_CONFIGURATION,
+        NO_WEBHOOKS,
+    )
+    .cluster(),
+    never(
+        ADMISSION,
         "ValidatingWebhookConfiguration",
-        "it calls no admission webhooks",
-    ),
-    refused(
-        "kustomize.config.k8s.io/v1beta1",
-        "Kustomization",
-        "it is read from a file named kustomization.yaml; rename this one",
-    ),
-    refused(
-        "kustomize.config.k8s.io/v1alpha1",
-        "Component",
-        "it is read from a file named kustomization.yaml; rename this one",
-    ),
+        &extension::VALIDATING_WEBHOOK_CONFIGURATION,
+        NO_WEBHOOKS,
+    )
+    .cluster(),
+    KindEntry {
+        api_version: "v1",
+        kind: "List",
+        scope: Scope::Cluster,
+        name: SUBDOMAIN,
+        schema: None,
+        handling: Handling::List,
+    },
+    unread("v1", "Node", "nodes are the agents that join"),
+    unread("v1", "Event", "events are recorded by Dugout and cannot be declared"),
+    unread("events.k8s.io/v1", "Event", "events are recorded by Dugout and cannot be declared"),
+    unread("v1", "Binding", "pods are placed by Dugout"),
+    unread("v1", "ComponentStatus", "a status is seen, not declared"),
+    unread("apps/v1", "ControllerRevision", "revisions are recorded by Dugout"),
+    unread("coordination.k8s.io/v1", "Lease", "it has no leases"),
+    unread(STORAGE, "VolumeAttachment", "it attaches no volumes of Kubernetes' drivers"),
+    unread(STORAGE, "VolumeAttributesClass", "it uses no drivers of Kubernetes"),
+    unread(STORAGE, "CSINode", "it uses no drivers of Kubernetes"),
+    unread(STORAGE, "CSIStorageCapacity", "it uses no drivers of Kubernetes"),
+    unread("policy/v1", "Eviction", "drain a node to move its pods"),
+    unread("autoscaling/v1", "Scale", "write the replicas in the workload itself"),
+    unread(NETWORKING, "IPAddress", SERVER_SIDE),
+    unread(NETWORKING, "ServiceCIDR", SERVER_SIDE),
+    unread(ADMISSION, "ValidatingAdmissionPolicy", NO_POLICIES),
+    unread(ADMISSION, "ValidatingAdmissionPolicyBinding", NO_POLICIES),
+    unread(ADMISSION, "MutatingAdmissionPolicy", NO_POLICIES),
+    unread(ADMISSION, "MutatingAdmissionPolicyBinding", NO_POLICIES),
+    unread(RESOURCE, "DeviceClass", NO_DEVICES),
+    unread(RESOURCE, "ResourceClaim", NO_DEVICES),
+    unread(RESOURCE, "ResourceClaimTemplate", NO_DEVICES),
+    unread(RESOURCE, "ResourceSlice", NO_DEVICES),
+    unread(FLOW, "FlowSchema", SERVER_SIDE),
+    unread(FLOW, "PriorityLevelConfiguration", SERVER_SIDE),
+    unread("certificates.k8s.io/v1", "CertificateSigningRequest", SERVER_SIDE),
+    unread(AUTHENTICATION, "TokenReview", QUESTION),
+    unread(AUTHENTICATION, "SelfSubjectReview", QUESTION),
+    unread(AUTHORIZATION, "SubjectAccessReview", QUESTION),
+    unread(AUTHORIZATION, "SelfSubjectAccessReview", QUESTION),
+    unread(AUTHORIZATION, "SelfSubjectRulesReview", QUESTION),
+    unread(AUTHORIZATION, "LocalSubjectAccessReview", QUESTION),
+    unread("kustomize.config.k8s.io/v1beta1", "Kustomization", KUSTOMIZE),
+    unread("kustomize.config.k8s.io/v1alpha1", "Component", KUSTOMIZE),
 ];
 
 pub(crate) static REMOVED: &[Removed] = &[
@@ -137,91 +366,45 @@ pub(crate) static REMOVED: &[Removed] = &[
     removed("extensions/v1beta1", "DaemonSet", "apps/v1"),
     removed("apps/v1beta2", "DaemonSet", "apps/v1"),
     removed("extensions/v1beta1", "ReplicaSet", "apps/v1"),
+    removed("apps/v1beta2", "ReplicaSet", "apps/v1"),
     removed("apps/v1beta1", "StatefulSet", "apps/v1"),
     removed("apps/v1beta2", "StatefulSet", "apps/v1"),
-    removed("extensions/v1beta1", "Ingress", "networking.k8s.io/v1"),
-    removed("networking.k8s.io/v1beta1", "Ingress", "networking.k8s.io/v1"),
-    removed("networking.k8s.io/v1beta1", "IngressClass", "networking.k8s.io/v1"),
-    removed("extensions/v1beta1", "NetworkPolicy", "networking.k8s.io/v1"),
+    removed("apps/v1beta1", "ControllerRevision", "apps/v1"),
+    removed("apps/v1beta2", "ControllerRevision", "apps/v1"),
+    removed("extensions/v1beta1", "Ingress", NETWORKING),
+    removed("networking.k8s.io/v1beta1", "Ingress", NETWORKING),
+    removed("networking.k8s.io/v1beta1", "IngressClass", NETWORKING),
+    removed("extensions/v1beta1", "NetworkPolicy", NETWORKING),
     removed("batch/v1beta1", "CronJob", "batch/v1"),
     removed("batch/v2alpha1", "CronJob", "batch/v1"),
     removed("policy/v1beta1", "PodDisruptionBudget", "policy/v1"),
     removed("autoscaling/v2beta1", "HorizontalPodAutoscaler", "autoscaling/v2"),
     removed("autoscaling/v2beta2", "HorizontalPodAutoscaler", "autoscaling/v2"),
+    removed("rbac.authorization.k8s.io/v1alpha1", "Role", RBAC),
+    removed("rbac.authorization.k8s.io/v1alpha1", "RoleBinding", RBAC),
+    removed("rbac.authorization.k8s.io/v1alpha1", "ClusterRole", RBAC),
+    removed("rbac.authorization.k8s.io/v1alpha1", "ClusterRoleBinding", RBAC),
     removed("rbac.authorization.k8s.io/v1beta1", "Role", RBAC),
     removed("rbac.authorization.k8s.io/v1beta1", "RoleBinding", RBAC),
     removed("rbac.authorization.k8s.io/v1beta1", "ClusterRole", RBAC),
     removed("rbac.authorization.k8s.io/v1beta1", "ClusterRoleBinding", RBAC),
-    removed("storage.k8s.io/v1beta1", "StorageClass", "storage.k8s.io/v1"),
+    removed("storage.k8s.io/v1beta1", "StorageClass", STORAGE),
+    removed("storage.k8s.io/v1beta1", "CSIDriver", STORAGE),
+    removed("storage.k8s.io/v1beta1", "VolumeAttachment", STORAGE),
     removed("discovery.k8s.io/v1beta1", "EndpointSlice", "discovery.k8s.io/v1"),
+    removed("scheduling.k8s.io/v1alpha1", "PriorityClass", "scheduling.k8s.io/v1"),
     removed("scheduling.k8s.io/v1beta1", "PriorityClass", "scheduling.k8s.io/v1"),
+    removed("node.k8s.io/v1beta1", "RuntimeClass", "node.k8s.io/v1"),
+    removed("coordination.k8s.io/v1beta1", "Lease", "coordination.k8s.io/v1"),
+    removed("events.k8s.io/v1beta1", "Event", "events.k8s.io/v1"),
+    removed("admissionregistration.k8s.io/v1beta1", "MutatingWebhookConfiguration", ADMISSION),
+    removed("admissionregistration.k8s.io/v1beta1", "ValidatingWebhookConfiguration", ADMISSION),
     removed("apiextensions.k8s.io/v1beta1", "CustomResourceDefinition", "apiextensions.k8s.io/v1"),
     removed("apiregistration.k8s.io/v1beta1", "APIService", "apiregistration.k8s.io/v1"),
 ];
 
-const STATUS: &str = "has no effect: a status is seen, not declared; remove it";
-
-const IMMUTABLE: &str = "has no effect: a commit may change it, and what uses it is rolled";
-
-static NAMESPACE: Schema = Schema {
-    name: "Namespace",
-    fields: &[
-        required("apiVersion"),
-        required("kind"),
-        required("metadata").of(&OBJECT_METADATA),
-        acted("spec").of(&NAMESPACE_SPEC),
-        notice("status", STATUS),
-    ],
-};
-
-static NAMESPACE_SPEC: Schema = Schema {
-    name: "NamespaceSpec",
-    fields: &[notice("finalizers", "has no effect: Dugout has no finalizers")],
-};
-
-static CONFIG_MAP: Schema = Schema {
-    name: "ConfigMap",
-    fields: &[
-        required("apiVersion"),
-        required("kind"),
-        required("metadata").of(&OBJECT_METADATA),
-        acted("data"),
-        acted("binaryData"),
-        notice("immutable", IMMUTABLE).unless(&["false"]),
-    ],
-};
-
-static SECRET: Schema = Schema {
-    name: "Secret",
-    fields: &[
-        required("apiVersion"),
-        required("kind"),
-        required("metadata").of(&OBJECT_METADATA),
-        acted("type"),
-        acted("data"),
-        acted("stringData"),
-        notice("immutable", IMMUTABLE).unless(&["false"]),
-    ],
-};
-
-static SERVICE: Schema = Schema {
-    name: "Service",
-    fields: &[
-        required("apiVersion"),
-        required("kind"),
-        required("metadata").of(&OBJECT_METADATA),
-        required("spec").of(&SERVICE_SPEC),
-        notice("status", STATUS),
-    ],
-};
-
-static DEPLOYMENT: Schema = Schema {
-    name: "Deployment",
-    fields: &[
-        required("apiVersion"),
-        required("kind"),
-        required("metadata").of(&OBJECT_METADATA),
-        required("spec").of(&DEPLOYMENT_SPEC),
-        notice("status", STATUS),
-    ],
-};
+/// Kinds that Kubernetes removed without a successor of the same name.
+pub(crate) static GONE: &[(&str, &str, &str)] = &[
+    ("extensions/v1beta1", "PodSecurityPolicy", "write a securityContext in each pod"),
+    ("policy/v1beta1", "PodSecurityPolicy", "write a securityContext in each pod"),
+];

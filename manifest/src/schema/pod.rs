@@ -1,214 +1,190 @@
-//! The fields of a pod template, its container and its probes.
+//! The fields of a pod and of what templates of pods are.
 
-use super::{Schema, TEMPLATE_METADATA, acted, notice, refused, required};
+use super::container::{CONTAINER, EPHEMERAL_CONTAINER, RESOURCE_REQUIREMENTS};
+use super::format::{DNS_SEARCH, IP, LABEL, QUALIFIED_NAME, SUBDOMAIN, SYSCTL_NAME};
+use super::metadata::TEMPLATE_METADATA;
+use super::placement::{AFFINITY, TOLERATION, TOPOLOGY_SPREAD_CONSTRAINT};
+use super::value::{
+    BOOL, FREE_TEXT, INT32_MAX, INT32_MIN, LABELS, QUANTITIES, TEXT, int, ints, object, objects,
+    text, texts, words,
+};
+use super::volume::VOLUME;
+use super::{API_VERSION, KIND, METADATA, STATUS, Schema, acted, checked, notice, refused, table};
+use crate::rules::pod;
 
 const NO_VOLUMES: &str = "Dugout mounts no volumes; pass configuration by env and envFrom";
-const NO_TERMINAL: &str = "Dugout attaches neither input nor a terminal to containers";
 const HOST_NAMES: &str = "Dugout does not set up names inside a pod";
-const LOCAL_MESSAGE: &str =
-    "has no effect: Dugout reads exit codes and logs, and no termination message";
 const ONE_CONTAINER: &str = "a pod has exactly one container in Dugout";
 const ISOLATION: &str = "Dugout does not change a container's isolation; the pod would run with other rights than this asks for";
 const PLACEMENT: &str = "Dugout places pods by nodeSelector, free CPU and memory, and spreads them evenly; the pod could land where this forbids it";
 
-pub(super) static POD_TEMPLATE: Schema = Schema {
-    name: "PodTemplateSpec",
-    fields: &[acted("metadata").of(&TEMPLATE_METADATA), required("spec").of(&POD_SPEC)],
-};
+pub(super) static POD: Schema = table(
+    "Pod",
+    &[API_VERSION, KIND, METADATA, checked("spec", object(&POD_SPEC)).required(), STATUS],
+)
+.with(&[pod::pod]);
 
-static POD_SPEC: Schema = Schema {
-    name: "PodSpec",
-    fields: &[
-        required("containers").of(&CONTAINER),
-        acted("terminationGracePeriodSeconds"),
-        acted("nodeSelector"),
-        acted("restartPolicy"),
-        refused("initContainers", ONE_CONTAINER),
-        refused(
-            "ephemeralContainers",
-            "ephemeral containers are added to running pods and cannot be declared",
-        ),
-        refused("volumes", NO_VOLUMES),
-        refused("affinity", PLACEMENT),
-        refused("topologySpreadConstraints", PLACEMENT),
-        refused("nodeName", "pods are placed by Dugout; use nodeSelector"),
-        refused("schedulerName", "there is one scheduler").unless(&["default-scheduler"]),
-        refused("schedulingGates", "Dugout places pods at once"),
-        refused("priority", "Dugout has no pod priorities").unless(&["0"]),
-        refused("priorityClassName", "Dugout has no pod priorities"),
-        refused("preemptionPolicy", "Dugout has no pod priorities")
-            .unless(&["PreemptLowerPriority"]),
-        refused("hostNetwork", ISOLATION).unless(&["false"]),
-        refused("hostPID", ISOLATION).unless(&["false"]),
-        refused("hostIPC", ISOLATION).unless(&["false"]),
-        refused("hostUsers", ISOLATION).unless(&["true"]),
-        refused("shareProcessNamespace", ONE_CONTAINER).unless(&["false"]),
-        refused("securityContext", ISOLATION),
-        refused("runtimeClassName", "containers run with the engine's default runtime"),
-        refused("overhead", "containers run with the engine's default runtime"),
-        refused("resources", "write the resources at the container"),
-        refused("resourceClaims", "Dugout does not allocate devices"),
-        refused(
-            "imagePullSecrets",
-            "Dugout pulls without credentials; load the image on the nodes or use a registry that they may read",
-        ),
-        refused("activeDeadlineSeconds", "a deployment's pods have no deadline"),
-        refused("hostname", HOST_NAMES),
-        refused("hostnameOverride", HOST_NAMES),
-        refused("subdomain", HOST_NAMES),
-        refused("setHostnameAsFQDN", HOST_NAMES).unless(&["false"]),
-        refused("hostAliases", HOST_NAMES),
-        refused("dnsConfig", "containers use the engine's name resolution"),
-        refused("dnsPolicy", "containers use the engine's name resolution")
-            .unless(&["ClusterFirst", "Default"]),
-        refused("os", "nodes run Linux").unless(&["linux"]),
-        refused("readinessGates", "readiness comes from the container's probes alone"),
-        notice("tolerations", "has no effect: Dugout's nodes have no taints"),
-        notice("serviceAccountName", "has no effect: pods get no credentials for an API server")
-            .unless(&["default"]),
-        notice("serviceAccount", "has no effect: pods get no credentials for an API server")
-            .unless(&["default"]),
-        notice(
-            "automountServiceAccountToken",
-            "has no effect: pods get no credentials for an API server",
-        )
-        .unless(&["false"]),
-        notice("enableServiceLinks", "has no effect: Dugout sets no variables for services")
-            .unless(&["false"]),
-        refused("workloadRef", "Dugout schedules each pod for itself"),
-        refused("schedulingGroup", "Dugout schedules each pod for itself"),
+pub(super) static POD_TEMPLATE: Schema = table(
+    "PodTemplate",
+    &[API_VERSION, KIND, METADATA, checked("template", object(&POD_TEMPLATE_SPEC)).required()],
+);
+
+pub(super) static POD_TEMPLATE_SPEC: Schema = table(
+    "PodTemplateSpec",
+    &[acted("metadata", object(&TEMPLATE_METADATA)), acted("spec", object(&POD_SPEC)).required()],
+);
+
+pub(super) static POD_SPEC: Schema = table(
+    "PodSpec",
+    &[
+        acted("containers", objects(&CONTAINER)).required().unique_by("name"),
+        acted("terminationGracePeriodSeconds", int(0, INT32_MAX)),
+        acted("nodeSelector", LABELS),
+        acted("restartPolicy", words(&["Always", "OnFailure", "Never"])),
+        refused("initContainers", objects(&CONTAINER), ONE_CONTAINER).unique_by("name"),
+        refused("ephemeralContainers", objects(&EPHEMERAL_CONTAINER), "ephemeral containers are added to running pods and cannot be declared").unique_by("name"),
+        refused("volumes", objects(&VOLUME), NO_VOLUMES).unique_by("name"),
+        refused("affinity", object(&AFFINITY), PLACEMENT),
+        refused("topologySpreadConstraints", objects(&TOPOLOGY_SPREAD_CONSTRAINT), PLACEMENT),
+        refused("nodeName", text(SUBDOMAIN), "pods are placed by Dugout; use nodeSelector"),
+        refused("schedulerName", text(QUALIFIED_NAME), "there is one scheduler").unless(&["default-scheduler"]),
+        refused("schedulingGates", objects(&POD_SCHEDULING_GATE), "Dugout places pods at once").unique_by("name"),
+        refused("priority", int(INT32_MIN, INT32_MAX), "Dugout has no pod priorities").unless(&["0"]),
+        refused("priorityClassName", text(SUBDOMAIN), "Dugout has no pod priorities"),
+        refused("preemptionPolicy", words(&["PreemptLowerPriority", "Never"]), "Dugout has no pod priorities").unless(&["PreemptLowerPriority"]),
+        refused("hostNetwork", BOOL, ISOLATION).unless(&["false"]),
+        refused("hostPID", BOOL, ISOLATION).unless(&["false"]),
+        refused("hostIPC", BOOL, ISOLATION).unless(&["false"]),
+        refused("hostUsers", BOOL, ISOLATION).unless(&["true"]),
+        refused("shareProcessNamespace", BOOL, ONE_CONTAINER).unless(&["false"]),
+        refused("securityContext", object(&POD_SECURITY_CONTEXT), ISOLATION),
+        refused("runtimeClassName", text(SUBDOMAIN), "containers run with the engine's default runtime"),
+        refused("overhead", QUANTITIES, "containers run with the engine's default runtime"),
+        refused("resources", object(&RESOURCE_REQUIREMENTS), "write the resources at the container"),
+        refused("resourceClaims", objects(&POD_RESOURCE_CLAIM), "Dugout does not allocate devices").unique_by("name"),
+        refused("imagePullSecrets", objects(&LOCAL_OBJECT_REFERENCE), "Dugout pulls without credentials; load the image on the nodes or use a registry that they may read"),
+        refused("activeDeadlineSeconds", int(1, INT32_MAX), "a deployment's pods have no deadline"),
+        refused("hostname", text(LABEL), HOST_NAMES),
+        refused("hostnameOverride", text(SUBDOMAIN), HOST_NAMES),
+        refused("subdomain", text(LABEL), HOST_NAMES),
+        refused("setHostnameAsFQDN", BOOL, HOST_NAMES).unless(&["false"]),
+        refused("hostAliases", objects(&HOST_ALIAS), HOST_NAMES),
+        refused("dnsConfig", object(&POD_DNS_CONFIG), "containers use the engine's name resolution"),
+        refused("dnsPolicy", words(&["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]), "containers use the engine's name resolution").unless(&["ClusterFirst","Default"]),
+        refused("os", object(&POD_OS), "nodes run Linux").unless(&["linux"]),
+        refused("readinessGates", objects(&POD_READINESS_GATE), "readiness comes from the container's probes alone"),
+        notice("tolerations", objects(&TOLERATION), "has no effect: Dugout's nodes have no taints"),
+        notice("serviceAccountName", text(SUBDOMAIN), "has no effect: pods get no credentials for an API server").unless(&["default"]),
+        notice("serviceAccount", text(SUBDOMAIN), "has no effect: pods get no credentials for an API server").unless(&["default"]),
+        notice("automountServiceAccountToken", BOOL, "has no effect: pods get no credentials for an API server").unless(&["false"]),
+        notice("enableServiceLinks", BOOL, "has no effect: Dugout sets no variables for services").unless(&["false"]),
+        refused("schedulingGroup", object(&POD_SCHEDULING_GROUP), "Dugout schedules each pod for itself"),
+        refused("evictionResponders", objects(&EVICTION_RESPONDER), "nobody is asked before a pod goes").unique_by("name"),
     ],
-};
+).with(&[pod::pod_spec]);
 
-static CONTAINER: Schema = Schema {
-    name: "Container",
-    fields: &[
-        required("name"),
-        required("image"),
-        acted("imagePullPolicy"),
-        acted("command"),
-        acted("args"),
-        acted("workingDir"),
-        acted("env").of(&ENV_VAR),
-        acted("envFrom").of(&ENV_FROM),
-        acted("ports").of(&CONTAINER_PORT),
-        acted("resources").of(&RESOURCES),
-        acted("startupProbe").of(&PROBE),
-        acted("readinessProbe").of(&PROBE),
-        acted("livenessProbe").of(&PROBE),
-        refused(
-            "lifecycle",
-            "Dugout runs no hooks; a preStop sleep is not needed, because connections are drained before SIGTERM",
-        ),
-        refused("volumeMounts", NO_VOLUMES),
-        refused("volumeDevices", NO_VOLUMES),
-        refused("securityContext", ISOLATION),
-        refused("resizePolicy", "changed resources always make a new pod"),
-        refused("restartPolicy", "a deployment's container is always started again")
-            .unless(&["Always"]),
-        refused("restartPolicyRules", "a deployment's container is always started again"),
-        refused("stdin", NO_TERMINAL).unless(&["false"]),
-        refused("stdinOnce", NO_TERMINAL).unless(&["false"]),
-        refused("tty", NO_TERMINAL).unless(&["false"]),
-        notice("terminationMessagePath", LOCAL_MESSAGE).unless(&["/dev/termination-log"]),
-        notice("terminationMessagePolicy", LOCAL_MESSAGE).unless(&["File"]),
+pub(super) static POD_DNS_CONFIG: Schema = table(
+    "PodDNSConfig",
+    &[
+        checked("nameservers", texts(IP)),
+        checked("options", objects(&POD_DNS_CONFIG_OPTION)),
+        checked("searches", texts(DNS_SEARCH)),
     ],
-};
+);
 
-static CONTAINER_PORT: Schema = Schema {
-    name: "ContainerPort",
-    fields: &[
-        acted("name"),
-        required("containerPort"),
-        acted("protocol"),
-        refused("hostPort", "use a service of type NodePort").unless(&["0"]),
-        refused("hostIP", "use a service of type NodePort"),
+pub(super) static POD_DNS_CONFIG_OPTION: Schema =
+    table("PodDNSConfigOption", &[checked("name", TEXT).required(), checked("value", TEXT)]);
+
+pub(super) static HOST_ALIAS: Schema = table(
+    "HostAlias",
+    &[checked("hostnames", texts(SUBDOMAIN)), checked("ip", text(IP)).required()],
+);
+
+pub(super) static POD_OS: Schema =
+    table("PodOS", &[checked("name", words(&["linux", "windows"])).required()]);
+
+pub(super) static POD_READINESS_GATE: Schema =
+    table("PodReadinessGate", &[checked("conditionType", text(QUALIFIED_NAME)).required()]);
+
+pub(super) static POD_RESOURCE_CLAIM: Schema = table(
+    "PodResourceClaim",
+    &[
+        checked("name", text(LABEL)).required(),
+        checked("resourceClaimName", text(SUBDOMAIN)),
+        checked("resourceClaimTemplateName", text(SUBDOMAIN)),
     ],
-};
+);
 
-static RESOURCES: Schema = Schema {
-    name: "ResourceRequirements",
-    fields: &[
-        acted("requests"),
-        acted("limits"),
-        refused("claims", "Dugout does not allocate devices"),
+pub(super) static POD_SCHEDULING_GATE: Schema =
+    table("PodSchedulingGate", &[checked("name", text(QUALIFIED_NAME)).required()]);
+
+pub(super) static POD_SCHEDULING_GROUP: Schema =
+    table("PodSchedulingGroup", &[checked("podGroupName", text(SUBDOMAIN))]);
+
+pub(super) static EVICTION_RESPONDER: Schema = table(
+    "EvictionResponder",
+    &[
+        checked("name", text(QUALIFIED_NAME)).required(),
+        checked("priority", int(INT32_MIN, INT32_MAX)).required(),
     ],
-};
+);
 
-static ENV_VAR: Schema = Schema {
-    name: "EnvVar",
-    fields: &[required("name"), acted("value"), acted("valueFrom").of(&ENV_VAR_SOURCE)],
-};
-
-static ENV_VAR_SOURCE: Schema = Schema {
-    name: "EnvVarSource",
-    fields: &[
-        acted("configMapKeyRef").of(&KEY_SELECTOR),
-        acted("secretKeyRef").of(&KEY_SELECTOR),
-        acted("fieldRef").of(&FIELD_SELECTOR),
-        refused("resourceFieldRef", "write the amount as a value"),
-        refused("fileKeyRef", NO_VOLUMES),
+pub(super) static POD_SECURITY_CONTEXT: Schema = table(
+    "PodSecurityContext",
+    &[
+        checked("appArmorProfile", object(&APP_ARMOR_PROFILE)),
+        checked("fsGroup", int(0, INT32_MAX)),
+        checked("fsGroupChangePolicy", words(&["OnRootMismatch", "Always"])),
+        checked("runAsGroup", int(0, INT32_MAX)),
+        checked("runAsNonRoot", BOOL),
+        checked("runAsUser", int(0, INT32_MAX)),
+        checked("seLinuxChangePolicy", words(&["Recursive", "MountOption"])),
+        checked("seLinuxOptions", object(&SE_LINUX_OPTIONS)),
+        checked("seccompProfile", object(&SECCOMP_PROFILE)),
+        checked("supplementalGroups", ints(0, INT32_MAX)),
+        checked("supplementalGroupsPolicy", words(&["Merge", "Strict"])),
+        checked("sysctls", objects(&SYSCTL)).unique_by("name"),
+        checked("windowsOptions", object(&WINDOWS_SECURITY_CONTEXT_OPTIONS)),
     ],
-};
+);
 
-static KEY_SELECTOR: Schema = Schema {
-    name: "ConfigMapKeySelector, SecretKeySelector",
-    fields: &[required("name"), required("key"), acted("optional")],
-};
+pub(super) static SYSCTL: Schema = table(
+    "Sysctl",
+    &[checked("name", text(SYSCTL_NAME)).required(), checked("value", FREE_TEXT).required()],
+);
 
-static FIELD_SELECTOR: Schema = Schema {
-    name: "ObjectFieldSelector",
-    fields: &[
-        required("fieldPath"),
-        refused("apiVersion", "field paths are those of v1").unless(&["v1"]),
+pub(super) static SE_LINUX_OPTIONS: Schema = table(
+    "SELinuxOptions",
+    &[checked("level", TEXT), checked("role", TEXT), checked("type", TEXT), checked("user", TEXT)],
+);
+
+pub(super) static SECCOMP_PROFILE: Schema = table(
+    "SeccompProfile",
+    &[
+        checked("localhostProfile", TEXT),
+        checked("type", words(&["Localhost", "RuntimeDefault", "Unconfined"])).required(),
     ],
-};
+)
+.with(&[pod::profile]);
 
-static ENV_FROM: Schema = Schema {
-    name: "EnvFromSource",
-    fields: &[
-        acted("prefix"),
-        acted("configMapRef").of(&LOCAL_REFERENCE),
-        acted("secretRef").of(&LOCAL_REFERENCE),
+pub(super) static APP_ARMOR_PROFILE: Schema = table(
+    "AppArmorProfile",
+    &[
+        checked("localhostProfile", TEXT),
+        checked("type", words(&["Localhost", "RuntimeDefault", "Unconfined"])).required(),
     ],
-};
+)
+.with(&[pod::profile]);
 
-static LOCAL_REFERENCE: Schema = Schema {
-    name: "ConfigMapEnvSource, SecretEnvSource",
-    fields: &[required("name"), acted("optional")],
-};
-
-static PROBE: Schema = Schema {
-    name: "Probe",
-    fields: &[
-        acted("httpGet").of(&HTTP_GET),
-        acted("tcpSocket").of(&TCP_SOCKET),
-        acted("exec").of(&EXEC),
-        acted("initialDelaySeconds"),
-        acted("periodSeconds"),
-        acted("timeoutSeconds"),
-        acted("successThreshold"),
-        acted("failureThreshold"),
-        refused("grpc", "use httpGet, tcpSocket or exec"),
-        refused("terminationGracePeriodSeconds", "the pod's own grace period is used; set that"),
+pub(super) static WINDOWS_SECURITY_CONTEXT_OPTIONS: Schema = table(
+    "WindowsSecurityContextOptions",
+    &[
+        checked("gmsaCredentialSpec", TEXT),
+        checked("gmsaCredentialSpecName", TEXT),
+        checked("hostProcess", BOOL),
+        checked("runAsUserName", TEXT),
     ],
-};
+);
 
-static HTTP_GET: Schema = Schema {
-    name: "HTTPGetAction",
-    fields: &[
-        required("port"),
-        acted("path"),
-        acted("scheme"),
-        acted("host"),
-        acted("httpHeaders").of(&HTTP_HEADER),
-    ],
-};
-
-static HTTP_HEADER: Schema =
-    Schema { name: "HTTPHeader", fields: &[required("name"), required("value")] };
-
-static TCP_SOCKET: Schema =
-    Schema { name: "TCPSocketAction", fields: &[required("port"), acted("host")] };
-
-static EXEC: Schema = Schema { name: "ExecAction", fields: &[required("command")] };
+pub(super) static LOCAL_OBJECT_REFERENCE: Schema =
+    table("LocalObjectReference", &[checked("name", text(SUBDOMAIN)).required()]);

@@ -1,38 +1,160 @@
-//! The fields of workloads: deployments and what selects pods.
+//! Workloads that run on: deployments, replica sets, stateful sets, daemon sets.
 
-use super::pod::POD_TEMPLATE;
-use super::{Schema, acted, required};
+use super::format::SERVICE_NAME;
+use super::metadata::LABEL_SELECTOR;
+use super::pod::POD_TEMPLATE_SPEC;
+use super::storage::CLAIM_TEMPLATE;
+use super::value::{BOOL, COUNT, LABELS, int_or_percent, object, objects, text, words};
+use super::{API_VERSION, KIND, METADATA, STATUS, Schema, acted, checked, table};
+use crate::rules::workload;
 
-pub(super) static DEPLOYMENT_SPEC: Schema = Schema {
-    name: "DeploymentSpec",
-    fields: &[
-        acted("replicas"),
-        required("selector").of(&LABEL_SELECTOR),
-        required("template").of(&POD_TEMPLATE),
-        acted("strategy").of(&DEPLOYMENT_STRATEGY),
-        acted("minReadySeconds"),
-        acted("progressDeadlineSeconds"),
-        acted("revisionHistoryLimit"),
-        acted("paused"),
+pub(super) static DEPLOYMENT: Schema = table(
+    "Deployment",
+    &[API_VERSION, KIND, METADATA, acted("spec", object(&DEPLOYMENT_SPEC)).required(), STATUS],
+);
+
+pub(super) static DEPLOYMENT_SPEC: Schema = table(
+    "DeploymentSpec",
+    &[
+        acted("replicas", COUNT),
+        acted("selector", object(&LABEL_SELECTOR)).required(),
+        acted("template", object(&POD_TEMPLATE_SPEC)).required(),
+        acted("strategy", object(&DEPLOYMENT_STRATEGY)),
+        acted("minReadySeconds", COUNT),
+        acted("progressDeadlineSeconds", COUNT),
+        acted("revisionHistoryLimit", COUNT),
+        acted("paused", BOOL),
     ],
-};
+)
+.with(&[workload::deployment]);
 
-static DEPLOYMENT_STRATEGY: Schema = Schema {
-    name: "DeploymentStrategy",
-    fields: &[acted("type"), acted("rollingUpdate").of(&ROLLING_UPDATE)],
-};
+pub(super) static DEPLOYMENT_STRATEGY: Schema = table(
+    "DeploymentStrategy",
+    &[
+        acted("type", words(&["RollingUpdate", "Recreate"])),
+        acted("rollingUpdate", object(&ROLLING_UPDATE_DEPLOYMENT)),
+    ],
+);
 
-static ROLLING_UPDATE: Schema = Schema {
-    name: "RollingUpdateDeployment",
-    fields: &[acted("maxSurge"), acted("maxUnavailable")],
-};
+pub(super) static ROLLING_UPDATE_DEPLOYMENT: Schema = table(
+    "RollingUpdateDeployment",
+    &[acted("maxSurge", int_or_percent(u32::MAX)), acted("maxUnavailable", int_or_percent(100))],
+);
 
-static LABEL_SELECTOR: Schema = Schema {
-    name: "LabelSelector",
-    fields: &[acted("matchLabels"), acted("matchExpressions").of(&LABEL_REQUIREMENT)],
-};
+pub(super) static REPLICA_SET: Schema = table(
+    "ReplicaSet",
+    &[API_VERSION, KIND, METADATA, checked("spec", object(&REPLICA_SET_SPEC)).required(), STATUS],
+);
 
-static LABEL_REQUIREMENT: Schema = Schema {
-    name: "LabelSelectorRequirement",
-    fields: &[required("key"), required("operator"), acted("values")],
-};
+pub(super) static REPLICA_SET_SPEC: Schema = table(
+    "ReplicaSetSpec",
+    &[
+        checked("minReadySeconds", COUNT),
+        checked("replicas", COUNT),
+        checked("selector", object(&LABEL_SELECTOR)).required(),
+        checked("template", object(&POD_TEMPLATE_SPEC)).required(),
+    ],
+)
+.with(&[workload::replica_set]);
+
+pub(super) static REPLICATION_CONTROLLER: Schema = table(
+    "ReplicationController",
+    &[
+        API_VERSION,
+        KIND,
+        METADATA,
+        checked("spec", object(&REPLICATION_CONTROLLER_SPEC)).required(),
+        STATUS,
+    ],
+);
+
+pub(super) static REPLICATION_CONTROLLER_SPEC: Schema = table(
+    "ReplicationControllerSpec",
+    &[
+        checked("minReadySeconds", COUNT),
+        checked("replicas", COUNT),
+        checked("selector", LABELS),
+        checked("template", object(&POD_TEMPLATE_SPEC)).required(),
+    ],
+)
+.with(&[workload::replication_controller]);
+
+pub(super) static STATEFUL_SET: Schema = table(
+    "StatefulSet",
+    &[API_VERSION, KIND, METADATA, checked("spec", object(&STATEFUL_SET_SPEC)).required(), STATUS],
+);
+
+pub(super) static STATEFUL_SET_SPEC: Schema = table(
+    "StatefulSetSpec",
+    &[
+        checked("minReadySeconds", COUNT),
+        checked("ordinals", object(&STATEFUL_SET_ORDINALS)),
+        checked(
+            "persistentVolumeClaimRetentionPolicy",
+            object(&STATEFUL_SET_PERSISTENT_VOLUME_CLAIM_RETENTION_POLICY),
+        ),
+        checked("podManagementPolicy", words(&["OrderedReady", "Parallel"])),
+        checked("replicas", COUNT),
+        checked("revisionHistoryLimit", COUNT),
+        checked("selector", object(&LABEL_SELECTOR)).required(),
+        checked("serviceName", text(SERVICE_NAME)),
+        checked("template", object(&POD_TEMPLATE_SPEC)).required(),
+        checked("updateStrategy", object(&STATEFUL_SET_UPDATE_STRATEGY)),
+        checked("volumeClaimTemplates", objects(&CLAIM_TEMPLATE)),
+    ],
+)
+.with(&[workload::stateful_set]);
+
+pub(super) static STATEFUL_SET_UPDATE_STRATEGY: Schema = table(
+    "StatefulSetUpdateStrategy",
+    &[
+        checked("rollingUpdate", object(&ROLLING_UPDATE_STATEFUL_SET_STRATEGY)),
+        checked("type", words(&["RollingUpdate", "OnDelete"])),
+    ],
+);
+
+pub(super) static ROLLING_UPDATE_STATEFUL_SET_STRATEGY: Schema = table(
+    "RollingUpdateStatefulSetStrategy",
+    &[checked("maxUnavailable", int_or_percent(100)), checked("partition", COUNT)],
+);
+
+pub(super) static STATEFUL_SET_ORDINALS: Schema =
+    table("StatefulSetOrdinals", &[checked("start", COUNT)]);
+
+pub(super) static STATEFUL_SET_PERSISTENT_VOLUME_CLAIM_RETENTION_POLICY: Schema = table(
+    "StatefulSetPersistentVolumeClaimRetentionPolicy",
+    &[
+        checked("whenDeleted", words(&["Retain", "Delete"])),
+        checked("whenScaled", words(&["Retain", "Delete"])),
+    ],
+);
+
+pub(super) static DAEMON_SET: Schema = table(
+    "DaemonSet",
+    &[API_VERSION, KIND, METADATA, checked("spec", object(&DAEMON_SET_SPEC)).required(), STATUS],
+);
+
+pub(super) static DAEMON_SET_SPEC: Schema = table(
+    "DaemonSetSpec",
+    &[
+        checked("minReadySeconds", COUNT),
+        checked("revisionHistoryLimit", COUNT),
+        checked("selector", object(&LABEL_SELECTOR)).required(),
+        checked("template", object(&POD_TEMPLATE_SPEC)).required(),
+        checked("updateStrategy", object(&DAEMON_SET_UPDATE_STRATEGY)),
+    ],
+)
+.with(&[workload::daemon_set]);
+
+pub(super) static DAEMON_SET_UPDATE_STRATEGY: Schema = table(
+    "DaemonSetUpdateStrategy",
+    &[
+        checked("rollingUpdate", object(&ROLLING_UPDATE_DAEMON_SET)),
+        checked("type", words(&["RollingUpdate", "OnDelete"])),
+    ],
+);
+
+pub(super) static ROLLING_UPDATE_DAEMON_SET: Schema = table(
+    "RollingUpdateDaemonSet",
+    &[checked("maxSurge", int_or_percent(100)), checked("maxUnavailable", int_or_percent(100))],
+);

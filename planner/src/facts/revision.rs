@@ -13,6 +13,8 @@ use crate::Ignored;
 use crate::draft::Draft;
 use crate::records::Subject;
 
+use super::immutable::{forbidden_changes, takes_back};
+
 /// Judges a revision and, if it is sound and new, makes it the desired state of its source.
 pub(super) fn apply(draft: &mut Draft<'_>, revision: &Revision) {
     let (name, sha) = (&revision.source, &revision.commit.sha);
@@ -64,13 +66,18 @@ fn judge<'a>(draft: &Draft<'_>, revision: &'a Revision, source: &Source) -> Judg
         RevisionContent::Objects { objects, notices } => (objects, notices),
     };
     let in_question = in_question(draft, revision, objects, source);
-    let mut conflicts: Vec<Problem> = in_question
-        .iter()
-        .filter_map(|id| {
-            let (object, other) = (objects.get(id)?, draft.world.objects.get(id)?);
-            (other.source != revision.source).then(|| conflict(object, other))
-        })
-        .collect();
+    let takes_back = takes_back(&revision.commit);
+    let mut conflicts: Vec<Problem> = Vec::new();
+    for id in &in_question {
+        let (Some(object), Some(known)) = (objects.get(id), draft.world.objects.get(id)) else {
+            continue;
+        };
+        if known.source != revision.source {
+            conflicts.push(conflict(object, known));
+        } else if !takes_back {
+            conflicts.extend(forbidden_changes(&draft.world, source, known, object));
+        }
+    }
     if conflicts.is_empty() {
         return Ok(Asked { objects, notices, in_question });
     }

@@ -163,3 +163,71 @@ fn several_commits_in_one_turn_end_with_the_last_one() {
     cluster.run_for(seconds(3));
     assert_eq!(cluster.verdict(&second), Verdict::Healthy);
 }
+
+/// A deployment whose selector is its own label and more.
+fn selecting(key: &str) -> DeclaredObject {
+    let mut deployment = deployment("web", 1, "web:1");
+    deployment.template.labels.insert(key.to_owned(), "x".to_owned());
+    deployment.selector.match_labels.insert(key.to_owned(), "x".to_owned());
+    named("web", deployment)
+}
+
+fn settings(value: &str, immutable: bool) -> DeclaredObject {
+    let data = StringMap::from([("key".to_owned(), value.to_owned())]);
+    let map = ConfigMap { data, immutable, ..ConfigMap::default() };
+    declare("settings", ObjectSpec::ConfigMap(map))
+}
+
+#[test]
+fn what_kubernetes_cannot_change_is_a_problem_with_its_place() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(vec![selecting("tier"), settings("a", true)]);
+    cluster.run_for(seconds(5));
+    let hint = "(give the object another name, or remove it in one commit and add it in the next)";
+    let cases = [
+        (
+            vec![selecting("layer"), settings("a", true)],
+            "web.yaml:1:1: error: spec.selector: cannot change: the pods of the old selector would have no owner",
+        ),
+        (
+            vec![selecting("tier"), settings("b", true)],
+            "settings.yaml:1:1: error: data: cannot change: the object was declared immutable",
+        ),
+        (
+            vec![selecting("tier"), settings("a", false)],
+            "settings.yaml:1:1: error: immutable: cannot be taken back once it is true",
+        ),
+    ];
+    for (objects, expected) in cases {
+        let sha = cluster.commit(objects);
+        assert_eq!(cluster.verdict(&sha), Verdict::Rejected);
+        let reason = cluster.release(&sha).reason.clone().expect("a reason");
+        assert_eq!(reason, format!("{expected} {hint}"));
+    }
+
+    // Removed and added again, it is another object.
+    cluster.commit(vec![]);
+    cluster.run_for(seconds(5));
+    let sha = cluster.commit(vec![selecting("layer"), settings("b", false)]);
+    assert_ne!(cluster.verdict(&sha), Verdict::Rejected);
+}
+
+#[test]
+fn the_way_back_is_open_whatever_is_immutable() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(vec![web(1, "web:1"), settings("a", false)]);
+    cluster.run_for(seconds(5));
+    // It never becomes healthy, so its content is not held against the next commit.
+    cluster.commit(vec![web(1, "web:2"), settings("b", true)]);
+    let sha = cluster.commit(vec![web(1, "web:1"), settings("a", false)]);
+    assert_ne!(cluster.verdict(&sha), Verdict::Rejected);
+
+    cluster.commit(vec![web(1, "web:1"), settings("b", true)]);
+    cluster.run_for(seconds(5));
+    let sha = cluster.new_sha();
+    let content = content_of(vec![settings("a", false), web(1, "web:1")]);
+    let mut revision = cluster.revision(SOURCE, &sha, content);
+    revision.commit.message = "Revert\n\nDugout-Reverts: 00000004\n".to_owned();
+    cluster.turn(&[Fact::Revision(Box::new(revision))]);
+    assert_ne!(cluster.verdict(&sha), Verdict::Rejected);
+}

@@ -1,0 +1,238 @@
+//! What objects of a revision say about each other: whom they need, whom they select, what they take.
+
+use std::collections::BTreeMap;
+
+use dugout_model::{ObjectSpec, PortRef, Problem, Severity};
+
+use super::{Member, Whole, problem};
+use crate::decode::{Identity, Part, PodFacts, Reference, ServiceFacts};
+use crate::reader::Place;
+
+/// How many names a hint lists.
+const LISTED: usize = 12;
+
+impl<'a> Whole<'a> {
+    pub(super) fn check_links(&self, found: &mut Vec<Problem>) {
+        let mut node_ports = BTreeMap::new();
+        for member in self.members.values() {
+            for reference in &member.object.links.references {
+                self.check_reference(member, reference, found);
+            }
+            if let Some(service) = &member.object.links.service {
+                check_node_ports(member, service, &mut node_ports, found);
+            }
+        }
+        if !self.has_unknown {
+            self.check_services(found);
+        }
+    }
+
+    fn check_reference(
+        &self,
+        member: &Member<'a>,
+        reference: &Reference,
+        found: &mut Vec<Problem>,
+    ) {
+        let Reference { kind, name, part, can_be_optional, place } = reference;
+        let namespace = member.namespace();
+        let mut tell = |message: String, hint: &str| {
+            found.push(problem(member.unit, place, Severity::Error, message, hint));
+        };
+        let Some(target) = self.find(kind, namespace, name) else {
+            if !self.has_unknown {
+                let message = format!("there is no {kind} {name} in namespace {namespace}");
+                tell(message, &self.name_hint(kind, namespace, *can_be_optional));
+            }
+            return;
+        };
+        match part {
+            Part::Whole => {}
+            Part::Key(key) => {
+                // Without the object's content nothing can be said about its keys.
+                let Some(declared) = target.declared() else { return };
+                if has_key(&declared.spec, key) {
+                    return;
+                }
+                let hint = match some_keys(&declared.spec) {
+                    known if known.is_empty() => {
+                        "it has no keys; add it, or set optional: true".to_owned()
+                    }
+                    known => format!("it has {}", known.join(", ")),
+                };
+                tell(format!("the {kind} {name} has no key {key}"), &hint);
+            }
+            Part::Port(port) => {
+                let Some(service) = &target.object.links.service else { return };
+                if service.is_external || has_port(service, port) {
+                    return;
+                }
+                let shown = match port {
+                    PortRef::Name(name) => format!("named {name:?}"),
+                    PortRef::Number(number) => number.to_string(),
+                };
+                tell(format!("the Service {name} has no port {shown}"), &ports_hint(service));
+            }
+        }
+    }
+
+    /// What there is instead of a missing object.
+    fn name_hint(&self, kind: &'static str, namespace: &str, can_be_optional: bool) -> String {
+        let first = Identity { kind, key: dugout_model::ObjectKey::new(namespace, "") };
+        let names: Vec<&str> = self
+            .members
+            .range::<&Identity, _>(&first..)
+            .take_while(|(id, _)| id.kind == kind && id.key.namespace.as_str() == namespace)
+            .map(|(id, _)| id.key.name.as_str())
+            .take(LISTED)
+            .collect();
+        let add = if can_be_optional { "add it, or set optional: true" } else { "add it" };
+        match names.is_empty() {
+            true => add.to_owned(),
+            false => format!("there are {}; {add}", names.join(", ")),
+        }
+    }
+
+    /// Tells services that select nothing, or whose port no selected pod has.
+    fn check_services(&self, found: &mut Vec<Problem>) {
+        let mut workloads = Workloads::default();
+        for member in self.members.values() {
+            if let Some(pods) = &member.object.links.pods {
+                workloads.add(member.namespace(), pods);
+            }
+        }
+        for member in self.members.values() {
+            let Some(service) = &member.object.links.service else { continue };
+            if !service.selector.is_empty() && !service.is_external {
+                let selected = workloads.selected(member.namespace(), service);
+                check_targets(member, service, &selected, found);
+            }
+        }
+    }
+}
+
+fn has_key(spec: &ObjectSpec, key: &str) -> bool {
+    match spec {
+        ObjectSpec::ConfigMap(map) => {
+            map.data.contains_key(key) || map.binary_data.contains_key(key)
+        }
+        ObjectSpec::Secret(secret) => secret.data.contains_key(key),
+        _ => false,
+    }
+}
+
+/// The first keys, for a hint.
+fn some_keys(spec: &ObjectSpec) -> Vec<&str> {
+    let keys: Vec<&String> = match spec {
+        ObjectSpec::ConfigMap(map) => {
+            map.data.keys().chain(map.binary_data.keys()).take(LISTED).collect()
+        }
+        ObjectSpec::Secret(secret) => secret.data.keys().take(LISTED).collect(),
+        _ => Vec::new(),
+    };
+    keys.into_iter().map(String::as_str).collect()
+}
+
+fn has_port(service: &ServiceFacts, port: &PortRef) -> bool {
+    service.ports.iter().any(|(name, number)| match port {
+        PortRef::Name(wanted) => name == wanted,
+        PortRef::Number(wanted) => number == wanted,
+    })
+}
+
+fn ports_hint(service: &ServiceFacts) -> String {
+    let known: Vec<String> = service
+        .ports
+        .iter()
+        .take(LISTED)
+        .map(|(name, number)| match name.is_empty() {
+            true => number.to_string(),
+            false => format!("{number} named {name}"),
+        })
+        .collect();
+    if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) }
+}
+
+/// Workloads by each label of their pods, so that a service finds its own without looking at all.
+#[derive(Default)]
+struct Workloads<'a> {
+    all: Vec<&'a PodFacts>,
+    /// By namespace, key and value: places in `all`.
+    by_label: BTreeMap<(&'a str, &'a str, &'a str), Vec<usize>>,
+}
+
+impl<'a> Workloads<'a> {
+    fn add(&mut self, namespace: &'a str, pods: &'a PodFacts) {
+        for (key, value) in &pods.labels {
+            self.by_label.entry((namespace, key, value)).or_default().push(self.all.len());
+        }
+        self.all.push(pods);
+    }
+
+    fn selected(&self, namespace: &str, service: &ServiceFacts) -> Vec<&'a PodFacts> {
+        let fewest = service
+            .selector
+            .iter()
+            .map(|(key, value)| {
+                let label = (namespace, key.as_str(), value.as_str());
+                self.by_label.get(&label).map(Vec::as_slice).unwrap_or_default()
+            })
+            .min_by_key(|places| places.len());
+        fewest
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|place| self.all.get(*place).copied())
+            .filter(|pods| service.selector.iter().all(|(key, value)| pods.has_label(key, value)))
+            .collect()
+    }
+}
+
+/// Where a port of the nodes was taken first.
+type Taken<'a> = BTreeMap<u16, (&'a Identity, &'a str, u32)>;
+
+/// Two services cannot listen on one port of the nodes.
+fn check_node_ports<'a>(
+    member: &Member<'a>,
+    service: &'a ServiceFacts,
+    taken: &mut Taken<'a>,
+    found: &mut Vec<Problem>,
+) {
+    for (port, place) in &service.node_ports {
+        let (file, line) = member.unit.locate(place.line);
+        let own = (&member.object.id, file, line);
+        match taken.get(port) {
+            None => {
+                taken.insert(*port, own);
+            }
+            // Twice in one service, its own rule tells it.
+            Some((other, ..)) if *other == &member.object.id => {}
+            Some((other, file, line)) => {
+                let message = format!("port {port} of the nodes is taken by {other}");
+                let hint = format!("see {file}:{line}; choose another from 30000 to 32767");
+                found.push(problem(member.unit, place, Severity::Error, message, &hint));
+            }
+        }
+    }
+}
+
+fn check_targets(
+    member: &Member<'_>,
+    service: &ServiceFacts,
+    selected: &[&PodFacts],
+    found: &mut Vec<Problem>,
+) {
+    let mut tell = |place: &Place, severity, message: String, hint: &str| {
+        found.push(problem(member.unit, place, severity, message, hint));
+    };
+    if selected.is_empty() {
+        let message = "the selector matches no pod that is declared in this namespace".to_owned();
+        let hint = "compare it with the labels of the pod templates";
+        return tell(&member.object.place, Severity::Notice, message, hint);
+    }
+    for (name, place) in &service.named_targets {
+        if !selected.iter().any(|pods| pods.port_names.contains(name)) {
+            let message = format!("no selected pod has a port named {name:?}");
+            let hint = "name the port in the container's ports, or use its number";
+            tell(place, Severity::Error, message, hint);
+        }
+    }
+}

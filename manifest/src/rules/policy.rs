@@ -1,0 +1,188 @@
+//! Budgets, autoscalers, quotas, limits and priorities.
+
+use crate::decode::Part;
+use crate::problems::quoted;
+use crate::quantity::Quantity;
+use crate::schema::KINDS;
+use crate::validate::{Context, View};
+
+pub(crate) fn budget(spec: &View<'_>, _: &mut Context) {
+    spec.exactly_one(&["minAvailable", "maxUnavailable"]);
+}
+
+/// Either version of an autoscaler.
+pub(crate) fn autoscaler(spec: &View<'_>, context: &mut Context) {
+    let lowest = spec.int("minReplicas").unwrap_or(1);
+    if spec.int("maxReplicas").is_some_and(|highest| highest < lowest) {
+        let message = format!("must be at least minReplicas, which is {lowest}");
+        spec.fail_at("maxReplicas", &message, "raise it");
+    }
+    if lowest == 0 {
+        let mut from_outside = false;
+        spec.each("metrics", |metric| {
+            from_outside |= matches!(metric.text("type"), Some("Object" | "External"));
+        });
+        if !from_outside {
+            spec.fail_at(
+                "minReplicas",
+                "may be 0 with a metric of type Object or External alone",
+                "no pod would be left to measure",
+            );
+        }
+    }
+    spec.within("scaleTargetRef", |target| {
+        let kind = target.text("kind");
+        let known = KINDS.iter().find(|entry| {
+            Some(entry.kind) == kind
+                && matches!(
+                    entry.kind,
+                    "Deployment" | "StatefulSet" | "ReplicaSet" | "ReplicationController"
+                )
+        });
+        if let (Some(entry), Some(name)) = (known, target.get("name")) {
+            context.refer(entry.kind, &name, Part::Whole);
+        }
+    });
+}
+
+/// Which field goes with which type of a metric.
+const METRICS: [(&str, &str); 5] = [
+    ("ContainerResource", "containerResource"),
+    ("External", "external"),
+    ("Object", "object"),
+    ("Pods", "pods"),
+    ("Resource", "resource"),
+];
+
+pub(crate) fn metric(metric: &View<'_>, _: &mut Context) {
+    let chosen = metric.text("type");
+    for (name, field) in METRICS {
+        if chosen == Some(name) && !metric.has(field) {
+            metric.fail_at(field, &format!("is required with type: {name}"), "write it");
+        } else if chosen != Some(name) && metric.has(field) {
+            metric.fail_at(
+                field,
+                &format!("belongs to type: {name}"),
+                "remove it, or set the type",
+            );
+        }
+    }
+}
+
+pub(crate) fn metric_target(target: &View<'_>, _: &mut Context) {
+    const FIELDS: [(&str, &str); 3] = [
+        ("Utilization", "averageUtilization"),
+        ("Value", "value"),
+        ("AverageValue", "averageValue"),
+    ];
+    let chosen = target.text("type");
+    for (name, field) in FIELDS {
+        if chosen == Some(name) && !target.has(field) {
+            target.fail_at(field, &format!("is required with type: {name}"), "write it");
+        }
+    }
+}
+
+/// The highest value that is not Kubernetes' own.
+const HIGHEST_PRIORITY: i64 = 1_000_000_000;
+
+pub(crate) fn priority_class(class: &View<'_>, _: &mut Context) {
+    let own = matches!(
+        class
+            .within("metadata", |metadata| metadata.text("name").map(str::to_owned))
+            .flatten()
+            .as_deref(),
+        Some("system-node-critical" | "system-cluster-critical")
+    );
+    class.within("metadata", |metadata| {
+        if !own && metadata.text("name").is_some_and(|name| name.starts_with("system-")) {
+            metadata.fail_at("name", "must not begin with system-", "that is Kubernetes' own");
+        }
+    });
+    if !own && class.int("value").is_some_and(|value| value > HIGHEST_PRIORITY) {
+        class.fail_at("value", &format!("must be at most {HIGHEST_PRIORITY}"), "lower it");
+    }
+}
+
+/// Resources that a quota may count without a domain in their name.
+const COUNTED: &[&str] = &[
+    "configmaps",
+    "cpu",
+    "ephemeral-storage",
+    "limits.cpu",
+    "limits.ephemeral-storage",
+    "limits.memory",
+    "memory",
+    "persistentvolumeclaims",
+    "pods",
+    "replicationcontrollers",
+    "requests.cpu",
+    "requests.ephemeral-storage",
+    "requests.memory",
+    "requests.storage",
+    "resourcequotas",
+    "secrets",
+    "services",
+    "services.loadbalancers",
+    "services.nodeports",
+];
+
+pub(crate) fn quota(spec: &View<'_>, _: &mut Context) {
+    let Some(hard) = spec.get("hard") else { return };
+    for entry in hard.entries().unwrap_or_default() {
+        let name = &*entry.key;
+        let known = COUNTED.contains(&name)
+            || name.contains('/')
+            || name.starts_with("requests.hugepages-")
+            || name.starts_with("hugepages-");
+        if !known {
+            let message = format!("{} is nothing that a quota counts", quoted(name));
+            let hint = "write it as count/RESOURCE.GROUP, or with a domain";
+            hard.under_key(name, &entry.node).fail_with(message, hint);
+        }
+    }
+}
+
+/// From the least to the most, each at most the next.
+const RISING: [&str; 4] = ["min", "defaultRequest", "default", "max"];
+
+pub(crate) fn limit_range(item: &View<'_>, _: &mut Context) {
+    if item.text("type") == Some("Pod") {
+        for name in ["default", "defaultRequest"] {
+            if item.is_filled(name) {
+                item.fail_at(name, "must not be there with type: Pod", "remove it");
+            }
+        }
+    }
+    if item.text("type") == Some("PersistentVolumeClaim") {
+        let bounded = ["min", "max"]
+            .iter()
+            .any(|name| item.members(name).iter().any(|entry| entry.key == "storage"));
+        if !bounded {
+            item.fail_at("max", "must bound storage with this type", "write {storage: 10Gi}");
+        }
+    }
+    for (at, lower) in RISING.iter().enumerate() {
+        for higher in &RISING[at + 1..] {
+            check_pair(item, lower, higher);
+        }
+    }
+}
+
+fn check_pair(item: &View<'_>, lower: &'static str, higher: &'static str) {
+    let Some(value) = item.get(lower) else { return };
+    for entry in item.members(lower) {
+        let own = value.under_key(&entry.key, &entry.node);
+        let other = item.members(higher).iter().find(|other| other.key == entry.key);
+        let other = other.and_then(|other| amount(own.sibling(&other.node).as_written()?));
+        if let (Some(low), Some(high)) = (own.as_written().and_then(amount), other)
+            && low > high
+        {
+            own.fail_with(format!("is more than {higher}"), "lower it");
+        }
+    }
+}
+
+fn amount(text: &str) -> Option<u64> {
+    Quantity::parse(text).ok()?.millis().ok()
+}

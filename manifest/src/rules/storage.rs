@@ -1,0 +1,82 @@
+//! Claims and persistent volumes.
+
+use crate::validate::{Context, View};
+
+pub(crate) fn claim(spec: &View<'_>, _: &mut Context) {
+    check_access_modes(spec);
+    let storage = spec
+        .within("resources", |resources| {
+            resources.within("requests", |requests| requests.has("storage")).unwrap_or(false)
+        })
+        .unwrap_or(false);
+    if !storage {
+        spec.fail_at(
+            "resources",
+            "must request storage",
+            "write resources: {requests: {storage: 1Gi}}",
+        );
+    }
+}
+
+/// Fields of a persistent volume that are no source.
+const OTHER_FIELDS: &[&str] = &[
+    "accessModes",
+    "capacity",
+    "claimRef",
+    "mountOptions",
+    "nodeAffinity",
+    "persistentVolumeReclaimPolicy",
+    "storageClassName",
+    "volumeAttributesClassName",
+    "volumeMode",
+];
+
+pub(crate) fn volume(spec: &View<'_>, _: &mut Context) {
+    check_access_modes(spec);
+    if !spec.within("capacity", |capacity| capacity.has("storage")).unwrap_or(false) {
+        spec.fail_at("capacity", "must say how much storage there is", "write {storage: 1Gi}");
+    }
+    let sources: Vec<&str> = spec
+        .value()
+        .entries()
+        .unwrap_or_default()
+        .iter()
+        .filter(|entry| !OTHER_FIELDS.contains(&&*entry.key) && !entry.node.is_null())
+        .map(|entry| &*entry.key)
+        .collect();
+    match sources.as_slice() {
+        [_] => {}
+        [] => spec.fail_with("must have a source", "as local, hostPath or nfs"),
+        several => {
+            spec.fail_with("must have one source", format!("here are {}", several.join(", ")));
+        }
+    }
+    if spec.has("local")
+        && !spec.within("nodeAffinity", |affinity| affinity.has("required")).unwrap_or(false)
+    {
+        spec.fail_at("nodeAffinity", "is required for a local volume", "name the node it is on");
+    }
+    let recycles = spec.text("persistentVolumeReclaimPolicy") == Some("Recycle");
+    if recycles && spec.within("hostPath", |source| source.text("path") == Some("/")) == Some(true)
+    {
+        spec.fail_at(
+            "persistentVolumeReclaimPolicy",
+            "must not be Recycle for the path /",
+            "use Retain",
+        );
+    }
+}
+
+fn check_access_modes(spec: &View<'_>) {
+    let modes = spec.texts("accessModes");
+    if modes.is_empty() {
+        spec.fail_at("accessModes", "must list at least one mode", "write [ReadWriteOnce]");
+    }
+    if modes.len() > 1 && modes.contains(&"ReadWriteOncePod") {
+        spec.fail_at(
+            "accessModes",
+            "must not list another mode beside ReadWriteOncePod",
+            "keep one",
+        );
+    }
+}

@@ -1,0 +1,340 @@
+//! The fields of a container, its environment, ports, probes and hooks.
+
+use super::format::{
+    ABSOLUTE_PATH, CONFIG_KEY, DEVICE_PATH, FIELD_PATH, HEADER_NAME, HEADER_VALUE, HOST, IMAGE, IP,
+    LABEL, MOUNT_PATH, PORT_NAME, RELATIVE_PATH, SIGNAL, SUBDOMAIN, URL_PATH, VARIABLE,
+};
+use super::pod::{
+    APP_ARMOR_PROFILE, SE_LINUX_OPTIONS, SECCOMP_PROFILE, WINDOWS_SECURITY_CONTEXT_OPTIONS,
+};
+use super::value::{
+    BOOL, COUNT, INT32_MAX, INT64_MAX, PORT, QUANTITIES, QUANTITY, TEXT, TEXTS, int, ints, object,
+    objects, text, words,
+};
+use super::{Schema, acted, checked, notice, refused, table};
+use crate::rules::{container, env};
+
+const NO_VOLUMES: &str = "Dugout mounts no volumes; pass configuration by env and envFrom";
+const NO_TERMINAL: &str = "Dugout attaches neither input nor a terminal to containers";
+const LOCAL_MESSAGE: &str =
+    "has no effect: Dugout reads exit codes and logs, and no termination message";
+const ISOLATION: &str = "Dugout does not change a container's isolation; the pod would run with other rights than this asks for";
+
+pub(super) static CONTAINER: Schema = table(
+    "Container",
+    &[
+        acted("name", text(LABEL)).required(),
+        acted("image", text(IMAGE)).required(),
+        acted("imagePullPolicy", words(&["Always", "IfNotPresent", "Never"])),
+        acted("command", TEXTS),
+        acted("args", TEXTS),
+        acted("workingDir", text(ABSOLUTE_PATH)),
+        acted("env", objects(&ENV_VAR)),
+        acted("envFrom", objects(&ENV_FROM_SOURCE)),
+        acted("ports", objects(&CONTAINER_PORT)).unique_by("name"),
+        acted("resources", object(&RESOURCE_REQUIREMENTS)),
+        acted("startupProbe", object(&PROBE)),
+        acted("readinessProbe", object(&PROBE)),
+        acted("livenessProbe", object(&PROBE)),
+        refused("lifecycle", object(&LIFECYCLE), "Dugout runs no hooks; a preStop sleep is not needed, because connections are drained before SIGTERM"),
+        refused("volumeMounts", objects(&VOLUME_MOUNT), NO_VOLUMES).unique_by("mountPath"),
+        refused("volumeDevices", objects(&VOLUME_DEVICE), NO_VOLUMES).unique_by("devicePath"),
+        refused("securityContext", object(&SECURITY_CONTEXT), ISOLATION),
+        refused("resizePolicy", objects(&CONTAINER_RESIZE_POLICY), "changed resources always make a new pod").unique_by("resourceName"),
+        refused("restartPolicy", words(&["Always", "OnFailure", "Never"]), "a deployment's container is always started again").unless(&["Always"]),
+        refused("restartPolicyRules", objects(&CONTAINER_RESTART_RULE), "a deployment's container is always started again"),
+        refused("stdin", BOOL, NO_TERMINAL).unless(&["false"]),
+        refused("stdinOnce", BOOL, NO_TERMINAL).unless(&["false"]),
+        refused("tty", BOOL, NO_TERMINAL).unless(&["false"]),
+        notice("terminationMessagePath", TEXT, LOCAL_MESSAGE).unless(&["/dev/termination-log"]),
+        notice("terminationMessagePolicy", words(&["File", "FallbackToLogsOnError"]), LOCAL_MESSAGE).unless(&["File"]),
+    ],
+).with(&[container::container]);
+
+pub(super) static EPHEMERAL_CONTAINER: Schema = table(
+    "EphemeralContainer",
+    &[
+        checked("args", TEXTS),
+        checked("command", TEXTS),
+        checked("env", objects(&ENV_VAR)),
+        checked("envFrom", objects(&ENV_FROM_SOURCE)),
+        checked("image", text(IMAGE)).required(),
+        checked("imagePullPolicy", words(&["Always", "IfNotPresent", "Never"])),
+        checked("lifecycle", object(&LIFECYCLE)),
+        checked("livenessProbe", object(&PROBE)),
+        checked("name", text(LABEL)).required(),
+        checked("ports", objects(&CONTAINER_PORT)),
+        checked("readinessProbe", object(&PROBE)),
+        checked("resizePolicy", objects(&CONTAINER_RESIZE_POLICY)),
+        checked("resources", object(&RESOURCE_REQUIREMENTS)),
+        checked("restartPolicy", words(&["Always", "OnFailure", "Never"])),
+        checked("restartPolicyRules", objects(&CONTAINER_RESTART_RULE)),
+        checked("securityContext", object(&SECURITY_CONTEXT)),
+        checked("startupProbe", object(&PROBE)),
+        checked("stdin", BOOL),
+        checked("stdinOnce", BOOL),
+        checked("targetContainerName", text(LABEL)),
+        checked("terminationMessagePath", TEXT),
+        checked("terminationMessagePolicy", words(&["File", "FallbackToLogsOnError"])),
+        checked("tty", BOOL),
+        checked("volumeDevices", objects(&VOLUME_DEVICE)),
+        checked("volumeMounts", objects(&VOLUME_MOUNT)).unique_by("mountPath"),
+        checked("workingDir", text(ABSOLUTE_PATH)),
+    ],
+)
+.with(&[container::container]);
+
+pub(super) static CONTAINER_PORT: Schema = table(
+    "ContainerPort",
+    &[
+        acted("name", text(PORT_NAME)),
+        acted("containerPort", int(1, 65_535)).required(),
+        acted("protocol", words(&["TCP", "UDP", "SCTP"])),
+        refused("hostPort", int(0, 65_535), "use a service of type NodePort").unless(&["0"]),
+        refused("hostIP", text(IP), "use a service of type NodePort"),
+    ],
+);
+
+pub(super) static CONTAINER_RESIZE_POLICY: Schema = table(
+    "ContainerResizePolicy",
+    &[
+        checked("resourceName", words(&["cpu", "memory"])).required(),
+        checked("restartPolicy", words(&["NotRequired", "RestartContainer"])).required(),
+    ],
+);
+
+pub(super) static CONTAINER_RESTART_RULE: Schema = table(
+    "ContainerRestartRule",
+    &[
+        checked("action", words(&["Restart", "RestartAllContainers"])).required(),
+        checked("exitCodes", object(&CONTAINER_RESTART_RULE_ON_EXIT_CODES)).required(),
+    ],
+);
+
+pub(super) static CONTAINER_RESTART_RULE_ON_EXIT_CODES: Schema = table(
+    "ContainerRestartRuleOnExitCodes",
+    &[
+        checked("operator", words(&["In", "NotIn"])).required(),
+        checked("values", ints(0, INT32_MAX)).required(),
+    ],
+);
+
+pub(super) static RESOURCE_REQUIREMENTS: Schema = table(
+    "ResourceRequirements",
+    &[
+        acted("requests", QUANTITIES),
+        acted("limits", QUANTITIES),
+        refused("claims", objects(&RESOURCE_CLAIM), "Dugout does not allocate devices"),
+    ],
+)
+.with(&[container::resources]);
+
+pub(super) static RESOURCE_CLAIM: Schema =
+    table("ResourceClaim", &[checked("name", text(LABEL)).required(), checked("request", TEXT)]);
+
+pub(super) static ENV_VAR: Schema = table(
+    "EnvVar",
+    &[
+        acted("name", text(VARIABLE)).required(),
+        acted("value", TEXT),
+        acted("valueFrom", object(&ENV_VAR_SOURCE)),
+    ],
+)
+.with(&[env::variable]);
+
+pub(super) static ENV_VAR_SOURCE: Schema = table(
+    "EnvVarSource",
+    &[
+        acted("configMapKeyRef", object(&CONFIG_MAP_KEY_SELECTOR)),
+        acted("secretKeyRef", object(&SECRET_KEY_SELECTOR)),
+        acted("fieldRef", object(&OBJECT_FIELD_SELECTOR)),
+        refused(
+            "resourceFieldRef",
+            object(&RESOURCE_FIELD_SELECTOR),
+            "write the amount as a value",
+        ),
+        refused("fileKeyRef", object(&FILE_KEY_SELECTOR), NO_VOLUMES),
+    ],
+)
+.with(&[env::source]);
+
+pub(super) static CONFIG_MAP_KEY_SELECTOR: Schema = table(
+    "ConfigMapKeySelector",
+    &[
+        acted("name", text(SUBDOMAIN)).required(),
+        acted("key", text(CONFIG_KEY)).required(),
+        acted("optional", BOOL),
+    ],
+)
+.with(&[env::config_map_key]);
+
+pub(super) static SECRET_KEY_SELECTOR: Schema = table(
+    "SecretKeySelector",
+    &[
+        acted("name", text(SUBDOMAIN)).required(),
+        acted("key", text(CONFIG_KEY)).required(),
+        acted("optional", BOOL),
+    ],
+)
+.with(&[env::secret_key]);
+
+pub(super) static FILE_KEY_SELECTOR: Schema = table(
+    "FileKeySelector",
+    &[
+        checked("key", text(VARIABLE)).required(),
+        checked("optional", BOOL),
+        checked("path", text(RELATIVE_PATH)).required(),
+        checked("volumeName", text(LABEL)).required(),
+    ],
+);
+
+pub(super) static OBJECT_FIELD_SELECTOR: Schema = table(
+    "ObjectFieldSelector",
+    &[
+        acted("fieldPath", text(FIELD_PATH)).required(),
+        refused("apiVersion", words(&["v1"]), "field paths are those of v1").unless(&["v1"]),
+    ],
+);
+
+pub(super) static RESOURCE_FIELD_SELECTOR: Schema = table(
+    "ResourceFieldSelector",
+    &[
+        checked("containerName", text(LABEL)),
+        checked("divisor", QUANTITY),
+        checked("resource", TEXT).required(),
+    ],
+)
+.with(&[env::resource_field]);
+
+pub(super) static ENV_FROM_SOURCE: Schema = table(
+    "EnvFromSource",
+    &[
+        acted("prefix", text(VARIABLE)),
+        acted("configMapRef", object(&CONFIG_MAP_ENV_SOURCE)),
+        acted("secretRef", object(&SECRET_ENV_SOURCE)),
+    ],
+)
+.with(&[env::set]);
+
+pub(super) static CONFIG_MAP_ENV_SOURCE: Schema = table(
+    "ConfigMapEnvSource",
+    &[acted("name", text(SUBDOMAIN)).required(), acted("optional", BOOL)],
+)
+.with(&[env::config_map]);
+
+pub(super) static SECRET_ENV_SOURCE: Schema =
+    table("SecretEnvSource", &[acted("name", text(SUBDOMAIN)).required(), acted("optional", BOOL)])
+        .with(&[env::secret]);
+
+pub(super) static PROBE: Schema = table(
+    "Probe",
+    &[
+        acted("httpGet", object(&HTTP_GET_ACTION)),
+        acted("tcpSocket", object(&TCP_SOCKET_ACTION)),
+        acted("exec", object(&EXEC_ACTION)),
+        acted("initialDelaySeconds", COUNT),
+        acted("periodSeconds", COUNT),
+        acted("timeoutSeconds", COUNT),
+        acted("successThreshold", COUNT),
+        acted("failureThreshold", COUNT),
+        refused("grpc", object(&GRPC_ACTION), "use httpGet, tcpSocket or exec"),
+        refused(
+            "terminationGracePeriodSeconds",
+            int(1, INT64_MAX),
+            "the pod's own grace period is used; set that",
+        ),
+    ],
+)
+.with(&[container::probe]);
+
+pub(super) static HTTP_GET_ACTION: Schema = table(
+    "HTTPGetAction",
+    &[
+        acted("port", PORT).required(),
+        acted("path", text(URL_PATH)),
+        acted("scheme", words(&["HTTP", "HTTPS"])),
+        acted("host", text(HOST)),
+        acted("httpHeaders", objects(&HTTP_HEADER)),
+        refused("protocol", TEXT, "probes speak HTTP/1.1").unless(&["HTTP1", "HTTP/1.1"]),
+    ],
+);
+
+pub(super) static HTTP_HEADER: Schema = table(
+    "HTTPHeader",
+    &[acted("name", text(HEADER_NAME)).required(), acted("value", text(HEADER_VALUE)).required()],
+);
+
+pub(super) static TCP_SOCKET_ACTION: Schema =
+    table("TCPSocketAction", &[acted("port", PORT).required(), acted("host", text(HOST))]);
+
+pub(super) static EXEC_ACTION: Schema = table("ExecAction", &[acted("command", TEXTS).required()]);
+
+pub(super) static GRPC_ACTION: Schema = table(
+    "GRPCAction",
+    &[checked("mode", TEXT), checked("port", int(1, 65_535)).required(), checked("service", TEXT)],
+);
+
+pub(super) static SLEEP_ACTION: Schema =
+    table("SleepAction", &[checked("seconds", int(1, INT32_MAX)).required()]);
+
+pub(super) static LIFECYCLE: Schema = table(
+    "Lifecycle",
+    &[
+        checked("postStart", object(&LIFECYCLE_HANDLER)),
+        checked("preStop", object(&LIFECYCLE_HANDLER)),
+        checked("stopSignal", text(SIGNAL)),
+    ],
+);
+
+pub(super) static LIFECYCLE_HANDLER: Schema = table(
+    "LifecycleHandler",
+    &[
+        checked("exec", object(&EXEC_ACTION)),
+        checked("httpGet", object(&HTTP_GET_ACTION)),
+        checked("sleep", object(&SLEEP_ACTION)),
+        checked("tcpSocket", object(&TCP_SOCKET_ACTION)),
+    ],
+)
+.with(&[container::hook]);
+
+pub(super) static SECURITY_CONTEXT: Schema = table(
+    "SecurityContext",
+    &[
+        checked("allowPrivilegeEscalation", BOOL),
+        checked("appArmorProfile", object(&APP_ARMOR_PROFILE)),
+        checked("capabilities", object(&CAPABILITIES)),
+        checked("privileged", BOOL),
+        checked("procMount", words(&["Default", "Unmasked"])),
+        checked("readOnlyRootFilesystem", BOOL),
+        checked("runAsGroup", int(0, INT32_MAX)),
+        checked("runAsNonRoot", BOOL),
+        checked("runAsUser", int(0, INT32_MAX)),
+        checked("seLinuxOptions", object(&SE_LINUX_OPTIONS)),
+        checked("seccompProfile", object(&SECCOMP_PROFILE)),
+        checked("windowsOptions", object(&WINDOWS_SECURITY_CONTEXT_OPTIONS)),
+    ],
+)
+.with(&[container::security]);
+
+pub(super) static CAPABILITIES: Schema =
+    table("Capabilities", &[checked("add", TEXTS), checked("drop", TEXTS)]);
+
+pub(super) static VOLUME_MOUNT: Schema = table(
+    "VolumeMount",
+    &[
+        checked("bindMountOptions", TEXTS),
+        checked("mountPath", text(MOUNT_PATH)).required(),
+        checked("mountPropagation", words(&["None", "HostToContainer", "Bidirectional"])),
+        checked("name", text(LABEL)).required(),
+        checked("readOnly", BOOL),
+        checked("recursiveReadOnly", words(&["Disabled", "IfPossible", "Enabled"])),
+        checked("subPath", text(RELATIVE_PATH)),
+        checked("subPathExpr", text(RELATIVE_PATH)),
+    ],
+)
+.with(&[container::mount]);
+
+pub(super) static VOLUME_DEVICE: Schema = table(
+    "VolumeDevice",
+    &[checked("devicePath", text(DEVICE_PATH)).required(), checked("name", text(LABEL)).required()],
+);

@@ -1,0 +1,270 @@
+//! The volumes of a pod.
+
+use super::container::{OBJECT_FIELD_SELECTOR, RESOURCE_FIELD_SELECTOR};
+use super::format::Format::{Any, Free};
+use super::format::{
+    ABSOLUTE_PATH, BACKSTEP_FREE_PATH, CONFIG_KEY, IMAGE, LABEL, MEDIUM, RELATIVE_PATH, SUBDOMAIN,
+};
+use super::metadata::{LABEL_SELECTOR, TEMPLATE_METADATA};
+use super::pod::LOCAL_OBJECT_REFERENCE;
+use super::remote_volume::{
+    AWS_ELASTIC_BLOCK_STORE_VOLUME_SOURCE, AZURE_DISK_VOLUME_SOURCE, AZURE_FILE_VOLUME_SOURCE,
+    CEPH_FS_VOLUME_SOURCE, CINDER_VOLUME_SOURCE, FC_VOLUME_SOURCE, FLEX_VOLUME_SOURCE,
+    FLOCKER_VOLUME_SOURCE, GCE_PERSISTENT_DISK_VOLUME_SOURCE, GIT_REPO_VOLUME_SOURCE,
+    GLUSTERFS_VOLUME_SOURCE, ISCSI_VOLUME_SOURCE, PHOTON_PERSISTENT_DISK_VOLUME_SOURCE,
+    PORTWORX_VOLUME_SOURCE, QUOBYTE_VOLUME_SOURCE, RBD_VOLUME_SOURCE, SCALE_IO_VOLUME_SOURCE,
+    STORAGE_OS_VOLUME_SOURCE, VSPHERE_VIRTUAL_DISK_VOLUME_SOURCE,
+};
+use super::storage::PERSISTENT_VOLUME_CLAIM_SPEC;
+use super::value::{BOOL, INT64_MAX, QUANTITY, TEXT, int, object, objects, text, text_map, words};
+use super::{Schema, checked, table};
+use crate::rules::{env, volume};
+
+pub(super) static VOLUME: Schema = table(
+    "Volume",
+    &[
+        checked("awsElasticBlockStore", object(&AWS_ELASTIC_BLOCK_STORE_VOLUME_SOURCE)),
+        checked("azureDisk", object(&AZURE_DISK_VOLUME_SOURCE)),
+        checked("azureFile", object(&AZURE_FILE_VOLUME_SOURCE)),
+        checked("cephfs", object(&CEPH_FS_VOLUME_SOURCE)),
+        checked("cinder", object(&CINDER_VOLUME_SOURCE)),
+        checked("configMap", object(&CONFIG_MAP_VOLUME_SOURCE)),
+        checked("csi", object(&CSI_VOLUME_SOURCE)),
+        checked("downwardAPI", object(&DOWNWARD_API_VOLUME_SOURCE)),
+        checked("emptyDir", object(&EMPTY_DIR_VOLUME_SOURCE)),
+        checked("ephemeral", object(&EPHEMERAL_VOLUME_SOURCE)),
+        checked("fc", object(&FC_VOLUME_SOURCE)),
+        checked("flexVolume", object(&FLEX_VOLUME_SOURCE)),
+        checked("flocker", object(&FLOCKER_VOLUME_SOURCE)),
+        checked("gcePersistentDisk", object(&GCE_PERSISTENT_DISK_VOLUME_SOURCE)),
+        checked("gitRepo", object(&GIT_REPO_VOLUME_SOURCE)),
+        checked("glusterfs", object(&GLUSTERFS_VOLUME_SOURCE)),
+        checked("hostPath", object(&HOST_PATH_VOLUME_SOURCE)),
+        checked("image", object(&IMAGE_VOLUME_SOURCE)),
+        checked("iscsi", object(&ISCSI_VOLUME_SOURCE)),
+        checked("name", text(LABEL)).required(),
+        checked("nfs", object(&NFS_VOLUME_SOURCE)),
+        checked("persistentVolumeClaim", object(&PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE)),
+        checked("photonPersistentDisk", object(&PHOTON_PERSISTENT_DISK_VOLUME_SOURCE)),
+        checked("portworxVolume", object(&PORTWORX_VOLUME_SOURCE)),
+        checked("projected", object(&PROJECTED_VOLUME_SOURCE)),
+        checked("quobyte", object(&QUOBYTE_VOLUME_SOURCE)),
+        checked("rbd", object(&RBD_VOLUME_SOURCE)),
+        checked("scaleIO", object(&SCALE_IO_VOLUME_SOURCE)),
+        checked("secret", object(&SECRET_VOLUME_SOURCE)),
+        checked("storageos", object(&STORAGE_OS_VOLUME_SOURCE)),
+        checked("vsphereVolume", object(&VSPHERE_VIRTUAL_DISK_VOLUME_SOURCE)),
+    ],
+)
+.with(&[volume::volume]);
+
+pub(super) static CONFIG_MAP_VOLUME_SOURCE: Schema = table(
+    "ConfigMapVolumeSource",
+    &[
+        checked("defaultMode", int(0, 0o777)),
+        checked("defaultUser", int(0, INT64_MAX)),
+        checked("items", objects(&KEY_TO_PATH)),
+        checked("name", text(SUBDOMAIN)).required(),
+        checked("optional", BOOL),
+    ],
+)
+.with(&[env::config_map]);
+
+pub(super) static SECRET_VOLUME_SOURCE: Schema = table(
+    "SecretVolumeSource",
+    &[
+        checked("defaultMode", int(0, 0o777)),
+        checked("defaultUser", int(0, INT64_MAX)),
+        checked("items", objects(&KEY_TO_PATH)),
+        checked("optional", BOOL),
+        checked("secretName", text(SUBDOMAIN)).required(),
+    ],
+)
+.with(&[volume::secret]);
+
+pub(super) static DOWNWARD_API_VOLUME_SOURCE: Schema = table(
+    "DownwardAPIVolumeSource",
+    &[
+        checked("defaultMode", int(0, 0o777)),
+        checked("defaultUser", int(0, INT64_MAX)),
+        checked("items", objects(&DOWNWARD_API_VOLUME_FILE)),
+    ],
+);
+
+pub(super) static DOWNWARD_API_VOLUME_FILE: Schema = table(
+    "DownwardAPIVolumeFile",
+    &[
+        checked("fieldRef", object(&OBJECT_FIELD_SELECTOR)),
+        checked("mode", int(0, 0o777)),
+        checked("path", text(RELATIVE_PATH)).required(),
+        checked("resourceFieldRef", object(&RESOURCE_FIELD_SELECTOR)),
+        checked("user", int(0, INT64_MAX)),
+    ],
+)
+.with(&[volume::downward_file]);
+
+pub(super) static KEY_TO_PATH: Schema = table(
+    "KeyToPath",
+    &[
+        checked("key", text(CONFIG_KEY)).required(),
+        checked("mode", int(0, 0o777)),
+        checked("path", text(RELATIVE_PATH)).required(),
+        checked("user", int(0, INT64_MAX)),
+    ],
+);
+
+pub(super) static EMPTY_DIR_VOLUME_SOURCE: Schema = table(
+    "EmptyDirVolumeSource",
+    &[
+        checked("medium", text(MEDIUM)),
+        checked("mode", int(0, 0o7777)),
+        checked("sizeLimit", QUANTITY),
+    ],
+);
+
+pub(super) static HOST_PATH_VOLUME_SOURCE: Schema = table(
+    "HostPathVolumeSource",
+    &[
+        checked("path", text(BACKSTEP_FREE_PATH)).required(),
+        checked(
+            "type",
+            words(&[
+                "DirectoryOrCreate",
+                "Directory",
+                "FileOrCreate",
+                "File",
+                "Socket",
+                "CharDevice",
+                "BlockDevice",
+            ]),
+        ),
+    ],
+);
+
+pub(super) static NFS_VOLUME_SOURCE: Schema = table(
+    "NFSVolumeSource",
+    &[
+        checked("path", text(ABSOLUTE_PATH)).required(),
+        checked("readOnly", BOOL),
+        checked("server", TEXT).required(),
+    ],
+);
+
+pub(super) static PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE: Schema = table(
+    "PersistentVolumeClaimVolumeSource",
+    &[checked("claimName", text(SUBDOMAIN)).required(), checked("readOnly", BOOL)],
+)
+.with(&[volume::claim]);
+
+pub(super) static EPHEMERAL_VOLUME_SOURCE: Schema = table(
+    "EphemeralVolumeSource",
+    &[checked("volumeClaimTemplate", object(&PERSISTENT_VOLUME_CLAIM_TEMPLATE)).required()],
+);
+
+pub(super) static PERSISTENT_VOLUME_CLAIM_TEMPLATE: Schema = table(
+    "PersistentVolumeClaimTemplate",
+    &[
+        checked("metadata", object(&TEMPLATE_METADATA)),
+        checked("spec", object(&PERSISTENT_VOLUME_CLAIM_SPEC)).required(),
+    ],
+);
+
+pub(super) static IMAGE_VOLUME_SOURCE: Schema = table(
+    "ImageVolumeSource",
+    &[
+        checked("pullPolicy", words(&["Always", "IfNotPresent", "Never"])),
+        checked("reference", text(IMAGE)).required(),
+    ],
+);
+
+pub(super) static CSI_VOLUME_SOURCE: Schema = table(
+    "CSIVolumeSource",
+    &[
+        checked("driver", text(SUBDOMAIN)).required(),
+        checked("fsType", TEXT),
+        checked("nodePublishSecretRef", object(&LOCAL_OBJECT_REFERENCE)),
+        checked("readOnly", BOOL),
+        checked("volumeAttributes", text_map(Any, Free)),
+    ],
+);
+
+pub(super) static PROJECTED_VOLUME_SOURCE: Schema = table(
+    "ProjectedVolumeSource",
+    &[
+        checked("defaultMode", int(0, 0o777)),
+        checked("defaultUser", int(0, INT64_MAX)),
+        checked("sources", objects(&VOLUME_PROJECTION)),
+    ],
+);
+
+pub(super) static VOLUME_PROJECTION: Schema = table(
+    "VolumeProjection",
+    &[
+        checked("clusterTrustBundle", object(&CLUSTER_TRUST_BUNDLE_PROJECTION)),
+        checked("configMap", object(&CONFIG_MAP_PROJECTION)),
+        checked("downwardAPI", object(&DOWNWARD_API_PROJECTION)),
+        checked("podCertificate", object(&POD_CERTIFICATE_PROJECTION)),
+        checked("secret", object(&SECRET_PROJECTION)),
+        checked("serviceAccountToken", object(&SERVICE_ACCOUNT_TOKEN_PROJECTION)),
+    ],
+)
+.with(&[volume::projection]);
+
+pub(super) static CONFIG_MAP_PROJECTION: Schema = table(
+    "ConfigMapProjection",
+    &[
+        checked("items", objects(&KEY_TO_PATH)),
+        checked("name", text(SUBDOMAIN)).required(),
+        checked("optional", BOOL),
+    ],
+)
+.with(&[env::config_map]);
+
+pub(super) static SECRET_PROJECTION: Schema = table(
+    "SecretProjection",
+    &[
+        checked("items", objects(&KEY_TO_PATH)),
+        checked("name", text(SUBDOMAIN)).required(),
+        checked("optional", BOOL),
+    ],
+)
+.with(&[env::secret]);
+
+pub(super) static DOWNWARD_API_PROJECTION: Schema =
+    table("DownwardAPIProjection", &[checked("items", objects(&DOWNWARD_API_VOLUME_FILE))]);
+
+pub(super) static SERVICE_ACCOUNT_TOKEN_PROJECTION: Schema = table(
+    "ServiceAccountTokenProjection",
+    &[
+        checked("audience", TEXT),
+        checked("expirationSeconds", int(600, 1 << 32)),
+        checked("path", text(RELATIVE_PATH)).required(),
+        checked("user", int(0, INT64_MAX)),
+    ],
+);
+
+pub(super) static CLUSTER_TRUST_BUNDLE_PROJECTION: Schema = table(
+    "ClusterTrustBundleProjection",
+    &[
+        checked("labelSelector", object(&LABEL_SELECTOR)),
+        checked("name", TEXT),
+        checked("optional", BOOL),
+        checked("path", text(RELATIVE_PATH)).required(),
+        checked("signerName", TEXT),
+        checked("user", int(0, INT64_MAX)),
+    ],
+);
+
+pub(super) static POD_CERTIFICATE_PROJECTION: Schema = table(
+    "PodCertificateProjection",
+    &[
+        checked("certificateChainPath", text(RELATIVE_PATH)),
+        checked("credentialBundlePath", text(RELATIVE_PATH)),
+        checked("keyPath", text(RELATIVE_PATH)),
+        checked("keyType", TEXT).required(),
+        checked("maxExpirationSeconds", int(3_600, 7_862_400)),
+        checked("signerName", TEXT).required(),
+        checked("user", int(0, INT64_MAX)),
+        checked("userAnnotations", text_map(Any, Free)),
+    ],
+);

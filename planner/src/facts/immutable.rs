@@ -1,0 +1,106 @@
+//! What a commit may not change of an object that it keeps, as Kubernetes has it.
+//!
+//! The way back is always open: what came with a release that never became healthy can be changed at
+//! will, and so can everything by a commit of Dugout's own that takes others back.
+
+use dugout_model::{
+    Commit, DeclaredObject, ObjectSpec, Problem, Severity, Source, StoredObject, Verdict, World,
+};
+
+/// What begins the line in the message of a commit that takes another back.
+const REVERTS: &str = "Dugout-Reverts: ";
+
+/// Whether a commit takes others back, by its message.
+pub(super) fn takes_back(commit: &Commit) -> bool {
+    commit.message.lines().any(|line| line.starts_with(REVERTS))
+}
+
+/// What is wrong with the step from one object to the next.
+pub(super) fn forbidden_changes(
+    world: &World,
+    source: &Source,
+    stored: &StoredObject,
+    next: &DeclaredObject,
+) -> Vec<Problem> {
+    let changed = changed_fields(&stored.declared.spec, &next.spec);
+    if changed.is_empty() || !is_established(world, source, stored) {
+        return Vec::new();
+    }
+    changed.into_iter().map(|change| problem(next, change)).collect()
+}
+
+/// Whether a release with this object became healthy.
+fn is_established(world: &World, source: &Source, stored: &StoredObject) -> bool {
+    let healthy = source.status.healthy.is_some() && source.status.healthy == source.status.applied;
+    healthy
+        || world
+            .releases
+            .values()
+            .rev()
+            .find(|release| release.source == source.name && release.commit.sha == stored.sha)
+            // Long ago, or it would be known.
+            .is_none_or(|release| release.verdict == Verdict::Healthy)
+}
+
+/// A field that cannot change, and why.
+struct Change {
+    field_path: &'static str,
+    message: &'static str,
+}
+
+fn changed_fields(old: &ObjectSpec, new: &ObjectSpec) -> Vec<Change> {
+    const CONTENT: &str = "cannot change: the object was declared immutable";
+    const IMMUTABLE: &str = "cannot be taken back once it is true";
+    let change = |field_path, message| Change { field_path, message };
+    let mut changes = Vec::new();
+    match (old, new) {
+        (ObjectSpec::Deployment(old), ObjectSpec::Deployment(new)) => {
+            if old.selector != new.selector {
+                let message = "cannot change: the pods of the old selector would have no owner";
+                changes.push(change("spec.selector", message));
+            }
+        }
+        (ObjectSpec::ConfigMap(old), ObjectSpec::ConfigMap(new)) if old.immutable => {
+            if !new.immutable {
+                changes.push(change("immutable", IMMUTABLE));
+            }
+            if old.data != new.data {
+                changes.push(change("data", CONTENT));
+            }
+            if old.binary_data != new.binary_data {
+                changes.push(change("binaryData", CONTENT));
+            }
+        }
+        (ObjectSpec::Secret(old), ObjectSpec::Secret(new)) => {
+            if old.secret_type != new.secret_type {
+                changes.push(change("type", "cannot change"));
+            }
+            if old.immutable && !new.immutable {
+                changes.push(change("immutable", IMMUTABLE));
+            }
+            if old.immutable && old.data != new.data {
+                changes.push(change("data", CONTENT));
+            }
+        }
+        // Anything of these may change.
+        (ObjectSpec::Namespace | ObjectSpec::Service(_), _)
+        // Another kind is another object.
+        | (ObjectSpec::ConfigMap(_) | ObjectSpec::Secret(_) | ObjectSpec::Deployment(_), _) => {}
+    }
+    changes
+}
+
+fn problem(next: &DeclaredObject, change: Change) -> Problem {
+    Problem {
+        file: next.origin.file.clone(),
+        line: next.origin.line,
+        column: 1,
+        severity: Severity::Error,
+        field_path: change.field_path.to_owned(),
+        message: change.message.to_owned(),
+        hint: Some(
+            "give the object another name, or remove it in one commit and add it in the next"
+                .to_owned(),
+        ),
+    }
+}
