@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dugout_model::{DeclaredObject, Problem, RevisionContent, Severity};
+use dugout_model::{DeclaredObject, NamespaceName, Problem, RevisionContent, Severity};
 
 use crate::blob::{BlobObject, Content, ParsedBlob};
 use crate::decode::{DEFAULT_NAMESPACE, ForeignObject, Identity};
@@ -45,6 +45,22 @@ pub(crate) fn assemble_units<'a>(
     whole.into_content()
 }
 
+/// What the objects of one namespace say about each other, where everything could be read.
+pub(crate) fn check_namespace<'a>(
+    units: impl IntoIterator<Item = Unit<'a>>,
+    namespace: &NamespaceName,
+) -> Vec<Problem> {
+    let mut whole = Whole::default();
+    for unit in units {
+        let objects = unit.content().objects.iter();
+        let members = objects.filter(|object| object.id.key.namespace == *namespace);
+        whole.members.extend(members.map(|object| (&object.id, Member { unit, object })));
+    }
+    let mut found = Vec::new();
+    whole.check_links(&mut found);
+    found
+}
+
 /// Where objects came from together.
 #[derive(Clone, Copy)]
 pub(crate) enum Unit<'a> {
@@ -68,7 +84,7 @@ impl<'a> Unit<'a> {
     }
 
     /// A problem of the content with the file that it is in.
-    fn own(&self, problem: &Problem) -> Problem {
+    pub(crate) fn own(&self, problem: &Problem) -> Problem {
         match self {
             Unit::File { path, .. } => Problem { file: (*path).to_owned(), ..problem.clone() },
             Unit::Rendered { .. } => problem.clone(),

@@ -28,7 +28,7 @@ mod resources;
 mod service;
 
 /// Which object it is: unique in a cluster.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Identity {
     pub kind: &'static str,
     pub key: ObjectKey,

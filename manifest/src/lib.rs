@@ -53,7 +53,9 @@ pub use blob::{ParsedBlob, parse_blob};
 pub use compatibility::compatibility_page;
 pub use layout::is_manifest_path;
 pub use problems::PROBLEM_LIMIT;
-pub use source::{MANIFEST_LIMIT_BYTES, SourceCache, read_paths, read_source};
+pub use source::{
+    MANIFEST_LIMIT_BYTES, Reading, SourceCache, read_paths, read_revision, read_source,
+};
 pub use tree::{ContentId, Files, Found, Tree, TreeError};
 pub use yaml::{
     COPIED_BYTE_LIMIT, COPIED_NODE_LIMIT, DEPTH_LIMIT, DOCUMENT_LIMIT, FILE_LIMIT_BYTES, NODE_LIMIT,

@@ -7,14 +7,16 @@
 //! has read them. `.dugoutignore` files leave out what they match, as `.gitignore` does.
 
 mod parts;
+mod settled;
 mod walk;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use dugout_model::{Problem, RevisionContent, Severity};
+use dugout_model::{ObjectId, Problem, RevisionContent, Severity};
 
 use self::parts::Parts;
+use self::settled::Settled;
 use self::walk::{Manifest, Walk};
 use crate::assemble::{Policy, Unit, assemble_units};
 use crate::blob::{Content, ContentReader, ParsedBlob, parse_blob};
@@ -34,6 +36,16 @@ pub struct SourceCache {
     renderings: HashMap<String, Arc<Rendered>>,
     /// What kustomization files refer to.
     parts: HashMap<ContentId, Arc<Parts>>,
+    /// How the last reading can be followed by its differences.
+    settled: Option<Settled>,
+}
+
+/// What a source's folder declares, and in what that may differ from before.
+pub struct Reading {
+    pub content: RevisionContent,
+    /// Every object that may differ from the last reading through the same cache; absent when everything
+    /// may.
+    pub changed: Option<BTreeSet<ObjectId>>,
 }
 
 /// A kustomization's objects, and what they came from.
@@ -64,6 +76,32 @@ pub fn read_source(
     read_paths(tree, &[path], policy, cache)
 }
 
+/// As [`read_source`], for a source that is read again and again: where the last reading through this
+/// cache found plain manifests without an error, it costs what changed since.
+///
+/// # Errors
+/// As [`read_source`].
+pub fn read_revision(
+    tree: &dyn Tree,
+    path: &str,
+    policy: &Policy,
+    cache: &mut SourceCache,
+) -> Result<Reading, TreeError> {
+    if let Some(mut settled) = cache.settled.take() {
+        let mut fresh = SourceCache::default();
+        if let Some(changed) = settled.follow(tree, path, policy, cache, &mut fresh)? {
+            let content = settled.content();
+            cache.settled = Some(settled);
+            return Ok(Reading { content, changed: Some(changed) });
+        }
+        // What was parsed stays at hand for the whole reading.
+        cache.blobs.extend(settled.blobs().map(|(id, blob)| (id, blob.clone())));
+        cache.blobs.extend(fresh.blobs);
+    }
+    let content = read_whole(tree, &[path], policy, cache, Some(path))?;
+    Ok(Reading { content, changed: None })
+}
+
 /// Reads several folders and files as one source. A file is a manifest whatever its name, but for a
 /// kustomization, which stands for its folder.
 ///
@@ -74,6 +112,17 @@ pub fn read_paths(
     paths: &[&str],
     policy: &Policy,
     cache: &mut SourceCache,
+) -> Result<RevisionContent, TreeError> {
+    read_whole(tree, paths, policy, cache, None)
+}
+
+/// Reads everything; `followed` is the path of a source that will be read again.
+fn read_whole(
+    tree: &dyn Tree,
+    paths: &[&str],
+    policy: &Policy,
+    cache: &mut SourceCache,
+    followed: Option<&str>,
 ) -> Result<RevisionContent, TreeError> {
     let known = std::mem::take(cache);
     let walk = walk::walk(tree, paths)?;
@@ -90,13 +139,25 @@ pub fn read_paths(
         renderings.push((folder, rendered));
     }
     let plain = read_plain(tree, &walk, &renderings, &known, cache, &mut problems)?;
-    let files = plain.iter().map(|(path, blob)| Unit::File { path, content: &blob.content });
+    let files = plain
+        .iter()
+        .map(|(manifest, blob)| Unit::File { path: &manifest.path, content: &blob.content });
     let rendered = renderings.iter().map(|(folder, rendered)| Unit::Rendered {
         folder,
         content: &rendered.content,
         lines: &rendered.lines,
     });
-    Ok(assemble_units(files.chain(rendered), problems, policy))
+    let content = assemble_units(files.chain(rendered), problems, policy);
+    if let Some(path) = followed {
+        let plain: Vec<(Manifest, ParsedBlob)> =
+            plain.into_iter().map(|(manifest, blob)| (manifest.clone(), blob)).collect();
+        cache.settled = Settled::of(path, policy, walk, &plain, &content);
+    }
+    if cache.settled.is_some() {
+        // It has them.
+        cache.blobs.clear();
+    }
+    Ok(content)
 }
 
 /// The manifests that no kustomization has read.
@@ -107,7 +168,7 @@ fn read_plain<'w>(
     known: &SourceCache,
     cache: &mut SourceCache,
     problems: &mut Vec<Problem>,
-) -> Result<Vec<(&'w str, ParsedBlob)>, TreeError> {
+) -> Result<Vec<(&'w Manifest, ParsedBlob)>, TreeError> {
     let taken: BTreeSet<&str> = renderings
         .iter()
         .flat_map(|(_, rendered)| &rendered.inputs.outside)
@@ -115,7 +176,8 @@ fn read_plain<'w>(
         .map(|(path, _)| path.as_str())
         .collect();
     let mut plain = Vec::with_capacity(walk.manifests.len());
-    for Manifest { path, target, id, size_bytes } in &walk.manifests {
+    for manifest in &walk.manifests {
+        let Manifest { path, target, id, size_bytes } = manifest;
         if taken.contains(target.as_str()) {
             continue;
         }
@@ -136,7 +198,7 @@ fn read_plain<'w>(
             None => parse_blob(&tree.read(target, *id)?),
         };
         cache.blobs.insert(*id, blob.clone());
-        plain.push((path.as_str(), blob));
+        plain.push((manifest, blob));
     }
     Ok(plain)
 }

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use dugout_manifest::{
     ContentId, Files, Found, Policy, SourceCache, Tree, TreeError, assemble, parse_blob,
-    read_source,
+    read_revision, read_source,
 };
-use dugout_model::{RevisionContent, Severity};
+use dugout_model::{DeclaredObjects, RevisionContent, Severity};
 use proptest::prelude::*;
 
 /// Files that remember what was read of them.
@@ -69,6 +69,108 @@ fn read_again(change: impl FnOnce(&mut Files)) -> (Vec<String>, RevisionContent)
     let mut read = tree.read.take();
     read.sort();
     (read, content)
+}
+
+/// Edits of a small source, each of which may make it wrong or right again.
+fn edit() -> impl Strategy<Value = (usize, usize)> {
+    (0..8_usize, 0..13_usize)
+}
+
+/// One of a few files gets one of a few contents, or goes.
+fn apply_edit(files: &mut Files, (file, content): (usize, usize)) {
+    const PATHS: [&str; 8] = [
+        "top/a.yaml",
+        "top/b/a.yaml",
+        "top/b/b.yaml",
+        "top/b/c/a.yaml",
+        "top/b/c",
+        "top/.hidden/a.yaml",
+        "top/notes.txt",
+        "top/b/kustomization.yaml",
+    ];
+    let object = |kind: &str, name: &str, rest: &str| {
+        format!("apiVersion: v1\nkind: {kind}\nmetadata: {{name: {name}}}\n{rest}")
+    };
+    let ports = |port: u16| {
+        format!(
+            "spec: {{type: NodePort, selector: {{app: web}}, ports: [{{port: 80, nodePort: {port}}}]}}\n"
+        )
+    };
+    let in_space = |space: &str, key: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c, namespace: {space}}}\ndata: {{{key}: x}}\n"
+        )
+    };
+    let text = match content {
+        0 => object("ConfigMap", "one", ""),
+        1 => object("ConfigMap", "one", "data: {a: b}\n"),
+        2 => object("ConfigMap", "two", ""),
+        3 => object("Namespace", "space", ""),
+        4 => in_space("space", "a"),
+        5 => in_space("space", "b"),
+        6 => object("Service", "s", &ports(30_001)),
+        7 => object("Service", "t", &ports(30_001)),
+        8 => object("ServiceAccount", "robot", ""),
+        9 => "kind: Nonsense\n".to_owned(),
+        10 => "resources: [a.yaml]\n".to_owned(),
+        11 => [object("Namespace", "space", ""), in_space("space", "a")].join("---\n"),
+        _ => return files.remove(PATHS[file]),
+    };
+    // A path is a file or a folder.
+    match PATHS[file] {
+        "top/b/c" => files.remove("top/b/c/a.yaml"),
+        "top/b/c/a.yaml" => files.remove("top/b/c"),
+        _ => {}
+    }
+    files.add(PATHS[file], text);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// A source that is followed by its differences is the source that would be read whole.
+    #[test]
+    fn a_source_that_is_followed_equals_one_that_is_read_whole(
+        edits in prop::collection::vec(prop::collection::vec(edit(), 1..4), 1..12),
+    ) {
+        let mut files = Files::default();
+        files.add("top/keep.yaml", config_map("keep"));
+        let mut cache = SourceCache::default();
+        let mut before = None;
+        for edits in edits {
+            edits.into_iter().for_each(|edit| apply_edit(&mut files, edit));
+            let policy = Policy::default();
+            let reading = read_revision(&files, "top", &policy, &mut cache).unwrap();
+            let whole = read_source(&files, "top", &policy, &mut SourceCache::default()).unwrap();
+            prop_assert_eq!(&reading.content, &whole);
+            let RevisionContent::Objects { objects, .. } = whole else { continue };
+            if let Some(changed) = reading.changed {
+                let before: DeclaredObjects = before.expect("there was a reading before");
+                for id in before.keys().chain(objects.keys()) {
+                    let is_same = before.get(id) == objects.get(id);
+                    prop_assert!(is_same || changed.contains(id), "{} changed unsaid", id);
+                }
+            }
+            before = Some(objects);
+        }
+    }
+}
+
+#[test]
+fn a_changed_file_of_many_is_all_that_is_looked_at() {
+    let mut files = Files::default();
+    for team in 0..20 {
+        files.add(format!("top/{team}/a.yaml"), config_map(&format!("a{team}")));
+    }
+    let mut tree = Watched { files, read: RefCell::default() };
+    let mut cache = SourceCache::default();
+    read_revision(&tree, "top", &Policy::default(), &mut cache).unwrap();
+    tree.read.borrow_mut().clear();
+    tree.files.add("top/7/a.yaml", config_map("other"));
+    let reading = read_revision(&tree, "top", &Policy::default(), &mut cache).unwrap();
+    assert_eq!(tree.read.take(), ["top/7/a.yaml"]);
+    let changed: Vec<String> = reading.changed.unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(changed, ["ConfigMap default/a7", "ConfigMap default/other"]);
 }
 
 #[test]

@@ -4,8 +4,8 @@
 mod commit_tree;
 
 use dugout_gitsync::{GitError, Mirror, TreeProblem};
-use dugout_manifest::{Policy, SourceCache, TreeError, read_source};
-use dugout_model::{Commit, CommitSha, RevisionContent, SourceCondition, chain};
+use dugout_manifest::{Policy, SourceCache, TreeError, read_revision};
+use dugout_model::{Commit, CommitSha, Difference, RevisionContent, SourceCondition, chain};
 
 use self::commit_tree::{CommitTree, Folders};
 
@@ -16,12 +16,16 @@ use self::commit_tree::{CommitTree, Folders};
 pub(crate) struct ReadCache {
     folders: Folders,
     source: SourceCache,
+    /// The commit that was read last.
+    last: Option<CommitSha>,
 }
 
 /// A commit that was read.
 pub(crate) struct ReadCommit {
     pub commit: Commit,
     pub content: RevisionContent,
+    /// In what it may differ from the commit that was read before.
+    pub since: Option<Difference>,
 }
 
 /// Why a commit cannot be read, as far as it is the repository's fault and not the manifests'.
@@ -65,7 +69,10 @@ pub(crate) fn read_commit(
     let commit = mirror.commit(sha).map_err(ReadProblem::Commit)?;
     let (top, path) = mirror.top_folder(sha, path).map_err(ReadProblem::Tree)?;
     let tree = CommitTree::new(mirror, top, std::mem::take(&mut cache.folders));
-    let content = read_source(&tree, &path, policy, &mut cache.source)?;
+    let before = cache.last.take();
+    let reading = read_revision(&tree, &path, policy, &mut cache.source)?;
     cache.folders = tree.into_folders();
-    Ok(ReadCommit { commit, content })
+    cache.last = Some(sha.clone());
+    let since = before.zip(reading.changed).map(|(from, ids)| Difference { from, ids });
+    Ok(ReadCommit { commit, content: reading.content, since })
 }

@@ -233,7 +233,7 @@ impl SourceLoop {
         ring: Ring,
         fetched_at: Timestamp,
     ) -> Result<(), PassError> {
-        let ReadCommit { commit, content } = match self.read(memory, &head).await? {
+        let ReadCommit { commit, content, since } = match self.read(memory, &head).await? {
             Ok(read) => read,
             Err(condition) => {
                 memory.failures = memory.failures.saturating_add(1);
@@ -247,8 +247,7 @@ impl SourceLoop {
             fetched_at,
             validated_at: self.clock.now(),
         };
-        let revision =
-            Revision { source: name.clone(), commit, content, hops, rewritten, since: None };
+        let revision = Revision { source: name.clone(), commit, content, hops, rewritten, since };
         let seen = Fact::SourceSeen {
             source: name,
             head: Some(head.clone()),

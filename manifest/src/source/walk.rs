@@ -1,5 +1,7 @@
 //! A walk through a source's folder: what is a manifest, what is a kustomization, what is left out.
 
+use std::sync::Arc;
+
 use dugout_model::{Problem, Severity};
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -11,13 +13,15 @@ use crate::problems::quoted;
 use crate::tree::{ContentId, Found, Tree, TreeError, follow, parent, within};
 
 /// How many manifests one source may have.
-const FILE_LIMIT: usize = 100_000;
+pub(super) const FILE_LIMIT: usize = 100_000;
 /// How many bytes its manifests may have together.
-const BYTE_LIMIT: u64 = 256 << 20;
+pub(super) const BYTE_LIMIT: u64 = 256 << 20;
 /// How many files and folders are looked at.
 const ENTRY_LIMIT: usize = 1_000_000;
 /// Folders within folders.
-const DEPTH_LIMIT: usize = 100;
+pub(super) const DEPTH_LIMIT: usize = 100;
+/// What tells a Helm chart.
+const CHART_FILE: &str = "Chart.yaml";
 /// Names what is left out, in the language of `.gitignore`.
 const IGNORE_FILE: &str = ".dugoutignore";
 const IGNORE_LIMIT_BYTES: u64 = 64 << 10;
@@ -30,8 +34,19 @@ pub(super) struct Walk {
     /// The topmost folders with a kustomization, in the order of their paths.
     pub kustomizations: Vec<String>,
     pub problems: Vec<Problem>,
+    /// Every folder that was walked.
+    pub folders: Vec<(String, Listed)>,
+    /// There are files and folders alone, so that what a folder means follows from what is in it.
+    pub is_plain: bool,
 }
 
+/// What a folder holds.
+pub(super) struct Listed {
+    pub id: ContentId,
+    pub entries: Arc<[(String, Found)]>,
+}
+
+#[derive(Clone)]
 pub(super) struct Manifest {
     pub path: String,
     /// Where the file is when the path is a link, and otherwise the same.
@@ -43,7 +58,7 @@ pub(super) struct Manifest {
 pub(super) fn walk(tree: &dyn Tree, tops: &[&str]) -> Result<Walk, TreeError> {
     let mut walker = Walker {
         tree,
-        walk: Walk::default(),
+        walk: Walk { is_plain: true, ..Walk::default() },
         ignores: Vec::new(),
         entries: 0,
         bytes: 0,
@@ -83,12 +98,13 @@ impl Walker<'_> {
             Ok((target, Found::File { id, size_bytes })) => {
                 self.manifest(top, target, id, size_bytes);
             }
-            Ok((folder, Found::Folder { .. })) => {
+            Ok((folder, Found::Folder { id })) => {
                 let entries = self.tree.list(&folder)?;
+                self.walk.is_plain &= folder == top;
                 if has_kustomization(&entries) {
                     self.walk.kustomizations.push(folder);
                 } else {
-                    self.folder(&folder, &entries, 0)?;
+                    self.folder(&folder, id, entries, 0)?;
                 }
             }
             _ => {
@@ -102,17 +118,19 @@ impl Walker<'_> {
     fn folder(
         &mut self,
         folder: &str,
-        entries: &[(String, Found)],
+        id: ContentId,
+        entries: Vec<(String, Found)>,
         depth: usize,
     ) -> Result<(), TreeError> {
         self.entries += entries.len();
+        self.walk.is_plain &= is_plain(&entries);
         if self.entries > ENTRY_LIMIT || depth > DEPTH_LIMIT {
             self.fill(folder, "it holds too many files and folders");
             return Ok(());
         }
         let ignores = self.ignores.len();
-        self.read_ignore_file(folder, entries)?;
-        if let Some((name, _)) = entries.iter().find(|(name, _)| name == "Chart.yaml") {
+        self.read_ignore_file(folder, &entries)?;
+        if let Some((name, _)) = entries.iter().find(|(name, _)| name == CHART_FILE) {
             let path = within(folder, name);
             self.tell(
                 &path,
@@ -121,13 +139,14 @@ impl Walker<'_> {
                 "commit what `helm template` prints, or leave the folder out with .dugoutignore",
             );
         } else {
-            for (name, found) in entries {
+            for (name, found) in &entries {
                 if !self.is_full {
                     self.entry(&within(folder, name), name, found, depth)?;
                 }
             }
         }
         self.ignores.truncate(ignores);
+        self.walk.folders.push((folder.to_owned(), Listed { id, entries: entries.into() }));
         Ok(())
     }
 
@@ -143,13 +162,13 @@ impl Walker<'_> {
             return Ok(());
         }
         match found {
-            Found::Folder { .. } => {
+            Found::Folder { id } => {
                 let entries = self.tree.list(path)?;
                 if has_kustomization(&entries) {
                     self.walk.kustomizations.push(path.to_owned());
                     return Ok(());
                 }
-                self.folder(path, &entries, depth + 1)
+                self.folder(path, *id, entries, depth + 1)
             }
             Found::File { id, size_bytes } if is_manifest_path(name) => {
                 self.manifest(path, path.to_owned(), *id, *size_bytes);
@@ -272,6 +291,17 @@ impl Walker<'_> {
     fn tell(&mut self, path: &str, severity: Severity, message: &str, hint: &str) {
         self.walk.problems.push(file_problem(path, severity, message, hint));
     }
+}
+
+/// Whether a folder holds nothing that says how others are to be read, and nothing that is elsewhere.
+pub(super) fn is_plain(entries: &[(String, Found)]) -> bool {
+    !has_kustomization(entries)
+        && entries.iter().all(|(name, found)| {
+            name != IGNORE_FILE
+                && name != CHART_FILE
+                && (name.starts_with('.')
+                    || matches!(found, Found::File { .. } | Found::Folder { .. }))
+        })
 }
 
 fn has_kustomization(entries: &[(String, Found)]) -> bool {

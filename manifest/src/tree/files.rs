@@ -29,6 +29,11 @@ impl Files {
         self.by_path.insert(path.into(), Content::Link(target.into()));
     }
 
+    /// Removes a file or a link, if it is there.
+    pub fn remove(&mut self, path: &str) {
+        self.by_path.remove(path);
+    }
+
     pub fn is_empty(&self) -> bool {
         self.by_path.is_empty()
     }
