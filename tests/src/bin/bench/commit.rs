@@ -1,13 +1,11 @@
 //! commit→running and commit→HTTP 200 beside raw create+start of the same container, in turns.
 
-use std::time::Instant;
-
 use dugout_tests::engine::{Engine, Starts};
 use dugout_tests::rig::Rig;
 use dugout_tests::statistics::Sample;
 
 use crate::hops::Hops;
-use crate::measure::{ROUNDS, compare, nanos_now, raw_start, start_of};
+use crate::measure::{ROUNDS, branch_moved_at, compare, raw_start, span_since, start_of};
 
 pub fn run() {
     let mut rig = Rig::without_commit("bench-commit");
@@ -26,13 +24,12 @@ pub fn run() {
         rig.repository.git(&["add", "--all"]);
         let mut starts = Starts::follow();
         rig.repository.git(&["commit", "--quiet", "--message", "Round"]);
-        let committed = nanos_now();
-        let began = Instant::now();
+        let committed = branch_moved_at(&rig.repository.path.join(".git"));
         running.push(start_of(&mut starts, &rig, committed));
         rig.wait_for("the new page is served", |rig| {
             rig.visit("/").is_some_and(|page| page.contains(&rig.application.greeting))
         });
-        answered.push(began.elapsed());
+        answered.push(span_since(committed));
         let sha = rig.repository.head();
         rig.wait_for_verdict(&sha, "healthy");
         rig.wait_for_ready(1);

@@ -1,5 +1,6 @@
 //! What the parts share: moments, raw starts, processes, and the comparison with the floor.
 
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use dugout_tests::engine::{Engine, Recipe, Starts};
@@ -60,8 +61,24 @@ pub fn start_of(starts: &mut Starts, rig: &Rig, from_nanos: i128) -> Duration {
 }
 
 pub fn nanos_now() -> i128 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is set");
-    i128::try_from(now.as_nanos()).expect("it fits")
+    nanos_of(SystemTime::now())
+}
+
+pub fn span_since(from_nanos: i128) -> Duration {
+    Duration::from_nanos(u64::try_from(nanos_now() - from_nanos).unwrap_or_default())
+}
+
+/// When the branch of a repository (its `.git`, or a bare one) last moved: from then on a commit can be
+/// noticed. The git that made it takes a few milliseconds more to end.
+pub fn branch_moved_at(git_dir: &Path) -> i128 {
+    let branch = git_dir.join("refs/heads/main");
+    let modified = branch.metadata().and_then(|metadata| metadata.modified());
+    nanos_of(modified.expect("the branch is a file"))
+}
+
+fn nanos_of(moment: SystemTime) -> i128 {
+    let since = moment.duration_since(UNIX_EPOCH).expect("the clock is set");
+    i128::try_from(since.as_nanos()).expect("it fits")
 }
 
 /// From noticing a commit to its verdict, by its own record.

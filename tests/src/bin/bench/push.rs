@@ -8,7 +8,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use crate::hops::Hops;
-use crate::measure::{ROUNDS, compare, nanos_now, raw_start, start_of};
+use crate::measure::{ROUNDS, branch_moved_at, compare, raw_start, start_of};
 
 pub fn run() {
     let mut rig = Rig::without_commit("bench-push");
@@ -35,7 +35,7 @@ pub fn run() {
         let sha = rig.commit_application("Round");
         let mut starts = Starts::follow();
         rig.repository.git(&["push", "--quiet", &url, "main"]);
-        let pushed = nanos_now();
+        let pushed = branch_moved_at(&root.join("team.git"));
         client
             .post(rig.url("/webhook/generic"))
             .header("X-Signature", signature("bench"))

@@ -8,7 +8,7 @@ use dugout_tests::engine::{Engine, Recipe, Starts};
 use dugout_tests::rig::Rig;
 use dugout_tests::statistics::{Sample, verdict};
 
-use crate::measure::{nanos_now, start_of};
+use crate::measure::{branch_moved_at, start_of};
 
 const REPLICAS: usize = 20;
 const CONCURRENCIES: [usize; 5] = [1, 2, 4, 8, 16];
@@ -54,7 +54,7 @@ fn all_started(rig: &mut Rig) -> Duration {
     let mut starts = Starts::follow();
     rig.application.replicas = u32::try_from(REPLICAS).expect("small");
     rig.commit_application("Twenty");
-    let committed = nanos_now();
+    let committed = branch_moved_at(&rig.repository.path.join(".git"));
     let mut last = Duration::ZERO;
     for _ in 0..REPLICAS {
         last = start_of(&mut starts, rig, committed);
