@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use dugout_model::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 
-/// Where the engine gets the time. The simulator has its own.
+/// Where the engine gets the time.
 pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
 }

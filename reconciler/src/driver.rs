@@ -88,8 +88,7 @@ impl Driver {
             dugout_store::Leading::Leader(leadership) => leadership,
             dugout_store::Leading::HeldBy { holder, since } => {
                 self.say(Leading::Elsewhere { holder, since });
-                // A standby answers reads from what the leader made durable.
-                self.publisher.publish_all(&self.store.load().await?);
+                self.follow().await?;
                 return Ok(Term::StandBy);
             }
         };
@@ -101,7 +100,7 @@ impl Driver {
             nodes = world.nodes.len(),
             "leading"
         );
-        let engine = Engine {
+        let mut engine = Engine {
             ledger: leadership,
             world,
             contacts: dugout_model::Contacts::new(),
@@ -116,7 +115,13 @@ impl Driver {
         self.say(Leading::Here);
         let end = engine.run(inbox, shutdown).await;
         match end {
-            EngineEnd::Shutdown => tracing::info!("no longer leading: shutting down"),
+            EngineEnd::Shutdown => {
+                tracing::info!("no longer leading: shutting down");
+                self.say(Leading::Nobody { reason: "this server shuts down".into() });
+                // A standby may take over now, before this process has ended.
+                engine.ledger.resign().await;
+                return Ok(Term::Served);
+            }
             EngineEnd::Deposed => tracing::warn!("no longer leading: leadership was lost"),
             EngineEnd::Commit(error) => {
                 self.metrics.store_failed();
@@ -127,6 +132,14 @@ impl Driver {
         }
         self.say(Leading::Nobody { reason: "it is changing hands".into() });
         Ok(Term::Served)
+    }
+
+    /// A standby answers reads from what the leader made durable; it loads that when it has moved.
+    async fn follow(&self) -> Result<(), StoreError> {
+        if self.store.durable_turn().await? != self.publisher.world().turn {
+            self.publisher.publish_all(&self.store.load().await?);
+        }
+        Ok(())
     }
 
     fn report_no_database(&self, error: &StoreError) {

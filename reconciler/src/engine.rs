@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::metrics::EngineMetrics;
 use crate::publish::Publisher;
 
-/// Where turns become durable. The store's leadership is one; the simulator has its own.
+/// Where turns become durable: the store's leadership.
 pub trait Ledger: Send {
     /// Commits one turn whole, or nothing of it.
     fn commit(
@@ -105,9 +105,9 @@ enum Wake {
 }
 
 impl<L: Ledger> Engine<L> {
-    /// Runs turns until told to stop or the ledger fails.
+    /// Runs turns until told to stop or the ledger fails. An engine that has ended is not run again.
     pub async fn run(
-        mut self,
+        &mut self,
         inbox: &mut mpsc::Receiver<Delivery>,
         shutdown: &CancellationToken,
     ) -> EngineEnd {
@@ -327,3 +327,6 @@ fn contacts_at_start(world: &World, now: Timestamp) -> Contacts {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;
