@@ -52,6 +52,11 @@ impl EngineHandle {
         self.leading.borrow().clone()
     }
 
+    /// Returns when this server leads; false when it will not any more, as it shuts down.
+    pub(crate) async fn until_leading(&self) -> bool {
+        self.leading.clone().wait_for(|leading| *leading == Leading::Here).await.is_ok()
+    }
+
     /// Hands in facts and waits until a turn with them is committed.
     pub async fn submit(&self, facts: Vec<Fact>) -> Result<Turn, NotCommitted> {
         self.refuse_unless_leading()?;
@@ -72,7 +77,8 @@ impl EngineHandle {
         tokio::time::timeout(COMMIT_DEADLINE, commit).await.unwrap_or(Err(NotCommitted::Deadline))
     }
 
-    fn refuse_unless_leading(&self) -> Result<(), NotCommitted> {
+    /// Says who leads instead, when it is not this server.
+    pub(crate) fn refuse_unless_leading(&self) -> Result<(), NotCommitted> {
         match self.leading() {
             Leading::Here => Ok(()),
             Leading::Elsewhere { holder, .. } => Err(NotCommitted::Elsewhere { holder }),

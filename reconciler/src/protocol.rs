@@ -17,7 +17,7 @@ use dugout_wire::{self as wire, ErrorBody, paths};
 use futures_util::StreamExt;
 use uuid::Uuid;
 
-use crate::handle::{EngineHandle, Leading, NotCommitted};
+use crate::handle::{EngineHandle, NotCommitted};
 use crate::metrics::ProtocolMetrics;
 use crate::publish::Publisher;
 use crate::streams::{StreamBroker, StreamRefused};
@@ -204,8 +204,8 @@ async fn assignment(
     Query(query): Query<wire::AssignmentQuery>,
 ) -> Result<Response, Refusal> {
     let node = node_name(&name)?;
-    let mut generation = protocol.publisher.generation(&node);
     known(&protocol, &node, &query.instance)?;
+    let mut generation = protocol.publisher.generation(&node).ok_or(Refusal::UnknownNode)?;
     let held = query.held.map(Turn);
     let differs = generation.wait_for(|current| Some(*current) != held);
     let wait = Duration::from_millis(query.wait_ms.min(wire::MAX_WAIT_MS));
@@ -280,13 +280,11 @@ fn known(protocol: &Protocol, node: &NodeName, instance: &str) -> Result<(), Ref
     let world = protocol.publisher.world();
     match world.nodes.get(node) {
         Some(row) if row.instance == instance => Ok(()),
-        // A server that has not loaded anything yet, or stands by, cannot tell who is known.
-        _ => match protocol.engine.leading() {
-            Leading::Here => Err(Refusal::UnknownNode),
-            _ => Err(Refusal::NotCommitted(NotCommitted::NoDatabase {
-                reason: "this server does not lead".into(),
-            })),
-        },
+        _ => {
+            // A server that has not loaded anything yet, or stands by, cannot tell who is known.
+            protocol.engine.refuse_unless_leading().map_err(Refusal::NotCommitted)?;
+            Err(Refusal::UnknownNode)
+        }
     }
 }
 

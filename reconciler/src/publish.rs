@@ -31,18 +31,21 @@ impl Publisher {
         self.world.subscribe()
     }
 
-    /// Follows the generation of one node's assignment.
-    pub fn generation(&self, node: &NodeName) -> watch::Receiver<Turn> {
+    /// Follows the generation of one node's assignment; absent when there is no such node.
+    pub fn generation(&self, node: &NodeName) -> Option<watch::Receiver<Turn>> {
+        // The world is read under the lock: a node that leaves it afterwards takes its channel along.
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        let current = self.world().nodes.get(node).map_or(Turn(0), |row| row.generation);
-        generations.entry(node.clone()).or_insert_with(|| watch::channel(current).0).subscribe()
+        let current = self.world().nodes.get(node)?.generation;
+        let channel = generations.entry(node.clone()).or_insert_with(|| watch::channel(current).0);
+        Some(channel.subscribe())
     }
 
     /// Publishes a world that was just loaded.
     pub(crate) fn publish_all(&self, world: &World) {
         self.world.send_replace(Arc::new(world.clone()));
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        generations.retain(|_, channel| channel.receiver_count() > 0);
+        generations
+            .retain(|name, channel| world.nodes.contains_key(name) && channel.receiver_count() > 0);
         for (name, channel) in generations.iter() {
             if let Some(node) = world.nodes.get(name) {
                 channel.send_replace(node.generation);

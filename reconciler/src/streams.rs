@@ -58,10 +58,12 @@ struct Offer {
     claimed: oneshot::Sender<()>,
 }
 
+/// There while a request waits or an agent listens, and no longer: nodes come and go.
 #[derive(Default)]
 struct NodeQueue {
     waiting: VecDeque<StreamRequest>,
     wake: Arc<Notify>,
+    listeners: usize,
 }
 
 impl StreamBroker {
@@ -86,12 +88,15 @@ impl StreamBroker {
     /// The next request for a node, waited for at most `wait`.
     pub async fn next(&self, node: &NodeName, wait: Duration) -> Option<StreamRequest> {
         let deadline = tokio::time::Instant::now() + wait;
+        let wake = {
+            let mut state = self.lock();
+            let queue = state.nodes.entry(node.clone()).or_default();
+            queue.listeners += 1;
+            Arc::clone(&queue.wake)
+        };
+        let _listening = Listening { broker: self, node };
         loop {
-            let (request, wake) = {
-                let mut state = self.lock();
-                let queue = state.nodes.entry(node.clone()).or_default();
-                (queue.waiting.pop_front(), Arc::clone(&queue.wake))
-            };
+            let request = self.lock().nodes.get_mut(node)?.waiting.pop_front();
             if request.is_some() {
                 return request;
             }
@@ -130,6 +135,30 @@ impl StreamBroker {
     }
 }
 
+impl State {
+    /// Changes a node's queue, and forgets it when nobody needs it any more.
+    fn leave(&mut self, node: &NodeName, change: impl FnOnce(&mut NodeQueue)) {
+        if let Some(queue) = self.nodes.get_mut(node) {
+            change(queue);
+            if queue.listeners == 0 && queue.waiting.is_empty() {
+                self.nodes.remove(node);
+            }
+        }
+    }
+}
+
+/// An agent that waits for requests, also one whose connection ends meanwhile.
+struct Listening<'a> {
+    broker: &'a StreamBroker,
+    node: &'a NodeName,
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        self.broker.lock().leave(self.node, |queue| queue.listeners -= 1);
+    }
+}
+
 /// Takes a request back when its reader stops waiting.
 struct Withdraw<'a> {
     broker: &'a StreamBroker,
@@ -141,8 +170,50 @@ impl Drop for Withdraw<'_> {
     fn drop(&mut self) {
         let mut state = self.broker.lock();
         state.open.remove(&self.id);
-        if let Some(queue) = state.nodes.get_mut(self.node) {
-            queue.waiting.retain(|request| request.id != self.id);
-        }
+        state.leave(self.node, |queue| queue.waiting.retain(|request| request.id != self.id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log() -> StreamKind {
+        StreamKind::Logs(dugout_wire::LogsRequest {
+            pod: Uuid::from_u128(1),
+            container: None,
+            follow: false,
+            tail_lines: None,
+            since_micros: None,
+            timestamps: false,
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_reaches_the_agent_that_listens_and_nothing_of_it_stays() {
+        let broker = StreamBroker::default();
+        let node = NodeName::new("one");
+        let agent = async {
+            let request = broker.next(&node, Duration::from_secs(25)).await.unwrap();
+            broker.claim(request.id).unwrap().send(Ok(Bytes::from_static(b"line"))).await.unwrap();
+        };
+        let (opened, ()) = tokio::join!(broker.open(&node, log()), agent);
+        assert_eq!(opened.unwrap().recv().await.unwrap().unwrap(), "line");
+        assert!(broker.lock().nodes.is_empty());
+        assert!(broker.lock().open.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_is_gone_leaves_nothing_behind() {
+        let broker = StreamBroker::default();
+        let node = NodeName::new("gone");
+        assert!(broker.next(&node, Duration::from_secs(25)).await.is_none());
+        let refused = broker.open(&node, log()).await.unwrap_err();
+        assert!(matches!(refused, StreamRefused::NoAnswer { .. }));
+        // A connection that is cut while its agent listens.
+        let cut = tokio::time::timeout(Duration::from_secs(1), broker.next(&node, ANSWER_DEADLINE));
+        assert!(cut.await.is_err());
+        assert!(broker.lock().nodes.is_empty());
+        assert!(broker.lock().open.is_empty());
     }
 }
