@@ -24,6 +24,14 @@ pub struct Forgotten {
     pub revisions: u64,
 }
 
+impl Forgotten {
+    /// The most rows of one table. As many as the limit: there may be more of them.
+    pub fn largest(&self) -> u64 {
+        let Self { events, releases, timeline, revisions } = *self;
+        events.max(releases).max(timeline).max(revisions)
+    }
+}
+
 impl Store {
     /// The newest `limit` steps of a commit of a source, oldest first. `sha_prefix` is the start of the
     /// commit's id; without it, the commit of the source's newest release.
