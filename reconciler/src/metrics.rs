@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dugout_model::{Change, Release, Step, TimelineEntry, Timestamp, Verdict};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -223,6 +223,7 @@ pub struct SourceMetrics {
     fetches: Family<FetchLabels, Counter>,
     fetch_duration: Family<SourceLabels, Histogram>,
     last_success: Family<SourceLabels, FloatGauge>,
+    poll_interval: Family<SourceLabels, FloatGauge>,
     deliveries: Family<DeliveryLabels, Counter>,
 }
 
@@ -239,9 +240,18 @@ impl SourceMetrics {
                 "dugout_source_last_success_timestamp_seconds",
                 "When a source's branch was last read",
             ),
+            poll_interval: add.one(
+                "dugout_source_poll_interval_seconds",
+                "How often a source is looked at when nothing says that it changed",
+            ),
             deliveries: add
                 .one("dugout_webhook_deliveries", "Webhook deliveries, by dialect and outcome"),
         }
+    }
+
+    pub(crate) fn follows(&self, source: &str, poll_interval: Duration) {
+        let labels = SourceLabels { source: source.to_owned() };
+        self.poll_interval.get_or_create(&labels).set(poll_interval.as_secs_f64());
     }
 
     pub(crate) fn fetched(

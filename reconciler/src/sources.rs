@@ -136,6 +136,7 @@ impl SourceLoop {
     /// Runs until shutdown. A pass that fails changes nothing and is tried again.
     pub async fn run(self, shutdown: CancellationToken) {
         let declaration = self.mirror.config.declaration.clone();
+        self.metrics.follows(declaration.name.as_str(), declaration.poll_interval);
         let _watch = self.watch();
         let schedule = PollSchedule::new(declaration.poll_interval);
         let retry = PollSchedule::new(declaration.poll_interval.min(RETRY_INTERVAL));
