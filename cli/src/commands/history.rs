@@ -1,6 +1,6 @@
 //! `history` and `timeline`: what became of each commit, and every step on its way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use anyhow::bail;
@@ -9,6 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::look::print_value;
+use super::status::problem_line;
 use crate::arguments::{HistoryArguments, Output, TimelineArguments};
 use crate::client::Client;
 use crate::output::{Grid, Paint, age_of, between, complain, now, print, short, took};
@@ -74,7 +75,49 @@ pub async fn timeline(client: &Client, arguments: TimelineArguments) -> anyhow::
     if list.items.is_empty() {
         bail!("no commit that begins with '{commit}' has a timeline; 'dugout history' lists them");
     }
-    Ok(print(&timeline_text(&list.items, Paint::for_stdout()))?)
+    let mut text = timeline_text(&list.items, Paint::for_stdout());
+    text += &problems_text(&releases_of(client, &list.items).await?, Paint::for_stdout());
+    Ok(print(&text)?)
+}
+
+/// The releases of a timeline's commits, with the problems of their files.
+async fn releases_of(client: &Client, entries: &[TimelineEntry]) -> anyhow::Result<Vec<Release>> {
+    let commits: BTreeSet<(&str, &str)> =
+        entries.iter().map(|entry| (&*entry.source, &*entry.commit)).collect();
+    let mut found = Vec::new();
+    for source in commits.iter().map(|(source, _)| *source).collect::<BTreeSet<_>>() {
+        let query = [("fieldSelector", format!("spec.source={source}"))];
+        let list: List<Release> = client.get(&RELEASES, &query).await?;
+        let of_commit =
+            |release: &&Release| commits.contains(&(&*release.spec.source, &*release.spec.sha));
+        // A commit that is applied again has several releases and one list of problems: the newest's.
+        let mut seen = BTreeSet::new();
+        for release in list.items.iter().filter(of_commit) {
+            let Some(name) = release.metadata.name.as_deref() else { continue };
+            if seen.insert(&release.spec.sha) {
+                let [apis, group, version, plural] = RELEASES;
+                found.push(client.get(&[apis, group, version, plural, name], &[]).await?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Every problem of the commits' files.
+fn problems_text(releases: &[Release], paint: Paint) -> String {
+    let mut text = String::new();
+    for release in releases {
+        let problems = release.status.problems.as_deref().unwrap_or_default();
+        if problems.is_empty() {
+            continue;
+        }
+        let title = format!("Problems of {}", short(&release.spec.sha));
+        let _ = writeln!(text, "\n{}", paint.bold(&title));
+        for problem in problems {
+            let _ = writeln!(text, "  {}", problem_line(problem));
+        }
+    }
+    text
 }
 
 async fn newest_commit(client: &Client) -> anyhow::Result<String> {
@@ -107,7 +150,7 @@ fn timeline_text(entries: &[TimelineEntry], paint: Paint) -> String {
 }
 
 fn steps_table(steps: &[&TimelineEntry]) -> Grid {
-    let mut grid = Grid::new(["TIME", "SINCE", "STEP", "SUBJECT", "MESSAGE"]);
+    let mut grid = Grid::new(["TIME (UTC)", "SINCE", "STEP", "SUBJECT", "MESSAGE"]);
     let mut previous = None;
     for entry in steps {
         let since = previous.map(|at| format!("+{}", took(between(at, entry.at))));
@@ -179,7 +222,7 @@ mod tests {
         let expected = "\
 commit 0123456789abcdef of source default
 
-TIME                      SINCE    STEP      SUBJECT          MESSAGE
+TIME (UTC)                SINCE    STEP      SUBJECT          MESSAGE
 1970-01-01 00:00:00.000            noticed
 1970-01-01 00:00:00.004   +4.2ms   fetched
 1970-01-01 00:00:00.250   +246ms   ready     Pod demo/web-1
@@ -191,5 +234,22 @@ fetched   1       4.2ms         4.2ms
 ready     2       250ms         300ms
 ";
         assert_eq!(timeline_text(&entries, Paint::never()), expected);
+    }
+
+    #[test]
+    fn every_problem_of_a_commit_is_listed() {
+        let mut release: Release =
+            serde_json::from_str(include_str!("../../../api/tests/golden/release.json"))
+                .expect("a golden object");
+        let problem = release.status.problems.iter().flatten().next().cloned().expect("a problem");
+        release.status.problems = Some(vec![problem; 25]);
+        let text = problems_text(&[release.clone()], Paint::never());
+        assert!(
+            text.starts_with("\nProblems of 1a2b3c4d\n  apps/web.yaml:12:5: error: "),
+            "{text}"
+        );
+        assert_eq!(text.matches("apps/web.yaml:12:5").count(), 25);
+        release.status.problems = None;
+        assert_eq!(problems_text(&[release], Paint::never()), "");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use dugout_api::dugout::{List, Release, Source};
+use dugout_api::dugout::{List, Problem, Release, Source};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event, Node, Pod};
 use k8s_openapi::jiff::Timestamp;
@@ -92,7 +92,7 @@ fn screen(picture: &Picture, paint: Paint, now: Timestamp) -> String {
     let waiting = waiting(picture);
     if !waiting.is_empty() {
         let _ = writeln!(text, "\n{}", paint.bold("Waiting"));
-        text += &lines(&waiting);
+        text += &lines(&waiting, "'dugout get pods' and 'dugout get deployments' list them all");
     }
     text.push('\n');
     text += &nodes_table(&picture.nodes, &picture.pods).render(paint);
@@ -142,23 +142,22 @@ fn release_text(release: &Release, paint: Paint, now: Timestamp) -> String {
     if let Some(reason) = &status.reason {
         let _ = writeln!(text, "  {reason}");
     }
-    let problems: Vec<String> = status
-        .problems
-        .iter()
-        .flatten()
-        .map(|problem| {
-            let hint = problem.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-            let field = match problem.field_path.as_str() {
-                "" => String::new(),
-                path => format!("{path}: "),
-            };
-            format!(
-                "{}:{}:{}: {}: {field}{}{hint}",
-                problem.file, problem.line, problem.column, problem.severity, problem.message
-            )
-        })
-        .collect();
-    text + &lines(&problems)
+    let problems: Vec<String> = status.problems.iter().flatten().map(problem_line).collect();
+    let all = format!("'dugout timeline {}' lists them all", short(&spec.sha));
+    text + &lines(&problems, &all)
+}
+
+/// A problem as `dugout validate` shows it.
+pub(super) fn problem_line(problem: &Problem) -> String {
+    let hint = problem.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    let field = match problem.field_path.as_str() {
+        "" => String::new(),
+        path => format!("{path}: "),
+    };
+    format!(
+        "{}:{}:{}: {}: {field}{}{hint}",
+        problem.file, problem.line, problem.column, problem.severity, problem.message
+    )
 }
 
 fn deployments_table(deployments: &[Deployment]) -> Grid {
@@ -347,14 +346,14 @@ fn next(picture: &Picture) -> String {
     }
 }
 
-/// Indented lines, as many as fit, and the count of the others.
-fn lines(sentences: &[String]) -> String {
+/// Indented lines, as many as fit, and the count of the others with the way to them.
+fn lines(sentences: &[String], others: &str) -> String {
     let mut text = String::new();
     for sentence in sentences.iter().take(ON_SCREEN) {
         let _ = writeln!(text, "  {sentence}");
     }
     if sentences.len() > ON_SCREEN {
-        let _ = writeln!(text, "  … and {} more", sentences.len() - ON_SCREEN);
+        let _ = writeln!(text, "  … and {} more: {others}", sentences.len() - ON_SCREEN);
     }
     text
 }
@@ -399,5 +398,18 @@ mod tests {
         }
         let golden = std::fs::read_to_string(path).expect("the golden file");
         assert_eq!(text, golden, "UPDATE_GOLDEN=1 writes it anew:\n{text}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted_with_the_way_to_it() {
+        let mut release: Release = golden!("release");
+        let problem = release.status.problems.iter().flatten().next().cloned().expect("a problem");
+        release.status.problems = Some(vec![problem; ON_SCREEN + 2]);
+        let now = Timestamp::from_second(1_767_323_135).expect("a time");
+        let text = release_text(&release, Paint::never(), now);
+        assert!(
+            text.ends_with("  … and 2 more: 'dugout timeline 1a2b3c4d' lists them all\n"),
+            "{text}"
+        );
     }
 }
