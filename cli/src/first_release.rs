@@ -1,14 +1,23 @@
 //! The first release after a start: waiting for its verdict, and telling a person what is there now.
 
+use std::ffi::OsStr;
+use std::path::Path;
+use std::time::Duration;
+
 use dugout_model::{
     Kind, Quarantine, Release, ServiceType, SourceCondition, SourceName, Timestamp, Verdict, World,
 };
-use dugout_reconciler::Reconciler;
+use dugout_reconciler::{Leading, Reconciler};
+use tokio::time::Instant;
 
 use crate::output::tell;
 
 /// How often it is looked again though nothing changed.
-const LOOK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long another server may lead before it is told: after a crash the database takes a moment to see
+/// that the leader before this one is gone.
+const STANDBY_PATIENCE: Duration = Duration::from_secs(20);
 
 /// How the first release ended.
 pub enum FirstRelease {
@@ -16,8 +25,32 @@ pub enum FirstRelease {
     Unhealthy { reason: String },
 }
 
-/// Waits until the newest release of a source has a verdict, by what was seen since the start.
+/// Waits until the newest release of a source has a verdict, by what was seen since the start; or until
+/// it is clear that another server decides.
 pub async fn wait(reconciler: &Reconciler, source: &SourceName) -> FirstRelease {
+    tokio::select! {
+        first = decided(reconciler, source) => first,
+        reason = led_elsewhere(reconciler) => FirstRelease::Unhealthy { reason },
+    }
+}
+
+async fn led_elsewhere(reconciler: &Reconciler) -> String {
+    let mut since = None;
+    loop {
+        if let Leading::Elsewhere { holder, .. } = reconciler.leading() {
+            if since.get_or_insert_with(Instant::now).elapsed() >= STANDBY_PATIENCE {
+                return format!(
+                    "another server leads with this database: {holder}. This one stands by and takes over when that ends; for a cluster of its own, give it a database of its own with --postgres-url"
+                );
+            }
+        } else {
+            since = None;
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+async fn decided(reconciler: &Reconciler, source: &SourceName) -> FirstRelease {
     reconciler.settled().await;
     let mut worlds = reconciler.worlds();
     loop {
@@ -114,6 +147,9 @@ impl FirstRelease {
         }
         tell!("  {server_url:<28}Dugout itself");
         tell!("\nTry next");
+        if let Some(line) = export_line() {
+            tell!("  {line}");
+        }
         if is_demo {
             tell!(
                 "  sed -i 's/web:1.0/web:2.0/' dugout-demo/apps/web/deployment.yaml && git -C dugout-demo commit -am 'Web 2.0'"
@@ -126,6 +162,22 @@ impl FirstRelease {
             tell!("  dugout rollback     the way back, as a revert commit");
         }
     }
+}
+
+/// What makes a shell find this program as `dugout`; `None` where it does already.
+fn export_line() -> Option<String> {
+    let program = std::env::current_exe().ok()?;
+    (!is_on(std::env::var_os("PATH").as_deref(), &program)).then(|| {
+        program.parent().map(|folder| format!("export PATH=\"{}:$PATH\"", folder.display()))
+    })?
+}
+
+/// Whether `dugout` means this program with such a `PATH`.
+fn is_on(path: Option<&OsStr>, program: &Path) -> bool {
+    let first = path.and_then(|path| {
+        std::env::split_paths(path).find_map(|folder| folder.join("dugout").canonicalize().ok())
+    });
+    first.is_some_and(|first| program.canonicalize().is_ok_and(|program| program == first))
 }
 
 /// The node ports on this machine, with the services behind them.
@@ -141,4 +193,29 @@ fn addresses(world: &World) -> Vec<(String, String)> {
         }
     }
     addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_finds_the_program_only_where_it_is_the_first_of_its_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = |name: &str| {
+            let path = folder.path().join(name).join("dugout");
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(&path, "").expect("a file");
+            path
+        };
+        let (ours, other) = (program("ours"), program("other"));
+        let path = |programs: &[&Path]| {
+            let folders = programs.iter().filter_map(|program| program.parent());
+            std::env::join_paths(folders).expect("a path")
+        };
+        assert!(is_on(Some(&path(&[Path::new("/nonexistent/dugout"), &ours, &other])), &ours));
+        assert!(!is_on(Some(&path(&[&other, &ours])), &ours));
+        assert!(!is_on(Some(OsStr::new("/nonexistent")), &ours));
+        assert!(!is_on(None, &ours));
+    }
 }
