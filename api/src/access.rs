@@ -76,7 +76,7 @@ impl Access {
             Token::Absent => Err(Failure::new(
                 Reason::Unauthorized,
                 "this needs the operator token: send it as 'Authorization: Bearer …'; \
-                 it is in the file operator.token of the server's data folder",
+                 it is in the file operator.token of the server's data directory",
             )),
         }
     }
@@ -99,7 +99,7 @@ impl Access {
                 Reason::Unauthorized,
                 "from another machine this needs the operator token: send it as \
                  'Authorization: Bearer …'; it is in the file operator.token of the server's data \
-                 folder",
+                 directory",
             ));
         }
         if host.is_some_and(|host| self.knows_host(host)) {
@@ -109,7 +109,7 @@ impl Access {
             Reason::Forbidden,
             format!(
                 "this server does not answer to the name '{}' without a token; call it as \
-                 localhost, or name the host in the server's configuration",
+                 localhost, or name the host with --host-name when the server is started",
                 host.unwrap_or("")
             ),
         ))
@@ -222,6 +222,8 @@ mod tests {
     #[test]
     fn a_page_that_rebinds_its_name_to_this_machine_reads_nothing() {
         assert_eq!(read(&[], "evil.example:7300", "127.0.0.1:999"), Err(Reason::Forbidden));
+        let refused = access().may_read(&headers(&[]), Some("a"), "127.0.0.1:9".parse().ok());
+        assert!(refused.is_err_and(|failure| failure.message.contains("--host-name")));
         assert_eq!(read(&[], "localhost.evil.example", "127.0.0.1:999"), Err(Reason::Forbidden));
     }
 
