@@ -31,7 +31,7 @@ pub enum Database {
         server: Arc<Mutex<Option<PrivatePostgres>>>,
         watch: JoinHandle<()>,
     },
-    Container(dugout_agent::local::HelperContainer),
+    Container(dugout_agent::local::PostgresContainer),
 }
 
 impl fmt::Display for Database {
@@ -91,7 +91,22 @@ impl Database {
         }
     }
 
+    /// Stops what a start that was given up has left running.
+    pub async fn stop_half_started(data_dir: &DataDir, local: &Local) -> anyhow::Result<()> {
+        postgres::stop_left_running(data_dir.root())
+            .await
+            .context("the private PostgreSQL did not stop")?;
+        if let Ok(password) = std::fs::read_to_string(data_dir.postgres_password()) {
+            local
+                .stop_postgres(password.trim())
+                .await
+                .context("the PostgreSQL container did not stop")?;
+        }
+        Ok(())
+    }
+
     async fn start_private(found: Found, data_dir: &DataDir) -> anyhow::Result<Database> {
+        data_dir.let_postgres_through()?;
         let server =
             PrivatePostgres::start(&found, data_dir.root(), |line| tell!("          {line}"))
                 .await

@@ -1,11 +1,13 @@
-//! `dugout down`: stops the control plane of a data directory and removes everything that Dugout
-//! made on this machine's engine.
+//! `dugout down`: stops the control plane of a data directory and removes the containers that it and the
+//! agent of that directory made on this machine's engine.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use dugout_agent::local::Local;
+use dugout_agent::AgentError;
+use dugout_agent::local::{AgentFolder, Local, LocalError};
 use dugout_model::ClusterId;
 
 use crate::arguments::DownArguments;
@@ -22,10 +24,19 @@ pub async fn run(arguments: DownArguments) -> anyhow::Result<ExitCode> {
         tell!("Nothing to do: there is no data directory {}.", data_dir.root().display());
         return Ok(ExitCode::SUCCESS);
     }
+    if AgentFolder::is(data_dir.root()) {
+        return agent_alone(data_dir.root(), &arguments).await;
+    }
     // Before anything is written or stopped: what --data-dir names may be anything.
     data_dir.require_own()?;
     let running = data_dir.read_running()?;
+    // An agent in a process of its own refuses before anything is stopped; the one of `dugout up` ends
+    // with it.
+    let holder = data_dir.lock_holder();
+    let is_of_up = running.as_ref().is_some_and(|running| holder == Some(running.process_id));
+    let alone = if is_of_up { None } else { take_agent(&data_dir.agent())? };
     let lock = stop_control_plane(&data_dir).await?;
+    let agent = if is_of_up { take_agent(&data_dir.agent())? } else { alone };
     postgres::stop_left_running(data_dir.root())
         .await
         .context("the private PostgreSQL that was left running cannot be stopped")?;
@@ -36,7 +47,10 @@ pub async fn run(arguments: DownArguments) -> anyhow::Result<ExitCode> {
             remove_images(&local, &running.images).await?;
         }
     }
-    remove_helper(&data_dir, running.as_ref(), &arguments).await?;
+    if let Some(agent) = &agent {
+        remove_node(agent, running.as_ref(), arguments.docker_host.as_deref()).await?;
+    }
+    remove_postgres(&data_dir, running.as_ref(), &arguments).await?;
     if arguments.purge {
         data_dir.purge()?;
         tell!("Removed the data directory {}.", data_dir.root().display());
@@ -44,6 +58,63 @@ pub async fn run(arguments: DownArguments) -> anyhow::Result<ExitCode> {
     drop(lock);
     tell!("Your Git repositories were not touched.");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Takes down what an agent with a data directory of its own runs.
+async fn agent_alone(path: &Path, arguments: &DownArguments) -> anyhow::Result<ExitCode> {
+    let Some(agent) = take_agent(path)? else { return Ok(ExitCode::SUCCESS) };
+    remove_node(&agent, None, arguments.docker_host.as_deref()).await?;
+    if arguments.purge {
+        agent.purge()?;
+        tell!("Removed the data directory {}.", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes an agent's data directory, where there is one, so that none starts meanwhile.
+fn take_agent(path: &Path) -> anyhow::Result<Option<AgentFolder>> {
+    if !path.is_dir() {
+        return Ok(None);
+    }
+    match AgentFolder::take(path) {
+        Ok(agent) => Ok(Some(agent)),
+        Err(LocalError::Folder(error)) if matches!(*error, AgentError::DataDirInUse { .. }) => {
+            bail!(
+                "the agent with the data directory {} is still running, and nothing was changed; end its process, then run `dugout down` again",
+                path.display()
+            )
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes the containers of an agent's node, unless they went with the whole cluster's.
+async fn remove_node(
+    agent: &AgentFolder,
+    running: Option<&Running>,
+    docker_host: Option<&str>,
+) -> anyhow::Result<()> {
+    let node = match agent.node() {
+        Ok(Some(node)) => node,
+        Ok(None) => return Ok(()),
+        Err(_) if running.is_some() => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    if running.is_some_and(|running| running.cluster == node.owner.cluster.to_string()) {
+        return Ok(());
+    }
+    let local = Local::connect(docker_host).await.with_context(|| {
+        format!(
+            "the containers of node {} are still there; start the engine, or name it with --docker-host, then run `dugout down` again",
+            node.owner.node
+        )
+    })?;
+    let removed = local
+        .remove_node(node)
+        .await
+        .context("not everything could be removed; run `dugout down` again")?;
+    tell!("Removed {removed} of node {}.", node.owner.node);
+    Ok(())
 }
 
 /// Ends the process that holds the data directory, and takes the directory for this one.
@@ -123,7 +194,7 @@ async fn remove_images(local: &Local, images: &[String]) -> anyhow::Result<()> {
 }
 
 /// Removes the PostgreSQL container that stood in for an installed server; with `--purge` its data, too.
-async fn remove_helper(
+async fn remove_postgres(
     data_dir: &DataDir,
     running: Option<&Running>,
     arguments: &DownArguments,

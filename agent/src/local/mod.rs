@@ -1,27 +1,31 @@
 //! This machine's engine for `dugout up` and `dugout down`: look at it, make images without a
 //! registry, run PostgreSQL when no server is installed, remove what a cluster left.
 
+mod folder;
 mod image;
 mod postgres;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bollard::query_parameters::{
     ImportImageOptions, ListContainersOptionsBuilder, RemoveImageOptions,
 };
 use bytes::Bytes;
-use dugout_model::ClusterId;
+use dugout_model::{ClusterId, EngineId};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use thiserror::Error;
 
+pub use folder::{AgentFolder, Node};
 pub use image::ImageSpec;
-pub use postgres::HelperContainer;
+pub use postgres::PostgresContainer;
 
+use crate::AgentError;
 use crate::config::docker_host;
 use crate::docker::{DockerHostError, DockerRuntime};
-use crate::labels::{CLUSTER, DEFAULT_GRACE, GRACE, MADE_IMAGE};
+use crate::labels::{CLUSTER, DEFAULT_GRACE, GRACE, MADE_IMAGE, NODE};
 use crate::metrics::AgentMetrics;
 use crate::runtime::{ContainerRuntime as _, EngineInfo, PermanentKind, RuntimeError};
 
@@ -40,7 +44,7 @@ pub struct Local {
     runtime: DockerRuntime,
 }
 
-/// What [`Local::remove_everything`] removed.
+/// What [`Local::remove_everything`] or [`Local::remove_node`] removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Removed {
     pub containers: usize,
@@ -58,6 +62,20 @@ pub enum LocalError {
     PostgresSilent { seconds: u64 },
     #[error("the PostgreSQL container has no port on this machine")]
     PostgresWithoutPort,
+    #[error("the agent's data directory cannot be taken")]
+    Folder(#[source] Box<AgentError>),
+    #[error(
+        "the data directory {} does not tell any more which cluster its node was of. Remove what the \
+         node runs (docker rm --force $(docker ps --all --quiet --filter label={NODE}={node})) and then \
+         the directory",
+        path.display()
+    )]
+    ClusterUnknown { path: PathBuf, node: String },
+    #[error(
+        "the containers of node {node} are on another engine ({engine}) than the one at {host}; name \
+         theirs with --docker-host"
+    )]
+    OtherEngine { node: String, engine: EngineId, host: String },
 }
 
 impl Local {
@@ -146,7 +164,31 @@ impl Local {
     /// Stops and removes every container of a cluster on this engine, of all its nodes. Each gets its
     /// own grace, at most ten seconds.
     pub async fn remove_everything(&self, cluster: ClusterId) -> Result<Removed, LocalError> {
-        let filters = HashMap::from([("label".to_owned(), vec![format!("{CLUSTER}={cluster}")])]);
+        self.remove_labelled(vec![format!("{CLUSTER}={cluster}")]).await
+    }
+
+    /// The same for one node alone.
+    ///
+    /// # Errors
+    /// When this is not the engine that the node used, too: it would seem to have nothing.
+    pub async fn remove_node(&self, node: &Node) -> Result<Removed, LocalError> {
+        self.require_engine_of(node)?;
+        self.remove_labelled(node.owner.filters()).await
+    }
+
+    fn require_engine_of(&self, node: &Node) -> Result<(), LocalError> {
+        match &node.engine {
+            Some(engine) if engine.as_str() != self.info.id => Err(LocalError::OtherEngine {
+                node: node.owner.node.to_string(),
+                engine: engine.clone(),
+                host: self.host.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn remove_labelled(&self, labels: Vec<String>) -> Result<Removed, LocalError> {
+        let filters = HashMap::from([("label".to_owned(), labels)]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let call =
             |docker: bollard::Docker| async move { docker.list_containers(Some(options)).await };

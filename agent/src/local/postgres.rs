@@ -1,6 +1,7 @@
 //! PostgreSQL from an image, for machines that have Docker and no PostgreSQL.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,15 +22,14 @@ use crate::runtime::{ContainerRuntime as _, PermanentKind, RuntimeError};
 const IMAGE: &str = "postgres:16-alpine";
 const DATABASE: &str = "dugout";
 const PORT: &str = "5432/tcp";
-/// Tells helpers from the containers of pods.
-const HELPER_LABEL: &str = "dev.dugout.helper";
+/// Tells it from the containers of pods.
+const ROLE_LABEL: &str = "dev.dugout.role";
 const CREATE_DEADLINE: Duration = Duration::from_secs(60);
 const READY_DEADLINE: Duration = Duration::from_secs(60);
 const STOP_GRACE: Duration = Duration::from_secs(30);
 
 /// A PostgreSQL in a container, which keeps its data in a volume of its own.
-#[derive(Debug)]
-pub struct HelperContainer {
+pub struct PostgresContainer {
     pub image: String,
     /// With the password.
     pub url: String,
@@ -37,7 +37,16 @@ pub struct HelperContainer {
     runtime: Arc<DockerRuntime>,
 }
 
-impl HelperContainer {
+impl fmt::Debug for PostgresContainer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("PostgresContainer")
+            .field("image", &self.image)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PostgresContainer {
     /// Stops it; its data stay for the next start.
     ///
     /// # Errors
@@ -50,10 +59,10 @@ impl HelperContainer {
 impl Local {
     /// Starts the PostgreSQL that belongs to this password, making it when it is not there; waits
     /// until it accepts connections. It listens on this machine's loopback address alone.
-    pub async fn start_postgres(&self, password: &str) -> Result<HelperContainer, LocalError> {
+    pub async fn start_postgres(&self, password: &str) -> Result<PostgresContainer, LocalError> {
         let runtime = DockerRuntime::new(&self.host, AgentMetrics::unregistered());
         let runtime = Arc::new(runtime.map_err(LocalError::Host)?);
-        let name = helper_name(password);
+        let name = container_name(password);
         let fresh = match self.create_postgres(&name, password).await {
             Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => {
                 self.runtime.pull(IMAGE).await.map_err(|error| self.failed(error))?;
@@ -71,17 +80,17 @@ impl Local {
         self.await_postgres(&name).await?;
         let port = self.postgres_port(&name).await?;
         let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/{DATABASE}");
-        Ok(HelperContainer { image: IMAGE.to_owned(), url, name, runtime })
+        Ok(PostgresContainer { image: IMAGE.to_owned(), url, name, runtime })
     }
 
     /// Stops the PostgreSQL that belongs to this password; its data stays.
     pub async fn stop_postgres(&self, password: &str) -> Result<(), LocalError> {
-        self.fine_when_gone(self.runtime.stop(&helper_name(password), STOP_GRACE).await)
+        self.fine_when_gone(self.runtime.stop(&container_name(password), STOP_GRACE).await)
     }
 
     /// Removes the PostgreSQL that belongs to this password, and all its data.
     pub async fn remove_postgres(&self, password: &str) -> Result<(), LocalError> {
-        let name = helper_name(password);
+        let name = container_name(password);
         let container = name.clone();
         let call = |docker: Docker| async move {
             let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
@@ -113,7 +122,7 @@ impl Local {
                 format!("POSTGRES_PASSWORD={password}"),
                 format!("POSTGRES_DB={DATABASE}"),
             ]),
-            labels: Some(HashMap::from([(HELPER_LABEL.to_owned(), "postgres".to_owned())])),
+            labels: Some(HashMap::from([(ROLE_LABEL.to_owned(), "postgres".to_owned())])),
             host_config: Some(HostConfig {
                 binds: Some(vec![format!("{name}:/var/lib/postgresql/data")]),
                 restart_policy: Some(RestartPolicy {
@@ -165,7 +174,7 @@ impl Local {
 }
 
 /// One for each password, and so for each data directory.
-fn helper_name(password: &str) -> String {
+fn container_name(password: &str) -> String {
     let digest = hex::encode(Sha256::digest(password.as_bytes()));
     format!("dugout-postgres-{}", digest.get(..12).unwrap_or(&digest))
 }
@@ -175,4 +184,21 @@ fn free_port() -> u16 {
     std::net::TcpListener::bind(("127.0.0.1", 0))
         .and_then(|listener| listener.local_addr())
         .map_or(0, |address| address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_is_not_shown() {
+        let runtime = DockerRuntime::new("tcp://127.0.0.1:1", AgentMetrics::unregistered());
+        let container = PostgresContainer {
+            image: IMAGE.to_owned(),
+            url: "postgres://postgres:hunter2@127.0.0.1:1/dugout".to_owned(),
+            name: container_name("hunter2"),
+            runtime: Arc::new(runtime.unwrap()),
+        };
+        assert!(!format!("{container:?}").contains("hunter2"));
+    }
 }
