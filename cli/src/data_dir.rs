@@ -149,8 +149,8 @@ impl DataDir {
         self.root.join("running.json")
     }
 
-    /// Makes the directory. Others may enter it, because the private PostgreSQL may run as another
-    /// user; what is secret in it has its own permissions.
+    /// Makes the directory. Root's may be passed through by others, because its private PostgreSQL runs as
+    /// another user; what is secret in it has its own permissions.
     ///
     /// # Errors
     /// When it is there and holds what is not Dugout's.
@@ -162,19 +162,24 @@ impl DataDir {
             .recursive(true)
             .mode(0o755)
             .create(&self.root)
-            .and_then(|()| if is_root() { self.open_to_others() } else { Ok(()) })
             .map_err(|source| self.failed("making the directory", &self.root, source))
     }
 
-    /// Undoes a strict umask, which would keep the private PostgreSQL's user out. It takes nothing from
-    /// anybody.
-    fn open_to_others(&self) -> io::Result<()> {
+    /// Lets the private PostgreSQL's user pass through the directory, where a strict umask or its owner kept
+    /// others out. Nobody can list it for that.
+    pub fn let_postgres_through(&self) -> Result<(), DataDirError> {
         use std::os::unix::fs::PermissionsExt;
-        let mode = fs::metadata(&self.root)?.permissions().mode();
-        if mode & 0o755 == 0o755 {
+        const PASS: u32 = 0o011;
+        if !is_root() {
             return Ok(());
         }
-        fs::set_permissions(&self.root, fs::Permissions::from_mode(mode | 0o755))
+        fs::metadata(&self.root)
+            .map(|found| found.permissions().mode())
+            .and_then(|mode| match mode & PASS {
+                PASS => Ok(()),
+                _ => fs::set_permissions(&self.root, fs::Permissions::from_mode(mode | PASS)),
+            })
+            .map_err(|source| self.failed("opening to the database's user", &self.root, source))
     }
 
     /// Refuses a directory with anything in it that is not of a data directory.
@@ -391,6 +396,20 @@ mod tests {
         data_dir.purge().unwrap();
         assert!(!data_dir.root().exists());
         assert!(elsewhere.join("kept").exists());
+    }
+
+    #[test]
+    fn a_closed_directory_stays_closed_but_for_the_way_to_the_database() {
+        use std::os::unix::fs::PermissionsExt;
+        let temporary = tempfile::tempdir().unwrap();
+        let data_dir = DataDir::at(temporary.path().join("data"));
+        fs::create_dir(data_dir.root()).unwrap();
+        let mode = || fs::metadata(data_dir.root()).unwrap().permissions().mode() & 0o777;
+        fs::set_permissions(data_dir.root(), fs::Permissions::from_mode(0o700)).unwrap();
+        data_dir.create().unwrap();
+        assert_eq!(mode(), 0o700);
+        data_dir.let_postgres_through().unwrap();
+        assert_eq!(mode(), if is_root() { 0o711 } else { 0o700 });
     }
 
     #[test]
