@@ -56,16 +56,33 @@ pub fn require_room(data_dir: &DataDir, arguments: &UpArguments) -> Result<(), D
 
 async fn start(arguments: &UpArguments, data_dir: &DataDir) -> anyhow::Result<ExitCode> {
     let shutdown = signals::shutdown_token()?;
+    let prepared = shutdown.run_until_cancelled(prepare(arguments)).await.transpose()?;
+    let Some((local, repository)) = prepared else { return Ok(serve::stopped_early()) };
+    let starting = Database::start(arguments, data_dir, &local);
+    let Some(database) = shutdown.run_until_cancelled(starting).await.transpose()? else {
+        Database::stop_half_started(data_dir, &local).await?;
+        return Ok(serve::stopped_early());
+    };
+    tell!("Found     {database}");
+    let result = run_until(&shutdown, arguments, data_dir, &local, repository, &database).await;
+    match (result, database.stop().await) {
+        // What went wrong first is what a person must know.
+        (Err(error), Err(later)) => {
+            tracing::error!(error = %format!("{later:#}"), "the database did not stop either");
+            Err(error)
+        }
+        (result, stopped) => stopped.and(result),
+    }
+}
+
+/// Looks for what nothing can go without.
+async fn prepare(arguments: &UpArguments) -> anyhow::Result<(Local, Repository)> {
     let local = Local::connect(arguments.docker_host.as_deref()).await.context(
-        "no container engine answers; install Docker (Debian and Ubuntu: apt-get install docker.io), start it, name it with --docker-host, or, where permission is denied, join the group docker (sudo usermod -aG docker $USER) and log in again",
+        "no container engine answers; install Docker (Debian and Ubuntu: apt-get install docker.io), start it, name it with --docker-host (a docker context is not read), or, where permission is denied, join the group docker (sudo usermod -aG docker $USER) and log in again",
     )?;
     tell!("Found     {} at {}", local.version(), local.host());
     let repository = repository(arguments, &local).await?;
-    let database = Database::start(arguments, data_dir, &local).await?;
-    tell!("Found     {database}");
-    let result = run_until(&shutdown, arguments, data_dir, &local, repository, &database).await;
-    database.stop().await?;
-    result
+    Ok((local, repository))
 }
 
 /// What shall run, and how to reach it.
@@ -111,7 +128,10 @@ async fn run_until(
     let mut registry = Registry::default();
     let agent_metrics = AgentMetrics::register(&mut registry);
     let settings = settings(arguments, data_dir, &repository, database)?;
-    let mut control_plane = ControlPlane::start(settings, registry).await?;
+    let starting = ControlPlane::start(settings, registry);
+    let Some(mut control_plane) = shutdown.run_until_cancelled(starting).await.transpose()? else {
+        return Ok(serve::stopped_early());
+    };
     let server_url = format!("http://{}", reachable(control_plane.address));
     let mut running = Running {
         process_id: std::process::id(),
@@ -122,8 +142,11 @@ async fn run_until(
         phase: Phase::Starting,
     };
     data_dir.write_running(&running)?;
-    let mut agent =
-        start_agent(arguments, data_dir, local, &control_plane, agent_metrics, shutdown).await?;
+    let starting = start_agent(arguments, data_dir, local, &control_plane, agent_metrics, shutdown);
+    let Some(mut agent) = shutdown.run_until_cancelled(starting).await.transpose()? else {
+        control_plane.stop().await;
+        return Ok(serve::stopped_early());
+    };
     tell!("Serving   {server_url}");
 
     let source = SourceName::new(SOURCE_NAME);
@@ -208,7 +231,7 @@ fn settings(
         }],
         node_timeout: arguments.node_timeout,
         operator_token,
-        host_names: Vec::new(),
+        host_names: arguments.host_names.clone(),
         webhook_secrets: webhook_secrets(arguments.webhook_secret_file.as_deref())?,
     })
 }
