@@ -1,7 +1,8 @@
 //! The command line: every command and flag of the `dugout` binary.
 //!
 //! Each flag also has an environment variable, `DUGOUT_` and its name (`--poll-interval` is
-//! `DUGOUT_POLL_INTERVAL`), and a key in the configuration file; [`crate::settings`] adds both.
+//! `DUGOUT_POLL_INTERVAL`; an agent's `--token` alone is `DUGOUT_JOIN_TOKEN`, since `DUGOUT_TOKEN` holds
+//! the operator token), and a key in the configuration file; [`crate::settings`] adds both.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -52,10 +53,12 @@ pub struct ClientArguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Start everything on this machine and apply a repository
+    #[command(after_help = SETTINGS)]
     Up(UpArguments),
-    /// Stop and remove everything that Dugout made on this machine
+    /// Stop what 'up' or 'server' started here, and remove the containers of this machine's data directory
     Down(DownArguments),
     /// Run the control plane alone
+    #[command(after_help = SETTINGS)]
     Server(ServerArguments),
     /// Run one node and join it to a server
     Agent(AgentArguments),
@@ -93,6 +96,21 @@ pub enum Command {
     Version,
 }
 
+/// What is not a flag, because it is secret or belongs to the environment.
+const SETTINGS: &str = "\
+Settings of the environment:
+  DUGOUT_GIT_USERNAME, DUGOUT_GIT_PASSWORD  for a repository over HTTP; the password may be a token
+  DUGOUT_GIT_SSH_KEY                        the file of the only SSH key to try
+                                            [default: the SSH agent, then the usual files in ~/.ssh]
+  DUGOUT_GIT_SSH_PASSPHRASE                 of that key
+  DUGOUT_GIT_KNOWN_HOSTS                    the only file of known hosts that counts
+                                            [default: ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts]
+  DUGOUT_WEBHOOK_SECRET                     the secret that signs webhooks
+  DUGOUT_WEBHOOK_SECRET_GITHUB, DUGOUT_WEBHOOK_SECRET_GENERIC
+                                            the same for one endpoint alone
+  DUGOUT_LOG                                how much is logged, as debug or dugout_reconciler=debug,info
+                                            [default: info]";
+
 /// `dugout up`
 #[derive(Clone, Debug, Args)]
 pub struct UpArguments {
@@ -115,7 +133,12 @@ pub struct UpArguments {
     /// Where to listen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7300")]
     pub listen: SocketAddr,
-    /// The container engine, as unix:///var/run/docker.sock [default: as docker finds it]
+    /// A name by which programs on this machine may call the server without a token, as a proxy
+    /// would; may be given several times
+    #[arg(long = "host-name", value_name = "NAME")]
+    pub host_names: Vec<String>,
+    /// The container engine, as tcp://127.0.0.1:2375 [default: the variable DOCKER_HOST, else
+    /// unix:///var/run/docker.sock; a docker context is not read]
     #[arg(long, value_name = "URI")]
     pub docker_host: Option<String>,
     /// A PostgreSQL to use [default: a private one in the data directory]
@@ -205,13 +228,18 @@ pub struct AgentArguments {
     /// The server to join
     #[arg(long, value_name = "URL")]
     pub server: String,
-    /// The join token, from 'dugout token create'
+    /// A file with the join token that 'dugout token create' printed
+    #[arg(long, value_name = "FILE")]
+    pub join_token_file: Option<PathBuf>,
+    /// The join token itself, which others on this machine can read on the command line; the variable
+    /// DUGOUT_JOIN_TOKEN holds it, too
     #[arg(long, env = "DUGOUT_JOIN_TOKEN", hide_env_values = true)]
-    pub token: String,
+    pub token: Option<String>,
     /// The name of this node [default: the machine's host name]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// The container engine, as unix:///var/run/docker.sock [default: as docker finds it]
+    /// The container engine, as tcp://127.0.0.1:2375 [default: the variable DOCKER_HOST, else
+    /// unix:///var/run/docker.sock; a docker context is not read]
     #[arg(long, value_name = "URI")]
     pub docker_host: Option<String>,
     /// A label of this node; may be given several times

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use axum::routing::get;
 use dugout_agent::{AgentConfig, AgentMetrics};
 use dugout_gitsync::Credentials;
@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{AgentArguments, ServerArguments};
+use crate::client::Usage;
 use crate::control_plane::{ControlPlane, ControlPlaneSettings};
 use crate::data_dir::DataDir;
 use crate::http_port::{self, ConnectionMetrics};
@@ -59,7 +60,10 @@ async fn run_server(arguments: ServerArguments) -> anyhow::Result<ExitCode> {
         host_names: arguments.host_names.clone(),
         webhook_secrets: webhook_secrets(arguments.webhook_secret_file.as_deref())?,
     };
-    let mut control_plane = ControlPlane::start(settings, Registry::default()).await?;
+    let starting = ControlPlane::start(settings, Registry::default());
+    let Some(mut control_plane) = shutdown.run_until_cancelled(starting).await.transpose()? else {
+        return Ok(stopped_early());
+    };
     tell!("Serving   http://{}", control_plane.address);
     tell!(
         "          operator token in {}; join tokens: dugout token create",
@@ -71,6 +75,12 @@ async fn run_server(arguments: ServerArguments) -> anyhow::Result<ExitCode> {
     }
     control_plane.stop().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is told when a signal came before everything ran.
+pub fn stopped_early() -> ExitCode {
+    tell!("Stopped before the start was complete.");
+    ExitCode::SUCCESS
 }
 
 /// Runs one node's agent until it is told to stop; its containers keep running.
@@ -87,7 +97,7 @@ async fn run_agent(arguments: AgentArguments) -> anyhow::Result<ExitCode> {
     let metrics = AgentMetrics::register(&mut registry);
     let config = AgentConfig {
         server_url: arguments.server.clone(),
-        token: arguments.token.clone(),
+        token: join_token(&arguments)?,
         name: arguments.name.clone(),
         labels: arguments.labels.clone().into_iter().collect(),
         docker_host: arguments.docker_host.clone(),
@@ -105,6 +115,24 @@ async fn run_agent(arguments: AgentArguments) -> anyhow::Result<ExitCode> {
     }
     ended.context("the agent stopped")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The join token: as given, else from its file.
+fn join_token(arguments: &AgentArguments) -> anyhow::Result<String> {
+    if let Some(token) = &arguments.token {
+        return Ok(token.clone());
+    }
+    let Some(path) = &arguments.join_token_file else {
+        bail!(Usage(
+            "an agent needs a join token: `dugout token create` on the server prints one; give it with --join-token-file, or in DUGOUT_JOIN_TOKEN".to_owned()
+        ));
+    };
+    let token = std::fs::read_to_string(path)
+        .with_context(|| format!("the join token {} cannot be read", path.display()))?;
+    match token.trim() {
+        "" => bail!("the join token {} is empty", path.display()),
+        token => Ok(token.to_owned()),
+    }
 }
 
 /// Serves an agent's metrics and its health. It is healthy when it answers: whether its engine and

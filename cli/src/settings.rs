@@ -201,7 +201,10 @@ mod tests {
         let Asked::Agent(agent) = parsed(&["dugout", "agent"], file).command else {
             panic!("an agent was asked for")
         };
-        assert_eq!((agent.server.as_str(), agent.token.as_str()), ("http://there:1", "secret"));
+        assert_eq!(
+            (agent.server.as_str(), agent.token.as_deref()),
+            ("http://there:1", Some("secret"))
+        );
         assert_eq!(agent.labels.len(), 2);
         let Asked::Logs(logs) = parsed(&["dugout", "logs", "web"], file).command else {
             panic!("logs were asked for")

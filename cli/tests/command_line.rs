@@ -4,6 +4,7 @@
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 fn dugout(arguments: &[&str]) -> Output {
     command(arguments).output().expect("dugout can be run")
@@ -77,6 +78,82 @@ fn down_changes_nothing_in_a_directory_that_is_not_dugouts() {
         assert_eq!(names, 1, "{command:?}: it holds what it held");
         assert!(folder.path().join("etc/passwd").exists());
     }
+}
+
+#[test]
+fn a_signal_ends_a_server_that_waits_for_its_database() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data_dir = folder.path().to_str().expect("text");
+    // Port 1 of this machine is never a PostgreSQL.
+    let database = "postgres://127.0.0.1:1/none";
+    let line = ["server", "--repo", data_dir, "--data-dir", data_dir, "--postgres-url", database];
+    let mut child = command(&[&line[..], &["--listen", "127.0.0.1:0"]].concat())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("dugout can be run");
+    let started = Instant::now();
+    while !folder.path().join("operator.token").exists() {
+        assert!(started.elapsed() < Duration::from_secs(20), "it starts");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let signalled = Instant::now();
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.code(), Some(0));
+    // It would wait for its database for thirty seconds.
+    assert!(signalled.elapsed() < Duration::from_secs(15), "{:?}", signalled.elapsed());
+}
+
+#[test]
+fn an_agent_without_a_join_token_says_where_to_get_one() {
+    let line = ["agent", "--server", "http://127.0.0.1:1"];
+    let output = dugout(&line);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(errors(&output).contains("dugout token create"), "{}", errors(&output));
+    let output = dugout(&[&line[..], &["--join-token-file", "/nonexistent/token"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(errors(&output).contains("/nonexistent/token cannot be read"), "{}", errors(&output));
+}
+
+#[test]
+fn the_help_of_what_reads_the_environment_names_its_settings() {
+    let settings =
+        ["DUGOUT_GIT_PASSWORD", "DUGOUT_GIT_SSH_KEY", "DUGOUT_WEBHOOK_SECRET", "DUGOUT_LOG"];
+    for command in ["up", "server"] {
+        let help = dugout(&[command, "--help"]).stdout;
+        let help = String::from_utf8_lossy(&help);
+        for setting in settings {
+            assert!(help.contains(setting), "{command}: {setting}");
+        }
+    }
+}
+
+#[test]
+fn down_refuses_while_an_agent_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let agent = folder.path().join("agent");
+    std::fs::create_dir(&agent).expect("a folder");
+    std::fs::write(agent.join("node.json"), r#"{"instance":"i","node":"a"}"#).expect("a file");
+    let lock = std::fs::File::create(agent.join("lock")).expect("a file");
+    lock.try_lock().expect("nobody else has it");
+    // The agent's directory in the machine's, and one of its own.
+    for data_dir in [folder.path(), &agent] {
+        for more in [&[][..], &["--purge"]] {
+            let line = ["down", "--data-dir", data_dir.to_str().expect("text")];
+            let output = dugout(&[&line, more].concat());
+            assert_eq!(output.status.code(), Some(1), "{data_dir:?}");
+            let errors = errors(&output);
+            assert!(errors.contains("is still running, and nothing was changed"), "{errors}");
+            assert!(agent.join("node.json").exists());
+        }
+    }
+    drop(lock);
+    let line = ["down", "--purge", "--data-dir", folder.path().to_str().expect("text")];
+    let output = dugout(&line);
+    assert_eq!(output.status.code(), Some(0), "it never ran anything: {}", errors(&output));
+    assert!(!folder.path().exists());
 }
 
 #[test]
