@@ -134,7 +134,8 @@ impl Driver {
         Ok(Term::Served)
     }
 
-    /// A standby answers reads from what the leader made durable; it loads that when it has moved.
+    /// A standby shows what the leader made durable in its metrics and to the agents that ask it; it
+    /// loads that when it has moved.
     async fn follow(&self) -> Result<(), StoreError> {
         if self.store.durable_turn().await? != self.publisher.world().turn {
             self.publisher.publish_all(&self.store.load().await?);

@@ -4,11 +4,13 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a failure here fails the test that uses it")]
 
 pub mod application;
+pub mod balancer;
 pub mod engine;
 pub mod git_server;
 pub mod http;
 pub mod images;
 pub mod load;
+pub mod postgres;
 pub mod private_engine;
 pub mod registry;
 pub mod repository;
