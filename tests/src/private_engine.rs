@@ -76,6 +76,14 @@ impl PrivateEngine {
         }
     }
 
+    /// SIGTERM, as the machine's service manager does: the engine ends its containers, then itself.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.process.take() {
+            signal(child.id(), rustix::process::Signal::TERM);
+            assert!(child.wait().expect("dockerd ends").success(), "dockerd ends well");
+        }
+    }
+
     /// Runs the Docker client against this engine; says whether it succeeded and what it printed.
     pub fn docker(&self, arguments: &[&str]) -> (bool, String) {
         let output = Command::new("docker")

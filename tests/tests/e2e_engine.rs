@@ -38,3 +38,28 @@ fn the_container_engine_killed_and_back_heals_and_says_what_happened() {
     let events = rig.dugout_ok(&["events"]);
     assert!(events.contains("NodeNotReady") && events.contains("NodeReady"), "{events}");
 }
+
+#[test]
+fn an_engine_that_is_stopped_in_order_and_started_again_serves_again() {
+    let mut engine = PrivateEngine::start();
+    images::make(Some(&engine.host()));
+    let mut rig = Rig::new("stopped-engine");
+    let first = rig.repository.head();
+    rig.up(&["--docker-host", &engine.host(), "--node-timeout", "3s"]);
+    rig.wait_for_verdict(&first, "healthy");
+    rig.wait_for_ready(2);
+
+    engine.stop();
+    rig.wait_for("the node says that its engine is away", |rig| {
+        rig.dugout_ok(&["get", "nodes"]).contains("NotReady")
+    });
+    assert!(rig.visit("/version").is_none(), "its containers ended with it");
+
+    engine.run();
+    rig.wait_for_ready(2);
+    rig.wait_for("it serves again", |rig| rig.visit("/version").as_deref() == Some("1.0\n"));
+    let (_, running) = engine.docker(&["ps", "--quiet"]);
+    assert_eq!(running.lines().count(), 2, "{running}");
+    let history = rig.dugout_ok(&["history"]);
+    assert_eq!(history.matches("healthy").count(), 1, "no second release: {history}");
+}

@@ -78,12 +78,17 @@ fn ctrl_c_leaves_the_containers_and_the_next_start_adopts_them() {
 #[test]
 fn a_process_killed_at_any_moment_of_a_rollout_converges() {
     let mut rig = started_rig("sigkill");
+    // One pod after the other, each for a second: a rollout is longer than the longest wait.
+    rig.application.spec_extra = "  minReadySeconds: 1\n".to_owned();
     for (round, wait_millis) in [0_u64, 60, 150, 300, 500, 800, 1_300].into_iter().enumerate() {
         rig.application.greeting = format!("round {round}");
         rig.application.image = format!("dugout-web:{}", ["1.1", "2.0", "1.0"][round % 3]);
         let sha = rig.commit_application(&format!("Round {round}"));
+        rig.wait_for_verdict(&sha, "rolling");
         std::thread::sleep(Duration::from_millis(wait_millis));
+        let release = rig.release(&sha).expect("it was there");
         rig.kill();
+        assert_eq!(release["status"]["verdict"], "rolling", "killed too late in round {round}");
         rig.up(&[]);
         rig.wait_for_verdict(&sha, "healthy");
         rig.wait_for_ready(2);

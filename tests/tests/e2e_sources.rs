@@ -3,7 +3,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a failure here fails the test")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dugout_tests::git_server::{GitServer, bare_repository};
 use dugout_tests::rig::Rig;
@@ -40,11 +40,6 @@ impl Served {
         arguments.extend(more);
         arguments.extend([self.url.as_str(), "main"]);
         self.rig.repository.git(&arguments);
-    }
-
-    fn condition(&self) -> String {
-        let source = self.rig.get("/apis/dugout.dev/v1/sources/default");
-        source["status"]["condition"].as_str().unwrap_or_default().to_owned()
     }
 }
 
@@ -132,7 +127,7 @@ fn a_remote_that_is_gone_is_named_and_found_again() {
     let port = served.server.as_ref().expect("it runs").port();
     served.server = None;
     let root = served.root.clone();
-    wait_for_condition(&mut served, "Unreachable");
+    wait_for_condition(&mut served.rig, "Unreachable");
     let status = served.rig.dugout_ok(&["status"]);
     assert!(status.contains("Unreachable"), "{status}");
     assert_eq!(served.rig.containers(), before);
@@ -142,7 +137,7 @@ fn a_remote_that_is_gone_is_named_and_found_again() {
     let second = served.rig.commit_application("Web 1.1");
     served.push(&[]);
     served.rig.wait_for_verdict(&second, "healthy");
-    wait_for_condition(&mut served, "Readable");
+    wait_for_condition(&mut served.rig, "Readable");
 }
 
 #[test]
@@ -151,10 +146,10 @@ fn a_deleted_branch_is_named_and_changes_nothing() {
     let before = served.rig.containers();
     let bare = dugout_tests::repository::Repository { path: served.root.join("team.git") };
     bare.git(&["update-ref", "-d", "refs/heads/main"]);
-    wait_for_condition(&mut served, "BranchMissing");
+    wait_for_condition(&mut served.rig, "BranchMissing");
     assert_eq!(served.rig.containers(), before);
     served.push(&[]);
-    wait_for_condition(&mut served, "Readable");
+    wait_for_condition(&mut served.rig, "Readable");
     assert_eq!(served.rig.containers(), before);
 }
 
@@ -176,18 +171,42 @@ fn a_rewritten_repository_is_followed_and_said_to_be_rewritten() {
 
 #[test]
 fn a_corrupt_repository_is_named_and_changes_nothing() {
-    let mut served = Served::start("corrupt", &["--poll-interval", "1s"]);
+    let mut rig = Rig::new("corrupt");
+    let first = rig.repository.head();
+    rig.up(&["--poll-interval", "1s"]);
+    rig.wait_for_verdict(&first, "healthy");
+    rig.wait_for_ready(2);
+    let before = rig.containers();
+    // A commit whose folder is not what its name says, as after a crash of the machine.
+    rig.application.image = "dugout-web:1.1".to_owned();
+    rig.repository.git(&["checkout", "--quiet", "-b", "aside"]);
+    let second = rig.commit_application("Web 1.1");
+    let tree = rig.repository.git(&["rev-parse", "aside^{tree}"]);
+    let object = rig.repository.path.join(format!(".git/objects/{}/{}", &tree[..2], &tree[2..]));
+    let sound = std::fs::read(&object).expect("the object is a file");
+    overwrite(&object, b"not what was written");
+    rig.repository.git(&["update-ref", "refs/heads/main", &second]);
+    wait_for_condition(&mut rig, "Corrupt");
+    let status = rig.dugout_ok(&["status"]);
+    assert!(status.contains("Corrupt"), "{status}");
+    assert_eq!(rig.containers(), before);
+    overwrite(&object, &sound);
+    rig.wait_for_verdict(&second, "healthy");
+    wait_for_condition(&mut rig, "Readable");
+}
+
+#[test]
+fn a_remote_whose_branch_names_no_commit_is_named_and_changes_nothing() {
+    let mut served = Served::start("nothing", &["--poll-interval", "1s"]);
     let before = served.rig.containers();
     let head = served.root.join("team.git/refs/heads/main");
     let sound = std::fs::read(&head).expect("the branch is a file");
     std::fs::write(&head, "0123456789012345678901234567890123456789\n").expect("it can be broken");
-    served.rig.wait_for("the source is no longer readable", |rig| {
-        let source = rig.get("/apis/dugout.dev/v1/sources/default");
-        source["status"]["condition"] != "Readable"
-    });
+    // The remote's own Git gives up before it has sent anything.
+    wait_for_condition(&mut served.rig, "Unreachable");
     assert_eq!(served.rig.containers(), before);
     std::fs::write(&head, sound).expect("it can be mended");
-    wait_for_condition(&mut served, "Readable");
+    wait_for_condition(&mut served.rig, "Readable");
 }
 
 #[test]
@@ -224,10 +243,15 @@ fn a_suspended_source_is_seen_and_not_applied_until_resumed() {
     assert_eq!(rig.visit("/version").as_deref(), Some("1.1\n"));
 }
 
-fn wait_for_condition(served: &mut Served, condition: &str) {
+fn wait_for_condition(rig: &mut Rig, condition: &str) {
     let url = "/apis/dugout.dev/v1/sources/default";
-    served.rig.wait_for(&format!("the source is {condition}"), |rig| {
+    rig.wait_for(&format!("the source is {condition}"), |rig| {
         rig.get(url)["status"]["condition"] == condition
     });
-    assert_eq!(served.condition(), condition);
+}
+
+/// Git's objects are read-only files.
+fn overwrite(object: &Path, content: &[u8]) {
+    std::fs::remove_file(object).expect("the object can be removed");
+    std::fs::write(object, content).expect("the object can be written");
 }
