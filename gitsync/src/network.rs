@@ -34,6 +34,8 @@ pub(crate) struct Session<'a> {
 #[derive(Default)]
 struct Notes {
     host_key: RefCell<Option<FetchProblem>>,
+    /// A TLS certificate was shown, and nothing has come after it.
+    at_certificate: Cell<bool>,
     tried: RefCell<Vec<Proof>>,
     too_large: Cell<bool>,
     branch_moved: Cell<bool>,
@@ -146,6 +148,7 @@ impl<'a> Session<'a> {
         callbacks.certificate_check(|certificate, _| self.check_host(certificate));
         callbacks.sideband_progress(|_| !self.deadline.passed());
         callbacks.transfer_progress(|progress| {
+            self.notes.at_certificate.set(false);
             self.notes.too_large.set(progress.received_bytes() as u64 > FETCH_LIMIT_BYTES);
             !self.notes.too_large.get() && !self.deadline.passed()
         });
@@ -154,6 +157,7 @@ impl<'a> Session<'a> {
 
     /// Gives each proof once; libgit2 asks again until it is accepted or we have no more.
     fn prove(&self, user: Option<&str>, allowed: CredentialType) -> Result<Cred, git2::Error> {
+        self.notes.at_certificate.set(false);
         if self.deadline.passed() {
             return Err(stop("the deadline passed"));
         }
@@ -203,6 +207,7 @@ impl<'a> Session<'a> {
             return Err(stop("the deadline passed"));
         }
         let Some(key) = certificate.as_hostkey() else {
+            self.notes.at_certificate.set(true);
             return Ok(CertificateCheckStatus::CertificatePassthrough);
         };
         let key = key.hostkey().unwrap_or_default();
@@ -249,6 +254,10 @@ impl<'a> Session<'a> {
                 FetchProblem::AuthenticationFailed { remote, tried: self.tried_in_words() }
             }
             ErrorCode::Certificate => {
+                FetchProblem::CertificateInvalid { remote, cause: Box::new(error) }
+            }
+            // What libgit2 judges itself has no code of its own: TLS ends at the certificate.
+            _ if error.class() == ErrorClass::Ssl && self.notes.at_certificate.get() => {
                 FetchProblem::CertificateInvalid { remote, cause: Box::new(error) }
             }
             _ if is_unsound(&error) => FetchProblem::Corrupt { remote, cause: Box::new(error) },

@@ -1,6 +1,6 @@
-//! A small HTTP server in front of `git http-backend`, with an optional password.
+//! A small HTTP server in front of `git http-backend`, with an optional password or over TLS.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,8 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
 pub struct GitHttp {
     pub address: SocketAddr,
+    scheme: &'static str,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -24,6 +27,29 @@ struct Request {
 impl GitHttp {
     /// Serves every repository under a folder. `basic` is what `Authorization: Basic` must carry.
     pub fn serve(root: &Path, basic: Option<&'static str>) -> GitHttp {
+        Self::start("http", root, move |stream, root| {
+            answer(stream, root, basic);
+        })
+    }
+
+    /// Over TLS, with this certificate.
+    pub fn serve_tls(root: &Path, certificate: ServerConfig) -> GitHttp {
+        let certificate = Arc::new(certificate);
+        Self::start("https", root, move |stream, root| {
+            let session = ServerConnection::new(Arc::clone(&certificate)).unwrap();
+            let mut stream = StreamOwned::new(session, stream);
+            answer(&mut stream, root, None);
+            stream.conn.send_close_notify();
+            // A client that does not trust us has gone by now.
+            let _ = stream.flush();
+        })
+    }
+
+    fn start(
+        scheme: &'static str,
+        root: &Path,
+        serve: impl Fn(TcpStream, &PathBuf) + Clone + Send + 'static,
+    ) -> GitHttp {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
@@ -33,15 +59,15 @@ impl GitHttp {
                 if stopped.load(Ordering::SeqCst) {
                     return;
                 }
-                let root = root.clone();
-                thread::spawn(move || answer(stream.unwrap(), &root, basic));
+                let (root, serve) = (root.clone(), serve.clone());
+                thread::spawn(move || serve(stream.unwrap(), &root));
             }
         });
-        GitHttp { address, stop, thread: Some(thread) }
+        GitHttp { address, scheme, stop, thread: Some(thread) }
     }
 
     pub fn url(&self, repository: &str) -> String {
-        format!("http://{}/{repository}", self.address)
+        format!("{}://{}/{repository}", self.scheme, self.address)
     }
 }
 
@@ -53,9 +79,9 @@ impl Drop for GitHttp {
     }
 }
 
-fn answer(mut stream: TcpStream, root: &PathBuf, basic: Option<&str>) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let request = read_request(&mut reader)?;
+fn answer(mut stream: impl Read + Write, root: &PathBuf, basic: Option<&str>) -> Option<()> {
+    // One request each: nothing of a next one is lost with the reader.
+    let request = read_request(&mut BufReader::new(&mut stream))?;
     let expected = basic.map(|value| format!("Basic {value}"));
     if expected.is_some() && header(&request, "authorization") != expected.as_deref() {
         let text = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\n\
