@@ -111,12 +111,9 @@ Settings of the environment:
   DUGOUT_LOG                                how much is logged, as debug or dugout_reconciler=debug,info
                                             [default: info]";
 
-/// `dugout up`
+/// What `dugout up` and `dugout server` have in common.
 #[derive(Clone, Debug, Args)]
-pub struct UpArguments {
-    /// The Git repository to follow, a path or a URL [default: ./dugout-demo, made if missing]
-    #[arg(long, value_name = "PATH|URL")]
-    pub repo: Option<String>,
+pub struct ControlPlaneArguments {
     /// The branch to follow
     #[arg(long, default_value = "main")]
     pub branch: String,
@@ -126,10 +123,6 @@ pub struct UpArguments {
     /// An API group whose custom resources are for another program and left out; several between commas
     #[arg(long = "skip-group", value_name = "GROUP", value_delimiter = ',')]
     pub skip_groups: Vec<String>,
-    /// Where Dugout keeps its files on this machine
-    /// [default: /var/lib/dugout for root, else dugout in the user's data directory]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
     /// Where to listen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7300")]
     pub listen: SocketAddr,
@@ -137,6 +130,30 @@ pub struct UpArguments {
     /// would; may be given several times
     #[arg(long = "host-name", value_name = "NAME")]
     pub host_names: Vec<String>,
+    /// A file with the secret that signs webhooks
+    #[arg(long, value_name = "FILE")]
+    pub webhook_secret_file: Option<PathBuf>,
+    /// How often to look at the repository when nothing says that it changed; a number with ms, s, m,
+    /// h or d
+    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
+    pub poll_interval: Duration,
+    /// How long a node may be silent before its pods move; a number with ms, s, m, h or d
+    #[arg(long, value_name = "SPAN", default_value = "15s", value_parser = span)]
+    pub node_timeout: Duration,
+}
+
+/// `dugout up`
+#[derive(Clone, Debug, Args)]
+pub struct UpArguments {
+    /// The Git repository to follow, a path or a URL [default: ./dugout-demo, made if missing]
+    #[arg(long, value_name = "PATH|URL")]
+    pub repo: Option<String>,
+    #[command(flatten)]
+    pub control_plane: ControlPlaneArguments,
+    /// Where Dugout keeps its files on this machine
+    /// [default: /var/lib/dugout for root, else dugout in the user's data directory]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
     /// The container engine, as tcp://127.0.0.1:2375 [default: the variable DOCKER_HOST, else
     /// unix:///var/run/docker.sock; a docker context is not read]
     #[arg(long, value_name = "URI")]
@@ -153,16 +170,6 @@ pub struct UpArguments {
     /// A label of this machine's node; may be given several times
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = key_value)]
     pub labels: Vec<(String, String)>,
-    /// A file with the secret that signs webhooks
-    #[arg(long, value_name = "FILE")]
-    pub webhook_secret_file: Option<PathBuf>,
-    /// How often to look at the repository when nothing says that it changed; a number with ms, s, m,
-    /// h or d
-    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
-    pub poll_interval: Duration,
-    /// How long a node may be silent before its pods move; a number with ms, s, m, h or d
-    #[arg(long, value_name = "SPAN", default_value = "15s", value_parser = span)]
-    pub node_timeout: Duration,
 }
 
 /// `dugout down`
@@ -187,39 +194,15 @@ pub struct ServerArguments {
     /// The Git repository to follow, a path or a URL
     #[arg(long, value_name = "PATH|URL")]
     pub repo: String,
-    /// The branch to follow
-    #[arg(long, default_value = "main")]
-    pub branch: String,
-    /// The folder of the repository with the manifests; all of it if empty
-    #[arg(long, value_name = "DIR", default_value = "")]
-    pub path: String,
-    /// An API group whose custom resources are for another program and left out; several between commas
-    #[arg(long = "skip-group", value_name = "GROUP", value_delimiter = ',')]
-    pub skip_groups: Vec<String>,
+    #[command(flatten)]
+    pub control_plane: ControlPlaneArguments,
     /// Where Dugout keeps its files on this machine
     /// [default: /var/lib/dugout for root, else dugout in the user's data directory]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Where to listen
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7300")]
-    pub listen: SocketAddr,
-    /// A name by which programs on this machine may call the server without a token, as a proxy
-    /// would; may be given several times
-    #[arg(long = "host-name", value_name = "NAME")]
-    pub host_names: Vec<String>,
     /// The PostgreSQL to use
     #[arg(long, value_name = "URL")]
     pub postgres_url: String,
-    /// A file with the secret that signs webhooks
-    #[arg(long, value_name = "FILE")]
-    pub webhook_secret_file: Option<PathBuf>,
-    /// How often to look at the repository when nothing says that it changed; a number with ms, s, m,
-    /// h or d
-    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
-    pub poll_interval: Duration,
-    /// How long a node may be silent before its pods move; a number with ms, s, m, h or d
-    #[arg(long, value_name = "SPAN", default_value = "15s", value_parser = span)]
-    pub node_timeout: Duration,
 }
 
 /// `dugout agent`

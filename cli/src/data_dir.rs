@@ -24,10 +24,34 @@ pub struct Running {
     pub server_url: String,
     pub cluster: String,
     pub docker_host: String,
+    #[serde(default)]
+    pub records: Records,
     /// The names of the images that were made for the example.
     #[serde(default)]
     pub images: Vec<String>,
     pub phase: Phase,
+}
+
+/// Whose database holds the cluster's records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Records {
+    /// One of this data directory's own, so the cluster ends with it.
+    #[default]
+    Own,
+    /// One that was given, and that other servers and agents may use.
+    Given,
+}
+
+impl Running {
+    /// The cluster all of whose containers go with this data directory; `None` where only those of its own
+    /// node do.
+    pub fn whole_cluster(&self) -> Option<&str> {
+        match self.records {
+            Records::Own => Some(&self.cluster),
+            Records::Given => None,
+        }
+    }
 }
 
 /// How far the start is.
@@ -443,10 +467,25 @@ mod tests {
             server_url: "http://127.0.0.1:7300".to_owned(),
             cluster: "c".to_owned(),
             docker_host: "unix:///run/docker.sock".to_owned(),
+            records: Records::Given,
             images: vec!["dugout-web:1.0".to_owned()],
             phase: Phase::Unhealthy("an image is missing".to_owned()),
         };
         data_dir.write_running(&running).unwrap();
         assert_eq!(data_dir.read_running().unwrap(), Some(running));
+    }
+
+    #[test]
+    fn a_cluster_goes_as_a_whole_only_with_its_own_database() {
+        let read = |more: &str| -> Running {
+            serde_json::from_str(&format!(
+                r#"{{"process_id":7,"server_url":"u","cluster":"c","docker_host":"h",{more}
+                    "phase":{{"phase":"healthy"}}}}"#
+            ))
+            .unwrap()
+        };
+        // An earlier release did not say it, and is taken down as it was made.
+        assert_eq!(read("").whole_cluster(), Some("c"));
+        assert_eq!(read(r#""records":"given","#).whole_cluster(), None);
     }
 }

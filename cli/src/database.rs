@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::arguments::UpArguments;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, Records};
 use crate::output::tell;
 use crate::postgres::{self, Found, PrivatePostgres};
 
@@ -72,6 +72,13 @@ impl Database {
         }
     }
 
+    pub fn records(&self) -> Records {
+        match self {
+            Database::Given { .. } => Records::Given,
+            Database::Private { .. } | Database::Container(_) => Records::Own,
+        }
+    }
+
     /// Stops what was started here.
     pub async fn stop(self) -> anyhow::Result<()> {
         match self {
@@ -119,7 +126,8 @@ impl Database {
     }
 
     async fn start_container(data_dir: &DataDir, local: &Local) -> anyhow::Result<Database> {
-        let password = data_dir.secret(&data_dir.postgres_password(), crate::up::random_token)?;
+        let password = data_dir
+            .secret(&data_dir.postgres_password(), crate::control_plane_settings::random_token)?;
         match local.start_postgres(&password).await {
             Ok(container) => Ok(Database::Container(container)),
             Err(error) => bail!(error),

@@ -40,15 +40,18 @@ pub async fn run(arguments: DownArguments) -> anyhow::Result<ExitCode> {
     postgres::stop_left_running(data_dir.root())
         .await
         .context("the private PostgreSQL that was left running cannot be stopped")?;
-    if let Some(running) = &running {
+    if let Some(running) = &running
+        && let Some(cluster) = running.whole_cluster()
+    {
         let local = engine(running, arguments.docker_host.as_deref()).await?;
-        remove_containers(&local, running).await?;
-        if arguments.purge {
-            remove_images(&local, &running.images).await?;
-        }
+        remove_containers(&local, cluster).await?;
     }
     if let Some(agent) = &agent {
-        remove_node(agent, running.as_ref(), arguments.docker_host.as_deref()).await?;
+        remove_node(agent, running.as_ref(), &arguments).await?;
+    }
+    if let Some(running) = running.as_ref().filter(|_| arguments.purge) {
+        let local = engine(running, arguments.docker_host.as_deref()).await?;
+        remove_images(&local, &running.images).await?;
     }
     remove_postgres(&data_dir, running.as_ref(), &arguments).await?;
     if arguments.purge {
@@ -63,7 +66,7 @@ pub async fn run(arguments: DownArguments) -> anyhow::Result<ExitCode> {
 /// Takes down what an agent with a data directory of its own runs.
 async fn agent_alone(path: &Path, arguments: &DownArguments) -> anyhow::Result<ExitCode> {
     let Some(agent) = take_agent(path)? else { return Ok(ExitCode::SUCCESS) };
-    remove_node(&agent, None, arguments.docker_host.as_deref()).await?;
+    remove_node(&agent, None, arguments).await?;
     if arguments.purge {
         agent.purge()?;
         tell!("Removed the data directory {}.", path.display());
@@ -92,17 +95,20 @@ fn take_agent(path: &Path) -> anyhow::Result<Option<AgentFolder>> {
 async fn remove_node(
     agent: &AgentFolder,
     running: Option<&Running>,
-    docker_host: Option<&str>,
+    arguments: &DownArguments,
 ) -> anyhow::Result<()> {
+    let gone = running.and_then(Running::whole_cluster);
     let node = match agent.node() {
         Ok(Some(node)) => node,
         Ok(None) => return Ok(()),
-        Err(_) if running.is_some() => return Ok(()),
+        Err(_) if gone.is_some() => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    if running.is_some_and(|running| running.cluster == node.owner.cluster.to_string()) {
+    if gone == Some(&*node.owner.cluster.to_string()) {
         return Ok(());
     }
+    let docker_host =
+        arguments.docker_host.as_deref().or(running.map(|running| &*running.docker_host));
     let local = Local::connect(docker_host).await.with_context(|| {
         format!(
             "the containers of node {} are still there; start the engine, or name it with --docker-host, then run `dugout down` again",
@@ -163,8 +169,8 @@ async fn engine(running: &Running, docker_host: Option<&str>) -> anyhow::Result<
     })
 }
 
-async fn remove_containers(local: &Local, running: &Running) -> anyhow::Result<()> {
-    let cluster = running.cluster.parse().map(ClusterId).context("the cluster's id is damaged")?;
+async fn remove_containers(local: &Local, cluster: &str) -> anyhow::Result<()> {
+    let cluster = cluster.parse().map(ClusterId).context("the cluster's id is damaged")?;
     let removed = local
         .remove_everything(cluster)
         .await

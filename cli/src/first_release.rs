@@ -167,6 +167,9 @@ impl FirstRelease {
 /// What makes a shell find this program as `dugout`; `None` where it does already.
 fn export_line() -> Option<String> {
     let program = std::env::current_exe().ok()?;
+    if program.file_name() != Some(OsStr::new("dugout")) {
+        return None;
+    }
     (!is_on(std::env::var_os("PATH").as_deref(), &program)).then(|| {
         program.parent().map(|folder| format!("export PATH=\"{}:$PATH\"", folder.display()))
     })?

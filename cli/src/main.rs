@@ -8,6 +8,7 @@ mod backend;
 mod client;
 mod commands;
 mod control_plane;
+mod control_plane_settings;
 mod data_dir;
 mod database;
 mod demo;

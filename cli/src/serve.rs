@@ -7,21 +7,18 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use axum::routing::get;
 use dugout_agent::{AgentConfig, AgentMetrics};
-use dugout_gitsync::Credentials;
-use dugout_manifest::Policy;
-use dugout_model::{SourceDeclaration, SourceName};
-use dugout_reconciler::SourceConfig;
 use prometheus_client::registry::Registry;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{AgentArguments, ServerArguments};
 use crate::client::Usage;
-use crate::control_plane::{ControlPlane, ControlPlaneSettings};
+use crate::control_plane::ControlPlane;
+use crate::control_plane_settings::settings;
 use crate::data_dir::DataDir;
 use crate::http_port::{self, ConnectionMetrics};
 use crate::output::tell;
-use crate::up::{control_plane_ended, location, random_token, webhook_secrets};
+use crate::up::control_plane_ended;
 use crate::{logging, metrics, signals};
 
 /// How long blocking work may go on when everything else has ended.
@@ -38,28 +35,12 @@ async fn run_server(arguments: ServerArguments) -> anyhow::Result<ExitCode> {
     let data_dir = DataDir::at(arguments.data_dir.clone().unwrap_or_else(DataDir::default_root));
     data_dir.create()?;
     let _lock = data_dir.lock()?;
-    let operator_token = data_dir.secret(&data_dir.operator_token(), random_token)?;
-    let settings = ControlPlaneSettings {
-        database_url: arguments.postgres_url.clone(),
-        listen: arguments.listen,
-        data_dir: data_dir.root().to_owned(),
-        sources: vec![SourceConfig {
-            declaration: SourceDeclaration {
-                name: SourceName::new("default"),
-                url: arguments.repo.clone(),
-                branch: arguments.branch.clone(),
-                path: arguments.path.clone(),
-                poll_interval: arguments.poll_interval,
-            },
-            location: location(&arguments.repo)?,
-            credentials: Credentials::from_settings(|name| std::env::var(name).ok()),
-            policy: Policy { skip_groups: arguments.skip_groups.clone() },
-        }],
-        node_timeout: arguments.node_timeout,
-        operator_token,
-        host_names: arguments.host_names.clone(),
-        webhook_secrets: webhook_secrets(arguments.webhook_secret_file.as_deref())?,
-    };
+    let settings = settings(
+        &arguments.control_plane,
+        &arguments.repo,
+        arguments.postgres_url.clone(),
+        &data_dir,
+    )?;
     let starting = ControlPlane::start(settings, Registry::default());
     let Some(mut control_plane) = shutdown.run_until_cancelled(starting).await.transpose()? else {
         return Ok(stopped_early());

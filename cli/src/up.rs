@@ -9,16 +9,13 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use dugout_agent::local::Local;
 use dugout_agent::{AgentConfig, AgentMetrics};
-use dugout_gitsync::{Credentials, Location};
-use dugout_manifest::Policy;
-use dugout_model::{SourceDeclaration, SourceName, chain};
-use dugout_reconciler::SourceConfig;
-use dugout_webhook::Secrets;
+use dugout_model::{SourceName, chain};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::UpArguments;
-use crate::control_plane::{ControlPlane, ControlPlaneSettings};
+use crate::control_plane::ControlPlane;
+use crate::control_plane_settings::{SOURCE_NAME, location, random_token, settings};
 use crate::data_dir::{DataDir, DataDirError, Phase, Running};
 use crate::database::Database;
 use crate::first_release::{self, FirstRelease};
@@ -31,9 +28,6 @@ const FIRST_RELEASE_DEADLINE: Duration = Duration::from_secs(15 * 60);
 /// What must be free where the data directory lies: for a database that is made, and else.
 const FIRST_START_BYTES: u64 = 64 << 20;
 const START_BYTES: u64 = 4 << 20;
-
-/// The one source of `dugout up`.
-const SOURCE_NAME: &str = "default";
 
 /// Runs until it is told to stop.
 pub fn run(arguments: UpArguments) -> anyhow::Result<ExitCode> {
@@ -127,7 +121,7 @@ async fn run_until(
 ) -> anyhow::Result<ExitCode> {
     let mut registry = Registry::default();
     let agent_metrics = AgentMetrics::register(&mut registry);
-    let settings = settings(arguments, data_dir, &repository, database)?;
+    let settings = settings(&arguments.control_plane, &repository.url, database.url(), data_dir)?;
     let starting = ControlPlane::start(settings, registry);
     let Some(mut control_plane) = shutdown.run_until_cancelled(starting).await.transpose()? else {
         return Ok(serve::stopped_early());
@@ -138,6 +132,7 @@ async fn run_until(
         server_url: server_url.clone(),
         cluster: control_plane.reconciler.world().cluster.to_string(),
         docker_host: local.host().to_owned(),
+        records: database.records(),
         images: made_before(data_dir, &repository)?,
         phase: Phase::Starting,
     };
@@ -206,36 +201,6 @@ pub fn control_plane_ended() -> anyhow::Error {
     )
 }
 
-fn settings(
-    arguments: &UpArguments,
-    data_dir: &DataDir,
-    repository: &Repository,
-    database: &Database,
-) -> anyhow::Result<ControlPlaneSettings> {
-    let operator_token = data_dir.secret(&data_dir.operator_token(), random_token)?;
-    Ok(ControlPlaneSettings {
-        database_url: database.url(),
-        listen: arguments.listen,
-        data_dir: data_dir.root().to_owned(),
-        sources: vec![SourceConfig {
-            declaration: SourceDeclaration {
-                name: SourceName::new(SOURCE_NAME),
-                url: repository.url.clone(),
-                branch: arguments.branch.clone(),
-                path: arguments.path.clone(),
-                poll_interval: arguments.poll_interval,
-            },
-            location: location(&repository.url)?,
-            credentials: Credentials::from_settings(|name| std::env::var(name).ok()),
-            policy: Policy { skip_groups: arguments.skip_groups.clone() },
-        }],
-        node_timeout: arguments.node_timeout,
-        operator_token,
-        host_names: arguments.host_names.clone(),
-        webhook_secrets: webhook_secrets(arguments.webhook_secret_file.as_deref())?,
-    })
-}
-
 /// Starts the agent of this machine. It is an agent like any other: it dials the server's port and
 /// shows a join token.
 async fn start_agent(
@@ -275,32 +240,4 @@ fn reachable(address: std::net::SocketAddr) -> std::net::SocketAddr {
         ip => ip,
     };
     std::net::SocketAddr::new(ip, address.port())
-}
-
-/// 256 random bits in hexadecimal.
-pub fn random_token() -> String {
-    hex::encode(rand::random::<[u8; 32]>())
-}
-
-/// The webhooks' secrets: from the file for every dialect, and from the environment. A file that is
-/// there and empty is a mistake, not "no secret".
-pub fn webhook_secrets(file: Option<&Path>) -> anyhow::Result<Secrets> {
-    let Some(path) = file else {
-        return Ok(Secrets::from_settings(|name| std::env::var(name).ok()));
-    };
-    let secret = std::fs::read_to_string(path)
-        .with_context(|| format!("the webhook secret {} cannot be read", path.display()))?;
-    let secret = secret.trim();
-    if secret.is_empty() {
-        bail!("the webhook secret {} is empty", path.display());
-    }
-    Ok(Secrets::from_settings(|name| match name {
-        "DUGOUT_WEBHOOK_SECRET" => Some(secret.to_owned()),
-        _ => std::env::var(name).ok(),
-    }))
-}
-
-/// Reads where a repository is.
-pub fn location(url: &str) -> anyhow::Result<Location> {
-    Location::parse(url).with_context(|| format!("the repository {url} cannot be used"))
 }
