@@ -1,6 +1,11 @@
 //! Fetching over HTTPS: whose certificates count.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests and their helpers")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests and their helpers"
+)]
 
 mod support;
 
