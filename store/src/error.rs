@@ -120,11 +120,6 @@ impl std::fmt::Display for CommitOutcome {
 }
 
 impl StoreError {
-    /// Whether waiting and trying again may help.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, StoreError::Unavailable { .. } | StoreError::TooSlow { .. })
-    }
-
     pub(crate) fn of(doing: &'static str, source: sqlx::Error) -> StoreError {
         const UNDEFINED_TABLE: &str = "42P01";
         match class_of(&source) {

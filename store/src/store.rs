@@ -100,11 +100,6 @@ impl Store {
         Ok(Turn(turn.cast_unsigned()))
     }
 
-    /// Closes every connection of the pool, for an orderly end.
-    pub async fn close(&self) {
-        self.pool.close().await;
-    }
-
     pub(crate) fn pool(&self) -> &PgPool {
         &self.pool
     }

@@ -110,7 +110,6 @@ async fn loading_at_any_turn_gives_the_world_that_is_in_memory() {
             }
         }
         leadership.resign().await;
-        store.close().await;
     }
 }
 
