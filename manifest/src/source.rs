@@ -16,10 +16,13 @@ use dugout_model::{Problem, RevisionContent, Severity};
 
 use self::parts::Parts;
 use self::walk::{Manifest, Walk};
-use crate::assemble::{Policy, Unit, assemble_units};
+use crate::assemble::{Policy, Revision, Unit};
 use crate::blob::{Content, ContentReader, ParsedBlob, parse_blob};
+use crate::coverage::Coverage;
+use crate::decode::{Other, TypeName};
 use crate::kustomize::{ParsedTrees, Rendering, render};
 use crate::lines::Lines;
+use crate::problems::Mark;
 use crate::tree::{ContentId, Found, Tree, TreeError, is_below};
 
 /// The largest manifest that is read; one is text that people review.
@@ -75,6 +78,31 @@ pub fn read_paths(
     policy: &Policy,
     cache: &mut SourceCache,
 ) -> Result<RevisionContent, TreeError> {
+    with_revision(tree, paths, policy, cache, |revision| revision.into_content())
+}
+
+/// The same with a count of what is understood, what has no effect and what is refused.
+///
+/// # Errors
+/// As [`read_source`].
+pub fn survey_paths(
+    tree: &dyn Tree,
+    paths: &[&str],
+    policy: &Policy,
+) -> Result<(RevisionContent, Coverage), TreeError> {
+    with_revision(tree, paths, policy, &mut SourceCache::default(), |revision| {
+        let coverage = revision.coverage();
+        (revision.into_content(), coverage)
+    })
+}
+
+fn with_revision<R>(
+    tree: &dyn Tree,
+    paths: &[&str],
+    policy: &Policy,
+    cache: &mut SourceCache,
+    finish: impl FnOnce(Revision<'_>) -> R,
+) -> Result<R, TreeError> {
     let known = std::mem::take(cache);
     let walk = walk::walk(tree, paths)?;
     let mut problems = walk.problems.clone();
@@ -96,7 +124,8 @@ pub fn read_paths(
         content: &rendered.content,
         lines: &rendered.lines,
     });
-    Ok(assemble_units(files.chain(rendered), problems, policy))
+    let shown = |path: &str| tree.shown(path);
+    Ok(finish(Revision::new(files.chain(rendered), problems, policy, &shown)))
 }
 
 /// The manifests that no kustomization has read.
@@ -149,12 +178,16 @@ impl Rendered {
     ) -> Result<Self, TreeError> {
         let Rendering { objects, problems, lines, inputs } = render(tree, folder, parsed_trees)?;
         let failed = problems.error_count() > 0;
+        let reason = problems.deciding_since(Mark::default());
         let mut reader = ContentReader::new(problems);
         for object in &objects {
-            reader.read(object);
+            let mark = reader.mark();
+            reader.read(object, mark);
         }
         let mut content = reader.into_content();
         content.has_unknown |= failed;
+        let type_name = TypeName::new("kustomize.config.k8s.io/v1beta1", "Kustomization");
+        content.others.push(Other { type_name, reason });
         content.locate(&lines);
         let (inside, outside) = inputs.into_iter().partition(|(path, _)| is_below(path, folder));
         let inputs = Inputs { folder: folder_id(tree, folder)?, inside, outside };
