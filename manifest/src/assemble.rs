@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dugout_model::{DeclaredObject, NamespaceName, Problem, RevisionContent, Severity};
 
 use crate::blob::{BlobObject, Content, ParsedBlob};
+use crate::coverage::Coverage;
 use crate::decode::{DEFAULT_NAMESPACE, ForeignObject, Identity};
 use crate::lines::Lines;
 use crate::reader::Place;
@@ -27,22 +28,7 @@ pub fn assemble<'a>(
     policy: &Policy,
 ) -> RevisionContent {
     let units = files.into_iter().map(|(path, blob)| Unit::File { path, content: &blob.content });
-    assemble_units(units, Vec::new(), policy)
-}
-
-/// The same for files and kustomizations, with problems that were found on the way to them.
-pub(crate) fn assemble_units<'a>(
-    units: impl IntoIterator<Item = Unit<'a>>,
-    problems: Vec<Problem>,
-    policy: &Policy,
-) -> RevisionContent {
-    let has_unknown = problems.iter().any(|problem| problem.severity == Severity::Error);
-    let mut whole = Whole { problems, has_unknown, ..Whole::default() };
-    for unit in units {
-        whole.add(unit, policy);
-    }
-    whole.check();
-    whole.into_content()
+    Revision::new(units, Vec::new(), policy, &str::to_owned).into_content()
 }
 
 /// What the objects of one namespace say about each other, where everything could be read.
@@ -50,15 +36,16 @@ pub(crate) fn check_namespace<'a>(
     units: impl IntoIterator<Item = Unit<'a>>,
     namespace: &NamespaceName,
 ) -> Vec<Problem> {
-    let mut whole = Whole::default();
+    let policy = Policy::default();
+    let mut revision = Revision::new([], Vec::new(), &policy, &str::to_owned);
     for unit in units {
         let objects = unit.content().objects.iter();
         let members = objects.filter(|object| object.id.key.namespace == *namespace);
-        whole.members.extend(members.map(|object| (&object.id, Member { unit, object })));
+        revision.members.extend(members.map(|object| (&object.id, Member { unit, object })));
     }
     let mut found = Vec::new();
-    whole.check_links(&mut found);
-    found
+    revision.check_links(&mut found);
+    found.into_iter().map(|told| told.problem).collect()
 }
 
 /// Where objects came from together.
@@ -77,7 +64,15 @@ pub(crate) enum Unit<'a> {
 }
 
 impl<'a> Unit<'a> {
-    fn content(&self) -> &'a Content {
+    /// The path of its file or folder.
+    pub(crate) fn name(&self) -> &'a str {
+        match self {
+            Unit::File { path, .. } => path,
+            Unit::Rendered { folder, .. } => folder,
+        }
+    }
+
+    pub(crate) fn content(&self) -> &'a Content {
         match self {
             Unit::File { content, .. } | Unit::Rendered { content, .. } => content,
         }
@@ -102,9 +97,9 @@ impl<'a> Unit<'a> {
 
 /// One object and what it is in.
 #[derive(Clone, Copy)]
-struct Member<'a> {
-    unit: Unit<'a>,
-    object: &'a BlobObject,
+pub(crate) struct Member<'a> {
+    pub unit: Unit<'a>,
+    pub object: &'a BlobObject,
 }
 
 impl<'a> Member<'a> {
@@ -119,27 +114,91 @@ impl<'a> Member<'a> {
         }
     }
 
-    fn namespace(&self) -> &str {
+    fn namespace(&self) -> &'a str {
         self.object.id.key.namespace.as_str()
+    }
+
+    fn tell(&self, place: &Place, severity: Severity, message: String, hint: &str) -> Told<'a> {
+        let (file, line) = self.unit.locate(place.line);
+        let problem = Problem {
+            file: file.to_owned(),
+            line,
+            column: place.column,
+            severity,
+            field_path: place.field_path.clone(),
+            message,
+            hint: Some(hint.to_owned()),
+        };
+        Told { member: *self, problem }
     }
 }
 
-#[derive(Default)]
-struct Whole<'a> {
+/// The files and kustomizations of a revision, joined and checked.
+pub(crate) struct Revision<'a> {
+    units: Vec<Unit<'a>>,
+    /// How many of the problems were found on the way to the units; they are the first.
+    found_before: usize,
+    policy: &'a Policy,
+    /// How messages write a path.
+    shown: &'a dyn Fn(&str) -> String,
     /// The first of each id, in the order of files and lines.
     members: BTreeMap<&'a Identity, Member<'a>>,
     problems: Vec<Problem>,
+    /// What objects say about each other, in the order of the search.
+    told: Vec<Told<'a>>,
     /// Something could not be read, so nothing can be said to be missing.
     has_unknown: bool,
 }
 
-impl<'a> Whole<'a> {
-    fn add(&mut self, unit: Unit<'a>, policy: &Policy) {
+/// A problem of one object that only the whole can tell.
+pub(crate) struct Told<'a> {
+    pub member: Member<'a>,
+    pub problem: Problem,
+}
+
+impl<'a> Revision<'a> {
+    /// Joins what was read, with problems that were found on the way to it.
+    pub(crate) fn new(
+        units: impl IntoIterator<Item = Unit<'a>>,
+        problems: Vec<Problem>,
+        policy: &'a Policy,
+        shown: &'a dyn Fn(&str) -> String,
+    ) -> Self {
+        let mut revision = Self {
+            units: units.into_iter().collect(),
+            found_before: problems.len(),
+            policy,
+            shown,
+            members: BTreeMap::new(),
+            has_unknown: problems.iter().any(|problem| problem.severity == Severity::Error),
+            problems,
+            told: Vec::new(),
+        };
+        for index in 0..revision.units.len() {
+            revision.add(revision.units[index]);
+        }
+        revision.check();
+        revision
+    }
+
+    /// What becomes of each document.
+    pub(crate) fn coverage(&self) -> Coverage {
+        Coverage::of(
+            &self.units,
+            self.problems.get(..self.found_before).unwrap_or_default(),
+            &self.told,
+            self.policy,
+        )
+    }
+
+    fn add(&mut self, unit: Unit<'a>) {
         let content = unit.content();
         self.has_unknown |= content.has_unknown;
         self.problems.extend(content.problems.iter().map(|problem| unit.own(problem)));
         for foreign in &content.foreign {
-            self.add_foreign(unit, foreign, policy);
+            let problem = foreign_problem(unit, foreign, self.policy);
+            self.has_unknown |= problem.severity == Severity::Error;
+            self.problems.push(problem);
         }
         for object in &content.objects {
             let new = Member { unit, object };
@@ -150,25 +209,11 @@ impl<'a> Whole<'a> {
                 Some(other) => {
                     let (first, again) =
                         if other.place() <= new.place() { (*other, new) } else { (new, *other) };
-                    self.problems.push(told_twice(&first, &again));
+                    self.told.push(told_twice(&first, &again, self.shown));
                     self.members.insert(&object.id, first);
                 }
             }
         }
-    }
-
-    /// An object of a group that Dugout does not know: skipped if the source says so.
-    fn add_foreign(&mut self, unit: Unit<'a>, foreign: &ForeignObject, policy: &Policy) {
-        let mut problem = unit.own(&foreign.problem);
-        if policy.skip_groups.contains(&foreign.group) {
-            problem.severity = Severity::Notice;
-            problem.message =
-                format!("{} has no effect: the source skips {}", foreign.kind, foreign.group);
-            problem.hint = None;
-        } else {
-            self.has_unknown = true;
-        }
-        self.problems.push(problem);
     }
 
     fn check(&mut self) {
@@ -177,11 +222,11 @@ impl<'a> Whole<'a> {
             self.check_namespaces(&mut found);
         }
         self.check_links(&mut found);
-        self.problems.extend(found);
+        self.told.extend(found);
     }
 
     /// Tells each namespace that is used and not declared once, at its first use.
-    fn check_namespaces(&self, found: &mut Vec<Problem>) {
+    fn check_namespaces(&self, found: &mut Vec<Told<'a>>) {
         let mut uses: BTreeMap<&str, Vec<&Member<'a>>> = BTreeMap::new();
         for member in self.members.values() {
             let namespace = member.namespace();
@@ -205,7 +250,7 @@ impl<'a> Whole<'a> {
             let hint = format!(
                 "add a document with apiVersion: v1, kind: Namespace and metadata.name: {namespace}"
             );
-            found.push(problem(first.unit, place, Severity::Error, message, &hint));
+            found.push(first.tell(place, Severity::Error, message, &hint));
         }
     }
 
@@ -214,7 +259,8 @@ impl<'a> Whole<'a> {
         self.members.get(&Identity { kind, key })
     }
 
-    fn into_content(mut self) -> RevisionContent {
+    pub(crate) fn into_content(mut self) -> RevisionContent {
+        self.problems.extend(self.told.into_iter().map(|told| told.problem));
         self.problems.sort();
         self.problems.dedup();
         if self.problems.iter().any(|problem| problem.severity == Severity::Error) {
@@ -226,13 +272,31 @@ impl<'a> Whole<'a> {
     }
 }
 
-fn told_twice(first: &Member<'_>, again: &Member<'_>) -> Problem {
+/// An object of a group that Dugout does not know: skipped if the source says so.
+pub(crate) fn foreign_problem(unit: Unit<'_>, foreign: &ForeignObject, policy: &Policy) -> Problem {
+    let mut problem = unit.own(&foreign.problem);
+    if policy.skip_groups.contains(&foreign.group) {
+        let kind = &foreign.type_name.kind;
+        problem.severity = Severity::Notice;
+        problem.message = format!("{kind} has no effect: the source skips {}", foreign.group);
+        problem.hint = None;
+    }
+    problem
+}
+
+fn told_twice<'a>(
+    first: &Member<'a>,
+    again: &Member<'a>,
+    shown: &dyn Fn(&str) -> String,
+) -> Told<'a> {
     let (file, line) = first.place();
+    let file = shown(file);
     let message = format!("{} is declared for the second time", again.object.id);
     let hint = match (first.unit, again.unit) {
         (Unit::Rendered { folder: one, .. }, Unit::Rendered { folder: other, .. })
             if one != other =>
         {
+            let (one, other) = (shown(one), shown(other));
             format!(
                 "the kustomizations {one} and {other} both make it, from {file}:{line}; give each a \
                  namespace or a prefix of its own, or give the source the path of one of them"
@@ -240,24 +304,5 @@ fn told_twice(first: &Member<'_>, again: &Member<'_>) -> Problem {
         }
         _ => format!("the first is in {file}:{line}; keep one of them"),
     };
-    problem(again.unit, &again.object.place, Severity::Error, message, &hint)
-}
-
-fn problem(
-    unit: Unit<'_>,
-    place: &Place,
-    severity: Severity,
-    message: String,
-    hint: &str,
-) -> Problem {
-    let (file, line) = unit.locate(place.line);
-    Problem {
-        file: file.to_owned(),
-        line,
-        column: place.column,
-        severity,
-        field_path: place.field_path.clone(),
-        message,
-        hint: Some(hint.to_owned()),
-    }
+    again.tell(&again.object.place, Severity::Error, message, &hint)
 }

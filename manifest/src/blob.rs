@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dugout_model::{DeclaredObject, Origin, Problem};
 
-use crate::decode::{Decoded, ForeignObject, Identity, Links, ParsedObject, decode};
+use crate::decode::{
+    Decoded, ForeignObject, Identity, Links, Other, ParsedObject, TypeName, decode,
+};
 use crate::lines::Lines;
-use crate::problems::Problems;
+use crate::problems::{Mark, Problems};
 use crate::reader::{Place, Report};
 use crate::yaml::{Document, Documents, FILE_LIMIT_BYTES, Node, Position};
 
@@ -25,23 +27,36 @@ pub(crate) struct Content {
     pub has_unknown: bool,
     /// Objects of groups that Dugout does not know; a source's policy says what they are.
     pub foreign: Vec<ForeignObject>,
+    /// What else there is: documents that are refused, and kustomizations.
+    pub others: Vec<Other>,
 }
 
 /// One object of a file.
 pub(crate) struct BlobObject {
     pub id: Identity,
+    pub api_version: &'static str,
     pub place: Place,
     pub namespace_place: Option<Place>,
     pub links: Links,
+    /// Of the file's problems, the one that decides what becomes of the object.
+    pub reason: Option<u32>,
     /// The object with the path that it was last asked for at. A file stays at its path from commit to
     /// commit, so the same shared value is handed out each time.
     declared: Option<Mutex<Arc<DeclaredObject>>>,
 }
 
 impl BlobObject {
-    fn new(parsed: ParsedObject) -> Self {
-        let ParsedObject { id, place, namespace_place, declared, links } = parsed;
-        Self { id, place, namespace_place, links, declared: declared.map(Mutex::new) }
+    fn new(parsed: ParsedObject, reason: Option<u32>) -> Self {
+        let ParsedObject { id, api_version, place, namespace_place, declared, links } = parsed;
+        Self {
+            id,
+            api_version,
+            place,
+            namespace_place,
+            links,
+            reason,
+            declared: declared.map(Mutex::new),
+        }
     }
 
     /// Says once where the object came from.
@@ -85,16 +100,20 @@ pub fn parse_blob(bytes: &[u8]) -> ParsedBlob {
     match text_of(bytes) {
         Ok(text) => {
             let mut documents = Documents::of(text);
+            let mut mark = reader.problems.mark();
             while let Some(document) = documents.next(&mut reader.problems) {
                 match document {
-                    Document::Tree(root) => reader.read(&root),
-                    Document::Broken => reader.has_unknown = true,
+                    Document::Tree(root) => reader.read(&root, mark),
+                    Document::Broken => reader.add_unknown(mark),
                 }
+                mark = reader.problems.mark();
             }
+            reader.add_rest(mark);
         }
         Err(NoText { at, message, hint }) => {
+            let mark = reader.problems.mark();
             reader.problems.error(at, message, Some(hint));
-            reader.has_unknown = true;
+            reader.add_unknown(mark);
         }
     }
     ParsedBlob { content: Arc::new(reader.into_content()) }
@@ -104,6 +123,7 @@ pub fn parse_blob(bytes: &[u8]) -> ParsedBlob {
 pub(crate) struct ContentReader {
     objects: Vec<BlobObject>,
     foreign: Vec<ForeignObject>,
+    others: Vec<Other>,
     problems: Problems,
     has_unknown: bool,
 }
@@ -111,26 +131,56 @@ pub(crate) struct ContentReader {
 impl ContentReader {
     /// Goes on with problems that were found before.
     pub(crate) fn new(problems: Problems) -> Self {
-        Self { objects: Vec::new(), foreign: Vec::new(), problems, has_unknown: false }
+        Self {
+            objects: Vec::new(),
+            foreign: Vec::new(),
+            others: Vec::new(),
+            problems,
+            has_unknown: false,
+        }
     }
 
-    pub(crate) fn read(&mut self, root: &Node<'_>) {
+    /// Reads a document; what was told of it before begins at `since`.
+    pub(crate) fn read(&mut self, root: &Node<'_>, since: Mark) {
         let report = Report::new(std::mem::take(&mut self.problems));
-        for decoded in decode(root, &report) {
+        for (decoded, reason) in decode(root, &report, since) {
             match decoded {
-                Decoded::Object(object) => self.objects.push(BlobObject::new(*object)),
+                Decoded::Object(object) => self.objects.push(BlobObject::new(*object, reason)),
                 Decoded::Foreign(object) => self.foreign.push(object),
-                Decoded::Refused => {}
-                Decoded::Unknown => self.has_unknown = true,
+                Decoded::Refused(type_name) => self.others.push(Other { type_name, reason }),
+                Decoded::Unknown(type_name) => {
+                    self.has_unknown = true;
+                    self.others.push(Other { type_name, reason });
+                }
             }
         }
         self.problems = report.into_problems();
+    }
+
+    /// A document that cannot be told apart, for reasons that were told since a mark.
+    fn add_unknown(&mut self, since: Mark) {
+        self.has_unknown = true;
+        let reason = self.problems.deciding_since(since);
+        self.others.push(Other { type_name: TypeName::default(), reason });
+    }
+
+    /// What was told after the last document, of one that is empty.
+    fn add_rest(&mut self, since: Mark) {
+        let reason = self.problems.deciding_since(since);
+        if reason.is_some() {
+            self.others.push(Other { type_name: TypeName::default(), reason });
+        }
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        self.problems.mark()
     }
 
     pub(crate) fn into_content(self) -> Content {
         Content {
             objects: self.objects,
             foreign: self.foreign,
+            others: self.others,
             problems: self.problems.into_list(),
             has_unknown: self.has_unknown,
         }

@@ -11,6 +11,7 @@ use dugout_model::{
     DeclaredObject, Kind, NamespaceName, ObjectKey, ObjectSpec, Origin, PortRef, Problem,
 };
 
+use crate::problems::Mark;
 use crate::reader::{Object, Place, Report, Validated, Value};
 use crate::schema::{
     GONE, Handling, KINDS, KindEntry, REMOVED, Schema, Scope, find_kind, format::Format, nearest,
@@ -44,6 +45,7 @@ impl fmt::Display for Identity {
 #[derive(Clone, Debug)]
 pub(crate) struct ParsedObject {
     pub id: Identity,
+    pub api_version: &'static str,
     pub place: Place,
     /// Where `metadata.namespace` stands, if it is written.
     pub namespace_place: Option<Place>,
@@ -112,8 +114,33 @@ pub(crate) struct ServiceFacts {
 #[derive(Clone, Debug)]
 pub(crate) struct ForeignObject {
     pub group: String,
-    pub kind: String,
+    pub type_name: TypeName,
     pub problem: Problem,
+}
+
+/// What a document says it is, as it is written; empty where it does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TypeName {
+    pub api_version: String,
+    pub kind: String,
+}
+
+impl TypeName {
+    /// Cut when it is longer than any that Kubernetes would take.
+    pub(crate) fn new(api_version: &str, kind: &str) -> Self {
+        let cut = |text: &str| text.chars().take(TYPE_NAME_LIMIT).collect();
+        Self { api_version: cut(api_version), kind: cut(kind) }
+    }
+}
+
+const TYPE_NAME_LIMIT: usize = 253;
+
+/// A document that is no object for Dugout, or none that it can tell apart, and why: of the file's
+/// problems the one that decides.
+#[derive(Clone, Debug)]
+pub(crate) struct Other {
+    pub type_name: TypeName,
+    pub reason: Option<u32>,
 }
 
 /// What came of a document, or of an item of a list.
@@ -121,20 +148,52 @@ pub(crate) enum Decoded {
     Object(Box<ParsedObject>),
     Foreign(ForeignObject),
     /// A kind that is never supported, and that nothing refers to.
-    Refused,
+    Refused(TypeName),
     /// It is not known which object this is; the report says why.
-    Unknown,
+    Unknown(TypeName),
 }
 
-/// Reads one document; a list gives what its items are.
-pub(crate) fn decode(root: &Node<'_>, report: &Report) -> Vec<Decoded> {
-    let mut found = Vec::with_capacity(1);
-    decode_value(&Value::root(root, report, None), report, &mut found);
-    found
+/// Reads one document; a list gives what its items are. Each comes with the problem that decides what
+/// becomes of it, `since` being where those of the document begin.
+pub(crate) fn decode(root: &Node<'_>, report: &Report, since: Mark) -> Vec<(Decoded, Option<u32>)> {
+    let mut findings = Findings { found: Vec::with_capacity(1), report, mark: since };
+    let value = Value::root(root, report, None);
+    decode_value(&value, report, &mut findings);
+    // Of a list itself, behind its items.
+    if report.deciding_since(findings.mark).is_some() {
+        findings.push(Decoded::Refused(type_name_of(&value)));
+    }
+    findings.found
 }
 
-fn decode_value(value: &Value<'_>, report: &Report, found: &mut Vec<Decoded>) {
-    let Some((api_version, kind)) = type_of(value) else { return found.push(Decoded::Unknown) };
+/// What was found so far, with the problems of each.
+struct Findings<'r> {
+    found: Vec<(Decoded, Option<u32>)>,
+    report: &'r Report,
+    /// Where the problems of the next one begin.
+    mark: Mark,
+}
+
+impl Findings<'_> {
+    fn push(&mut self, decoded: Decoded) {
+        let reason = self.report.deciding_since(self.mark);
+        self.mark = self.report.mark();
+        self.found.push((decoded, reason));
+    }
+}
+
+/// What a document says it is, complete or not.
+fn type_name_of(value: &Value<'_>) -> TypeName {
+    let Some(view) = View::of(*value) else { return TypeName::default() };
+    let written = |name| view.written(name).unwrap_or_default();
+    TypeName::new(written("apiVersion"), written("kind"))
+}
+
+fn decode_value(value: &Value<'_>, report: &Report, found: &mut Findings<'_>) {
+    let Some((api_version, kind)) = type_of(value) else {
+        return found.push(Decoded::Unknown(type_name_of(value)));
+    };
+    let type_name = || TypeName::new(api_version, kind);
     let Some(entry) = find_kind(api_version, kind) else {
         if is_list_of_known(api_version, kind) {
             return decode_list(value, report, found);
@@ -152,13 +211,13 @@ fn decode_value(value: &Value<'_>, report: &Report, found: &mut Vec<Decoded>) {
             value.fail(format!("Dugout does not support {kind}: {why}"));
             found.push(match kind {
                 // They make other objects.
-                "Kustomization" | "Component" => Decoded::Unknown,
-                _ => Decoded::Refused,
+                "Kustomization" | "Component" => Decoded::Unknown(type_name()),
+                _ => Decoded::Refused(type_name()),
             });
         }
         (Handling::Acted(_) | Handling::NotYet { .. } | Handling::Notice(_), None) => {
             value.fail(format!("{kind} has no table of fields; this is a mistake in Dugout"));
-            found.push(Decoded::Unknown);
+            found.push(Decoded::Unknown(type_name()));
         }
     }
 }
@@ -192,7 +251,7 @@ fn is_list_of_known(api_version: &str, kind: &str) -> bool {
     kind.strip_suffix("List").is_some_and(|kind| find_kind(api_version, kind).is_some())
 }
 
-fn decode_list(value: &Value<'_>, report: &Report, found: &mut Vec<Decoded>) {
+fn decode_list(value: &Value<'_>, report: &Report, found: &mut Findings<'_>) {
     for entry in value.entries().unwrap_or_default() {
         if !matches!(&*entry.key, "apiVersion" | "kind" | "metadata" | "items") {
             value.fail_as_unknown(entry, || {
@@ -205,7 +264,7 @@ fn decode_list(value: &Value<'_>, report: &Report, found: &mut Vec<Decoded>) {
     let list = value.member("items", &entry.node);
     let Some(items) = list.items() else {
         list.fail(format!("must be a list, not {}", list.describe()));
-        return found.push(Decoded::Unknown);
+        return found.push(Decoded::Unknown(type_name_of(value)));
     };
     for (index, node) in items.iter().enumerate() {
         let item = list.item(index, node);
@@ -218,6 +277,7 @@ fn decode_list(value: &Value<'_>, report: &Report, found: &mut Vec<Decoded>) {
 }
 
 fn tell_unknown_type(value: &Value<'_>, api_version: &str, kind: &str) -> Decoded {
+    let type_name = TypeName::new(api_version, kind);
     let shown = |text: &str| crate::problems::quoted(text);
     let same =
         |entry_version: &str, entry_kind: &str| entry_kind == kind && entry_version == api_version;
@@ -226,18 +286,18 @@ fn tell_unknown_type(value: &Value<'_>, api_version: &str, kind: &str) -> Decode
             "Kubernetes no longer serves {kind} in {api_version}; that version was removed"
         );
         value.fail_with(message, format!("use {}", removed.instead));
-        return Decoded::Unknown;
+        return Decoded::Unknown(type_name);
     }
     if let Some((.., instead)) = GONE.iter().find(|(version, gone, _)| same(version, gone)) {
         value.fail_with(format!("Kubernetes has no {kind} any more"), *instead);
-        return Decoded::Refused;
+        return Decoded::Refused(type_name);
     }
     if let Some(entry) = KINDS.iter().find(|entry| entry.kind == kind)
         && is_core(api_version)
     {
         let message = format!("there is no {kind} in {}", shown(api_version));
         value.fail_with(message, format!("use {}", entry.api_version));
-        return Decoded::Unknown;
+        return Decoded::Unknown(type_name);
     }
     if is_core(api_version) {
         let message = format!("there is no kind {} in {}", shown(kind), shown(api_version));
@@ -245,7 +305,7 @@ fn tell_unknown_type(value: &Value<'_>, api_version: &str, kind: &str) -> Decode
             Some(name) => value.fail_with(message, format!("did you mean {name}?")),
             None => value.fail(message),
         }
-        return Decoded::Unknown;
+        return Decoded::Unknown(type_name);
     }
     let (group, _) = api_version.split_once('/').unwrap_or((api_version, ""));
     let message = format!(
@@ -255,7 +315,7 @@ fn tell_unknown_type(value: &Value<'_>, api_version: &str, kind: &str) -> Decode
     );
     let hint = format!("move it out of the source's path, or skip the group {group}");
     let problem = value.as_error(message, hint);
-    Decoded::Foreign(ForeignObject { group: group.to_owned(), kind: kind.to_owned(), problem })
+    Decoded::Foreign(ForeignObject { group: group.to_owned(), type_name, problem })
 }
 
 /// Whether a group is one of Kubernetes' own, in any version.
@@ -310,10 +370,20 @@ fn decode_object(
         }
         Handling::List => None,
     };
-    let Some((id, namespace_place)) = identified else { return Decoded::Unknown };
+    let Some((id, namespace_place)) = identified else {
+        return Decoded::Unknown(TypeName::new(entry.api_version, entry.kind));
+    };
     let declared = declared.map(Arc::new);
     let place = value.place();
-    Decoded::Object(Box::new(ParsedObject { id, place, namespace_place, declared, links }))
+    let api_version = entry.api_version;
+    Decoded::Object(Box::new(ParsedObject {
+        id,
+        api_version,
+        place,
+        namespace_place,
+        declared,
+        links,
+    }))
 }
 
 /// Which object it is, and where its namespace is written; nothing when it has no name.

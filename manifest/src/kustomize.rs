@@ -1,7 +1,7 @@
 //! Kustomizations rendered in process: no binary, no network, nothing executed, and every value of an
 //! object still knows the file and the line that a person has to edit.
 //!
-//! `load` gets files and counts what they cost. `accumulate` goes through the kustomizations, with
+//! `load` gets files and counts what they cost; `placement` finds where texts inside them stand. `accumulate` goes through the kustomizations, with
 //! `file` for what they ask, `generate`, `patch` (`strategic`, `json_patch`, `select`), `transform` and
 //! `replace` for what they do. At the end `hash` and `names` give generated objects their names and
 //! write changed names wherever they are said.
@@ -23,6 +23,7 @@ mod merge_keys;
 mod names;
 mod order;
 mod patch;
+mod placement;
 mod references;
 mod replace;
 mod resource;

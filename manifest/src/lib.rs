@@ -30,6 +30,7 @@
 mod assemble;
 mod blob;
 mod compatibility;
+mod coverage;
 mod cron;
 mod decode;
 mod image;
@@ -51,10 +52,12 @@ mod yaml;
 pub use assemble::{Policy, assemble};
 pub use blob::{ParsedBlob, parse_blob};
 pub use compatibility::compatibility_page;
+pub use coverage::{Coverage, KindName, Outcome, Tally};
 pub use layout::is_manifest_path;
 pub use problems::PROBLEM_LIMIT;
 pub use source::{
     MANIFEST_LIMIT_BYTES, Reading, SourceCache, read_paths, read_revision, read_source,
+    survey_paths,
 };
 pub use tree::{ContentId, Files, Found, Tree, TreeError};
 pub use yaml::{

@@ -17,6 +17,14 @@ pub(crate) struct Problems {
     left_out: usize,
 }
 
+/// A moment in the telling of problems.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mark {
+    found: usize,
+    errors: usize,
+    left_out: usize,
+}
+
 impl Problems {
     pub(crate) fn add(&mut self, problem: Problem) {
         if problem.severity == Severity::Error {
@@ -45,6 +53,25 @@ impl Problems {
     /// How many errors there are, to tell later whether more came.
     pub(crate) fn error_count(&self) -> usize {
         self.errors
+    }
+
+    /// How far the telling has come.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { found: self.found.len(), errors: self.errors, left_out: self.left_out }
+    }
+
+    /// The first problem since a mark that decides: an error, or without errors a notice. The index is
+    /// that of [`Self::into_list`], where the last one stands for all that are only counted.
+    pub(crate) fn deciding_since(&self, mark: Mark) -> Option<u32> {
+        let since = self.found.get(mark.found..).unwrap_or_default();
+        let is_error = |problem: &Problem| problem.severity == Severity::Error;
+        let index = match since.iter().position(is_error) {
+            Some(index) => Some(mark.found + index),
+            None if self.errors > mark.errors => Some(self.found.len()),
+            None if !since.is_empty() => Some(mark.found),
+            None => (self.left_out > mark.left_out).then_some(self.found.len()),
+        };
+        index.and_then(|index| u32::try_from(index).ok())
     }
 
     /// Whether further problems are only counted.

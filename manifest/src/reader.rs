@@ -11,7 +11,7 @@ use std::fmt;
 
 use dugout_model::{Problem, Severity};
 
-use crate::problems::{Problems, quoted};
+use crate::problems::{Mark, Problems, quoted};
 use crate::schema::{Field, Schema, Support};
 use crate::yaml::{Entry, Node, Position, ScalarKind, Value as Tree};
 
@@ -66,6 +66,14 @@ impl Report {
 
     pub(crate) fn error_count(&self) -> usize {
         self.problems.borrow().error_count()
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        self.problems.borrow().mark()
+    }
+
+    pub(crate) fn deciding_since(&self, mark: Mark) -> Option<u32> {
+        self.problems.borrow().deciding_since(mark)
     }
 
     /// Whether what is told from here on is only counted, so that hints are not worth their price.

@@ -18,10 +18,13 @@ use dugout_model::{ObjectId, Problem, RevisionContent, Severity};
 use self::parts::Parts;
 use self::settled::Settled;
 use self::walk::{Manifest, Walk};
-use crate::assemble::{Policy, Unit, assemble_units};
+use crate::assemble::{Policy, Revision, Unit};
 use crate::blob::{Content, ContentReader, ParsedBlob, parse_blob};
+use crate::coverage::Coverage;
+use crate::decode::{Other, TypeName};
 use crate::kustomize::{ParsedTrees, Rendering, render};
 use crate::lines::Lines;
+use crate::problems::Mark;
 use crate::tree::{ContentId, Found, Tree, TreeError, is_below};
 
 /// The largest manifest that is read; one is text that people review.
@@ -98,7 +101,13 @@ pub fn read_revision(
         cache.blobs.extend(settled.blobs().map(|(id, blob)| (id, blob.clone())));
         cache.blobs.extend(fresh.blobs);
     }
-    let content = read_whole(tree, &[path], policy, cache, Some(path))?;
+    let whole = read_whole(tree, &[path], cache)?;
+    let content = whole.finish(tree, policy, |revision| revision.into_content());
+    cache.settled = Settled::of(path, policy, whole.walk, &whole.plain, &content);
+    if cache.settled.is_some() {
+        // It has them.
+        cache.blobs.clear();
+    }
     Ok(Reading { content, changed: None })
 }
 
@@ -113,17 +122,40 @@ pub fn read_paths(
     policy: &Policy,
     cache: &mut SourceCache,
 ) -> Result<RevisionContent, TreeError> {
-    read_whole(tree, paths, policy, cache, None)
+    let whole = read_whole(tree, paths, cache)?;
+    Ok(whole.finish(tree, policy, |revision| revision.into_content()))
 }
 
-/// Reads everything; `followed` is the path of a source that will be read again.
-fn read_whole(
+/// The same with a count of what is understood, what has no effect and what is refused.
+///
+/// # Errors
+/// As [`read_source`].
+pub fn survey_paths(
     tree: &dyn Tree,
     paths: &[&str],
     policy: &Policy,
+) -> Result<(RevisionContent, Coverage), TreeError> {
+    let whole = read_whole(tree, paths, &mut SourceCache::default())?;
+    Ok(whole.finish(tree, policy, |revision| {
+        let coverage = revision.coverage();
+        (revision.into_content(), coverage)
+    }))
+}
+
+/// Everything that was read of a source.
+struct Whole {
+    walk: Walk,
+    /// The manifests that no kustomization has read.
+    plain: Vec<(Manifest, ParsedBlob)>,
+    renderings: Vec<(String, Arc<Rendered>)>,
+    problems: Vec<Problem>,
+}
+
+fn read_whole(
+    tree: &dyn Tree,
+    paths: &[&str],
     cache: &mut SourceCache,
-    followed: Option<&str>,
-) -> Result<RevisionContent, TreeError> {
+) -> Result<Whole, TreeError> {
     let known = std::mem::take(cache);
     let walk = walk::walk(tree, paths)?;
     let mut problems = walk.problems.clone();
@@ -139,36 +171,40 @@ fn read_whole(
         renderings.push((folder, rendered));
     }
     let plain = read_plain(tree, &walk, &renderings, &known, cache, &mut problems)?;
-    let files = plain
-        .iter()
-        .map(|(manifest, blob)| Unit::File { path: &manifest.path, content: &blob.content });
-    let rendered = renderings.iter().map(|(folder, rendered)| Unit::Rendered {
-        folder,
-        content: &rendered.content,
-        lines: &rendered.lines,
-    });
-    let content = assemble_units(files.chain(rendered), problems, policy);
-    if let Some(path) = followed {
-        let plain: Vec<(Manifest, ParsedBlob)> =
-            plain.into_iter().map(|(manifest, blob)| (manifest.clone(), blob)).collect();
-        cache.settled = Settled::of(path, policy, walk, &plain, &content);
+    Ok(Whole { walk, plain, renderings, problems })
+}
+
+impl Whole {
+    /// Joins what was read.
+    fn finish<R>(
+        &self,
+        tree: &dyn Tree,
+        policy: &Policy,
+        finish: impl FnOnce(Revision<'_>) -> R,
+    ) -> R {
+        let files = self
+            .plain
+            .iter()
+            .map(|(manifest, blob)| Unit::File { path: &manifest.path, content: &blob.content });
+        let rendered = self.renderings.iter().map(|(folder, rendered)| Unit::Rendered {
+            folder,
+            content: &rendered.content,
+            lines: &rendered.lines,
+        });
+        let shown = |path: &str| tree.shown(path);
+        finish(Revision::new(files.chain(rendered), self.problems.clone(), policy, &shown))
     }
-    if cache.settled.is_some() {
-        // It has them.
-        cache.blobs.clear();
-    }
-    Ok(content)
 }
 
 /// The manifests that no kustomization has read.
-fn read_plain<'w>(
+fn read_plain(
     tree: &dyn Tree,
-    walk: &'w Walk,
+    walk: &Walk,
     renderings: &[(String, Arc<Rendered>)],
     known: &SourceCache,
     cache: &mut SourceCache,
     problems: &mut Vec<Problem>,
-) -> Result<Vec<(&'w Manifest, ParsedBlob)>, TreeError> {
+) -> Result<Vec<(Manifest, ParsedBlob)>, TreeError> {
     let taken: BTreeSet<&str> = renderings
         .iter()
         .flat_map(|(_, rendered)| &rendered.inputs.outside)
@@ -198,7 +234,7 @@ fn read_plain<'w>(
             None => parse_blob(&tree.read(target, *id)?),
         };
         cache.blobs.insert(*id, blob.clone());
-        plain.push((manifest, blob));
+        plain.push((manifest.clone(), blob));
     }
     Ok(plain)
 }
@@ -211,12 +247,16 @@ impl Rendered {
     ) -> Result<Self, TreeError> {
         let Rendering { objects, problems, lines, inputs } = render(tree, folder, parsed_trees)?;
         let failed = problems.error_count() > 0;
+        let reason = problems.deciding_since(Mark::default());
         let mut reader = ContentReader::new(problems);
         for object in &objects {
-            reader.read(object);
+            let mark = reader.mark();
+            reader.read(object, mark);
         }
         let mut content = reader.into_content();
         content.has_unknown |= failed;
+        let type_name = TypeName::new("kustomize.config.k8s.io/v1beta1", "Kustomization");
+        content.others.push(Other { type_name, reason });
         content.locate(&lines);
         let (inside, outside) = inputs.into_iter().partition(|(path, _)| is_below(path, folder));
         let inputs = Inputs { folder: folder_id(tree, folder)?, inside, outside };

@@ -33,6 +33,11 @@ pub trait Tree {
     /// # Errors
     /// When the commit cannot be read.
     fn read(&self, path: &str, id: ContentId) -> Result<Vec<u8>, TreeError>;
+
+    /// A path as messages and hints write it for the person who reads them.
+    fn shown(&self, path: &str) -> String {
+        path.to_owned()
+    }
 }
 
 /// What stands at a path.

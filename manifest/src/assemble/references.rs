@@ -2,24 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use dugout_model::{ObjectSpec, PortRef, Problem, Severity};
+use dugout_model::{ObjectSpec, PortRef, Severity};
 
-use super::{Member, Whole, problem};
+use super::{Member, Revision, Told};
 use crate::decode::{Identity, Part, PodFacts, Reference, ServiceFacts};
 use crate::reader::Place;
 
 /// How many names a hint lists.
 const LISTED: usize = 12;
 
-impl<'a> Whole<'a> {
-    pub(super) fn check_links(&self, found: &mut Vec<Problem>) {
+impl<'a> Revision<'a> {
+    pub(super) fn check_links(&self, found: &mut Vec<Told<'a>>) {
         let mut node_ports = BTreeMap::new();
         for member in self.members.values() {
             for reference in &member.object.links.references {
                 self.check_reference(member, reference, found);
             }
             if let Some(service) = &member.object.links.service {
-                check_node_ports(member, service, &mut node_ports, found);
+                check_node_ports(member, service, &mut node_ports, self.shown, found);
             }
         }
         if !self.has_unknown {
@@ -31,12 +31,12 @@ impl<'a> Whole<'a> {
         &self,
         member: &Member<'a>,
         reference: &Reference,
-        found: &mut Vec<Problem>,
+        found: &mut Vec<Told<'a>>,
     ) {
         let Reference { kind, name, part, can_be_optional, place } = reference;
         let namespace = member.namespace();
         let mut tell = |message: String, hint: &str| {
-            found.push(problem(member.unit, place, Severity::Error, message, hint));
+            found.push(member.tell(place, Severity::Error, message, hint));
         };
         let Some(target) = self.find(kind, namespace, name) else {
             if !self.has_unknown {
@@ -93,7 +93,7 @@ impl<'a> Whole<'a> {
     }
 
     /// Tells services that select nothing, or whose port no selected pod has.
-    fn check_services(&self, found: &mut Vec<Problem>) {
+    fn check_services(&self, found: &mut Vec<Told<'a>>) {
         let mut workloads = Workloads::default();
         for member in self.members.values() {
             if let Some(pods) = &member.object.links.pods {
@@ -194,7 +194,8 @@ fn check_node_ports<'a>(
     member: &Member<'a>,
     service: &'a ServiceFacts,
     taken: &mut Taken<'a>,
-    found: &mut Vec<Problem>,
+    shown: &dyn Fn(&str) -> String,
+    found: &mut Vec<Told<'a>>,
 ) {
     for (port, place) in &service.node_ports {
         let (file, line) = member.unit.locate(place.line);
@@ -207,21 +208,22 @@ fn check_node_ports<'a>(
             Some((other, ..)) if *other == &member.object.id => {}
             Some((other, file, line)) => {
                 let message = format!("port {port} of the nodes is taken by {other}");
+                let file = shown(file);
                 let hint = format!("see {file}:{line}; choose another from 30000 to 32767");
-                found.push(problem(member.unit, place, Severity::Error, message, &hint));
+                found.push(member.tell(place, Severity::Error, message, &hint));
             }
         }
     }
 }
 
-fn check_targets(
-    member: &Member<'_>,
+fn check_targets<'a>(
+    member: &Member<'a>,
     service: &ServiceFacts,
     selected: &[&PodFacts],
-    found: &mut Vec<Problem>,
+    found: &mut Vec<Told<'a>>,
 ) {
     let mut tell = |place: &Place, severity, message: String, hint: &str| {
-        found.push(problem(member.unit, place, severity, message, hint));
+        found.push(member.tell(place, severity, message, hint));
     };
     if selected.is_empty() {
         let message = "the selector matches no pod that is declared in this namespace".to_owned();

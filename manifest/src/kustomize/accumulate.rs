@@ -64,6 +64,7 @@ fn told_twice(id: &Id, at: Position, first: Option<Position>, loader: &Loader<'_
     match first {
         Some(first) => {
             let (file, line) = loader.lines.locate(first.line);
+            let file = loader.shown(file);
             fault.hint(format!(
                 "the first is in {file}:{line}; give each a name or a namespace of its own"
             ))
@@ -153,7 +154,8 @@ impl<'l, 't> Accumulator<'l, 't> {
                 return Ok(None);
             }
             [(first, _), (second, _), ..] => {
-                let message = format!("{first} and {second} are both kustomizations of one folder");
+                let (one, other) = (self.loader.shown(first), self.loader.shown(second));
+                let message = format!("{one} and {other} are both kustomizations of one folder");
                 let at = match self.open.is_empty() {
                     true => Position { line: self.loader.start_of(first, 0), column: 0 },
                     false => at,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dugout_model::Problem;
 
 use super::edit::{self, Fault, Owned, Weight};
+use super::placement::{Placement, Source};
 use crate::blob::text_of;
 use crate::lines::Lines;
 use crate::problems::{Problems, quoted};
@@ -67,6 +68,8 @@ pub(super) struct Loader<'t> {
     spent: Weight,
     worked: usize,
     kustomizations: usize,
+    /// The file whose inline texts were placed last.
+    source: Option<(String, Source)>,
 }
 
 impl<'t> Loader<'t> {
@@ -81,7 +84,13 @@ impl<'t> Loader<'t> {
             spent: Weight::default(),
             worked: 0,
             kustomizations: 0,
+            source: None,
         }
+    }
+
+    /// A path as a hint writes it.
+    pub fn shown(&self, path: &str) -> String {
+        self.tree.shown(path)
     }
 
     pub fn tell(&mut self, fault: Fault) {
@@ -238,23 +247,40 @@ impl<'t> Loader<'t> {
         Ok(parsed)
     }
 
-    /// The documents of a text inside a kustomization, which stands at `at`. A block of text begins on
-    /// the line after its mark, where its lines keep their places.
+    /// The documents of a text inside a kustomization, which stands at `at`.
     pub fn inline(&mut self, text: &str, at: Position) -> Result<Option<Vec<Owned>>, Stop> {
         let parsed = parse(text.as_bytes());
-        let lines =
-            if text.trim_end().contains('\n') { at.line } else { at.line.saturating_sub(1) };
+        let placement = self.placement(text, at)?;
         for problem in &parsed.problems {
-            self.problems.add(Problem { line: problem.line + lines, ..problem.clone() });
+            let Position { line, column } =
+                placement.of(Position { line: problem.line, column: problem.column });
+            self.problems.add(Problem { line, column, ..problem.clone() });
         }
         self.pay(parsed.weight, at)?;
         if !parsed.problems.is_empty() {
             return Ok(None);
         }
-        let mut documents: Vec<Owned> =
-            parsed.documents.iter().map(|node| edit::to_owned(node, lines)).collect();
-        documents.iter_mut().for_each(edit::as_resource);
+        let mut documents = parsed.documents.clone();
+        for document in &mut documents {
+            placement.apply(document);
+            edit::as_resource(document);
+        }
         Ok(Some(documents))
+    }
+
+    /// Where the lines of a text inside a kustomization stand in its file.
+    fn placement(&mut self, text: &str, at: Position) -> Result<Placement, Stop> {
+        let (path, line) = self.lines.locate(at.line);
+        if self.source.as_ref().is_none_or(|(read, _)| read != path) {
+            let Some(Found::File { id, .. }) = self.inputs.get(path) else {
+                return Ok(Placement::At(at));
+            };
+            let bytes = self.tree.read(path, *id)?;
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            self.source = Some((path.to_owned(), Source::new(text)));
+        }
+        let source = self.source.as_ref().map(|(_, source)| source);
+        Ok(source.map_or(Placement::At(at), |source| Placement::find(text, at, source, line)))
     }
 }
 
