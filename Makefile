@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help setup up down build check test bench sqlx fmt
+.PHONY: help setup up down build check test fuzz bench sqlx fmt
 
 # Where rustup puts Rust, also when the shell has not been told yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -21,6 +21,7 @@ help:
 	@echo 'make test    everything that proves it; ends with N passed, N failed'
 	@echo 'make check   formatting, lints and the pure tests: quick, needs nothing'
 	@echo 'make build   build into $(PROGRAMS)'
+	@echo 'make fuzz    a longer search for inputs that break the reader (CASES=, SEED=)'
 	@echo 'make bench   measure'
 	@echo 'make setup   install what is missing, no more'
 	@echo 'make sqlx    check the queries against a database and store what was learned'
@@ -48,6 +49,13 @@ check:
 
 test:
 	@scripts/test.sh
+
+# What `make test` does with few mutations of the corpus, with many and others each time.
+fuzz: FUZZ_SEED := $(or $(SEED),$(shell echo $$RANDOM))
+fuzz:
+	@echo 'SEED=$(FUZZ_SEED) repeats this run'
+	FUZZ_SEED=$(FUZZ_SEED) FUZZ_CASES=$(or $(CASES),100000) \
+		cargo test --release --locked --package dugout-manifest --test fuzz
 
 bench: build
 	DUGOUT_BIN=$(abspath $(PROGRAMS)/dugout) DUGOUT_WEB_BIN=$(abspath $(PROGRAMS)/dugout-web) \

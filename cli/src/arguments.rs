@@ -380,16 +380,19 @@ pub struct RollbackArguments {
 /// `dugout validate`
 #[derive(Clone, Debug, Args)]
 pub struct ValidateArguments {
-    /// Files and folders; - reads from standard input
+    /// Files and folders, checked together as one source; - reads from standard input
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// What has no effect here is an error, too
+    /// What has no effect here is an error, too: notices become errors
     #[arg(long)]
     pub strict: bool,
     /// An API group whose custom resources are for another program and left out; several between commas
     #[arg(long = "skip-group", value_name = "GROUP", value_delimiter = ',')]
     pub skip_groups: Vec<String>,
-    /// The form of the output
+    /// How much of it Dugout understands, by kind, in place of the single problems; as text or json
+    #[arg(long)]
+    pub coverage: bool,
+    /// The form of the output; it is never guessed from where the command runs
     #[arg(short, long, default_value = "text")]
     pub output: ProblemOutput,
 }
@@ -420,10 +423,14 @@ pub enum Output {
 /// The form in which problems are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ProblemOutput {
+    /// One problem a line, as file:line:column: severity: field: message (hint)
     Text,
+    /// An array of problems; an object with --coverage
     Json,
-    /// Annotations of a GitHub Actions run
+    /// Annotations of a GitHub Actions run, with paths from the top of the repository
     Github,
+    /// A SARIF 2.1.0 log for code scanning, with paths from the top of the repository
+    Sarif,
 }
 
 /// Parses `5s`, `250ms`, `10m`, `1h`, `2d`.

@@ -60,16 +60,22 @@ impl Problems {
         Mark { found: self.found.len(), errors: self.errors, left_out: self.left_out }
     }
 
-    /// The first problem since a mark that decides: an error, or without errors a notice. The index is
+    /// Since a mark, the problem that decides: the first error in the file, or without errors the first
+    /// notice. The index is
     /// that of [`Self::into_list`], where the last one stands for all that are only counted.
     pub(crate) fn deciding_since(&self, mark: Mark) -> Option<u32> {
         let since = self.found.get(mark.found..).unwrap_or_default();
-        let is_error = |problem: &Problem| problem.severity == Severity::Error;
-        let index = match since.iter().position(is_error) {
-            Some(index) => Some(mark.found + index),
+        let first = |severity: Severity| {
+            let of_severity =
+                since.iter().enumerate().filter(|(_, problem)| problem.severity == severity);
+            let first = of_severity.min_by_key(|(_, problem)| (problem.line, problem.column));
+            first.map(|(index, _)| mark.found + index)
+        };
+        let index = match first(Severity::Error) {
+            Some(index) => Some(index),
             None if self.errors > mark.errors => Some(self.found.len()),
-            None if !since.is_empty() => Some(mark.found),
-            None => (self.left_out > mark.left_out).then_some(self.found.len()),
+            None => first(Severity::Notice)
+                .or_else(|| (self.left_out > mark.left_out).then_some(self.found.len())),
         };
         index.and_then(|index| u32::try_from(index).ok())
     }

@@ -10,13 +10,27 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, bail};
 use dugout_manifest::{ContentId, Found, MANIFEST_LIMIT_BYTES, Tree, TreeError};
 
+use crate::client::Usage;
+
 /// More files than this in one folder are taken for a mistake in the path.
 const MOST_ENTRIES: usize = 200_000;
+/// What standard input is called in problems.
+const STANDARD_INPUT: &str = "stdin";
+
+/// From where paths are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ShownFrom {
+    /// The working directory, as whoever called the command writes them.
+    Here,
+    /// The top of the repository, as its forge writes them; without a repository, as [`Self::Here`].
+    Repository,
+}
 
 /// The repository around the given paths, or all of the machine's files when there is none.
 pub(super) struct FolderTree {
     root: PathBuf,
-    here: PathBuf,
+    /// What shown paths are relative to, where they lie below it.
+    base: PathBuf,
     /// What is no file in a folder, as standard input, by the name that its problems carry.
     streams: BTreeMap<String, Vec<u8>>,
     state: RefCell<State>,
@@ -31,31 +45,40 @@ struct State {
 
 impl FolderTree {
     /// Kustomizations may refer to what is beside the paths, as far as their repository goes.
-    pub fn around(paths: &[PathBuf]) -> anyhow::Result<Self> {
+    pub fn around(paths: &[PathBuf], shown_from: ShownFrom) -> anyhow::Result<Self> {
         let here = std::env::current_dir()
             .and_then(|here| here.canonicalize())
             .context("the working directory cannot be found")?;
         let mut roots = BTreeSet::new();
         for path in paths.iter().filter(|path| path.as_os_str() != "-") {
-            let path = path.canonicalize().with_context(|| cannot_read(path))?;
+            let path = canonical(path)?;
             let top = path.ancestors().find(|folder| folder.join(".git").exists());
             roots.insert(top.map(Path::to_owned));
         }
-        let root = match roots.into_iter().collect::<Vec<_>>().as_slice() {
-            [Some(root)] => root.clone(),
-            _ => PathBuf::from("/"),
+        let (root, repository) = match roots.into_iter().collect::<Vec<_>>().as_slice() {
+            [Some(root)] => (root.clone(), Some(root.clone())),
+            _ => (PathBuf::from("/"), None),
         };
-        Ok(Self { root, here, streams: BTreeMap::new(), state: RefCell::default() })
+        let base = match (shown_from, repository) {
+            (ShownFrom::Repository, Some(repository)) => repository,
+            _ => here,
+        };
+        Ok(Self { root, base, streams: BTreeMap::new(), state: RefCell::default() })
     }
 
     /// Takes in a path of the command line; gives the path in the tree.
     pub fn add(&mut self, path: &Path) -> anyhow::Result<String> {
         if path.as_os_str() == "-" {
+            let known = format!("<{STANDARD_INPUT}>");
+            if self.streams.contains_key(&known) {
+                // It has been read to its end.
+                return Ok(known);
+            }
             let bytes =
                 read_limited(io::stdin().lock()).context("standard input cannot be read")?;
-            return self.add_stream("stdin".to_owned(), bytes);
+            return self.add_stream(STANDARD_INPUT.to_owned(), bytes);
         }
-        let whole = path.canonicalize().with_context(|| cannot_read(path))?;
+        let whole = canonical(path)?;
         let metadata = fs::metadata(&whole).with_context(|| cannot_read(path))?;
         if !metadata.is_file() && !metadata.is_dir() {
             let file = fs::File::open(path).with_context(|| cannot_read(path))?;
@@ -77,16 +100,6 @@ impl FolderTree {
         let path = format!("<{name}>");
         self.streams.insert(path.clone(), bytes);
         Ok(path)
-    }
-
-    /// A path of the tree as a person here would write it.
-    pub fn shown(&self, path: &str) -> String {
-        if self.streams.contains_key(path) {
-            return path.trim_matches(['<', '>']).to_owned();
-        }
-        let whole = self.root.join(path);
-        let shown = whole.strip_prefix(&self.here).unwrap_or(&whole).to_string_lossy().into_owned();
-        if shown.is_empty() { ".".to_owned() } else { shown }
     }
 
     /// How many files were read.
@@ -169,6 +182,15 @@ impl Tree for FolderTree {
         let file = fs::File::open(&whole).map_err(|error| failed(&whole, error))?;
         read_limited(file).map_err(|error| failed(&whole, error))
     }
+
+    fn shown(&self, path: &str) -> String {
+        if self.streams.contains_key(path) {
+            return path.trim_matches(['<', '>']).to_owned();
+        }
+        let whole = self.root.join(path);
+        let shown = whole.strip_prefix(&self.base).unwrap_or(&whole).to_string_lossy().into_owned();
+        if shown.is_empty() { ".".to_owned() } else { shown }
+    }
 }
 
 /// Reads no more than a manifest may have, and one byte, by which too many are told.
@@ -187,6 +209,16 @@ fn is_absence(error: &io::Error) -> bool {
 
 fn failed(path: &Path, error: io::Error) -> TreeError {
     format!("{} cannot be read: {error}", path.display()).into()
+}
+
+/// A path without links; one that is not there was called wrongly.
+fn canonical(path: &Path) -> anyhow::Result<PathBuf> {
+    path.canonicalize().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            Usage(format!("there is no file or folder {}", path.display())).into()
+        }
+        _ => anyhow::Error::new(error).context(cannot_read(path)),
+    })
 }
 
 fn cannot_read(path: &Path) -> String {
