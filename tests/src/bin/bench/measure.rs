@@ -26,8 +26,8 @@ pub fn print_machine() {
 
 /// Prints ours beside the floor of the same rounds, and whether the reach of a start was met.
 pub fn compare(name: &str, raw: &Sample, ours: &Sample) {
-    println!("{:<37}{}", format!("raw create+start beside {name}"), raw.show());
     println!("{name:<37}{}", ours.show());
+    println!("{:<37}{}", "  raw create+start beside it", raw.show());
     let (p50, p99) = (ours.p50() - raw.p50(), ours.p99() - raw.p99());
     let ratio = ours.p50() / raw.p50();
     verdict(
