@@ -98,5 +98,5 @@ fn owner<'a>(world: &'a World, target: &Target) -> Option<&'a StoredObject> {
         let mut sets = world.replica_sets.values();
         sets.find(|set| set.namespace == *namespace && set.name == *name)?
     };
-    world.object_by_uid(set.deployment).map(AsRef::as_ref)
+    world.object_by_uid(set.owner).map(AsRef::as_ref)
 }

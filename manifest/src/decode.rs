@@ -444,6 +444,13 @@ fn read_spec(object: &Object<'_>, kind: Kind) -> ObjectSpec {
         Kind::Secret => ObjectSpec::Secret(config::read_secret(object)),
         Kind::Service => ObjectSpec::Service(service::read(object)),
         Kind::Deployment => ObjectSpec::Deployment(Box::new(deployment::read(object))),
+        Kind::Pod
+        | Kind::ReplicaSet
+        | Kind::ReplicationController
+        | Kind::StatefulSet
+        | Kind::DaemonSet
+        | Kind::Job
+        | Kind::CronJob => todo!("the workloads' decoders"),
     }
 }
 

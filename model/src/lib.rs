@@ -20,6 +20,7 @@ mod status;
 mod template;
 mod time;
 mod timeline;
+mod workload;
 mod world;
 
 pub use assignment::*;
@@ -38,4 +39,5 @@ pub use status::*;
 pub use template::*;
 pub use time::*;
 pub use timeline::*;
+pub use workload::*;
 pub use world::*;

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::{
-    CommitSha, NamespaceName, ObjectName, ObjectUid, PodTemplate, SecretValue, SourceName,
-    Timestamp,
+    CommitSha, CronJob, DaemonSet, Deployment, JobSpec, NamespaceName, ObjectName, ObjectUid,
+    PodTemplate, ReplicaSetSpec, SecretValue, SourceName, StatefulSet, Timestamp,
 };
 
 /// Labels or annotations.
@@ -20,13 +19,44 @@ pub enum Kind {
     ConfigMap,
     Secret,
     Service,
+    Pod,
+    ReplicaSet,
+    ReplicationController,
     Deployment,
+    StatefulSet,
+    DaemonSet,
+    Job,
+    CronJob,
 }
 
 impl Kind {
     /// Every kind, in the order in which they are applied.
-    pub const ALL: [Kind; 5] =
-        [Kind::Namespace, Kind::ConfigMap, Kind::Secret, Kind::Service, Kind::Deployment];
+    pub const ALL: [Kind; 12] = [
+        Kind::Namespace,
+        Kind::ConfigMap,
+        Kind::Secret,
+        Kind::Service,
+        Kind::Pod,
+        Kind::ReplicaSet,
+        Kind::ReplicationController,
+        Kind::Deployment,
+        Kind::StatefulSet,
+        Kind::DaemonSet,
+        Kind::Job,
+        Kind::CronJob,
+    ];
+
+    /// The kinds that make pods.
+    pub const WORKLOADS: [Kind; 8] = [
+        Kind::Pod,
+        Kind::ReplicaSet,
+        Kind::ReplicationController,
+        Kind::Deployment,
+        Kind::StatefulSet,
+        Kind::DaemonSet,
+        Kind::Job,
+        Kind::CronJob,
+    ];
 
     /// The name in a manifest's `kind` field.
     pub fn as_str(self) -> &'static str {
@@ -35,7 +65,14 @@ impl Kind {
             Kind::ConfigMap => "ConfigMap",
             Kind::Secret => "Secret",
             Kind::Service => "Service",
+            Kind::Pod => "Pod",
+            Kind::ReplicaSet => "ReplicaSet",
+            Kind::ReplicationController => "ReplicationController",
             Kind::Deployment => "Deployment",
+            Kind::StatefulSet => "StatefulSet",
+            Kind::DaemonSet => "DaemonSet",
+            Kind::Job => "Job",
+            Kind::CronJob => "CronJob",
         }
     }
 
@@ -137,7 +174,16 @@ pub enum ObjectSpec {
     ConfigMap(ConfigMap),
     Secret(Secret),
     Service(Service),
+    /// A pod that nothing but Git asks for.
+    Pod(Box<PodTemplate>),
+    ReplicaSet(Box<ReplicaSetSpec>),
+    /// The old name of a replica set, with the same meaning.
+    ReplicationController(Box<ReplicaSetSpec>),
     Deployment(Box<Deployment>),
+    StatefulSet(Box<StatefulSet>),
+    DaemonSet(Box<DaemonSet>),
+    Job(Box<JobSpec>),
+    CronJob(Box<CronJob>),
 }
 
 impl ObjectSpec {
@@ -147,8 +193,39 @@ impl ObjectSpec {
             ObjectSpec::ConfigMap(_) => Kind::ConfigMap,
             ObjectSpec::Secret(_) => Kind::Secret,
             ObjectSpec::Service(_) => Kind::Service,
+            ObjectSpec::Pod(_) => Kind::Pod,
+            ObjectSpec::ReplicaSet(_) => Kind::ReplicaSet,
+            ObjectSpec::ReplicationController(_) => Kind::ReplicationController,
             ObjectSpec::Deployment(_) => Kind::Deployment,
+            ObjectSpec::StatefulSet(_) => Kind::StatefulSet,
+            ObjectSpec::DaemonSet(_) => Kind::DaemonSet,
+            ObjectSpec::Job(_) => Kind::Job,
+            ObjectSpec::CronJob(_) => Kind::CronJob,
         }
+    }
+
+    /// What its pods are made from; absent for what makes none.
+    pub fn pod_template(&self) -> Option<&PodTemplate> {
+        match self {
+            ObjectSpec::Namespace
+            | ObjectSpec::ConfigMap(_)
+            | ObjectSpec::Secret(_)
+            | ObjectSpec::Service(_) => None,
+            ObjectSpec::Pod(template) => Some(template),
+            ObjectSpec::ReplicaSet(spec) | ObjectSpec::ReplicationController(spec) => {
+                Some(&spec.template)
+            }
+            ObjectSpec::Deployment(spec) => Some(&spec.template),
+            ObjectSpec::StatefulSet(spec) => Some(&spec.template),
+            ObjectSpec::DaemonSet(spec) => Some(&spec.template),
+            ObjectSpec::Job(spec) => Some(&spec.template),
+            ObjectSpec::CronJob(spec) => Some(&spec.job.template),
+        }
+    }
+
+    /// Whether it makes pods.
+    pub fn is_workload(&self) -> bool {
+        self.pod_template().is_some()
     }
 }
 
@@ -219,22 +296,6 @@ pub enum PortRef {
     Name(String),
 }
 
-/// An `apps/v1` Deployment, defaults filled in as the API server does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deployment {
-    pub replicas: u32,
-    pub selector: LabelSelector,
-    pub template: PodTemplate,
-    pub strategy: Strategy,
-    /// How long a pod must be ready before it counts as available.
-    pub min_ready: Duration,
-    /// How long a rollout may make no progress before it counts as failed.
-    pub progress_deadline: Duration,
-    /// How many old replica sets are kept for a quick way back.
-    pub revision_history_limit: u32,
-    pub paused: bool,
-}
-
 /// `matchLabels` and `matchExpressions`.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct LabelSelector {
@@ -277,23 +338,6 @@ impl LabelSelector {
 /// Whether `labels` holds every pair of `wanted`.
 pub fn labels_contain(labels: &StringMap, wanted: &StringMap) -> bool {
     wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Strategy {
-    /// All old pods are gone before the first new one starts.
-    Recreate,
-    RollingUpdate {
-        max_surge: IntOrPercent,
-        max_unavailable: IntOrPercent,
-    },
-}
-
-/// An absolute number or a share of the replicas.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IntOrPercent {
-    Int(u32),
-    Percent(u32),
 }
 
 /// A declared object with what Dugout keeps beside it.

@@ -9,21 +9,23 @@ use crate::{
     ReplicaSetUid, SharedTemplate, SourceName, TemplateHash, Timestamp, Turn,
 };
 
-/// One generation of a deployment's template.
+/// One generation of a workload's template, and how many pods of it there shall be. Every pod belongs
+/// to one. Of a Deployment it is what Kubernetes calls a ReplicaSet; for a StatefulSet or a DaemonSet
+/// it takes the place of a ControllerRevision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaSet {
     pub uid: ReplicaSetUid,
     pub namespace: NamespaceName,
-    /// The deployment's name, a dash, and the start of the template's hash.
+    /// The workload's name, a dash, and the start of the template's hash.
     pub name: ObjectName,
-    /// The deployment that owns it.
-    pub deployment: ObjectUid,
-    /// The source of that deployment: where the steps of its pods are told, also when the deployment
+    /// The workload whose template it is.
+    pub owner: ObjectUid,
+    /// The source of that workload: where the steps of its pods are told, also when the workload
     /// has left Git.
     pub source: SourceName,
     pub template: SharedTemplate,
     pub template_hash: TemplateHash,
-    /// Grows with each template of the deployment that becomes current; a template that comes back
+    /// Grows with each template of the workload that becomes current; a template that comes back
     /// gets a new, higher revision.
     pub revision: u64,
     /// How many pods it shall have now.
@@ -33,11 +35,11 @@ pub struct ReplicaSet {
     pub created_at: Timestamp,
 }
 
-/// How far a deployment's rollout is, as the planner keeps it from turn to turn.
+/// How far a workload's rollout is, as the planner keeps it from turn to turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rollout {
-    pub deployment: ObjectUid,
-    /// The generation of the deployment that this is about.
+    pub workload: ObjectUid,
+    /// The generation of the workload that this is about.
     pub generation: u64,
     pub state: RolloutState,
     /// The last moment at which it moved on: a replica set made, scaled, or a pod ready or available.
@@ -87,6 +89,7 @@ pub struct Pod {
     pub namespace: NamespaceName,
     pub name: ObjectName,
     pub replica_set: ReplicaSetUid,
+    pub identity: PodIdentity,
     pub created_at: Timestamp,
     /// Chosen by the scheduler.
     pub placement: Placement,
@@ -94,6 +97,20 @@ pub struct Pod {
     pub lifecycle: Lifecycle,
     /// Seen by the node.
     pub seen: Seen<PodStatus>,
+}
+
+/// What tells a pod apart from its siblings: whatever takes its place has the same.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum PodIdentity {
+    /// Nothing: one is as good as another.
+    #[default]
+    Any,
+    /// Its place in a stateful set. At most one pod of an ordinal runs at a time.
+    Ordinal(u32),
+    /// A daemon set's pod for this node; it goes nowhere else.
+    OnNode(NodeName),
+    /// Its share of an indexed job.
+    CompletionIndex(u32),
 }
 
 /// Where a pod goes, or why it waits.
@@ -218,11 +235,15 @@ pub struct PodStatus {
     pub milestones: PodMilestones,
 }
 
-/// `Succeeded` and `Failed` come with jobs; a deployment's containers are always started again.
+/// How far a pod's own life is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PodPhase {
     Pending,
     Running,
+    /// Its containers ended well and are not started again.
+    Succeeded,
+    /// Its containers ended, one of them badly, and are not started again.
+    Failed,
     /// Every container of it is gone from the node.
     Gone,
 }
@@ -295,12 +316,33 @@ impl WaitingReason {
     }
 }
 
+/// How a pod that is not started again ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PodOutcome {
+    Succeeded,
+    Failed,
+}
+
 impl Pod {
     /// The node it was placed on.
     pub fn node(&self) -> Option<&NodeName> {
         match &self.placement {
             Placement::On { node, .. } => Some(node),
             Placement::Waiting(_) => None,
+        }
+    }
+
+    /// How it ended, if it did: by the last news, which stays true whatever becomes of its node.
+    pub fn outcome(&self) -> Option<PodOutcome> {
+        let status = match &self.seen {
+            Seen::Known(status) => Some(status),
+            Seen::Unknown { last, .. } => last.as_ref(),
+            Seen::Absent => None,
+        };
+        match status?.phase {
+            PodPhase::Succeeded => Some(PodOutcome::Succeeded),
+            PodPhase::Failed => Some(PodOutcome::Failed),
+            PodPhase::Pending | PodPhase::Running | PodPhase::Gone => None,
         }
     }
 

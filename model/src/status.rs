@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{ObjectUid, Pod, ReplicaSet, TemplateHash, Timestamp, World};
 
-/// Counts over a deployment's pods that are not leaving, as `status` of an `apps/v1` Deployment has
+/// Counts over a workload's pods that are not leaving, as `status` of an `apps/v1` Deployment has
 /// them, and of those that are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct PodCounts {
@@ -22,17 +22,17 @@ pub struct PodCounts {
 }
 
 impl World {
-    /// Counts the pods of a deployment. `current` is the hash of its current template; without it no
+    /// Counts the pods of a workload. `current` is the hash of its current template; without it no
     /// pod counts as updated.
     pub fn pod_counts(
         &self,
-        deployment: ObjectUid,
+        workload: ObjectUid,
         current: Option<&TemplateHash>,
         min_ready: Duration,
         now: Timestamp,
     ) -> PodCounts {
         let mut counts = PodCounts::default();
-        for replica_set in self.replica_sets_of(deployment) {
+        for replica_set in self.replica_sets_of(workload) {
             let updated = current == Some(&replica_set.template_hash);
             for pod in self.pods_of(replica_set.uid) {
                 counts.add(pod, updated, min_ready, now);
@@ -41,12 +41,9 @@ impl World {
         counts
     }
 
-    /// The replica set of a deployment with the highest revision: its current template.
-    pub fn current_replica_set(
-        &self,
-        deployment: ObjectUid,
-    ) -> Option<&std::sync::Arc<ReplicaSet>> {
-        self.replica_sets_of(deployment).max_by_key(|replica_set| replica_set.revision)
+    /// The replica set of a workload with the highest revision: its current template.
+    pub fn current_replica_set(&self, workload: ObjectUid) -> Option<&std::sync::Arc<ReplicaSet>> {
+        self.replica_sets_of(workload).max_by_key(|replica_set| replica_set.revision)
     }
 }
 

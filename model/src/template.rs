@@ -12,6 +12,7 @@ pub struct PodTemplate {
     pub labels: StringMap,
     pub annotations: StringMap,
     pub containers: Vec<Container<EnvSource>>,
+    pub restart_policy: RestartPolicy,
     pub termination_grace: Duration,
     pub node_selector: StringMap,
 }
@@ -23,8 +24,19 @@ pub struct ResolvedTemplate {
     pub labels: StringMap,
     pub annotations: StringMap,
     pub containers: Vec<Container<EnvValue>>,
+    pub restart_policy: RestartPolicy,
     pub termination_grace: Duration,
     pub node_selector: StringMap,
+}
+
+/// Whether a container that ended is started again on its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum RestartPolicy {
+    #[default]
+    Always,
+    /// Unless it ended with code 0.
+    OnFailure,
+    Never,
 }
 
 /// One container; `Env` is what its environment is made of.

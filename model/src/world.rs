@@ -36,13 +36,13 @@ pub struct World {
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 struct Index {
     object_by_uid: OrdMap<ObjectUid, ObjectId>,
-    replica_sets_by_deployment: OrdMap<ObjectUid, OrdSet<ReplicaSetUid>>,
+    replica_sets_by_owner: OrdMap<ObjectUid, OrdSet<ReplicaSetUid>>,
     pods_by_replica_set: OrdMap<ReplicaSetUid, OrdSet<PodUid>>,
     pods_by_node: OrdMap<NodeName, OrdSet<PodUid>>,
     /// Pods that wait for a node.
     unplaced: OrdSet<PodUid>,
     nodes_by_engine: OrdMap<EngineId, OrdSet<NodeName>>,
-    /// Deployments whose rollout is not complete, or not judged yet.
+    /// Workloads whose rollout is not complete, or not judged yet.
     unsettled_by_source: OrdMap<SourceName, OrdSet<ObjectId>>,
 }
 
@@ -72,8 +72,8 @@ impl World {
             Change::PutObject(row) => self.put_object(row),
             Change::DeleteObject(id) => self.delete_object(id),
             Change::PutRollout(row) => {
-                self.rollouts.insert(row.deployment, Arc::clone(row));
-                self.index_rollout(row.deployment);
+                self.rollouts.insert(row.workload, Arc::clone(row));
+                self.index_rollout(row.workload);
             }
             Change::DeleteRollout(uid) => {
                 self.rollouts.remove(uid);
@@ -103,8 +103,8 @@ impl World {
         self.objects.range(first..).take_while(move |(id, _)| id.kind == kind).map(|(_, row)| row)
     }
 
-    /// The deployments of a source whose rollout is not complete or not judged yet, by key.
-    pub fn unsettled_deployments_of(
+    /// The workloads of a source whose rollout is not complete or not judged yet, by key.
+    pub fn unsettled_workloads_of(
         &self,
         source: &SourceName,
     ) -> impl Iterator<Item = &Arc<StoredObject>> {
@@ -112,11 +112,11 @@ impl World {
         ids.filter_map(|id| self.objects.get(id))
     }
 
-    /// The replica sets of a deployment, by uid.
-    pub fn replica_sets_of(&self, deployment: ObjectUid) -> impl Iterator<Item = &Arc<ReplicaSet>> {
+    /// The replica sets of a workload, by uid.
+    pub fn replica_sets_of(&self, owner: ObjectUid) -> impl Iterator<Item = &Arc<ReplicaSet>> {
         self.index
-            .replica_sets_by_deployment
-            .get(&deployment)
+            .replica_sets_by_owner
+            .get(&owner)
             .into_iter()
             .flatten()
             .filter_map(|uid| self.replica_sets.get(uid))
@@ -157,7 +157,7 @@ impl World {
         self.releases.iter().rev().map(|(_, row)| row).find(|row| row.source == *source)
     }
 
-    /// The template, deployment and labels behind a pod; absent once its replica set is gone.
+    /// The template, owner and labels behind a pod; absent once its replica set is gone.
     pub fn replica_set_of(&self, pod: &Pod) -> Option<&Arc<ReplicaSet>> {
         self.replica_sets.get(&pod.replica_set)
     }
@@ -177,13 +177,13 @@ impl World {
         }
     }
 
-    /// Notes whether the rollout of a deployment is complete.
-    fn index_rollout(&mut self, deployment: ObjectUid) {
-        let Some(object) = self.object_by_uid(deployment).cloned() else { return };
-        if object.as_deployment().is_none() {
+    /// Notes whether the rollout of a workload is complete.
+    fn index_rollout(&mut self, workload: ObjectUid) {
+        let Some(object) = self.object_by_uid(workload).cloned() else { return };
+        if !object.declared.spec.is_workload() {
             return;
         }
-        let rollout = self.rollouts.get(&deployment);
+        let rollout = self.rollouts.get(&workload);
         if rollout.is_some_and(|rollout| rollout.state == RolloutState::Complete) {
             take(&mut self.index.unsettled_by_source, &object.source, &object.declared.id());
         } else {
@@ -194,12 +194,12 @@ impl World {
     fn put_replica_set(&mut self, row: &Arc<ReplicaSet>) {
         self.delete_replica_set(row.uid);
         self.replica_sets.insert(row.uid, Arc::clone(row));
-        add(&mut self.index.replica_sets_by_deployment, &row.deployment, row.uid);
+        add(&mut self.index.replica_sets_by_owner, &row.owner, row.uid);
     }
 
     fn delete_replica_set(&mut self, uid: ReplicaSetUid) {
         if let Some(old) = self.replica_sets.remove(&uid) {
-            take(&mut self.index.replica_sets_by_deployment, &old.deployment, &uid);
+            take(&mut self.index.replica_sets_by_owner, &old.owner, &uid);
         }
     }
 
@@ -280,7 +280,8 @@ fn take<K: Ord + Clone, V: Ord + Clone>(index: &mut OrdMap<K, OrdSet<V>>, key: &
 mod tests {
     use super::*;
     use crate::{
-        IdSource, Lifecycle, NamespaceName, ObjectName, Placement, Seen, Timestamp, Unschedulable,
+        IdSource, Lifecycle, NamespaceName, ObjectName, Placement, PodIdentity, Seen, Timestamp,
+        Unschedulable,
     };
 
     fn pod(ids: &mut IdSource, placement: Placement) -> Pod {
@@ -289,6 +290,7 @@ mod tests {
             namespace: NamespaceName::new("demo"),
             name: ObjectName::new("web"),
             replica_set: ReplicaSetUid(uuid::Uuid::nil()),
+            identity: PodIdentity::Any,
             created_at: Timestamp::default(),
             placement,
             lifecycle: Lifecycle::Active,

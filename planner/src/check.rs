@@ -98,7 +98,7 @@ impl Touched {
                 }
                 Change::PutReplicaSet(row) => {
                     touched.replica_sets.insert(row.uid);
-                    touched.deployments.insert(row.deployment);
+                    touched.deployments.insert(row.owner);
                 }
                 Change::DeleteReplicaSet(uid) => {
                     touched.replica_sets.insert(*uid);
@@ -114,7 +114,7 @@ impl Touched {
             for (world, pod) in rows {
                 let Some(pod) = pod else { continue };
                 touched.nodes.extend(pod.node().cloned());
-                touched.deployments.extend(world.replica_set_of(pod).map(|set| set.deployment));
+                touched.deployments.extend(world.replica_set_of(pod).map(|set| set.owner));
             }
         }
         touched
@@ -361,7 +361,7 @@ fn is_in(world: &World, change: &Change) -> bool {
         Change::PutSource(row) => world.sources.get(&row.name) == Some(row),
         Change::PutObject(row) => world.objects.get(&row.declared.id()) == Some(row),
         Change::DeleteObject(id) => !world.objects.contains_key(id),
-        Change::PutRollout(row) => world.rollouts.get(&row.deployment) == Some(row),
+        Change::PutRollout(row) => world.rollouts.get(&row.workload) == Some(row),
         Change::DeleteRollout(uid) => !world.rollouts.contains_key(uid),
         Change::PutReplicaSet(row) => world.replica_sets.get(&row.uid) == Some(row),
         Change::DeleteReplicaSet(uid) => !world.replica_sets.contains_key(uid),

@@ -1,50 +1,32 @@
 //! Deployments: the current template's replica set grows, and those of earlier templates shrink, only
 //! as fast as the strategy allows.
 //!
-//! A look at a deployment: resolve its template; find or make the replica set of that template; let the
+//! A look at a deployment: find or make the replica set of its template (`generations`); let the
 //! arithmetic (`rolling`) say how large each set shall be; make or send away pods (`replica_sets`);
 //! judge how far the rollout is (`rollouts`); forget replica sets beyond the history limit.
 
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, Deployment, EventType, Lifecycle, ObjectName, ObjectUid, ReplicaSet, ReplicaSetUid,
-    ResolvedTemplate, RolloutState, StopReason, StoredObject, Strategy, TemplateHash, Timestamp,
+    Change, Deployment, EventType, Lifecycle, ReplicaSet, ReplicaSetUid, StopReason, StoredObject,
+    Strategy, Timestamp,
 };
 
 use crate::draft::Draft;
+use crate::generations::{self, Current};
 use crate::records::Subject;
-use crate::resolve::{MissingReference, resolve};
 use crate::rolling::{self, Bounds, SetSize, Sizes};
-use crate::rollouts::{self, Look};
-use crate::{DeploymentWait, Work, hash, replica_sets};
-
-/// How much of a template's hash its replica set's name shows.
-const HASH_IN_NAME: usize = 10;
-
-/// Looks at each dirty deployment.
-pub(crate) fn reconcile(draft: &mut Draft<'_>) {
-    for uid in std::mem::take(&mut draft.dirty.deployments) {
-        let object = draft.world.object_by_uid(uid).cloned();
-        let wake_at =
-            match object.as_ref().and_then(|object| Some((object, object.as_deployment()?))) {
-                Some((object, deployment)) => roll_out(draft, object, deployment),
-                None => {
-                    wind_down(draft, uid);
-                    None
-                }
-            };
-        draft.done(Work::Deployment(uid), wake_at);
-    }
-}
+use crate::rollouts::{self, Aims, Look};
+use crate::{WorkloadWait, replica_sets};
 
 /// One look at a deployment that Git declares; gives when to look again.
-fn roll_out(
+pub(crate) fn roll_out(
     draft: &mut Draft<'_>,
     object: &StoredObject,
     deployment: &Deployment,
 ) -> Option<Timestamp> {
-    let (current, missing) = current_replica_set(draft, object, deployment);
+    let template = &deployment.template;
+    let (current, missing) = generations::current(draft, object, template, deployment.paused);
     let is_halted = deployment.paused || current.uid.is_none();
     if deployment.strategy == Strategy::Recreate && !is_halted {
         recreate(draft, object, deployment, current.uid);
@@ -53,81 +35,20 @@ fn roll_out(
     }
     let look = Look {
         object,
-        deployment,
+        aims: Aims {
+            replicas: deployment.replicas,
+            updated: deployment.replicas,
+            min_ready: deployment.min_ready,
+            progress_deadline: deployment.progress_deadline,
+            paused: deployment.paused,
+        },
         current: current.uid.and_then(|uid| draft.world.replica_sets.get(&uid)).cloned(),
         missing: &missing,
         is_renewed: current.is_renewed,
     };
     let wake_at = rollouts::judge(draft, &look);
-    forget_history(draft, object.uid, deployment, current.uid);
+    generations::forget(draft, object.uid, deployment.revision_history_limit, current.uid);
     wake_at
-}
-
-/// The replica set of the current template.
-struct Current {
-    /// Absent while the template cannot be resolved, or is new and the deployment paused.
-    uid: Option<ReplicaSetUid>,
-    /// It became the current one in this turn.
-    is_renewed: bool,
-}
-
-/// Finds or makes the replica set of the current template. One that held this template before is used
-/// again, so that a revert brings back what was there.
-fn current_replica_set(
-    draft: &mut Draft<'_>,
-    object: &StoredObject,
-    deployment: &Deployment,
-) -> (Current, Vec<MissingReference>) {
-    let none = Current { uid: None, is_renewed: false };
-    let namespace = &object.declared.key.namespace;
-    let template = match resolve(&draft.world, namespace, &deployment.template) {
-        Ok(template) => template,
-        Err(missing) => return (none, missing),
-    };
-    let hash = hash::template_hash(&template);
-    let known = draft.world.replica_sets_of(object.uid).find(|set| set.template_hash == hash);
-    let newest = draft.world.current_replica_set(object.uid);
-    let revision = newest.map_or(0, |newest| newest.revision);
-    let row = match known.cloned() {
-        Some(known) if known.revision == revision => {
-            return (Current { uid: Some(known.uid), is_renewed: false }, Vec::new());
-        }
-        Some(known) => ReplicaSet {
-            revision: revision + 1,
-            sha: draft.applied_sha(&object.source).unwrap_or_else(|| object.sha.clone()),
-            ..(*known).clone()
-        },
-        None if deployment.paused => return (none, Vec::new()),
-        None => new_replica_set(draft, object, template, hash, revision + 1),
-    };
-    let uid = row.uid;
-    draft.push(Change::PutReplicaSet(Arc::new(row)));
-    (Current { uid: Some(uid), is_renewed: true }, Vec::new())
-}
-
-fn new_replica_set(
-    draft: &mut Draft<'_>,
-    object: &StoredObject,
-    template: ResolvedTemplate,
-    hash: TemplateHash,
-    revision: u64,
-) -> ReplicaSet {
-    let key = &object.declared.key;
-    let shown = hash.as_str().get(..HASH_IN_NAME).unwrap_or(hash.as_str());
-    ReplicaSet {
-        uid: ReplicaSetUid(draft.ids.next_uuid()),
-        namespace: key.namespace.clone(),
-        name: ObjectName::new(format!("{}-{shown}", key.name)),
-        deployment: object.uid,
-        source: object.source.clone(),
-        template: Arc::new(template),
-        template_hash: hash,
-        revision,
-        replicas: 0,
-        // A changed config map makes a new template though the deployment's own text is older.
-        sha: draft.applied_sha(&object.source).unwrap_or_else(|| object.sha.clone()),
-        created_at: draft.now,
-    }
 }
 
 /// Lets the arithmetic say how large each set shall be, and makes it so.
@@ -137,7 +58,7 @@ fn resize(
     deployment: &Deployment,
     current: &Current,
 ) {
-    let sets = replica_sets_oldest_first(draft, object.uid);
+    let sets = generations::oldest_first(draft, object.uid);
     let (new, old): (Vec<_>, Vec<_>) =
         sets.into_iter().partition(|set| current.uid == Some(set.uid));
     let mut sizes = Sizes {
@@ -180,7 +101,7 @@ fn recreate(
     deployment: &Deployment,
     current: Option<ReplicaSetUid>,
 ) {
-    let sets = replica_sets_oldest_first(draft, object.uid);
+    let sets = generations::oldest_first(draft, object.uid);
     let (new, old): (Vec<_>, Vec<_>) = sets.into_iter().partition(|set| current == Some(set.uid));
     for set in &old {
         set_replicas(draft, object, deployment, set, 0);
@@ -192,8 +113,8 @@ fn recreate(
         set_replicas(draft, object, deployment, set, replicas);
     }
     if pods > 0 {
-        let wait = DeploymentWait::OldPodsLeaving { pods };
-        draft.report.deployments.insert(object.uid, wait);
+        let wait = WorkloadWait::OldPodsLeaving { pods };
+        draft.report.workloads.insert(object.uid, wait);
     }
 }
 
@@ -243,56 +164,4 @@ fn set_replicas(
         draft.push(Change::PutReplicaSet(Arc::new(row.clone())));
     }
     replica_sets::reconcile(draft, &row, deployment.min_ready, StopReason::Scaled);
-}
-
-fn replica_sets_oldest_first(draft: &Draft<'_>, deployment: ObjectUid) -> Vec<Arc<ReplicaSet>> {
-    let mut sets: Vec<Arc<ReplicaSet>> = draft.world.replica_sets_of(deployment).cloned().collect();
-    sets.sort_by_key(|set| (set.created_at, set.revision, set.uid));
-    sets
-}
-
-/// Forgets the oldest earlier templates beyond the limit, once the rollout is complete. A set that
-/// still has pods stays.
-fn forget_history(
-    draft: &mut Draft<'_>,
-    uid: ObjectUid,
-    deployment: &Deployment,
-    current: Option<ReplicaSetUid>,
-) {
-    let state = draft.world.rollouts.get(&uid).map(|rollout| &rollout.state);
-    if state != Some(&RolloutState::Complete) {
-        return;
-    }
-    let mut old: Vec<Arc<ReplicaSet>> =
-        draft.world.replica_sets_of(uid).filter(|set| Some(set.uid) != current).cloned().collect();
-    old.sort_by_key(|set| set.revision);
-    let surplus = old.len().saturating_sub(deployment.revision_history_limit as usize);
-    for set in old.into_iter().take(surplus) {
-        if set.replicas == 0 && draft.world.pods_of(set.uid).next().is_none() {
-            draft.push(Change::DeleteReplicaSet(set.uid));
-        }
-    }
-}
-
-/// A deployment that left Git: its pods leave in the usual order, then its rows go.
-fn wind_down(draft: &mut Draft<'_>, uid: ObjectUid) {
-    for set in replica_sets_oldest_first(draft, uid) {
-        if draft.world.pods_of(set.uid).next().is_none() {
-            draft.push(Change::DeleteReplicaSet(set.uid));
-            continue;
-        }
-        let row = Arc::new(ReplicaSet { replicas: 0, ..(*set).clone() });
-        if *set != *row {
-            draft.push(Change::PutReplicaSet(Arc::clone(&row)));
-        }
-        let no_wait = std::time::Duration::ZERO;
-        replica_sets::reconcile(draft, &row, no_wait, StopReason::OwnerRemoved);
-        if draft.world.pods_of(set.uid).next().is_none() {
-            draft.push(Change::DeleteReplicaSet(set.uid));
-        }
-    }
-    let is_over = draft.world.replica_sets_of(uid).next().is_none();
-    if is_over && draft.world.rollouts.contains_key(&uid) {
-        draft.push(Change::DeleteRollout(uid));
-    }
 }

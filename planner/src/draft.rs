@@ -82,7 +82,7 @@ impl<'a> Draft<'a> {
             Change::PutSource(row) => self.touch(Row::Source(row.name.clone())),
             Change::PutObject(row) => self.touch(Row::Object(row.declared.id())),
             Change::DeleteObject(id) => self.touch(Row::Object(id)),
-            Change::PutRollout(row) => self.touch(Row::Rollout(row.deployment)),
+            Change::PutRollout(row) => self.touch(Row::Rollout(row.workload)),
             Change::DeleteRollout(uid) => self.touch(Row::Rollout(uid)),
             Change::PutReplicaSet(row) => self.touch(Row::ReplicaSet(row.uid)),
             Change::DeleteReplicaSet(uid) => self.touch(Row::ReplicaSet(uid)),
@@ -246,7 +246,7 @@ impl Draft<'_> {
                     self.mark_object(&old);
                 }
             }
-            Change::PutRollout(row) => self.mark_source_of(row.deployment),
+            Change::PutRollout(row) => self.mark_source_of(row.workload),
             Change::DeleteRollout(uid) => self.mark_source_of(*uid),
             Change::PutPod(row) => {
                 if let Some(old) = self.world.pods.get(&row.uid).cloned() {
@@ -276,7 +276,7 @@ impl Draft<'_> {
             Change::PutRelease(row) => {
                 self.dirty.sources.insert(row.source.clone());
             }
-            // A replica set changes with its deployment, which is being looked at.
+            // A replica set changes with its workload, which is being looked at.
             Change::PutReplicaSet(_) | Change::DeleteReplicaSet(_) => {}
             Change::PutQuarantine(_)
             | Change::PutRevision(_)
@@ -296,24 +296,31 @@ impl Draft<'_> {
     fn mark_object(&mut self, object: &StoredObject) {
         let key = &object.declared.key;
         match &object.declared.spec {
-            ObjectSpec::Deployment(_) => {
-                self.dirty.deployments.insert(object.uid);
+            ObjectSpec::Pod(_)
+            | ObjectSpec::ReplicaSet(_)
+            | ObjectSpec::ReplicationController(_)
+            | ObjectSpec::Deployment(_)
+            | ObjectSpec::StatefulSet(_)
+            | ObjectSpec::DaemonSet(_)
+            | ObjectSpec::Job(_)
+            | ObjectSpec::CronJob(_) => {
+                self.dirty.workloads.insert(object.uid);
                 self.dirty.sources.insert(object.source.clone());
             }
             ObjectSpec::ConfigMap(_) | ObjectSpec::Secret(_) => {
-                let first = ObjectId::new(Kind::Deployment, key.namespace.as_str(), "");
-                let consumers = self
-                    .world
-                    .objects
-                    .range(first..)
-                    .map(|(_, row)| row)
-                    .take_while(|row| {
-                        row.declared.kind() == Kind::Deployment
-                            && row.declared.key.namespace == key.namespace
-                    })
-                    .filter(|row| crate::resolve::uses(row, object.declared.kind(), &key.name))
-                    .map(|row| row.uid);
-                self.dirty.deployments.extend(consumers);
+                let (kind, name) = (object.declared.kind(), &key.name);
+                for workload in Kind::WORKLOADS {
+                    let first = ObjectId::new(workload, key.namespace.as_str(), "");
+                    let rows = self.world.objects.range(first..).map(|(_, row)| row);
+                    let consumers = rows
+                        .take_while(|row| {
+                            row.declared.kind() == workload
+                                && row.declared.key.namespace == key.namespace
+                        })
+                        .filter(|row| crate::resolve::uses(row, kind, name))
+                        .map(|row| row.uid);
+                    self.dirty.workloads.extend(consumers);
+                }
             }
             ObjectSpec::Service(service) => {
                 if service.service_type == ServiceType::NodePort {
@@ -326,7 +333,7 @@ impl Draft<'_> {
 
     fn mark_pod(&mut self, pod: &Pod) {
         if let Some(replica_set) = self.world.replica_sets.get(&pod.replica_set) {
-            self.dirty.deployments.insert(replica_set.deployment);
+            self.dirty.workloads.insert(replica_set.owner);
         }
         match pod.node() {
             Some(node) => {
@@ -350,8 +357,8 @@ impl Draft<'_> {
         self.dirty.assignments.extend(peers);
     }
 
-    fn mark_source_of(&mut self, deployment: ObjectUid) {
-        if let Some(object) = self.world.object_by_uid(deployment) {
+    fn mark_source_of(&mut self, workload: ObjectUid) {
+        if let Some(object) = self.world.object_by_uid(workload) {
             self.dirty.sources.insert(object.source.clone());
         }
     }

@@ -8,14 +8,21 @@ use std::time::Duration;
 
 use dugout_model::{
     Container, ContainerPort, ContainerResources, EnvContent, EnvValue, HttpScheme, PodField,
-    PortRef, Probe, ProbeAction, Protocol, PullPolicy, ResolvedTemplate, StringMap, TemplateHash,
+    PortRef, Probe, ProbeAction, Protocol, PullPolicy, ResolvedTemplate, RestartPolicy, StringMap,
+    TemplateHash,
 };
 use sha2::{Digest, Sha256};
 
 /// The identity of a template: SHA-256 over its canonical encoding, in hexadecimal.
 pub fn template_hash(template: &ResolvedTemplate) -> TemplateHash {
-    let ResolvedTemplate { labels, annotations, containers, termination_grace, node_selector } =
-        template;
+    let ResolvedTemplate {
+        labels,
+        annotations,
+        containers,
+        restart_policy,
+        termination_grace,
+        node_selector,
+    } = template;
     let mut encoder = Encoder(Sha256::new());
     encoder.text("dugout template 1");
     encoder.map(labels);
@@ -23,6 +30,12 @@ pub fn template_hash(template: &ResolvedTemplate) -> TemplateHash {
     encoder.list(containers, Encoder::container);
     encoder.duration(*termination_grace);
     encoder.map(node_selector);
+    // What came later is written only where it is not the default: templates keep their identity.
+    match restart_policy {
+        RestartPolicy::Always => {}
+        RestartPolicy::OnFailure => encoder.text("restart on failure"),
+        RestartPolicy::Never => encoder.text("restart never"),
+    }
     TemplateHash::new(hex::encode(encoder.0.finalize()))
 }
 

@@ -13,11 +13,12 @@
 //! |---|---|
 //! | `facts` | a fact changes a row only when it says something new |
 //! | `nodes` | a node that is silent too long is not ready, and what it runs is unknown |
+//! | `workloads` | each kind has its controller; what left Git goes whatever it was |
 //! | `deployments` | old pods leave only as fast as new ones become available |
 //! | `replica_sets` | as many pods as chosen; the least useful leaves first |
 //! | `draining` | a pod is stopped once nobody sends to it any more |
 //! | `placement` | spread first, then where most is free; a lost pod moves only if it fits elsewhere |
-//! | `releases` | a commit is healthy when all of its deployments are, and failed when one is |
+//! | `releases` | a commit is healthy when all of its workloads are, and failed when one is |
 //! | `assignments` | a node is told again only when what it must run has changed |
 
 mod assignments;
@@ -27,6 +28,7 @@ mod deployments;
 mod draft;
 mod draining;
 mod facts;
+mod generations;
 mod hash;
 mod nodes;
 mod placement;
@@ -38,6 +40,7 @@ mod resolve;
 mod rolling;
 mod rollouts;
 mod work;
+mod workloads;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -48,7 +51,7 @@ pub use assignments::assignment;
 pub use check::{Violation, check};
 pub use contacts::note;
 pub use hash::template_hash;
-pub use report::{DeploymentWait, Ignored, PlanReport, PodWait};
+pub use report::{Ignored, PlanReport, PodWait, WorkloadWait};
 pub use resolve::MissingReference;
 pub use work::Work;
 
@@ -104,7 +107,7 @@ pub fn plan(input: PlanInput<'_>) -> Plan {
     let mut draft = Draft::new(&input);
     facts::apply(&mut draft, input.facts);
     nodes::judge(&mut draft);
-    deployments::reconcile(&mut draft);
+    workloads::reconcile(&mut draft);
     draining::advance(&mut draft);
     placement::place(&mut draft);
     releases::judge(&mut draft);

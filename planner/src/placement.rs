@@ -163,7 +163,7 @@ impl Rooms {
         };
         Score {
             siblings: count(self.siblings.get(&set.uid)),
-            relatives: count(self.relatives.get(&set.deployment)),
+            relatives: count(self.relatives.get(&set.owner)),
             use_after: scarcest_use(room.reserved.plus(requests), room.node.capacity),
             node: name.clone(),
         }
@@ -172,9 +172,9 @@ impl Rooms {
     /// Counts, once for each, where the active pods of a set and of its deployment are.
     fn count_family(&mut self, world: &World, set: &ReplicaSet) {
         self.siblings.entry(set.uid).or_insert_with(|| by_node(world, [set.uid]));
-        self.relatives.entry(set.deployment).or_insert_with(|| {
-            by_node(world, world.replica_sets_of(set.deployment).map(|set| set.uid))
-        });
+        self.relatives
+            .entry(set.owner)
+            .or_insert_with(|| by_node(world, world.replica_sets_of(set.owner).map(|set| set.uid)));
     }
 
     fn take(&mut self, set: &ReplicaSet, node: &NodeName) {
@@ -196,7 +196,7 @@ impl Rooms {
 
     fn families(&mut self, set: &ReplicaSet) -> impl Iterator<Item = &mut BTreeMap<NodeName, u32>> {
         let siblings = self.siblings.get_mut(&set.uid);
-        siblings.into_iter().chain(self.relatives.get_mut(&set.deployment))
+        siblings.into_iter().chain(self.relatives.get_mut(&set.owner))
     }
 }
 

@@ -42,7 +42,7 @@ enum Outcome {
 /// What has become of a source's deployments. One that Git asks to pause does what it was asked.
 fn outcome(draft: &Draft<'_>, source: &SourceName) -> Outcome {
     let mut outcome = Outcome::Healthy;
-    for object in draft.world.unsettled_deployments_of(source) {
+    for object in draft.world.unsettled_workloads_of(source) {
         let is_paused = object.as_deployment().is_some_and(|deployment| deployment.paused);
         match draft.world.rollouts.get(&object.uid).map(|rollout| &rollout.state) {
             Some(RolloutState::Failed { message, .. }) => {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    Lifecycle, NodeName, ObjectName, Placement, Pod, PodPhase, PodUid, ReplicaSet, Seen,
-    StopReason, Timestamp, Unschedulable,
+    Lifecycle, NodeName, ObjectName, Placement, Pod, PodIdentity, PodPhase, PodUid, ReplicaSet,
+    Seen, StopReason, Timestamp, Unschedulable,
 };
 
 use crate::draft::Draft;
@@ -43,6 +43,7 @@ pub(crate) fn make_pod(draft: &mut Draft<'_>, replica_set: &ReplicaSet) -> Pod {
         namespace: replica_set.namespace.clone(),
         name: free_name(draft, replica_set),
         replica_set: replica_set.uid,
+        identity: PodIdentity::Any,
         created_at: draft.now,
         placement: Placement::Waiting(Unschedulable::default()),
         lifecycle: Lifecycle::Active,

@@ -12,8 +12,8 @@ use crate::MissingReference;
 pub struct PlanReport {
     /// Facts that changed nothing by their kind, in the order in which they came.
     pub ignored: Vec<Ignored>,
-    /// Deployments that are not where they shall be.
-    pub deployments: BTreeMap<ObjectUid, DeploymentWait>,
+    /// Workloads that are not where they shall be.
+    pub workloads: BTreeMap<ObjectUid, WorkloadWait>,
     /// Pods that wait for somebody else.
     pub pods: BTreeMap<PodUid, PodWait>,
 }
@@ -44,9 +44,9 @@ pub enum Ignored {
     },
 }
 
-/// What a deployment waits for.
+/// What a workload waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DeploymentWait {
+pub enum WorkloadWait {
     Paused,
     MissingReferences(Vec<MissingReference>),
     /// Recreate: pods of earlier templates that are not gone yet.
@@ -91,17 +91,17 @@ impl fmt::Display for Ignored {
     }
 }
 
-impl fmt::Display for DeploymentWait {
+impl fmt::Display for WorkloadWait {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            DeploymentWait::Paused => out.write_str("paused"),
-            DeploymentWait::MissingReferences(missing) => {
+            WorkloadWait::Paused => out.write_str("paused"),
+            WorkloadWait::MissingReferences(missing) => {
                 out.write_str(&crate::resolve::sentence(missing))
             }
-            DeploymentWait::OldPodsLeaving { pods } => {
+            WorkloadWait::OldPodsLeaving { pods } => {
                 write!(out, "waits until {pods} earlier pods are gone")
             }
-            DeploymentWait::NotAvailable { available, desired } => {
+            WorkloadWait::NotAvailable { available, desired } => {
                 write!(out, "{available} of {desired} new pods are available")
             }
         }

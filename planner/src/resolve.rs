@@ -14,7 +14,7 @@ use dugout_model::{
 /// Something that a template needs and that is not there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MissingReference {
-    /// A config map or secret in the namespace of the deployment.
+    /// A config map or secret in the namespace of the workload.
     pub object: ObjectId,
     /// The key that it lacks; without one the whole object is missing.
     pub key: Option<String>,
@@ -52,15 +52,16 @@ pub(crate) fn resolve(
         labels: template.labels.clone(),
         annotations: template.annotations.clone(),
         containers,
+        restart_policy: template.restart_policy,
         termination_grace: template.termination_grace,
         node_selector: template.node_selector.clone(),
     })
 }
 
-/// Whether a deployment takes content from the config map or secret of this name.
-pub(crate) fn uses(deployment: &StoredObject, kind: Kind, name: &ObjectName) -> bool {
-    let Some(deployment) = deployment.as_deployment() else { return false };
-    let mut env = deployment.template.containers.iter().flat_map(|container| &container.env);
+/// Whether a workload takes content from the config map or secret of this name.
+pub(crate) fn uses(workload: &StoredObject, kind: Kind, name: &ObjectName) -> bool {
+    let Some(template) = workload.declared.spec.pod_template() else { return false };
+    let mut env = template.containers.iter().flat_map(|container| &container.env);
     env.any(|source| match source {
         EnvSource::ConfigMapKey { config_map, .. }
         | EnvSource::AllOfConfigMap { config_map, .. } => {

@@ -2,25 +2,37 @@
 //!
 //! Progress is to reach what was not reached before: more new pods, more of them ready or available,
 //! fewer old ones. A pod that flaps between ready and not ready makes none. `Complete` lasts until the
-//! template or the deployment changes; `Failed` lasts until then, or until it completes after all.
+//! template or the workload changes; `Failed` lasts until then, or until it completes after all.
 //! Neither touches a pod.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dugout_model::{
-    Change, ContainerState, Deployment, EventType, Placement, Pod, PodCounts, ReplicaSet, Rollout,
+    Change, ContainerState, EventType, Placement, Pod, PodCounts, ReplicaSet, Rollout,
     RolloutFailure, RolloutMilestone, RolloutState, StoredObject, Timestamp, WaitingReason,
 };
 
-use crate::DeploymentWait;
+use crate::WorkloadWait;
 use crate::draft::Draft;
 use crate::records::Subject;
 use crate::resolve::{self, MissingReference};
 
-/// What one look at a deployment found.
+/// What a workload asks of its pods, all together.
+#[derive(Clone, Copy)]
+pub(crate) struct Aims {
+    pub replicas: u32,
+    /// How many of them shall have the current template.
+    pub updated: u32,
+    pub min_ready: Duration,
+    pub progress_deadline: Duration,
+    pub paused: bool,
+}
+
+/// What one look at a workload found.
 pub(crate) struct Look<'a> {
     pub object: &'a StoredObject,
-    pub deployment: &'a Deployment,
+    pub aims: Aims,
     /// The replica set of the current template.
     pub current: Option<Arc<ReplicaSet>>,
     pub missing: &'a [MissingReference],
@@ -30,9 +42,9 @@ pub(crate) struct Look<'a> {
 
 /// Keeps the rollout's state; gives when to look again.
 pub(crate) fn judge(draft: &mut Draft<'_>, look: &Look<'_>) -> Option<Timestamp> {
-    let Look { object, deployment, current, .. } = look;
+    let Look { object, aims, current, .. } = look;
     let hash = current.as_ref().map(|set| &set.template_hash);
-    let counts = draft.world.pod_counts(object.uid, hash, deployment.min_ready, draft.now);
+    let counts = draft.world.pod_counts(object.uid, hash, aims.min_ready, draft.now);
     let before = draft.world.rollouts.get(&object.uid).cloned();
     let mut rollout = progress(draft.now, before.as_deref(), look, &counts);
     rollout.state = state(draft, look, &rollout, &counts);
@@ -70,7 +82,7 @@ fn progress(
     };
     let Some(before) = before.filter(continues) else {
         return Rollout {
-            deployment: look.object.uid,
+            workload: look.object.uid,
             generation,
             state: RolloutState::Progressing,
             progressed_at: now,
@@ -103,9 +115,9 @@ fn state(
     counts: &PodCounts,
 ) -> RolloutState {
     let is_complete = look.current.is_some()
-        && counts.replicas == counts.updated
-        && counts.updated_available == look.deployment.replicas
-        && counts.updated == look.deployment.replicas;
+        && counts.replicas == look.aims.replicas
+        && counts.available == look.aims.replicas
+        && counts.updated >= look.aims.updated;
     match &rollout.state {
         _ if is_complete => RolloutState::Complete,
         RolloutState::Complete if look.current.is_some() => RolloutState::Complete,
@@ -122,7 +134,7 @@ fn unfinished(
     rollout: &Rollout,
     counts: &PodCounts,
 ) -> RolloutState {
-    if !look.deployment.paused {
+    if !look.aims.paused {
         if let Some(message) = image_unavailable(draft, look) {
             return RolloutState::Failed { reason: RolloutFailure::ImageUnavailable, message };
         }
@@ -140,7 +152,7 @@ fn unfinished(
 }
 
 fn deadline(look: &Look<'_>, rollout: &Rollout) -> Timestamp {
-    rollout.progressed_at + look.deployment.progress_deadline
+    rollout.progressed_at + look.aims.progress_deadline
 }
 
 /// The active pods of the current template.
@@ -165,11 +177,11 @@ fn image_unavailable(draft: &Draft<'_>, look: &Look<'_>) -> Option<String> {
 }
 
 fn why_no_progress(draft: &Draft<'_>, look: &Look<'_>, counts: &PodCounts) -> String {
-    let span = look.deployment.progress_deadline.as_secs();
+    let span = look.aims.progress_deadline.as_secs();
     if !look.missing.is_empty() {
         return format!("no progress for {span} s: it {}", resolve::sentence(look.missing));
     }
-    let (available, desired) = (counts.updated_available, look.deployment.replicas);
+    let (available, desired) = (counts.updated_available, look.aims.replicas);
     let found =
         format!("no progress for {span} s: {available} of {desired} new pods are available");
     match new_pods(draft, look).find_map(|pod| Some((pod, why_not_available(pod)?))) {
@@ -201,7 +213,7 @@ fn why_not_available(pod: &Pod) -> Option<String> {
 /// passes.
 fn wake_at(draft: &Draft<'_>, look: &Look<'_>, rollout: &Rollout) -> Option<Timestamp> {
     let counts_down = match rollout.state {
-        RolloutState::Progressing | RolloutState::Waiting { .. } => !look.deployment.paused,
+        RolloutState::Progressing | RolloutState::Waiting { .. } => !look.aims.paused,
         RolloutState::Complete | RolloutState::Failed { .. } => false,
     };
     let deadline = counts_down.then(|| deadline(look, rollout));
@@ -211,23 +223,23 @@ fn wake_at(draft: &Draft<'_>, look: &Look<'_>, rollout: &Rollout) -> Option<Time
         .flat_map(|set| draft.world.pods_of(set.uid))
         .filter(|pod| pod.is_active())
         .filter_map(|pod| pod.ready_since())
-        .map(|since| since + look.deployment.min_ready);
+        .map(|since| since + look.aims.min_ready);
     available.filter(|at| *at > draft.now).chain(deadline).min()
 }
 
-/// Says in the report what the deployment waits for.
+/// Says in the report what the workload waits for.
 fn explain(draft: &mut Draft<'_>, look: &Look<'_>, rollout: &Rollout, counts: &PodCounts) {
-    let (available, desired) = (counts.updated_available, look.deployment.replicas);
+    let (available, desired) = (counts.updated_available, look.aims.replicas);
     let wait = if !look.missing.is_empty() {
-        DeploymentWait::MissingReferences(look.missing.to_vec())
-    } else if look.deployment.paused {
-        DeploymentWait::Paused
+        WorkloadWait::MissingReferences(look.missing.to_vec())
+    } else if look.aims.paused {
+        WorkloadWait::Paused
     } else if available < desired || rollout.state != RolloutState::Complete {
-        DeploymentWait::NotAvailable { available, desired }
+        WorkloadWait::NotAvailable { available, desired }
     } else {
         return;
     };
-    draft.report.deployments.entry(look.object.uid).or_insert(wait);
+    draft.report.workloads.entry(look.object.uid).or_insert(wait);
 }
 
 /// Tells of a state that was entered.

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use dugout_model::{NodeName, ObjectUid, SourceName, World};
+use dugout_model::{Kind, NodeName, ObjectUid, SourceName, World};
 
 /// A piece of the world that can be looked at by itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Work {
     /// The verdict over a source's open release.
     Source(SourceName),
-    /// A deployment with its replica sets and pods, also when it has left Git.
-    Deployment(ObjectUid),
+    /// A workload with its replica sets and pods, also when it has left Git.
+    Workload(ObjectUid),
     /// A node's condition, and the pods that leave it.
     Node(NodeName),
     /// The pods that wait for a node, and those that lost theirs.
@@ -23,7 +23,7 @@ pub enum Work {
 #[derive(Debug, Default)]
 pub(crate) struct Dirty {
     pub sources: BTreeSet<SourceName>,
-    pub deployments: BTreeSet<ObjectUid>,
+    pub workloads: BTreeSet<ObjectUid>,
     pub nodes: BTreeSet<NodeName>,
     pub placement: bool,
     /// Nodes whose assignment may have become another.
@@ -38,8 +38,8 @@ impl Dirty {
                 Work::Source(source) => {
                     dirty.sources.insert(source.clone());
                 }
-                Work::Deployment(deployment) => {
-                    dirty.deployments.insert(*deployment);
+                Work::Workload(workload) => {
+                    dirty.workloads.insert(*workload);
                 }
                 Work::Node(node) => {
                     dirty.nodes.insert(node.clone());
@@ -53,11 +53,10 @@ impl Dirty {
 
     fn add_everything(&mut self, world: &World) {
         self.sources.extend(world.sources.keys().cloned());
-        let declared = world.objects_of(dugout_model::Kind::Deployment).map(|object| object.uid);
-        let left_behind = world.replica_sets.values().map(|set| set.deployment);
-        self.deployments.extend(declared);
-        self.deployments.extend(left_behind);
-        self.deployments.extend(world.rollouts.keys().copied());
+        let declared = Kind::WORKLOADS.into_iter().flat_map(|kind| world.objects_of(kind));
+        self.workloads.extend(declared.map(|object| object.uid));
+        self.workloads.extend(world.replica_sets.values().map(|set| set.owner));
+        self.workloads.extend(world.rollouts.keys().copied());
         self.nodes.extend(world.nodes.keys().cloned());
         self.assignments.extend(world.nodes.keys().cloned());
         self.placement = true;

@@ -64,6 +64,8 @@ fn phase(pod: &Pod) -> &'static str {
         Seen::Known(status) => match status.phase {
             PodPhase::Pending => "Pending",
             PodPhase::Running => "Running",
+            PodPhase::Succeeded => "Succeeded",
+            PodPhase::Failed => "Failed",
             PodPhase::Gone => "Gone",
         },
     }

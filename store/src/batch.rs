@@ -56,7 +56,7 @@ impl<'a> Batch<'a> {
                 self.objects.insert(id.clone(), None);
             }
             Change::PutRollout(row) => {
-                self.rollouts.insert(row.deployment, Some(row));
+                self.rollouts.insert(row.workload, Some(row));
             }
             Change::DeleteRollout(uid) => {
                 self.rollouts.insert(*uid, None);

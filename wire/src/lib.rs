@@ -39,7 +39,7 @@ pub use session::{AssignmentQuery, ErrorBody, Registered, Registration, Resource
 pub use stream::{LogsRequest, StreamKind, StreamQuery, StreamRequest, StreamStatus};
 pub use template::{
     Container, ContainerPort, ContainerResources, EnvContent, EnvValue, Header, HttpScheme,
-    PodField, PortRef, Probe, ProbeAction, PullPolicy, Template,
+    PodField, PortRef, Probe, ProbeAction, PullPolicy, RestartPolicy, Template,
 };
 
 /// The header that carries the protocol's version on every request.

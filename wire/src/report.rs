@@ -67,6 +67,8 @@ pub struct PodMilestones {
 pub enum PodPhase {
     Pending,
     Running,
+    Succeeded,
+    Failed,
     Gone,
 }
 
@@ -268,6 +270,8 @@ impl From<model::PodPhase> for PodPhase {
         match value {
             model::PodPhase::Pending => PodPhase::Pending,
             model::PodPhase::Running => PodPhase::Running,
+            model::PodPhase::Succeeded => PodPhase::Succeeded,
+            model::PodPhase::Failed => PodPhase::Failed,
             model::PodPhase::Gone => PodPhase::Gone,
         }
     }
@@ -278,6 +282,8 @@ impl From<PodPhase> for model::PodPhase {
         match value {
             PodPhase::Pending => model::PodPhase::Pending,
             PodPhase::Running => model::PodPhase::Running,
+            PodPhase::Succeeded => model::PodPhase::Succeeded,
+            PodPhase::Failed => model::PodPhase::Failed,
             PodPhase::Gone => model::PodPhase::Gone,
         }
     }

@@ -19,8 +19,25 @@ pub struct Template {
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
     pub containers: Vec<Container>,
+    /// An older agent starts every container again, and an older server wants just that.
+    #[serde(default, skip_serializing_if = "RestartPolicy::is_always")]
+    pub restart_policy: RestartPolicy,
     pub termination_grace_micros: u64,
     pub node_selector: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum RestartPolicy {
+    #[default]
+    Always,
+    OnFailure,
+    Never,
+}
+
+impl RestartPolicy {
+    fn is_always(&self) -> bool {
+        *self == RestartPolicy::Always
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,6 +188,7 @@ impl From<&model::ResolvedTemplate> for Template {
             labels,
             annotations,
             containers,
+            restart_policy,
             termination_grace,
             node_selector,
         } = value;
@@ -178,6 +196,7 @@ impl From<&model::ResolvedTemplate> for Template {
             labels: labels.clone(),
             annotations: annotations.clone(),
             containers: containers.iter().map(Container::from).collect(),
+            restart_policy: (*restart_policy).into(),
             termination_grace_micros: micros(*termination_grace),
             node_selector: node_selector.clone(),
         }
@@ -188,15 +207,42 @@ impl TryFrom<Template> for model::ResolvedTemplate {
     type Error = WireError;
 
     fn try_from(value: Template) -> Result<Self, WireError> {
-        let Template { labels, annotations, containers, termination_grace_micros, node_selector } =
-            value;
+        let Template {
+            labels,
+            annotations,
+            containers,
+            restart_policy,
+            termination_grace_micros,
+            node_selector,
+        } = value;
         Ok(Self {
             labels,
             annotations,
             containers: containers.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            restart_policy: restart_policy.into(),
             termination_grace: Duration::from_micros(termination_grace_micros),
             node_selector,
         })
+    }
+}
+
+impl From<model::RestartPolicy> for RestartPolicy {
+    fn from(value: model::RestartPolicy) -> Self {
+        match value {
+            model::RestartPolicy::Always => RestartPolicy::Always,
+            model::RestartPolicy::OnFailure => RestartPolicy::OnFailure,
+            model::RestartPolicy::Never => RestartPolicy::Never,
+        }
+    }
+}
+
+impl From<RestartPolicy> for model::RestartPolicy {
+    fn from(value: RestartPolicy) -> Self {
+        match value {
+            RestartPolicy::Always => model::RestartPolicy::Always,
+            RestartPolicy::OnFailure => model::RestartPolicy::OnFailure,
+            RestartPolicy::Never => model::RestartPolicy::Never,
+        }
     }
 }
 

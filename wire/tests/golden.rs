@@ -99,6 +99,7 @@ fn assignment() -> Assignment {
         labels: map(&[("app", "web")]),
         annotations: map(&[("note", "a \"quoted\" word")]),
         containers: vec![container()],
+        restart_policy: RestartPolicy::Always,
         termination_grace: Duration::from_secs(30),
         node_selector: map(&[("disk", "ssd")]),
     });

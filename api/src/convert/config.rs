@@ -21,6 +21,13 @@ impl View<'_> {
             ObjectSpec::Deployment(spec) => {
                 Object::Deployment(Box::new(self.deployment(metadata, object, spec)))
             }
+            ObjectSpec::Pod(_)
+            | ObjectSpec::ReplicaSet(_)
+            | ObjectSpec::ReplicationController(_)
+            | ObjectSpec::StatefulSet(_)
+            | ObjectSpec::DaemonSet(_)
+            | ObjectSpec::Job(_)
+            | ObjectSpec::CronJob(_) => todo!("the workloads' forms"),
         }
     }
 

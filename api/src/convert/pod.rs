@@ -76,6 +76,8 @@ pub(crate) fn phase(pod: &Pod) -> &'static str {
         Some(status) => match status.phase {
             PodPhase::Pending => "Pending",
             PodPhase::Running => "Running",
+            PodPhase::Succeeded => "Succeeded",
+            PodPhase::Failed => "Failed",
             PodPhase::Gone if status.containers.iter().all(ended_well) => "Succeeded",
             PodPhase::Gone => "Failed",
         },

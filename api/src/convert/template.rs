@@ -2,7 +2,8 @@
 
 use dugout_model::{
     Container, ContainerResources, EnvContent, EnvSource, EnvValue, HttpScheme, PodField,
-    PodTemplate, Probe, ProbeAction, PullPolicy, ReplicaSet, ResolvedTemplate, StringMap,
+    PodTemplate, Probe, ProbeAction, PullPolicy, ReplicaSet, ResolvedTemplate, RestartPolicy,
+    StringMap,
 };
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -36,7 +37,7 @@ pub(super) fn declared(template: &PodTemplate) -> core::PodTemplateSpec {
         spec: Some(core::PodSpec {
             containers,
             node_selector: strings(&template.node_selector),
-            restart_policy: Some("Always".to_owned()),
+            restart_policy: Some(restart_policy(template.restart_policy).to_owned()),
             termination_grace_period_seconds: Some(seconds(template.termination_grace)),
             ..core::PodSpec::default()
         }),
@@ -55,6 +56,14 @@ pub(super) fn resolved(set: &ReplicaSet) -> core::PodTemplateSpec {
     }
 }
 
+fn restart_policy(policy: RestartPolicy) -> &'static str {
+    match policy {
+        RestartPolicy::Always => "Always",
+        RestartPolicy::OnFailure => "OnFailure",
+        RestartPolicy::Never => "Never",
+    }
+}
+
 /// The spec of a pod of this template.
 pub(super) fn pod_spec(template: &ResolvedTemplate) -> core::PodSpec {
     let containers = template
@@ -69,7 +78,7 @@ pub(super) fn pod_spec(template: &ResolvedTemplate) -> core::PodSpec {
     core::PodSpec {
         containers,
         node_selector: strings(&template.node_selector),
-        restart_policy: Some("Always".to_owned()),
+        restart_policy: Some(restart_policy(template.restart_policy).to_owned()),
         termination_grace_period_seconds: Some(seconds(template.termination_grace)),
         ..core::PodSpec::default()
     }

@@ -207,6 +207,7 @@ fn deployment() -> Deployment {
                     optional: false,
                 },
             ])],
+            restart_policy: RestartPolicy::Always,
             termination_grace: Duration::from_secs(30),
             node_selector: StringMap::new(),
         },
@@ -236,12 +237,13 @@ pub fn replica_set() -> ReplicaSet {
         uid: ReplicaSetUid(uuid(200)),
         namespace: NamespaceName::new("demo"),
         name: ObjectName::new("web-5d9c7b"),
-        deployment: ObjectUid(uuid(104)),
+        owner: ObjectUid(uuid(104)),
         source: SourceName::new("default"),
         template: Arc::new(ResolvedTemplate {
             labels: map(&[("app", "web")]),
             annotations: StringMap::new(),
             containers: vec![container(vec![text("GREETING", "hello"), secret, pod_name])],
+            restart_policy: RestartPolicy::Always,
             termination_grace: Duration::from_secs(30),
             node_selector: StringMap::new(),
         }),
@@ -255,7 +257,7 @@ pub fn replica_set() -> ReplicaSet {
 
 fn rollout() -> Rollout {
     Rollout {
-        deployment: ObjectUid(uuid(104)),
+        workload: ObjectUid(uuid(104)),
         generation: 2,
         state: RolloutState::Progressing,
         progressed_at: START + Duration::from_secs(2),
@@ -308,6 +310,7 @@ pub fn pod(
         namespace: NamespaceName::new("demo"),
         name: ObjectName::new(format!("web-5d9c7b-{suffix}")),
         replica_set: ReplicaSetUid(uuid(200)),
+        identity: PodIdentity::Any,
         created_at: START,
         placement,
         lifecycle,

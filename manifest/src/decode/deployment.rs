@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use dugout_model::{
-    Deployment, IntOrPercent, LabelOperator, LabelRequirement, LabelSelector, PodTemplate, Strategy,
+    Deployment, IntOrPercent, LabelOperator, LabelRequirement, LabelSelector, PodTemplate,
+    RestartPolicy, Strategy,
 };
 
 use super::container;
@@ -66,6 +67,7 @@ fn empty_template() -> PodTemplate {
         labels: Default::default(),
         annotations: Default::default(),
         containers: Vec::new(),
+        restart_policy: RestartPolicy::Always,
         termination_grace: Duration::ZERO,
         node_selector: Default::default(),
     }
@@ -157,6 +159,7 @@ fn read_template(template: &Object<'_>) -> PodTemplate {
         labels,
         annotations,
         containers,
+        restart_policy: RestartPolicy::Always,
         termination_grace: seconds(grace),
         node_selector: spec
             .field("nodeSelector")

@@ -298,13 +298,13 @@ fn start(draft: &mut Draft<'_>, source: &Source, release: &Release) {
     draft.push(Change::PutSource(Arc::new(source)));
     let failed: Vec<Arc<Rollout>> = draft
         .world
-        .unsettled_deployments_of(&release.source)
+        .unsettled_workloads_of(&release.source)
         .filter_map(|object| draft.world.rollouts.get(&object.uid))
         .filter(|rollout| matches!(rollout.state, RolloutState::Failed { .. }))
         .cloned()
         .collect();
     for rollout in failed {
-        draft.dirty.deployments.insert(rollout.deployment);
+        draft.dirty.workloads.insert(rollout.workload);
         draft.push(Change::PutRollout(Arc::new(Rollout {
             state: RolloutState::Progressing,
             progressed_at: now,

@@ -4,7 +4,7 @@
 use crate::harness::objects::*;
 use crate::harness::{Cluster, SOURCE, seconds};
 use dugout_model::*;
-use dugout_planner::DeploymentWait;
+use dugout_planner::WorkloadWait;
 
 #[test]
 fn a_commit_runs_and_is_healthy_and_every_step_is_told_once() {
@@ -214,8 +214,8 @@ fn recreate_starts_nothing_before_everything_old_is_gone() {
     cluster.run_for(seconds(3));
     let sha = cluster.commit(vec![recreate("web:2")]);
     assert_eq!(cluster.active().len(), 0);
-    let wait = cluster.report.deployments[&cluster.deployment("web")].clone();
-    assert_eq!(wait, DeploymentWait::OldPodsLeaving { pods: 3 });
+    let wait = cluster.report.workloads[&cluster.deployment("web")].clone();
+    assert_eq!(wait, WorkloadWait::OldPodsLeaving { pods: 3 });
     cluster.run_for(seconds(10));
     assert_eq!(cluster.images(), ["web:2"; 3]);
     assert_eq!(cluster.verdict(&sha), Verdict::Healthy);

@@ -14,6 +14,7 @@ fn template() -> ResolvedTemplate {
         labels: StringMap::from([("app".to_owned(), "web".to_owned())]),
         annotations: StringMap::new(),
         containers: vec![container("web:1")],
+        restart_policy: RestartPolicy::Always,
         termination_grace: seconds(30),
         node_selector: StringMap::new(),
     }

@@ -34,7 +34,7 @@ macro_rules! mirror {
     };
 
     ($(#[$meta:meta])* enum $model:ident as $document:ident {
-        $($variant:ident
+        $($(#[$variant_meta:meta])* $variant:ident
             $(($inner:ident: $inner_type:ty))?
             $({ $($field:ident: $field_type:ty),* $(,)? })?
         ),* $(,)?
@@ -42,7 +42,7 @@ macro_rules! mirror {
         #[derive(serde::Serialize, serde::Deserialize)]
         $(#[$meta])*
         pub(crate) enum $document {
-            $($variant
+            $($(#[$variant_meta])* $variant
                 $((<$inner_type as $crate::document::Stored>::Document))?
                 $({ $($field: <$field_type as $crate::document::Stored>::Document),* })?
             ),*

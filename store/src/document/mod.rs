@@ -13,6 +13,7 @@ mod pod;
 mod release;
 mod rollout;
 mod template;
+mod workload;
 
 pub(crate) use pod::ReplicaSetHead;
 

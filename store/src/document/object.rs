@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use dugout_model::NamespaceName;
 use dugout_model::{
-    CommitSha, ConfigMap, DeclaredObject, Deployment, IntOrPercent, Kind, LabelOperator,
-    LabelRequirement, LabelSelector, ObjectId, ObjectKey, ObjectName, ObjectSpec, ObjectUid,
-    Origin, PodTemplate, PortRef, Protocol, Secret, SecretValue, Service, ServicePort, ServiceType,
-    SourceName, StoredObject, Strategy, StringMap, Timestamp,
+    CommitSha, ConfigMap, CronJob, DaemonSet, DeclaredObject, Deployment, JobSpec, Kind,
+    LabelOperator, LabelRequirement, LabelSelector, NamespaceName, ObjectId, ObjectKey, ObjectName,
+    ObjectSpec, ObjectUid, Origin, PodTemplate, PortRef, Protocol, ReplicaSetSpec, Secret,
+    SecretValue, Service, ServicePort, ServiceType, SourceName, StatefulSet, StoredObject,
+    StringMap, Timestamp,
 };
 
 use super::mirror::mirror;
@@ -45,7 +44,20 @@ mirror! {
 
 mirror! {
     // Named as in manifests: the names are in a key column.
-    enum Kind as KindDocument { Namespace, ConfigMap, Secret, Service, Deployment }
+    enum Kind as KindDocument {
+        Namespace,
+        ConfigMap,
+        Secret,
+        Service,
+        Pod,
+        ReplicaSet,
+        ReplicationController,
+        Deployment,
+        StatefulSet,
+        DaemonSet,
+        Job,
+        CronJob,
+    }
 }
 
 mirror! {
@@ -59,7 +71,14 @@ mirror! {
         ConfigMap(value: ConfigMap),
         Secret(value: Secret),
         Service(value: Service),
+        Pod(value: Box<PodTemplate>),
+        ReplicaSet(value: Box<ReplicaSetSpec>),
+        ReplicationController(value: Box<ReplicaSetSpec>),
         Deployment(value: Box<Deployment>),
+        StatefulSet(value: Box<StatefulSet>),
+        DaemonSet(value: Box<DaemonSet>),
+        Job(value: Box<JobSpec>),
+        CronJob(value: Box<CronJob>),
     }
 }
 
@@ -103,19 +122,6 @@ mirror! {
 }
 
 mirror! {
-    struct Deployment as DeploymentDocument {
-        replicas: u32,
-        selector: LabelSelector,
-        template: PodTemplate,
-        strategy: Strategy,
-        min_ready: Duration,
-        progress_deadline: Duration,
-        revision_history_limit: u32,
-        paused: bool,
-    }
-}
-
-mirror! {
     struct LabelSelector as LabelSelectorDocument {
         match_labels: StringMap,
         match_expressions: Vec<LabelRequirement>,
@@ -134,17 +140,4 @@ mirror! {
         Exists,
         DoesNotExist,
     }
-}
-
-mirror! {
-    #[serde(rename_all = "snake_case", deny_unknown_fields)]
-    enum Strategy as StrategyDocument {
-        Recreate,
-        RollingUpdate { max_surge: IntOrPercent, max_unavailable: IntOrPercent },
-    }
-}
-
-mirror! {
-    #[serde(rename_all = "snake_case")]
-    enum IntOrPercent as IntOrPercentDocument { Int(number: u32), Percent(share: u32) }
 }

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use dugout_model::{
     CommitSha, ContainerExit, ContainerState, ContainerStatus, Lifecycle, NamespaceName,
-    NodeFilter, NodeName, ObjectName, ObjectUid, Placement, Pod, PodAddress, PodMilestones,
-    PodPhase, PodStatus, PodUid, ReplicaSet, ReplicaSetUid, Seen, SharedTemplate, SourceName,
-    StopReason, TemplateHash, Timestamp, Turn, Unschedulable, WaitingReason,
+    NodeFilter, NodeName, ObjectName, ObjectUid, Placement, Pod, PodAddress, PodIdentity,
+    PodMilestones, PodPhase, PodStatus, PodUid, ReplicaSet, ReplicaSetUid, Seen, SharedTemplate,
+    SourceName, StopReason, TemplateHash, Timestamp, Turn, Unschedulable, WaitingReason,
 };
 
 use super::Stored;
@@ -20,7 +20,7 @@ pub(crate) struct ReplicaSetHead {
     uid: ReplicaSetUid,
     namespace: NamespaceName,
     name: ObjectName,
-    deployment: ObjectUid,
+    owner: ObjectUid,
     source: SourceName,
     template_hash: TemplateHash,
     revision: u64,
@@ -36,7 +36,7 @@ impl ReplicaSetHead {
             uid,
             namespace,
             name,
-            deployment,
+            owner,
             source,
             template,
             template_hash,
@@ -49,7 +49,7 @@ impl ReplicaSetHead {
             uid: *uid,
             namespace: namespace.clone(),
             name: name.clone(),
-            deployment: *deployment,
+            owner: *owner,
             source: source.clone(),
             template_hash: template_hash.clone(),
             revision: *revision,
@@ -66,7 +66,7 @@ impl ReplicaSetHead {
             uid,
             namespace,
             name,
-            deployment,
+            owner,
             source,
             template_hash,
             revision,
@@ -78,7 +78,7 @@ impl ReplicaSetHead {
             uid,
             namespace,
             name,
-            deployment,
+            owner,
             source,
             template,
             template_hash,
@@ -95,7 +95,9 @@ mirror! {
         uid: ReplicaSetUid,
         namespace: NamespaceName,
         name: ObjectName,
-        deployment: ObjectUid,
+        // As it was called when only deployments owned replica sets.
+        #[serde(rename = "deployment")]
+        owner: ObjectUid,
         source: SourceName,
         template_hash: TemplateHash,
         revision: u64,
@@ -111,10 +113,32 @@ mirror! {
         namespace: NamespaceName,
         name: ObjectName,
         replica_set: ReplicaSetUid,
+        // What came later is written only where it says something, here and below: an earlier release
+        // reads the rest.
+        #[serde(default, skip_serializing_if = "PodIdentityDocument::is_any")]
+        identity: PodIdentity,
         created_at: Timestamp,
         placement: Placement,
         lifecycle: Lifecycle,
         seen: Seen<PodStatus>,
+    }
+}
+
+mirror! {
+    #[derive(Default)]
+    #[serde(rename_all = "snake_case")]
+    enum PodIdentity as PodIdentityDocument {
+        #[default]
+        Any,
+        Ordinal(number: u32),
+        OnNode(node: NodeName),
+        CompletionIndex(number: u32),
+    }
+}
+
+impl PodIdentityDocument {
+    fn is_any(&self) -> bool {
+        matches!(self, Self::Any)
     }
 }
 
@@ -214,7 +238,7 @@ mirror! {
 
 mirror! {
     #[serde(rename_all = "snake_case")]
-    enum PodPhase as PodPhaseDocument { Pending, Running, Gone }
+    enum PodPhase as PodPhaseDocument { Pending, Running, Succeeded, Failed, Gone }
 }
 
 mirror! {

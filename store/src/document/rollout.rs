@@ -6,7 +6,9 @@ use super::mirror::mirror;
 
 mirror! {
     struct Rollout as RolloutDocument {
-        deployment: ObjectUid,
+        // As it was first called: a key column is made from it.
+        #[serde(rename = "deployment")]
+        workload: ObjectUid,
         generation: u64,
         state: RolloutState,
         progressed_at: Timestamp,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use dugout_model::{
     Container, ContainerPort, ContainerResources, EnvContent, EnvSource, EnvValue, HttpScheme,
     ObjectName, PodField, PodTemplate, PortRef, Probe, ProbeAction, Protocol, PullPolicy,
-    ResolvedTemplate, SecretValue, StringMap,
+    ResolvedTemplate, RestartPolicy, SecretValue, StringMap,
 };
 
 use super::Stored;
@@ -18,6 +18,8 @@ mirror! {
         labels: StringMap,
         annotations: StringMap,
         containers: Vec<Container<EnvSource>>,
+        #[serde(default, skip_serializing_if = "RestartPolicyDocument::is_always")]
+        restart_policy: RestartPolicy,
         termination_grace: Duration,
         node_selector: StringMap,
     }
@@ -28,8 +30,22 @@ mirror! {
         labels: StringMap,
         annotations: StringMap,
         containers: Vec<Container<EnvValue>>,
+        #[serde(default, skip_serializing_if = "RestartPolicyDocument::is_always")]
+        restart_policy: RestartPolicy,
         termination_grace: Duration,
         node_selector: StringMap,
+    }
+}
+
+mirror! {
+    #[derive(Default)]
+    #[serde(rename_all = "snake_case")]
+    enum RestartPolicy as RestartPolicyDocument { #[default] Always, OnFailure, Never }
+}
+
+impl RestartPolicyDocument {
+    fn is_always(&self) -> bool {
+        matches!(self, Self::Always)
     }
 }
 

@@ -151,32 +151,24 @@ impl Dice {
                     node_port: dice.maybe(Dice::port),
                 }),
             }),
+            Kind::Pod => ObjectSpec::Pod(Box::new(self.pod_template())),
+            Kind::ReplicaSet => ObjectSpec::ReplicaSet(Box::new(self.replica_set_spec())),
+            Kind::ReplicationController => {
+                ObjectSpec::ReplicationController(Box::new(self.replica_set_spec()))
+            }
             Kind::Deployment => ObjectSpec::Deployment(Box::new(self.deployment())),
+            Kind::StatefulSet => ObjectSpec::StatefulSet(Box::new(self.stateful_set())),
+            Kind::DaemonSet => ObjectSpec::DaemonSet(Box::new(self.daemon_set())),
+            Kind::Job => ObjectSpec::Job(Box::new(self.job())),
+            Kind::CronJob => ObjectSpec::CronJob(Box::new(self.cron_job())),
         }
     }
 
     fn deployment(&mut self) -> Deployment {
         Deployment {
             replicas: self.small(),
-            selector: LabelSelector {
-                match_labels: self.map(),
-                match_expressions: self.some(|dice| LabelRequirement {
-                    key: dice.text(),
-                    operator: match dice.below(4) {
-                        0 => LabelOperator::In(dice.some(Dice::text)),
-                        1 => LabelOperator::NotIn(dice.some(Dice::text)),
-                        2 => LabelOperator::Exists,
-                        _ => LabelOperator::DoesNotExist,
-                    },
-                }),
-            },
-            template: PodTemplate {
-                labels: self.map(),
-                annotations: self.map(),
-                containers: self.some(|dice| dice.container(Dice::env_source)),
-                termination_grace: self.span(),
-                node_selector: self.map(),
-            },
+            selector: self.selector(),
+            template: self.pod_template(),
             strategy: match self.flip() {
                 true => Strategy::Recreate,
                 false => Strategy::RollingUpdate {
@@ -191,11 +183,146 @@ impl Dice {
         }
     }
 
+    fn selector(&mut self) -> LabelSelector {
+        LabelSelector {
+            match_labels: self.map(),
+            match_expressions: self.some(|dice| LabelRequirement {
+                key: dice.text(),
+                operator: match dice.below(4) {
+                    0 => LabelOperator::In(dice.some(Dice::text)),
+                    1 => LabelOperator::NotIn(dice.some(Dice::text)),
+                    2 => LabelOperator::Exists,
+                    _ => LabelOperator::DoesNotExist,
+                },
+            }),
+        }
+    }
+
+    fn pod_template(&mut self) -> PodTemplate {
+        PodTemplate {
+            labels: self.map(),
+            annotations: self.map(),
+            containers: self.some(|dice| dice.container(Dice::env_source)),
+            restart_policy: self.restart_policy(),
+            termination_grace: self.span(),
+            node_selector: self.map(),
+        }
+    }
+
+    fn restart_policy(&mut self) -> RestartPolicy {
+        self.pick(&[RestartPolicy::Always, RestartPolicy::OnFailure, RestartPolicy::Never])
+    }
+
+    fn identity(&mut self) -> PodIdentity {
+        match self.below(4) {
+            0 => PodIdentity::Any,
+            1 => PodIdentity::Ordinal(self.small()),
+            2 => PodIdentity::OnNode(NodeName::new("a")),
+            _ => PodIdentity::CompletionIndex(self.small()),
+        }
+    }
+
+    fn replica_set_spec(&mut self) -> ReplicaSetSpec {
+        ReplicaSetSpec {
+            replicas: self.small(),
+            selector: self.selector(),
+            template: self.pod_template(),
+            min_ready: self.span(),
+        }
+    }
+
+    fn stateful_set(&mut self) -> StatefulSet {
+        StatefulSet {
+            replicas: self.small(),
+            selector: self.selector(),
+            template: self.pod_template(),
+            service_name: self.text(),
+            first_ordinal: self.small(),
+            pod_management: self.pick(&[PodManagement::OrderedReady, PodManagement::Parallel]),
+            update: match self.flip() {
+                true => StatefulSetUpdate::OnDelete,
+                false => StatefulSetUpdate::RollingUpdate {
+                    partition: self.small(),
+                    max_unavailable: IntOrPercent::Int(self.small()),
+                },
+            },
+            min_ready: self.span(),
+            revision_history_limit: self.small(),
+        }
+    }
+
+    fn daemon_set(&mut self) -> DaemonSet {
+        DaemonSet {
+            selector: self.selector(),
+            template: self.pod_template(),
+            update: match self.flip() {
+                true => DaemonSetUpdate::OnDelete,
+                false => DaemonSetUpdate::RollingUpdate {
+                    max_surge: IntOrPercent::Int(self.small()),
+                    max_unavailable: IntOrPercent::Percent(self.small()),
+                },
+            },
+            min_ready: self.span(),
+            revision_history_limit: self.small(),
+        }
+    }
+
+    fn job(&mut self) -> JobSpec {
+        JobSpec {
+            completions: match self.below(3) {
+                0 => Completions::Any,
+                1 => Completions::Count(self.small()),
+                _ => Completions::Indexed(self.small()),
+            },
+            parallelism: self.small(),
+            backoff_limit: self.small(),
+            active_deadline: self.maybe(Dice::span),
+            ttl_after_finished: self.maybe(Dice::span),
+            suspended: self.flip(),
+            pod_failure_policy: self.some(|dice| PodFailureRule {
+                action: dice.pick(&[
+                    PodFailureAction::FailJob,
+                    PodFailureAction::Ignore,
+                    PodFailureAction::Count,
+                ]),
+                when: match dice.below(3) {
+                    0 => PodFailureMatch::ExitCodeIn {
+                        container: dice.maybe(Dice::text),
+                        codes: vec![1, -1],
+                    },
+                    1 => PodFailureMatch::ExitCodeNotIn { container: None, codes: vec![] },
+                    _ => PodFailureMatch::Disrupted,
+                },
+            }),
+            template: self.pod_template(),
+        }
+    }
+
+    fn cron_job(&mut self) -> CronJob {
+        CronJob {
+            schedule: self.text(),
+            time_zone: self.maybe(Dice::text),
+            concurrency: self.pick(&[
+                ConcurrencyPolicy::Allow,
+                ConcurrencyPolicy::Forbid,
+                ConcurrencyPolicy::Replace,
+            ]),
+            starting_deadline: self.maybe(Dice::span),
+            suspended: self.flip(),
+            successful_history_limit: self.small(),
+            failed_history_limit: self.small(),
+            job_labels: self.map(),
+            job_annotations: self.map(),
+            job: self.job(),
+        }
+    }
+
     pub fn template(&mut self) -> SharedTemplate {
         Arc::new(ResolvedTemplate {
             labels: self.map(),
             annotations: self.map(),
             containers: self.some(|dice| dice.container(Dice::env_value)),
+            restart_policy: self.restart_policy(),
             termination_grace: self.span(),
             node_selector: self.map(),
         })
@@ -302,9 +429,9 @@ impl Dice {
 
 /// What is chosen and what is seen.
 impl Dice {
-    pub fn rollout(&mut self, deployment: ObjectUid) -> Rollout {
+    pub fn rollout(&mut self, workload: ObjectUid) -> Rollout {
         Rollout {
-            deployment,
+            workload,
             generation: self.number(),
             state: match self.below(5) {
                 0 => RolloutState::Progressing,
@@ -334,7 +461,7 @@ impl Dice {
             uid,
             namespace: NamespaceName::new(self.text()),
             name: ObjectName::new(self.text()),
-            deployment: ObjectUid(uuid::Uuid::from_u128(u128::from(self.below(4)))),
+            owner: ObjectUid(uuid::Uuid::from_u128(u128::from(self.below(4)))),
             source: SourceName::new(self.text()),
             template: self.template(),
             template_hash: TemplateHash::new(self.text()),
@@ -351,6 +478,7 @@ impl Dice {
             namespace: NamespaceName::new(self.text()),
             name: ObjectName::new(format!("web-{uid}")),
             replica_set,
+            identity: self.identity(),
             created_at: self.moment(),
             placement: match self.flip() {
                 true => Placement::Waiting(self.unschedulable()),
@@ -401,7 +529,13 @@ impl Dice {
 
     fn pod_status(&mut self) -> PodStatus {
         PodStatus {
-            phase: self.pick(&[PodPhase::Pending, PodPhase::Running, PodPhase::Gone]),
+            phase: self.pick(&[
+                PodPhase::Pending,
+                PodPhase::Running,
+                PodPhase::Succeeded,
+                PodPhase::Failed,
+                PodPhase::Gone,
+            ]),
             containers: self.some(|dice| ContainerStatus {
                 name: dice.text(),
                 state: dice.container_state(),

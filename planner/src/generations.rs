@@ -1,0 +1,114 @@
+//! The generations of a workload's template: the current one is found or made, old ones are kept for
+//! a quick way back and forgotten beyond the limit.
+
+use std::sync::Arc;
+
+use dugout_model::{
+    Change, ObjectName, ObjectUid, PodTemplate, ReplicaSet, ReplicaSetUid, ResolvedTemplate,
+    RolloutState, StoredObject, TemplateHash,
+};
+
+use crate::draft::Draft;
+use crate::hash;
+use crate::resolve::{MissingReference, resolve};
+
+/// How much of a template's hash its replica set's name shows.
+const HASH_IN_NAME: usize = 10;
+
+/// The replica set of the current template.
+pub(crate) struct Current {
+    /// Absent while the template cannot be resolved, or is new and the workload paused.
+    pub uid: Option<ReplicaSetUid>,
+    /// It became the current one in this turn.
+    pub is_renewed: bool,
+}
+
+/// Finds or makes the replica set of the current template. One that held this template before is used
+/// again, so that a revert brings back what was there.
+pub(crate) fn current(
+    draft: &mut Draft<'_>,
+    object: &StoredObject,
+    template: &PodTemplate,
+    paused: bool,
+) -> (Current, Vec<MissingReference>) {
+    let none = Current { uid: None, is_renewed: false };
+    let namespace = &object.declared.key.namespace;
+    let template = match resolve(&draft.world, namespace, template) {
+        Ok(template) => template,
+        Err(missing) => return (none, missing),
+    };
+    let hash = hash::template_hash(&template);
+    let known = draft.world.replica_sets_of(object.uid).find(|set| set.template_hash == hash);
+    let newest = draft.world.current_replica_set(object.uid);
+    let revision = newest.map_or(0, |newest| newest.revision);
+    let row = match known.cloned() {
+        Some(known) if known.revision == revision => {
+            return (Current { uid: Some(known.uid), is_renewed: false }, Vec::new());
+        }
+        Some(known) => ReplicaSet {
+            revision: revision + 1,
+            sha: draft.applied_sha(&object.source).unwrap_or_else(|| object.sha.clone()),
+            ..(*known).clone()
+        },
+        None if paused => return (none, Vec::new()),
+        None => make(draft, object, template, hash, revision + 1),
+    };
+    let uid = row.uid;
+    draft.push(Change::PutReplicaSet(Arc::new(row)));
+    (Current { uid: Some(uid), is_renewed: true }, Vec::new())
+}
+
+fn make(
+    draft: &mut Draft<'_>,
+    object: &StoredObject,
+    template: ResolvedTemplate,
+    hash: TemplateHash,
+    revision: u64,
+) -> ReplicaSet {
+    let key = &object.declared.key;
+    let shown = hash.as_str().get(..HASH_IN_NAME).unwrap_or(hash.as_str());
+    ReplicaSet {
+        uid: ReplicaSetUid(draft.ids.next_uuid()),
+        namespace: key.namespace.clone(),
+        name: ObjectName::new(format!("{}-{shown}", key.name)),
+        owner: object.uid,
+        source: object.source.clone(),
+        template: Arc::new(template),
+        template_hash: hash,
+        revision,
+        replicas: 0,
+        // A changed config map makes a new template though the workload's own text is older.
+        sha: draft.applied_sha(&object.source).unwrap_or_else(|| object.sha.clone()),
+        created_at: draft.now,
+    }
+}
+
+pub(crate) fn oldest_first(draft: &Draft<'_>, workload: ObjectUid) -> Vec<Arc<ReplicaSet>> {
+    let mut sets: Vec<Arc<ReplicaSet>> = draft.world.replica_sets_of(workload).cloned().collect();
+    sets.sort_by_key(|set| (set.created_at, set.revision, set.uid));
+    sets
+}
+
+/// Forgets the oldest earlier templates beyond the limit, once the rollout is complete. A set that
+/// still has pods stays.
+pub(crate) fn forget(
+    draft: &mut Draft<'_>,
+    workload: ObjectUid,
+    limit: u32,
+    current: Option<ReplicaSetUid>,
+) {
+    let state = draft.world.rollouts.get(&workload).map(|rollout| &rollout.state);
+    if state != Some(&RolloutState::Complete) {
+        return;
+    }
+    let sets = draft.world.replica_sets_of(workload);
+    let mut old: Vec<Arc<ReplicaSet>> =
+        sets.filter(|set| Some(set.uid) != current).cloned().collect();
+    old.sort_by_key(|set| set.revision);
+    let surplus = old.len().saturating_sub(limit as usize);
+    for set in old.into_iter().take(surplus) {
+        if set.replicas == 0 && draft.world.pods_of(set.uid).next().is_none() {
+            draft.push(Change::DeleteReplicaSet(set.uid));
+        }
+    }
+}

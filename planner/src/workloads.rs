@@ -1,0 +1,67 @@
+//! Workloads: each kind has its controller, a module of its own; what left Git goes in the same way
+//! whatever it was.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dugout_model::{
+    Change, ObjectSpec, ObjectUid, ReplicaSet, StopReason, StoredObject, Timestamp,
+};
+
+use crate::draft::Draft;
+use crate::{Work, deployments, generations, replica_sets};
+
+/// Looks at each dirty workload.
+pub(crate) fn reconcile(draft: &mut Draft<'_>) {
+    for uid in std::mem::take(&mut draft.dirty.workloads) {
+        let object = draft.world.object_by_uid(uid).cloned();
+        let wake_at = match object {
+            Some(object) => control(draft, &object),
+            None => {
+                wind_down(draft, uid);
+                None
+            }
+        };
+        draft.done(Work::Workload(uid), wake_at);
+    }
+}
+
+/// One look at a workload that Git declares; gives when to look again.
+fn control(draft: &mut Draft<'_>, object: &StoredObject) -> Option<Timestamp> {
+    match &object.declared.spec {
+        ObjectSpec::Deployment(spec) => deployments::roll_out(draft, object, spec),
+        ObjectSpec::Pod(_)
+        | ObjectSpec::ReplicaSet(_)
+        | ObjectSpec::ReplicationController(_)
+        | ObjectSpec::StatefulSet(_)
+        | ObjectSpec::DaemonSet(_)
+        | ObjectSpec::Job(_)
+        | ObjectSpec::CronJob(_)
+        | ObjectSpec::Namespace
+        | ObjectSpec::ConfigMap(_)
+        | ObjectSpec::Secret(_)
+        | ObjectSpec::Service(_) => None,
+    }
+}
+
+/// A workload that left Git: its pods leave in the usual order, then its rows go.
+fn wind_down(draft: &mut Draft<'_>, uid: ObjectUid) {
+    for set in generations::oldest_first(draft, uid) {
+        if draft.world.pods_of(set.uid).next().is_none() {
+            draft.push(Change::DeleteReplicaSet(set.uid));
+            continue;
+        }
+        let row = Arc::new(ReplicaSet { replicas: 0, ..(*set).clone() });
+        if *set != *row {
+            draft.push(Change::PutReplicaSet(Arc::clone(&row)));
+        }
+        replica_sets::reconcile(draft, &row, Duration::ZERO, StopReason::OwnerRemoved);
+        if draft.world.pods_of(set.uid).next().is_none() {
+            draft.push(Change::DeleteReplicaSet(set.uid));
+        }
+    }
+    let is_over = draft.world.replica_sets_of(uid).next().is_none();
+    if is_over && draft.world.rollouts.contains_key(&uid) {
+        draft.push(Change::DeleteRollout(uid));
+    }
+}
