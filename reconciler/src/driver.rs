@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::engine::{Delivery, Engine, EngineEnd, Ledger};
+use crate::engine::{Delivery, Engine, EngineEnd, Ledger, Surroundings};
 use crate::handle::Leading;
 use crate::metrics::EngineMetrics;
 use crate::publish::Publisher;
@@ -100,17 +100,13 @@ impl Driver {
             nodes = world.nodes.len(),
             "leading"
         );
-        let mut engine = Engine {
-            ledger: leadership,
-            world,
-            contacts: dugout_model::Contacts::new(),
+        let surroundings = Surroundings {
             settings: self.settings.clone(),
             clock: Arc::clone(&self.clock),
             publisher: Arc::clone(&self.publisher),
             metrics: Arc::clone(&self.metrics),
-            seed: rand::random(),
-            timers: std::collections::BTreeMap::new(),
         };
+        let mut engine = Engine::begin(leadership, world, rand::random(), surroundings);
         refuse_waiting(inbox);
         self.say(Leading::Here);
         let end = engine.run(inbox, shutdown).await;

@@ -65,17 +65,26 @@ pub enum EngineEnd {
 }
 
 /// The world with everything that is needed to take it one turn further.
-pub(crate) struct Engine<L> {
-    pub ledger: L,
-    pub world: World,
-    pub contacts: Contacts,
+pub struct Engine<L> {
+    pub(crate) ledger: L,
+    world: World,
+    contacts: Contacts,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    publisher: Arc<Publisher>,
+    metrics: Arc<EngineMetrics>,
+    seed: u64,
+    /// When each piece of work is to be looked at again though nothing happened.
+    timers: BTreeMap<Work, Timestamp>,
+}
+
+/// What an engine uses of its surroundings; it outlives each engine.
+#[derive(Clone)]
+pub struct Surroundings {
     pub settings: Settings,
     pub clock: Arc<dyn Clock>,
     pub publisher: Arc<Publisher>,
     pub metrics: Arc<EngineMetrics>,
-    pub seed: u64,
-    /// When each piece of work is to be looked at again though nothing happened.
-    pub timers: BTreeMap<Work, Timestamp>,
 }
 
 impl Delivery {
@@ -105,16 +114,49 @@ enum Wake {
 }
 
 impl<L: Ledger> Engine<L> {
+    /// An engine that has just begun to lead, with the world that was loaded. `seed` determines the ids
+    /// that it gives. Everything is looked at in its first turn.
+    pub fn begin(ledger: L, world: World, seed: u64, surroundings: Surroundings) -> Self {
+        let Surroundings { settings, clock, publisher, metrics } = surroundings;
+        let started = clock.now();
+        publisher.publish_all(&world);
+        Self {
+            ledger,
+            contacts: contacts_at_start(&world, started),
+            world,
+            settings,
+            clock,
+            publisher,
+            metrics,
+            seed,
+            timers: BTreeMap::from([(Work::Everything, started)]),
+        }
+    }
+
+    /// One turn for these facts and the work that is due, as [`Engine::run`] makes them.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written any more: the engine has ended then.
+    pub async fn step(&mut self, facts: Vec<Fact>) -> Result<(), CommitError> {
+        self.take(vec![Delivery { facts, done: None }]).await
+    }
+
+    /// When work is due next though nothing happens.
+    pub fn due_at(&self) -> Option<Timestamp> {
+        self.timers.values().min().copied()
+    }
+
+    /// Everything up to the last committed turn.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
     /// Runs turns until told to stop or the ledger fails. An engine that has ended is not run again.
-    pub async fn run(
+    pub(crate) async fn run(
         &mut self,
         inbox: &mut mpsc::Receiver<Delivery>,
         shutdown: &CancellationToken,
     ) -> EngineEnd {
-        let started = self.clock.now();
-        self.contacts = contacts_at_start(&self.world, started);
-        self.timers.insert(Work::Everything, started);
-        self.publisher.publish_all(&self.world);
         let mut next_check = tokio::time::Instant::now() + LEADERSHIP_CHECK_INTERVAL;
         loop {
             let slept_at = self.clock.now();
@@ -174,7 +216,7 @@ impl<L: Ledger> Engine<L> {
         let now = self.clock.now();
         // Long waits are cut: a sleep is only a hint, the clock decides what is due.
         let longest = Duration::from_secs(60);
-        self.timers.values().min().map_or(longest, |at| at.since(now).min(longest))
+        self.due_at().map_or(longest, |at| at.since(now).min(longest))
     }
 
     /// One turn for everything that was delivered; when its plan is refused, one turn for each

@@ -38,10 +38,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use clock::{Clock, SystemClock};
-pub use engine::{EngineEnd, Ledger};
+pub use engine::{Engine, EngineEnd, Ledger, Surroundings};
 pub use guesses::peer_network;
 pub use handle::{EngineHandle, Leading, NotCommitted};
-pub use metrics::{Adding, register_build_info};
+pub use metrics::{Adding, EngineMetrics, register_build_info};
+pub use publish::Publisher;
 pub use rollback::{Rollback, RollbackError, RolledBack};
 pub use sources::SourceConfig;
 pub use streams::{Chunk, StreamRefused};
@@ -50,8 +51,7 @@ pub use tokens::Tokens;
 use crate::driver::Driver;
 use crate::engine::INBOX_CAPACITY;
 use crate::gauges::WorldCollector;
-use crate::metrics::{EngineMetrics, ProtocolMetrics, SourceMetrics};
-use crate::publish::Publisher;
+use crate::metrics::{ProtocolMetrics, SourceMetrics};
 use crate::sources::{SharedMirror, SourceLoop};
 use crate::streams::StreamBroker;
 

@@ -91,17 +91,13 @@ fn stage_with(banned: Option<&str>, turn: Turn, permits: usize) -> Stage {
     let publisher = Arc::new(Publisher::new(cluster));
     let mut world = World::empty(cluster);
     world.turn = turn;
-    let mut engine = Engine {
-        ledger: MemoryLedger(Arc::clone(&book)),
-        world,
-        contacts: Contacts::new(),
+    let surroundings = Surroundings {
         settings: Settings { node_timeout: Duration::from_secs(15) },
         clock: Arc::new(FakeClock(Mutex::new(Timestamp::from_micros(1_000_000)))),
         publisher: Arc::clone(&publisher),
         metrics: Arc::new(EngineMetrics::register(&mut Registry::default())),
-        seed: 7,
-        timers: BTreeMap::new(),
     };
+    let mut engine = Engine::begin(MemoryLedger(Arc::clone(&book)), world, 7, surroundings);
     let (sender, mut inbox) = mpsc::channel(INBOX_CAPACITY);
     let (leading, leading_now) = tokio::sync::watch::channel(Leading::Here);
     let shutdown = CancellationToken::new();

@@ -1,0 +1,35 @@
+//! Runs many seeds: `simulate [FIRST [COUNT]]`. It ends with 1 when a rule broke, and says which seed
+//! and what happened before it.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use dugout_simulator::{Options, simulate};
+
+fn main() -> ExitCode {
+    let mut numbers = std::env::args().skip(1).map(|word| word.parse::<u64>());
+    let (first, count) = match (numbers.next(), numbers.next()) {
+        (None, _) => (0, 1_000),
+        (Some(Ok(first)), None) => (first, 1_000),
+        (Some(Ok(first)), Some(Ok(count))) => (first, count),
+        _ => {
+            eprintln!("usage: simulate [FIRST [COUNT]], two numbers");
+            return ExitCode::from(2);
+        }
+    };
+    let started = Instant::now();
+    let mut simulated = Duration::ZERO;
+    for seed in first..first.saturating_add(count) {
+        let outcome = simulate(seed, &Options::FAULTS);
+        simulated += outcome.simulated;
+        if let Some(broken) = outcome.broken {
+            println!("{}", broken.trace.join("\n"));
+            println!("seed {seed} at {:.3} s: {}", broken.at_seconds, broken.rule);
+            return ExitCode::FAILURE;
+        }
+    }
+    let took = started.elapsed();
+    let ratio = simulated.as_secs_f64() / took.as_secs_f64();
+    println!("{count} seeds in {:.1} s: {ratio:.0} × real time", took.as_secs_f64());
+    ExitCode::SUCCESS
+}

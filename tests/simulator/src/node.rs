@@ -1,0 +1,296 @@
+//! A node: a container engine that stays, a disk that stays, and an agent that comes and goes.
+//!
+//! The agent decides with the real `converge` and remembers with the real memories; only its hands and
+//! its link are fakes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dugout_agent::converge::{
+    ExitCause, FullList, Health, Input, Memories, News, Observed, Outcome, Plan, PodMemory,
+    Sequence, converge, pod_report,
+};
+use dugout_agent::runtime::ObservedContainer;
+use dugout_model::{
+    AssignedPod, EngineId, NodeName, NodeRegistration, NodeReport, PodOrder, PodReport, PodUid,
+    PullPolicy, Resources, SharedAssignment, StringMap, Timestamp, Turn,
+};
+
+use crate::docker::FakeEngine;
+use crate::events::{Alarm, Call, Life};
+
+pub(crate) struct Node {
+    pub name: NodeName,
+    /// The container engine; it goes on without the agent.
+    pub engine: FakeEngine,
+    /// What is on the disk.
+    pub accepted: Option<SharedAssignment>,
+    pub agent: Option<Agent>,
+    /// Nothing passes between it and the control plane.
+    pub is_cut_off: bool,
+    /// Without power: nothing runs.
+    pub is_dark: bool,
+}
+
+/// The agent's process, with what it forgets when it is killed.
+pub(crate) struct Agent {
+    pub life: Life,
+    pub is_registered: bool,
+    pub has_listed: bool,
+    pub alarm: Alarm,
+    observed: Observed,
+    memories: Memories,
+    reported: Option<NodeReport>,
+    /// When each leaving pod's last connection ends.
+    busy_until: BTreeMap<PodUid, Timestamp>,
+}
+
+/// An assignment that an agent must not take over.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Older,
+    /// The same generation with other content: a rule is broken.
+    OtherContent,
+}
+
+impl Node {
+    pub fn new(name: &str, engine: FakeEngine) -> Self {
+        Self {
+            name: NodeName::new(name),
+            engine,
+            accepted: None,
+            agent: None,
+            is_cut_off: false,
+            is_dark: false,
+        }
+    }
+
+    pub fn registration(&self) -> NodeRegistration {
+        NodeRegistration {
+            name: self.name.clone(),
+            instance: format!("instance-of-{}", self.name),
+            labels: StringMap::from([("name".to_owned(), self.name.to_string())]),
+            capacity: Resources { cpu_millis: 4_000, memory_bytes: 8 << 30, pods: 110 },
+            engine: EngineId::new(format!("engine-of-{}", self.name)),
+            engine_version: "29".to_owned(),
+            agent_version: "0.1".to_owned(),
+            address: None,
+        }
+    }
+
+    /// The agent of this life, if it still lives.
+    pub fn agent(&mut self, life: Life) -> Option<&mut Agent> {
+        self.agent.as_mut().filter(|agent| agent.life == life)
+    }
+
+    /// Begins a life of the agent with what the disk holds.
+    pub fn start_agent(&mut self, life: Life) {
+        let mut agent = Agent {
+            life,
+            is_registered: false,
+            has_listed: false,
+            alarm: Alarm::default(),
+            observed: Observed::default(),
+            memories: Memories::new(),
+            reported: None,
+            busy_until: BTreeMap::new(),
+        };
+        if let Some(accepted) = &self.accepted {
+            agent.remember_pods(&accepted.pods);
+        }
+        self.agent = Some(agent);
+    }
+
+    /// Whether an assignment is to be written to the disk.
+    pub fn judge(&self, offered: &SharedAssignment) -> Result<(), Refused> {
+        match &self.accepted {
+            Some(held) if offered.generation < held.generation => Err(Refused::Older),
+            Some(held) if offered.generation == held.generation && **offered != **held => {
+                Err(Refused::OtherContent)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub fn accept(&mut self, assignment: SharedAssignment) {
+        if let Some(agent) = &mut self.agent {
+            agent.remember_pods(&assignment.pods);
+        }
+        self.accepted = Some(assignment);
+    }
+
+    /// What is to be done now.
+    pub fn plan(&mut self, now: Timestamp) -> Plan {
+        let Some(agent) = &mut self.agent else { return Plan::default() };
+        let assignment = self.accepted.as_deref();
+        let observed = &agent.observed;
+        agent.memories.retain(|uid, memory| {
+            memory.in_flight.is_some()
+                || !observed.of_pod(*uid).is_empty()
+                || assignment.is_none_or(|held| held.pods.iter().any(|pod| pod.uid == *uid))
+        });
+        converge(Input {
+            assignment,
+            observed: &agent.observed,
+            memories: &agent.memories,
+            engine_known: agent.has_listed,
+            now,
+        })
+    }
+
+    pub fn assigned(&self, uid: PodUid) -> Option<&AssignedPod> {
+        self.accepted.as_ref()?.pods.iter().find(|pod| pod.uid == uid)
+    }
+
+    /// Everything that there is to say, and whether it is news.
+    pub fn report(&mut self, now: Timestamp) -> Option<(NodeReport, bool)> {
+        let accepted = self.accepted.clone();
+        let engine = &self.engine;
+        let agent = self.agent.as_mut().filter(|agent| agent.has_listed)?;
+        let is_ready = |uid: PodUid| {
+            let mut containers = engine.containers.values();
+            containers.any(|one| one.observed.labels.uid == uid && one.is_ready(now))
+        };
+        let mut pods: BTreeMap<PodUid, PodReport> = BTreeMap::new();
+        for pod in accepted.iter().flat_map(|accepted| &accepted.pods) {
+            let is_draining = pod.order != PodOrder::Run { draining: false };
+            let is_busy = agent.busy_until.get(&pod.uid).is_some_and(|until| *until > now);
+            let health = Health {
+                ready: is_ready(pod.uid) && !matches!(pod.order, PodOrder::Stop { .. }),
+                connections: u32::from(is_draining && is_busy),
+            };
+            let containers = agent.observed.of_pod(pod.uid);
+            let memory = agent.memories.get(&pod.uid);
+            pods.insert(pod.uid, pod_report(Some(pod), containers, memory, health, true));
+        }
+        for (uid, containers) in agent.observed.pods() {
+            pods.entry(uid).or_insert_with(|| {
+                pod_report(None, containers, agent.memories.get(&uid), Health::default(), true)
+            });
+        }
+        let report = NodeReport {
+            node: self.name.clone(),
+            instance: format!("instance-of-{}", self.name),
+            acknowledged: accepted.map_or(Turn(0), |accepted| accepted.generation),
+            engine_answers: true,
+            pods,
+            events: Vec::new(),
+            first_event: None,
+        };
+        let is_news = agent.reported.as_ref() != Some(&report);
+        agent.reported = Some(report.clone());
+        Some((report, is_news))
+    }
+
+    /// When a probe or a connection changes by time alone.
+    pub fn wake_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let agent = self.agent.as_ref()?;
+        let ready = self.engine.running().filter_map(|one| one.ready_at);
+        ready.chain(agent.busy_until.values().copied()).filter(|at| *at > now).min()
+    }
+}
+
+impl Agent {
+    fn remember_pods(&mut self, pods: &[AssignedPod]) {
+        for pod in pods {
+            self.memory(pod.uid, || PodMemory::new(pod.namespace.clone(), pod.name.clone()));
+        }
+    }
+
+    fn memory(&mut self, uid: PodUid, fresh: impl FnOnce() -> PodMemory) -> &mut PodMemory {
+        self.memories.entry(uid).or_insert_with(fresh)
+    }
+
+    pub fn keep_busy(&mut self, pod: PodUid, until: Timestamp) {
+        self.busy_until.entry(pod).or_insert(until);
+    }
+
+    pub fn begin(&mut self, call: &Call) {
+        if let Some(memory) = self.memories.get_mut(&call.action.pod()) {
+            memory.begin(call.action.clone());
+        }
+    }
+
+    /// A call was answered.
+    pub fn end(&mut self, call: &Call, outcome: &Outcome, now: Timestamp) {
+        let container = match &call.action {
+            dugout_agent::converge::Action::Pull { container, .. }
+            | dugout_agent::converge::Action::Create { container, .. }
+            | dugout_agent::converge::Action::Start { container, .. }
+            | dugout_agent::converge::Action::Stop { container, .. }
+            | dugout_agent::converge::Action::Remove { container, .. } => container,
+        };
+        let policy = call.pod.as_ref().and_then(|pod| {
+            let containers = &pod.template.containers;
+            containers.iter().find(|one| one.name == *container).map(|one| one.pull_policy)
+        });
+        if let Some(memory) = self.memories.get_mut(&call.action.pod()) {
+            memory.end(outcome, policy.unwrap_or(PullPolicy::IfNotPresent), now, now);
+        }
+    }
+
+    pub fn ask(&mut self) -> Sequence {
+        self.observed.ask()
+    }
+
+    /// A list was answered.
+    pub fn listed(&mut self, seen: Vec<ObservedContainer>, asked: Sequence, now: Timestamp) {
+        let list = FullList { unchanged: Vec::new(), seen };
+        for news in self.observed.apply_list(list, asked) {
+            self.note(news, now);
+        }
+        self.has_listed = true;
+    }
+
+    /// A container was looked at.
+    pub fn see(&mut self, seen: ObservedContainer, now: Timestamp) {
+        if let Some(news) = self.observed.put(seen) {
+            self.note(news, now);
+        }
+    }
+
+    /// A container that this agent removed is gone.
+    pub fn removed(&mut self, id: &str) {
+        self.observed.removed(id);
+    }
+
+    fn note(&mut self, news: News, now: Timestamp) {
+        match news {
+            News::Appeared(one) => {
+                let labels = one.labels.clone();
+                let names = (labels.namespace.clone(), labels.pod.clone());
+                let memory = self.memory(labels.uid, || PodMemory::new(names.0, names.1));
+                memory.note_appeared(&labels);
+                if let dugout_agent::runtime::ObservedState::Exited { started_at, exit } =
+                    &one.state
+                {
+                    let cause = ExitCause::Itself;
+                    memory.note_exit(&one.id, &labels, *started_at, exit, cause, now);
+                }
+            }
+            News::Exited { id, labels, started_at, exit } => {
+                // By convention of these fakes, whoever is killed from outside ends with 137.
+                let cause =
+                    if exit.exit_code == 137 { ExitCause::Outside } else { ExitCause::Itself };
+                if let Some(memory) = self.memories.get_mut(&labels.uid) {
+                    memory.note_exit(&id, &labels, started_at, &exit, cause, now);
+                }
+            }
+            News::Restarted { labels, .. } => {
+                if let Some(memory) = self.memories.get_mut(&labels.uid) {
+                    memory.note_restarted(&labels);
+                }
+            }
+            News::Vanished { labels, .. } => {
+                if let Some(memory) = self.memories.get_mut(&labels.uid) {
+                    memory.note_vanished(&labels);
+                }
+            }
+        }
+    }
+}
+
+/// The assignment as it travels.
+pub(crate) fn shared(assignment: dugout_model::Assignment) -> SharedAssignment {
+    Arc::new(assignment)
+}

@@ -1,0 +1,56 @@
+//! The promises, over seeds.
+
+use std::time::Duration;
+
+use dugout_simulator::{CrashPoint, Options, Outcome, simulate};
+
+fn must_hold(seed: u64, options: &Options) -> Outcome {
+    let outcome = simulate(seed, options);
+    if let Some(broken) = &outcome.broken {
+        let trace = broken.trace.join("\n");
+        let at = broken.at_seconds;
+        panic!("{trace}\nseed {seed} {options:?} at {at:.3} s: {}", broken.rule);
+    }
+    outcome
+}
+
+/// Under faults every promise holds; then everything settles, as it does where nothing ever failed.
+fn must_settle_as_in_calm(seeds: std::ops::Range<u64>) {
+    for seed in seeds {
+        let outcome = must_hold(seed, &Options::FAULTS);
+        let calm = must_hold(seed, &Options { quiet: Duration::from_secs(60), ..Options::CALM });
+        assert_eq!(outcome.end, calm.end, "seed {seed} ends as a calm run does");
+    }
+}
+
+#[test]
+fn a_seed_determines_every_line_of_the_trace() {
+    let (one, two) = (simulate(1, &Options::FAULTS), simulate(1, &Options::FAULTS));
+    assert_eq!(one.trace_hash, two.trace_hash);
+    assert_ne!(one.trace_hash, simulate(2, &Options::FAULTS).trace_hash);
+}
+
+#[test]
+fn seeds_under_faults_0_to_99() {
+    must_settle_as_in_calm(0..100);
+}
+
+#[test]
+fn seeds_under_faults_100_to_199() {
+    must_settle_as_in_calm(100..200);
+}
+
+#[test]
+fn a_kill_at_any_effect_is_mended() {
+    let brief = Options { quiet: Duration::from_secs(60), ..Options::CALM };
+    for seed in 0..2 {
+        let effects = must_hold(seed, &brief).effects;
+        assert!(effects > 50, "seed {seed} does something");
+        for effect in 1..=effects {
+            for after in [false, true] {
+                let crash = Some(CrashPoint { effect, after });
+                must_hold(seed, &Options { crash, ..brief.clone() });
+            }
+        }
+    }
+}
