@@ -87,6 +87,18 @@ pub enum FetchProblem {
     )]
     AuthenticationFailed { remote: String, tried: String },
     #[error(
+        "the repository {remote} does not let us in (HTTP status 403); give the account that Dugout uses access to it"
+    )]
+    Forbidden { remote: String },
+    #[error("the repository {remote} is elsewhere: {to}; give that address if it can be trusted")]
+    Redirected { remote: String, to: String },
+    #[error("the server of the repository {remote} refused with HTTP status {status}")]
+    Refused { remote: String, status: u16 },
+    #[error(
+        "what answers at {remote} is no Git server; give the address that git clone would be given"
+    )]
+    NotGit { remote: String },
+    #[error(
         "the SSH host key of {host} ({offered}) is not in {looked_in}; check it and add it, for example with ssh-keyscan"
     )]
     HostKeyUnknown { host: String, offered: String, looked_in: String },

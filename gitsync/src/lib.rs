@@ -11,6 +11,7 @@ mod deadline;
 mod doorbell;
 mod error;
 mod folder;
+mod http;
 mod known_hosts;
 mod libgit;
 mod local;

@@ -16,7 +16,8 @@ use crate::network::{Pushed, Session};
 use crate::revert::{self, RevertRequest, Reverted};
 use crate::tree::{self, BlobId, ChangedPath, Limits, Listing};
 use crate::{
-    Credentials, FetchProblem, GitError, Location, RevertProblem, TreeProblem, libgit, local, pack,
+    Credentials, FetchProblem, GitError, Location, RevertProblem, TreeProblem, http, libgit, local,
+    pack,
 };
 
 /// Where the commits come from. `Debug` shows no secret.
@@ -58,6 +59,8 @@ pub struct Mirror {
 struct Inner {
     folder: PathBuf,
     remote: Remote,
+    /// For a remote that is reached over HTTP.
+    http: Option<Arc<http::Client>>,
     gate: Arc<Gate>,
     reader: Mutex<Option<Repository>>,
     /// Holds the lock until the last clone is gone.
@@ -83,6 +86,7 @@ impl Mirror {
         let lock = lock(folder)?;
         let inner = Inner {
             folder: folder.to_owned(),
+            http: http::Client::new(&remote.location, &remote.credentials),
             remote,
             gate: Arc::default(),
             reader: Mutex::default(),
@@ -232,7 +236,7 @@ impl Mirror {
 }
 
 impl Inner {
-    fn fetch(&self, deadline: &Deadline) -> Result<Fetched, FetchProblem> {
+    fn fetch(&self, deadline: &Arc<Deadline>) -> Result<Fetched, FetchProblem> {
         let previous = self.previous();
         let head = match &self.remote.location {
             Location::Local(path) => local::head(path, &self.remote.branch)?,
@@ -262,7 +266,7 @@ impl Inner {
 
     /// Fetches. If something is not sound, that may be our own copy: then once more into an empty one,
     /// which takes the place of the old one only if that works.
-    fn fetch_network(&self, deadline: &Deadline) -> Result<Oid, FetchProblem> {
+    fn fetch_network(&self, deadline: &Arc<Deadline>) -> Result<Oid, FetchProblem> {
         match self.fetch_objects(&self.repository_path(), deadline) {
             Err(FetchProblem::Corrupt { .. }) => {}
             result => return result,
@@ -278,7 +282,7 @@ impl Inner {
         result
     }
 
-    fn fetch_objects(&self, path: &Path, deadline: &Deadline) -> Result<Oid, FetchProblem> {
+    fn fetch_objects(&self, path: &Path, deadline: &Arc<Deadline>) -> Result<Oid, FetchProblem> {
         let repository = Repository::open_bare(path).map_err(|error| self.unwritable(error))?;
         let head = self.session(deadline).fetch(&repository)?;
         is_sound(&repository, head).map_err(|error| self.corrupt(error))?;
@@ -288,7 +292,7 @@ impl Inner {
     fn revert(
         &self,
         request: &RevertRequest,
-        deadline: &Deadline,
+        deadline: &Arc<Deadline>,
     ) -> Result<Reverted, RevertProblem> {
         if let Location::Local(path) = &self.remote.location {
             return local::revert(path, &self.remote.branch, request, deadline);
@@ -316,9 +320,9 @@ impl Inner {
         Err(RevertProblem::BranchKeepsMoving { attempts: REVERT_ATTEMPTS })
     }
 
-    fn session<'a>(&'a self, deadline: &'a Deadline) -> Session<'a> {
+    fn session<'a>(&'a self, deadline: &'a Arc<Deadline>) -> Session<'a> {
         let Remote { location, branch, credentials } = &self.remote;
-        Session::new(location, branch, credentials, deadline)
+        Session::new(location, branch, credentials, self.http.as_ref(), deadline)
     }
 
     /// Reads with the handle at hand. What is missing may only be new or packed anew since that handle

@@ -88,30 +88,52 @@ fn a_password_is_asked_for_and_a_wrong_or_missing_one_is_named() {
     }
 }
 
+/// The connection of the first request serves them all, those of a later fetch and of a revert, too, and
+/// the password goes along at once where it was asked for before.
 #[test]
-fn a_remote_that_is_gone_or_speaks_something_else_is_unreachable() {
+fn all_requests_go_over_one_connection() {
+    let repo = Repo::new();
+    repo.bare_clone();
+    let server = GitHttp::serve_kept(repo.folder.path(), Some(BASIC));
+    let mirror = repo.mirror_of(&server.url("bare.git"), password("secret"));
+    assert_eq!(fetched_head(&mirror), repo.head());
+    repo.write("app/a.yaml", "two\n");
+    let second = repo.commit("Second");
+    git(&repo.path, &["push", "-q", "origin", "main"]);
+    assert_eq!(fetched_head(&mirror), second);
+    mirror.revert(undo(&second)).unwrap();
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn a_remote_that_is_gone_or_speaks_something_else_is_named_and_unreachable() {
     let repo = Repo::new();
     repo.bare_clone();
     let server = GitHttp::serve(repo.folder.path(), None);
-    let unreachable = |url: &str| {
+    let problem = |url: &str| {
         let problem = repo.mirror_of(url, Credentials::default()).fetch(PATIENCE).unwrap_err();
-        assert!(matches!(problem, FetchProblem::Unreachable { .. }), "{url}: {problem:?}");
-        assert!(matches!(problem.condition(), SourceCondition::Unreachable { .. }));
+        assert!(matches!(problem.condition(), SourceCondition::Unreachable { .. }), "{problem:?}");
+        problem
     };
-    unreachable(&server.url("nowhere.git"));
+    let missing = problem(&server.url("nowhere.git"));
+    assert!(matches!(missing, FetchProblem::NoRepository { .. }), "{missing:?}");
     let gone = server.url("bare.git");
     drop(server);
-    unreachable(&gone);
-    unreachable("http://nowhere.invalid/a.git");
+    for url in [gone.as_str(), "http://nowhere.invalid/a.git"] {
+        let problem = problem(url);
+        assert!(matches!(problem, FetchProblem::Unreachable { .. }), "{url}: {problem:?}");
+    }
     let web = answer_with(
         b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nhello",
     );
-    unreachable(&format!("http://{web}/a.git"));
+    let page = problem(&format!("http://{web}/a.git"));
+    assert!(matches!(page, FetchProblem::NotGit { .. }), "{page:?}");
     let garbage = answer_with(
         b"HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\n\
           Content-Length: 9\r\n\r\nzzzznope\n",
     );
-    unreachable(&format!("http://{garbage}/a.git"));
+    let garbage = problem(&format!("http://{garbage}/a.git"));
+    assert!(matches!(garbage, FetchProblem::Unreachable { .. }), "{garbage:?}");
 }
 
 #[test]
