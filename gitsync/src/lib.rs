@@ -17,6 +17,7 @@ mod libgit;
 mod local;
 mod location;
 mod mirror;
+mod negotiation;
 mod network;
 mod owner;
 mod pack;

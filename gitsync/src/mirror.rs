@@ -17,7 +17,7 @@ use crate::revert::{self, RevertRequest, Reverted};
 use crate::tree::{self, BlobId, ChangedPath, Limits, Listing};
 use crate::{
     Credentials, FetchProblem, GitError, Location, RevertProblem, TreeProblem, http, libgit, local,
-    pack,
+    negotiation, pack,
 };
 
 /// Where the commits come from. `Debug` shows no secret.
@@ -284,7 +284,11 @@ impl Inner {
 
     fn fetch_objects(&self, path: &Path, deadline: &Arc<Deadline>) -> Result<Oid, FetchProblem> {
         let repository = Repository::open_bare(path).map_err(|error| self.unwritable(error))?;
-        let head = self.session(deadline).fetch(&repository)?;
+        // Without it there is only one question more.
+        let negotiator = repository.refname_to_id(HEAD_REFERENCE).and_then(|head| {
+            negotiation::repository(&self.folder.join("negotiation.git"), &repository, head)
+        });
+        let head = self.session(deadline).fetch(negotiator.as_ref().unwrap_or(&repository))?;
         is_sound(&repository, head).map_err(|error| self.corrupt(error))?;
         Ok(head)
     }

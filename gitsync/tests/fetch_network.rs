@@ -106,6 +106,40 @@ fn all_requests_go_over_one_connection() {
 }
 
 #[test]
+fn a_fetch_is_two_requests_however_long_the_history_and_brings_what_is_new_alone() {
+    let repo = Repo::new();
+    repo.bare_clone();
+    for round in 0..50 {
+        repo.write("app/a.yaml", &format!("round {round}\n"));
+        repo.commit("Next");
+    }
+    git(&repo.path, &["push", "-q", "origin", "main"]);
+    // It closes each connection after one request, so they are as many.
+    let server = GitHttp::serve(repo.folder.path(), None);
+    let data = repo.folder.path().join("data");
+    let remote = support::remote(&server.url("bare.git"), Credentials::default());
+    let mirror = Mirror::open(&data, remote).unwrap();
+    fetch(&mirror);
+    let objects = || {
+        let told = git(&data.join("mirror.git"), &["count-objects", "-v"]);
+        let line = told.lines().find_map(|line| line.strip_prefix("in-pack: ")).unwrap();
+        line.parse::<usize>().unwrap()
+    };
+    for back in [0, 30] {
+        git(&repo.path, &["reset", "-q", "--hard", &format!("HEAD~{back}")]);
+        repo.write("app/b.yaml", &format!("{back}\n"));
+        let head = repo.commit("Another");
+        git(&repo.path, &["push", "-q", "--force", "origin", "main"]);
+        let (requests, before) = (server.connections(), objects());
+        assert_eq!(fetched_head(&mirror), head);
+        assert_eq!(server.connections() - requests, 2);
+        // A commit, two folders, a file; a rewritten history is cut off at the next commit that was
+        // named, which is not far.
+        assert!(objects() - before <= 4 * (1 + back / 3), "{}", objects() - before);
+    }
+}
+
+#[test]
 fn a_remote_that_is_gone_or_speaks_something_else_is_named_and_unreachable() {
     let repo = Repo::new();
     repo.bare_clone();
