@@ -144,8 +144,6 @@ pub enum TreeProblem {
     PathInvalid { path: String },
     #[error("the folder {path:?} holds more than {limit} files")]
     TooManyFiles { path: String, limit: usize },
-    #[error("the files in {path:?} have more than {limit_bytes} bytes together")]
-    TooLarge { path: String, limit_bytes: u64 },
     #[error("the file has {size_bytes} bytes, more than the {limit_bytes} that are read")]
     FileTooLarge { size_bytes: u64, limit_bytes: u64 },
     #[error("an object of the repository is missing or damaged")]
@@ -172,19 +170,10 @@ pub enum RevertProblem {
     CommitUnknown { sha: CommitSha },
     #[error("commit {sha} is not part of the branch")]
     NotOnBranch { sha: CommitSha },
-    #[error(
-        "commit {sha} is the first of its repository; there is nothing before it to go back to"
-    )]
-    FirstCommit { sha: CommitSha },
     #[error("commit {sha} has no folder {path:?}; there is nothing to go back to")]
     PathMissing { sha: CommitSha, path: String },
     #[error("the branch already has that content; nothing is to be reverted")]
     NothingToRevert,
-    #[error(
-        "later commits changed the same lines in {}; revert those first, or go back to an older commit",
-        list(paths)
-    )]
-    Conflict { paths: Vec<String> },
     #[error(
         "the work tree {workdir} has uncommitted changes in {}; commit or discard them, then try again",
         list(paths)

@@ -14,7 +14,7 @@ use crate::deadline::{Deadline, Gate};
 use crate::folder::{self, FolderEntry, FolderId};
 use crate::network::{Pushed, Session};
 use crate::revert::{self, RevertRequest, Reverted};
-use crate::tree::{self, BlobId, ChangedPath, Limits, Listing};
+use crate::tree::{self, BlobId};
 use crate::{
     Credentials, FetchProblem, GitError, Location, RevertProblem, TreeProblem, http, libgit, local,
     negotiation, pack,
@@ -119,11 +119,6 @@ impl Mirror {
             .unwrap_or_else(|| Err(self.inner.too_late(deadline)))
     }
 
-    /// The branch's head as the last fetch saw it.
-    pub fn head(&self) -> Option<CommitSha> {
-        self.inner.previous().map(sha_of)
-    }
-
     pub fn commit(&self, sha: &CommitSha) -> Result<Commit, GitError> {
         let unknown = || GitError::CommitUnknown { sha: sha.clone() };
         let id = oid_of(sha).ok_or_else(unknown)?;
@@ -145,36 +140,6 @@ impl Mirror {
             .map_err(|_| unclear())
     }
 
-    /// Whether one commit is in the history of another; every commit is in its own.
-    pub fn is_ancestor(
-        &self,
-        ancestor: &CommitSha,
-        descendant: &CommitSha,
-    ) -> Result<bool, GitError> {
-        let known = |sha: &CommitSha| {
-            oid_of(sha).ok_or_else(|| GitError::CommitUnknown { sha: sha.clone() })
-        };
-        let (old, new) = (known(ancestor)?, known(descendant)?);
-        self.commit(ancestor)?;
-        self.commit(descendant)?;
-        self.inner
-            .read(|repository| Ok(old == new || repository.graph_descendant_of(new, old)?))
-            .map_err(|error| GitError::Read(Box::new(error)))
-    }
-
-    /// The files under a folder of a commit for whose paths `wanted` says yes, sorted by path; an
-    /// empty `path` is the whole repository. Paths are relative to the repository. Symbolic links,
-    /// submodules and paths that are no text are told and never followed.
-    pub fn files(
-        &self,
-        sha: &CommitSha,
-        path: &str,
-        limits: &Limits,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Result<Listing, TreeProblem> {
-        self.inner.read_tree(|repository| tree::files(repository, sha, path, limits, &wanted))
-    }
-
     /// The top folder of a commit that has a folder at `path`, with that path as the repository has it.
     pub fn top_folder(
         &self,
@@ -187,18 +152,6 @@ impl Mirror {
     /// What one folder holds, in the order of the names. Nothing is followed.
     pub fn folder(&self, id: FolderId) -> Result<Vec<FolderEntry>, TreeProblem> {
         self.inner.read_tree(|repository| folder::entries(repository, id))
-    }
-
-    /// What differs under a folder between two commits, sorted by path, by comparing trees. A folder
-    /// that one of them lacks counts as empty there.
-    pub fn changed_paths(
-        &self,
-        from: &CommitSha,
-        to: &CommitSha,
-        path: &str,
-        limits: &Limits,
-    ) -> Result<Vec<ChangedPath>, TreeProblem> {
-        self.inner.read_tree(|repository| tree::changed_paths(repository, from, to, path, limits))
     }
 
     /// The content of a file, if it has no more than so many bytes.

@@ -17,11 +17,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dugout_gitsync::{Credentials, FetchProblem, Fetched, Limits, Mirror, SshKey};
+use dugout_gitsync::{Credentials, FetchProblem, Fetched, Mirror, SshKey};
 use dugout_model::{SecretValue, SourceCondition};
 use support::http::GitHttp;
 use support::ssh::Sshd;
-use support::{PATIENCE, Repo, fetch, fetched_head, git, undo};
+use support::{PATIENCE, Repo, back_to, fetch, fetched_head, git, text_of};
 
 /// `ann:secret`
 const BASIC: &str = "YW5uOnNlY3JldA==";
@@ -32,13 +32,6 @@ fn password(text: &str) -> Credentials {
         password: Some(SecretValue::new(text)),
         ..Credentials::default()
     }
-}
-
-fn text_of(mirror: &Mirror, path: &str) -> String {
-    let listing = mirror
-        .files(&mirror.head().unwrap(), "", &Limits::default(), |found| found == path)
-        .unwrap();
-    String::from_utf8(mirror.read(listing.files[0].blob, 1 << 20).unwrap()).unwrap()
 }
 
 #[test]
@@ -57,7 +50,7 @@ fn over_http_first_unchanged_moved_rewritten_and_branch_deleted() {
     git(&repo.path, &["push", "-q", "origin", "main"]);
     let moved = |head, previous, rewritten| Fetched::Moved { head, previous, rewritten };
     assert_eq!(fetch(&mirror), moved(second.clone(), Some(first), false));
-    assert_eq!(text_of(&mirror, "app/a.yaml"), "two\n");
+    assert_eq!(text_of(&mirror, &second, "app/a.yaml").unwrap(), "two\n");
     git(&repo.path, &["commit", "-q", "--amend", "-m", "Other"]);
     git(&repo.path, &["push", "-q", "--force", "origin", "main"]);
     let third = repo.head();
@@ -65,8 +58,9 @@ fn over_http_first_unchanged_moved_rewritten_and_branch_deleted() {
     git(&bare, &["update-ref", "-d", "refs/heads/main"]);
     let problem = mirror.fetch(PATIENCE).unwrap_err();
     assert_eq!(problem.condition(), SourceCondition::BranchMissing);
-    assert_eq!(mirror.head(), Some(third));
-    assert_eq!(text_of(&mirror, "app/a.yaml"), "two\n");
+    assert_eq!(text_of(&mirror, &third, "app/a.yaml").unwrap(), "two\n");
+    git(&bare, &["update-ref", "refs/heads/main", third.as_str()]);
+    assert_eq!(fetch(&mirror), Fetched::Unchanged { head: third });
 }
 
 #[test]
@@ -96,12 +90,12 @@ fn all_requests_go_over_one_connection() {
     repo.bare_clone();
     let server = GitHttp::serve_kept(repo.folder.path(), Some(BASIC));
     let mirror = repo.mirror_of(&server.url("bare.git"), password("secret"));
-    assert_eq!(fetched_head(&mirror), repo.head());
+    let first = fetched_head(&mirror);
     repo.write("app/a.yaml", "two\n");
     let second = repo.commit("Second");
     git(&repo.path, &["push", "-q", "origin", "main"]);
     assert_eq!(fetched_head(&mirror), second);
-    mirror.revert(undo(&second)).unwrap();
+    mirror.revert(back_to(&first, "")).unwrap();
     assert_eq!(server.connections(), 1);
 }
 
@@ -184,10 +178,12 @@ fn a_pack_with_damaged_content_is_corrupt_and_leaves_the_mirror_as_it_was() {
     damage.store(true, Ordering::SeqCst);
     let problem = mirror.fetch(PATIENCE).unwrap_err();
     assert!(matches!(problem.condition(), SourceCondition::Corrupt { .. }), "{problem:?}");
-    assert_eq!(mirror.head(), Some(good));
-    assert_eq!(text_of(&mirror, "app/a.yaml"), "one\n");
+    assert_eq!(text_of(&mirror, &good, "app/a.yaml").unwrap(), "one\n");
     damage.store(false, Ordering::SeqCst);
-    assert_eq!(fetched_head(&mirror), next);
+    assert_eq!(
+        fetch(&mirror),
+        Fetched::Moved { head: next, previous: Some(good), rewritten: false }
+    );
 }
 
 #[test]
@@ -235,14 +231,14 @@ fn a_mirror_damaged_on_disk_is_fetched_anew() {
     damage();
     let mirror = open();
     assert!(matches!(fetch(&mirror), Fetched::Moved { previous: None, .. }));
-    assert_eq!(text_of(&mirror, "app/a.yaml"), "one\n");
+    assert_eq!(text_of(&mirror, &repo.head(), "app/a.yaml").unwrap(), "one\n");
     // Found when it is used.
     damage();
     repo.write("app/a.yaml", "two\n");
     let head = repo.commit("Second");
     git(&repo.path, &["push", "-q", "origin", "main"]);
     assert_eq!(fetched_head(&mirror), head);
-    assert_eq!(text_of(&mirror, "app/a.yaml"), "two\n");
+    assert_eq!(text_of(&mirror, &head, "app/a.yaml").unwrap(), "two\n");
 }
 
 #[test]
@@ -266,8 +262,7 @@ fn packs_stay_few_over_many_fetches_and_everything_stays_readable() {
         .count();
     assert!(packs <= 30, "{packs}");
     for (sha, text) in seen {
-        let listing = mirror.files(&sha, "app", &Limits::default(), |_| true).unwrap();
-        assert_eq!(mirror.read(listing.files[0].blob, 100).unwrap(), text.into_bytes());
+        assert_eq!(text_of(&mirror, &sha, "app/a.yaml").unwrap(), text);
     }
 }
 
@@ -283,12 +278,13 @@ fn over_ssh_fetch_and_revert_with_the_right_key_and_a_known_host() {
     };
     let url = server.url(&bare);
     let mirror = repo.mirror_of(&url, credentials.clone());
-    assert_eq!(fetched_head(&mirror), repo.head());
+    let first = fetched_head(&mirror);
+    assert_eq!(first, repo.head());
     repo.write("app/a.yaml", "two\n");
     let second = repo.commit("Second");
     git(&repo.path, &["push", "-q", "origin", "main"]);
     assert_eq!(fetched_head(&mirror), second);
-    let done = mirror.revert(undo(&second)).unwrap();
+    let done = mirror.revert(back_to(&first, "")).unwrap();
     assert_eq!(git(&bare, &["rev-parse", "main"]), done.commit.as_str());
 
     let stranger = Credentials {
