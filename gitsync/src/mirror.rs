@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +64,8 @@ struct Inner {
     http: Option<Arc<http::Client>>,
     gate: Arc<Gate>,
     reader: Mutex<Option<Repository>>,
+    /// Something that should be in our copy was not found, so the next fetch makes it anew.
+    damaged: AtomicBool,
     /// Holds the lock until the last clone is gone.
     _lock: File,
 }
@@ -90,6 +93,7 @@ impl Mirror {
             remote,
             gate: Arc::default(),
             reader: Mutex::default(),
+            damaged: AtomicBool::default(),
             _lock: lock,
         };
         if !inner.is_usable() {
@@ -217,17 +221,23 @@ impl Inner {
         Ok(Fetched::Moved { head: sha_of(head), previous, rewritten })
     }
 
-    /// Fetches. If something is not sound, that may be our own copy: then once more into an empty one,
+    /// Fetches. If something is not sound, or was found missing by a reader, that may be our own copy: then once more into an empty one,
     /// which takes the place of the old one only if that works.
     fn fetch_network(&self, deadline: &Arc<Deadline>) -> Result<Oid, FetchProblem> {
-        match self.fetch_objects(&self.repository_path(), deadline) {
-            Err(FetchProblem::Corrupt { .. }) => {}
-            result => return result,
+        if !self.damaged.load(Ordering::Relaxed) {
+            match self.fetch_objects(&self.repository_path(), deadline) {
+                Err(FetchProblem::Corrupt { .. }) => {}
+                result => return result,
+            }
         }
         let fresh = self.folder.join("mirror.new");
         self.make_repository(&fresh).map_err(|error| self.unwritable(error))?;
         let result = self.fetch_objects(&fresh, deadline).and_then(|head| {
-            self.replace_repository(&fresh).map_err(|error| self.unwritable(error))?;
+            Repository::open_bare(&fresh)
+                .and_then(|copy| copy.reference(HEAD_REFERENCE, head, true, "").map(drop))
+                .and_then(|()| self.replace_repository(&fresh))
+                .map_err(|error| self.unwritable(error))?;
+            self.damaged.store(false, Ordering::Relaxed);
             Ok(head)
         });
         // If it did not take the old one's place; a rest of it would be removed the next time.
@@ -309,7 +319,11 @@ impl Inner {
             }
         }
         let fresh = self.open_reader().map_err(|error| TreeProblem::Corrupt(Box::new(error)))?;
-        work(reader.insert(fresh))
+        let result = work(reader.insert(fresh));
+        if let Err(TreeProblem::Corrupt(_)) = result {
+            self.damaged.store(true, Ordering::Relaxed);
+        }
+        result
     }
 
     fn open_reader(&self) -> Result<Repository, git2::Error> {

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dugout_gitsync::{Credentials, FetchProblem, Fetched, Mirror, SshKey};
+use dugout_gitsync::{Credentials, FetchProblem, Fetched, Mirror, SshKey, TreeProblem};
 use dugout_model::{SecretValue, SourceCondition};
 use support::http::GitHttp;
 use support::ssh::Sshd;
@@ -237,8 +237,13 @@ fn a_mirror_damaged_on_disk_is_fetched_anew() {
     repo.write("app/a.yaml", "two\n");
     let head = repo.commit("Second");
     git(&repo.path, &["push", "-q", "origin", "main"]);
+    // The new objects hide that the old ones are gone, until one of those is looked for.
     assert_eq!(fetched_head(&mirror), head);
-    assert_eq!(text_of(&mirror, &head, "app/a.yaml").unwrap(), "two\n");
+    let missing = text_of(&mirror, &head, "README");
+    assert!(matches!(missing, Err(TreeProblem::Corrupt(_))), "{missing:?}");
+    assert_eq!(fetch(&mirror), Fetched::Unchanged { head: head.clone() });
+    assert_eq!(text_of(&mirror, &head, "README").unwrap(), "read me\n");
+    assert_eq!(fetch(&mirror), Fetched::Unchanged { head });
 }
 
 #[test]
