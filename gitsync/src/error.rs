@@ -99,6 +99,10 @@ pub enum FetchProblem {
     )]
     NotGit { remote: String },
     #[error(
+        "the repository {remote} is a shallow clone, which lacks its history; give the repository it was cloned from, or run git fetch --unshallow in it"
+    )]
+    Shallow { remote: String },
+    #[error(
         "the SSH host key of {host} ({offered}) is not in {looked_in}; check it and add it, for example with ssh-keyscan"
     )]
     HostKeyUnknown { host: String, offered: String, looked_in: String },

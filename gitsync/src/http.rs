@@ -267,7 +267,8 @@ impl SmartSubtransport for Carrier {
         service: Service,
     ) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
         let conversation = Arc::clone(&self.0);
-        Ok(Box::new(Stream { conversation, service, request: Vec::new(), answer: None }))
+        let (request, seen) = (Vec::new(), Vec::new());
+        Ok(Box::new(Stream { conversation, service, request, answer: None, seen }))
     }
 
     fn close(&self) -> Result<(), git2::Error> {
@@ -281,6 +282,21 @@ struct Stream {
     service: Service,
     request: Vec<u8>,
     answer: Option<ureq::BodyReader<'static>>,
+    /// Of a list of references: the end of what was read, in case a packet's start is split.
+    seen: Vec<u8>,
+}
+
+impl Stream {
+    /// Whether the list says of a commit that those before it are missing. libgit2 cannot read that.
+    fn says_shallow(&mut self, bytes: &[u8]) -> bool {
+        // A packet with its length; nothing else in a list can look like one, as names have no spaces.
+        let starts: [&[u8]; 2] = [b"0034shallow ", b"0035shallow "];
+        self.seen.extend_from_slice(bytes);
+        let length = starts[0].len();
+        let found = self.seen.windows(length).any(|window| starts.contains(&window));
+        self.seen.drain(..self.seen.len().saturating_sub(length - 1));
+        found
+    }
 }
 
 impl Write for Stream {
@@ -309,9 +325,14 @@ impl Read for Stream {
                 none.insert(answer.into_body().into_with_config().limit(u64::MAX).reader())
             }
         };
-        answer
+        let length = answer
             .read(buffer)
-            .map_err(|error| conversation.end(conversation.failure(ureq::Error::Io(error))))
+            .map_err(|error| conversation.end(conversation.failure(ureq::Error::Io(error))))?;
+        if matches!(self.service, Service::UploadPackLs) && self.says_shallow(&buffer[..length]) {
+            let remote = self.conversation.client.remote.clone();
+            return Err(self.conversation.end(FetchProblem::Shallow { remote }));
+        }
+        Ok(length)
     }
 }
 

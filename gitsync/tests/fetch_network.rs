@@ -9,17 +9,15 @@
 
 mod support;
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use dugout_gitsync::{Credentials, FetchProblem, Fetched, Mirror, SshKey, TreeProblem};
 use dugout_model::{SecretValue, SourceCondition};
-use support::http::GitHttp;
+use support::http::{GitHttp, altered, answer_with};
 use support::ssh::Sshd;
 use support::{PATIENCE, Repo, back_to, fetch, fetched_head, git, text_of};
 
@@ -169,7 +167,14 @@ fn a_pack_with_damaged_content_is_corrupt_and_leaves_the_mirror_as_it_was() {
     let repo = Repo::new();
     let bare = repo.bare_clone();
     let damage = Arc::new(AtomicBool::new(false));
-    let address = damaging_proxy(bare.parent().unwrap(), Arc::clone(&damage));
+    let damaging = Arc::clone(&damage);
+    let address = altered(bare.parent().unwrap(), move |answer| {
+        let start = answer.windows(4).position(|four| four == b"PACK");
+        if let Some(start) = start.filter(|_| damaging.load(Ordering::SeqCst)) {
+            let middle = start + (answer.len() - start) / 2;
+            answer[middle] ^= 0x55;
+        }
+    });
     let mirror = repo.mirror_of(&format!("http://{address}/bare.git"), Credentials::default());
     let good = fetched_head(&mirror);
     repo.write("app/a.yaml", &"random enough to be a blob of its own\n".repeat(40));
@@ -328,46 +333,6 @@ fn an_unknown_changed_or_revoked_ssh_host_is_refused_with_its_fingerprint() {
     }
     let problem = refused(&format!("@revoked {true_line}"));
     assert!(matches!(problem, FetchProblem::HostKeyRevoked { .. }), "{problem:?}");
-}
-
-/// Gives every caller the same answer.
-fn answer_with(answer: &'static [u8]) -> std::net::SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(answer);
-        }
-    });
-    address
-}
-
-/// A Git server that, while asked to, changes a byte in the middle of every pack it sends.
-fn damaging_proxy(root: &Path, damage: Arc<AtomicBool>) -> std::net::SocketAddr {
-    let server = GitHttp::serve(root, None);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        let server = &server;
-        for stream in listener.incoming() {
-            let (mut near, mut far) =
-                (stream.unwrap(), TcpStream::connect(server.address).unwrap());
-            let (mut up_from, mut up_to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
-            thread::spawn(move || std::io::copy(&mut up_from, &mut up_to));
-            let mut answer = Vec::new();
-            let _ = far.read_to_end(&mut answer);
-            let start = answer.windows(4).position(|four| four == b"PACK");
-            if let Some(start) = start.filter(|_| damage.load(Ordering::SeqCst)) {
-                let middle = start + (answer.len() - start) / 2;
-                answer[middle] ^= 0x55;
-            }
-            let _ = near.write_all(&answer);
-            let _ = near.shutdown(std::net::Shutdown::Both);
-        }
-    });
-    address
 }
 
 fn walk(top: &Path) -> impl Iterator<Item = std::path::PathBuf> {

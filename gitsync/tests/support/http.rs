@@ -192,3 +192,41 @@ fn read_chunks(reader: &mut impl BufRead) -> Option<Vec<u8>> {
 fn header<'r>(request: &'r Request, name: &str) -> Option<&'r str> {
     request.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
 }
+
+/// Gives every caller the same answer.
+pub fn answer_with(answer: impl Into<Vec<u8>>) -> SocketAddr {
+    let answer = answer.into();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(&answer);
+        }
+    });
+    address
+}
+
+/// A Git server whose every answer is changed on its way.
+pub fn altered(root: &Path, alter: impl Fn(&mut Vec<u8>) + Send + 'static) -> SocketAddr {
+    let server = GitHttp::serve(root, None);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        // Whole, so that it lives as long.
+        let server = &server;
+        for stream in listener.incoming() {
+            let (mut near, mut far) =
+                (stream.unwrap(), TcpStream::connect(server.address).unwrap());
+            let (mut up_from, mut up_to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            thread::spawn(move || std::io::copy(&mut up_from, &mut up_to));
+            let mut answer = Vec::new();
+            let _ = far.read_to_end(&mut answer);
+            alter(&mut answer);
+            let _ = near.write_all(&answer);
+            let _ = near.shutdown(std::net::Shutdown::Both);
+        }
+    });
+    address
+}
