@@ -175,7 +175,7 @@ find_tools() {
     has git || lack "Git" git
     has pkg-config || lack "pkg-config" pkg-config
     if ! has pkg-config || ! pkg-config --exists openssl; then
-        lack "OpenSSL's development files (Git over HTTPS)" libssl-dev
+        lack "OpenSSL's development files (Git over SSH)" libssl-dev
     fi
     [ -e /etc/ssl/certs/ca-certificates.crt ] || lack "certificates of authorities" ca-certificates
     if ! has initdb && ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then

@@ -24,7 +24,7 @@ impl Deadline {
         self.left.load(Ordering::Relaxed) || Instant::now() >= self.ends
     }
 
-    fn remaining(&self) -> Duration {
+    pub(crate) fn remaining(&self) -> Duration {
         self.ends.saturating_duration_since(Instant::now())
     }
 }

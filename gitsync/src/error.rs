@@ -87,6 +87,22 @@ pub enum FetchProblem {
     )]
     AuthenticationFailed { remote: String, tried: String },
     #[error(
+        "the repository {remote} does not let us in (HTTP status 403); give the account that Dugout uses access to it"
+    )]
+    Forbidden { remote: String },
+    #[error("the repository {remote} is elsewhere: {to}; give that address if it can be trusted")]
+    Redirected { remote: String, to: String },
+    #[error("the server of the repository {remote} refused with HTTP status {status}")]
+    Refused { remote: String, status: u16 },
+    #[error(
+        "what answers at {remote} is no Git server; give the address that git clone would be given"
+    )]
+    NotGit { remote: String },
+    #[error(
+        "the repository {remote} is a shallow clone, which lacks its history; give the repository it was cloned from, or run git fetch --unshallow in it"
+    )]
+    Shallow { remote: String },
+    #[error(
         "the SSH host key of {host} ({offered}) is not in {looked_in}; check it and add it, for example with ssh-keyscan"
     )]
     HostKeyUnknown { host: String, offered: String, looked_in: String },
@@ -132,8 +148,6 @@ pub enum TreeProblem {
     PathInvalid { path: String },
     #[error("the folder {path:?} holds more than {limit} files")]
     TooManyFiles { path: String, limit: usize },
-    #[error("the files in {path:?} have more than {limit_bytes} bytes together")]
-    TooLarge { path: String, limit_bytes: u64 },
     #[error("the file has {size_bytes} bytes, more than the {limit_bytes} that are read")]
     FileTooLarge { size_bytes: u64, limit_bytes: u64 },
     #[error("an object of the repository is missing or damaged")]
@@ -160,19 +174,10 @@ pub enum RevertProblem {
     CommitUnknown { sha: CommitSha },
     #[error("commit {sha} is not part of the branch")]
     NotOnBranch { sha: CommitSha },
-    #[error(
-        "commit {sha} is the first of its repository; there is nothing before it to go back to"
-    )]
-    FirstCommit { sha: CommitSha },
     #[error("commit {sha} has no folder {path:?}; there is nothing to go back to")]
     PathMissing { sha: CommitSha, path: String },
     #[error("the branch already has that content; nothing is to be reverted")]
     NothingToRevert,
-    #[error(
-        "later commits changed the same lines in {}; revert those first, or go back to an older commit",
-        list(paths)
-    )]
-    Conflict { paths: Vec<String> },
     #[error(
         "the work tree {workdir} has uncommitted changes in {}; commit or discard them, then try again",
         list(paths)

@@ -1,4 +1,4 @@
-//! Repositories: mirror, fetch, tree diff, watch, revert and push. The only room that knows libgit2.
+//! Repositories: mirror, fetch, folders, watch, revert and push. The only room that knows libgit2.
 //!
 //! Nothing of a repository is ever executed: no hooks, no filters, no credential helpers, no `git`
 //! process. Settings of the machine's users (`~/.gitconfig`, `/etc/gitconfig`) have no effect here.
@@ -11,11 +11,13 @@ mod deadline;
 mod doorbell;
 mod error;
 mod folder;
+mod http;
 mod known_hosts;
 mod libgit;
 mod local;
 mod location;
 mod mirror;
+mod negotiation;
 mod network;
 mod owner;
 mod pack;
@@ -32,7 +34,7 @@ pub use error::{FetchProblem, GitError, LocationProblem, RevertProblem, TreeProb
 pub use folder::{EntryKind, FolderEntry, FolderId};
 pub use location::Location;
 pub use mirror::{Fetched, Mirror, Remote};
-pub use revert::{Identity, RevertRequest, RevertWhat, Reverted};
+pub use revert::{Identity, RevertRequest, Reverted};
 pub use schedule::PollSchedule;
-pub use tree::{BlobId, ChangeKind, ChangedPath, FileEntry, Limits, Listing, SkipReason, Skipped};
+pub use tree::BlobId;
 pub use watch::Watch;

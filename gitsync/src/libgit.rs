@@ -4,9 +4,9 @@ use std::sync::OnceLock;
 
 use git2::ConfigLevel;
 
-use crate::GitError;
+use crate::{GitError, http};
 
-/// How long one connection attempt may take. A fetch's own deadline may be shorter.
+/// How long one connection attempt over SSH may take. A fetch's own deadline may be shorter.
 const CONNECT_TIMEOUT_MILLISECONDS: i32 = 10_000;
 /// How long a connection may be silent.
 const SILENCE_TIMEOUT_MILLISECONDS: i32 = 30_000;
@@ -40,6 +40,7 @@ fn set_options() -> Result<(), git2::Error> {
         git2::opts::set_verify_owner_validation(false)?;
         git2::opts::set_server_connect_timeout_in_milliseconds(CONNECT_TIMEOUT_MILLISECONDS)?;
         git2::opts::set_server_timeout_in_milliseconds(SILENCE_TIMEOUT_MILLISECONDS)?;
+        http::register()?;
     }
     Ok(())
 }

@@ -151,7 +151,7 @@ fn local(path: &str) -> Result<Location, LocationProblem> {
 }
 
 /// Undoes `%20` and the like; none if the result is no text or an escape is broken.
-fn percent_decode(text: &str) -> Option<String> {
+pub(crate) fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,9 +15,10 @@ use crate::deadline::{Deadline, Gate};
 use crate::folder::{self, FolderEntry, FolderId};
 use crate::network::{Pushed, Session};
 use crate::revert::{self, RevertRequest, Reverted};
-use crate::tree::{self, BlobId, ChangedPath, Limits, Listing};
+use crate::tree::{self, BlobId};
 use crate::{
-    Credentials, FetchProblem, GitError, Location, RevertProblem, TreeProblem, libgit, local, pack,
+    Credentials, FetchProblem, GitError, Location, RevertProblem, TreeProblem, http, libgit, local,
+    negotiation, pack,
 };
 
 /// Where the commits come from. `Debug` shows no secret.
@@ -58,8 +60,12 @@ pub struct Mirror {
 struct Inner {
     folder: PathBuf,
     remote: Remote,
+    /// For a remote that is reached over HTTP.
+    http: Option<Arc<http::Client>>,
     gate: Arc<Gate>,
     reader: Mutex<Option<Repository>>,
+    /// Something that should be in our copy was not found, so the next fetch makes it anew.
+    damaged: AtomicBool,
     /// Holds the lock until the last clone is gone.
     _lock: File,
 }
@@ -83,9 +89,11 @@ impl Mirror {
         let lock = lock(folder)?;
         let inner = Inner {
             folder: folder.to_owned(),
+            http: http::Client::new(&remote.location, &remote.credentials),
             remote,
             gate: Arc::default(),
             reader: Mutex::default(),
+            damaged: AtomicBool::default(),
             _lock: lock,
         };
         if !inner.is_usable() {
@@ -115,11 +123,6 @@ impl Mirror {
             .unwrap_or_else(|| Err(self.inner.too_late(deadline)))
     }
 
-    /// The branch's head as the last fetch saw it.
-    pub fn head(&self) -> Option<CommitSha> {
-        self.inner.previous().map(sha_of)
-    }
-
     pub fn commit(&self, sha: &CommitSha) -> Result<Commit, GitError> {
         let unknown = || GitError::CommitUnknown { sha: sha.clone() };
         let id = oid_of(sha).ok_or_else(unknown)?;
@@ -141,36 +144,6 @@ impl Mirror {
             .map_err(|_| unclear())
     }
 
-    /// Whether one commit is in the history of another; every commit is in its own.
-    pub fn is_ancestor(
-        &self,
-        ancestor: &CommitSha,
-        descendant: &CommitSha,
-    ) -> Result<bool, GitError> {
-        let known = |sha: &CommitSha| {
-            oid_of(sha).ok_or_else(|| GitError::CommitUnknown { sha: sha.clone() })
-        };
-        let (old, new) = (known(ancestor)?, known(descendant)?);
-        self.commit(ancestor)?;
-        self.commit(descendant)?;
-        self.inner
-            .read(|repository| Ok(old == new || repository.graph_descendant_of(new, old)?))
-            .map_err(|error| GitError::Read(Box::new(error)))
-    }
-
-    /// The files under a folder of a commit for whose paths `wanted` says yes, sorted by path; an
-    /// empty `path` is the whole repository. Paths are relative to the repository. Symbolic links,
-    /// submodules and paths that are no text are told and never followed.
-    pub fn files(
-        &self,
-        sha: &CommitSha,
-        path: &str,
-        limits: &Limits,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Result<Listing, TreeProblem> {
-        self.inner.read_tree(|repository| tree::files(repository, sha, path, limits, &wanted))
-    }
-
     /// The top folder of a commit that has a folder at `path`, with that path as the repository has it.
     pub fn top_folder(
         &self,
@@ -183,18 +156,6 @@ impl Mirror {
     /// What one folder holds, in the order of the names. Nothing is followed.
     pub fn folder(&self, id: FolderId) -> Result<Vec<FolderEntry>, TreeProblem> {
         self.inner.read_tree(|repository| folder::entries(repository, id))
-    }
-
-    /// What differs under a folder between two commits, sorted by path, by comparing trees. A folder
-    /// that one of them lacks counts as empty there.
-    pub fn changed_paths(
-        &self,
-        from: &CommitSha,
-        to: &CommitSha,
-        path: &str,
-        limits: &Limits,
-    ) -> Result<Vec<ChangedPath>, TreeProblem> {
-        self.inner.read_tree(|repository| tree::changed_paths(repository, from, to, path, limits))
     }
 
     /// The content of a file, if it has no more than so many bytes.
@@ -232,7 +193,7 @@ impl Mirror {
 }
 
 impl Inner {
-    fn fetch(&self, deadline: &Deadline) -> Result<Fetched, FetchProblem> {
+    fn fetch(&self, deadline: &Arc<Deadline>) -> Result<Fetched, FetchProblem> {
         let previous = self.previous();
         let head = match &self.remote.location {
             Location::Local(path) => local::head(path, &self.remote.branch)?,
@@ -260,17 +221,23 @@ impl Inner {
         Ok(Fetched::Moved { head: sha_of(head), previous, rewritten })
     }
 
-    /// Fetches. If something is not sound, that may be our own copy: then once more into an empty one,
+    /// Fetches. If something is not sound, or was found missing by a reader, that may be our own copy: then once more into an empty one,
     /// which takes the place of the old one only if that works.
-    fn fetch_network(&self, deadline: &Deadline) -> Result<Oid, FetchProblem> {
-        match self.fetch_objects(&self.repository_path(), deadline) {
-            Err(FetchProblem::Corrupt { .. }) => {}
-            result => return result,
+    fn fetch_network(&self, deadline: &Arc<Deadline>) -> Result<Oid, FetchProblem> {
+        if !self.damaged.load(Ordering::Relaxed) {
+            match self.fetch_objects(&self.repository_path(), deadline) {
+                Err(FetchProblem::Corrupt { .. }) => {}
+                result => return result,
+            }
         }
         let fresh = self.folder.join("mirror.new");
         self.make_repository(&fresh).map_err(|error| self.unwritable(error))?;
         let result = self.fetch_objects(&fresh, deadline).and_then(|head| {
-            self.replace_repository(&fresh).map_err(|error| self.unwritable(error))?;
+            Repository::open_bare(&fresh)
+                .and_then(|copy| copy.reference(HEAD_REFERENCE, head, true, "").map(drop))
+                .and_then(|()| self.replace_repository(&fresh))
+                .map_err(|error| self.unwritable(error))?;
+            self.damaged.store(false, Ordering::Relaxed);
             Ok(head)
         });
         // If it did not take the old one's place; a rest of it would be removed the next time.
@@ -278,9 +245,13 @@ impl Inner {
         result
     }
 
-    fn fetch_objects(&self, path: &Path, deadline: &Deadline) -> Result<Oid, FetchProblem> {
+    fn fetch_objects(&self, path: &Path, deadline: &Arc<Deadline>) -> Result<Oid, FetchProblem> {
         let repository = Repository::open_bare(path).map_err(|error| self.unwritable(error))?;
-        let head = self.session(deadline).fetch(&repository)?;
+        // Without it there is only one question more.
+        let negotiator = repository.refname_to_id(HEAD_REFERENCE).and_then(|head| {
+            negotiation::repository(&self.folder.join("negotiation.git"), &repository, head)
+        });
+        let head = self.session(deadline).fetch(negotiator.as_ref().unwrap_or(&repository))?;
         is_sound(&repository, head).map_err(|error| self.corrupt(error))?;
         Ok(head)
     }
@@ -288,7 +259,7 @@ impl Inner {
     fn revert(
         &self,
         request: &RevertRequest,
-        deadline: &Deadline,
+        deadline: &Arc<Deadline>,
     ) -> Result<Reverted, RevertProblem> {
         if let Location::Local(path) = &self.remote.location {
             return local::revert(path, &self.remote.branch, request, deadline);
@@ -316,9 +287,9 @@ impl Inner {
         Err(RevertProblem::BranchKeepsMoving { attempts: REVERT_ATTEMPTS })
     }
 
-    fn session<'a>(&'a self, deadline: &'a Deadline) -> Session<'a> {
+    fn session<'a>(&'a self, deadline: &'a Arc<Deadline>) -> Session<'a> {
         let Remote { location, branch, credentials } = &self.remote;
-        Session::new(location, branch, credentials, deadline)
+        Session::new(location, branch, credentials, self.http.as_ref(), deadline)
     }
 
     /// Reads with the handle at hand. What is missing may only be new or packed anew since that handle
@@ -348,7 +319,11 @@ impl Inner {
             }
         }
         let fresh = self.open_reader().map_err(|error| TreeProblem::Corrupt(Box::new(error)))?;
-        work(reader.insert(fresh))
+        let result = work(reader.insert(fresh));
+        if let Err(TreeProblem::Corrupt(_)) = result {
+            self.damaged.store(true, Ordering::Relaxed);
+        }
+        result
     }
 
     fn open_reader(&self) -> Result<Repository, git2::Error> {

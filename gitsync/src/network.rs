@@ -2,16 +2,18 @@
 
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use git2::{
     AutotagOption, CertificateCheckStatus, Cred, CredentialType, ErrorClass, ErrorCode,
-    FetchOptions, Oid, ProxyOptions, PushOptions, RemoteCallbacks, RemoteRedirect, Repository,
+    FetchOptions, Oid, PushOptions, RemoteCallbacks, Repository,
 };
 
 use git2::cert::Cert;
 
 use crate::deadline::Deadline;
 use crate::error::is_unsound;
+use crate::http::{self, Conversation, UnderWay};
 use crate::known_hosts::{self, Standing};
 use crate::location::Location;
 use crate::{Credentials, FetchProblem, SshKey};
@@ -27,6 +29,8 @@ pub(crate) struct Session<'a> {
     pub(crate) branch: &'a str,
     pub(crate) credentials: &'a Credentials,
     pub(crate) deadline: &'a Deadline,
+    /// Over HTTP.
+    under_way: Option<UnderWay>,
     notes: Notes,
 }
 
@@ -34,8 +38,6 @@ pub(crate) struct Session<'a> {
 #[derive(Default)]
 struct Notes {
     host_key: RefCell<Option<FetchProblem>>,
-    /// A TLS certificate was shown, and nothing has come after it.
-    at_certificate: Cell<bool>,
     tried: RefCell<Vec<Proof>>,
     too_large: Cell<bool>,
     branch_moved: Cell<bool>,
@@ -65,9 +67,11 @@ impl<'a> Session<'a> {
         location: &'a Location,
         branch: &'a str,
         credentials: &'a Credentials,
-        deadline: &'a Deadline,
+        client: Option<&Arc<http::Client>>,
+        deadline: &'a Arc<Deadline>,
     ) -> Session<'a> {
-        Session { location, branch, credentials, deadline, notes: Notes::default() }
+        let under_way = client.map(|client| Conversation::begin(client, deadline));
+        Session { location, branch, credentials, deadline, under_way, notes: Notes::default() }
     }
 
     /// Brings the branch's objects into the repository and tells its head. No reference is changed.
@@ -79,11 +83,8 @@ impl<'a> Session<'a> {
         let mut options = FetchOptions::new();
         options
             .remote_callbacks(self.callbacks())
-            .proxy_options(automatic_proxy())
             .download_tags(AutotagOption::None)
-            .update_fetchhead(false)
-            // Within one host only: our credentials must not follow a redirect elsewhere.
-            .follow_redirects(RemoteRedirect::None);
+            .update_fetchhead(false);
         remote.download(&[&wanted], Some(&mut options)).map_err(|error| self.problem(error))?;
         let heads = remote.list().map_err(|error| self.problem(error))?;
         heads.iter().find(|head| head.name() == wanted).map(git2::RemoteHead::oid).ok_or_else(
@@ -129,10 +130,7 @@ impl<'a> Session<'a> {
             Ok(())
         });
         let mut options = PushOptions::new();
-        options
-            .remote_callbacks(callbacks)
-            .proxy_options(automatic_proxy())
-            .follow_redirects(RemoteRedirect::None);
+        options.remote_callbacks(callbacks);
         remote
             .push(&[format!("{PUSH_REFERENCE}:refs/heads/{}", self.branch)], Some(&mut options))?;
         drop(options);
@@ -148,7 +146,6 @@ impl<'a> Session<'a> {
         callbacks.certificate_check(|certificate, _| self.check_host(certificate));
         callbacks.sideband_progress(|_| !self.deadline.passed());
         callbacks.transfer_progress(|progress| {
-            self.notes.at_certificate.set(false);
             self.notes.too_large.set(progress.received_bytes() as u64 > FETCH_LIMIT_BYTES);
             !self.notes.too_large.get() && !self.deadline.passed()
         });
@@ -157,7 +154,6 @@ impl<'a> Session<'a> {
 
     /// Gives each proof once; libgit2 asks again until it is accepted or we have no more.
     fn prove(&self, user: Option<&str>, allowed: CredentialType) -> Result<Cred, git2::Error> {
-        self.notes.at_certificate.set(false);
         if self.deadline.passed() {
             return Err(stop("the deadline passed"));
         }
@@ -182,11 +178,6 @@ impl<'a> Session<'a> {
         match proof {
             Proof::Password => {
                 let password = self.credentials.password.as_ref()?.expose();
-                // For HTTP a URL's user is a hint at most; a configured one comes first.
-                let user = match self.location {
-                    Location::Network { transport: crate::location::Transport::Ssh, .. } => user,
-                    _ => self.credentials.username.as_deref().unwrap_or(user),
-                };
                 Some(Cred::userpass_plaintext(user, std::str::from_utf8(password).ok()?))
             }
             Proof::Agent => Some(Cred::ssh_key_from_agent(user)),
@@ -201,13 +192,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// SSH only; a TLS certificate is for libgit2 and OpenSSL to judge.
+    /// SSH only; over HTTP libgit2 shows no certificate.
     fn check_host(&self, certificate: &Cert<'_>) -> Result<CertificateCheckStatus, git2::Error> {
         if self.deadline.passed() {
             return Err(stop("the deadline passed"));
         }
         let Some(key) = certificate.as_hostkey() else {
-            self.notes.at_certificate.set(true);
             return Ok(CertificateCheckStatus::CertificatePassthrough);
         };
         let key = key.hostkey().unwrap_or_default();
@@ -243,6 +233,9 @@ impl<'a> Session<'a> {
         if let Some(problem) = self.notes.host_key.take() {
             return problem;
         }
+        if let Some(problem) = self.under_way.as_ref().and_then(|UnderWay(talk)| talk.ended_by()) {
+            return problem;
+        }
         if self.notes.too_large.get() {
             return FetchProblem::TooLarge { remote, limit_bytes: FETCH_LIMIT_BYTES };
         }
@@ -252,13 +245,6 @@ impl<'a> Session<'a> {
         match error.code() {
             ErrorCode::Auth => {
                 FetchProblem::AuthenticationFailed { remote, tried: self.tried_in_words() }
-            }
-            ErrorCode::Certificate => {
-                FetchProblem::CertificateInvalid { remote, cause: Box::new(error) }
-            }
-            // What libgit2 judges itself has no code of its own: TLS ends at the certificate.
-            _ if error.class() == ErrorClass::Ssl && self.notes.at_certificate.get() => {
-                FetchProblem::CertificateInvalid { remote, cause: Box::new(error) }
             }
             _ if is_unsound(&error) => FetchProblem::Corrupt { remote, cause: Box::new(error) },
             _ => FetchProblem::Unreachable { remote, cause: Box::new(error) },
@@ -313,12 +299,6 @@ fn known_hosts_files(credentials: &Credentials) -> Vec<PathBuf> {
 
 fn in_ssh_folder(name: &str) -> Option<PathBuf> {
     std::env::home_dir().map(|home| home.join(".ssh").join(name))
-}
-
-fn automatic_proxy<'cb>() -> ProxyOptions<'cb> {
-    let mut options = ProxyOptions::new();
-    options.auto();
-    options
 }
 
 fn stop(message: &str) -> git2::Error {

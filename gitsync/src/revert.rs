@@ -1,18 +1,20 @@
 //! Makes revert commits out of trees in memory.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dugout_model::{CommitSha, Timestamp};
-use git2::{Commit, MergeOptions, Oid, Repository, Signature, Time, Tree};
+use git2::{Commit, Oid, Repository, Signature, Time, Tree};
 
 use crate::mirror::{is_missing, oid_of, sha_of};
 use crate::{RevertProblem, TreeProblem, tree};
 
-/// What to undo, why, and as whom.
+/// Where to go back to, why, and as whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevertRequest {
-    pub what: RevertWhat,
+    /// The older commit, on the branch.
+    pub to: CommitSha,
+    /// The folder to bring back to what it was there; empty is everything.
+    pub path: String,
     /// For the trailer `Dugout-Reason`; brought to one line of at most 500 characters.
     pub reason: String,
     /// Author and committer.
@@ -20,14 +22,6 @@ pub struct RevertRequest {
     pub at: Timestamp,
     /// For everything together, the push included.
     pub deadline: Duration,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RevertWhat {
-    /// Undo one commit, as `git revert` does. A merge is undone towards its first parent.
-    Undo(CommitSha),
-    /// Bring a folder back to what it was in an older commit; an empty `path` is everything.
-    BackTo { commit: CommitSha, path: String },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,27 +93,18 @@ pub(crate) fn compose(
         cause: Box::new(error),
     })?;
     let head = repository.find_commit(head).map_err(unreadable)?;
-    let (sha, path) = match &request.what {
-        RevertWhat::Undo(sha) => (sha, None),
-        RevertWhat::BackTo { commit, path } => (commit, Some(path)),
-    };
-    let target = find(repository, sha)?;
+    let target = find(repository, &request.to)?;
     let on_branch = target.id() == head.id()
         || repository.graph_descendant_of(head.id(), target.id()).map_err(unreadable)?;
     if !on_branch {
-        return Err(RevertProblem::NotOnBranch { sha: sha.clone() });
+        return Err(RevertProblem::NotOnBranch { sha: request.to.clone() });
     }
-    let (tree, reverts) = match path {
-        None => (undo(repository, &head, &target)?, vec![target.id()]),
-        Some(path) => (
-            back_to(repository, &head, &target, path)?,
-            commits_between(repository, head.id(), target.id()).map_err(unreadable)?,
-        ),
-    };
+    let tree = back_to(repository, &head, &target, &request.path)?;
+    let reverts = commits_between(repository, head.id(), target.id()).map_err(unreadable)?;
     if tree == head.tree_id() {
         return Err(RevertProblem::NothingToRevert);
     }
-    let message = message(&target, path.is_some(), &reverts, &request.reason);
+    let message = message(&target, &reverts, &request.reason);
     Ok(Draft { tree, head: head.id(), message, reverts })
 }
 
@@ -134,32 +119,6 @@ fn find<'r>(repository: &'r Repository, sha: &CommitSha) -> Result<Commit<'r>, R
     repository
         .find_commit(id)
         .map_err(|error| if is_missing(&error) { unknown() } else { unreadable(error) })
-}
-
-/// The tree of `head` without what `target` did.
-fn undo(
-    repository: &Repository,
-    head: &Commit<'_>,
-    target: &Commit<'_>,
-) -> Result<Oid, RevertProblem> {
-    let mainline = match target.parent_count() {
-        0 => return Err(RevertProblem::FirstCommit { sha: sha_of(target.id()) }),
-        1 => 0,
-        _ => 1,
-    };
-    let options = MergeOptions::new();
-    let mut index =
-        repository.revert_commit(target, head, mainline, Some(&options)).map_err(unreadable)?;
-    if index.has_conflicts() {
-        let mut paths = BTreeSet::new();
-        for conflict in index.conflicts().map_err(unreadable)? {
-            let conflict = conflict.map_err(unreadable)?;
-            let side = conflict.our.or(conflict.their).or(conflict.ancestor);
-            paths.extend(side.map(|entry| String::from_utf8_lossy(&entry.path).into_owned()));
-        }
-        return Err(RevertProblem::Conflict { paths: paths.into_iter().collect() });
-    }
-    index.write_tree_to(repository).map_err(unreadable)
 }
 
 /// The tree of `head` with one folder as it was in `target`.
@@ -213,23 +172,13 @@ fn commits_between(
     walk.take(REVERTS_LIMIT).collect()
 }
 
-/// The message as `git revert` writes it, with our trailers.
-fn message(target: &Commit<'_>, back_to: bool, reverts: &[Oid], reason: &str) -> String {
+/// The message in the form of `git revert`, with our trailers.
+fn message(target: &Commit<'_>, reverts: &[Oid], reason: &str) -> String {
     let summary = String::from_utf8_lossy(target.summary_bytes().unwrap_or_default());
     let summary = one_line(&summary, SUBJECT_LIMIT_CHARACTERS);
-    let id = target.id();
-    let (subject, body) = if back_to {
-        let short = sha_of(id);
-        let subject = format!("Roll back to {} \"{summary}\"", short.short());
-        (subject, format!("This brings back what commit {id} had."))
-    } else {
-        let subject = match summary.strip_prefix("Revert \"") {
-            Some(inner) if !inner.starts_with("Revert \"") => format!("Reapply \"{inner}"),
-            _ => format!("Revert \"{summary}\""),
-        };
-        (subject, format!("This reverts commit {id}."))
-    };
-    let mut text = format!("{subject}\n\n{body}\n\n");
+    let (id, sha) = (target.id(), sha_of(target.id()));
+    let subject = format!("Roll back to {} \"{summary}\"", sha.short());
+    let mut text = format!("{subject}\n\nThis brings back what commit {id} had.\n\n");
     for id in reverts {
         text.push_str(&format!("Dugout-Reverts: {id}\n"));
     }

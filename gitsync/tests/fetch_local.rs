@@ -10,16 +10,10 @@
 mod support;
 
 use dugout_gitsync::{
-    ChangeKind, ChangedPath, Credentials, EntryKind, FetchProblem, Fetched, GitError, Limits,
-    Mirror, SkipReason, Skipped, TreeProblem,
+    Credentials, EntryKind, FetchProblem, Fetched, GitError, Mirror, TreeProblem,
 };
 use dugout_model::{CommitSha, SourceCondition};
-use support::{PATIENCE, Repo, fetch, git, remote};
-
-fn all(mirror: &Mirror, sha: &CommitSha, path: &str) -> Vec<String> {
-    let listing = mirror.files(sha, path, &Limits::default(), |_| true).unwrap();
-    listing.files.into_iter().map(|file| file.path).collect()
-}
+use support::{PATIENCE, Repo, fetch, git, remote, text_of};
 
 #[test]
 fn first_fetch_then_unchanged_then_moved() {
@@ -36,10 +30,6 @@ fn first_fetch_then_unchanged_then_moved() {
     repo.write("app/a.yaml", "two\n");
     let second = repo.commit("Second");
     assert_eq!(fetch(&mirror), moved(&second, Some(&first), false));
-    assert_eq!(mirror.head(), Some(second.clone()));
-    assert!(mirror.is_ancestor(&first, &second).unwrap());
-    assert!(mirror.is_ancestor(&second, &second).unwrap());
-    assert!(!mirror.is_ancestor(&second, &first).unwrap());
 }
 
 #[test]
@@ -98,7 +88,7 @@ fn a_missing_branch_and_a_missing_or_foreign_place_have_names() {
     assert!(matches!(problem, FetchProblem::BranchMissing { .. }), "{problem:?}");
     assert_eq!(problem.condition(), SourceCondition::BranchMissing);
     // What was fetched stays readable.
-    assert_eq!(all(&mirror, &head, "app"), ["app/a.yaml"]);
+    assert_eq!(text_of(&mirror, &head, "app/a.yaml").unwrap(), "one\n");
 
     let away = repo.folder.path().join("away");
     std::fs::rename(&repo.path, &away).unwrap();
@@ -149,7 +139,7 @@ fn a_file_url_a_bare_repository_and_a_linked_work_tree_are_read_alike() {
         let mirror = repo.mirror_of(&address, Credentials::default());
         let Fetched::Moved { head, .. } = fetch(&mirror) else { panic!("{address}") };
         assert_eq!(head, repo.head(), "{address}");
-        assert_eq!(all(&mirror, &head, ""), ["README", "app/a.yaml"], "{address}");
+        assert_eq!(text_of(&mirror, &head, "app/a.yaml").unwrap(), "one\n", "{address}");
     }
 }
 
@@ -163,11 +153,9 @@ fn packing_the_repository_while_it_is_followed_loses_nothing() {
         repo.write("app/a.yaml", &format!("round {round}\n"));
         let head = repo.commit("Next");
         git(&repo.path, &["gc", "-q", "--prune=now"]);
-        assert_eq!(all(&mirror, &first, "app"), ["app/a.yaml"]);
+        assert_eq!(text_of(&mirror, &first, "app/a.yaml").unwrap(), "one\n");
         assert_eq!(support::fetched_head(&mirror), head);
-        let listing = mirror.files(&head, "app", &Limits::default(), |_| true).unwrap();
-        let text = mirror.read(listing.files[0].blob, 100).unwrap();
-        assert_eq!(text, format!("round {round}\n").into_bytes());
+        assert_eq!(text_of(&mirror, &head, "app/a.yaml").unwrap(), format!("round {round}\n"));
     }
 }
 
@@ -184,9 +172,7 @@ fn a_damaged_object_is_corrupt_and_not_a_crash() {
         std::fs::write(object(id), b"x\x9cgarbage").unwrap();
     };
     damage(&blob);
-    let found = mirror
-        .files(&head, "app", &Limits::default(), |_| true)
-        .and_then(|listing| mirror.read(listing.files[0].blob, 100));
+    let found = text_of(&mirror, &head, "app/a.yaml");
     assert!(matches!(found, Err(TreeProblem::Corrupt(_))), "{found:?}");
     assert!(matches!(found.unwrap_err().condition(), Some(SourceCondition::Corrupt { .. })));
 
@@ -194,7 +180,9 @@ fn a_damaged_object_is_corrupt_and_not_a_crash() {
     damage(second.as_str());
     let problem = mirror.fetch(PATIENCE).unwrap_err();
     assert!(matches!(problem.condition(), SourceCondition::Corrupt { .. }), "{problem:?}");
-    assert_eq!(mirror.head(), Some(head));
+    // The branch's last place is remembered.
+    git(&repo.path, &["update-ref", "refs/heads/main", head.as_str()]);
+    assert_eq!(fetch(&mirror), Fetched::Unchanged { head });
 }
 
 #[test]
@@ -211,18 +199,6 @@ fn links_submodules_and_odd_names_are_told_and_not_followed() {
     git(&repo.path, &["commit", "-q", "-m", "Submodule"]);
     let (mirror, head) = (repo.mirror(), repo.head());
     fetch(&mirror);
-    let listing = mirror.files(&head, "app", &Limits::default(), |_| true).unwrap();
-    assert_eq!(listing.files.len(), 1);
-    let told = |path: &str, reason| Skipped { path: path.to_owned(), reason };
-    assert_eq!(
-        listing.skipped,
-        [
-            told("app/link.yaml", SkipReason::SymbolicLink),
-            told("app/sub", SkipReason::Submodule),
-            told("app/up", SkipReason::SymbolicLink),
-            told("app/\u{fffd}.yaml", SkipReason::PathNotUtf8),
-        ]
-    );
     assert_eq!(
         folder(&mirror, &head, "app"),
         [
@@ -234,19 +210,13 @@ fn links_submodules_and_odd_names_are_told_and_not_followed() {
         ]
     );
     // Through a link there is no folder.
-    let through = mirror.files(&head, "app/up/app", &Limits::default(), |_| true);
+    let through = mirror.top_folder(&head, "app/up/app");
     assert!(matches!(through, Err(TreeProblem::PathMissing { .. })), "{through:?}");
 }
 
 /// What one folder holds, in words.
 fn folder(mirror: &Mirror, head: &CommitSha, path: &str) -> Vec<(String, String)> {
-    let (mut id, path) = mirror.top_folder(head, path).unwrap();
-    for part in path.split('/').filter(|part| !part.is_empty()) {
-        let entries = mirror.folder(id).unwrap();
-        let entry = entries.iter().find(|entry| entry.name == part).unwrap();
-        let EntryKind::Folder { id: next } = entry.kind else { panic!("{entry:?}") };
-        id = next;
-    }
+    let id = support::folder(mirror, head, path).unwrap();
     let words = |kind| match kind {
         EntryKind::File { size_bytes, .. } => format!("file of {size_bytes} bytes"),
         EntryKind::Folder { .. } => "folder".to_owned(),
@@ -263,77 +233,31 @@ fn folders_are_missing_or_refused_by_name() {
     let (mirror, head) = (repo.mirror(), repo.head());
     fetch(&mirror);
     for path in ["", "/", ".", "app", "/app/", "./app"] {
-        assert!(all(&mirror, &head, path).contains(&"app/a.yaml".to_owned()), "{path:?}");
+        assert!(!folder(&mirror, &head, path).is_empty(), "{path:?}");
     }
     for path in ["nowhere", "README", "app/a.yaml"] {
-        let problem = mirror.files(&head, path, &Limits::default(), |_| true).unwrap_err();
-        assert_eq!(problem.condition(), Some(SourceCondition::PathMissing), "{path:?}");
         let problem = mirror.top_folder(&head, path).unwrap_err();
         assert_eq!(problem.condition(), Some(SourceCondition::PathMissing), "{path:?}");
     }
     for path in ["..", "app/../..", "app//x", "a\0b"] {
-        let problem = mirror.files(&head, path, &Limits::default(), |_| true).unwrap_err();
+        let problem = mirror.top_folder(&head, path).unwrap_err();
         assert!(matches!(problem, TreeProblem::PathInvalid { .. }), "{path:?}");
     }
 }
 
 #[test]
-fn count_size_and_file_size_are_bounded() {
+fn a_file_over_the_limit_is_not_read() {
     let repo = Repo::new();
-    for name in ["b", "c", "d"] {
-        repo.write(&format!("app/{name}.yaml"), &"x".repeat(1000));
-    }
     repo.write("app/huge.bin", &"x".repeat(3_000_000));
     let head = repo.commit("Much");
     let mirror = repo.mirror();
     fetch(&mirror);
-    let yaml = |path: &str| path.ends_with(".yaml");
-    let list = |limits: Limits| mirror.files(&head, "app", &limits, yaml);
-    let limits = Limits { files: 4, total_bytes: 3004, entries: 10 };
-    assert_eq!(list(limits).unwrap().files.len(), 4);
-    let few = list(Limits { files: 3, ..limits });
-    assert!(matches!(few, Err(TreeProblem::TooManyFiles { limit: 3, .. })), "{few:?}");
-    let small = list(Limits { total_bytes: 3003, ..limits });
-    assert!(matches!(small, Err(TreeProblem::TooLarge { .. })), "{small:?}");
-    let narrow = list(Limits { entries: 4, ..limits });
-    assert!(matches!(narrow, Err(TreeProblem::TooManyFiles { limit: 4, .. })), "{narrow:?}");
-    let listing = mirror.files(&head, "app", &Limits::default(), |_| true).unwrap();
-    let huge = listing.files.iter().find(|file| file.path == "app/huge.bin").unwrap();
-    assert_eq!(huge.size_bytes, 3_000_000);
-    let problem = mirror.read(huge.blob, 1 << 20).unwrap_err();
+    let app = mirror.folder(support::folder(&mirror, &head, "app").unwrap()).unwrap();
+    let huge = app.iter().find(|entry| entry.name == "huge.bin").unwrap();
+    let EntryKind::File { blob, size_bytes: 3_000_000 } = huge.kind else { panic!("{huge:?}") };
+    let problem = mirror.read(blob, 2_999_999).unwrap_err();
     assert!(matches!(problem, TreeProblem::FileTooLarge { size_bytes: 3_000_000, .. }));
-    assert_eq!(mirror.read(huge.blob, 3_000_000).unwrap().len(), 3_000_000);
-}
-
-#[test]
-fn changed_paths_are_those_under_the_folder() {
-    let repo = Repo::new();
-    repo.write("app/gone.yaml", "x\n");
-    let old = repo.commit("Old");
-    repo.write("app/a.yaml", "two\n");
-    repo.write("app/deep/new.yaml", "new\n");
-    std::fs::remove_file(repo.path.join("app/gone.yaml")).unwrap();
-    repo.write("README", "other\n");
-    let new = repo.commit("New");
-    let mirror = repo.mirror();
-    fetch(&mirror);
-    let changed = |from, to, path| mirror.changed_paths(from, to, path, &Limits::default());
-    let entry = |path: &str, kind| ChangedPath { path: path.to_owned(), kind };
-    assert_eq!(
-        changed(&old, &new, "app").unwrap(),
-        [
-            entry("app/a.yaml", ChangeKind::Modified),
-            entry("app/deep/new.yaml", ChangeKind::Added),
-            entry("app/gone.yaml", ChangeKind::Deleted),
-        ]
-    );
-    assert_eq!(changed(&old, &old, "app").unwrap(), []);
-    assert_eq!(changed(&old, &new, "").unwrap().len(), 4);
-    // A folder that one side lacks is empty there.
-    let added = changed(&old, &new, "app/deep").unwrap();
-    assert_eq!(added, [entry("app/deep/new.yaml", ChangeKind::Added)]);
-    let unknown = changed(&CommitSha::new("0".repeat(40)), &new, "");
-    assert!(matches!(unknown, Err(TreeProblem::CommitUnknown { .. })), "{unknown:?}");
+    assert_eq!(mirror.read(blob, 3_000_000).unwrap().len(), 3_000_000);
 }
 
 #[test]
@@ -344,7 +268,7 @@ fn a_mirror_survives_a_restart_and_is_made_anew_when_damaged_or_of_another_remot
     let open = |address: &str| Mirror::open(&data, remote(address, Credentials::default()));
     let head = repo.head();
     fetch(&open(address).unwrap());
-    assert_eq!(open(address).unwrap().head(), Some(head.clone()));
+    assert_eq!(fetch(&open(address).unwrap()), Fetched::Unchanged { head });
     std::fs::write(data.join("mirror.git/config"), "[garbage").unwrap();
     let again = open(address).unwrap();
     assert!(matches!(fetch(&again), Fetched::Moved { previous: None, .. }));
@@ -353,7 +277,7 @@ fn a_mirror_survives_a_restart_and_is_made_anew_when_damaged_or_of_another_remot
     drop(again);
     let other = Repo::new();
     let elsewhere = open(other.path.to_str().unwrap()).unwrap();
-    assert_eq!(elsewhere.head(), None);
+    assert!(matches!(fetch(&elsewhere), Fetched::Moved { previous: None, .. }));
     drop(elsewhere);
     let bad = Mirror::open(
         &data,

@@ -9,19 +9,17 @@
 
 mod support;
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use dugout_gitsync::{Credentials, FetchProblem, Fetched, Limits, Mirror, SshKey};
+use dugout_gitsync::{Credentials, FetchProblem, Fetched, Mirror, SshKey, TreeProblem};
 use dugout_model::{SecretValue, SourceCondition};
-use support::http::GitHttp;
+use support::http::{GitHttp, altered, answer_with};
 use support::ssh::Sshd;
-use support::{PATIENCE, Repo, fetch, fetched_head, git, undo};
+use support::{PATIENCE, Repo, back_to, fetch, fetched_head, git, text_of};
 
 /// `ann:secret`
 const BASIC: &str = "YW5uOnNlY3JldA==";
@@ -32,13 +30,6 @@ fn password(text: &str) -> Credentials {
         password: Some(SecretValue::new(text)),
         ..Credentials::default()
     }
-}
-
-fn text_of(mirror: &Mirror, path: &str) -> String {
-    let listing = mirror
-        .files(&mirror.head().unwrap(), "", &Limits::default(), |found| found == path)
-        .unwrap();
-    String::from_utf8(mirror.read(listing.files[0].blob, 1 << 20).unwrap()).unwrap()
 }
 
 #[test]
@@ -57,7 +48,7 @@ fn over_http_first_unchanged_moved_rewritten_and_branch_deleted() {
     git(&repo.path, &["push", "-q", "origin", "main"]);
     let moved = |head, previous, rewritten| Fetched::Moved { head, previous, rewritten };
     assert_eq!(fetch(&mirror), moved(second.clone(), Some(first), false));
-    assert_eq!(text_of(&mirror, "app/a.yaml"), "two\n");
+    assert_eq!(text_of(&mirror, &second, "app/a.yaml").unwrap(), "two\n");
     git(&repo.path, &["commit", "-q", "--amend", "-m", "Other"]);
     git(&repo.path, &["push", "-q", "--force", "origin", "main"]);
     let third = repo.head();
@@ -65,8 +56,9 @@ fn over_http_first_unchanged_moved_rewritten_and_branch_deleted() {
     git(&bare, &["update-ref", "-d", "refs/heads/main"]);
     let problem = mirror.fetch(PATIENCE).unwrap_err();
     assert_eq!(problem.condition(), SourceCondition::BranchMissing);
-    assert_eq!(mirror.head(), Some(third));
-    assert_eq!(text_of(&mirror, "app/a.yaml"), "two\n");
+    assert_eq!(text_of(&mirror, &third, "app/a.yaml").unwrap(), "two\n");
+    git(&bare, &["update-ref", "refs/heads/main", third.as_str()]);
+    assert_eq!(fetch(&mirror), Fetched::Unchanged { head: third });
 }
 
 #[test]
@@ -88,30 +80,86 @@ fn a_password_is_asked_for_and_a_wrong_or_missing_one_is_named() {
     }
 }
 
+/// The connection of the first request serves them all, those of a later fetch and of a revert, too, and
+/// the password goes along at once where it was asked for before.
 #[test]
-fn a_remote_that_is_gone_or_speaks_something_else_is_unreachable() {
+fn all_requests_go_over_one_connection() {
+    let repo = Repo::new();
+    repo.bare_clone();
+    let server = GitHttp::serve_kept(repo.folder.path(), Some(BASIC));
+    let mirror = repo.mirror_of(&server.url("bare.git"), password("secret"));
+    let first = fetched_head(&mirror);
+    repo.write("app/a.yaml", "two\n");
+    let second = repo.commit("Second");
+    git(&repo.path, &["push", "-q", "origin", "main"]);
+    assert_eq!(fetched_head(&mirror), second);
+    mirror.revert(back_to(&first, "")).unwrap();
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn a_fetch_is_two_requests_however_long_the_history_and_brings_what_is_new_alone() {
+    let repo = Repo::new();
+    repo.bare_clone();
+    for round in 0..50 {
+        repo.write("app/a.yaml", &format!("round {round}\n"));
+        repo.commit("Next");
+    }
+    git(&repo.path, &["push", "-q", "origin", "main"]);
+    // It closes each connection after one request, so they are as many.
+    let server = GitHttp::serve(repo.folder.path(), None);
+    let data = repo.folder.path().join("data");
+    let remote = support::remote(&server.url("bare.git"), Credentials::default());
+    let mirror = Mirror::open(&data, remote).unwrap();
+    fetch(&mirror);
+    let objects = || {
+        let told = git(&data.join("mirror.git"), &["count-objects", "-v"]);
+        let line = told.lines().find_map(|line| line.strip_prefix("in-pack: ")).unwrap();
+        line.parse::<usize>().unwrap()
+    };
+    for back in [0, 30] {
+        git(&repo.path, &["reset", "-q", "--hard", &format!("HEAD~{back}")]);
+        repo.write("app/b.yaml", &format!("{back}\n"));
+        let head = repo.commit("Another");
+        git(&repo.path, &["push", "-q", "--force", "origin", "main"]);
+        let (requests, before) = (server.connections(), objects());
+        assert_eq!(fetched_head(&mirror), head);
+        assert_eq!(server.connections() - requests, 2);
+        // A commit, two folders, a file; a rewritten history is cut off at the next commit that was
+        // named, which is not far.
+        assert!(objects() - before <= 4 * (1 + back / 3), "{}", objects() - before);
+    }
+}
+
+#[test]
+fn a_remote_that_is_gone_or_speaks_something_else_is_named_and_unreachable() {
     let repo = Repo::new();
     repo.bare_clone();
     let server = GitHttp::serve(repo.folder.path(), None);
-    let unreachable = |url: &str| {
+    let problem = |url: &str| {
         let problem = repo.mirror_of(url, Credentials::default()).fetch(PATIENCE).unwrap_err();
-        assert!(matches!(problem, FetchProblem::Unreachable { .. }), "{url}: {problem:?}");
-        assert!(matches!(problem.condition(), SourceCondition::Unreachable { .. }));
+        assert!(matches!(problem.condition(), SourceCondition::Unreachable { .. }), "{problem:?}");
+        problem
     };
-    unreachable(&server.url("nowhere.git"));
+    let missing = problem(&server.url("nowhere.git"));
+    assert!(matches!(missing, FetchProblem::NoRepository { .. }), "{missing:?}");
     let gone = server.url("bare.git");
     drop(server);
-    unreachable(&gone);
-    unreachable("http://nowhere.invalid/a.git");
+    for url in [gone.as_str(), "http://nowhere.invalid/a.git"] {
+        let problem = problem(url);
+        assert!(matches!(problem, FetchProblem::Unreachable { .. }), "{url}: {problem:?}");
+    }
     let web = answer_with(
         b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nhello",
     );
-    unreachable(&format!("http://{web}/a.git"));
+    let page = problem(&format!("http://{web}/a.git"));
+    assert!(matches!(page, FetchProblem::NotGit { .. }), "{page:?}");
     let garbage = answer_with(
         b"HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\n\
           Content-Length: 9\r\n\r\nzzzznope\n",
     );
-    unreachable(&format!("http://{garbage}/a.git"));
+    let garbage = problem(&format!("http://{garbage}/a.git"));
+    assert!(matches!(garbage, FetchProblem::Unreachable { .. }), "{garbage:?}");
 }
 
 #[test]
@@ -119,7 +167,14 @@ fn a_pack_with_damaged_content_is_corrupt_and_leaves_the_mirror_as_it_was() {
     let repo = Repo::new();
     let bare = repo.bare_clone();
     let damage = Arc::new(AtomicBool::new(false));
-    let address = damaging_proxy(bare.parent().unwrap(), Arc::clone(&damage));
+    let damaging = Arc::clone(&damage);
+    let address = altered(bare.parent().unwrap(), move |answer| {
+        let start = answer.windows(4).position(|four| four == b"PACK");
+        if let Some(start) = start.filter(|_| damaging.load(Ordering::SeqCst)) {
+            let middle = start + (answer.len() - start) / 2;
+            answer[middle] ^= 0x55;
+        }
+    });
     let mirror = repo.mirror_of(&format!("http://{address}/bare.git"), Credentials::default());
     let good = fetched_head(&mirror);
     repo.write("app/a.yaml", &"random enough to be a blob of its own\n".repeat(40));
@@ -128,10 +183,12 @@ fn a_pack_with_damaged_content_is_corrupt_and_leaves_the_mirror_as_it_was() {
     damage.store(true, Ordering::SeqCst);
     let problem = mirror.fetch(PATIENCE).unwrap_err();
     assert!(matches!(problem.condition(), SourceCondition::Corrupt { .. }), "{problem:?}");
-    assert_eq!(mirror.head(), Some(good));
-    assert_eq!(text_of(&mirror, "app/a.yaml"), "one\n");
+    assert_eq!(text_of(&mirror, &good, "app/a.yaml").unwrap(), "one\n");
     damage.store(false, Ordering::SeqCst);
-    assert_eq!(fetched_head(&mirror), next);
+    assert_eq!(
+        fetch(&mirror),
+        Fetched::Moved { head: next, previous: Some(good), rewritten: false }
+    );
 }
 
 #[test]
@@ -179,14 +236,19 @@ fn a_mirror_damaged_on_disk_is_fetched_anew() {
     damage();
     let mirror = open();
     assert!(matches!(fetch(&mirror), Fetched::Moved { previous: None, .. }));
-    assert_eq!(text_of(&mirror, "app/a.yaml"), "one\n");
+    assert_eq!(text_of(&mirror, &repo.head(), "app/a.yaml").unwrap(), "one\n");
     // Found when it is used.
     damage();
     repo.write("app/a.yaml", "two\n");
     let head = repo.commit("Second");
     git(&repo.path, &["push", "-q", "origin", "main"]);
+    // The new objects hide that the old ones are gone, until one of those is looked for.
     assert_eq!(fetched_head(&mirror), head);
-    assert_eq!(text_of(&mirror, "app/a.yaml"), "two\n");
+    let missing = text_of(&mirror, &head, "README");
+    assert!(matches!(missing, Err(TreeProblem::Corrupt(_))), "{missing:?}");
+    assert_eq!(fetch(&mirror), Fetched::Unchanged { head: head.clone() });
+    assert_eq!(text_of(&mirror, &head, "README").unwrap(), "read me\n");
+    assert_eq!(fetch(&mirror), Fetched::Unchanged { head });
 }
 
 #[test]
@@ -210,8 +272,7 @@ fn packs_stay_few_over_many_fetches_and_everything_stays_readable() {
         .count();
     assert!(packs <= 30, "{packs}");
     for (sha, text) in seen {
-        let listing = mirror.files(&sha, "app", &Limits::default(), |_| true).unwrap();
-        assert_eq!(mirror.read(listing.files[0].blob, 100).unwrap(), text.into_bytes());
+        assert_eq!(text_of(&mirror, &sha, "app/a.yaml").unwrap(), text);
     }
 }
 
@@ -227,12 +288,13 @@ fn over_ssh_fetch_and_revert_with_the_right_key_and_a_known_host() {
     };
     let url = server.url(&bare);
     let mirror = repo.mirror_of(&url, credentials.clone());
-    assert_eq!(fetched_head(&mirror), repo.head());
+    let first = fetched_head(&mirror);
+    assert_eq!(first, repo.head());
     repo.write("app/a.yaml", "two\n");
     let second = repo.commit("Second");
     git(&repo.path, &["push", "-q", "origin", "main"]);
     assert_eq!(fetched_head(&mirror), second);
-    let done = mirror.revert(undo(&second)).unwrap();
+    let done = mirror.revert(back_to(&first, "")).unwrap();
     assert_eq!(git(&bare, &["rev-parse", "main"]), done.commit.as_str());
 
     let stranger = Credentials {
@@ -271,46 +333,6 @@ fn an_unknown_changed_or_revoked_ssh_host_is_refused_with_its_fingerprint() {
     }
     let problem = refused(&format!("@revoked {true_line}"));
     assert!(matches!(problem, FetchProblem::HostKeyRevoked { .. }), "{problem:?}");
-}
-
-/// Gives every caller the same answer.
-fn answer_with(answer: &'static [u8]) -> std::net::SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(answer);
-        }
-    });
-    address
-}
-
-/// A Git server that, while asked to, changes a byte in the middle of every pack it sends.
-fn damaging_proxy(root: &Path, damage: Arc<AtomicBool>) -> std::net::SocketAddr {
-    let server = GitHttp::serve(root, None);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        let server = &server;
-        for stream in listener.incoming() {
-            let (mut near, mut far) =
-                (stream.unwrap(), TcpStream::connect(server.address).unwrap());
-            let (mut up_from, mut up_to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
-            thread::spawn(move || std::io::copy(&mut up_from, &mut up_to));
-            let mut answer = Vec::new();
-            let _ = far.read_to_end(&mut answer);
-            let start = answer.windows(4).position(|four| four == b"PACK");
-            if let Some(start) = start.filter(|_| damage.load(Ordering::SeqCst)) {
-                let middle = start + (answer.len() - start) / 2;
-                answer[middle] ^= 0x55;
-            }
-            let _ = near.write_all(&answer);
-            let _ = near.shutdown(std::net::Shutdown::Both);
-        }
-    });
-    address
 }
 
 fn walk(top: &Path) -> impl Iterator<Item = std::path::PathBuf> {

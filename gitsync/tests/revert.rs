@@ -14,15 +14,16 @@ use std::os::unix::fs::MetadataExt;
 use dugout_gitsync::{Credentials, Mirror, RevertProblem};
 use dugout_model::CommitSha;
 use support::http::GitHttp;
-use support::{Repo, back_to, fetch, git, undo};
+use support::{Repo, back_to, fetch, git};
 
-/// A repository with a second commit that changes `app/a.yaml`.
+/// A repository with a second commit that changes `app/a.yaml`, and its first commit.
 fn with_second() -> (Repo, CommitSha) {
     let repo = Repo::new();
+    let first = repo.head();
     repo.write("app/a.yaml", "two\n");
     repo.write("app/new.yaml", "new\n");
-    let second = repo.commit("Second");
-    (repo, second)
+    repo.commit("Second");
+    (repo, first)
 }
 
 fn show(repo: &Repo, what: &str) -> String {
@@ -31,10 +32,10 @@ fn show(repo: &Repo, what: &str) -> String {
 
 #[test]
 fn a_checked_out_branch_is_reverted_with_its_files_and_index() {
-    let (repo, second) = with_second();
-    let mirror = repo.mirror();
+    let (repo, first) = with_second();
+    let (mirror, second) = (repo.mirror(), repo.head());
     fetch(&mirror);
-    let done = mirror.revert(undo(&second)).unwrap();
+    let done = mirror.revert(back_to(&first, "app")).unwrap();
     assert_eq!((done.commit.clone(), done.parent), (repo.head(), second.clone()));
     assert_eq!(done.reverts.as_slice(), std::slice::from_ref(&second));
     assert_eq!(repo.read("app/a.yaml"), "one\n");
@@ -43,8 +44,9 @@ fn a_checked_out_branch_is_reverted_with_its_files_and_index() {
     assert_eq!(
         git(&repo.path, &["show", "-s", "--format=%B", "main"]),
         format!(
-            "Revert \"Second\"\n\nThis reverts commit {second}.\n\nDugout-Reverts: {second}\n\
-             Dugout-Reason: it did not become healthy"
+            "Roll back to {} \"First\"\n\nThis brings back what commit {first} had.\n\n\
+             Dugout-Reverts: {second}\nDugout-Reason: it did not become healthy",
+            first.short()
         )
     );
     assert_eq!(
@@ -54,26 +56,25 @@ fn a_checked_out_branch_is_reverted_with_its_files_and_index() {
     let trailers =
         git(&repo.path, &["show", "-s", "--format=%(trailers:key=Dugout-Reverts)", "main"]);
     assert!(trailers.contains(second.as_str()));
-    assert!(git(&repo.path, &["reflog", "-1"]).contains("revert: Revert \"Second\""));
+    assert!(git(&repo.path, &["reflog", "-1"]).contains("revert: Roll back to"));
     assert_eq!(git(&repo.path, &["fsck", "--strict"]), "");
     // The next fetch shows it like anybody's commit.
     assert_eq!(support::fetched_head(&mirror), done.commit);
-    // A revert of a revert is named as Git names it.
-    mirror.revert(undo(&done.commit)).unwrap();
-    assert_eq!(git(&repo.path, &["show", "-s", "--format=%s", "main"]), "Reapply \"Second\"");
+    // A revert can be reverted.
+    mirror.revert(back_to(&second, "app")).unwrap();
     assert_eq!(repo.read("app/a.yaml"), "two\n");
 }
 
 #[test]
 fn changes_in_other_files_stay_as_they_are() {
-    let (repo, second) = with_second();
+    let (repo, first) = with_second();
     repo.write("README", "staged\n");
     git(&repo.path, &["add", "README"]);
     repo.write("README", "staged and edited\n");
     repo.write("untracked", "mine\n");
     let mirror = repo.mirror();
     fetch(&mirror);
-    mirror.revert(undo(&second)).unwrap();
+    mirror.revert(back_to(&first, "app")).unwrap();
     assert_eq!(git(&repo.path, &["status", "--porcelain"]), "MM README\n?? untracked");
     assert_eq!(show(&repo, ":README"), "staged");
     assert_eq!(
@@ -84,12 +85,12 @@ fn changes_in_other_files_stay_as_they_are() {
 
 #[test]
 fn a_dirty_file_that_would_change_stops_the_revert_before_anything_is_touched() {
-    let (repo, second) = with_second();
+    let (repo, first) = with_second();
     let mirror = repo.mirror();
     fetch(&mirror);
     let refused = |expected: &str| {
         let before = (git(&repo.path, &["status", "--porcelain"]), repo.head());
-        let problem = mirror.revert(undo(&second)).unwrap_err();
+        let problem = mirror.revert(back_to(&first, "app")).unwrap_err();
         let RevertProblem::WorkTreeDirty { paths, .. } = &problem else { panic!("{problem:?}") };
         assert_eq!(paths, &[expected]);
         assert!(problem.to_string().contains("commit or discard"), "{problem}");
@@ -114,21 +115,21 @@ fn a_dirty_file_that_would_change_stops_the_revert_before_anything_is_touched() 
 fn an_untracked_or_ignored_file_is_not_overwritten() {
     let repo = Repo::new();
     repo.write("app/b.yaml", "b\n");
-    repo.commit("Add b");
+    let with_b = repo.commit("Add b");
     std::fs::remove_file(repo.path.join("app/b.yaml")).unwrap();
     repo.write(".gitignore", "b.yaml\n");
-    let removal = repo.commit("Remove b");
+    repo.commit("Remove b");
     repo.write("app/b.yaml", "precious\n");
     let mirror = repo.mirror();
     fetch(&mirror);
-    let problem = mirror.revert(undo(&removal)).unwrap_err();
+    let problem = mirror.revert(back_to(&with_b, "app")).unwrap_err();
     assert!(matches!(problem, RevertProblem::WorkTreeDirty { .. }), "{problem:?}");
     assert_eq!(repo.read("app/b.yaml"), "precious\n");
 }
 
 #[test]
 fn a_merge_under_way_is_not_disturbed() {
-    let (repo, second) = with_second();
+    let (repo, first) = with_second();
     git(&repo.path, &["checkout", "-q", "-b", "side", "HEAD~1"]);
     repo.write("side", "x\n");
     repo.commit("Side");
@@ -136,7 +137,7 @@ fn a_merge_under_way_is_not_disturbed() {
     git(&repo.path, &["merge", "-q", "--no-ff", "--no-commit", "side"]);
     let mirror = repo.mirror();
     fetch(&mirror);
-    let problem = mirror.revert(undo(&second)).unwrap_err();
+    let problem = mirror.revert(back_to(&first, "app")).unwrap_err();
     assert!(
         matches!(&problem, RevertProblem::OperationUnderWay { operation, .. } if operation == "merge")
     );
@@ -144,12 +145,13 @@ fn a_merge_under_way_is_not_disturbed() {
 
 #[test]
 fn a_branch_that_is_not_checked_out_moves_alone() {
-    let (repo, second) = with_second();
+    let (repo, first) = with_second();
     git(&repo.path, &["checkout", "-q", "-b", "side"]);
     repo.write("app/a.yaml", "edited\n");
+    let second = repo.head();
     let mirror = repo.mirror();
     fetch(&mirror);
-    mirror.revert(undo(&second)).unwrap();
+    mirror.revert(back_to(&first, "app")).unwrap();
     assert_eq!(repo.read("app/a.yaml"), "edited\n");
     assert_eq!(show(&repo, "main:app/a.yaml"), "one");
     assert_eq!(git(&repo.path, &["rev-parse", "side"]), second.as_str());
@@ -157,12 +159,12 @@ fn a_branch_that_is_not_checked_out_moves_alone() {
 
 #[test]
 fn a_branch_checked_out_in_a_linked_work_tree_takes_its_files_along() {
-    let (repo, second) = with_second();
+    let (repo, first) = with_second();
     git(&repo.path, &["checkout", "-q", "--detach"]);
     git(&repo.path, &["worktree", "add", "-q", "../linked", "main"]);
     let mirror = repo.mirror();
     fetch(&mirror);
-    mirror.revert(undo(&second)).unwrap();
+    mirror.revert(back_to(&first, "app")).unwrap();
     let linked = repo.folder.path().join("linked");
     assert_eq!(std::fs::read_to_string(linked.join("app/a.yaml")).unwrap(), "one\n");
     assert_eq!(git(&linked, &["status", "--porcelain"]), "");
@@ -173,7 +175,7 @@ fn a_branch_checked_out_in_a_linked_work_tree_takes_its_files_along() {
 #[test]
 fn no_hook_runs() {
     use std::os::unix::fs::PermissionsExt;
-    let (repo, second) = with_second();
+    let (repo, first) = with_second();
     let trace = repo.folder.path().join("trace");
     for hook in ["pre-commit", "post-commit", "post-checkout", "reference-transaction", "update"] {
         let path = repo.path.join(".git/hooks").join(hook);
@@ -182,7 +184,7 @@ fn no_hook_runs() {
     }
     let mirror = repo.mirror();
     fetch(&mirror);
-    mirror.revert(undo(&second)).unwrap();
+    mirror.revert(back_to(&first, "app")).unwrap();
     assert!(!trace.exists());
 }
 
@@ -216,53 +218,30 @@ fn going_back_brings_one_folder_and_names_every_commit_in_between() {
 
 #[test]
 fn what_cannot_be_reverted_has_a_name() {
-    let (repo, second) = with_second();
-    let first = CommitSha::new(git(&repo.path, &["rev-parse", "main~1"]));
+    let (repo, first) = with_second();
     let mirror = repo.mirror();
     fetch(&mirror);
     let problem = |request| mirror.revert(request).unwrap_err();
-    let unknown = CommitSha::new("1".repeat(40));
-    assert!(matches!(problem(undo(&unknown)), RevertProblem::CommitUnknown { .. }));
-    assert!(matches!(problem(undo(&CommitSha::new("main"))), RevertProblem::CommitUnknown { .. }));
-    assert!(matches!(problem(undo(&first)), RevertProblem::FirstCommit { .. }));
-    let mut nameless = undo(&second);
+    for unknown in ["1".repeat(40), "main".to_owned()] {
+        let problem = problem(back_to(&CommitSha::new(unknown), ""));
+        assert!(matches!(problem, RevertProblem::CommitUnknown { .. }), "{problem:?}");
+    }
+    let mut nameless = back_to(&first, "");
     nameless.author.name = "<>".to_owned();
     assert!(matches!(problem(nameless), RevertProblem::Identity { .. }));
     git(&repo.path, &["checkout", "-q", "-b", "side"]);
     repo.commit("Elsewhere");
     let elsewhere = CommitSha::new(git(&repo.path, &["rev-parse", "side"]));
-    assert!(matches!(problem(undo(&elsewhere)), RevertProblem::NotOnBranch { .. }));
-    git(&repo.path, &["checkout", "-q", "main"]);
-    repo.write("app/a.yaml", "three\n");
-    repo.commit("Third");
-    let conflict = problem(undo(&second));
-    let RevertProblem::Conflict { paths } = &conflict else { panic!("{conflict:?}") };
-    assert_eq!(paths, &["app/a.yaml"]);
-    assert_eq!(repo.read("app/a.yaml"), "three\n");
-}
-
-#[test]
-fn a_merge_is_undone_towards_its_first_parent() {
-    let repo = Repo::new();
-    git(&repo.path, &["checkout", "-q", "-b", "side"]);
-    repo.write("app/side.yaml", "x\n");
-    repo.commit("Side");
-    git(&repo.path, &["checkout", "-q", "main"]);
-    git(&repo.path, &["merge", "-q", "--no-ff", "-m", "Merge side", "side"]);
-    let merge = repo.head();
-    let mirror = repo.mirror();
-    fetch(&mirror);
-    mirror.revert(undo(&merge)).unwrap();
-    assert!(!repo.path.join("app/side.yaml").exists());
+    assert!(matches!(problem(back_to(&elsewhere, "")), RevertProblem::NotOnBranch { .. }));
 }
 
 #[test]
 fn a_bare_repository_gets_the_commit() {
-    let (repo, second) = with_second();
+    let (repo, first) = with_second();
     let bare = repo.bare_clone();
     let mirror = repo.mirror_of(bare.to_str().unwrap(), Credentials::default());
     fetch(&mirror);
-    let done = mirror.revert(undo(&second)).unwrap();
+    let done = mirror.revert(back_to(&first, "app")).unwrap();
     assert_eq!(git(&bare, &["rev-parse", "main"]), done.commit.as_str());
     assert_eq!(git(&bare, &["show", "main:app/a.yaml"]), "one");
     assert_eq!(git(&bare, &["fsck", "--strict"]), "");
@@ -270,7 +249,7 @@ fn a_bare_repository_gets_the_commit() {
 
 #[test]
 fn over_http_the_revert_is_pushed_and_a_branch_that_moved_on_is_followed() {
-    let (repo, second) = with_second();
+    let (repo, first) = with_second();
     let bare = repo.bare_clone();
     let server = GitHttp::serve(repo.folder.path(), None);
     let mirror = repo.mirror_of(&server.url("bare.git"), Credentials::default());
@@ -279,28 +258,28 @@ fn over_http_the_revert_is_pushed_and_a_branch_that_moved_on_is_followed() {
     repo.write("README", "meanwhile\n");
     let third = repo.commit("Third");
     git(&repo.path, &["push", "-q", "origin", "main"]);
-    let done = mirror.revert(undo(&second)).unwrap();
+    let done = mirror.revert(back_to(&first, "app")).unwrap();
     assert_eq!(done.parent, third);
     assert_eq!(git(&bare, &["rev-parse", "main"]), done.commit.as_str());
     assert_eq!(git(&bare, &["show", "main:README"]), "meanwhile");
     assert_eq!(git(&bare, &["show", "main:app/a.yaml"]), "one");
     assert_eq!(support::fetched_head(&mirror), done.commit);
-    let conflict = mirror.revert(undo(&second)).unwrap_err();
-    assert!(matches!(conflict, RevertProblem::NothingToRevert | RevertProblem::Conflict { .. }));
+    let again = mirror.revert(back_to(&first, "app")).unwrap_err();
+    assert!(matches!(again, RevertProblem::NothingToRevert), "{again:?}");
 }
 
 #[test]
 fn a_protected_branch_rejects_with_the_server_s_words() {
     use std::os::unix::fs::PermissionsExt;
-    let (repo, second) = with_second();
-    let bare = repo.bare_clone();
+    let (repo, first) = with_second();
+    let (bare, second) = (repo.bare_clone(), repo.head());
     let hook = bare.join("hooks/update");
     std::fs::write(&hook, "#!/bin/sh\nexit 1\n").unwrap();
     std::fs::set_permissions(&hook, PermissionsExt::from_mode(0o755)).unwrap();
     let server = GitHttp::serve(repo.folder.path(), None);
     let mirror = repo.mirror_of(&server.url("bare.git"), Credentials::default());
     fetch(&mirror);
-    let problem = mirror.revert(undo(&second)).unwrap_err();
+    let problem = mirror.revert(back_to(&first, "app")).unwrap_err();
     let RevertProblem::Rejected { message, .. } = &problem else { panic!("{problem:?}") };
     assert_eq!(message, "hook declined");
     assert_eq!(git(&bare, &["rev-parse", "main"]), second.as_str());
@@ -308,9 +287,10 @@ fn a_protected_branch_rejects_with_the_server_s_words() {
 
 #[test]
 fn reverts_that_race_with_commits_lose_none_of_them() {
-    let (repo, second) = with_second();
+    let (repo, first) = with_second();
     let bare = repo.bare_clone();
     let address = bare.to_str().unwrap().to_owned();
+    let second = repo.head();
     let (path, mirror) = (repo.path.clone(), repo.mirror_of(&address, Credentials::default()));
     let pusher = std::thread::spawn(move || {
         for round in 0..10 {
@@ -322,14 +302,12 @@ fn reverts_that_race_with_commits_lose_none_of_them() {
         }
     });
     let mut done = 0;
-    let mut undone = second;
     // Faster than any push, an endless row of reverts would let none through.
     while done < 10 && !pusher.is_finished() {
-        match mirror.revert(undo(&undone)) {
-            Ok(reverted) => {
-                undone = reverted.commit;
-                done += 1;
-            }
+        // There and back again.
+        let target = if done % 2 == 0 { &first } else { &second };
+        match mirror.revert(back_to(target, "app")) {
+            Ok(_) => done += 1,
             Err(RevertProblem::BranchKeepsMoving { .. } | RevertProblem::Write { .. }) => {}
             Err(problem) => panic!("{problem:?}"),
         }
@@ -339,12 +317,12 @@ fn reverts_that_race_with_commits_lose_none_of_them() {
         let log = git(&bare, &["log", "--format=%s", "main"]);
         log.lines().filter(|line| line.starts_with(subject)).count()
     };
-    assert_eq!((count("Race"), count("Revert") + count("Reapply")), (10, done));
+    assert_eq!((count("Race"), count("Roll back")), (10, done));
 }
 
 #[test]
 fn root_leaves_nothing_of_its_own_in_a_user_s_repository() {
-    let (repo, second) = with_second();
+    let (repo, first) = with_second();
     let give = |path: &std::path::Path| std::os::unix::fs::chown(path, Some(65_534), Some(65_534));
     let mirror: Mirror = repo.mirror();
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -355,7 +333,7 @@ fn root_leaves_nothing_of_its_own_in_a_user_s_repository() {
     }
     let owner = std::fs::metadata(&repo.path).unwrap().uid();
     fetch(&mirror);
-    mirror.revert(undo(&second)).unwrap();
+    mirror.revert(back_to(&first, "app")).unwrap();
     for path in every_path(&repo.path) {
         let found = std::fs::symlink_metadata(&path).unwrap().uid();
         assert_eq!(found, owner, "{}", path.display());

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dugout_gitsync::{
-    GitError, Identity, Mirror, RevertProblem, RevertRequest, RevertWhat, Reverted,
-};
+use dugout_gitsync::{GitError, Identity, Mirror, RevertProblem, RevertRequest, Reverted};
 use dugout_model::{CommitSha, Release, SourceName, Timestamp, Verdict};
 use dugout_store::{Store, StoreError};
 
@@ -99,7 +97,8 @@ pub(crate) async fn perform(
         let to = opened.resolve(&to).map_err(RollbackError::Commit)?;
         let declaration = &mirror.config.declaration;
         let request = RevertRequest {
-            what: RevertWhat::BackTo { commit: to.clone(), path: declaration.path.clone() },
+            to: to.clone(),
+            path: declaration.path.clone(),
             reason: reason.unwrap_or_else(|| format!("back to {}", subject(&opened, &to))),
             author: Identity { name: AUTHOR_NAME.to_owned(), email: AUTHOR_EMAIL.to_owned() },
             at,

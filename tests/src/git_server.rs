@@ -36,7 +36,6 @@ impl GitServer {
     pub fn start_on(root: &Path, port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
         let port = listener.local_addr().expect("a listener has an address").port();
-        listener.set_nonblocking(true).expect("the listener can be set");
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, root) = (Arc::clone(&stop), root.to_owned());
         let thread = std::thread::spawn(move || serve(&listener, &root, &stopped));
@@ -55,49 +54,59 @@ impl GitServer {
 impl Drop for GitServer {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        // Wakes the thread that waits for a connection.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-fn serve(listener: &TcpListener, root: &Path, stop: &AtomicBool) {
-    while !stop.load(Ordering::Relaxed) {
-        match listener.accept() {
-            Ok((connection, _)) => {
-                let root = root.to_owned();
-                std::thread::spawn(move || {
-                    // A client that goes away in the middle is its own affair.
-                    let _ = answer(connection, &root);
-                });
-            }
-            Err(_) => std::thread::sleep(Duration::from_millis(5)),
+fn serve(listener: &TcpListener, root: &Path, stop: &Arc<AtomicBool>) {
+    for connection in listener.incoming() {
+        if stop.load(Ordering::Relaxed) {
+            return;
         }
+        let Ok(connection) = connection else { continue };
+        let (root, stop) = (root.to_owned(), Arc::clone(stop));
+        std::thread::spawn(move || {
+            // A client that goes away in the middle is its own affair.
+            let _ = answer_all(connection, &root, &stop);
+        });
     }
 }
 
-fn answer(connection: TcpStream, root: &Path) -> std::io::Result<()> {
-    connection.set_nonblocking(false)?;
+/// Answers request after request, as servers do, until the client goes away or the server is dropped.
+fn answer_all(connection: TcpStream, root: &Path, stop: &AtomicBool) -> std::io::Result<()> {
     connection.set_read_timeout(Some(Duration::from_secs(30)))?;
-    let mut reader = BufReader::new(connection.try_clone()?);
-    let Some(request) = read_request(&mut reader)? else { return Ok(()) };
-    let output = run_backend(&request, root)?;
+    connection.set_nodelay(true)?;
+    let mut reader = BufReader::new(connection);
+    while let Some(request) = read_request(&mut reader)? {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let output = run_backend(&request, root)?;
+        reader.get_mut().write_all(&response(&output))?;
+    }
+    Ok(())
+}
+
+/// What the backend wrote, as HTTP has it.
+fn response(output: &[u8]) -> Vec<u8> {
     let split = output
         .windows(4)
         .position(|window| window == b"\r\n\r\n")
         .unwrap_or(output.len().saturating_sub(4));
     let (head, body) = output.split_at(split);
     let head = String::from_utf8_lossy(head);
-    let status =
-        head.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK").to_owned();
-    let mut connection = connection;
-    write!(connection, "HTTP/1.1 {status}\r\n")?;
+    let status = head.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK");
+    let mut response = format!("HTTP/1.1 {status}\r\n");
     for line in head.lines().filter(|line| !line.starts_with("Status: ") && !line.is_empty()) {
-        write!(connection, "{line}\r\n")?;
+        response.push_str(&format!("{line}\r\n"));
     }
     let body = body.get(4..).unwrap_or_default();
-    write!(connection, "Content-Length: {}\r\nConnection: close\r\n\r\n", body.len())?;
-    connection.write_all(body)
+    response.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+    [response.as_bytes(), body].concat()
 }
 
 fn read_request(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -14,6 +14,7 @@ pub struct GitHttp {
     pub address: SocketAddr,
     scheme: &'static str,
     stop: Arc<AtomicBool>,
+    connections: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -28,7 +29,15 @@ impl GitHttp {
     /// Serves every repository under a folder. `basic` is what `Authorization: Basic` must carry.
     pub fn serve(root: &Path, basic: Option<&'static str>) -> GitHttp {
         Self::start("http", root, move |stream, root| {
-            answer(stream, root, basic);
+            answer(&mut BufReader::new(stream), root, basic, "close");
+        })
+    }
+
+    /// As servers do in earnest: many requests over one connection.
+    pub fn serve_kept(root: &Path, basic: Option<&'static str>) -> GitHttp {
+        Self::start("http", root, move |stream, root| {
+            let mut stream = BufReader::new(stream);
+            while answer(&mut stream, root, basic, "keep-alive").is_some() {}
         })
     }
 
@@ -38,7 +47,7 @@ impl GitHttp {
         Self::start("https", root, move |stream, root| {
             let session = ServerConnection::new(Arc::clone(&certificate)).unwrap();
             let mut stream = StreamOwned::new(session, stream);
-            answer(&mut stream, root, None);
+            answer(&mut BufReader::new(&mut stream), root, None, "close");
             stream.conn.send_close_notify();
             // A client that does not trust us has gone by now.
             let _ = stream.flush();
@@ -53,17 +62,25 @@ impl GitHttp {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
+        let connections = Arc::new(AtomicUsize::new(0));
         let (stopped, root) = (Arc::clone(&stop), root.to_owned());
+        let counted = Arc::clone(&connections);
         let thread = thread::spawn(move || {
             for stream in listener.incoming() {
                 if stopped.load(Ordering::SeqCst) {
                     return;
                 }
+                counted.fetch_add(1, Ordering::SeqCst);
                 let (root, serve) = (root.clone(), serve.clone());
                 thread::spawn(move || serve(stream.unwrap(), &root));
             }
         });
-        GitHttp { address, scheme, stop, thread: Some(thread) }
+        GitHttp { address, scheme, stop, connections, thread: Some(thread) }
+    }
+
+    /// How many there were so far.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     pub fn url(&self, repository: &str) -> String {
@@ -79,13 +96,21 @@ impl Drop for GitHttp {
     }
 }
 
-fn answer(mut stream: impl Read + Write, root: &PathBuf, basic: Option<&str>) -> Option<()> {
-    // One request each: nothing of a next one is lost with the reader.
-    let request = read_request(&mut BufReader::new(&mut stream))?;
+/// Answers one request; none when there is no further one.
+fn answer(
+    stream: &mut BufReader<impl Read + Write>,
+    root: &PathBuf,
+    basic: Option<&str>,
+    connection: &str,
+) -> Option<()> {
+    let request = read_request(stream)?;
+    let stream = stream.get_mut();
     let expected = basic.map(|value| format!("Basic {value}"));
     if expected.is_some() && header(&request, "authorization") != expected.as_deref() {
-        let text = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\n\
-                    Content-Length: 0\r\nConnection: close\r\n\r\n";
+        let text = format!(
+            "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\n\
+             Content-Length: 0\r\nConnection: {connection}\r\n\r\n"
+        );
         stream.write_all(text.as_bytes()).ok()?;
         return Some(());
     }
@@ -94,9 +119,11 @@ fn answer(mut stream: impl Read + Write, root: &PathBuf, basic: Option<&str>) ->
     let head = String::from_utf8_lossy(&output[..end]).into_owned();
     let status = head.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK");
     let body = &output[end + 4..];
-    write!(stream, "HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {}\r\n", body.len()).ok()?;
-    stream.write_all(b"Connection: close\r\n\r\n").ok()?;
-    stream.write_all(body).ok()
+    let head = format!(
+        "HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {}\r\nConnection: {connection}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), body].concat()).ok()
 }
 
 fn run_backend(request: &Request, root: &PathBuf) -> Vec<u8> {
@@ -164,4 +191,42 @@ fn read_chunks(reader: &mut impl BufRead) -> Option<Vec<u8>> {
 
 fn header<'r>(request: &'r Request, name: &str) -> Option<&'r str> {
     request.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+}
+
+/// Gives every caller the same answer.
+pub fn answer_with(answer: impl Into<Vec<u8>>) -> SocketAddr {
+    let answer = answer.into();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(&answer);
+        }
+    });
+    address
+}
+
+/// A Git server whose every answer is changed on its way.
+pub fn altered(root: &Path, alter: impl Fn(&mut Vec<u8>) + Send + 'static) -> SocketAddr {
+    let server = GitHttp::serve(root, None);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        // Whole, so that it lives as long.
+        let server = &server;
+        for stream in listener.incoming() {
+            let (mut near, mut far) =
+                (stream.unwrap(), TcpStream::connect(server.address).unwrap());
+            let (mut up_from, mut up_to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            thread::spawn(move || std::io::copy(&mut up_from, &mut up_to));
+            let mut answer = Vec::new();
+            let _ = far.read_to_end(&mut answer);
+            alter(&mut answer);
+            let _ = near.write_all(&answer);
+            let _ = near.shutdown(std::net::Shutdown::Both);
+        }
+    });
+    address
 }

@@ -7,7 +7,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use dugout_gitsync::{
-    Credentials, Fetched, Identity, Location, Mirror, Remote, RevertRequest, RevertWhat,
+    Credentials, EntryKind, Fetched, FolderId, Identity, Location, Mirror, Remote, RevertRequest,
+    TreeProblem,
 };
 use dugout_model::{CommitSha, Timestamp};
 use tempfile::TempDir;
@@ -116,17 +117,32 @@ pub fn fetched_head(mirror: &Mirror) -> CommitSha {
     }
 }
 
-pub fn undo(sha: &CommitSha) -> RevertRequest {
-    request(RevertWhat::Undo(sha.clone()))
+/// The folder at a path of a commit.
+pub fn folder(mirror: &Mirror, sha: &CommitSha, path: &str) -> Result<FolderId, TreeProblem> {
+    let (mut id, path) = mirror.top_folder(sha, path)?;
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        let entries = mirror.folder(id)?;
+        let entry = entries.iter().find(|entry| entry.name == part).unwrap();
+        let EntryKind::Folder { id: next } = entry.kind else { panic!("{entry:?}") };
+        id = next;
+    }
+    Ok(id)
 }
 
+/// A file of a commit, which has to be there.
+pub fn text_of(mirror: &Mirror, sha: &CommitSha, path: &str) -> Result<String, TreeProblem> {
+    let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let entries = mirror.folder(folder(mirror, sha, parent)?)?;
+    let entry = entries.iter().find(|entry| entry.name == name).unwrap();
+    let EntryKind::File { blob, .. } = entry.kind else { panic!("{entry:?}") };
+    mirror.read(blob, 1 << 20).map(|bytes| String::from_utf8(bytes).unwrap())
+}
+
+/// Back to what a folder was in an older commit.
 pub fn back_to(sha: &CommitSha, path: &str) -> RevertRequest {
-    request(RevertWhat::BackTo { commit: sha.clone(), path: path.to_owned() })
-}
-
-fn request(what: RevertWhat) -> RevertRequest {
     RevertRequest {
-        what,
+        to: sha.clone(),
+        path: path.to_owned(),
         reason: "it did not become healthy".to_owned(),
         author: Identity { name: "Dugout".to_owned(), email: "dugout@example.org".to_owned() },
         at: Timestamp::from_micros(1_700_000_000_000_000),

@@ -5,16 +5,20 @@ use std::collections::BTreeMap;
 use crate::tree::{metadata, root};
 
 /// What each room may import of ours. The arrows point only downwards.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("manifest", &["model"]),
     ("planner", &["model"]),
     ("wire", &["model"]),
+    ("clock", &["model"]),
     ("store", &["model"]),
     ("gitsync", &["model", "manifest"]),
     ("webhook", &["model"]),
-    ("agent", &["model", "wire"]),
-    ("reconciler", &["model", "manifest", "planner", "wire", "store", "gitsync", "webhook"]),
+    ("agent", &["model", "wire", "clock"]),
+    (
+        "reconciler",
+        &["model", "manifest", "planner", "wire", "clock", "store", "gitsync", "webhook"],
+    ),
     ("api", &["model", "reconciler"]),
     (
         "cli",
@@ -23,6 +27,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "manifest",
             "planner",
             "wire",
+            "clock",
             "store",
             "gitsync",
             "webhook",
@@ -40,6 +45,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "manifest",
             "planner",
             "wire",
+            "clock",
             "store",
             "gitsync",
             "webhook",
