@@ -9,6 +9,11 @@ use crate::{
     ReplicaSetUid, SourceName, StringMap, Timestamp, World,
 };
 
+/// The label with its job's uid that every pod of a job has.
+pub const CONTROLLER_UID_LABEL: &str = "batch.kubernetes.io/controller-uid";
+/// The label and annotation with its index that a pod of an indexed job has.
+pub const COMPLETION_INDEX_LABEL: &str = "batch.kubernetes.io/job-completion-index";
+
 /// One run of a job to its end. A declared Job has one; a CronJob has one for each time of its
 /// schedule that was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,8 +5,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::{
-    CommitSha, NamespaceName, NodeName, ObjectName, ObjectUid, PodAddress, PodMilestones, PodUid,
-    ReplicaSetUid, SharedTemplate, SourceName, TemplateHash, Timestamp, Turn,
+    CONTROLLER_UID_LABEL, CommitSha, NamespaceName, NodeName, ObjectName, ObjectUid, PodAddress,
+    PodMilestones, PodUid, ReplicaSetUid, SharedTemplate, SourceName, TemplateHash, Timestamp,
+    Turn,
 };
 
 /// One generation of a workload's template, and how many pods of it there shall be. Every pod belongs
@@ -33,6 +34,15 @@ pub struct ReplicaSet {
     /// The commit that last made this template current.
     pub sha: CommitSha,
     pub created_at: Timestamp,
+}
+
+impl ReplicaSet {
+    /// Whether its pods are those of a job: the label says so that Kubernetes gives them. It stays
+    /// true while they leave and the job is forgotten.
+    pub fn is_of_job(&self) -> bool {
+        let owner = self.template.labels.get(CONTROLLER_UID_LABEL);
+        owner.is_some_and(|owner| *owner == self.uid.to_string())
+    }
 }
 
 /// How far a workload's rollout is, as the planner keeps it from turn to turn.

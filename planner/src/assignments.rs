@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use dugout_model::{
-    AssignedPod, AssignedService, AssignedServicePort, Assignment, Change, Endpoint, EndpointPlace,
-    EnvContent, EnvValue, Kind, Lifecycle, Node, NodeName, Pod, PodIdentity, PodOrder, ReplicaSet,
-    Service, ServicePort, ServiceType, SharedTemplate, StoredObject, World, labels_contain,
+    AssignedPod, AssignedService, AssignedServicePort, Assignment, COMPLETION_INDEX_LABEL, Change,
+    Endpoint, EndpointPlace, EnvContent, EnvValue, Kind, Lifecycle, Node, NodeName, Pod,
+    PodIdentity, PodOrder, ReplicaSet, Service, ServicePort, ServiceType, SharedTemplate,
+    StoredObject, World, labels_contain,
 };
 
 use crate::draft::Draft;
@@ -65,13 +66,12 @@ fn assigned_pod(world: &World, pod: &Pod) -> Option<AssignedPod> {
 /// The template of a pod's replica set, with what is the pod's own: an indexed one is told its index in
 /// the three ways that Kubernetes has.
 fn template_of(pod: &Pod, set: &ReplicaSet) -> SharedTemplate {
-    const INDEX: &str = "batch.kubernetes.io/job-completion-index";
     let PodIdentity::CompletionIndex(index) = pod.identity else {
         return Arc::clone(&set.template);
     };
     let mut template = (*set.template).clone();
-    template.labels.insert(INDEX.to_owned(), index.to_string());
-    template.annotations.insert(INDEX.to_owned(), index.to_string());
+    template.labels.insert(COMPLETION_INDEX_LABEL.to_owned(), index.to_string());
+    template.annotations.insert(COMPLETION_INDEX_LABEL.to_owned(), index.to_string());
     for container in &mut template.containers {
         container.env.push(EnvValue {
             name: "JOB_COMPLETION_INDEX".to_owned(),

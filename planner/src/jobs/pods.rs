@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    Change, Completions, Job, JobTally, ObjectName, Pod, PodIdentity, ReplicaSet, StopReason,
-    Timestamp,
+    CONTROLLER_UID_LABEL, Change, Completions, Job, JobTally, ObjectName, Pod, PodIdentity,
+    ReplicaSet, StopReason, Timestamp,
 };
 
 use super::Look;
@@ -62,7 +62,7 @@ fn pod_set(draft: &mut Draft<'_>, job: &Job) -> Result<Arc<ReplicaSet>, Vec<Miss
     for key in ["job-name", "batch.kubernetes.io/job-name"] {
         template.labels.insert(key.to_owned(), job.name.to_string());
     }
-    for key in ["controller-uid", "batch.kubernetes.io/controller-uid"] {
+    for key in ["controller-uid", CONTROLLER_UID_LABEL] {
         template.labels.insert(key.to_owned(), job.uid.to_string());
     }
     let newest = draft.world.current_replica_set(job.owner).map_or(0, |newest| newest.revision);
