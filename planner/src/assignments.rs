@@ -56,7 +56,8 @@ fn assigned_pod(world: &World, pod: &Pod) -> Option<AssignedPod> {
         replica_set: set.uid,
         template: template_of(pod, set),
         order: match pod.lifecycle {
-            Lifecycle::Active => PodOrder::Run { draining: false },
+            // What ended is kept and not started again, even by a node that lost its disk.
+            Lifecycle::Active => PodOrder::Run { draining: pod.is_finished() },
             Lifecycle::Draining { .. } => PodOrder::Run { draining: true },
             Lifecycle::Stopping { grace, .. } => PodOrder::Stop { grace },
         },

@@ -313,6 +313,9 @@ fn a_pod_that_ended_keeps_no_room_and_its_end_whatever_its_node_forgets() {
     let ended = cluster.active().iter().filter(|pod| pod.is_finished()).count();
     assert_eq!(ended, 2);
     assert_eq!(only_job(&cluster).tally.succeeded, 2);
+    let assignment = dugout_planner::assignment(&cluster.world, &"a".into()).expect("a node");
+    let kept = PodOrder::Run { draining: true };
+    assert!(assignment.pods.iter().all(|pod| pod.order == kept), "and nothing is made anew");
 }
 
 #[test]

@@ -107,6 +107,10 @@ impl FakeAgent {
         self.accepted = assignment.generation;
         self.pods.retain(|uid, _| assignment.pods.iter().any(|pod| pod.uid == *uid));
         for assigned in &assignment.pods {
+            let is_new = !self.pods.contains_key(&assigned.uid);
+            if is_new && assigned.order == (PodOrder::Run { draining: true }) {
+                continue;
+            }
             let pod = self.pods.entry(assigned.uid).or_insert_with(|| FakePod {
                 image: assigned.template.containers[0].image.clone(),
                 milestones: PodMilestones { accepted_at: Some(now), ..PodMilestones::default() },
