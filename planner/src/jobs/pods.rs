@@ -143,3 +143,24 @@ fn least_advanced_first(mut pods: Vec<Arc<Pod>>) -> Vec<Arc<Pod>> {
     });
     pods
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_in_a_row_doubles_the_wait_up_to_six_minutes() {
+        let failed_at = Timestamp::from_micros(1_000_000);
+        let wait = |failed_in_a_row| {
+            let tally = JobTally {
+                failed_in_a_row,
+                last_failed_at: Some(failed_at),
+                ..JobTally::default()
+            };
+            not_before(&tally).map(|at| at.since(failed_at).as_secs())
+        };
+        let waits: Vec<Option<u64>> = [0, 1, 2, 3, 5, 6, 7, u32::MAX].map(wait).into();
+        let expected = [0, 10, 20, 40, 160, 320, 360, 360];
+        assert_eq!(waits, expected.map(|seconds| (seconds > 0).then_some(seconds)));
+    }
+}

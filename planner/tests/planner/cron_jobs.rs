@@ -130,3 +130,18 @@ fn a_run_goes_with_its_time_to_live_and_its_success_is_remembered() {
     let schedule = cluster.world.schedules.values().next().expect("a schedule");
     assert!(schedule.last_succeeded_at.is_some());
 }
+
+#[test]
+fn a_run_that_was_held_back_starts_when_the_one_before_is_done_unless_it_is_too_late() {
+    for (deadline, expected) in [(None, 2), (Some(seconds(10)), 1)] {
+        let mut cluster = Cluster::with_nodes(&["a"]);
+        cluster.commit(vec![cron_job("job:exits", |spec| {
+            spec.concurrency = ConcurrencyPolicy::Forbid;
+            spec.starting_deadline = deadline;
+            // Three seconds for each: a quarter of a minute more than there is.
+            spec.job.completions = Completions::Count(25);
+        })]);
+        cluster.run_in_steps(130, seconds(1));
+        assert_eq!(made(&cluster), expected, "{deadline:?}");
+    }
+}
