@@ -1,9 +1,11 @@
 //! The columns of each resource's table, with Kubernetes' names and order, and the cells of a row.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use dugout_model::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
     ConfigMap, Container, ContainerStatus, Event, Node, Pod, Secret, Service,
 };
@@ -52,6 +54,28 @@ pub(crate) fn definitions(resource: Resource) -> Vec<Column> {
         Resource::ReplicaSets => {
             &["Name", "Desired", "Current", "Ready", "Age", "+Containers", "+Images", "+Selector"]
         }
+        Resource::Jobs => &[
+            "Name",
+            "Status",
+            "Completions",
+            "Duration",
+            "Age",
+            "+Containers",
+            "+Images",
+            "+Selector",
+        ],
+        Resource::CronJobs => &[
+            "Name",
+            "Schedule",
+            "Timezone",
+            "Suspend",
+            "Active",
+            "Last Schedule",
+            "Age",
+            "+Containers",
+            "+Images",
+            "+Selector",
+        ],
         Resource::Sources => {
             &["Name", "Branch", "Head", "Applied", "Status", "+URL", "+Path", "+Message"]
         }
@@ -77,6 +101,8 @@ pub(crate) fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
         Object::Event(event) => event_cells(name, event, now),
         Object::Deployment(deployment) => deployment_cells(name, deployment, age),
         Object::ReplicaSet(set) => replica_set_cells(name, set, age),
+        Object::Job(job) => job_cells(name, job, age, now),
+        Object::CronJob(cron_job) => cron_job_cells(name, cron_job, age, now),
         Object::Source(source) => source_cells(name, source),
         Object::Release(release) => release_cells(name, release, age),
         Object::TimelineEntry(entry) => timeline_cells(entry),
@@ -89,7 +115,7 @@ fn column(name: &str) -> Column {
         None => (name, 0),
     };
     let cell_type = match name {
-        "Desired" | "Current" | "Up-to-date" | "Available" | "Data" => "integer",
+        "Active" | "Desired" | "Current" | "Up-to-date" | "Available" | "Data" => "integer",
         _ => "string",
     };
     Column {
@@ -259,6 +285,57 @@ fn replica_set_cells(name: Value, set: &ReplicaSet, age: Value) -> Vec<Value> {
         containers.into(),
         images.into(),
         selector(&set.spec.selector).into(),
+    ]
+}
+
+fn job_cells(name: Value, job: &Job, age: Value, now: Timestamp) -> Vec<Value> {
+    let (spec, status) = (job.spec.clone().unwrap_or_default(), job.status.as_ref());
+    let condition = status.and_then(|status| status.conditions.as_ref()?.first());
+    let succeeded = status.and_then(|status| status.succeeded).unwrap_or(0);
+    let completions = match (spec.completions, spec.parallelism.unwrap_or(1)) {
+        (Some(wanted), _) => format!("{succeeded}/{wanted}"),
+        (None, parallelism) if parallelism > 1 => format!("{succeeded}/1 of {parallelism}"),
+        (None, _) => format!("{succeeded}/1"),
+    };
+    let ended_at = status
+        .and_then(|status| status.completion_time.clone())
+        .or_else(|| condition.filter(|one| one.type_ == "Failed")?.last_transition_time.clone());
+    let duration = status.and_then(|status| status.start_time.as_ref()).map(|started| {
+        let until_now = since(started, now);
+        crate::age::age(
+            until_now.saturating_sub(ended_at.map_or(Duration::ZERO, |at| since(&at, now))),
+        )
+    });
+    let (containers, images) = containers(spec.template.spec.as_ref().map(|pod| &pod.containers));
+    vec![
+        name,
+        condition.map_or("Running", |condition| condition.type_.as_str()).into(),
+        completions.into(),
+        duration.unwrap_or_default().into(),
+        age,
+        containers.into(),
+        images.into(),
+        spec.selector.as_ref().map_or(NONE.to_owned(), selector).into(),
+    ]
+}
+
+fn cron_job_cells(name: Value, cron_job: &CronJob, age: Value, now: Timestamp) -> Vec<Value> {
+    let (spec, status) = (cron_job.spec.clone(), cron_job.status.as_ref());
+    let pods = spec.job_template.spec.as_ref().and_then(|job| job.template.spec.as_ref());
+    let (containers, images) = containers(pods.map(|pod| &pod.containers));
+    let last = status.and_then(|status| status.last_schedule_time.as_ref());
+    let active = status.and_then(|status| status.active.as_ref()).map_or(0, Vec::len);
+    vec![
+        name,
+        spec.schedule.into(),
+        or_none(spec.time_zone.unwrap_or_default()).into(),
+        if spec.suspend == Some(true) { "True" } else { "False" }.into(),
+        active.into(),
+        last.map_or(NONE.to_owned(), |last| crate::age::age(since(last, now))).into(),
+        age,
+        containers.into(),
+        images.into(),
+        NONE.into(),
     ]
 }
 

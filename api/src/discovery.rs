@@ -82,7 +82,7 @@ pub(crate) fn version() -> Info {
 
 /// What `kubectl get all` shows.
 fn in_all(plural: &str) -> bool {
-    ["pods", "services", "deployments", "replicasets"].contains(&plural)
+    ["pods", "services", "deployments", "replicasets", "jobs", "cronjobs"].contains(&plural)
 }
 
 fn log_subresource() -> APIResource {

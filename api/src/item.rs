@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use dugout_model::{
-    Event, Kind, NamespaceName, Node, Pod, Release, ReplicaSet, Source, StoredObject,
+    Event, Job, Kind, NamespaceName, Node, Pod, Release, ReplicaSet, Source, StoredObject,
     TimelineEntry, World,
 };
 
@@ -25,6 +25,8 @@ pub(crate) enum Item<'a> {
     ImpliedNamespace(&'a str),
     Pod(&'a Pod),
     ReplicaSet(&'a ReplicaSet),
+    /// Of a CronJob; a declared Job's run is told with its object.
+    Job(&'a Job),
     Node(&'a Node),
     Event(&'a Event),
     Source(&'a Source),
@@ -57,8 +59,16 @@ pub(crate) fn items<'a>(
         Resource::Deployments => stored(Kind::Deployment),
         Resource::Pods => world.pods.values().map(|row| Item::Pod(row)).collect(),
         Resource::ReplicaSets => {
-            world.replica_sets.values().map(|row| Item::ReplicaSet(row)).collect()
+            let sets = world.replica_sets.values().filter(|row| !row.is_of_job());
+            sets.map(|row| Item::ReplicaSet(row)).collect()
         }
+        Resource::Jobs => {
+            let runs = world.jobs.values().filter(|row| row.scheduled_at.is_some());
+            let mut items: Vec<Item<'a>> = stored(Kind::Job);
+            items.extend(runs.map(|row| Item::Job(row)));
+            items
+        }
+        Resource::CronJobs => stored(Kind::CronJob),
         Resource::Nodes => world.nodes.values().map(|row| Item::Node(row)).collect(),
         Resource::Sources => world.sources.values().map(|row| Item::Source(row)).collect(),
         Resource::Events => history.events.iter().map(Item::Event).collect(),
@@ -97,7 +107,9 @@ pub(crate) fn selectable_fields(resource: Resource) -> &'static [&'static str] {
         | Resource::ConfigMaps
         | Resource::Secrets
         | Resource::Deployments
-        | Resource::ReplicaSets => &["metadata.name", "metadata.namespace"],
+        | Resource::ReplicaSets
+        | Resource::Jobs
+        | Resource::CronJobs => &["metadata.name", "metadata.namespace"],
     }
 }
 
@@ -109,6 +121,7 @@ impl<'a> Item<'a> {
             Item::ImpliedNamespace(name) => name,
             Item::Pod(row) => row.name.as_str(),
             Item::ReplicaSet(row) => row.name.as_str(),
+            Item::Job(row) => row.name.as_str(),
             Item::Node(row) => row.name.as_str(),
             Item::Event(row) => row.name.as_str(),
             Item::Source(row) => row.name.as_str(),
@@ -124,6 +137,7 @@ impl<'a> Item<'a> {
             Item::Stored(row) => row.declared.key.namespace.as_str(),
             Item::Pod(row) => row.namespace.as_str(),
             Item::ReplicaSet(row) => row.namespace.as_str(),
+            Item::Job(row) => row.namespace.as_str(),
             Item::Event(row) => event_namespace(row),
             Item::ImpliedNamespace(_)
             | Item::Node(_)
@@ -159,6 +173,7 @@ impl<'a> Item<'a> {
             Item::ImpliedNamespace(name) => view.implied_namespace(name),
             Item::Pod(row) => Object::Pod(Box::new(view.pod(row))),
             Item::ReplicaSet(row) => Object::ReplicaSet(Box::new(view.replica_set(row))),
+            Item::Job(row) => Object::Job(Box::new(view.job(row))),
             Item::Node(row) => Object::Node(Box::new(view.node(row))),
             Item::Event(row) => Object::Event(Box::new(view.event(row, uids.get(row)))),
             Item::Source(row) => Object::Source(Box::new(view.source(row))),
@@ -169,13 +184,14 @@ impl<'a> Item<'a> {
 
     fn label(self, world: &'a World, key: &str) -> Option<&'a str> {
         let of_set = |set: &'a ReplicaSet| match key {
-            POD_TEMPLATE_HASH => Some(pod_template_hash(set)),
+            POD_TEMPLATE_HASH => (!set.is_of_job()).then(|| pod_template_hash(set)),
             _ => set.template.labels.get(key).map(String::as_str),
         };
         match self {
             Item::Stored(row) => row.declared.labels.get(key).map(String::as_str),
             Item::Pod(row) => of_set(world.replica_set_of(row)?),
             Item::ReplicaSet(row) => of_set(row),
+            Item::Job(row) => row.labels.get(key).map(String::as_str),
             Item::Node(row) => row.labels.get(key).map(String::as_str),
             Item::Release(row) => (key == SOURCE_LABEL).then_some(row.source.as_str()),
             Item::TimelineEntry(row) => (key == SOURCE_LABEL).then_some(row.source.as_str()),

@@ -39,7 +39,7 @@ fn sentence(world: &World, target: &Target) -> String {
                               its commits: dugout suspend NAME"
                 .to_owned()
         }
-        Resource::Pods | Resource::ReplicaSets => match owner(world, target) {
+        Resource::Pods | Resource::ReplicaSets | Resource::Jobs => match owner(world, target) {
             Some(owner) => {
                 format!(
                     "{} belongs to {}; {}",
@@ -54,7 +54,8 @@ fn sentence(world: &World, target: &Target) -> String {
         | Resource::Services
         | Resource::ConfigMaps
         | Resource::Secrets
-        | Resource::Deployments => match stored(world, target) {
+        | Resource::Deployments
+        | Resource::CronJobs => match stored(world, target) {
             Some(object) => commit(world, object),
             None => GENERAL.to_owned(),
         },
@@ -87,9 +88,14 @@ fn stored<'a>(world: &'a World, target: &Target) -> Option<&'a StoredObject> {
     world.objects.get(&id).map(AsRef::as_ref)
 }
 
-/// The deployment behind a pod or a replica set.
+/// The object behind a pod, a replica set or a job.
 fn owner<'a>(world: &'a World, target: &Target) -> Option<&'a StoredObject> {
     let (namespace, name) = (target.namespace.as_ref()?, target.name.as_ref()?);
+    if target.resource == Resource::Jobs {
+        let mut jobs = world.jobs.values();
+        let job = jobs.find(|job| job.namespace == *namespace && job.name == *name)?;
+        return world.object_by_uid(job.owner).map(AsRef::as_ref);
+    }
     let set = if target.resource == Resource::Pods {
         let mut pods = world.pods.values();
         let pod = pods.find(|pod| pod.namespace == *namespace && pod.name == *name)?;

@@ -12,6 +12,8 @@ pub enum Resource {
     Events,
     Deployments,
     ReplicaSets,
+    Jobs,
+    CronJobs,
     Sources,
     Releases,
     TimelineEntries,
@@ -22,6 +24,7 @@ pub enum Resource {
 pub enum Group {
     Core,
     Apps,
+    Batch,
     Dugout,
 }
 
@@ -40,13 +43,14 @@ pub struct Description {
 }
 
 impl Group {
-    pub const ALL: [Group; 3] = [Group::Core, Group::Apps, Group::Dugout];
+    pub const ALL: [Group; 4] = [Group::Core, Group::Apps, Group::Batch, Group::Dugout];
 
     /// Empty for the core group.
     pub fn name(self) -> &'static str {
         match self {
             Group::Core => "",
             Group::Apps => "apps",
+            Group::Batch => "batch",
             Group::Dugout => "dugout.dev",
         }
     }
@@ -56,13 +60,14 @@ impl Group {
         match self {
             Group::Core => "v1",
             Group::Apps => "apps/v1",
+            Group::Batch => "batch/v1",
             Group::Dugout => "dugout.dev/v1",
         }
     }
 }
 
 impl Resource {
-    pub const ALL: [Resource; 12] = [
+    pub const ALL: [Resource; 14] = [
         Resource::Namespaces,
         Resource::Pods,
         Resource::Services,
@@ -72,6 +77,8 @@ impl Resource {
         Resource::Events,
         Resource::Deployments,
         Resource::ReplicaSets,
+        Resource::Jobs,
+        Resource::CronJobs,
         Resource::Sources,
         Resource::Releases,
         Resource::TimelineEntries,
@@ -113,6 +120,8 @@ impl Resource {
             Resource::Events => core("Event", "events", "event", &["ev"], true),
             Resource::Deployments => apps("Deployment", "deployments", "deployment", &["deploy"]),
             Resource::ReplicaSets => apps("ReplicaSet", "replicasets", "replicaset", &["rs"]),
+            Resource::Jobs => batch("Job", "jobs", "job", &[]),
+            Resource::CronJobs => batch("CronJob", "cronjobs", "cronjob", &["cj"]),
             Resource::Sources => dugout("Source", "sources", "source", &["src"], true),
             Resource::Releases => dugout("Release", "releases", "release", &["rel"], true),
             Resource::TimelineEntries => {
@@ -145,6 +154,16 @@ const fn apps(
     Description { group, kind, plural, singular, short_names, namespaced, has_get: true }
 }
 
+const fn batch(
+    kind: &'static str,
+    plural: &'static str,
+    singular: &'static str,
+    short_names: ShortNames,
+) -> Description {
+    let (group, namespaced) = (Group::Batch, true);
+    Description { group, kind, plural, singular, short_names, namespaced, has_get: true }
+}
+
 const fn dugout(
     kind: &'static str,
     plural: &'static str,
@@ -166,6 +185,8 @@ mod tests {
             assert_eq!(Resource::named(word), Some(Resource::Deployments), "{word}");
         }
         assert_eq!(Resource::named("sources.dugout.dev"), Some(Resource::Sources));
+        assert_eq!(Resource::named("cj"), Some(Resource::CronJobs));
+        assert_eq!(Resource::named("jobs.batch"), Some(Resource::Jobs));
         assert_eq!(Resource::named("ingresses"), None);
         assert_eq!(Resource::named("pods."), Some(Resource::Pods));
         assert_eq!(Resource::named(""), None);

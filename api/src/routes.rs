@@ -58,18 +58,22 @@ pub fn router(backend: Arc<dyn Backend>, access: &Arc<Access>, limits: Limits) -
 /// person without a token, too, learns what to commit instead.
 fn reads() -> Router<Api> {
     let apps = |rest: &str| format!("/apis/apps{rest}");
+    let batch = |rest: &str| format!("/apis/batch{rest}");
     let dugout = |rest: &str| format!("/apis/dugout.dev{rest}");
     Router::new()
         .route("/", get(index))
         .route("/api", get(|| async { json(discovery::core_versions()) }))
         .route("/apis", get(|| async { json(discovery::groups()) }))
         .route(&apps(""), get(|| async { json(discovery::group(Group::Apps)) }))
+        .route(&batch(""), get(|| async { json(discovery::group(Group::Batch)) }))
         .route(&dugout(""), get(|| async { json(discovery::group(Group::Dugout)) }))
         .route("/api/v1", get(|| async { json(discovery::resources(Group::Core)) }))
         .route(&apps("/v1"), get(|| async { json(discovery::resources(Group::Apps)) }))
+        .route(&batch("/v1"), get(|| async { json(discovery::resources(Group::Batch)) }))
         .route(&dugout("/v1"), get(|| async { json(discovery::resources(Group::Dugout)) }))
         .route("/api/v1/{*path}", any(core_object))
         .route(&apps("/v1/{*path}"), any(apps_object))
+        .route(&batch("/v1/{*path}"), any(batch_object))
         .route(&dugout("/v1/{*path}"), any(dugout_object))
         .fallback(unknown_path)
         .method_not_allowed_fallback(|| async {
@@ -97,6 +101,16 @@ async fn apps_object(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     object(&api, Group::Apps, &path, (method, uri, headers)).await
+}
+
+async fn batch_object(
+    State(api): State<Api>,
+    Path(path): Path<String>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    object(&api, Group::Batch, &path, (method, uri, headers)).await
 }
 
 async fn dugout_object(

@@ -99,3 +99,20 @@ fn a_source_a_release_and_a_step() {
     let step = &support::timeline()[2];
     check("timelineentry", &Object::TimelineEntry(Box::new(view.timeline_entry(step))));
 }
+
+#[test]
+fn a_job_of_git_and_the_runs_of_a_cron_job() {
+    let world = support::world_of_jobs();
+    let view = View { world: &world, now: support::now() };
+    for (name, kind) in [("migrate", Kind::Job), ("nightly", Kind::CronJob)] {
+        let file = kind.as_str().to_ascii_lowercase();
+        let id = ObjectId::new(kind, "demo", name);
+        check(&file, &view.stored(&world.objects[&id]));
+    }
+    let runs: Vec<_> =
+        world.jobs.values().filter(|job| job.scheduled_at.is_some()).cloned().collect();
+    for (name, run) in ["job-running", "job-failed"].iter().zip(runs) {
+        check(name, &Object::Job(Box::new(view.job(&run))));
+    }
+    check("pod-ended", &Object::Pod(Box::new(view.pod(&support::ended_pod()))));
+}

@@ -104,10 +104,14 @@ async fn discovery_names_every_group_and_resource() {
     assert_eq!(door.get("/api").await.json()["versions"][0], "v1");
     let groups = door.get("/apis").await.json();
     assert_eq!(groups["groups"][0]["name"], "apps");
-    assert_eq!(groups["groups"][1]["preferredVersion"]["groupVersion"], "dugout.dev/v1");
-    for (path, resource) in
-        [("/api/v1", "pods"), ("/apis/apps/v1", "deployments"), ("/apis/dugout.dev/v1", "releases")]
-    {
+    assert_eq!(groups["groups"][1]["name"], "batch");
+    assert_eq!(groups["groups"][2]["preferredVersion"]["groupVersion"], "dugout.dev/v1");
+    for (path, resource) in [
+        ("/api/v1", "pods"),
+        ("/apis/apps/v1", "deployments"),
+        ("/apis/batch/v1", "cronjobs"),
+        ("/apis/dugout.dev/v1", "releases"),
+    ] {
         let json = door.get(path).await.json();
         assert_eq!(json["kind"], "APIResourceList");
         let resources = json["resources"].as_array().expect("resources");
@@ -118,8 +122,8 @@ async fn discovery_names_every_group_and_resource() {
 
 #[tokio::test]
 async fn every_resource_of_discovery_can_be_listed_as_objects_and_as_a_table() {
-    let door = Door::new();
-    for prefix in ["/api/v1", "/apis/apps/v1", "/apis/dugout.dev/v1"] {
+    let door = Door::with(Fake::new(support::world_of_jobs()));
+    for prefix in ["/api/v1", "/apis/apps/v1", "/apis/batch/v1", "/apis/dugout.dev/v1"] {
         let json = door.get(prefix).await.json();
         for resource in json["resources"].as_array().expect("resources") {
             let name = resource["name"].as_str().expect("a name");
@@ -176,7 +180,7 @@ async fn what_does_not_exist_is_a_status_with_the_reason_not_found() {
         "/apis/dugout.dev/v1/releases/default-99",
         "/apis/dugout.dev/v1/releases/x",
         "/api/v1/ingresses",
-        "/apis/batch/v1/jobs",
+        "/apis/batch/v1/namespaces/demo/jobs/nobody",
         "/openapi/v3",
     ] {
         let answer = door.get(path).await;
@@ -269,6 +273,47 @@ async fn a_table_of_pods_reads_as_kubectl_prints_it() {
     assert_eq!(cells[2], "0/1 Pending 0");
     assert_eq!(cells[3], "1/1 Draining 0");
     assert_eq!(cells[4], "0/1 Unknown 0");
+}
+
+#[tokio::test]
+async fn tables_of_jobs_read_as_kubectl_prints_them() {
+    let door = Door::with(Fake::new(support::world_of_jobs()));
+    for (resource, columns, expected) in [
+        (
+            "jobs",
+            3,
+            vec![
+                "migrate Complete 3/3",
+                "nightly-29455323 Failed 0/1",
+                "nightly-29455383 Running 0/1",
+            ],
+        ),
+        ("cronjobs", 5, vec!["nightly 3 * * * * Europe/Berlin False 1"]),
+    ] {
+        let path = format!("/apis/batch/v1/namespaces/demo/{resource}");
+        let table = door.table(&path).await.json();
+        let rows = table["rows"].as_array().expect("rows").iter();
+        let rows: Vec<String> = rows
+            .map(|row| {
+                let cells = row["cells"].as_array().expect("cells").iter().take(columns);
+                let cells: Vec<String> =
+                    cells.map(|cell| cell.to_string().replace('"', "")).collect();
+                cells.join(" ")
+            })
+            .collect();
+        assert_eq!(rows, expected, "{resource}");
+    }
+    // What lasted is told by the moments of its job; the others would tell the clock of this test.
+    let table = door.table("/apis/batch/v1/namespaces/demo/jobs").await.json();
+    assert_eq!(
+        (&table["rows"][0]["cells"][3], &table["rows"][1]["cells"][3]),
+        (&"12s".into(), &"8s".into())
+    );
+    let sets = door.get("/apis/apps/v1/namespaces/demo/replicasets").await.names();
+    assert_eq!(sets, ["web-5d9c7b"], "the set behind a job is no replica set of Kubernetes");
+    let label = "batch.kubernetes.io/controller-uid=00000000-0000-0000-0000-0000000001f4";
+    let path = format!("/api/v1/namespaces/demo/pods?labelSelector={label}");
+    assert_eq!(door.get(&path).await.names(), ["migrate-1-aaaaa"]);
 }
 
 #[tokio::test]

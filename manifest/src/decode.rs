@@ -19,6 +19,7 @@ use crate::schema::{
 use crate::validate::{Context, Effects, View, validate};
 use crate::yaml::Node;
 
+mod batch;
 mod config;
 mod container;
 mod deployment;
@@ -444,13 +445,13 @@ fn read_spec(object: &Object<'_>, kind: Kind) -> ObjectSpec {
         Kind::Secret => ObjectSpec::Secret(config::read_secret(object)),
         Kind::Service => ObjectSpec::Service(service::read(object)),
         Kind::Deployment => ObjectSpec::Deployment(Box::new(deployment::read(object))),
+        Kind::Job => ObjectSpec::Job(Box::new(batch::read_job(object))),
+        Kind::CronJob => ObjectSpec::CronJob(Box::new(batch::read_cron_job(object))),
         Kind::Pod
         | Kind::ReplicaSet
         | Kind::ReplicationController
         | Kind::StatefulSet
-        | Kind::DaemonSet
-        | Kind::Job
-        | Kind::CronJob => todo!("the workloads' decoders"),
+        | Kind::DaemonSet => todo!("the workloads' decoders"),
     }
 }
 

@@ -232,7 +232,9 @@ pub(crate) fn check_time_zone(text: &str) -> Checked {
     ensure(
         text.len() <= 64 && text.split('/').all(part),
         "is not the name of a time zone, as Europe/Berlin is",
-    )
+    )?;
+    let is_known = jiff::tz::TimeZoneDatabase::bundled().get(text).is_ok();
+    ensure(is_known, "is no time zone of the IANA database; one of them is Europe/Berlin")
 }
 
 /// A field of the pod that containers and volumes may get.

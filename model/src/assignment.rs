@@ -34,7 +34,8 @@ pub struct AssignedPod {
 /// What the node shall do with a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PodOrder {
-    /// Run it. `draining` pods keep running, get no new connections, and are not worth a restart.
+    /// Run it. `draining` pods keep running, get no new connections, and are not worth a restart;
+    /// nothing of them is made anew. So is one that ended: it is kept for its logs.
     Run { draining: bool },
     /// SIGTERM, SIGKILL after `grace`, remove.
     Stop { grace: Duration },

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    Event, Node, NodeName, ObjectId, ObjectUid, Pod, PodUid, Quarantine, Release, ReplicaSet,
-    ReplicaSetUid, Rollout, Source, StoredObject, StoredRevision, TimelineEntry,
+    Event, Job, JobUid, Node, NodeName, ObjectId, ObjectUid, Pod, PodUid, Quarantine, Release,
+    ReplicaSet, ReplicaSetUid, Rollout, Schedule, Source, StoredObject, StoredRevision,
+    TimelineEntry,
 };
 
 /// One difference. `Put` replaces the whole row, so that applying a change twice is applying it once.
@@ -15,6 +16,11 @@ pub enum Change {
     DeleteObject(ObjectId),
     PutRollout(Arc<Rollout>),
     DeleteRollout(ObjectUid),
+    PutJob(Arc<Job>),
+    DeleteJob(JobUid),
+    PutSchedule(Arc<Schedule>),
+    /// By its cron job.
+    DeleteSchedule(ObjectUid),
     PutReplicaSet(Arc<ReplicaSet>),
     DeleteReplicaSet(ReplicaSetUid),
     PutPod(Arc<Pod>),

@@ -98,6 +98,10 @@ uid!(
     ClusterId
 );
 uid!(
+    /// One run of a job.
+    JobUid
+);
+uid!(
     /// A declared object, from its first appearance in Git until it leaves Git.
     ObjectUid
 );

@@ -5,8 +5,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::{
-    CommitSha, NamespaceName, NodeName, ObjectName, ObjectUid, PodAddress, PodMilestones, PodUid,
-    ReplicaSetUid, SharedTemplate, SourceName, TemplateHash, Timestamp, Turn,
+    CONTROLLER_UID_LABEL, CommitSha, NamespaceName, NodeName, ObjectName, ObjectUid, PodAddress,
+    PodMilestones, PodUid, ReplicaSetUid, SharedTemplate, SourceName, TemplateHash, Timestamp,
+    Turn,
 };
 
 /// One generation of a workload's template, and how many pods of it there shall be. Every pod belongs
@@ -28,11 +29,20 @@ pub struct ReplicaSet {
     /// Grows with each template of the workload that becomes current; a template that comes back
     /// gets a new, higher revision.
     pub revision: u64,
-    /// How many pods it shall have now.
+    /// How many pods it shall have now; of a job's, how many may run at a time.
     pub replicas: u32,
     /// The commit that last made this template current.
     pub sha: CommitSha,
     pub created_at: Timestamp,
+}
+
+impl ReplicaSet {
+    /// Whether its pods are those of a job: the label says so that Kubernetes gives them. It stays
+    /// true while they leave and the job is forgotten.
+    pub fn is_of_job(&self) -> bool {
+        let owner = self.template.labels.get(CONTROLLER_UID_LABEL);
+        owner.is_some_and(|owner| *owner == self.uid.to_string())
+    }
 }
 
 /// How far a workload's rollout is, as the planner keeps it from turn to turn.
@@ -80,6 +90,8 @@ pub enum RolloutFailure {
     ProgressDeadlineExceeded,
     /// An image that cannot be had: waiting longer would not help.
     ImageUnavailable,
+    /// The job came to its end without success.
+    JobFailed,
 }
 
 /// One pod. It never changes node and never runs twice: what replaces it is another pod.
@@ -323,6 +335,16 @@ pub enum PodOutcome {
     Failed,
 }
 
+impl PodPhase {
+    pub fn outcome(self) -> Option<PodOutcome> {
+        match self {
+            PodPhase::Succeeded => Some(PodOutcome::Succeeded),
+            PodPhase::Failed => Some(PodOutcome::Failed),
+            PodPhase::Pending | PodPhase::Running | PodPhase::Gone => None,
+        }
+    }
+}
+
 impl Pod {
     /// The node it was placed on.
     pub fn node(&self) -> Option<&NodeName> {
@@ -339,11 +361,13 @@ impl Pod {
             Seen::Unknown { last, .. } => last.as_ref(),
             Seen::Absent => None,
         };
-        match status?.phase {
-            PodPhase::Succeeded => Some(PodOutcome::Succeeded),
-            PodPhase::Failed => Some(PodOutcome::Failed),
-            PodPhase::Pending | PodPhase::Running | PodPhase::Gone => None,
-        }
+        status?.phase.outcome()
+    }
+
+    /// Ended for good: it keeps no room and gets no connection. Its row stays for as long as somebody
+    /// may ask for its logs.
+    pub fn is_finished(&self) -> bool {
+        self.outcome().is_some()
     }
 
     pub fn is_active(&self) -> bool {

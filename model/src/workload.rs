@@ -122,6 +122,16 @@ pub struct JobSpec {
     pub template: PodTemplate,
 }
 
+impl JobSpec {
+    /// Whether both ask for the same work: what may not change while a job exists. How it is done
+    /// (how many pods at a time, how long) may.
+    pub fn asks_same_work(&self, other: &JobSpec) -> bool {
+        self.template == other.template
+            && self.completions == other.completions
+            && self.pod_failure_policy == other.pod_failure_policy
+    }
+}
+
 /// When a job is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completions {
@@ -157,7 +167,7 @@ pub enum PodFailureMatch {
         container: Option<String>,
         codes: Vec<i64>,
     },
-    /// No container that failed ended with one of these.
+    /// A container failed with none of these.
     ExitCodeNotIn { container: Option<String>, codes: Vec<i64> },
     /// The pod was moved away from its node, and did not fail by itself.
     Disrupted,

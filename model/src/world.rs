@@ -9,9 +9,9 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 
 use crate::{
-    Change, ClusterId, EngineId, Kind, Node, NodeName, ObjectId, ObjectUid, Pod, PodUid,
-    Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, Rollout, RolloutState, Source,
-    SourceName, StoredObject, Turn, Verdict,
+    Change, ClusterId, EngineId, Job, JobUid, Kind, Node, NodeName, ObjectId, ObjectUid, Pod,
+    PodUid, Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, Rollout, RolloutState,
+    Schedule, Source, SourceName, StoredObject, Turn, Verdict,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,9 @@ pub struct World {
     pub sources: OrdMap<SourceName, Arc<Source>>,
     pub objects: OrdMap<ObjectId, Arc<StoredObject>>,
     pub rollouts: OrdMap<ObjectUid, Arc<Rollout>>,
+    pub jobs: OrdMap<JobUid, Arc<Job>>,
+    /// By the cron job whose schedule it is.
+    pub schedules: OrdMap<ObjectUid, Arc<Schedule>>,
     pub replica_sets: OrdMap<ReplicaSetUid, Arc<ReplicaSet>>,
     pub pods: OrdMap<PodUid, Arc<Pod>>,
     pub nodes: OrdMap<NodeName, Arc<Node>>,
@@ -36,6 +39,7 @@ pub struct World {
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 struct Index {
     object_by_uid: OrdMap<ObjectUid, ObjectId>,
+    jobs_by_owner: OrdMap<ObjectUid, OrdSet<JobUid>>,
     replica_sets_by_owner: OrdMap<ObjectUid, OrdSet<ReplicaSetUid>>,
     pods_by_replica_set: OrdMap<ReplicaSetUid, OrdSet<PodUid>>,
     pods_by_node: OrdMap<NodeName, OrdSet<PodUid>>,
@@ -54,6 +58,8 @@ impl World {
             sources: OrdMap::new(),
             objects: OrdMap::new(),
             rollouts: OrdMap::new(),
+            jobs: OrdMap::new(),
+            schedules: OrdMap::new(),
             replica_sets: OrdMap::new(),
             pods: OrdMap::new(),
             nodes: OrdMap::new(),
@@ -78,6 +84,14 @@ impl World {
             Change::DeleteRollout(uid) => {
                 self.rollouts.remove(uid);
                 self.index_rollout(*uid);
+            }
+            Change::PutJob(row) => self.put_job(row),
+            Change::DeleteJob(uid) => self.delete_job(*uid),
+            Change::PutSchedule(row) => {
+                self.schedules.insert(row.cron_job, Arc::clone(row));
+            }
+            Change::DeleteSchedule(cron_job) => {
+                self.schedules.remove(cron_job);
             }
             Change::PutReplicaSet(row) => self.put_replica_set(row),
             Change::DeleteReplicaSet(uid) => self.delete_replica_set(*uid),
@@ -110,6 +124,21 @@ impl World {
     ) -> impl Iterator<Item = &Arc<StoredObject>> {
         let ids = self.index.unsettled_by_source.get(source).into_iter().flatten();
         ids.filter_map(|id| self.objects.get(id))
+    }
+
+    /// The runs of a Job or CronJob, by uid.
+    pub fn jobs_of(&self, owner: ObjectUid) -> impl Iterator<Item = &Arc<Job>> {
+        self.index
+            .jobs_by_owner
+            .get(&owner)
+            .into_iter()
+            .flatten()
+            .filter_map(|uid| self.jobs.get(uid))
+    }
+
+    /// The run that a pod belongs to.
+    pub fn job_of(&self, pod: &Pod) -> Option<&Arc<Job>> {
+        self.jobs.get(&JobUid(pod.replica_set.0))
     }
 
     /// The replica sets of a workload, by uid.
@@ -188,6 +217,18 @@ impl World {
             take(&mut self.index.unsettled_by_source, &object.source, &object.declared.id());
         } else {
             add(&mut self.index.unsettled_by_source, &object.source, object.declared.id());
+        }
+    }
+
+    fn put_job(&mut self, row: &Arc<Job>) {
+        self.delete_job(row.uid);
+        self.jobs.insert(row.uid, Arc::clone(row));
+        add(&mut self.index.jobs_by_owner, &row.owner, row.uid);
+    }
+
+    fn delete_job(&mut self, uid: JobUid) {
+        if let Some(old) = self.jobs.remove(&uid) {
+            take(&mut self.index.jobs_by_owner, &old.owner, &uid);
         }
     }
 

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use dugout_model::{
-    AssignedPod, AssignedService, AssignedServicePort, Assignment, Change, Endpoint, EndpointPlace,
-    Kind, Lifecycle, Node, NodeName, Pod, PodOrder, Service, ServicePort, ServiceType,
+    AssignedPod, AssignedService, AssignedServicePort, Assignment, COMPLETION_INDEX_LABEL, Change,
+    Endpoint, EndpointPlace, EnvContent, EnvValue, Kind, Lifecycle, Node, NodeName, Pod,
+    PodIdentity, PodOrder, ReplicaSet, Service, ServicePort, ServiceType, SharedTemplate,
     StoredObject, World, labels_contain,
 };
 
@@ -53,13 +54,32 @@ fn assigned_pod(world: &World, pod: &Pod) -> Option<AssignedPod> {
         namespace: pod.namespace.clone(),
         name: pod.name.clone(),
         replica_set: set.uid,
-        template: Arc::clone(&set.template),
+        template: template_of(pod, set),
         order: match pod.lifecycle {
-            Lifecycle::Active => PodOrder::Run { draining: false },
+            // What ended is kept and not started again, even by a node that lost its disk.
+            Lifecycle::Active => PodOrder::Run { draining: pod.is_finished() },
             Lifecycle::Draining { .. } => PodOrder::Run { draining: true },
             Lifecycle::Stopping { grace, .. } => PodOrder::Stop { grace },
         },
     })
+}
+
+/// The template of a pod's replica set, with what is the pod's own: an indexed one is told its index in
+/// the three ways that Kubernetes has.
+fn template_of(pod: &Pod, set: &ReplicaSet) -> SharedTemplate {
+    let PodIdentity::CompletionIndex(index) = pod.identity else {
+        return Arc::clone(&set.template);
+    };
+    let mut template = (*set.template).clone();
+    template.labels.insert(COMPLETION_INDEX_LABEL.to_owned(), index.to_string());
+    template.annotations.insert(COMPLETION_INDEX_LABEL.to_owned(), index.to_string());
+    for container in &mut template.containers {
+        container.env.push(EnvValue {
+            name: "JOB_COMPLETION_INDEX".to_owned(),
+            content: EnvContent::Text(index.to_string()),
+        });
+    }
+    Arc::new(template)
 }
 
 /// A service with node ports, and the pods that this node's proxies may send to.
@@ -101,9 +121,9 @@ fn endpoints(
         return Vec::new();
     }
     let peers = world.nodes_of_engine(&node.engine);
-    let candidates = peers
-        .flat_map(|peer| world.pods_on(&peer.name))
-        .filter(|pod| pod.is_active() && pod.namespace == object.declared.key.namespace);
+    let candidates = peers.flat_map(|peer| world.pods_on(&peer.name)).filter(|pod| {
+        pod.is_active() && !pod.is_finished() && pod.namespace == object.declared.key.namespace
+    });
     let mut endpoints: Vec<Endpoint> = candidates
         .filter_map(|pod| {
             let template = &world.replica_set_of(pod)?.template;

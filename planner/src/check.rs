@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, Deployment, IntOrPercent, Lifecycle, NodeName, ObjectId, ObjectUid, Placement, Pod,
-    PodUid, Quarantine, Release, ReleaseId, ReplicaSetUid, Resources, StopReason, Strategy,
-    Timestamp, Turn, Verdict, World,
+    Change, Deployment, IntOrPercent, Job, JobState, JobUid, Lifecycle, NodeName, ObjectId,
+    ObjectUid, Placement, Pod, PodIdentity, PodUid, Quarantine, Release, ReleaseId, ReplicaSetUid,
+    Resources, StopReason, Strategy, Timestamp, Turn, Verdict, World,
 };
 
 use crate::{Plan, assignments::assignment};
@@ -46,6 +46,14 @@ pub enum Violation {
     TooFewAvailable { deployment: ObjectId, available: u32, least: u32 },
     #[error("{deployment} starts new pods while earlier ones are not gone")]
     RecreateTooEarly { deployment: ObjectId },
+    #[error("job {job} has {active} pods at work and may have {most}")]
+    TooManyJobPods { job: JobUid, active: usize, most: usize },
+    #[error("job {job} has two pods at work on index {index}")]
+    IndexTakenTwice { job: JobUid, index: u32 },
+    #[error("pod {pod} begins, and job {job} does not run")]
+    PodOfIdleJob { pod: PodUid, job: JobUid },
+    #[error("job {job} was finished and is something else now")]
+    FinishedJobChanged { job: JobUid },
     #[error("{object} is taken from a revision that is quarantined")]
     QuarantinedObject { object: ObjectId },
     #[error("release {release:?} had its verdict already")]
@@ -71,6 +79,7 @@ pub fn check(before: &World, plan: &Plan) -> Vec<Violation> {
     checker.pods();
     checker.placements();
     checker.deployments();
+    checker.jobs();
     checker.releases(plan);
     checker.generations();
     checker.violations
@@ -82,6 +91,7 @@ struct Touched {
     pods: BTreeSet<PodUid>,
     replica_sets: BTreeSet<ReplicaSetUid>,
     deployments: BTreeSet<ObjectUid>,
+    jobs: BTreeSet<JobUid>,
     nodes: BTreeSet<NodeName>,
 }
 
@@ -95,6 +105,9 @@ impl Touched {
                 }
                 Change::DeletePod(uid) => {
                     touched.pods.insert(*uid);
+                }
+                Change::PutJob(row) => {
+                    touched.jobs.insert(row.uid);
                 }
                 Change::PutReplicaSet(row) => {
                     touched.replica_sets.insert(row.uid);
@@ -113,6 +126,7 @@ impl Touched {
             let rows = [(before, before.pods.get(uid)), (&plan.after, plan.after.pods.get(uid))];
             for (world, pod) in rows {
                 let Some(pod) = pod else { continue };
+                touched.jobs.extend(world.job_of(pod).map(|job| job.uid));
                 touched.nodes.extend(pod.node().cloned());
                 touched.deployments.extend(world.replica_set_of(pod).map(|set| set.owner));
             }
@@ -216,7 +230,8 @@ impl Checker<'_> {
         for node in receivers {
             let Some(row) = self.after.nodes.get(&node) else { continue };
             let capacity = row.capacity;
-            let pods = self.after.pods_on(&node).filter_map(|pod| self.after.replica_set_of(pod));
+            let pods = self.after.pods_on(&node).filter(|pod| !pod.is_finished());
+            let pods = pods.filter_map(|pod| self.after.replica_set_of(pod));
             let used =
                 pods.fold(Resources::default(), |sum, set| sum.plus(set.template.requests()));
             let fits = used.cpu_millis <= capacity.cpu_millis
@@ -301,6 +316,36 @@ impl Checker<'_> {
         })
     }
 
+    fn jobs(&mut self) {
+        for uid in self.touched.jobs.clone() {
+            let Some(job) = self.after.jobs.get(&uid).cloned() else { continue };
+            let before = self.before.jobs.get(&uid);
+            let is_kept =
+                before.is_none_or(|before| !before.is_finished() || before.state == job.state);
+            self.require(is_kept, || Violation::FinishedJobChanged { job: uid });
+            self.job_pods(&job);
+        }
+    }
+
+    /// Never more pods at work than asked for, nor two on one index; a turn may find more, and never
+    /// makes more. None begins unless the job runs.
+    fn job_pods(&mut self, job: &Job) {
+        let (uid, most) = (job.uid, job.spec.parallelism as usize);
+        let allowed = most.max(at_work(self.before, job).count());
+        let active = at_work(self.after, job).count();
+        self.require(active <= allowed, || Violation::TooManyJobPods { job: uid, active, most });
+        let mut indexes = BTreeSet::new();
+        let after = self.after;
+        for pod in at_work(after, job) {
+            if let PodIdentity::CompletionIndex(index) = pod.identity {
+                let is_free = indexes.insert(index);
+                self.require(is_free, || Violation::IndexTakenTwice { job: uid, index });
+            }
+            let may_be = job.state == JobState::Running || self.before.pods.contains_key(&pod.uid);
+            self.require(may_be, || Violation::PodOfIdleJob { pod: pod.uid, job: uid });
+        }
+    }
+
     fn releases(&mut self, plan: &Plan) {
         let newest_before = self.before.releases.keys().next_back().copied();
         for change in &plan.changes {
@@ -363,6 +408,10 @@ fn is_in(world: &World, change: &Change) -> bool {
         Change::DeleteObject(id) => !world.objects.contains_key(id),
         Change::PutRollout(row) => world.rollouts.get(&row.workload) == Some(row),
         Change::DeleteRollout(uid) => !world.rollouts.contains_key(uid),
+        Change::PutJob(row) => world.jobs.get(&row.uid) == Some(row),
+        Change::DeleteJob(uid) => !world.jobs.contains_key(uid),
+        Change::PutSchedule(row) => world.schedules.get(&row.cron_job) == Some(row),
+        Change::DeleteSchedule(cron_job) => !world.schedules.contains_key(cron_job),
         Change::PutReplicaSet(row) => world.replica_sets.get(&row.uid) == Some(row),
         Change::DeleteReplicaSet(uid) => !world.replica_sets.contains_key(uid),
         Change::PutPod(row) => world.pods.get(&row.uid) == Some(row),
@@ -423,6 +472,11 @@ fn is_lost(pod: &Pod) -> bool {
 
 fn pods_of(world: &World, deployment: ObjectUid) -> impl Iterator<Item = &Arc<Pod>> {
     world.replica_sets_of(deployment).flat_map(|set| world.pods_of(set.uid))
+}
+
+/// A job's pods that may still do something.
+fn at_work<'a>(world: &'a World, job: &Job) -> impl Iterator<Item = &'a Arc<Pod>> {
+    world.pods_of(job.replica_set()).filter(|pod| pod.is_active() && !pod.is_finished())
 }
 
 fn count(world: &World, deployment: ObjectUid, matches: impl Fn(&Pod) -> bool) -> u32 {

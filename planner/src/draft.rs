@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, Contacts, EngineId, Event, IdSource, Kind, Node, NodeName, ObjectId, ObjectSpec,
-    ObjectUid, Pod, PodUid, Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, ServiceType,
-    SourceName, StoredObject, StoredRevision, TimelineEntry, Timestamp, Turn, World,
+    Change, Contacts, EngineId, Event, IdSource, JobUid, Kind, Node, NodeName, ObjectId,
+    ObjectSpec, ObjectUid, Pod, PodUid, Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid,
+    ServiceType, SourceName, StoredObject, StoredRevision, TimelineEntry, Timestamp, Turn, World,
 };
 
 use crate::work::Dirty;
@@ -42,6 +42,8 @@ enum Row {
     Node(NodeName),
     Object(ObjectId),
     Rollout(ObjectUid),
+    Job(JobUid),
+    Schedule(ObjectUid),
     ReplicaSet(ReplicaSetUid),
     Pod(PodUid),
     Release(ReleaseId),
@@ -84,6 +86,10 @@ impl<'a> Draft<'a> {
             Change::DeleteObject(id) => self.touch(Row::Object(id)),
             Change::PutRollout(row) => self.touch(Row::Rollout(row.workload)),
             Change::DeleteRollout(uid) => self.touch(Row::Rollout(uid)),
+            Change::PutJob(row) => self.touch(Row::Job(row.uid)),
+            Change::DeleteJob(uid) => self.touch(Row::Job(uid)),
+            Change::PutSchedule(row) => self.touch(Row::Schedule(row.cron_job)),
+            Change::DeleteSchedule(cron_job) => self.touch(Row::Schedule(cron_job)),
             Change::PutReplicaSet(row) => self.touch(Row::ReplicaSet(row.uid)),
             Change::DeleteReplicaSet(uid) => self.touch(Row::ReplicaSet(uid)),
             Change::PutPod(row) => self.touch(Row::Pod(row.uid)),
@@ -102,6 +108,7 @@ impl<'a> Draft<'a> {
     }
 
     pub fn put_pod(&mut self, pod: Pod) {
+        crate::jobs::count(self, &pod);
         self.push(Change::PutPod(Arc::new(pod)));
     }
 
@@ -191,6 +198,18 @@ impl<'a> Draft<'a> {
                 Change::PutRollout,
                 Some(Change::DeleteRollout(*uid)),
             ),
+            Row::Job(uid) => net(
+                before.jobs.get(uid),
+                after.jobs.get(uid),
+                Change::PutJob,
+                Some(Change::DeleteJob(*uid)),
+            ),
+            Row::Schedule(cron_job) => net(
+                before.schedules.get(cron_job),
+                after.schedules.get(cron_job),
+                Change::PutSchedule,
+                Some(Change::DeleteSchedule(*cron_job)),
+            ),
             Row::ReplicaSet(uid) => net(
                 before.replica_sets.get(uid),
                 after.replica_sets.get(uid),
@@ -252,6 +271,7 @@ impl Draft<'_> {
                 if let Some(old) = self.world.pods.get(&row.uid).cloned() {
                     self.mark_pod(&old);
                     self.dirty.placement |= old.node() != row.node();
+                    self.dirty.placement |= old.is_finished() != row.is_finished();
                 }
                 self.mark_pod(row);
             }
@@ -276,8 +296,13 @@ impl Draft<'_> {
             Change::PutRelease(row) => {
                 self.dirty.sources.insert(row.source.clone());
             }
-            // A replica set changes with its workload, which is being looked at.
-            Change::PutReplicaSet(_) | Change::DeleteReplicaSet(_) => {}
+            // These change with their workload, which is being looked at, or with a pod of it.
+            Change::PutJob(_)
+            | Change::DeleteJob(_)
+            | Change::PutSchedule(_)
+            | Change::DeleteSchedule(_)
+            | Change::PutReplicaSet(_)
+            | Change::DeleteReplicaSet(_) => {}
             Change::PutQuarantine(_)
             | Change::PutRevision(_)
             | Change::AppendTimeline(_)

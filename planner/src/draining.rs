@@ -39,7 +39,8 @@ pub(crate) fn leave(draft: &mut Draft<'_>, pod: &Pod, reason: StopReason) {
     };
     let grace = grace_of(draft, pod);
     let node_is_ready = draft.world.nodes.get(&node).is_some_and(|node| node.is_ready());
-    let lifecycle = if node_is_ready && pod.seen.known().is_some_and(may_serve) {
+    let serves = !pod.is_finished() && pod.seen.known().is_some_and(may_serve);
+    let lifecycle = if node_is_ready && serves {
         if let Some(replica_set) = draft.replica_set_of(pod) {
             let now = draft.now;
             draft.tell_leaving(pod, &replica_set, now, Step::Draining, because(reason));
@@ -161,7 +162,7 @@ fn whole_milliseconds(span: Duration) -> Duration {
 fn because(reason: StopReason) -> &'static str {
     match reason {
         StopReason::Scaled => "another takes its place, or fewer are wanted",
-        StopReason::OwnerRemoved => "its deployment left Git",
+        StopReason::OwnerRemoved => "its workload left Git",
         StopReason::NodeLost => "its node is lost",
     }
 }

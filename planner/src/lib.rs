@@ -15,6 +15,9 @@
 //! | `nodes` | a node that is silent too long is not ready, and what it runs is unknown |
 //! | `workloads` | each kind has its controller; what left Git goes whatever it was |
 //! | `deployments` | old pods leave only as fast as new ones become available |
+//! | `jobs` | a pod counts once, with its end; a finished run never runs again |
+//! | `cron_jobs` | one run for each time of the schedule, and none twice |
+//! | `timetable` | every minute whose wall clock matches |
 //! | `replica_sets` | as many pods as chosen; the least useful leaves first |
 //! | `draining` | a pod is stopped once nobody sends to it any more |
 //! | `placement` | spread first, then where most is free; a lost pod moves only if it fits elsewhere |
@@ -24,12 +27,14 @@
 mod assignments;
 mod check;
 mod contacts;
+mod cron_jobs;
 mod deployments;
 mod draft;
 mod draining;
 mod facts;
 mod generations;
 mod hash;
+mod jobs;
 mod nodes;
 mod placement;
 mod records;
@@ -39,6 +44,7 @@ mod report;
 mod resolve;
 mod rolling;
 mod rollouts;
+mod timetable;
 mod work;
 mod workloads;
 

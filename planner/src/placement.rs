@@ -32,7 +32,7 @@ pub(crate) fn place(draft: &mut Draft<'_>) {
         for pod in waiting {
             place_waiting(draft, &mut rooms, &pod);
         }
-        for pod in lost.iter().filter(|pod| pod.is_active()) {
+        for pod in lost.iter().filter(|pod| pod.is_active() && !pod.is_finished()) {
             replace_lost(draft, &mut rooms, pod);
         }
     }
@@ -66,6 +66,10 @@ fn replace_lost(draft: &mut Draft<'_>, rooms: &mut Rooms, lost: &Pod) {
     let (Some(set), Some(from)) = (draft.replica_set_of(lost), lost.node().cloned()) else {
         return;
     };
+    if draft.world.job_of(lost).is_some() {
+        // Whether another takes its place is for its job to say.
+        return;
+    }
     let node = match rooms.choose(&draft.world, &set) {
         Ok(node) => node,
         Err(elsewhere) => {
@@ -107,7 +111,7 @@ struct Score {
 }
 
 /// What is left on each node, kept up to date while pods are placed.
-struct Rooms {
+pub(crate) struct Rooms {
     nodes: BTreeMap<NodeName, Room>,
     /// Active pods of the sets and deployments that were asked for, by node.
     siblings: BTreeMap<ReplicaSetUid, BTreeMap<NodeName, u32>>,
@@ -116,15 +120,16 @@ struct Rooms {
 
 struct Room {
     node: Arc<Node>,
-    /// Of every pod that was not reported gone, also those that leave.
+    /// Of every pod that has neither ended nor was reported gone, also those that leave.
     reserved: Resources,
 }
 
 impl Rooms {
-    fn of(world: &World) -> Self {
+    pub fn of(world: &World) -> Self {
         let room = |node: &Arc<Node>| {
             let requests = world
                 .pods_on(&node.name)
+                .filter(|pod| !pod.is_finished())
                 .filter_map(|pod| world.replica_set_of(pod))
                 .map(|set| set.template.requests());
             let reserved = requests.fold(Resources::default(), Resources::plus);
@@ -138,7 +143,7 @@ impl Rooms {
     }
 
     /// The best node for a pod of a replica set, or how many nodes each filter removed.
-    fn choose(&mut self, world: &World, set: &ReplicaSet) -> Result<NodeName, Unschedulable> {
+    pub fn choose(&mut self, world: &World, set: &ReplicaSet) -> Result<NodeName, Unschedulable> {
         self.count_family(world, set);
         let requests = set.template.requests();
         let mut best: Option<Score> = None;
@@ -177,7 +182,8 @@ impl Rooms {
             .or_insert_with(|| by_node(world, world.replica_sets_of(set.owner).map(|set| set.uid)));
     }
 
-    fn take(&mut self, set: &ReplicaSet, node: &NodeName) {
+    /// Reserves a node's room for a pod of a replica set.
+    pub fn take(&mut self, set: &ReplicaSet, node: &NodeName) {
         if let Some(room) = self.nodes.get_mut(node) {
             room.reserved = room.reserved.plus(set.template.requests());
         }
@@ -225,7 +231,8 @@ fn by_node(
 ) -> BTreeMap<NodeName, u32> {
     let mut counts = BTreeMap::new();
     for set in sets {
-        for pod in world.pods_of(set).filter(|pod| pod.is_active()) {
+        let pods = world.pods_of(set).filter(|pod| pod.is_active() && !pod.is_finished());
+        for pod in pods {
             if let Some(node) = pod.node() {
                 *counts.entry(node.clone()).or_default() += 1;
             }

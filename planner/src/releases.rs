@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, EventType, Quarantine, Release, RolloutState, SourceName, Step, Verdict,
+    Change, EventType, ObjectSpec, Quarantine, Release, RolloutState, SourceName, Step, Verdict,
 };
 
 use crate::Work;
@@ -43,7 +43,11 @@ enum Outcome {
 fn outcome(draft: &Draft<'_>, source: &SourceName) -> Outcome {
     let mut outcome = Outcome::Healthy;
     for object in draft.world.unsettled_workloads_of(source) {
-        let is_paused = object.as_deployment().is_some_and(|deployment| deployment.paused);
+        let is_paused = match &object.declared.spec {
+            ObjectSpec::Deployment(deployment) => deployment.paused,
+            ObjectSpec::Job(job) => job.suspended,
+            _ => false,
+        };
         match draft.world.rollouts.get(&object.uid).map(|rollout| &rollout.state) {
             Some(RolloutState::Failed { message, .. }) => {
                 return Outcome::Failed(format!("{}: {message}", object.declared.id()));

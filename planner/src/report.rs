@@ -57,6 +57,16 @@ pub enum WorkloadWait {
         available: u32,
         desired: u32,
     },
+    /// A job whose pods have yet to succeed.
+    NotCompleted {
+        succeeded: u32,
+        wanted: u32,
+    },
+    /// A job whose last pods failed: the next begins then.
+    BackOff {
+        failed: u32,
+        until: Timestamp,
+    },
 }
 
 /// What a pod waits for.
@@ -103,6 +113,12 @@ impl fmt::Display for WorkloadWait {
             }
             WorkloadWait::NotAvailable { available, desired } => {
                 write!(out, "{available} of {desired} new pods are available")
+            }
+            WorkloadWait::NotCompleted { succeeded, wanted } => {
+                write!(out, "{succeeded} of {wanted} pods have succeeded")
+            }
+            WorkloadWait::BackOff { failed, .. } => {
+                write!(out, "waits before the next try: {failed} pods in a row have failed")
             }
         }
     }

@@ -178,16 +178,23 @@ fn may_leave(sizes: &Sizes, bounds: Bounds) -> u32 {
 /// The documentation's case: old 8 and new 5 of 10 replicas with surge 3, scaled to 15. There may be
 /// 18 now and are 13, so 5 come: old gets 8·18/13 - 8 = 3, new gets 5·18/13 - 5 = 2.
 pub(crate) fn scale(sizes: &mut Sizes, bounds: Bounds, before: Bounds) {
-    let active = sizes.all_mut().filter(|set| set.replicas > 0).count();
-    if active <= 1 {
-        if let Some(set) = active_or_latest(sizes) {
-            set.set(bounds.desired);
+    if has_several_active(sizes) {
+        if is_saturated(sizes, bounds, before) {
+            sizes.old.iter_mut().for_each(|set| set.set(0));
+        } else {
+            scale_in_proportion(sizes, bounds, before);
         }
-    } else if is_saturated(sizes, bounds, before) {
-        sizes.old.iter_mut().for_each(|set| set.set(0));
-    } else {
-        scale_in_proportion(sizes, bounds, before);
     }
+    // Shares may have left a single set, which has no use for the surge.
+    if !has_several_active(sizes)
+        && let Some(set) = active_or_latest(sizes)
+    {
+        set.set(bounds.desired);
+    }
+}
+
+fn has_several_active(sizes: &mut Sizes) -> bool {
+    sizes.all_mut().filter(|set| set.replicas > 0).count() > 1
 }
 
 /// The only set with replicas, or the latest if none has any.

@@ -135,7 +135,7 @@ fn unfinished(
     counts: &PodCounts,
 ) -> RolloutState {
     if !look.aims.paused {
-        if let Some(message) = image_unavailable(draft, look) {
+        if let Some(message) = unavailable_image(new_pods(draft, look)) {
             return RolloutState::Failed { reason: RolloutFailure::ImageUnavailable, message };
         }
         if deadline(look, rollout) <= draft.now {
@@ -163,8 +163,10 @@ fn new_pods<'a>(draft: &'a Draft<'_>, look: &Look<'_>) -> impl Iterator<Item = &
 }
 
 /// The node's words on an image that cannot be had: waiting longer would not help.
-fn image_unavailable(draft: &Draft<'_>, look: &Look<'_>) -> Option<String> {
-    new_pods(draft, look).find_map(|pod| {
+pub(crate) fn unavailable_image<'a>(
+    mut pods: impl Iterator<Item = &'a Arc<Pod>>,
+) -> Option<String> {
+    pods.find_map(|pod| {
         let containers = &pod.seen.known()?.containers;
         containers.iter().find_map(|container| match &container.state {
             ContainerState::Waiting {
@@ -262,6 +264,7 @@ fn tell(draft: &mut Draft<'_>, object: &StoredObject, state: &RolloutState) {
             let reason = match reason {
                 RolloutFailure::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
                 RolloutFailure::ImageUnavailable => "ImageUnavailable",
+                RolloutFailure::JobFailed => "JobFailed",
             };
             draft.event(EventType::Warning, subject, reason, message);
         }

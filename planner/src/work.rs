@@ -56,6 +56,8 @@ impl Dirty {
         let declared = Kind::WORKLOADS.into_iter().flat_map(|kind| world.objects_of(kind));
         self.workloads.extend(declared.map(|object| object.uid));
         self.workloads.extend(world.replica_sets.values().map(|set| set.owner));
+        self.workloads.extend(world.jobs.values().map(|job| job.owner));
+        self.workloads.extend(world.schedules.keys().copied());
         self.workloads.extend(world.rollouts.keys().copied());
         self.nodes.extend(world.nodes.keys().cloned());
         self.assignments.extend(world.nodes.keys().cloned());

@@ -9,10 +9,11 @@ use dugout_model::{
 };
 
 use crate::draft::Draft;
-use crate::{Work, deployments, generations, replica_sets};
+use crate::{Work, cron_jobs, deployments, generations, jobs, replica_sets};
 
 /// Looks at each dirty workload.
 pub(crate) fn reconcile(draft: &mut Draft<'_>) {
+    jobs::mark_lost(draft);
     for uid in std::mem::take(&mut draft.dirty.workloads) {
         let object = draft.world.object_by_uid(uid).cloned();
         let wake_at = match object {
@@ -30,13 +31,13 @@ pub(crate) fn reconcile(draft: &mut Draft<'_>) {
 fn control(draft: &mut Draft<'_>, object: &StoredObject) -> Option<Timestamp> {
     match &object.declared.spec {
         ObjectSpec::Deployment(spec) => deployments::roll_out(draft, object, spec),
+        ObjectSpec::Job(spec) => jobs::run(draft, object, spec),
+        ObjectSpec::CronJob(spec) => cron_jobs::keep(draft, object, spec),
         ObjectSpec::Pod(_)
         | ObjectSpec::ReplicaSet(_)
         | ObjectSpec::ReplicationController(_)
         | ObjectSpec::StatefulSet(_)
         | ObjectSpec::DaemonSet(_)
-        | ObjectSpec::Job(_)
-        | ObjectSpec::CronJob(_)
         | ObjectSpec::Namespace
         | ObjectSpec::ConfigMap(_)
         | ObjectSpec::Secret(_)
@@ -46,6 +47,7 @@ fn control(draft: &mut Draft<'_>, object: &StoredObject) -> Option<Timestamp> {
 
 /// A workload that left Git: its pods leave in the usual order, then its rows go.
 fn wind_down(draft: &mut Draft<'_>, uid: ObjectUid) {
+    jobs::wind_down(draft, uid);
     for set in generations::oldest_first(draft, uid) {
         if draft.world.pods_of(set.uid).next().is_none() {
             draft.push(Change::DeleteReplicaSet(set.uid));

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, CommitSha, Event, Node, NodeName, ObjectId, ObjectUid, Pod, PodUid, Quarantine,
-    Release, ReleaseId, ReplicaSet, ReplicaSetUid, Rollout, Source, SourceName, StoredObject,
-    StoredRevision, TimelineEntry, Verdict,
+    Change, CommitSha, Event, Job, JobUid, Node, NodeName, ObjectId, ObjectUid, Pod, PodUid,
+    Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, Rollout, Schedule, Source,
+    SourceName, StoredObject, StoredRevision, TimelineEntry, Verdict,
 };
 
 use crate::CommitError;
@@ -21,6 +21,8 @@ pub(crate) struct Batch<'a> {
     pub sources: Rows<'a, &'a SourceName, Source>,
     pub objects: Rows<'a, ObjectId, StoredObject>,
     pub rollouts: Rows<'a, ObjectUid, Rollout>,
+    pub jobs: Rows<'a, JobUid, Job>,
+    pub schedules: Rows<'a, ObjectUid, Schedule>,
     pub replica_sets: Rows<'a, ReplicaSetUid, ReplicaSet>,
     pub pods: Rows<'a, PodUid, Pod>,
     pub nodes: Rows<'a, &'a NodeName, Node>,
@@ -60,6 +62,18 @@ impl<'a> Batch<'a> {
             }
             Change::DeleteRollout(uid) => {
                 self.rollouts.insert(*uid, None);
+            }
+            Change::PutJob(row) => {
+                self.jobs.insert(row.uid, Some(row));
+            }
+            Change::DeleteJob(uid) => {
+                self.jobs.insert(*uid, None);
+            }
+            Change::PutSchedule(row) => {
+                self.schedules.insert(row.cron_job, Some(row));
+            }
+            Change::DeleteSchedule(cron_job) => {
+                self.schedules.insert(*cron_job, None);
             }
             Change::PutReplicaSet(row) => {
                 self.replica_sets.insert(row.uid, Some(row));

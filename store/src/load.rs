@@ -38,6 +38,10 @@ async fn read(connection: &mut PgConnection) -> Result<World, StoreError> {
     each("objects", rows.fetch(&mut *connection), &mut world, Change::PutObject).await?;
     let rows = sqlx::query_scalar!(r#"select document::text as "row!" from rollouts"#);
     each("rollouts", rows.fetch(&mut *connection), &mut world, Change::PutRollout).await?;
+    let rows = sqlx::query_scalar!(r#"select document::text as "row!" from jobs"#);
+    each("jobs", rows.fetch(&mut *connection), &mut world, Change::PutJob).await?;
+    let rows = sqlx::query_scalar!(r#"select document::text as "row!" from schedules"#);
+    each("schedules", rows.fetch(&mut *connection), &mut world, Change::PutSchedule).await?;
     read_replica_sets(connection, &mut world).await?;
     let rows = sqlx::query_scalar!(r#"select document::text as "row!" from pods"#);
     each("pods", rows.fetch(&mut *connection), &mut world, Change::PutPod).await?;

@@ -57,6 +57,7 @@ async fn delete(connection: &mut PgConnection, batch: &Batch<'_>) -> Result<(), 
             .execute(&mut *connection)
             .await?;
     }
+    delete_jobs(connection, batch).await?;
     for uids in chunks(&uids(&batch.replica_sets, |uid| uid.0)) {
         sqlx::query!("delete from replica_sets where uid = any($1::uuid[])", uids)
             .execute(&mut *connection)
@@ -72,6 +73,20 @@ async fn delete(connection: &mut PgConnection, batch: &Batch<'_>) -> Result<(), 
         names.into_iter().map(|name: &&NodeName| plain(name.as_str())).collect();
     for names in chunks(&names) {
         sqlx::query!("delete from nodes where name = any($1::text[])", names)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn delete_jobs(connection: &mut PgConnection, batch: &Batch<'_>) -> Result<(), WriteError> {
+    for uids in chunks(&uids(&batch.jobs, |uid| uid.0)) {
+        sqlx::query!("delete from jobs where uid = any($1::uuid[])", uids)
+            .execute(&mut *connection)
+            .await?;
+    }
+    for uids in chunks(&uids(&batch.schedules, |uid| uid.0)) {
+        sqlx::query!("delete from schedules where cron_job = any($1::uuid[])", uids)
             .execute(&mut *connection)
             .await?;
     }
@@ -130,6 +145,7 @@ async fn put(connection: &mut PgConnection, batch: &Batch<'_>) -> Result<(), Wri
         .execute(&mut *connection)
         .await?;
     }
+    put_jobs(connection, batch).await?;
     put_replica_sets(connection, batch).await?;
     for rows in chunks(&present(&batch.pods)) {
         sqlx::query!(
@@ -150,6 +166,28 @@ async fn put(connection: &mut PgConnection, batch: &Batch<'_>) -> Result<(), Wri
         .await?;
     }
     put_releases(connection, batch).await
+}
+
+async fn put_jobs(connection: &mut PgConnection, batch: &Batch<'_>) -> Result<(), WriteError> {
+    for rows in chunks(&present(&batch.jobs)) {
+        sqlx::query!(
+            "insert into jobs (document) select row::jsonb from unnest($1::text[]) as row
+             on conflict (uid) do update set document = excluded.document",
+            &documents(rows)?
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    for rows in chunks(&present(&batch.schedules)) {
+        sqlx::query!(
+            "insert into schedules (document) select row::jsonb from unnest($1::text[]) as row
+             on conflict (cron_job) do update set document = excluded.document",
+            &documents(rows)?
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
 }
 
 /// A template is rewritten only when it differs: most changes of a replica set are of its count, and

@@ -90,6 +90,7 @@ async fn the_stored_form_of_rows_is_the_one_that_was_released() {
     let mut connection = database.connection().await;
     let mut stored = serde_json::Map::new();
     for (table, query) in [
+        ("jobs", "select jsonb_agg(document order by document)::text from jobs"),
         ("nodes", "select jsonb_agg(document order by document)::text from nodes"),
         ("objects", "select jsonb_agg(document order by document)::text from objects"),
         ("pods", "select jsonb_agg(document order by document)::text from pods"),
@@ -97,6 +98,7 @@ async fn the_stored_form_of_rows_is_the_one_that_was_released() {
         ("replica_sets", "select jsonb_agg(document order by document)::text from replica_sets"),
         ("revisions", "select jsonb_agg(document order by document)::text from revisions"),
         ("rollouts", "select jsonb_agg(document order by document)::text from rollouts"),
+        ("schedules", "select jsonb_agg(document order by document)::text from schedules"),
         ("sources", "select jsonb_agg(document order by document)::text from sources"),
         ("templates", "select jsonb_agg(template order by template)::text from replica_sets"),
     ] {
@@ -130,6 +132,12 @@ fn one_of_each(dice: &mut Dice) -> Vec<Change> {
         let id = ReleaseId(number + 1);
         changes.push(Change::PutRelease(Arc::new(dice.release(id, source.clone()))));
     }
+    for _ in 0..6 {
+        let uid = JobUid(dice.uuid());
+        changes.push(Change::PutJob(Arc::new(dice.job_run(uid))));
+    }
+    let cron_job = ObjectUid(dice.uuid());
+    changes.push(Change::PutSchedule(Arc::new(dice.schedule(cron_job))));
     for _ in 0..3 {
         changes.push(Change::PutRevision(Arc::new(dice.revision(source.clone()))));
     }

@@ -40,7 +40,7 @@ fn random_change(dice: &mut Dice, world: &World) -> Change {
     let source = dice.pick(&sources);
     let small_uuid = uuid::Uuid::from_u128(u128::from(dice.below(6)));
     let set = ReplicaSetUid(uuid::Uuid::from_u128(u128::from(dice.below(4))));
-    match dice.below(17) {
+    match dice.below(21) {
         0 => {
             let name = SourceName::new(dice.pick(&["first", "second", "odd\0name"]));
             Change::PutSource(Arc::new(dice.source(name)))
@@ -63,6 +63,10 @@ fn random_change(dice: &mut Dice, world: &World) -> Change {
         12 => Change::DeleteNode(dice.node_name()),
         13 | 14 => random_release(dice, world, source),
         15 => Change::PutQuarantine(Quarantine { source, sha: dice.sha() }),
+        16 => Change::PutJob(Arc::new(dice.job_run(JobUid(small_uuid)))),
+        17 => Change::DeleteJob(JobUid(small_uuid)),
+        18 => Change::PutSchedule(Arc::new(dice.schedule(ObjectUid(small_uuid)))),
+        19 => Change::DeleteSchedule(ObjectUid(small_uuid)),
         _ => match dice.below(3) {
             0 => Change::PutRevision(Arc::new(dice.revision(source))),
             1 => {

@@ -21,13 +21,17 @@ impl View<'_> {
             ObjectSpec::Deployment(spec) => {
                 Object::Deployment(Box::new(self.deployment(metadata, object, spec)))
             }
+            ObjectSpec::Job(spec) => {
+                Object::Job(Box::new(self.declared_job(metadata, object, spec)))
+            }
+            ObjectSpec::CronJob(spec) => {
+                Object::CronJob(Box::new(self.cron_job(metadata, object, spec)))
+            }
             ObjectSpec::Pod(_)
             | ObjectSpec::ReplicaSet(_)
             | ObjectSpec::ReplicationController(_)
             | ObjectSpec::StatefulSet(_)
-            | ObjectSpec::DaemonSet(_)
-            | ObjectSpec::Job(_)
-            | ObjectSpec::CronJob(_) => todo!("the workloads' forms"),
+            | ObjectSpec::DaemonSet(_) => todo!("the workloads' forms"),
         }
     }
 

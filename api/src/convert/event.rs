@@ -32,6 +32,11 @@ impl<'a> Uids<'a> {
             let key = (Kind::as_str(id.kind), id.key.namespace.as_str(), id.key.name.as_str());
             uids.insert(key, object.uid.to_string());
         }
+        // The pods of a declared Job name its run as their owner.
+        for job in world.jobs.values() {
+            let key = ("Job", job.namespace.as_str(), job.name.as_str());
+            uids.insert(key, job.uid.to_string());
+        }
         for node in world.nodes.values() {
             uids.insert(("Node", "", node.name.as_str()), node.instance.clone());
         }
@@ -110,6 +115,7 @@ impl Hasher for Fnv {
 fn api_version(kind: &str) -> &'static str {
     match kind {
         "Deployment" | "ReplicaSet" => "apps/v1",
+        "Job" | "CronJob" => "batch/v1",
         "Source" | "Release" => "dugout.dev/v1",
         _ => "v1",
     }

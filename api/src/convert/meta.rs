@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dugout_model::{
-    LabelOperator, LabelSelector, ObjectName, PortRef, ReplicaSet, StoredObject, StringMap,
+    Job, LabelOperator, LabelSelector, ObjectName, PortRef, ReplicaSet, StoredObject, StringMap,
     Timestamp,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -21,6 +21,7 @@ pub(crate) const POD_TEMPLATE_HASH: &str = "pod-template-hash";
 const COMMIT: &str = "dugout.dev/commit";
 const SOURCE: &str = "dugout.dev/source";
 const FILE: &str = "dugout.dev/file";
+const SCHEDULED_AT: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
 /// The metadata of an object that Git declares.
@@ -49,6 +50,16 @@ pub(super) fn of_replica_set(template: &StringMap, set: &ReplicaSet) -> StringMa
     let mut annotations = template.clone();
     annotations.insert(COMMIT.to_owned(), set.sha.to_string());
     annotations.insert(REVISION.to_owned(), set.revision.to_string());
+    annotations
+}
+
+/// Annotations of a run of a job.
+pub(super) fn of_run(job: &Job) -> StringMap {
+    let mut annotations = job.annotations.clone();
+    annotations.insert(COMMIT.to_owned(), job.sha.to_string());
+    annotations.insert(SOURCE.to_owned(), job.source.to_string());
+    let scheduled_at = job.scheduled_at.and_then(moment);
+    annotations.extend(scheduled_at.map(|at| (SCHEDULED_AT.to_owned(), at.to_string())));
     annotations
 }
 

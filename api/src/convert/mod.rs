@@ -1,6 +1,7 @@
 //! From the world to Kubernetes' types: pure functions, the only place where the serialised form of
 //! an object is made.
 
+mod batch;
 mod config;
 mod dugout;
 mod event;
@@ -12,6 +13,7 @@ mod workload;
 
 use dugout_model::{Timestamp, World};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
@@ -43,6 +45,8 @@ pub enum Object {
     Event(Box<Event>),
     Deployment(Box<Deployment>),
     ReplicaSet(Box<ReplicaSet>),
+    Job(Box<Job>),
+    CronJob(Box<CronJob>),
     Source(Box<Source>),
     Release(Box<Release>),
     TimelineEntry(Box<TimelineEntry>),
@@ -60,6 +64,8 @@ impl Object {
             Object::Event(object) => &object.metadata,
             Object::Deployment(object) => &object.metadata,
             Object::ReplicaSet(object) => &object.metadata,
+            Object::Job(object) => &object.metadata,
+            Object::CronJob(object) => &object.metadata,
             Object::Source(object) => &object.metadata,
             Object::Release(object) => &object.metadata,
             Object::TimelineEntry(object) => &object.metadata,

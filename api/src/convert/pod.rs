@@ -1,8 +1,8 @@
 //! Pods, with the conditions and container statuses that Kubernetes' tools read.
 
 use dugout_model::{
-    ContainerExit, ContainerState, ContainerStatus, Lifecycle, Placement, Pod, PodPhase, PodStatus,
-    ReplicaSet, Seen, Timestamp,
+    COMPLETION_INDEX_LABEL, ContainerExit, ContainerState, ContainerStatus, Lifecycle, Placement,
+    Pod, PodIdentity, PodPhase, PodStatus, ReplicaSet, Seen, StringMap, Timestamp,
 };
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -25,17 +25,30 @@ impl View<'_> {
 
     fn pod_metadata(self, pod: &Pod, set: Option<&ReplicaSet>) -> ObjectMeta {
         let (deleted_at, grace) = leaving(pod);
+        let index = match pod.identity {
+            PodIdentity::CompletionIndex(index) => Some(index.to_string()),
+            _ => None,
+        };
+        let with_index = |mut map: StringMap| {
+            map.extend(index.clone().map(|index| (COMPLETION_INDEX_LABEL.to_owned(), index)));
+            map
+        };
         ObjectMeta {
-            annotations: set.map(|set| with_commit(&set.template.annotations, set)),
+            annotations: set.map(|set| with_index(with_commit(&set.template.annotations, set))),
             creation_timestamp: time(pod.created_at),
             deletion_grace_period_seconds: grace,
             deletion_timestamp: deleted_at.and_then(time),
             generate_name: set.map(|set| format!("{}-", set.name)),
-            labels: set.map(pod_labels),
+            labels: set.map(|set| with_index(pod_labels(set))),
             name: Some(pod.name.to_string()),
             namespace: Some(pod.namespace.to_string()),
-            owner_references: set
-                .map(|set| vec![owner("apps/v1", "ReplicaSet", &set.name, set.uid.to_string())]),
+            owner_references: set.map(|set| {
+                let (version, kind) = match set.is_of_job() {
+                    true => ("batch/v1", "Job"),
+                    false => ("apps/v1", "ReplicaSet"),
+                };
+                vec![owner(version, kind, &set.name, set.uid.to_string())]
+            }),
             resource_version: version(self),
             uid: Some(pod.uid.to_string()),
             ..ObjectMeta::default()

@@ -87,6 +87,9 @@ pub(super) fn pod_spec(template: &ResolvedTemplate) -> core::PodSpec {
 /// The labels of a replica set's pods.
 pub(super) fn pod_labels(set: &ReplicaSet) -> StringMap {
     let mut labels = set.template.labels.clone();
+    if set.is_of_job() {
+        return labels;
+    }
     labels.insert(POD_TEMPLATE_HASH.to_owned(), pod_template_hash(set).to_owned());
     labels
 }

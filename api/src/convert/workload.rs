@@ -199,6 +199,7 @@ fn progressing(rollout: &Rollout, set: &str) -> apps::DeploymentCondition {
             let reason = match reason {
                 RolloutFailure::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
                 RolloutFailure::ImageUnavailable => "ImageUnavailable",
+                RolloutFailure::JobFailed => "JobFailed",
             };
             ("False", reason, message.clone())
         }

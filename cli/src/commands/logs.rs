@@ -1,12 +1,14 @@
-//! `logs`: of one pod, or of all pods of a deployment, each line with its pod.
+//! `logs`: of one pod, or of all pods of a deployment or a job, each line with its pod.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Context, bail};
 use bytes::BytesMut;
 use dugout_api::dugout::List;
+use dugout_model::CONTROLLER_UID_LABEL;
 use futures_util::StreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use reqwest::Response;
 use tokio::sync::mpsc;
@@ -36,10 +38,12 @@ pub async fn logs(client: &Client, arguments: LogsArguments) -> anyhow::Result<(
             "deployment" | "deployments" | "deploy" | "deployments.apps" | "deployment.apps",
             name,
         )) => pods_of_deployment(client, &arguments, name).await?,
+        Some(("job" | "jobs" | "jobs.batch" | "job.batch", name)) => {
+            pods_of_job(client, &arguments, name).await?
+        }
         Some((kind, _)) => {
-            return Err(
-                Usage(format!("logs are of a pod or of a deployment, not of a '{kind}'")).into()
-            );
+            let message = format!("logs are of a pod, a deployment or a job, not of a '{kind}'");
+            return Err(Usage(message).into());
         }
     };
     match pods.as_slice() {
@@ -126,6 +130,39 @@ async fn pods_of_deployment(
     let places: Vec<Place> = owned.filter(has_node).filter_map(place).collect();
     if places.is_empty() {
         bail!("deployment {name} has no pod that was started; 'dugout status' says why");
+    }
+    Ok(places)
+}
+
+/// The pods of a job, also those that ended.
+async fn pods_of_job(
+    client: &Client,
+    arguments: &LogsArguments,
+    name: &str,
+) -> anyhow::Result<Vec<Place>> {
+    let query = [("fieldSelector", format!("metadata.name={name}"))];
+    let path: Vec<&str> = match arguments.namespaces.only() {
+        Some(namespace) => vec!["apis", "batch", "v1", "namespaces", namespace, "jobs"],
+        None => vec!["apis", "batch", "v1", "jobs"],
+    };
+    let list: List<Job> = client.get(&path, &query).await?;
+    let job = match list.items.as_slice() {
+        [only] => only,
+        [] => bail!("jobs \"{name}\" not found; 'dugout get jobs' lists them"),
+        _ => {
+            let message =
+                format!("jobs named {name} are in several namespaces; choose one with -n");
+            return Err(Usage(message).into());
+        }
+    };
+    let namespace = job.metadata.namespace.clone().unwrap_or_default();
+    let uid = job.metadata.uid.as_deref().unwrap_or_default();
+    let query = [("labelSelector", format!("{CONTROLLER_UID_LABEL}={uid}"))];
+    let path = ["api", "v1", "namespaces", &namespace, "pods"];
+    let list: List<Pod> = client.get(&path, &query).await?;
+    let places: Vec<Place> = list.items.into_iter().filter(has_node).filter_map(place).collect();
+    if places.is_empty() {
+        bail!("job {name} has no pod that was started; 'dugout status' says why");
     }
     Ok(places)
 }

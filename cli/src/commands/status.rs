@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use dugout_api::dugout::{List, Problem, Release, Source};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::{CronJob, Job, JobCondition};
 use k8s_openapi::api::core::v1::{Event, Node, Pod};
 use k8s_openapi::jiff::Timestamp;
 
@@ -35,6 +36,8 @@ struct Picture {
     /// The newest of each source.
     releases: Vec<Release>,
     deployments: Vec<Deployment>,
+    jobs: Vec<Job>,
+    cron_jobs: Vec<CronJob>,
     pods: Vec<Pod>,
     nodes: Vec<Node>,
     events: Vec<Event>,
@@ -51,14 +54,18 @@ async fn read(client: &Client, namespace: Option<&str>) -> anyhow::Result<Pictur
         None => vec!["api", "v1", plural],
     };
     let (pods, events) = (core("pods"), core("events"));
-    let deployments = match namespace {
-        Some(namespace) => vec!["apis", "apps", "v1", "namespaces", namespace, "deployments"],
-        None => vec!["apis", "apps", "v1", "deployments"],
+    let of_group = |group, plural| match namespace {
+        Some(namespace) => vec!["apis", group, "v1", "namespaces", namespace, plural],
+        None => vec!["apis", group, "v1", plural],
     };
+    let deployments = of_group("apps", "deployments");
+    let (jobs, cron_jobs) = (of_group("batch", "jobs"), of_group("batch", "cronjobs"));
     let recent = [("limit", "200".to_owned())];
-    let (sources, deployments, pods, nodes, events) = tokio::try_join!(
+    let (sources, deployments, jobs, cron_jobs, pods, nodes, events) = tokio::try_join!(
         client.get::<List<Source>>(&["apis", "dugout.dev", "v1", "sources"], &[]),
         client.get::<List<Deployment>>(&deployments, &[]),
+        client.get::<List<Job>>(&jobs, &[]),
+        client.get::<List<CronJob>>(&cron_jobs, &[]),
         client.get::<List<Pod>>(&pods, &[]),
         client.get::<List<Node>>(&["api", "v1", "nodes"], &[]),
         client.get::<List<Event>>(&events, &recent),
@@ -74,6 +81,8 @@ async fn read(client: &Client, namespace: Option<&str>) -> anyhow::Result<Pictur
         sources: sources.items,
         releases,
         deployments: deployments.items,
+        jobs: jobs.items,
+        cron_jobs: cron_jobs.items,
         pods: pods.items,
         nodes: nodes.items,
         events: events.items,
@@ -88,6 +97,12 @@ fn screen(picture: &Picture, paint: Paint, now: Timestamp) -> String {
     if !picture.deployments.is_empty() {
         text.push('\n');
         text += &deployments_table(&picture.deployments).render(paint);
+    }
+    for table in [jobs_table(&picture.jobs), cron_jobs_table(&picture.cron_jobs, now)] {
+        if table.len() > 0 {
+            text.push('\n');
+            text += &table.render(paint);
+        }
     }
     let waiting = waiting(picture);
     if !waiting.is_empty() {
@@ -179,6 +194,52 @@ fn deployments_table(deployments: &[Deployment]) -> Grid {
     grid
 }
 
+fn jobs_table(jobs: &[Job]) -> Grid {
+    let mut grid = Grid::new(["NAMESPACE", "JOB", "SUCCEEDED", "FAILED", "ACTIVE", "STATUS"]);
+    for job in jobs {
+        let status = job.status.clone().unwrap_or_default();
+        let wanted = job.spec.as_ref().and_then(|spec| spec.completions).unwrap_or(1);
+        let state = job_condition(job).map_or("running", |condition| match &*condition.type_ {
+            "Complete" => "complete",
+            "Failed" => "failed",
+            _ => "suspended",
+        });
+        grid.row([
+            job.metadata.namespace.clone().unwrap_or_default(),
+            job.metadata.name.clone().unwrap_or_default(),
+            format!("{}/{wanted}", status.succeeded.unwrap_or(0)),
+            status.failed.unwrap_or(0).to_string(),
+            status.active.unwrap_or(0).to_string(),
+            state.to_owned(),
+        ]);
+    }
+    grid
+}
+
+/// What a job has come to; absent while it runs.
+fn job_condition(job: &Job) -> Option<&JobCondition> {
+    job.status.as_ref()?.conditions.as_ref()?.first()
+}
+
+fn cron_jobs_table(cron_jobs: &[CronJob], now: Timestamp) -> Grid {
+    let mut grid = Grid::new(["NAMESPACE", "CRONJOB", "SCHEDULE", "ACTIVE", "LAST SCHEDULE", ""]);
+    for cron_job in cron_jobs {
+        let (spec, status) = (&cron_job.spec, cron_job.status.as_ref());
+        let zone = spec.time_zone.as_ref().map(|zone| format!(" in {zone}")).unwrap_or_default();
+        let last = status.and_then(|status| status.last_schedule_time.as_ref());
+        let suspended = spec.suspend == Some(true);
+        grid.row([
+            cron_job.metadata.namespace.clone().unwrap_or_default(),
+            cron_job.metadata.name.clone().unwrap_or_default(),
+            format!("{}{zone}", spec.schedule),
+            status.and_then(|status| status.active.as_ref()).map_or(0, Vec::len).to_string(),
+            last.map_or("-".to_owned(), |last| format!("{} ago", age_of(last.0, now))),
+            if suspended { "suspended".to_owned() } else { String::new() },
+        ]);
+    }
+    grid
+}
+
 /// The rollout in one word.
 fn rollout(deployment: &Deployment) -> &'static str {
     match condition(deployment, "Progressing") {
@@ -223,6 +284,14 @@ fn waiting(picture: &Picture) -> Vec<String> {
             sentences.push(format!("deployment {name}: {message}"));
         }
     }
+    for job in &picture.jobs {
+        if let Some(condition) = job_condition(job).filter(|condition| condition.type_ == "Failed")
+        {
+            let name = job.metadata.name.as_deref().unwrap_or("");
+            let message = condition.message.as_deref().unwrap_or("");
+            sentences.push(format!("job {name}: failed: {message}"));
+        }
+    }
     sentences.extend(picture.pods.iter().filter_map(why_pod_waits));
     sentences
 }
@@ -231,6 +300,10 @@ fn waiting(picture: &Picture) -> Vec<String> {
 fn why_pod_waits(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let name = pod.metadata.name.as_deref().unwrap_or("");
+    if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
+        // It ended, and its job says what that means.
+        return None;
+    }
     let conditions = || status.conditions.iter().flatten();
     if let Some(message) = &status.message {
         return Some(format!("pod {name}: {message}"));
@@ -380,12 +453,15 @@ mod tests {
             sources: vec![golden!("source")],
             releases: vec![golden!("release")],
             deployments: vec![golden!("deployment")],
+            jobs: vec![golden!("job"), golden!("job-running"), golden!("job-failed")],
+            cron_jobs: vec![golden!("cronjob")],
             pods: vec![
                 golden!("pod-ready"),
                 golden!("pod-crashing"),
                 golden!("pod-waiting"),
                 golden!("pod-draining"),
                 golden!("pod-unknown"),
+                golden!("pod-ended"),
             ],
             nodes: vec![golden!("node-ready"), golden!("node-silent")],
             events: vec![golden!("event")],

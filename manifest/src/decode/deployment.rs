@@ -16,7 +16,7 @@ use crate::yaml::ScalarKind;
 pub(super) const INT32_MAX: u32 = 2_147_483_647;
 
 /// More replicas than this are taken for a typing mistake.
-const REPLICA_LIMIT: u32 = 10_000;
+pub(super) const REPLICA_LIMIT: u32 = 10_000;
 
 const QUARTER: IntOrPercent = IntOrPercent::Percent(25);
 
@@ -31,7 +31,7 @@ pub(super) fn read(object: &Object<'_>) -> Deployment {
     let template = spec
         .field("template")
         .and_then(|value| value.object())
-        .map_or_else(empty_template, |template| read_template(&template));
+        .map_or_else(empty_template, |template| read_template(&template, "Deployment"));
     let selector =
         spec.field("selector").and_then(|value| read_selector(&value)).unwrap_or_default();
     Deployment {
@@ -62,7 +62,7 @@ fn empty() -> Deployment {
     }
 }
 
-fn empty_template() -> PodTemplate {
+pub(super) fn empty_template() -> PodTemplate {
     PodTemplate {
         labels: Default::default(),
         annotations: Default::default(),
@@ -124,7 +124,8 @@ fn read_replicas(spec: &Object<'_>) -> u32 {
     replicas
 }
 
-fn read_template(template: &Object<'_>) -> PodTemplate {
+/// The template of a workload of this kind, which the rules have held against what it may ask.
+pub(super) fn read_template(template: &Object<'_>, kind: &str) -> PodTemplate {
     let metadata = template.field("metadata").and_then(|value| value.object());
     let map = |name, read: fn(&Value<'_>) -> _| {
         metadata
@@ -136,8 +137,6 @@ fn read_template(template: &Object<'_>) -> PodTemplate {
     let Some(spec) = template.field("spec").and_then(|value| value.object()) else {
         return PodTemplate { labels, annotations, ..empty_template() };
     };
-    // The rules say that it is Always.
-    spec.field("restartPolicy");
     let grace = spec
         .field("terminationGracePeriodSeconds")
         .and_then(|value| value.u32(0, INT32_MAX))
@@ -151,7 +150,7 @@ fn read_template(template: &Object<'_>) -> PodTemplate {
                     "a pod has exactly one container in Dugout, and here are {}",
                     containers.len()
                 ),
-                "make a Deployment of each",
+                format!("make a {kind} of each"),
             );
         }
     }
@@ -159,13 +158,23 @@ fn read_template(template: &Object<'_>) -> PodTemplate {
         labels,
         annotations,
         containers,
-        restart_policy: RestartPolicy::Always,
+        restart_policy: read_restart_policy(&spec),
         termination_grace: seconds(grace),
         node_selector: spec
             .field("nodeSelector")
             .map(|value| read_labels(&value))
             .unwrap_or_default(),
     }
+}
+
+fn read_restart_policy(spec: &Object<'_>) -> RestartPolicy {
+    let words = [
+        ("Always", RestartPolicy::Always),
+        ("OnFailure", RestartPolicy::OnFailure),
+        ("Never", RestartPolicy::Never),
+    ];
+    let chosen = spec.field("restartPolicy").and_then(|value| value.one_of(&words));
+    chosen.unwrap_or_default()
 }
 
 fn read_selector(value: &Value<'_>) -> Option<LabelSelector> {

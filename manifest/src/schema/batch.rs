@@ -4,47 +4,64 @@ use super::format::{CRON, INDEXES, LABEL, QUALIFIED_NAME, SUBDOMAIN, TIME_ZONE};
 use super::metadata::{LABEL_SELECTOR, TEMPLATE_METADATA};
 use super::pod::POD_TEMPLATE_SPEC;
 use super::value::{BOOL, COUNT, INT32_MAX, INT64_MAX, int, ints, object, objects, text, words};
-use super::{API_VERSION, KIND, METADATA, STATUS, Schema, checked, table};
+use super::{API_VERSION, KIND, METADATA, STATUS, Schema, acted, checked, notice, refused, table};
 use crate::rules::batch;
+
+const BY_INDEX: &str = "Dugout counts the failures of all indexes together";
+const OWN_PODS: &str = "a job's pods are those that it made";
 
 pub(super) static JOB: Schema = table(
     "Job",
-    &[API_VERSION, KIND, METADATA, checked("spec", object(&JOB_SPEC)).required(), STATUS],
+    &[API_VERSION, KIND, METADATA, acted("spec", object(&JOB_SPEC)).required(), STATUS],
 );
 
 pub(super) static JOB_SPEC: Schema = table(
     "JobSpec",
     &[
-        checked("activeDeadlineSeconds", int(0, INT64_MAX)),
-        checked("backoffLimit", COUNT),
-        checked("backoffLimitPerIndex", COUNT),
-        checked("completionMode", words(&["NonIndexed", "Indexed"])),
-        checked("completions", COUNT),
-        checked("managedBy", text(QUALIFIED_NAME)),
-        checked("manualSelector", BOOL),
-        checked("maxFailedIndexes", COUNT),
-        checked("parallelism", COUNT),
-        checked("podFailurePolicy", object(&POD_FAILURE_POLICY)),
-        checked("podReplacementPolicy", words(&["TerminatingOrFailed", "Failed"])),
-        checked("scheduling", object(&JOB_SCHEDULING_CONFIGURATION)),
-        checked("selector", object(&LABEL_SELECTOR)),
-        checked("successPolicy", object(&SUCCESS_POLICY)),
-        checked("suspend", BOOL),
-        checked("template", object(&POD_TEMPLATE_SPEC)).required(),
-        checked("ttlSecondsAfterFinished", COUNT),
+        acted("activeDeadlineSeconds", int(0, INT64_MAX)),
+        acted("backoffLimit", COUNT),
+        refused("backoffLimitPerIndex", COUNT, BY_INDEX),
+        acted("completionMode", words(&["NonIndexed", "Indexed"])),
+        acted("completions", COUNT),
+        refused("managedBy", text(QUALIFIED_NAME), "Dugout runs every job itself")
+            .unless(&["kubernetes.io/job-controller"]),
+        refused("manualSelector", BOOL, OWN_PODS).unless(&["false"]),
+        refused("maxFailedIndexes", COUNT, BY_INDEX),
+        acted("parallelism", COUNT),
+        acted("podFailurePolicy", object(&POD_FAILURE_POLICY)),
+        notice(
+            "podReplacementPolicy",
+            words(&["TerminatingOrFailed", "Failed"]),
+            "has no effect: a pod whose node is lost is replaced at once, any other when it failed",
+        )
+        .unless(&["TerminatingOrFailed"]),
+        refused(
+            "scheduling",
+            object(&JOB_SCHEDULING_CONFIGURATION),
+            "Dugout places each pod of a job by itself",
+        ),
+        refused("selector", object(&LABEL_SELECTOR), OWN_PODS),
+        refused(
+            "successPolicy",
+            object(&SUCCESS_POLICY),
+            "Dugout completes a job when all of its completions succeeded",
+        ),
+        acted("suspend", BOOL),
+        acted("template", object(&POD_TEMPLATE_SPEC)).required(),
+        acted("ttlSecondsAfterFinished", COUNT),
     ],
 )
 .with(&[batch::job]);
 
 pub(super) static POD_FAILURE_POLICY: Schema =
-    table("PodFailurePolicy", &[checked("rules", objects(&POD_FAILURE_POLICY_RULE)).required()]);
+    table("PodFailurePolicy", &[acted("rules", objects(&POD_FAILURE_POLICY_RULE)).required()]);
 
 pub(super) static POD_FAILURE_POLICY_RULE: Schema = table(
     "PodFailurePolicyRule",
     &[
-        checked("action", words(&["FailJob", "FailIndex", "Ignore", "Count"])).required(),
-        checked("onExitCodes", object(&POD_FAILURE_POLICY_ON_EXIT_CODES_REQUIREMENT)),
-        checked("onPodConditions", objects(&POD_FAILURE_POLICY_ON_POD_CONDITIONS_PATTERN)),
+        acted("action", words(&["FailJob", "FailIndex", "Ignore", "Count"])).required(),
+        acted("onExitCodes", object(&POD_FAILURE_POLICY_ON_EXIT_CODES_REQUIREMENT)),
+        acted("onPodConditions", objects(&POD_FAILURE_POLICY_ON_POD_CONDITIONS_PATTERN)),
     ],
 )
 .with(&[batch::failure_rule]);
@@ -52,17 +69,17 @@ pub(super) static POD_FAILURE_POLICY_RULE: Schema = table(
 pub(super) static POD_FAILURE_POLICY_ON_EXIT_CODES_REQUIREMENT: Schema = table(
     "PodFailurePolicyOnExitCodesRequirement",
     &[
-        checked("containerName", text(LABEL)),
-        checked("operator", words(&["In", "NotIn"])).required(),
-        checked("values", ints(0, INT32_MAX)).required(),
+        acted("containerName", text(LABEL)),
+        acted("operator", words(&["In", "NotIn"])).required(),
+        acted("values", ints(0, INT32_MAX)).required(),
     ],
 );
 
 pub(super) static POD_FAILURE_POLICY_ON_POD_CONDITIONS_PATTERN: Schema = table(
     "PodFailurePolicyOnPodConditionsPattern",
     &[
-        checked("status", words(&["True", "False", "Unknown"])),
-        checked("type", text(QUALIFIED_NAME)).required(),
+        acted("status", words(&["True", "False", "Unknown"])),
+        acted("type", text(QUALIFIED_NAME)).required(),
     ],
 );
 
@@ -131,28 +148,25 @@ pub(super) static WORKLOAD_POD_GROUP_GANG_SCHEDULING_POLICY: Schema =
 
 pub(super) static CRON_JOB: Schema = table(
     "CronJob",
-    &[API_VERSION, KIND, METADATA, checked("spec", object(&CRON_JOB_SPEC)).required(), STATUS],
+    &[API_VERSION, KIND, METADATA, acted("spec", object(&CRON_JOB_SPEC)).required(), STATUS],
 )
 .with(&[batch::cron_job]);
 
 pub(super) static CRON_JOB_SPEC: Schema = table(
     "CronJobSpec",
     &[
-        checked("concurrencyPolicy", words(&["Allow", "Forbid", "Replace"])),
-        checked("failedJobsHistoryLimit", COUNT),
-        checked("jobTemplate", object(&JOB_TEMPLATE_SPEC)).required(),
-        checked("schedule", text(CRON)).required(),
-        checked("startingDeadlineSeconds", int(0, INT64_MAX)),
-        checked("successfulJobsHistoryLimit", COUNT),
-        checked("suspend", BOOL),
-        checked("timeZone", text(TIME_ZONE)),
+        acted("concurrencyPolicy", words(&["Allow", "Forbid", "Replace"])),
+        acted("failedJobsHistoryLimit", COUNT),
+        acted("jobTemplate", object(&JOB_TEMPLATE_SPEC)).required(),
+        acted("schedule", text(CRON)).required(),
+        acted("startingDeadlineSeconds", int(0, INT64_MAX)),
+        acted("successfulJobsHistoryLimit", COUNT),
+        acted("suspend", BOOL),
+        acted("timeZone", text(TIME_ZONE)),
     ],
 );
 
 pub(super) static JOB_TEMPLATE_SPEC: Schema = table(
     "JobTemplateSpec",
-    &[
-        checked("metadata", object(&TEMPLATE_METADATA)),
-        checked("spec", object(&JOB_SPEC)).required(),
-    ],
+    &[acted("metadata", object(&TEMPLATE_METADATA)), acted("spec", object(&JOB_SPEC)).required()],
 );

@@ -1,6 +1,6 @@
 //! What a commit may not change of an object that it keeps, as Kubernetes has it.
 //!
-//! The way back is always open: what came with a release that never became healthy can be changed at
+//! The way on from a job that failed is open, and the way back always is: what came with a release that never became healthy can be changed at
 //! will, and so can everything by a commit of Dugout's own that takes others back.
 
 use dugout_model::{
@@ -24,10 +24,18 @@ pub(super) fn forbidden_changes(
     next: &DeclaredObject,
 ) -> Vec<Problem> {
     let changed = changed_fields(&stored.declared.spec, &next.spec);
-    if changed.is_empty() || !is_established(world, source, stored) {
+    let may_change = has_failed(world, stored) || !is_established(world, source, stored);
+    if changed.is_empty() || may_change {
         return Vec::new();
     }
     changed.into_iter().map(|change| problem(next, change)).collect()
+}
+
+/// Whether it is a job that failed: to ask for other work under its name is how to mend it.
+fn has_failed(world: &World, stored: &StoredObject) -> bool {
+    let ObjectSpec::Job(spec) = &stored.declared.spec else { return false };
+    let mut jobs = world.jobs_of(stored.uid).filter(|job| job.spec.asks_same_work(spec));
+    jobs.any(|job| job.is_finished() && !job.is_complete())
 }
 
 /// Whether a release with this object became healthy.

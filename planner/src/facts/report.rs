@@ -73,6 +73,9 @@ fn see(draft: &mut Draft<'_>, pod: &Pod, news: &PodReport) {
     if news.phase == PodPhase::Gone && !pod.is_active() {
         return gone(draft, pod, Some(news));
     }
+    if pod.is_finished() && news.phase.outcome() != pod.outcome() {
+        return recall(draft, pod);
+    }
     let before = last_status(pod);
     let told = before.map(|status| status.milestones).unwrap_or_default();
     let milestones = tell_milestones(draft, pod, told, &news.milestones);
@@ -80,7 +83,8 @@ fn see(draft: &mut Draft<'_>, pod: &Pod, news: &PodReport) {
         phase: news.phase,
         containers: news.containers.clone(),
         address: news.address,
-        ready_since: news.ready.then(|| pod.ready_since().unwrap_or(draft.now)),
+        ready_since: (news.ready && news.phase.outcome().is_none())
+            .then(|| pod.ready_since().unwrap_or(draft.now)),
         milestones,
     };
     let seen = Seen::Known(status);
@@ -89,10 +93,19 @@ fn see(draft: &mut Draft<'_>, pod: &Pod, news: &PodReport) {
     }
 }
 
+/// What ended stays ended: a node that says otherwise has forgotten it, or lost its disk.
+fn recall(draft: &mut Draft<'_>, pod: &Pod) {
+    if let (Seen::Unknown { .. }, Some(status)) = (&pod.seen, last_status(pod)) {
+        let seen = Seen::Known(status.clone());
+        draft.put_pod(Pod { seen, ..pod.clone() });
+    }
+}
+
 /// A pod that its node does not know. One that leaves is gone, provided that the node knows its
 /// current orders; one that stays has yet to come, or went with the node's disk.
 fn miss(draft: &mut Draft<'_>, pod: &Pod, up_to_date: bool) {
     match &pod.lifecycle {
+        Lifecycle::Active if pod.is_finished() => recall(draft, pod),
         Lifecycle::Active => {
             if pod.seen != Seen::Absent {
                 draft.put_pod(Pod { seen: Seen::Absent, ..pod.clone() });

@@ -185,3 +185,41 @@ fn the_turn_and_the_changes_must_be_in_the_world_after() {
         [Violation::WrongTurn { after, expected }, Violation::NotApplied { index: 0 }]
     );
 }
+
+/// An indexed job with two of its three indexes at work.
+fn working() -> (Cluster, Job, Pod) {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(vec![job("job:1", |spec| {
+        (spec.completions, spec.parallelism) = (Completions::Indexed(3), 2);
+    })]);
+    cluster.run_for(seconds(3));
+    let row = (**cluster.world.jobs.values().next().expect("a job")).clone();
+    let mut pod = any_pod(&cluster);
+    pod.uid = PodUid(uuid::Uuid::from_u128(1));
+    (cluster, row, pod)
+}
+
+#[test]
+fn a_job_has_no_more_pods_than_may_work_nor_two_on_one_index() {
+    let (cluster, row, pod) = working();
+    let PodIdentity::CompletionIndex(index) = pod.identity else { panic!("it has an index") };
+    let found = violations(&cluster, vec![put(pod)]);
+    let expected = Violation::TooManyJobPods { job: row.uid, active: 3, most: 2 };
+    assert!(found.contains(&expected), "{found:?}");
+    assert!(found.contains(&Violation::IndexTakenTwice { job: row.uid, index }), "{found:?}");
+}
+
+#[test]
+fn no_pod_of_a_finished_job_begins_and_it_stays_finished() {
+    let (mut cluster, row, mut pod) = working();
+    let done = Job { state: JobState::Complete { at: cluster.now }, ..row.clone() };
+    let done = Change::PutJob(Arc::new(done));
+    pod.identity = PodIdentity::CompletionIndex(2);
+    let found = violations(&cluster, vec![done.clone(), put(pod.clone())]);
+    let expected = Violation::PodOfIdleJob { pod: pod.uid, job: row.uid };
+    assert!(found.contains(&expected), "{found:?}");
+
+    cluster.world.apply(&done);
+    let found = violations(&cluster, vec![Change::PutJob(Arc::new(row.clone()))]);
+    assert_eq!(found, [Violation::FinishedJobChanged { job: row.uid }]);
+}

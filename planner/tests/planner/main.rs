@@ -4,8 +4,10 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
 mod checks;
+mod cron_jobs;
 mod draining;
 mod harness;
+mod jobs;
 mod nodes;
 mod properties;
 mod rollouts;

@@ -25,6 +25,7 @@ enum Act {
     Suspend(bool),
     Connections(u32),
     RestartEngine,
+    ExitWith(usize, i64),
 }
 
 /// What a random commit asks for.
@@ -40,9 +41,70 @@ struct Ask {
     setting: Option<u8>,
     with_other: bool,
     cpu_millis: u64,
+    job: Option<AskedJob>,
+    cron_job: Option<AskedJob>,
+}
+
+/// What a random commit asks of its job, or of its cron job's.
+#[derive(Clone, Debug)]
+struct AskedJob {
+    image: &'static str,
+    completions: Completions,
+    parallelism: u32,
+    backoff_limit: u32,
+    active_deadline: Option<u64>,
+    ttl_after_finished: Option<u64>,
+    suspended: bool,
+    disrupted: Option<PodFailureAction>,
+    concurrency: ConcurrencyPolicy,
+    history_limit: u32,
 }
 
 const NODES: [&str; 3] = ["a", "b", "c"];
+
+fn asked_job() -> impl Generator<Value = AskedJob> {
+    let completions = prop_oneof![
+        Just(Completions::Any),
+        (0..4_u32).prop_map(Completions::Count),
+        (0..4_u32).prop_map(Completions::Indexed),
+    ];
+    let images = prop_oneof![4 => Just("job:exits"), 2 => Just("job:1"), 1 => Just("job:missing")];
+    let disrupted = prop_oneof![
+        Just(PodFailureAction::FailJob),
+        Just(PodFailureAction::Ignore),
+        Just(PodFailureAction::Count),
+    ];
+    let concurrency = prop_oneof![
+        Just(ConcurrencyPolicy::Allow),
+        Just(ConcurrencyPolicy::Forbid),
+        Just(ConcurrencyPolicy::Replace),
+    ];
+    (
+        (images, completions, 0..4_u32, 0..3_u32),
+        (prop::option::weighted(0.3, 1..40_u64), prop::option::weighted(0.5, 0..20_u64)),
+        (prop::bool::weighted(0.2), prop::option::of(disrupted)),
+        (concurrency, 0..3_u32),
+    )
+        .prop_map(
+            |(
+                (image, completions, parallelism, backoff_limit),
+                (active_deadline, ttl_after_finished),
+                (suspended, disrupted),
+                (concurrency, history_limit),
+            )| AskedJob {
+                image,
+                completions,
+                parallelism,
+                backoff_limit,
+                active_deadline,
+                ttl_after_finished,
+                suspended,
+                disrupted,
+                concurrency,
+                history_limit,
+            },
+        )
+}
 
 fn ask() -> impl Generator<Value = Box<Ask>> {
     let images = prop_oneof![
@@ -57,6 +119,7 @@ fn ask() -> impl Generator<Value = Box<Ask>> {
         (prop::bool::weighted(0.2), prop::bool::weighted(0.1)),
         (prop_oneof![Just(0), Just(3)], prop::option::weighted(0.8, 0..3_u8)),
         (any::<bool>(), prop_oneof![3 => Just(100), 1 => Just(1_500)]),
+        (prop::option::of(asked_job()), prop::option::of(asked_job())),
     )
         .prop_map(
             |(
@@ -64,6 +127,7 @@ fn ask() -> impl Generator<Value = Box<Ask>> {
                 (recreate, paused),
                 (min_ready, setting),
                 (with_other, cpu_millis),
+                (job, cron_job),
             )| {
                 Box::new(Ask {
                     replicas,
@@ -76,6 +140,8 @@ fn ask() -> impl Generator<Value = Box<Ask>> {
                     setting,
                     with_other,
                     cpu_millis,
+                    job,
+                    cron_job,
                 })
             },
         )
@@ -96,6 +162,7 @@ fn act() -> impl Generator<Value = Act> {
         1 => any::<bool>().prop_map(Act::Suspend),
         2 => (0..3_u32).prop_map(Act::Connections),
         1 => Just(Act::RestartEngine),
+        1 => (0..NODES.len(), 0..3_i64).prop_map(|(node, code)| Act::ExitWith(node, code)),
     ]
 }
 
@@ -124,7 +191,33 @@ impl Ask {
         if self.with_other {
             objects.push(named("other", deployment("other", 2, "other:1")));
         }
+        let asked = self.job.as_ref();
+        objects.extend(asked.map(|asked| job(asked.image, |spec| asked.fill(spec))));
+        let asked = self.cron_job.as_ref();
+        objects.extend(asked.map(|asked| cron_job(asked.image, |spec| asked.fill_cron(spec))));
         objects
+    }
+}
+
+impl AskedJob {
+    fn fill(&self, spec: &mut JobSpec) {
+        spec.completions = self.completions;
+        spec.parallelism = self.parallelism;
+        spec.backoff_limit = self.backoff_limit;
+        spec.active_deadline = self.active_deadline.map(seconds);
+        spec.ttl_after_finished = self.ttl_after_finished.map(seconds);
+        spec.suspended = self.suspended;
+        let rule = |action| PodFailureRule { action, when: PodFailureMatch::Disrupted };
+        spec.pod_failure_policy = self.disrupted.map(rule).into_iter().collect();
+    }
+
+    fn fill_cron(&self, spec: &mut CronJob) {
+        self.fill(&mut spec.job);
+        spec.job.suspended = false;
+        spec.suspended = self.suspended;
+        spec.concurrency = self.concurrency;
+        spec.successful_history_limit = self.history_limit;
+        spec.failed_history_limit = self.history_limit;
     }
 }
 
@@ -161,6 +254,7 @@ fn perform(cluster: &mut Cluster, act: &Act) {
             }
         }
         Act::RestartEngine => cluster.restart_engine(),
+        Act::ExitWith(node, code) => cluster.agent(NODES[*node]).exits_with = *code,
     }
 }
 
@@ -177,6 +271,7 @@ fn heal(cluster: &mut Cluster) {
     for node in NODES {
         let agent = cluster.agent(node);
         (agent.alive, agent.engine_answers, agent.listens) = (true, true, true);
+        agent.exits_with = 0;
         agent.connections.clear();
         let node = NodeName::new(node);
         cluster.turn(&[Fact::Operator(OperatorRequest::Uncordon(node))]);
@@ -217,13 +312,21 @@ proptest! {
             setting: Some(9),
             with_other: true,
             cpu_millis: 100,
+            job: None,
+            cron_job: None,
         };
-        let sha = cluster.commit(good.objects());
+        let mut last = job_spec("last:exits");
+        last.completions = Completions::Count(2);
+        let mut objects = good.objects();
+        objects.push(declare("last", ObjectSpec::Job(Box::new(last))));
+        let sha = cluster.commit(objects);
         cluster.run_in_steps(60, seconds(1));
         prop_assert_eq!(cluster.verdict(&sha), Verdict::Healthy);
-        prop_assert_eq!(cluster.world.pods.len(), 6, "nothing is left behind");
+        prop_assert_eq!(cluster.world.pods.len(), 8, "nothing is left behind");
+        prop_assert_eq!(cluster.world.jobs.len(), 1);
+        prop_assert!(cluster.world.schedules.is_empty());
         prop_assert_eq!(cluster.ready(), 6);
-        prop_assert!(cluster.world.replica_sets.len() <= 4);
+        prop_assert!(cluster.world.replica_sets.len() <= 5);
         let turn = cluster.world.turn;
         cluster.run_in_steps(15, seconds(2));
         prop_assert_eq!(cluster.world.turn, turn, "and then nothing changes");

@@ -366,3 +366,23 @@ fn more_replicas_of_a_new_template_are_not_first_made_of_the_old_one() {
     cluster.run_for(seconds(10));
     assert_eq!(cluster.images(), ["web:2"; 8]);
 }
+
+#[test]
+fn scaling_to_a_single_set_in_the_middle_of_a_rollout_is_done_in_one_turn() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let asked = |replicas, surge| {
+        web_with(replicas, "web:1", |deployment| {
+            deployment.strategy = Strategy::RollingUpdate {
+                max_surge: IntOrPercent::Int(surge),
+                max_unavailable: IntOrPercent::Int(0),
+            };
+            let container = &mut deployment.template.containers[0];
+            container.env.push(env_from_config("settings", "greeting"));
+        })
+    };
+    cluster.commit(vec![asked(1, 0), config("settings", "greeting", "0")]);
+    cluster.commit(vec![asked(4, 1), config("settings", "greeting", "1")]);
+    // The rollout cannot go on without its configuration, and the shares of 2 leave one set.
+    cluster.commit(vec![asked(1, 1)]);
+    assert_eq!(cluster.active().len(), 1);
+}

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use dugout_model::{
-    CommitSha, EngineId, NamespaceName, NodeName, ObjectName, ObjectUid, PodUid, ReleaseId,
+    CommitSha, EngineId, JobUid, NamespaceName, NodeName, ObjectName, ObjectUid, PodUid, ReleaseId,
     ReplicaSetUid, SecretValue, SourceName, TemplateHash, Timestamp, Turn,
 };
 
@@ -69,7 +69,14 @@ macro_rules! stored_as_inner {
 
 stored_as_itself!(String, bool, u16, u32, u64, i64, Duration, IpAddr, Uuid);
 stored_as_text!(CommitSha, EngineId, NamespaceName, NodeName, ObjectName, SourceName, TemplateHash);
-stored_as_inner!(ObjectUid(Uuid), PodUid(Uuid), ReplicaSetUid(Uuid), ReleaseId(u64), Turn(u64));
+stored_as_inner!(
+    JobUid(Uuid),
+    ObjectUid(Uuid),
+    PodUid(Uuid),
+    ReplicaSetUid(Uuid),
+    ReleaseId(u64),
+    Turn(u64)
+);
 
 impl Stored for Timestamp {
     type Document = i64;

@@ -6,6 +6,7 @@
 //! the model does not compile until it is stored.
 
 mod basic;
+mod job;
 mod mirror;
 mod node;
 mod object;

@@ -28,7 +28,7 @@ mirror! {
 
 mirror! {
     #[serde(rename_all = "snake_case")]
-    enum RolloutFailure as RolloutFailureDocument { ProgressDeadlineExceeded, ImageUnavailable }
+    enum RolloutFailure as RolloutFailureDocument { ProgressDeadlineExceeded, ImageUnavailable, JobFailed }
 }
 
 mirror! {

@@ -298,6 +298,52 @@ impl Dice {
         }
     }
 
+    pub fn job_run(&mut self, uid: JobUid) -> Job {
+        Job {
+            uid,
+            namespace: NamespaceName::new(self.text()),
+            name: ObjectName::new(self.text()),
+            labels: self.map(),
+            annotations: self.map(),
+            owner: ObjectUid(uuid::Uuid::from_u128(u128::from(self.below(4)))),
+            source: SourceName::new(self.text()),
+            sha: self.sha(),
+            scheduled_at: self.maybe(Dice::moment),
+            created_at: self.moment(),
+            started_at: self.maybe(Dice::moment),
+            spec: Arc::new(self.job()),
+            state: match self.below(4) {
+                0 => JobState::Running,
+                1 => JobState::Suspended,
+                2 => JobState::Complete { at: self.moment() },
+                _ => JobState::Failed {
+                    at: self.moment(),
+                    reason: self.pick(&[
+                        JobFailure::BackoffLimitExceeded,
+                        JobFailure::DeadlineExceeded,
+                        JobFailure::PodFailurePolicy,
+                    ]),
+                    message: self.text(),
+                },
+            },
+            tally: JobTally {
+                succeeded: self.small(),
+                failed: self.small(),
+                completed_indexes: self.some(Dice::small).into_iter().collect(),
+                failed_in_a_row: self.small(),
+                last_failed_at: self.maybe(Dice::moment),
+            },
+        }
+    }
+
+    pub fn schedule(&mut self, cron_job: ObjectUid) -> Schedule {
+        Schedule {
+            cron_job,
+            last_scheduled_at: self.moment(),
+            last_succeeded_at: self.maybe(Dice::moment),
+        }
+    }
+
     fn cron_job(&mut self) -> CronJob {
         CronJob {
             schedule: self.text(),

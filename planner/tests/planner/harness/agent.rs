@@ -1,6 +1,7 @@
 //! An agent that does what its assignment asks for, with containers that behave as their image says:
 //! `…:missing` cannot be had, `…:unready` never becomes ready, `…:flaps` is ready every other two
-//! seconds, everything else is ready a second after it started and gone a second after it was told to
+//! seconds, `…:exits` ends two seconds after it started with the code that its agent was given,
+//! everything else is ready a second after it started and gone a second after it was told to
 //! stop.
 
 use std::collections::BTreeMap;
@@ -18,6 +19,8 @@ pub struct FakeAgent {
     pub engine_answers: bool,
     /// Whether it takes over new assignments.
     pub listens: bool,
+    /// What containers of `…:exits` end with from now on.
+    pub exits_with: i64,
     /// Open connections to each pod.
     pub connections: BTreeMap<PodUid, u32>,
     accepted: Turn,
@@ -28,10 +31,12 @@ struct FakePod {
     image: String,
     milestones: PodMilestones,
     stopping_since: Option<Timestamp>,
+    exit: Option<ContainerExit>,
 }
 
 const TO_BECOME_READY: Duration = Duration::from_secs(1);
 const TO_STOP: Duration = Duration::from_secs(1);
+const TO_EXIT: Duration = Duration::from_secs(2);
 
 impl FakeAgent {
     pub fn new(name: &str, engine: &str) -> Self {
@@ -43,6 +48,7 @@ impl FakeAgent {
             alive: true,
             engine_answers: true,
             listens: true,
+            exits_with: 0,
             connections: BTreeMap::new(),
             accepted: Turn(0),
             pods: BTreeMap::new(),
@@ -82,6 +88,7 @@ impl FakeAgent {
         let mut pods: BTreeMap<PodUid, PodReport> = foreign.collect();
         for (uid, pod) in &mut self.pods {
             let connections = self.connections.get(uid).copied().unwrap_or(0);
+            pod.end(now, self.exits_with);
             pods.insert(*uid, pod.report(now, connections));
         }
         Some(Fact::Report(Box::new(NodeReport {
@@ -100,10 +107,15 @@ impl FakeAgent {
         self.accepted = assignment.generation;
         self.pods.retain(|uid, _| assignment.pods.iter().any(|pod| pod.uid == *uid));
         for assigned in &assignment.pods {
+            let is_new = !self.pods.contains_key(&assigned.uid);
+            if is_new && assigned.order == (PodOrder::Run { draining: true }) {
+                continue;
+            }
             let pod = self.pods.entry(assigned.uid).or_insert_with(|| FakePod {
                 image: assigned.template.containers[0].image.clone(),
                 milestones: PodMilestones { accepted_at: Some(now), ..PodMilestones::default() },
                 stopping_since: None,
+                exit: None,
             });
             if let PodOrder::Stop { .. } = assigned.order {
                 pod.stopping_since.get_or_insert(now);
@@ -125,6 +137,14 @@ fn foreign_pod(connections: u32) -> PodReport {
 }
 
 impl FakePod {
+    fn end(&mut self, now: Timestamp, exit_code: i64) {
+        let is_due = self.milestones.started_at.is_some_and(|at| now.since(at) >= TO_EXIT);
+        if self.image.ends_with(":exits") && is_due && self.stopping_since.is_none() {
+            let exit = ContainerExit { exit_code, oom_killed: false, finished_at: now };
+            self.exit.get_or_insert(exit);
+        }
+    }
+
     fn report(&mut self, now: Timestamp, connections: u32) -> PodReport {
         if !self.image.ends_with(":missing") {
             self.milestones.pulled_at.get_or_insert(now);
@@ -136,6 +156,7 @@ impl FakePod {
             || (self.stopping_since.is_some() && started_at.is_none());
         let ready = !is_stopped
             && self.stopping_since.is_none()
+            && self.exit.is_none()
             && !self.image.ends_with(":unready")
             && (!self.image.ends_with(":flaps") || now.as_micros() / 2_000_000 % 2 == 1)
             && started_at.is_some_and(|at| now.since(at) >= TO_BECOME_READY);
@@ -145,8 +166,11 @@ impl FakePod {
         if is_stopped {
             self.milestones.stopped_at.get_or_insert(now);
         }
+        let ended = self.exit.as_ref().map(|exit| exit.exit_code);
         let phase = match (is_stopped, started_at) {
             (true, _) => PodPhase::Gone,
+            _ if ended == Some(0) => PodPhase::Succeeded,
+            _ if ended.is_some() => PodPhase::Failed,
             (false, Some(_)) => PodPhase::Running,
             (false, None) => PodPhase::Pending,
         };
@@ -162,6 +186,9 @@ impl FakePod {
 
     fn container(&self, started_at: Option<Timestamp>, ready: bool) -> ContainerStatus {
         let state = match started_at {
+            _ if self.exit.is_some() => {
+                ContainerState::Terminated(self.exit.clone().expect("it ended"))
+            }
             Some(started_at) => ContainerState::Running { started_at },
             None => ContainerState::Waiting {
                 reason: WaitingReason::ErrImagePull,

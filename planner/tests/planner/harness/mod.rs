@@ -179,6 +179,19 @@ impl Cluster {
         sha
     }
 
+    /// The same with this message; gives its sha.
+    pub fn commit_with_message(
+        &mut self,
+        objects: Vec<DeclaredObject>,
+        message: &str,
+    ) -> CommitSha {
+        let sha = self.new_sha();
+        let mut revision = self.revision(SOURCE, &sha, content_of(objects));
+        revision.commit.message = message.to_owned();
+        self.turn(&[Fact::Revision(Box::new(revision))]);
+        sha
+    }
+
     pub fn new_sha(&mut self) -> CommitSha {
         self.commits += 1;
         CommitSha::new(format!("{:08x}{}", self.commits, "0".repeat(32)))

@@ -114,3 +114,45 @@ pub fn env_from_config(config_map: &str, key: &str) -> EnvSource {
         optional: false,
     }
 }
+
+/// A job that asks for one pod of this image to succeed.
+pub fn job_spec(image: &str) -> JobSpec {
+    JobSpec {
+        completions: Completions::Count(1),
+        parallelism: 1,
+        backoff_limit: 6,
+        active_deadline: None,
+        ttl_after_finished: None,
+        suspended: false,
+        pod_failure_policy: Vec::new(),
+        template: PodTemplate {
+            restart_policy: RestartPolicy::Never,
+            ..deployment("job", 1, image).template
+        },
+    }
+}
+
+/// The job `job`.
+pub fn job(image: &str, change: impl FnOnce(&mut JobSpec)) -> DeclaredObject {
+    let mut spec = job_spec(image);
+    change(&mut spec);
+    declare("job", ObjectSpec::Job(Box::new(spec)))
+}
+
+/// The cron job `tick`, every minute.
+pub fn cron_job(image: &str, change: impl FnOnce(&mut CronJob)) -> DeclaredObject {
+    let mut spec = CronJob {
+        schedule: "* * * * *".to_owned(),
+        time_zone: None,
+        concurrency: ConcurrencyPolicy::Allow,
+        starting_deadline: None,
+        suspended: false,
+        successful_history_limit: 3,
+        failed_history_limit: 1,
+        job_labels: StringMap::new(),
+        job_annotations: StringMap::new(),
+        job: job_spec(image),
+    };
+    change(&mut spec);
+    declare("tick", ObjectSpec::CronJob(Box::new(spec)))
+}

@@ -1,0 +1,140 @@
+//! Cron jobs: a run for each time of the schedule, and none twice.
+//!
+//! What the schedule has come to is a row of its own (`Schedule` of the model), so that it outlives
+//! the runs, and an engine that starts again. Of several times that were missed, only the last is
+//! worth a run; one later than the starting deadline is worth none.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use dugout_model::{
+    Change, ConcurrencyPolicy, CronJob, EventType, Job, JobUid, ObjectName, Rollout,
+    RolloutMilestone, RolloutState, Schedule, StoredObject, Timestamp,
+};
+
+use crate::draft::Draft;
+use crate::jobs;
+use crate::records::Subject;
+use crate::timetable::Timetable;
+
+const MINUTE_MICROS: i64 = 60_000_000;
+
+/// One look at a CronJob that Git declares; gives when to look again.
+pub(crate) fn keep(
+    draft: &mut Draft<'_>,
+    object: &StoredObject,
+    cron_job: &CronJob,
+) -> Option<Timestamp> {
+    let mut wake_at = advance_all(draft, object);
+    let timetable = Timetable::of(cron_job);
+    if let Some(timetable) = timetable.as_ref().filter(|_| !cron_job.suspended) {
+        if let Some(uid) = start_due(draft, object, cron_job, timetable) {
+            wake_at.extend(jobs::advance(draft, uid).wake_at);
+        }
+        wake_at.extend(timetable.next_after(draft.now));
+    }
+    forget(draft, object, cron_job.successful_history_limit, Job::is_complete);
+    forget(draft, object, cron_job.failed_history_limit, |job| !job.is_complete());
+    jobs::clear_orphans(draft, object.uid);
+    judge(draft, object, timetable.is_some());
+    wake_at.into_iter().min()
+}
+
+fn advance_all(draft: &mut Draft<'_>, object: &StoredObject) -> Vec<Timestamp> {
+    let jobs: Vec<JobUid> = draft.world.jobs_of(object.uid).map(|job| job.uid).collect();
+    jobs.into_iter().filter_map(|job| jobs::advance(draft, job).wake_at).collect()
+}
+
+/// Starts the run whose time has come, unless the one before forbids it.
+fn start_due(
+    draft: &mut Draft<'_>,
+    object: &StoredObject,
+    cron_job: &CronJob,
+    timetable: &Timetable,
+) -> Option<JobUid> {
+    let schedule = draft.world.schedules.get(&object.uid).cloned();
+    let dealt_with = schedule.as_ref().map_or(object.created_at, |known| known.last_scheduled_at);
+    let earliest = cron_job.starting_deadline.map(|allowed| draft.now - allowed);
+    let after = earliest.map_or(dealt_with, |earliest| dealt_with.max(earliest));
+    let scheduled_at = timetable.last_between(after, draft.now)?;
+    let running: Vec<Arc<Job>> =
+        draft.world.jobs_of(object.uid).filter(|job| !job.is_finished()).cloned().collect();
+    match cron_job.concurrency {
+        ConcurrencyPolicy::Allow => {}
+        // It starts when that one is done, if it is not too late then.
+        ConcurrencyPolicy::Forbid if !running.is_empty() => return None,
+        ConcurrencyPolicy::Forbid => {}
+        ConcurrencyPolicy::Replace => {
+            for job in running {
+                let message =
+                    format!("Job {} is not done, and its successor takes its place", job.name);
+                let subject = Subject::object(&object.declared.id());
+                draft.event(EventType::Normal, subject, "SuccessfulDelete", message);
+                draft.push(Change::DeleteJob(job.uid));
+            }
+        }
+    }
+    draft.push(Change::PutSchedule(Arc::new(Schedule {
+        cron_job: object.uid,
+        last_scheduled_at: scheduled_at,
+        last_succeeded_at: schedule.and_then(|known| known.last_succeeded_at),
+    })));
+    start(draft, object, cron_job, scheduled_at)
+}
+
+/// One run for each minute at most: its name is made of it.
+fn start(
+    draft: &mut Draft<'_>,
+    object: &StoredObject,
+    cron_job: &CronJob,
+    scheduled_at: Timestamp,
+) -> Option<JobUid> {
+    let minutes = scheduled_at.as_micros().div_euclid(MINUTE_MICROS);
+    let name = ObjectName::new(format!("{}-{minutes}", object.declared.key.name));
+    if draft.world.jobs_of(object.uid).any(|job| job.name == name) {
+        return None;
+    }
+    let message = format!("made Job {name}");
+    let subject = Subject::object(&object.declared.id());
+    draft.event(EventType::Normal, subject, "SuccessfulCreate", message);
+    let marks = (cron_job.job_labels.clone(), cron_job.job_annotations.clone());
+    Some(jobs::begin(draft, object, name, marks, &cron_job.job, Some(scheduled_at)))
+}
+
+/// Forgets the oldest finished runs of a sort beyond its limit.
+fn forget(
+    draft: &mut Draft<'_>,
+    object: &StoredObject,
+    limit: u32,
+    is_of_sort: impl Fn(&Job) -> bool,
+) {
+    let jobs = draft.world.jobs_of(object.uid);
+    let mut finished: Vec<Arc<Job>> =
+        jobs.filter(|job| job.is_finished() && is_of_sort(job)).cloned().collect();
+    finished.sort_by_key(|job| Reverse((job.scheduled_at, job.uid)));
+    for job in finished.into_iter().skip(limit as usize) {
+        draft.push(Change::DeleteJob(job.uid));
+    }
+}
+
+/// A schedule is in place as soon as it is known: no release waits for its time to come.
+fn judge(draft: &mut Draft<'_>, object: &StoredObject, is_understood: bool) {
+    let state = if is_understood {
+        RolloutState::Complete
+    } else {
+        let message = "its schedule or time zone cannot be understood".to_owned();
+        RolloutState::Waiting { message }
+    };
+    let before = draft.world.rollouts.get(&object.uid);
+    let is_known = before
+        .is_some_and(|before| before.generation == object.generation && before.state == state);
+    if !is_known {
+        draft.push(Change::PutRollout(Arc::new(Rollout {
+            workload: object.uid,
+            generation: object.generation,
+            state,
+            progressed_at: draft.now,
+            milestone: RolloutMilestone::default(),
+        })));
+    }
+}
