@@ -4,8 +4,7 @@
 //! will, and so can everything by a commit of Dugout's own that takes others back.
 
 use dugout_model::{
-    Commit, DeclaredObject, ObjectSpec, PodTemplate, Problem, Severity, Source, StoredObject,
-    Verdict, World,
+    Commit, DeclaredObject, ObjectSpec, Problem, Severity, Source, StoredObject, Verdict, World,
 };
 
 /// What begins the line in the message of a commit that takes another back.
@@ -98,7 +97,6 @@ fn changed_fields(old: &ObjectSpec, new: &ObjectSpec) -> Vec<Change> {
 
 /// The same for workloads other than Deployments, by the rules of `apps/v1`, `batch/v1` and `v1`.
 fn changed_workload(old: &ObjectSpec, new: &ObjectSpec) -> Vec<Change> {
-    const SELECTOR: &str = "cannot change: the pods of the old selector would have no owner";
     const JOB: &str = "cannot change once the job exists: it would be another job";
     let mut changes = Vec::new();
     let mut keep = |is_same: bool, field_path, message| {
@@ -107,23 +105,6 @@ fn changed_workload(old: &ObjectSpec, new: &ObjectSpec) -> Vec<Change> {
         }
     };
     match (old, new) {
-        (ObjectSpec::Pod(old), ObjectSpec::Pod(new)) => {
-            let message = "cannot change, but for its images, labels and annotations";
-            keep(is_same_but_images(old, new), "spec", message);
-        }
-        (ObjectSpec::ReplicaSet(old), ObjectSpec::ReplicaSet(new)) => {
-            keep(old.selector == new.selector, "spec.selector", SELECTOR);
-        }
-        (ObjectSpec::DaemonSet(old), ObjectSpec::DaemonSet(new)) => {
-            keep(old.selector == new.selector, "spec.selector", SELECTOR);
-        }
-        (ObjectSpec::StatefulSet(old), ObjectSpec::StatefulSet(new)) => {
-            keep(old.selector == new.selector, "spec.selector", SELECTOR);
-            let message = "cannot change: its pods' names are in that domain";
-            keep(old.service_name == new.service_name, "spec.serviceName", message);
-            let is_same = old.pod_management == new.pod_management;
-            keep(is_same, "spec.podManagementPolicy", "cannot change");
-        }
         (ObjectSpec::Job(old), ObjectSpec::Job(new)) => {
             keep(old.template == new.template, "spec.template", JOB);
             keep(old.completions == new.completions, "spec.completions", JOB);
@@ -134,15 +115,6 @@ fn changed_workload(old: &ObjectSpec, new: &ObjectSpec) -> Vec<Change> {
         _ => {}
     }
     changes
-}
-
-fn is_same_but_images(old: &PodTemplate, new: &PodTemplate) -> bool {
-    let mut old = old.clone();
-    (old.labels, old.annotations) = (new.labels.clone(), new.annotations.clone());
-    for (old, new) in old.containers.iter_mut().zip(&new.containers) {
-        old.image.clone_from(&new.image);
-    }
-    old == *new
 }
 
 fn problem(next: &DeclaredObject, change: Change) -> Problem {

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dugout_model::{
-    CommitSha, ConfigMap, CronJob, DaemonSet, DeclaredObject, Deployment, JobSpec, Kind,
-    LabelOperator, LabelRequirement, LabelSelector, NamespaceName, ObjectId, ObjectKey, ObjectName,
-    ObjectSpec, ObjectUid, Origin, PodTemplate, PortRef, Protocol, ReplicaSetSpec, Secret,
-    SecretValue, Service, ServicePort, ServiceType, SourceName, StatefulSet, StoredObject,
-    StringMap, Timestamp,
+    CommitSha, ConfigMap, CronJob, DeclaredObject, Deployment, JobSpec, Kind, LabelOperator,
+    LabelRequirement, LabelSelector, NamespaceName, ObjectId, ObjectKey, ObjectName, ObjectSpec,
+    ObjectUid, Origin, PortRef, Protocol, Secret, SecretValue, Service, ServicePort, ServiceType,
+    SourceName, StoredObject, StringMap, Timestamp,
 };
 
 use super::mirror::mirror;
@@ -49,12 +48,7 @@ mirror! {
         ConfigMap,
         Secret,
         Service,
-        Pod,
-        ReplicaSet,
-        ReplicationController,
         Deployment,
-        StatefulSet,
-        DaemonSet,
         Job,
         CronJob,
     }
@@ -71,12 +65,7 @@ mirror! {
         ConfigMap(value: ConfigMap),
         Secret(value: Secret),
         Service(value: Service),
-        Pod(value: Box<PodTemplate>),
-        ReplicaSet(value: Box<ReplicaSetSpec>),
-        ReplicationController(value: Box<ReplicaSetSpec>),
         Deployment(value: Box<Deployment>),
-        StatefulSet(value: Box<StatefulSet>),
-        DaemonSet(value: Box<DaemonSet>),
         Job(value: Box<JobSpec>),
         CronJob(value: Box<CronJob>),
     }
