@@ -90,8 +90,12 @@ pub fn running(since: u64) -> ObservedState {
 }
 
 pub fn exited(started: u64, finished: u64) -> ObservedState {
+    exited_with(started, finished, 1)
+}
+
+pub fn exited_with(started: u64, finished: u64, exit_code: i64) -> ObservedState {
     ObservedState::Exited {
         started_at: at(started),
-        exit: ContainerExit { exit_code: 1, oom_killed: false, finished_at: at(finished) },
+        exit: ContainerExit { exit_code, oom_killed: false, finished_at: at(finished) },
     }
 }

@@ -2,10 +2,10 @@
 
 use dugout_model::{
     AssignedPod, ContainerExit, ContainerState, ContainerStatus, PodOrder, PodPhase, PodReport,
-    WaitingReason,
+    RestartPolicy, WaitingReason,
 };
 
-use crate::converge::{Action, ContainerMemory, PodMemory};
+use crate::converge::{Action, ContainerMemory, PodMemory, is_final};
 use crate::runtime::{ObservedContainer, ObservedState};
 
 /// What the probes and the proxy know of a pod.
@@ -25,7 +25,8 @@ pub fn pod_report(
     engine_known: bool,
 ) -> PodReport {
     let leaves = pod.is_none_or(|pod| matches!(pod.order, PodOrder::Stop { .. }));
-    let view = View { memory, leaves, ready: health.ready, engine_known };
+    let policy = pod.map_or(RestartPolicy::Always, |pod| pod.template.restart_policy);
+    let view = View { memory, leaves, policy, ready: health.ready, engine_known };
     let names: Vec<&str> = match pod {
         Some(pod) => pod.template.containers.iter().map(|one| one.name.as_str()).collect(),
         None => {
@@ -39,13 +40,16 @@ pub fn pod_report(
     let gone = gone && memory.is_none_or(|memory| memory.in_flight.is_none());
     let ever_ran = memory.is_some_and(|memory| memory.milestones.started_at.is_some())
         || containers.iter().any(|one| !matches!(one.state, ObservedState::Created));
+    let statuses: Vec<ContainerStatus> =
+        names.iter().map(|name| view.container(name, containers)).collect();
     PodReport {
-        phase: match (gone, ever_ran) {
-            (true, _) => PodPhase::Gone,
-            (false, true) => PodPhase::Running,
-            (false, false) => PodPhase::Pending,
+        phase: match (gone, outcome(pod, &statuses), ever_ran) {
+            (true, _, _) => PodPhase::Gone,
+            (false, Some(outcome), _) => outcome,
+            (false, None, true) => PodPhase::Running,
+            (false, None, false) => PodPhase::Pending,
         },
-        containers: names.iter().map(|name| view.container(name, containers)).collect(),
+        containers: statuses,
         address: containers.iter().rev().find(|one| one.is_running()).and_then(|one| one.address),
         ready: health.ready,
         connections: health.connections,
@@ -53,9 +57,24 @@ pub fn pod_report(
     }
 }
 
+/// How a pod ended, once each of its containers did and none is started again.
+fn outcome(pod: Option<&AssignedPod>, containers: &[ContainerStatus]) -> Option<PodPhase> {
+    let policy = pod?.template.restart_policy;
+    let mut all_well = true;
+    for container in containers {
+        let ContainerState::Terminated(exit) = &container.state else { return None };
+        if !is_final(policy, exit) {
+            return None;
+        }
+        all_well &= exit.exit_code == 0;
+    }
+    Some(if all_well { PodPhase::Succeeded } else { PodPhase::Failed })
+}
+
 struct View<'a> {
     memory: Option<&'a PodMemory>,
     leaves: bool,
+    policy: RestartPolicy,
     ready: bool,
     engine_known: bool,
 }
@@ -88,10 +107,17 @@ impl View<'_> {
             Some(ObservedState::Running { started_at }) => {
                 ContainerState::Running { started_at: *started_at }
             }
-            Some(ObservedState::Exited { exit, .. }) if self.leaves => {
+            Some(ObservedState::Exited { exit, .. })
+                if self.leaves || is_final(self.policy, exit) =>
+            {
                 ContainerState::Terminated(exit.clone())
             }
             Some(ObservedState::Exited { exit, .. }) => self.after_exit(name, memory, exit),
+            // Removed after it had ended for good.
+            None if memory.last_exit.as_ref().is_some_and(|exit| is_final(self.policy, exit)) => {
+                let exit = memory.last_exit.clone();
+                exit.map_or_else(|| self.waiting(name, memory), ContainerState::Terminated)
+            }
             _ => self.waiting(name, memory),
         }
     }

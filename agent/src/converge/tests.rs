@@ -363,3 +363,63 @@ fn every_container_of_a_pod_is_made() {
     let side = Action::Create { pod: uid(1), container: "side".into(), attempt: 0, crashes: 0 };
     assert_eq!(node.plan().actions, [side]);
 }
+
+fn job_like(policy: RestartPolicy) -> Node {
+    let mut template = template("web");
+    template.restart_policy = policy;
+    Node::new(vec![pod(1, template)])
+}
+
+#[test]
+fn a_container_that_ended_for_good_is_left_as_it_is() {
+    for (policy, code, phase) in [
+        (RestartPolicy::Never, 0, PodPhase::Succeeded),
+        (RestartPolicy::Never, 3, PodPhase::Failed),
+        (RestartPolicy::OnFailure, 0, PodPhase::Succeeded),
+    ] {
+        let mut node = job_like(policy);
+        node.see(container(1, 0, exited_with(9, 10, code)));
+        node.now = 5_000;
+        assert_eq!(node.plan(), Plan::default(), "{policy:?} after {code}");
+        let report = node.report();
+        assert_eq!(report.phase, phase);
+        let state = &report.containers[0].state;
+        assert!(matches!(state, ContainerState::Terminated(exit) if exit.exit_code == code));
+    }
+}
+
+#[test]
+fn on_failure_a_container_is_started_again_until_it_ends_well() {
+    let mut node = job_like(RestartPolicy::OnFailure);
+    node.see(container(1, 0, exited_with(9, 10, 1)));
+    assert_eq!(node.plan().actions, [create(1, 1)]);
+    assert_eq!(node.report().phase, PodPhase::Running);
+    node.see(container(1, 1, exited_with(11, 12, 0)));
+    node.now = 5_000;
+    assert_eq!(
+        node.plan().actions.iter().filter(|one| matches!(one, Action::Create { .. })).count(),
+        0
+    );
+    assert_eq!(node.report().phase, PodPhase::Succeeded);
+}
+
+#[test]
+fn what_ended_for_good_and_was_then_removed_by_somebody_does_not_run_again() {
+    let mut node = job_like(RestartPolicy::Never);
+    let ended = container(1, 0, exited_with(9, 10, 0));
+    let id = ended.id.clone();
+    node.see(ended);
+    node.observed.vanished(&id);
+    node.now = 5_000;
+    assert_eq!(node.plan(), Plan::default());
+    assert_eq!(node.report().phase, PodPhase::Succeeded);
+}
+
+#[test]
+fn a_pod_that_ended_leaves_when_it_is_told_to() {
+    let mut node = job_like(RestartPolicy::Never);
+    node.see(container(1, 0, exited_with(9, 10, 0)));
+    node.assignment.pods[0].order = PodOrder::Stop { grace: Duration::from_secs(30) };
+    let removes = |action: &Action| matches!(action, Action::Remove { .. });
+    assert!(node.plan().actions.iter().all(removes) && !node.plan().actions.is_empty());
+}

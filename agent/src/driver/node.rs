@@ -16,6 +16,7 @@ use super::health::ProbeBook;
 use super::publish::{Directory, Published};
 use crate::converge::{
     Action, ExitCause, Failure, FailureKind, Memories, News, Observed, Outcome, PodMemory, StopWhy,
+    is_final,
 };
 use crate::events::{EventQueue, reason};
 use crate::labels::{ContainerLabels, Owner};
@@ -417,6 +418,14 @@ impl<R: ContainerRuntime> Node<R> {
         if fell {
             self.engine.count_fallen();
         }
+        let policy = self.assigned(labels.uid).map(|pod| pod.template.restart_policy);
+        if policy.is_some_and(|policy| is_final(policy, exit)) {
+            let event_type = if code == 0 { EventType::Normal } else { EventType::Warning };
+            let reason = if code == 0 { reason::COMPLETED } else { reason::FAILED };
+            let message = format!("container {container} ended with code {code}");
+            self.pod_event(labels.uid, event_type, reason, message);
+            return;
+        }
         if let Some(wait) = wait {
             let wait = wait.as_secs();
             let message = format!(
@@ -445,12 +454,22 @@ impl<R: ContainerRuntime> Node<R> {
             .iter()
             .filter(|one| one.labels.container == labels.container)
             .all(|one| one.labels.attempt <= labels.attempt);
-        if is_newest && self.is_wanted(labels.uid) {
+        if is_newest && self.is_wanted(labels.uid) && !self.has_ended(labels) {
             let container = &labels.container;
             let message =
                 format!("container {container} was removed from outside; it is made again at once");
             self.pod_event(labels.uid, EventType::Warning, reason::HEALING, message);
         }
+    }
+
+    /// Whether a container had ended for good.
+    fn has_ended(&self, labels: &ContainerLabels) -> bool {
+        let policy = self.assigned(labels.uid).map(|pod| pod.template.restart_policy);
+        let memory = self.memories.get(&labels.uid);
+        let exit = memory
+            .and_then(|memory| memory.containers.get(&labels.container))
+            .and_then(|container| container.last_exit.as_ref());
+        policy.zip(exit).is_some_and(|(policy, exit)| is_final(policy, exit))
     }
 
     /// Notes when the last container of a leaving pod had stopped.

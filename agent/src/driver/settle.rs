@@ -9,7 +9,7 @@ use super::node::Node;
 use crate::converge::{Action, Failure, FailureKind, Input, Outcome, converge};
 use crate::events::reason;
 use crate::labels::Owner;
-use crate::runtime::ContainerRuntime;
+use crate::runtime::{ContainerRuntime, ObservedContainer};
 use crate::spec::container_spec;
 
 /// How often the connections of leaving pods are counted.
@@ -140,7 +140,12 @@ impl<R: ContainerRuntime> Node<R> {
 
     fn someone_leaves(&self) -> bool {
         self.assignment.as_ref().is_some_and(|assignment| {
-            assignment.pods.iter().any(|pod| pod.order == PodOrder::Run { draining: true })
+            let mut pods = assignment.pods.iter();
+            pods.any(|pod| {
+                let containers = self.observed.of_pod(pod.uid);
+                pod.order == PodOrder::Run { draining: true }
+                    && containers.iter().any(ObservedContainer::is_running)
+            })
         }) || !self.published.foreign_connections.is_empty()
     }
 
