@@ -259,6 +259,18 @@ impl<'a> Revision<'a> {
         self.members.get(&Identity { kind, key })
     }
 
+    /// The notices that objects of a namespace are to each other, as [`check_namespace`] finds them.
+    pub(crate) fn notices_by_namespace(&self) -> BTreeMap<NamespaceName, Vec<Problem>> {
+        let mut notices: BTreeMap<NamespaceName, Vec<Problem>> = BTreeMap::new();
+        for Told { member, problem } in &self.told {
+            if problem.severity == Severity::Notice {
+                let namespace = member.object.id.key.namespace.clone();
+                notices.entry(namespace).or_default().push(problem.clone());
+            }
+        }
+        notices
+    }
+
     pub(crate) fn into_content(mut self) -> RevisionContent {
         self.problems.extend(self.told.into_iter().map(|told| told.problem));
         self.problems.sort();

@@ -177,11 +177,16 @@ impl ContentReader {
     }
 
     pub(crate) fn into_content(self) -> Content {
+        // It is kept for long, once for each file, and most files are small.
+        fn fitted<T>(mut list: Vec<T>) -> Vec<T> {
+            list.shrink_to_fit();
+            list
+        }
         Content {
-            objects: self.objects,
-            foreign: self.foreign,
-            others: self.others,
-            problems: self.problems.into_list(),
+            objects: fitted(self.objects),
+            foreign: fitted(self.foreign),
+            others: fitted(self.others),
+            problems: fitted(self.problems.into_list()),
             has_unknown: self.has_unknown,
         }
     }

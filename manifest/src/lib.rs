@@ -56,8 +56,8 @@ pub use coverage::{Coverage, KindName, Outcome, Tally};
 pub use layout::is_manifest_path;
 pub use problems::PROBLEM_LIMIT;
 pub use source::{
-    MANIFEST_LIMIT_BYTES, Reading, SourceCache, read_paths, read_revision, read_source,
-    survey_paths,
+    MANIFEST_LIMIT_BYTES, NOTICE_LIMIT, Reading, SourceCache, read_paths, read_revision,
+    read_source, survey_paths,
 };
 pub use tree::{ContentId, Files, Found, Tree, TreeError};
 pub use yaml::{

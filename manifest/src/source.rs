@@ -6,15 +6,19 @@
 //! kustomization refers to it, and all other manifests are read as they are, unless a kustomization
 //! has read them. `.dugoutignore` files leave out what they match, as `.gitignore` does.
 
+mod notices;
 mod parts;
 mod settled;
 mod walk;
+
+pub use notices::NOTICE_LIMIT;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use dugout_model::{ObjectId, Problem, RevisionContent, Severity};
 
+use self::notices::listed;
 use self::parts::Parts;
 use self::settled::Settled;
 use self::walk::{Manifest, Walk};
@@ -80,7 +84,8 @@ pub fn read_source(
 }
 
 /// As [`read_source`], for a source that is read again and again: where the last reading through this
-/// cache found plain manifests without an error, it costs what changed since.
+/// cache found plain manifests without an error, it costs what changed since. Of its notices the first
+/// [`NOTICE_LIMIT`] are listed, and how many there are.
 ///
 /// # Errors
 /// As [`read_source`].
@@ -102,13 +107,18 @@ pub fn read_revision(
         cache.blobs.extend(fresh.blobs);
     }
     let whole = read_whole(tree, &[path], cache)?;
-    let content = whole.finish(tree, policy, |revision| revision.into_content());
-    cache.settled = Settled::of(path, policy, whole.walk, &whole.plain, &content);
+    let (content, linked) = whole.finish(tree, policy, |revision| {
+        let linked = revision.notices_by_namespace();
+        (revision.into_content(), linked)
+    });
+    if let RevisionContent::Objects { objects, .. } = &content {
+        cache.settled = Settled::of(path, policy, whole, objects, linked);
+    }
     if cache.settled.is_some() {
         // It has them.
-        cache.blobs.clear();
+        cache.blobs = HashMap::new();
     }
-    Ok(Reading { content, changed: None })
+    Ok(Reading { content: listed(content, path), changed: None })
 }
 
 /// Reads several folders and files as one source. A file is a manifest whatever its name, but for a

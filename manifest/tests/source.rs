@@ -8,10 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dugout_manifest::{
-    ContentId, Files, Found, Policy, SourceCache, Tree, TreeError, assemble, parse_blob,
-    read_revision, read_source,
+    ContentId, Files, Found, NOTICE_LIMIT, Policy, SourceCache, Tree, TreeError, assemble,
+    parse_blob, read_revision, read_source,
 };
-use dugout_model::{DeclaredObjects, RevisionContent, Severity};
+use dugout_model::{DeclaredObjects, Problem, RevisionContent, Severity};
 use proptest::prelude::*;
 
 /// Files that remember what was read of them.
@@ -171,6 +171,57 @@ fn a_changed_file_of_many_is_all_that_is_looked_at() {
     assert_eq!(tree.read.take(), ["top/7/a.yaml"]);
     let changed: Vec<String> = reading.changed.unwrap().iter().map(ToString::to_string).collect();
     assert_eq!(changed, ["ConfigMap default/a7", "ConfigMap default/other"]);
+}
+
+/// Of many notices the first are listed with their number, however the source is read.
+#[test]
+fn notices_are_counted_and_the_first_listed() {
+    let service = |name: &str, version: usize| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\n\
+             spec: {{ports: [{{port: {version}}}]}}\n"
+        )
+    };
+    let mut files = Files::default();
+    for number in 0..=NOTICE_LIMIT {
+        files.add(format!("top/{number:03}.yaml"), service(&format!("a{number}"), 80));
+    }
+    let mut cache = SourceCache::default();
+    let policy = Policy::default();
+    let notices = |content| match content {
+        RevisionContent::Objects { notices, .. } => notices,
+        RevisionContent::Problems(problems) => panic!("{problems:?}"),
+    };
+    let whole = |files: &Files| {
+        notices(read_source(files, "top", &policy, &mut SourceCache::default()).unwrap())
+    };
+    let mut read =
+        |files: &Files| notices(read_revision(files, "top", &policy, &mut cache).unwrap().content);
+    let of_many = |all: Vec<Problem>| {
+        let told = format!(
+            "top: notice: the source has {} notices; the first {NOTICE_LIMIT} are listed \
+             (`dugout validate` lists all of them)",
+            all.len()
+        );
+        let first = all.into_iter().take(NOTICE_LIMIT).map(|notice| notice.to_string());
+        std::iter::once(told).chain(first).collect::<Vec<String>>()
+    };
+    let texts = |notices: Vec<Problem>| -> Vec<String> {
+        notices.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(texts(read(&files)), of_many(whole(&files)));
+    for (path, text) in [
+        ("top/050.yaml", "# nothing\n".to_owned()),
+        ("top/001b.yaml", service("b", 81)),
+        ("top/000.yaml", service("c", 82)),
+    ] {
+        files.add(path, text);
+        assert_eq!(texts(read(&files)), of_many(whole(&files)), "{path} changed");
+    }
+    for number in 20..=NOTICE_LIMIT {
+        files.remove(&format!("top/{number:03}.yaml"));
+    }
+    assert_eq!(read(&files), whole(&files), "no more than can be listed");
 }
 
 #[test]

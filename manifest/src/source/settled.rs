@@ -12,8 +12,9 @@ use dugout_model::{
     DeclaredObjects, Kind, NamespaceName, ObjectId, ObjectKey, Problem, RevisionContent, Severity,
 };
 
-use super::walk::{BYTE_LIMIT, DEPTH_LIMIT, FILE_LIMIT, Listed, Manifest, Walk, is_plain};
-use super::{MANIFEST_LIMIT_BYTES, SourceCache};
+use super::notices::{About, Notices};
+use super::walk::{BYTE_LIMIT, DEPTH_LIMIT, FILE_LIMIT, Listed, is_plain};
+use super::{MANIFEST_LIMIT_BYTES, SourceCache, Whole};
 use crate::assemble::{Policy, Unit, check_namespace};
 use crate::blob::{BlobObject, ParsedBlob, parse_blob};
 use crate::decode::{DEFAULT_NAMESPACE, Identity};
@@ -31,7 +32,7 @@ pub(super) struct Settled {
     /// Objects that are there and that Dugout does not act on.
     others: HashSet<Identity>,
     node_ports: HashMap<u16, Identity>,
-    notices: BTreeMap<About, Vec<Problem>>,
+    notices: Notices,
     objects: DeclaredObjects,
 }
 
@@ -39,13 +40,6 @@ struct File {
     id: ContentId,
     size_bytes: u64,
     blob: ParsedBlob,
-}
-
-/// What a notice is about, so that it goes when that changes.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum About {
-    File(Arc<str>),
-    Namespace(NamespaceName),
 }
 
 /// The files and folders that differ from the last reading.
@@ -63,40 +57,38 @@ struct ReadWhole;
 type Followed<T> = Result<T, ReadWhole>;
 
 impl Settled {
-    /// Remembers a source that was read whole, if it can be followed from here.
+    /// Remembers a source that was read whole without an error, if it can be followed from here.
+    /// Everything was checked; `linked` holds what objects said about each other then.
     pub fn of(
         path: &str,
         policy: &Policy,
-        walk: Walk,
-        plain: &[(Manifest, ParsedBlob)],
-        content: &RevisionContent,
+        whole: Whole,
+        objects: &DeclaredObjects,
+        linked: BTreeMap<NamespaceName, Vec<Problem>>,
     ) -> Option<Self> {
-        let RevisionContent::Objects { .. } = content else { return None };
+        let Whole { walk, plain, .. } = whole;
         if !walk.is_plain || !walk.kustomizations.is_empty() || !walk.problems.is_empty() {
             return None;
         }
         let mut settled = Self {
             path: path.to_owned(),
             policy: policy.clone(),
-            folders: HashMap::new(),
+            folders: walk.folders.into_iter().collect(),
             files: HashMap::with_capacity(plain.len()),
             bytes: 0,
             by_namespace: HashMap::new(),
             others: HashSet::new(),
             node_ports: HashMap::new(),
-            notices: BTreeMap::new(),
-            objects: DeclaredObjects::new(),
+            notices: Notices::default(),
+            objects: objects.clone(),
         };
-        let mut dirty = BTreeSet::new();
         for (manifest, blob) in plain {
-            let file =
-                File { id: manifest.id, size_bytes: manifest.size_bytes, blob: blob.clone() };
-            settled.add_file(&manifest.path, file, &mut dirty, &mut BTreeSet::new()).ok()?;
+            let file = File { id: manifest.id, size_bytes: manifest.size_bytes, blob };
+            settled.index_file(manifest.path.into(), file, &mut BTreeSet::new()).ok()?;
         }
-        for namespace in dirty {
-            settled.check(&namespace).ok()?;
+        for (namespace, notices) in linked {
+            settled.notices.put(About::Namespace(namespace), notices);
         }
-        settled.folders = walk.folders.into_iter().collect();
         Some(settled)
     }
 
@@ -142,10 +134,10 @@ impl Settled {
 
     /// What the source declares.
     pub fn content(&self) -> RevisionContent {
-        let mut notices: Vec<Problem> = self.notices.values().flatten().cloned().collect();
-        notices.sort();
-        notices.dedup();
-        RevisionContent::Objects { objects: self.objects.clone(), notices }
+        RevisionContent::Objects {
+            objects: self.objects.clone(),
+            notices: self.notices.listed(&self.path),
+        }
     }
 
     /// The parsed files, by the ids of their content.
@@ -277,7 +269,7 @@ impl Settled {
                 self.node_ports.remove(&port);
             }
         }
-        self.notices.remove(&About::File(path));
+        self.notices.take(&About::File(path));
         Ok(())
     }
 
@@ -288,7 +280,25 @@ impl Settled {
         dirty: &mut BTreeSet<NamespaceName>,
         changed: &mut BTreeSet<ObjectId>,
     ) -> Followed<()> {
-        let path: Arc<str> = path.into();
+        for object in &file.blob.content.objects {
+            let Some(id) = object_id(&object.id) else { continue };
+            let declared = object.declared_in(path).ok_or(ReadWhole)?;
+            if self.objects.insert(id.clone(), declared).is_some() {
+                return Err(ReadWhole);
+            }
+            changed.insert(id);
+        }
+        self.index_file(path.into(), file, dirty)
+    }
+
+    /// Remembers a file whose objects are among the declared ones, if it has no error and no other file
+    /// has one of its names or ports.
+    fn index_file(
+        &mut self,
+        path: Arc<str>,
+        file: File,
+        dirty: &mut BTreeSet<NamespaceName>,
+    ) -> Followed<()> {
         let content = Arc::clone(&file.blob.content);
         let is_error = |problem: &Problem| problem.severity == Severity::Error;
         if content.has_unknown
@@ -298,39 +308,23 @@ impl Settled {
             return Err(ReadWhole);
         }
         for object in &content.objects {
-            self.add_object(object, &path, changed)?;
+            if object_id(&object.id).is_none() && !self.others.insert(object.id.clone()) {
+                return Err(ReadWhole);
+            }
+            self.index_ports(object)?;
             dirty.insert(concerned_by(&object.id)?);
             let files = self.by_namespace.entry(object.id.key.namespace.clone()).or_default();
             files.insert(Arc::clone(&path));
         }
-        if !content.problems.is_empty() {
-            let unit = Unit::File { path: &path, content: &content };
-            let notices = content.problems.iter().map(|problem| unit.own(problem)).collect();
-            self.notices.insert(About::File(Arc::clone(&path)), notices);
-        }
+        let unit = Unit::File { path: &path, content: &content };
+        let notices = content.problems.iter().map(|problem| unit.own(problem)).collect();
+        self.notices.put(About::File(Arc::clone(&path)), notices);
         self.bytes += file.size_bytes;
         self.files.insert(path, file);
         Ok(())
     }
 
-    /// One object, if no other has its name or one of its ports.
-    fn add_object(
-        &mut self,
-        object: &BlobObject,
-        path: &str,
-        changed: &mut BTreeSet<ObjectId>,
-    ) -> Followed<()> {
-        let is_new = match object_id(&object.id) {
-            Some(id) => {
-                let declared = object.declared_in(path).ok_or(ReadWhole)?;
-                changed.insert(id.clone());
-                self.objects.insert(id, declared).is_none()
-            }
-            None => self.others.insert(object.id.clone()),
-        };
-        if !is_new {
-            return Err(ReadWhole);
-        }
+    fn index_ports(&mut self, object: &BlobObject) -> Followed<()> {
         for port in node_ports(object) {
             let before = self.node_ports.insert(port, object.id.clone());
             if before.is_some_and(|other| other != object.id) {
@@ -343,7 +337,7 @@ impl Settled {
     /// Checks what the objects of one namespace say about each other.
     fn check(&mut self, namespace: &NamespaceName) -> Followed<()> {
         let about = About::Namespace(namespace.clone());
-        self.notices.remove(&about);
+        self.notices.take(&about);
         let files = match self.by_namespace.get(namespace) {
             Some(files) if !files.is_empty() => files,
             _ => {
@@ -363,9 +357,7 @@ impl Settled {
         if found.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(ReadWhole);
         }
-        if !found.is_empty() {
-            self.notices.insert(about, found);
-        }
+        self.notices.put(about, found);
         Ok(())
     }
 }
