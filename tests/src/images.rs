@@ -27,6 +27,23 @@ pub fn make_unlike_others(name: &str) {
     import(None, [spec(name, "1.0", program)]);
 }
 
+/// Makes `dugout-busybox:1`, whose `/bin/busybox` runs scripts, on the engine at its usual place.
+pub fn ensure_busybox() {
+    static MADE: OnceLock<()> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let program = std::fs::read("/bin/busybox").expect("install busybox-static");
+        let spec = ImageSpec {
+            name: "dugout-busybox:1".to_owned(),
+            program_path: "/bin/busybox".to_owned(),
+            program,
+            env: Vec::new(),
+            exposed_ports: Vec::new(),
+            user: "65532:65532".to_owned(),
+        };
+        import(None, [spec]);
+    });
+}
+
 fn example_program() -> Vec<u8> {
     std::fs::read(program("DUGOUT_WEB_BIN", "dugout-web"))
         .expect("the example's program can be read; run `make build`")

@@ -4,7 +4,8 @@
 //! will, and so can everything by a commit of Dugout's own that takes others back.
 
 use dugout_model::{
-    Commit, DeclaredObject, ObjectSpec, Problem, Severity, Source, StoredObject, Verdict, World,
+    Commit, DeclaredObject, JobSpec, ObjectSpec, Problem, Severity, Source, StoredObject, Verdict,
+    World,
 };
 
 /// What begins the line in the message of a commit that takes another back.
@@ -62,11 +63,11 @@ fn changed_fields(old: &ObjectSpec, new: &ObjectSpec) -> Vec<Change> {
     let change = |field_path, message| Change { field_path, message };
     let mut changes = Vec::new();
     match (old, new) {
-        (ObjectSpec::Deployment(old), ObjectSpec::Deployment(new)) => {
-            if old.selector != new.selector {
-                let message = "cannot change: the pods of the old selector would have no owner";
-                changes.push(change("spec.selector", message));
-            }
+        (ObjectSpec::Deployment(old), ObjectSpec::Deployment(new))
+            if old.selector != new.selector =>
+        {
+            let message = "cannot change: the pods of the old selector would have no owner";
+            changes.push(change("spec.selector", message));
         }
         (ObjectSpec::ConfigMap(old), ObjectSpec::ConfigMap(new)) if old.immutable => {
             if !new.immutable {
@@ -90,31 +91,23 @@ fn changed_fields(old: &ObjectSpec, new: &ObjectSpec) -> Vec<Change> {
                 changes.push(change("data", CONTENT));
             }
         }
-        _ => changes.extend(changed_workload(old, new)),
-    }
-    changes
-}
-
-/// The same for workloads other than Deployments, by the rules of `apps/v1`, `batch/v1` and `v1`.
-fn changed_workload(old: &ObjectSpec, new: &ObjectSpec) -> Vec<Change> {
-    const JOB: &str = "cannot change once the job exists: it would be another job";
-    let mut changes = Vec::new();
-    let mut keep = |is_same: bool, field_path, message| {
-        if !is_same {
-            changes.push(Change { field_path, message });
-        }
-    };
-    match (old, new) {
-        (ObjectSpec::Job(old), ObjectSpec::Job(new)) => {
-            keep(old.template == new.template, "spec.template", JOB);
-            keep(old.completions == new.completions, "spec.completions", JOB);
-            let is_same = old.pod_failure_policy == new.pod_failure_policy;
-            keep(is_same, "spec.podFailurePolicy", JOB);
-        }
+        (ObjectSpec::Job(old), ObjectSpec::Job(new)) => changes.extend(changed_job(old, new)),
         // Anything of the others may change, and another kind is another object.
         _ => {}
     }
     changes
+}
+
+/// The same for jobs, by the rules of `batch/v1`.
+fn changed_job(old: &JobSpec, new: &JobSpec) -> Vec<Change> {
+    const MESSAGE: &str = "cannot change once the job exists: it would be another job";
+    let kept = [
+        (old.template == new.template, "spec.template"),
+        (old.completions == new.completions, "spec.completions"),
+        (old.pod_failure_policy == new.pod_failure_policy, "spec.podFailurePolicy"),
+    ];
+    let changed = kept.into_iter().filter(|(is_same, _)| !is_same);
+    changed.map(|(_, field_path)| Change { field_path, message: MESSAGE }).collect()
 }
 
 fn problem(next: &DeclaredObject, change: Change) -> Problem {

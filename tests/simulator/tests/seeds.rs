@@ -1,5 +1,7 @@
 //! The promises, over seeds.
 
+#![allow(clippy::panic, reason = "a failure here fails the test")]
+
 use std::time::Duration;
 
 use dugout_simulator::{CrashPoint, Options, Outcome, simulate};
