@@ -3,8 +3,6 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a failure here fails the test")]
 
-use std::fs;
-
 use dugout_tests::images;
 use dugout_tests::rig::Rig;
 
@@ -31,11 +29,8 @@ fn template(indent: &str, script: &str) -> String {
 }
 
 fn commit(rig: &Rig, name: &str, text: &str) -> String {
-    let file = rig.repository.path().join(name);
-    fs::write(file, text).expect("the manifest can be written");
-    rig.repository.git(&["add", "--all"]);
-    rig.repository.git(&["commit", "--quiet", "--message", name]);
-    rig.repository.head()
+    rig.repository.write(name, text);
+    rig.repository.commit(name)
 }
 
 fn job_status(rig: &Rig, name: &str) -> serde_json::Value {
@@ -52,8 +47,8 @@ fn a_release_waits_for_its_job_and_a_failed_job_fails_it() {
     rig.wait_for_verdict(&first, "healthy");
 
     let namespace = rig.application.namespace.clone();
-    let good = job(&namespace, "migrate", "busybox sleep 1; echo migrated", "backoffLimit: 0");
-    let second = commit(&rig, "migrate.yaml", &good.replace("busybox sleep", "/bin/busybox sleep"));
+    let good = job(&namespace, "migrate", "/bin/busybox sleep 1; echo migrated", "backoffLimit: 0");
+    let second = commit(&rig, "migrate.yaml", &good);
     rig.wait_for_verdict(&second, "healthy");
     assert_eq!(job_status(&rig, "migrate")["succeeded"], 1);
     let listed = rig.dugout_ok(&["get", "jobs", "--namespace", &namespace]);
