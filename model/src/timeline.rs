@@ -22,6 +22,8 @@ pub enum Step {
     Fetched,
     Validated,
     Rejected,
+    /// It waits for a person.
+    Held,
     Applied,
     Scheduled,
     Accepted,
@@ -38,11 +40,12 @@ pub enum Step {
 }
 
 impl Step {
-    pub const ALL: [Step; 17] = [
+    pub const ALL: [Step; 18] = [
         Step::Noticed,
         Step::Fetched,
         Step::Validated,
         Step::Rejected,
+        Step::Held,
         Step::Applied,
         Step::Scheduled,
         Step::Accepted,
@@ -64,6 +67,7 @@ impl Step {
             Step::Fetched => "fetched",
             Step::Validated => "validated",
             Step::Rejected => "rejected",
+            Step::Held => "held",
             Step::Applied => "applied",
             Step::Scheduled => "scheduled",
             Step::Accepted => "accepted",

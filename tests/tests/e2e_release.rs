@@ -192,14 +192,21 @@ fn a_newer_commit_overtakes_a_stuck_one() {
 }
 
 #[test]
-fn what_left_git_leaves_the_machine() {
+fn what_left_git_leaves_the_machine_once_somebody_says_that_it_is_meant() {
     let mut rig = Rig::new("prune");
     let first = rig.repository.head();
     rig.up(&[]);
     rig.wait_for_verdict(&first, "healthy");
     rig.repository.git(&["rm", "--quiet", "apps/web.yaml"]);
     rig.repository.write("README.md", "nothing runs\n");
-    rig.repository.commit("Nothing");
+    let held = rig.repository.commit("Nothing");
+    rig.wait_for_verdict(&held, "held");
+    let status = rig.dugout_ok(&["status"]);
+    assert!(status.contains("Dugout-Allow-Delete:"), "{status}");
+    assert_eq!(rig.visit("/version").as_deref(), Some("1.0\n"), "nothing of it was applied");
+
+    rig.repository.write("README.md", "nothing runs, and that is meant\n");
+    rig.repository.commit("Nothing, and that is meant\n\nDugout-Allow-Delete: 9");
     rig.wait_for("no pod and no container is left", |rig| {
         rig.pods().is_empty() && rig.containers().is_empty()
     });

@@ -1,6 +1,7 @@
 //! What happened, turned into changes. A fact changes a row only when it says something new, so that
 //! saying it again costs nothing.
 
+mod budget;
 mod immutable;
 mod node;
 mod report;

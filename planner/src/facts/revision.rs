@@ -13,6 +13,7 @@ use crate::Ignored;
 use crate::draft::Draft;
 use crate::records::Subject;
 
+use super::budget;
 use super::immutable::{forbidden_changes, takes_back};
 
 /// Judges a revision and, if it is sound and new, makes it the desired state of its source.
@@ -43,7 +44,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, revision: &Revision) {
             draft.report.ignored.push(ignored);
             return;
         }
-        if newest.verdict == Verdict::Pending {
+        if matches!(newest.verdict, Verdict::Pending | Verdict::Held) {
             return conclude(draft, revision, &source, judged, Some(newest));
         }
     }
@@ -56,6 +57,8 @@ struct Asked<'a> {
     notices: &'a [Problem],
     /// Every object in which the world and the revision may differ.
     in_question: BTreeSet<ObjectId>,
+    /// Why it waits for a person although nothing is wrong with it.
+    excess: Option<String>,
 }
 
 type Judged<'a> = Result<Asked<'a>, Vec<Problem>>;
@@ -79,7 +82,13 @@ fn judge<'a>(draft: &Draft<'_>, revision: &'a Revision, source: &Source) -> Judg
         }
     }
     if conflicts.is_empty() {
-        return Ok(Asked { objects, notices, in_question });
+        // Whoever takes a commit back means what it removes.
+        let excess = if takes_back {
+            None
+        } else {
+            budget::excess(&draft.world, &revision.source, &revision.commit, objects, &in_question)
+        };
+        return Ok(Asked { objects, notices, in_question, excess });
     }
     conflicts.extend(notices.iter().cloned());
     conflicts.sort();
@@ -117,14 +126,14 @@ fn conflict(object: &DeclaredObject, other: &StoredObject) -> Problem {
     }
 }
 
-/// Whether the newest release's own revision, read again, says something new: a pending one that may
-/// go on now, or a rejected one whose reason is gone.
+/// Whether the newest release's own revision, read again, says something new: a pending or held one
+/// that may go on now, or a rejected one whose reason is gone.
 fn is_news(newest: &Release, judged: &Judged<'_>, source: &Source) -> bool {
     match newest.verdict {
         Verdict::Pending => judged.is_err() || !source.suspended,
         Verdict::Rejected => judged.is_ok(),
-        Verdict::Held
-        | Verdict::Rolling
+        Verdict::Held => !judged.as_ref().is_ok_and(|asked| asked.excess.is_some()),
+        Verdict::Rolling
         | Verdict::Healthy
         | Verdict::Failed
         | Verdict::Reverted
@@ -132,18 +141,18 @@ fn is_news(newest: &Release, judged: &Judged<'_>, source: &Source) -> bool {
     }
 }
 
-/// Makes the release. `pending` is the release of this revision that waited until now.
+/// Makes the release. `waiting` is the release of this revision that waited until now.
 fn conclude(
     draft: &mut Draft<'_>,
     revision: &Revision,
     source: &Source,
     judged: Judged<'_>,
-    pending: Option<Arc<Release>>,
+    waiting: Option<Arc<Release>>,
 ) {
-    if pending.is_none() {
+    if waiting.is_none() {
         tell_hops(draft, revision);
     }
-    let id = pending.as_ref().map_or_else(|| next_release_id(draft), |release| release.id);
+    let id = waiting.as_ref().map_or_else(|| next_release_id(draft), |release| release.id);
     let mut release = Release {
         id,
         source: source.name.clone(),
@@ -163,15 +172,20 @@ fn conclude(
     };
     match judged {
         Err(problems) => {
-            supersede(draft, &release, &[Verdict::Pending]);
+            supersede(draft, &release, &[Verdict::Pending, Verdict::Held]);
             reject(draft, &mut release, &problems);
             stored.problems = problems;
         }
         Ok(asked) if source.suspended => {
             stored.problems = asked.notices.to_vec();
-            supersede(draft, &release, &[Verdict::Pending]);
+            supersede(draft, &release, &[Verdict::Pending, Verdict::Held]);
             release.verdict = Verdict::Pending;
             release.reason = Some("its source is suspended".to_owned());
+        }
+        Ok(Asked { notices, excess: Some(excess), .. }) => {
+            stored.problems = notices.to_vec();
+            supersede(draft, &release, &[Verdict::Pending, Verdict::Held]);
+            hold(draft, &mut release, excess);
         }
         Ok(asked) => {
             supersede(draft, &release, &[Verdict::Pending, Verdict::Held, Verdict::Rolling]);
@@ -226,6 +240,16 @@ fn reject(draft: &mut Draft<'_>, release: &mut Release, problems: &[Problem]) {
     draft.tell((&release.source, &release.commit.sha), now, Step::Rejected, &reason);
     let message = format!("{}: {reason}; what runs stays", release.commit.sha.short());
     draft.event(EventType::Warning, Subject::source(&release.source), "Rejected", message);
+    release.reason = Some(reason);
+}
+
+/// Holds a release: nothing of it is applied, and a release that still rolls goes on.
+fn hold(draft: &mut Draft<'_>, release: &mut Release, reason: String) {
+    let now = draft.now;
+    draft.tell((&release.source, &release.commit.sha), now, Step::Held, &reason);
+    let message = format!("{}: {reason}; what runs stays", release.commit.sha.short());
+    draft.event(EventType::Warning, Subject::source(&release.source), "Held", message);
+    release.verdict = Verdict::Held;
     release.reason = Some(reason);
 }
 

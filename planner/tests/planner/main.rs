@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
+mod budget;
 mod checks;
 mod cron_jobs;
 mod draining;

@@ -101,7 +101,7 @@ fn an_object_of_another_source_is_not_taken_over() {
     assert_eq!(cluster.releases.len(), 2, "read again, it is rejected once");
 
     // The owner lets go of it: the same commit, read again, is applied.
-    cluster.commit(vec![]);
+    cluster.commit_allowing(9, vec![]);
     cluster.run_for(seconds(5));
     cluster.turn(&[revision(&cluster)]);
     assert_eq!(cluster.verdict(&sha), Verdict::Rolling);
@@ -206,7 +206,7 @@ fn what_kubernetes_cannot_change_is_a_problem_with_its_place() {
     }
 
     // Removed and added again, it is another object.
-    cluster.commit(vec![]);
+    cluster.commit_allowing(9, vec![]);
     cluster.run_for(seconds(5));
     let sha = cluster.commit(vec![selecting("layer"), settings("b", false)]);
     assert_ne!(cluster.verdict(&sha), Verdict::Rejected);

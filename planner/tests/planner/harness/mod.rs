@@ -192,6 +192,13 @@ impl Cluster {
         sha
     }
 
+    /// A new commit with these objects that says how many others it may remove.
+    pub fn commit_allowing(&mut self, removed: usize, objects: Vec<DeclaredObject>) -> CommitSha {
+        let sha = self.new_sha();
+        self.push_with(&sha, objects, &format!("Less\n\nDugout-Allow-Delete: {removed}\n"));
+        sha
+    }
+
     pub fn new_sha(&mut self) -> CommitSha {
         self.commits += 1;
         CommitSha::new(format!("{:08x}{}", self.commits, "0".repeat(32)))
@@ -199,11 +206,17 @@ impl Cluster {
 
     /// The source loop read this commit.
     pub fn push(&mut self, sha: &CommitSha, objects: Vec<DeclaredObject>) {
+        self.push_with(sha, objects, "A change");
+    }
+
+    /// The same with this message.
+    pub fn push_with(&mut self, sha: &CommitSha, objects: Vec<DeclaredObject>, message: &str) {
         let content = content_of(objects);
         let RevisionContent::Objects { objects, .. } = &content else { unreachable!() };
         self.declared.insert(sha.clone(), objects.clone());
         let since = self.difference_to(objects);
-        let revision = Revision { since, ..self.revision(SOURCE, sha, content) };
+        let mut revision = Revision { since, ..self.revision(SOURCE, sha, content) };
+        revision.commit.message = message.to_owned();
         self.turn(&[Fact::Revision(Box::new(revision))]);
     }
 
