@@ -31,8 +31,7 @@ fn path<'a>(
 ) -> Vec<&'a str> {
     let mut segments = match description.group.name() {
         "" => vec!["api", "v1"],
-        "apps" => vec!["apis", "apps", "v1"],
-        _ => vec!["apis", "dugout.dev", "v1"],
+        group => vec!["apis", group, "v1"],
     };
     if let Some(namespace) = namespace.filter(|_| description.namespaced) {
         segments.extend(["namespaces", namespace]);
