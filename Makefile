@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help setup up down build check test fuzz bench sqlx fmt
+.PHONY: help setup up down build check test fuzz simulate bench sqlx fmt
 
 # Where rustup puts Rust, also when the shell has not been told yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -22,6 +22,7 @@ help:
 	@echo 'make check   formatting, lints and the pure tests: quick, needs nothing'
 	@echo 'make build   build into $(PROGRAMS)'
 	@echo 'make fuzz    a longer search for inputs that break the reader (CASES=, SEED=)'
+	@echo 'make simulate  run clusters in memory under faults (SEEDS=, FIRST=)'
 	@echo 'make bench   measure'
 	@echo 'make setup   install what is missing, no more'
 	@echo 'make sqlx    check the queries against a database and store what was learned'
@@ -56,6 +57,11 @@ fuzz:
 	@echo 'SEED=$(FUZZ_SEED) repeats this run'
 	FUZZ_SEED=$(FUZZ_SEED) FUZZ_CASES=$(or $(CASES),100000) \
 		cargo test --release --locked --package dugout-manifest --test fuzz
+
+# What `make test` does with the first seeds, with as many as one likes.
+simulate:
+	cargo run --release --locked --package dugout-simulator --bin simulate -- \
+		$(or $(FIRST),0) $(or $(SEEDS),1000)
 
 bench: build
 	DUGOUT_BIN=$(abspath $(PROGRAMS)/dugout) DUGOUT_WEB_BIN=$(abspath $(PROGRAMS)/dugout-web) \

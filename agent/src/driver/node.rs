@@ -434,6 +434,8 @@ impl<R: ContainerRuntime> Node<R> {
             self.pod_event(labels.uid, EventType::Warning, reason::BACK_OFF, message);
         } else if !ours {
             let how = match (killed, fell) {
+                // As when the engine is stopped in good order: it asks each of its containers first.
+                (true, _) if code == 0 => "was stopped from outside",
                 (true, _) => "was killed from outside",
                 (false, true) => "fell with the container engine",
                 (false, false) => "ended",

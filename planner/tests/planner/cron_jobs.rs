@@ -39,7 +39,7 @@ fn each_minute_has_its_run_and_old_ones_are_forgotten() {
     let schedule = cluster.world.schedules.values().next().expect("a schedule");
     assert!(schedule.last_succeeded_at > Some(schedule.last_scheduled_at));
 
-    cluster.commit(vec![]);
+    cluster.commit_allowing(1, vec![]);
     cluster.run_for(seconds(5));
     assert!(cluster.world.jobs.is_empty() && cluster.world.schedules.is_empty());
     assert!(cluster.world.pods.is_empty() && cluster.world.replica_sets.is_empty());

@@ -185,7 +185,7 @@ fn a_finished_job_loses_its_pods_in_time_and_stays_in_the_books() {
     cluster.restart_engine();
     cluster.run_for(seconds(10));
     assert!(cluster.world.pods.is_empty());
-    cluster.commit(vec![]);
+    cluster.commit_allowing(1, vec![]);
     cluster.run_for(seconds(1));
     assert!(cluster.world.jobs.is_empty() && cluster.world.rollouts.is_empty());
 }

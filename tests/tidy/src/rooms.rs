@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::tree::{metadata, root};
 
 /// What each room may import of ours. The arrows point only downwards.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("model", &[]),
     ("manifest", &["model"]),
     ("planner", &["model"]),
@@ -38,6 +38,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ),
     ("demo-web", &[]),
     ("tidy", &[]),
+    ("simulator", &["model", "planner", "store", "agent", "reconciler"]),
     (
         "tests",
         &[

@@ -1,0 +1,279 @@
+//! What nodes do: agents that start, look, report and poll, and calls to their container engines.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dugout_agent::converge::{Action, Failure, FailureKind, Outcome as CallOutcome, StopWhy};
+use dugout_model::{Fact, Timestamp};
+
+use super::{HEARTBEAT, Simulation, WHOLE_LIST};
+use crate::events::{Answer, Call, Event, Life};
+use crate::node::Refused;
+
+impl Simulation {
+    pub(super) fn start_agent(&mut self, node: usize) {
+        if self.nodes[node].is_dark || self.nodes[node].agent.is_some() {
+            return;
+        }
+        let life = self.next_life();
+        self.note(format!("agent {} starts", self.nodes[node].name));
+        self.nodes[node].start_agent(life);
+        self.list(node);
+        self.queue.push(self.now, Event::AgentBeat(node, life));
+    }
+
+    pub(super) fn kill_agent(&mut self, node: usize) {
+        if self.nodes[node].agent.take().is_some() {
+            self.note(format!("agent {} is killed", self.nodes[node].name));
+            self.disturb();
+            let pause = self.chance.millis(100, 5_000);
+            self.queue.push(self.now + pause, Event::AgentStart(node));
+        }
+    }
+
+    pub(super) fn list(&mut self, node: usize) {
+        let Some(agent) = &mut self.nodes[node].agent else { return };
+        let (life, asked) = (agent.life, agent.ask());
+        self.queue.push(self.now + WHOLE_LIST, Event::Listed { node, life, asked });
+    }
+
+    /// What an agent does regularly, whatever happened: it looks, reports and polls.
+    pub(super) fn beat(&mut self, node: usize, life: Life) {
+        let Some(agent) = self.nodes[node].agent(life) else { return };
+        let is_registered = agent.is_registered;
+        self.list(node);
+        if is_registered {
+            self.report(node, true);
+            self.offer(node);
+        } else {
+            let fact = Fact::NodeJoined(self.nodes[node].registration());
+            self.send(node, fact);
+        }
+        self.queue.push(self.now + HEARTBEAT, Event::AgentBeat(node, life));
+    }
+
+    pub(super) fn report(&mut self, node: usize, is_due: bool) {
+        let now = self.now;
+        let is_registered = self.nodes[node].agent.as_ref().is_some_and(|one| one.is_registered);
+        if !is_registered {
+            return;
+        }
+        if let Some((report, is_news)) = self.nodes[node].report(now)
+            && (is_due || is_news)
+        {
+            self.send(node, Fact::Report(Box::new(report)));
+        }
+    }
+
+    pub(super) fn send(&mut self, node: usize, fact: Fact) {
+        let Some(agent) = &self.nodes[node].agent else { return };
+        let life = agent.life;
+        if self.nodes[node].is_cut_off || self.is_lost() {
+            return;
+        }
+        let delay = self.delay();
+        let event = Event::Arrives { node, life, fact: Box::new(fact) };
+        if self.is_faulty() && self.faults.one_in(25) {
+            self.queue.push(self.now + delay, event.clone());
+        }
+        self.queue.push(self.now + delay, event);
+    }
+
+    pub(super) fn assigned(
+        &mut self,
+        node: usize,
+        life: Life,
+        assignment: dugout_model::SharedAssignment,
+    ) {
+        if self.nodes[node].agent(life).is_none() || self.nodes[node].is_cut_off {
+            return;
+        }
+        match self.nodes[node].judge(&assignment) {
+            Ok(()) => {}
+            Err(Refused::Older) => return,
+            Err(Refused::OtherContent) => {
+                self.broken = Some("one generation has two contents".to_owned());
+                return;
+            }
+        }
+        if self.nodes[node].accepted.as_ref().is_none_or(|held| **held != *assignment) {
+            let crash = self.effect();
+            if crash.is_some_and(|crash| !crash.after) {
+                return self.kill_agent(node);
+            }
+            let (name, generation) = (self.nodes[node].name.clone(), assignment.generation.0);
+            self.note(format!("agent {name} accepts {generation}"));
+            self.nodes[node].accept(Arc::clone(&assignment));
+            if crash.is_some() {
+                return self.kill_agent(node);
+            }
+            self.note_draining(node, &assignment);
+        }
+        self.settle_node(node);
+    }
+
+    /// Pods that leave have connections for a while.
+    pub(super) fn note_draining(&mut self, node: usize, assignment: &dugout_model::Assignment) {
+        use dugout_model::PodOrder;
+        let leaving = |order| order == PodOrder::Run { draining: true };
+        for pod in assignment.pods.iter().filter(|pod| leaving(pod.order)) {
+            let until = self.now + self.chance.millis(0, 3_000);
+            if let Some(agent) = &mut self.nodes[node].agent {
+                agent.keep_busy(pod.uid, until);
+            }
+        }
+    }
+
+    /// Begins everything that follows from what an agent knows now.
+    pub(super) fn settle_node(&mut self, node: usize) {
+        let now = self.now;
+        let plan = self.nodes[node].plan(now);
+        for action in plan.actions {
+            let pod = self.nodes[node].assigned(action.pod()).cloned();
+            let answer = match self.is_faulty().then(|| self.faults.below(60)) {
+                Some(0) => Answer::Lost,
+                Some(1) => Answer::Refused,
+                _ => Answer::Given,
+            };
+            let takes = self.nodes[node].engine.takes(&action);
+            let call = Box::new(Call { action, pod, answer });
+            let Some(agent) = &mut self.nodes[node].agent else { return };
+            agent.begin(&call);
+            let life = agent.life;
+            self.queue.push(now + takes, Event::Called { node, life, call });
+        }
+        self.report(node, false);
+        let wake_at = [plan.wake_at, self.nodes[node].wake_at(now)].into_iter().flatten().min();
+        let soon = now + Duration::from_millis(1);
+        if let (Some(at), Some(agent)) = (wake_at, &mut self.nodes[node].agent)
+            && let Some(at) = agent.alarm.set(at.max(soon))
+        {
+            self.queue.push(at, Event::AgentWake(node, agent.life));
+        }
+    }
+
+    /// A call takes effect, also when the agent that made it is gone.
+    pub(super) fn called(&mut self, node: usize, life: Life, call: &Call) {
+        if self.nodes[node].is_dark {
+            return;
+        }
+        let crash = self.effect();
+        if crash.is_some_and(|crash| !crash.after) && self.nodes[node].agent(life).is_some() {
+            return self.kill_agent(node);
+        }
+        let refusal =
+            |message: &str| Failure { kind: FailureKind::Transient, message: message.to_owned() };
+        let result = match call.answer {
+            Answer::Refused => Err(refusal("the engine is busy")),
+            Answer::Given | Answer::Lost => self.apply(node, call),
+        };
+        if crash.is_some() {
+            return self.kill_agent(node);
+        }
+        let outcome = match (call.answer, result) {
+            (Answer::Lost, _) => CallOutcome::Failed(refusal("the answer did not come in time")),
+            (_, Ok(())) => CallOutcome::Done,
+            (_, Err(failure)) => CallOutcome::Failed(failure),
+        };
+        self.answered(node, life, call, &outcome);
+    }
+
+    pub(super) fn apply(&mut self, node: usize, call: &Call) -> Result<(), Failure> {
+        let now = self.now;
+        if let Action::Stop { pod, id, why: StopWhy::Ordered, .. } = &call.action {
+            let containers = &self.nodes[node].engine.containers;
+            if containers.get(id).is_some_and(|one| one.is_ready(now)) {
+                let world = self.database.open().world.clone();
+                if let Err(rule) = self.rules.stopped(&self.nodes, &world, *pod, now) {
+                    self.broken = Some(rule);
+                }
+            }
+        }
+        self.note(format!("{} does {}", self.nodes[node].name, words(&call.action)));
+        let ends_at = self.nodes[node].engine.apply(&call.action, call.pod.as_ref(), now)?;
+        if let (Some(at), Action::Start { id, .. }) = (ends_at, &call.action) {
+            let container = id.clone();
+            self.queue.push(at, Event::Ends { node, container, started_at: now });
+        }
+        if let Err(rule) = self.rules.look(&self.nodes) {
+            self.broken = Some(rule);
+        }
+        Ok(())
+    }
+
+    pub(super) fn answered(&mut self, node: usize, life: Life, call: &Call, outcome: &CallOutcome) {
+        let now = self.now;
+        let seen = match &call.action {
+            Action::Start { id, .. } | Action::Stop { id, .. } => {
+                self.nodes[node].engine.containers.get(id).map(|one| one.observed.clone())
+            }
+            Action::Create { pod, container, attempt, .. } => {
+                let mut all = self.nodes[node].engine.containers.values();
+                all.find(|one| {
+                    let labels = &one.observed.labels;
+                    labels.uid == *pod
+                        && labels.container == *container
+                        && labels.attempt == *attempt
+                })
+                .map(|one| one.observed.clone())
+            }
+            Action::Pull { .. } | Action::Remove { .. } => None,
+        };
+        let is_done = *outcome == CallOutcome::Done;
+        let Some(agent) = self.nodes[node].agent(life) else { return };
+        agent.end(call, outcome, now);
+        if is_done {
+            if let Some(seen) = seen {
+                agent.see(seen, now);
+            }
+            if let Action::Remove { id, .. } = &call.action {
+                agent.removed(id);
+            }
+        } else {
+            self.list(node);
+        }
+        self.settle_node(node);
+    }
+
+    /// A container ends by itself.
+    pub(super) fn ends(&mut self, node: usize, container: &str, started_at: Timestamp) {
+        use dugout_agent::runtime::ObservedState;
+        let now = self.now;
+        let engine = &mut self.nodes[node].engine;
+        let is_this_run = engine
+            .containers
+            .get(container)
+            .is_some_and(|one| one.observed.state == ObservedState::Running { started_at });
+        if !is_this_run {
+            return;
+        }
+        engine.end(container, 1, now);
+        self.note(format!("{container} ends"));
+        self.disturb();
+        self.tell_engine_event(node, container);
+    }
+
+    /// The engine's word on a container reaches the agent, or not.
+    pub(super) fn tell_engine_event(&mut self, node: usize, container: &str) {
+        let now = self.now;
+        if self.is_lost() {
+            return;
+        }
+        let seen =
+            self.nodes[node].engine.containers.get(container).map(|one| one.observed.clone());
+        if let (Some(agent), Some(seen)) = (&mut self.nodes[node].agent, seen) {
+            agent.see(seen, now);
+            self.settle_node(node);
+        }
+    }
+}
+
+fn words(action: &Action) -> String {
+    match action {
+        Action::Pull { image, .. } => format!("pull {image}"),
+        Action::Create { pod, attempt, .. } => format!("create {pod} {attempt}"),
+        Action::Start { id, .. } => format!("start {id}"),
+        Action::Stop { id, why, .. } => format!("stop {id} {why:?}"),
+        Action::Remove { id, .. } => format!("remove {id}"),
+    }
+}
