@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dugout_model::{
-    ContainerExit, NamespaceName, ObjectName, PodMilestones, PodUid, PullPolicy, Timestamp,
-    WaitingReason,
+    ContainerExit, NamespaceName, ObjectName, PodMilestones, PodUid, PullPolicy, RestartPolicy,
+    Timestamp, WaitingReason,
 };
 
 use crate::backoff::{CRASH_FORGOTTEN_AFTER, PERMANENT, TRANSIENT, crash_loop_wait};
@@ -43,12 +43,21 @@ pub struct ContainerMemory {
     /// Not started again before this moment.
     pub restart_at: Option<Timestamp>,
     pub last_exit: Option<ContainerExit>,
+    /// Which attempt ended so, and whether because a probe gave it up.
+    last_exit_of: Option<(u32, GivenUp)>,
     /// The container whose exit was counted last: an exit counts once.
     pub counted_exit: Option<String>,
     /// To be killed and started again, and why: a probe gave it up.
     pub condemned: Option<Condemned>,
     /// What to show while it does not run.
     pub waiting: Option<(WaitingReason, String)>,
+}
+
+/// Whether a probe had given a container up when it ended: then it failed, whatever its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GivenUp {
+    Yes,
+    No,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +112,20 @@ pub enum ExitCause {
     Outside,
 }
 
+impl ContainerMemory {
+    /// How its newest attempt ended, if it is not started again, as the restart policy has it. What
+    /// became of the container since does not matter.
+    pub fn final_exit(&self, policy: RestartPolicy) -> Option<&ContainerExit> {
+        let (attempt, given_up) = self.last_exit_of?;
+        let is_newest = attempt.saturating_add(1) == self.next_attempt;
+        self.last_exit.as_ref().filter(|exit| match policy {
+            RestartPolicy::Always => false,
+            RestartPolicy::OnFailure => is_newest && exit.exit_code == 0 && given_up == GivenUp::No,
+            RestartPolicy::Never => is_newest,
+        })
+    }
+}
+
 impl PodMemory {
     pub fn new(namespace: NamespaceName, name: ObjectName) -> Self {
         Self {
@@ -149,7 +172,11 @@ impl PodMemory {
         }
         memory.counted_exit = Some(id.to_owned());
         memory.last_exit = Some(exit.clone());
-        memory.condemned = None;
+        let given_up = match memory.condemned.take() {
+            Some(condemned) if condemned.id == id => GivenUp::Yes,
+            _ => GivenUp::No,
+        };
+        memory.last_exit_of = Some((labels.attempt, given_up));
         if cause == ExitCause::Outside {
             memory.restart_at = None;
             return None;

@@ -15,8 +15,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dugout_model::{
-    AssignedPod, Assignment, Container, ContainerExit, EnvValue, PodOrder, PodUid, PullPolicy,
-    RestartPolicy, Timestamp,
+    AssignedPod, Assignment, Container, EnvValue, PodOrder, PodUid, PullPolicy, Timestamp,
 };
 
 pub use memory::{
@@ -52,6 +51,17 @@ pub enum StopWhy {
 }
 
 impl Action {
+    /// The name of the container that it is about.
+    pub fn container(&self) -> &str {
+        match self {
+            Action::Pull { container, .. }
+            | Action::Create { container, .. }
+            | Action::Start { container, .. }
+            | Action::Stop { container, .. }
+            | Action::Remove { container, .. } => container,
+        }
+    }
+
     pub fn pod(&self) -> PodUid {
         match self {
             Action::Pull { pod, .. }
@@ -189,11 +199,10 @@ fn run_container(
     let memory =
         view.memory.and_then(|memory| memory.containers.get(&wanted.name)).unwrap_or(&fresh);
     let mut attempts = containers.iter().filter(|one| one.labels.container == wanted.name).rev();
+    // What ended for good stays so, also when somebody removes what is left of it.
     let policy = view.pod.template.restart_policy;
+    let stays_away = view.draining || memory.final_exit(policy).is_some();
     let Some(current) = attempts.next() else {
-        // Somebody removed it after it had ended for good: the pod's outcome stays what it was.
-        let has_ended = memory.last_exit.as_ref().is_some_and(|exit| is_final(policy, exit));
-        let stays_away = view.draining || has_ended;
         return if stays_away { Step::Nothing } else { make(view, wanted, memory, None) };
     };
     let pod = view.pod.uid;
@@ -211,23 +220,13 @@ fn run_container(
             }
             tidy(pod, attempts)
         }
-        ObservedState::Exited { .. } if view.draining => Step::Nothing,
-        ObservedState::Exited { exit, .. } if is_final(policy, exit) => Step::Nothing,
+        ObservedState::Exited { .. } if stays_away => Step::Nothing,
         ObservedState::Exited { .. } => match memory.restart_at {
             Some(until) if until > view.now => Step::Wait(until),
             _ => make(view, wanted, memory, Some(current)),
         },
-        ObservedState::Removing if view.draining => Step::Nothing,
+        ObservedState::Removing if stays_away => Step::Nothing,
         ObservedState::Removing => make(view, wanted, memory, Some(current)),
-    }
-}
-
-/// Whether a container that ended so is not started again, as its pod's restart policy has it.
-pub(crate) fn is_final(policy: RestartPolicy, exit: &ContainerExit) -> bool {
-    match policy {
-        RestartPolicy::Always => false,
-        RestartPolicy::OnFailure => exit.exit_code == 0,
-        RestartPolicy::Never => true,
     }
 }
 

@@ -5,7 +5,7 @@ use dugout_model::{
     RestartPolicy, WaitingReason,
 };
 
-use crate::converge::{Action, ContainerMemory, PodMemory, is_final};
+use crate::converge::{Action, ContainerMemory, PodMemory};
 use crate::runtime::{ObservedContainer, ObservedState};
 
 /// What the probes and the proxy know of a pod.
@@ -43,7 +43,7 @@ pub fn pod_report(
     let statuses: Vec<ContainerStatus> =
         names.iter().map(|name| view.container(name, containers)).collect();
     PodReport {
-        phase: match (gone, outcome(pod, &statuses), ever_ran) {
+        phase: match (gone, view.outcome(&statuses), ever_ran) {
             (true, _, _) => PodPhase::Gone,
             (false, Some(outcome), _) => outcome,
             (false, None, true) => PodPhase::Running,
@@ -57,20 +57,6 @@ pub fn pod_report(
     }
 }
 
-/// How a pod ended, once each of its containers did and none is started again.
-fn outcome(pod: Option<&AssignedPod>, containers: &[ContainerStatus]) -> Option<PodPhase> {
-    let policy = pod?.template.restart_policy;
-    let mut all_well = true;
-    for container in containers {
-        let ContainerState::Terminated(exit) = &container.state else { return None };
-        if !is_final(policy, exit) {
-            return None;
-        }
-        all_well &= exit.exit_code == 0;
-    }
-    Some(if all_well { PodPhase::Succeeded } else { PodPhase::Failed })
-}
-
 struct View<'a> {
     memory: Option<&'a PodMemory>,
     leaves: bool,
@@ -80,6 +66,21 @@ struct View<'a> {
 }
 
 impl View<'_> {
+    /// How the pod ended, once each of its containers did and none is started again.
+    fn outcome(&self, containers: &[ContainerStatus]) -> Option<PodPhase> {
+        let final_exit = |container: &ContainerStatus| {
+            let memory = self.memory?.containers.get(&container.name)?;
+            let is_terminated = matches!(container.state, ContainerState::Terminated(_));
+            memory.final_exit(self.policy).filter(|_| is_terminated)
+        };
+        let exits = containers.iter().map(final_exit).collect::<Option<Vec<_>>>()?;
+        match exits.iter().all(|exit| exit.exit_code == 0) {
+            _ if exits.is_empty() => None,
+            true => Some(PodPhase::Succeeded),
+            false => Some(PodPhase::Failed),
+        }
+    }
+
     fn container(&self, name: &str, containers: &[ObservedContainer]) -> ContainerStatus {
         let fresh = ContainerMemory::default();
         let memory = self.memory.and_then(|pod| pod.containers.get(name)).unwrap_or(&fresh);
@@ -103,21 +104,16 @@ impl View<'_> {
         memory: &ContainerMemory,
         current: Option<&ObservedContainer>,
     ) -> ContainerState {
-        match current.map(|one| &one.state) {
-            Some(ObservedState::Running { started_at }) => {
+        match (current.map(|one| &one.state), memory.final_exit(self.policy)) {
+            (Some(ObservedState::Running { started_at }), _) => {
                 ContainerState::Running { started_at: *started_at }
             }
-            Some(ObservedState::Exited { exit, .. })
-                if self.leaves || is_final(self.policy, exit) =>
-            {
+            // Also when somebody removed it: an earlier attempt may be left.
+            (_, Some(exit)) => ContainerState::Terminated(exit.clone()),
+            (Some(ObservedState::Exited { exit, .. }), None) if self.leaves => {
                 ContainerState::Terminated(exit.clone())
             }
-            Some(ObservedState::Exited { exit, .. }) => self.after_exit(name, memory, exit),
-            // Removed after it had ended for good.
-            None if memory.last_exit.as_ref().is_some_and(|exit| is_final(self.policy, exit)) => {
-                let exit = memory.last_exit.clone();
-                exit.map_or_else(|| self.waiting(name, memory), ContainerState::Terminated)
-            }
+            (Some(ObservedState::Exited { exit, .. }), None) => self.after_exit(name, memory, exit),
             _ => self.waiting(name, memory),
         }
     }

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::testing::*;
-use dugout_model::{ContainerExit, ContainerState, PodPhase, ResolvedTemplate, WaitingReason};
+use dugout_model::{
+    ContainerExit, ContainerState, PodPhase, ResolvedTemplate, RestartPolicy, WaitingReason,
+};
 
 /// A node in memory whose engine does what it is told, for whole stories.
 struct Node {
@@ -422,4 +424,32 @@ fn a_pod_that_ended_leaves_when_it_is_told_to() {
     node.assignment.pods[0].order = PodOrder::Stop { grace: Duration::from_secs(30) };
     let removes = |action: &Action| matches!(action, Action::Remove { .. });
     assert!(node.plan().actions.iter().all(removes) && !node.plan().actions.is_empty());
+}
+
+#[test]
+fn what_a_probe_gave_up_failed_though_it_ended_with_code_0() {
+    let mut node = job_like(RestartPolicy::OnFailure);
+    let running = container(1, 0, running(9));
+    let condemned = Condemned { id: running.id.clone(), why: "does not answer".into() };
+    node.see(running);
+    node.memory().container("web").condemned = Some(condemned);
+    node.see(container(1, 0, exited_with(9, 10, 0)));
+    assert_eq!(node.plan().actions, [create(1, 1)]);
+    assert_eq!(node.report().phase, PodPhase::Running);
+}
+
+#[test]
+fn a_success_stays_when_only_an_earlier_failure_is_left_of_the_pod() {
+    let mut node = job_like(RestartPolicy::OnFailure);
+    node.see(container(1, 0, exited_with(9, 10, 1)));
+    let succeeded = container(1, 1, exited_with(11, 12, 0));
+    let id = succeeded.id.clone();
+    node.see(succeeded);
+    node.observed.vanished(&id);
+    node.now = 5_000;
+    assert_eq!(node.plan(), Plan::default());
+    let report = node.report();
+    assert_eq!(report.phase, PodPhase::Succeeded);
+    let state = &report.containers[0].state;
+    assert!(matches!(state, ContainerState::Terminated(exit) if exit.exit_code == 0));
 }

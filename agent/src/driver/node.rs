@@ -16,7 +16,6 @@ use super::health::ProbeBook;
 use super::publish::{Directory, Published};
 use crate::converge::{
     Action, ExitCause, Failure, FailureKind, Memories, News, Observed, Outcome, PodMemory, StopWhy,
-    is_final,
 };
 use crate::events::{EventQueue, reason};
 use crate::labels::{ContainerLabels, Owner};
@@ -415,16 +414,17 @@ impl<R: ContainerRuntime> Node<R> {
             let message = format!("container {container} was ended for want of memory");
             self.pod_event(labels.uid, EventType::Warning, reason::OOM_KILLED, message);
         }
-        if fell {
-            self.engine.count_fallen();
-        }
-        let policy = self.assigned(labels.uid).map(|pod| pod.template.restart_policy);
-        if policy.is_some_and(|policy| is_final(policy, exit)) {
-            let event_type = if code == 0 { EventType::Normal } else { EventType::Warning };
-            let reason = if code == 0 { reason::COMPLETED } else { reason::FAILED };
+        if self.has_ended(labels) {
+            let (event_type, reason) = match code {
+                0 => (EventType::Normal, reason::COMPLETED),
+                _ => (EventType::Warning, reason::FAILED),
+            };
             let message = format!("container {container} ended with code {code}");
             self.pod_event(labels.uid, event_type, reason, message);
             return;
+        }
+        if fell {
+            self.engine.count_fallen();
         }
         if let Some(wait) = wait {
             let wait = wait.as_secs();
@@ -464,14 +464,14 @@ impl<R: ContainerRuntime> Node<R> {
         }
     }
 
-    /// Whether a container had ended for good.
+    /// Whether a container ended and is not started again.
     fn has_ended(&self, labels: &ContainerLabels) -> bool {
-        let policy = self.assigned(labels.uid).map(|pod| pod.template.restart_policy);
         let memory = self.memories.get(&labels.uid);
-        let exit = memory
-            .and_then(|memory| memory.containers.get(&labels.container))
-            .and_then(|container| container.last_exit.as_ref());
-        policy.zip(exit).is_some_and(|(policy, exit)| is_final(policy, exit))
+        let container = memory.and_then(|memory| memory.containers.get(&labels.container));
+        let pod = self.assigned(labels.uid);
+        pod.zip(container)
+            .and_then(|(pod, container)| container.final_exit(pod.template.restart_policy))
+            .is_some()
     }
 
     /// Notes when the last container of a leaving pod had stopped.
@@ -498,13 +498,10 @@ impl<R: ContainerRuntime> Node<R> {
     }
 
     fn pull_policy(&self, action: &Action) -> PullPolicy {
-        let (Action::Pull { container, .. }
-        | Action::Create { container, .. }
-        | Action::Start { container, .. }
-        | Action::Stop { container, .. }
-        | Action::Remove { container, .. }) = action;
         self.assigned(action.pod())
-            .and_then(|pod| pod.template.containers.iter().find(|one| one.name == *container))
+            .and_then(|pod| {
+                pod.template.containers.iter().find(|one| one.name == action.container())
+            })
             .map_or(PullPolicy::IfNotPresent, |one| one.pull_policy)
     }
 

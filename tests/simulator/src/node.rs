@@ -213,16 +213,12 @@ impl Agent {
 
     /// A call was answered.
     pub fn end(&mut self, call: &Call, outcome: &Outcome, now: Timestamp) {
-        let container = match &call.action {
-            dugout_agent::converge::Action::Pull { container, .. }
-            | dugout_agent::converge::Action::Create { container, .. }
-            | dugout_agent::converge::Action::Start { container, .. }
-            | dugout_agent::converge::Action::Stop { container, .. }
-            | dugout_agent::converge::Action::Remove { container, .. } => container,
-        };
         let policy = call.pod.as_ref().and_then(|pod| {
             let containers = &pod.template.containers;
-            containers.iter().find(|one| one.name == *container).map(|one| one.pull_policy)
+            containers
+                .iter()
+                .find(|one| one.name == call.action.container())
+                .map(|one| one.pull_policy)
         });
         if let Some(memory) = self.memories.get_mut(&call.action.pod()) {
             memory.end(outcome, policy.unwrap_or(PullPolicy::IfNotPresent), now, now);
