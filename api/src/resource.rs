@@ -64,6 +64,14 @@ impl Group {
             Group::Dugout => "dugout.dev/v1",
         }
     }
+
+    /// The segments before those of a resource in a path.
+    pub fn segments(self) -> Vec<&'static str> {
+        match self {
+            Group::Core => vec!["api", "v1"],
+            Group::Apps | Group::Batch | Group::Dugout => vec!["apis", self.name(), "v1"],
+        }
+    }
 }
 
 impl Resource {

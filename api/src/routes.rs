@@ -57,24 +57,13 @@ pub fn router(backend: Arc<dyn Backend>, access: &Arc<Access>, limits: Limits) -
 /// Everything that only looks. Every method but GET and HEAD on an object is refused here, so a
 /// person without a token, too, learns what to commit instead.
 fn reads() -> Router<Api> {
-    let apps = |rest: &str| format!("/apis/apps{rest}");
-    let batch = |rest: &str| format!("/apis/batch{rest}");
-    let dugout = |rest: &str| format!("/apis/dugout.dev{rest}");
-    Router::new()
+    let router = Router::new()
         .route("/", get(index))
         .route("/api", get(|| async { json(discovery::core_versions()) }))
-        .route("/apis", get(|| async { json(discovery::groups()) }))
-        .route(&apps(""), get(|| async { json(discovery::group(Group::Apps)) }))
-        .route(&batch(""), get(|| async { json(discovery::group(Group::Batch)) }))
-        .route(&dugout(""), get(|| async { json(discovery::group(Group::Dugout)) }))
-        .route("/api/v1", get(|| async { json(discovery::resources(Group::Core)) }))
-        .route(&apps("/v1"), get(|| async { json(discovery::resources(Group::Apps)) }))
-        .route(&batch("/v1"), get(|| async { json(discovery::resources(Group::Batch)) }))
-        .route(&dugout("/v1"), get(|| async { json(discovery::resources(Group::Dugout)) }))
-        .route("/api/v1/{*path}", any(core_object))
-        .route(&apps("/v1/{*path}"), any(apps_object))
-        .route(&batch("/v1/{*path}"), any(batch_object))
-        .route(&dugout("/v1/{*path}"), any(dugout_object))
+        .route("/apis", get(|| async { json(discovery::groups()) }));
+    Group::ALL
+        .into_iter()
+        .fold(router, with_group)
         .fallback(unknown_path)
         .method_not_allowed_fallback(|| async {
             Failure::new(Reason::MethodNotAllowed, "this can only be read")
@@ -83,44 +72,27 @@ fn reads() -> Router<Api> {
 
 type Asked = (Method, Uri, HeaderMap);
 
-async fn core_object(
-    State(api): State<Api>,
-    Path(path): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Failure> {
-    object(&api, Group::Core, &path, (method, uri, headers)).await
-}
-
-async fn apps_object(
-    State(api): State<Api>,
-    Path(path): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Failure> {
-    object(&api, Group::Apps, &path, (method, uri, headers)).await
-}
-
-async fn batch_object(
-    State(api): State<Api>,
-    Path(path): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Failure> {
-    object(&api, Group::Batch, &path, (method, uri, headers)).await
-}
-
-async fn dugout_object(
-    State(api): State<Api>,
-    Path(path): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Failure> {
-    object(&api, Group::Dugout, &path, (method, uri, headers)).await
+/// The paths of one API group.
+fn with_group(router: Router<Api>, group: Group) -> Router<Api> {
+    let root = format!("/{}", group.segments().join("/"));
+    let objects = move |State(api): State<Api>,
+                        Path(path): Path<String>,
+                        method: Method,
+                        uri: Uri,
+                        headers: HeaderMap| async move {
+        object(&api, group, &path, (method, uri, headers)).await
+    };
+    let router = router
+        .route(&root, get(move || async move { json(discovery::resources(group)) }))
+        .route(&format!("{root}/{{*path}}"), any(objects));
+    match group {
+        // Its versions are told at `/api`.
+        Group::Core => router,
+        named => router.route(
+            &format!("/apis/{}", named.name()),
+            get(move || async move { json(discovery::group(named)) }),
+        ),
+    }
 }
 
 async fn object(api: &Api, group: Group, path: &str, asked: Asked) -> Result<Response, Failure> {

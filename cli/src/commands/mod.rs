@@ -29,10 +29,7 @@ fn path<'a>(
     namespace: Option<&'a str>,
     name: Option<&'a str>,
 ) -> Vec<&'a str> {
-    let mut segments = match description.group.name() {
-        "" => vec!["api", "v1"],
-        group => vec!["apis", group, "v1"],
-    };
+    let mut segments: Vec<&str> = description.group.segments();
     if let Some(namespace) = namespace.filter(|_| description.namespaced) {
         segments.extend(["namespaces", namespace]);
     }
