@@ -1,0 +1,324 @@
+//! Declared objects and templates.
+
+use std::sync::Arc;
+
+use dugout_model::*;
+
+use super::Dice;
+
+impl Dice {
+    pub fn object(&mut self, id: ObjectId, source: SourceName) -> StoredObject {
+        StoredObject {
+            uid: ObjectUid(self.uuid()),
+            source,
+            sha: self.sha(),
+            generation: self.number(),
+            created_at: self.moment(),
+            declared: Arc::new(self.declared(id)),
+        }
+    }
+
+    pub fn declared(&mut self, id: ObjectId) -> DeclaredObject {
+        DeclaredObject {
+            spec: self.spec(id.kind),
+            key: id.key,
+            labels: self.map(),
+            annotations: self.map(),
+            origin: Origin { file: self.text(), line: self.small() },
+        }
+    }
+
+    pub(super) fn spec(&mut self, kind: Kind) -> ObjectSpec {
+        match kind {
+            Kind::Namespace => ObjectSpec::Namespace,
+            Kind::ConfigMap => ObjectSpec::ConfigMap(ConfigMap {
+                data: self.map(),
+                binary_data: self.some(|dice| (dice.text(), dice.bytes())).into_iter().collect(),
+                immutable: self.flip(),
+            }),
+            Kind::Secret => ObjectSpec::Secret(Secret {
+                secret_type: self.text(),
+                data: self
+                    .some(|dice| (dice.text(), SecretValue::new(dice.bytes())))
+                    .into_iter()
+                    .collect(),
+                immutable: self.flip(),
+            }),
+            Kind::Service => ObjectSpec::Service(Service {
+                service_type: self.pick(&[ServiceType::ClusterIp, ServiceType::NodePort]),
+                selector: self.map(),
+                ports: self.some(|dice| ServicePort {
+                    name: dice.text(),
+                    protocol: dice.protocol(),
+                    port: dice.port(),
+                    target_port: dice.port_ref(),
+                    node_port: dice.maybe(Dice::port),
+                }),
+            }),
+            Kind::Deployment => ObjectSpec::Deployment(Box::new(self.deployment())),
+            Kind::Job => ObjectSpec::Job(Box::new(self.job())),
+            Kind::CronJob => ObjectSpec::CronJob(Box::new(self.cron_job())),
+        }
+    }
+
+    pub(super) fn deployment(&mut self) -> Deployment {
+        Deployment {
+            replicas: self.small(),
+            selector: self.selector(),
+            template: self.pod_template(),
+            strategy: match self.flip() {
+                true => Strategy::Recreate,
+                false => Strategy::RollingUpdate {
+                    max_surge: IntOrPercent::Int(self.small()),
+                    max_unavailable: IntOrPercent::Percent(self.small()),
+                },
+            },
+            min_ready: self.span(),
+            progress_deadline: self.span(),
+            revision_history_limit: self.small(),
+            paused: self.flip(),
+        }
+    }
+
+    pub(super) fn selector(&mut self) -> LabelSelector {
+        LabelSelector {
+            match_labels: self.map(),
+            match_expressions: self.some(|dice| LabelRequirement {
+                key: dice.text(),
+                operator: match dice.below(4) {
+                    0 => LabelOperator::In(dice.some(Dice::text)),
+                    1 => LabelOperator::NotIn(dice.some(Dice::text)),
+                    2 => LabelOperator::Exists,
+                    _ => LabelOperator::DoesNotExist,
+                },
+            }),
+        }
+    }
+
+    pub(super) fn pod_template(&mut self) -> PodTemplate {
+        PodTemplate {
+            labels: self.map(),
+            annotations: self.map(),
+            containers: self.some(|dice| dice.container(Dice::env_source)),
+            restart_policy: self.restart_policy(),
+            termination_grace: self.span(),
+            node_selector: self.map(),
+        }
+    }
+
+    pub(super) fn restart_policy(&mut self) -> RestartPolicy {
+        self.pick(&[RestartPolicy::Always, RestartPolicy::OnFailure, RestartPolicy::Never])
+    }
+
+    pub(super) fn identity(&mut self) -> PodIdentity {
+        match self.flip() {
+            true => PodIdentity::Any,
+            false => PodIdentity::CompletionIndex(self.small()),
+        }
+    }
+
+    pub(super) fn job(&mut self) -> JobSpec {
+        JobSpec {
+            completions: match self.below(3) {
+                0 => Completions::Any,
+                1 => Completions::Count(self.small()),
+                _ => Completions::Indexed(self.small()),
+            },
+            parallelism: self.small(),
+            backoff_limit: self.small(),
+            active_deadline: self.maybe(Dice::span),
+            ttl_after_finished: self.maybe(Dice::span),
+            suspended: self.flip(),
+            pod_failure_policy: self.some(|dice| PodFailureRule {
+                action: dice.pick(&[
+                    PodFailureAction::FailJob,
+                    PodFailureAction::Ignore,
+                    PodFailureAction::Count,
+                ]),
+                when: match dice.below(3) {
+                    0 => PodFailureMatch::ExitCodeIn {
+                        container: dice.maybe(Dice::text),
+                        codes: vec![1, -1],
+                    },
+                    1 => PodFailureMatch::ExitCodeNotIn { container: None, codes: vec![] },
+                    _ => PodFailureMatch::Disrupted,
+                },
+            }),
+            template: self.pod_template(),
+        }
+    }
+
+    pub fn job_run(&mut self, uid: JobUid) -> Job {
+        Job {
+            uid,
+            namespace: NamespaceName::new(self.text()),
+            name: ObjectName::new(self.text()),
+            labels: self.map(),
+            annotations: self.map(),
+            owner: ObjectUid(uuid::Uuid::from_u128(u128::from(self.below(4)))),
+            source: SourceName::new(self.text()),
+            sha: self.sha(),
+            scheduled_at: self.maybe(Dice::moment),
+            created_at: self.moment(),
+            started_at: self.maybe(Dice::moment),
+            spec: Arc::new(self.job()),
+            state: match self.below(4) {
+                0 => JobState::Running,
+                1 => JobState::Suspended,
+                2 => JobState::Complete { at: self.moment() },
+                _ => JobState::Failed {
+                    at: self.moment(),
+                    reason: self.pick(&[
+                        JobFailure::BackoffLimitExceeded,
+                        JobFailure::DeadlineExceeded,
+                        JobFailure::PodFailurePolicy,
+                    ]),
+                    message: self.text(),
+                },
+            },
+            tally: JobTally {
+                succeeded: self.small(),
+                failed: self.small(),
+                completed_indexes: self.some(Dice::small).into_iter().collect(),
+                failed_in_a_row: self.small(),
+                last_failed_at: self.maybe(Dice::moment),
+            },
+        }
+    }
+
+    pub fn schedule(&mut self, cron_job: ObjectUid) -> Schedule {
+        Schedule {
+            cron_job,
+            last_scheduled_at: self.moment(),
+            last_succeeded_at: self.maybe(Dice::moment),
+        }
+    }
+
+    pub(super) fn cron_job(&mut self) -> CronJob {
+        CronJob {
+            schedule: self.text(),
+            time_zone: self.maybe(Dice::text),
+            concurrency: self.pick(&[
+                ConcurrencyPolicy::Allow,
+                ConcurrencyPolicy::Forbid,
+                ConcurrencyPolicy::Replace,
+            ]),
+            starting_deadline: self.maybe(Dice::span),
+            suspended: self.flip(),
+            successful_history_limit: self.small(),
+            failed_history_limit: self.small(),
+            job_labels: self.map(),
+            job_annotations: self.map(),
+            job: self.job(),
+        }
+    }
+
+    pub fn template(&mut self) -> SharedTemplate {
+        Arc::new(ResolvedTemplate {
+            labels: self.map(),
+            annotations: self.map(),
+            containers: self.some(|dice| dice.container(Dice::env_value)),
+            restart_policy: self.restart_policy(),
+            termination_grace: self.span(),
+            node_selector: self.map(),
+        })
+    }
+
+    pub(super) fn container<Env>(&mut self, env: impl FnMut(&mut Dice) -> Env) -> Container<Env> {
+        Container {
+            name: self.text(),
+            image: self.text(),
+            pull_policy: self.pick(&[
+                PullPolicy::Always,
+                PullPolicy::IfNotPresent,
+                PullPolicy::Never,
+            ]),
+            command: self.some(Dice::text),
+            args: self.some(Dice::text),
+            working_dir: self.maybe(Dice::text),
+            env: self.some(env),
+            ports: self.some(|dice| ContainerPort {
+                name: dice.text(),
+                container_port: dice.port(),
+                protocol: dice.protocol(),
+            }),
+            resources: ContainerResources {
+                cpu_request_millis: self.number(),
+                memory_request_bytes: self.number(),
+                cpu_limit_millis: self.maybe(Dice::number),
+                memory_limit_bytes: self.maybe(Dice::number),
+            },
+            startup_probe: self.maybe(Dice::probe),
+            readiness_probe: self.maybe(Dice::probe),
+            liveness_probe: self.maybe(Dice::probe),
+        }
+    }
+
+    pub(super) fn env_source(&mut self) -> EnvSource {
+        let (name, key, optional) = (self.text(), self.text(), self.flip());
+        let (object, prefix) = (ObjectName::new(self.text()), self.text());
+        match self.below(6) {
+            0 => EnvSource::Literal { name, value: key },
+            1 => EnvSource::ConfigMapKey { name, config_map: object, key, optional },
+            2 => EnvSource::SecretKey { name, secret: object, key, optional },
+            3 => EnvSource::Field { name, field: self.pod_field() },
+            4 => EnvSource::AllOfConfigMap { config_map: object, prefix, optional },
+            _ => EnvSource::AllOfSecret { secret: object, prefix, optional },
+        }
+    }
+
+    pub(super) fn env_value(&mut self) -> EnvValue {
+        EnvValue {
+            name: self.text(),
+            content: match self.below(3) {
+                0 => EnvContent::Text(self.text()),
+                1 => EnvContent::Secret(SecretValue::new(self.bytes())),
+                _ => EnvContent::Field(self.pod_field()),
+            },
+        }
+    }
+
+    pub(super) fn pod_field(&mut self) -> PodField {
+        match self.below(6) {
+            0 => PodField::Name,
+            1 => PodField::Namespace,
+            2 => PodField::Uid,
+            3 => PodField::NodeName,
+            4 => PodField::Label(self.text()),
+            _ => PodField::Annotation(self.text()),
+        }
+    }
+
+    pub(super) fn probe(&mut self) -> Probe {
+        let host = self.maybe(Dice::text);
+        Probe {
+            action: match self.below(3) {
+                0 => ProbeAction::HttpGet {
+                    scheme: self.pick(&[HttpScheme::Http, HttpScheme::Https]),
+                    host,
+                    port: self.port_ref(),
+                    path: self.text(),
+                    headers: self.some(|dice| (dice.text(), dice.text())),
+                },
+                1 => ProbeAction::TcpSocket { host, port: self.port_ref() },
+                _ => ProbeAction::Exec { command: self.some(Dice::text) },
+            },
+            initial_delay: self.span(),
+            period: self.span(),
+            timeout: self.span(),
+            success_threshold: self.small(),
+            failure_threshold: self.small(),
+        }
+    }
+
+    pub(super) fn protocol(&mut self) -> Protocol {
+        self.pick(&[Protocol::Tcp, Protocol::Udp])
+    }
+
+    pub(super) fn port_ref(&mut self) -> PortRef {
+        match self.flip() {
+            true => PortRef::Number(self.port()),
+            false => PortRef::Name(self.text()),
+        }
+    }
+}
