@@ -31,7 +31,6 @@ mod assemble;
 mod blob;
 mod compatibility;
 mod coverage;
-mod cron;
 mod decode;
 mod image;
 mod kustomize;

@@ -221,6 +221,11 @@ fn is_time(text: &str) -> bool {
     }
 }
 
+/// A schedule that Kubernetes' cron jobs take.
+pub(crate) fn check_cron_schedule(text: &str) -> Result<(), &'static str> {
+    dugout_model::CronSchedule::parse(text).map(drop)
+}
+
 /// The name of a time zone by its form: `UTC`, `Europe/Berlin`.
 pub(crate) fn check_time_zone(text: &str) -> Checked {
     ensure(text != "Local", "depends on the machine; name a zone, as Europe/Berlin")?;

@@ -7,6 +7,7 @@
 mod assignment;
 mod chain;
 mod change;
+mod cron_schedule;
 mod fact;
 mod ids;
 mod job;
@@ -27,6 +28,7 @@ mod world;
 pub use assignment::*;
 pub use chain::*;
 pub use change::*;
+pub use cron_schedule::*;
 pub use fact::*;
 pub use ids::*;
 pub use job::*;

@@ -365,6 +365,11 @@ impl Pod {
         self.outcome().is_some()
     }
 
+    /// Whether it may still do something: it is not leaving and has not ended.
+    pub fn is_at_work(&self) -> bool {
+        self.is_active() && !self.is_finished()
+    }
+
     pub fn is_active(&self) -> bool {
         self.lifecycle == Lifecycle::Active
     }

@@ -121,9 +121,9 @@ fn endpoints(
         return Vec::new();
     }
     let peers = world.nodes_of_engine(&node.engine);
-    let candidates = peers.flat_map(|peer| world.pods_on(&peer.name)).filter(|pod| {
-        pod.is_active() && !pod.is_finished() && pod.namespace == object.declared.key.namespace
-    });
+    let candidates = peers
+        .flat_map(|peer| world.pods_on(&peer.name))
+        .filter(|pod| pod.is_at_work() && pod.namespace == object.declared.key.namespace);
     let mut endpoints: Vec<Endpoint> = candidates
         .filter_map(|pod| {
             let template = &world.replica_set_of(pod)?.template;

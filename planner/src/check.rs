@@ -476,7 +476,7 @@ fn pods_of(world: &World, deployment: ObjectUid) -> impl Iterator<Item = &Arc<Po
 
 /// A job's pods that may still do something.
 fn at_work<'a>(world: &'a World, job: &Job) -> impl Iterator<Item = &'a Arc<Pod>> {
-    world.pods_of(job.replica_set()).filter(|pod| pod.is_active() && !pod.is_finished())
+    world.pods_of(job.replica_set()).filter(|pod| pod.is_at_work())
 }
 
 fn count(world: &World, deployment: ObjectUid, matches: impl Fn(&Pod) -> bool) -> u32 {

@@ -15,9 +15,7 @@ use dugout_model::{
 use crate::draft::Draft;
 use crate::jobs;
 use crate::records::Subject;
-use crate::timetable::Timetable;
-
-const MINUTE_MICROS: i64 = 60_000_000;
+use crate::timetable::{MINUTE_MICROS, Timetable};
 
 /// One look at a CronJob that Git declares; gives when to look again.
 pub(crate) fn keep(
@@ -26,7 +24,7 @@ pub(crate) fn keep(
     cron_job: &CronJob,
 ) -> Option<Timestamp> {
     let mut wake_at = advance_all(draft, object);
-    let timetable = Timetable::of(cron_job);
+    let timetable = Timetable::of(&cron_job.schedule, cron_job.time_zone.as_deref());
     if let Some(timetable) = timetable.as_ref().filter(|_| !cron_job.suspended) {
         if let Some(uid) = start_due(draft, object, cron_job, timetable) {
             wake_at.extend(jobs::advance(draft, uid).wake_at);

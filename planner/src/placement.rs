@@ -32,7 +32,7 @@ pub(crate) fn place(draft: &mut Draft<'_>) {
         for pod in waiting {
             place_waiting(draft, &mut rooms, &pod);
         }
-        for pod in lost.iter().filter(|pod| pod.is_active() && !pod.is_finished()) {
+        for pod in lost.iter().filter(|pod| pod.is_at_work()) {
             replace_lost(draft, &mut rooms, pod);
         }
     }
@@ -231,7 +231,7 @@ fn by_node(
 ) -> BTreeMap<NodeName, u32> {
     let mut counts = BTreeMap::new();
     for set in sets {
-        let pods = world.pods_of(set).filter(|pod| pod.is_active() && !pod.is_finished());
+        let pods = world.pods_of(set).filter(|pod| pod.is_at_work());
         for pod in pods {
             if let Some(node) = pod.node() {
                 *counts.entry(node.clone()).or_default() += 1;

@@ -130,8 +130,7 @@ pub(super) fn not_before(tally: &JobTally) -> Option<Timestamp> {
 /// Its pods that may still do something, oldest first.
 pub(super) fn at_work(draft: &Draft<'_>, job: &Job) -> Vec<Arc<Pod>> {
     let pods = draft.world.pods_of(job.replica_set());
-    let mut pods: Vec<Arc<Pod>> =
-        pods.filter(|pod| pod.is_active() && !pod.is_finished()).cloned().collect();
+    let mut pods: Vec<Arc<Pod>> = pods.filter(|pod| pod.is_at_work()).cloned().collect();
     pods.sort_by_key(|pod| (pod.created_at, pod.uid));
     pods
 }

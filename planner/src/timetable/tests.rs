@@ -1,8 +1,6 @@
 //! Schedules against the times at which Kubernetes starts their jobs.
 
-use std::time::Duration;
-
-use dugout_model::{CronJob, Timestamp};
+use dugout_model::Timestamp;
 
 use super::Timetable;
 
@@ -10,40 +8,7 @@ use super::Timetable;
 const SHOWN: usize = 4;
 
 fn timetable(schedule: &str, zone: Option<&str>) -> Timetable {
-    let cron_job = cron_job(schedule, zone);
-    Timetable::of(&cron_job).unwrap_or_else(|| panic!("{schedule} in {zone:?} is understood"))
-}
-
-fn cron_job(schedule: &str, zone: Option<&str>) -> CronJob {
-    use dugout_model::*;
-    CronJob {
-        schedule: schedule.to_owned(),
-        time_zone: zone.map(str::to_owned),
-        concurrency: ConcurrencyPolicy::Allow,
-        starting_deadline: None,
-        suspended: false,
-        successful_history_limit: 3,
-        failed_history_limit: 1,
-        job_labels: StringMap::new(),
-        job_annotations: StringMap::new(),
-        job: JobSpec {
-            completions: Completions::Count(1),
-            parallelism: 1,
-            backoff_limit: 6,
-            active_deadline: None,
-            ttl_after_finished: None,
-            suspended: false,
-            pod_failure_policy: Vec::new(),
-            template: PodTemplate {
-                labels: StringMap::new(),
-                annotations: StringMap::new(),
-                containers: Vec::new(),
-                restart_policy: RestartPolicy::Never,
-                termination_grace: Duration::ZERO,
-                node_selector: StringMap::new(),
-            },
-        },
-    }
+    Timetable::of(schedule, zone).unwrap_or_else(|| panic!("{schedule} in {zone:?} is understood"))
 }
 
 fn moment(text: &str) -> Timestamp {
@@ -211,6 +176,6 @@ fn what_is_no_schedule_is_not_understood() {
         ("@every 5", None),
         ("* * * * *", Some("Europe/Atlantis")),
     ] {
-        assert!(Timetable::of(&cron_job(schedule, zone)).is_none(), "{schedule} in {zone:?}");
+        assert!(Timetable::of(schedule, zone).is_none(), "{schedule} in {zone:?}");
     }
 }

@@ -4,7 +4,6 @@
 //! its link are fakes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use dugout_agent::converge::{
     ExitCause, FullList, Health, Input, Memories, News, Observed, Outcome, Plan, PodMemory,
@@ -284,9 +283,4 @@ impl Agent {
             }
         }
     }
-}
-
-/// The assignment as it travels.
-pub(crate) fn shared(assignment: dugout_model::Assignment) -> SharedAssignment {
-    Arc::new(assignment)
 }

@@ -11,7 +11,6 @@ use prometheus_client::registry::Registry;
 
 use crate::events::{Alarm, Life};
 use crate::ledger::{Leadership, SharedDatabase};
-use crate::node::shared;
 
 /// How long a node may be silent.
 pub(crate) const NODE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -69,6 +68,6 @@ impl Server {
     }
 
     pub fn assignment(&self, node: &NodeName) -> Option<SharedAssignment> {
-        dugout_planner::assignment(self.world(), node).map(shared)
+        dugout_planner::assignment(self.world(), node).map(Arc::new)
     }
 }
