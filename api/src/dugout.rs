@@ -27,6 +27,9 @@ pub struct SourceSpec {
     /// A folder of the repository; empty for all of it.
     pub path: String,
     pub poll_interval_seconds: f64,
+    /// What happens to a release that fails: `revert` or `hold`. An earlier server does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,6 +56,32 @@ pub struct SourceStatus {
     /// Commits that failed and are never applied again by themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quarantined: Vec<String>,
+    /// The failure that nothing healthy has followed yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// The revert commit that is still to be pushed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owed_revert: Option<OwedRevert>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// The commit.
+    pub sha: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OwedRevert {
+    /// The commit that is to be taken back, and the one whose content shall be there again.
+    pub failed: String,
+    pub to: String,
+    /// Why the last attempt did not succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delayed_by: Option<String>,
 }
 
 /// The application of one commit.
@@ -97,9 +126,27 @@ pub struct ReleaseStatus {
     pub started_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
+    /// Of one that went back by itself: what became of the revert commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revert: Option<Revert>,
     /// What is wrong with its manifests. Only where one release is read by its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problems: Option<Vec<Problem>>,
+}
+
+/// What became of a revert commit of Dugout's own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Revert {
+    /// Where the branch has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// The branch of its own on which it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// Why it is not on the source's branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// One thing wrong with a file.

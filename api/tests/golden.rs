@@ -96,6 +96,9 @@ fn a_source_a_release_and_a_step() {
     let release = support::release(dugout_model::Verdict::Rejected);
     let problems = [support::problem()];
     check("release", &Object::Release(Box::new(view.release(&release, Some(&problems)))));
+    let (source, release) = support::reverted();
+    check("source_that_owes_a_revert", &Object::Source(Box::new(view.source(&source))));
+    check("release_that_went_back", &Object::Release(Box::new(view.release(&release, None))));
     let step = &support::timeline()[2];
     check("timelineentry", &Object::TimelineEntry(Box::new(view.timeline_entry(step))));
 }

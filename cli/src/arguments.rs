@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use dugout_model::OnFailure;
 
 /// GitOps for containers on your own Docker hosts: what is committed is what runs.
 #[derive(Debug, Parser)]
@@ -137,6 +138,10 @@ pub struct ControlPlaneArguments {
     /// h or d
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
     pub poll_interval: Duration,
+    /// What becomes of a release that fails: `revert` puts back everything that was healthy before and
+    /// pushes a revert commit, `hold` leaves what runs as it is
+    #[arg(long, value_name = "POLICY", default_value = "revert", value_parser = on_failure)]
+    pub on_failure: OnFailure,
     /// How long a node may be silent before its pods move; a number with ms, s, m, h or d
     #[arg(long, value_name = "SPAN", default_value = "15s", value_parser = span)]
     pub node_timeout: Duration,
@@ -431,6 +436,10 @@ pub enum ProblemOutput {
     Github,
     /// A SARIF 2.1.0 log for code scanning, with paths from the top of the repository
     Sarif,
+}
+
+fn on_failure(text: &str) -> Result<OnFailure, String> {
+    OnFailure::parse(text).ok_or_else(|| "give revert or hold".to_owned())
 }
 
 /// Parses `5s`, `250ms`, `10m`, `1h`, `2d`.

@@ -35,6 +35,7 @@ pub fn settings(
                 branch: arguments.branch.clone(),
                 path: arguments.path.clone(),
                 poll_interval: arguments.poll_interval,
+                on_failure: arguments.on_failure,
             },
             location: location(repository_url)?,
             credentials: Credentials::from_settings(|name| std::env::var(name).ok()),

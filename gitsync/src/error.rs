@@ -189,6 +189,8 @@ pub enum RevertProblem {
         "the repository {remote} refused the push: {message}; allow Dugout to push to the branch, or revert by hand"
     )]
     Rejected { remote: String, message: String },
+    #[error("the branch ends with {} by now", head.short())]
+    BranchMovedOn { head: CommitSha },
     #[error("the branch moved on {attempts} times while the revert was being pushed; try again")]
     BranchKeepsMoving { attempts: u32 },
     #[error("{what} cannot stand in a commit; remove line breaks, angle brackets and NUL")]
@@ -207,6 +209,27 @@ pub enum RevertProblem {
         #[source]
         cause: Cause,
     },
+}
+
+impl RevertProblem {
+    /// Whether the same request may succeed later, without anybody's changing it.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            RevertProblem::WorkTreeDirty { .. }
+            | RevertProblem::OperationUnderWay { .. }
+            | RevertProblem::BranchKeepsMoving { .. }
+            | RevertProblem::Fetch(_)
+            | RevertProblem::Read(_)
+            | RevertProblem::Write { .. } => true,
+            RevertProblem::CommitUnknown { .. }
+            | RevertProblem::NotOnBranch { .. }
+            | RevertProblem::PathMissing { .. }
+            | RevertProblem::NothingToRevert
+            | RevertProblem::Rejected { .. }
+            | RevertProblem::BranchMovedOn { .. }
+            | RevertProblem::Identity { .. } => false,
+        }
+    }
 }
 
 /// An error with its causes in one line: for a message that is stored.

@@ -9,7 +9,7 @@ use git2::{ErrorCode, Oid, Repository, RepositoryOpenFlags};
 use crate::deadline::Deadline;
 use crate::mirror::{REVERT_ATTEMPTS, reference_of};
 use crate::owner::ActAsOwner;
-use crate::revert::{self, RevertRequest, Reverted};
+use crate::revert::{self, Place, RevertRequest, Reverted};
 use crate::{FetchProblem, RevertProblem, worktree};
 
 /// How long somebody else's hold on a lock file is waited for before the next attempt.
@@ -66,7 +66,7 @@ pub(crate) fn revert(
             Err(error) => Err(error),
         };
         match moved {
-            Ok(()) => return Ok(draft.done(commit)),
+            Ok(()) => return Ok(draft.done(commit, Place::OnBranch)),
             Err(error) if matches!(error.code(), ErrorCode::Modified | ErrorCode::Locked) => {
                 last = Some(error);
                 thread::sleep(LOCK_WAIT);

@@ -14,7 +14,7 @@ use git2::{Oid, Repository, RepositoryInitOptions};
 use crate::deadline::{Deadline, Gate};
 use crate::folder::{self, FolderEntry, FolderId};
 use crate::network::{Pushed, Session};
-use crate::revert::{self, RevertRequest, Reverted};
+use crate::revert::{self, Onto, Place, RevertRequest, Reverted};
 use crate::tree::{self, BlobId};
 use crate::{
     Credentials, FetchProblem, GitError, Location, RevertProblem, TreeProblem, http, libgit, local,
@@ -272,14 +272,20 @@ impl Inner {
             let commit = draft.write(&repository, request).map_err(|error| self.write(error))?;
             let pushed = self.session(deadline).push(&repository, commit, head);
             match pushed.map_err(RevertProblem::Fetch)? {
-                Pushed::Done => return Ok(draft.done(commit)),
+                Pushed::Done => return Ok(draft.done(commit, Place::OnBranch)),
                 Pushed::Moved => {}
                 Pushed::Rejected { message } => {
                     // Somebody else's push in between also ends in a refusal; only a look tells.
                     let now = self.fetch_network(deadline).map_err(RevertProblem::Fetch)?;
                     if now == head {
-                        let remote = self.remote.location.to_string();
-                        return Err(RevertProblem::Rejected { remote, message });
+                        return self.set_aside(
+                            &repository,
+                            draft,
+                            commit,
+                            request,
+                            message,
+                            deadline,
+                        );
                     }
                 }
             }
@@ -287,8 +293,39 @@ impl Inner {
         Err(RevertProblem::BranchKeepsMoving { attempts: REVERT_ATTEMPTS })
     }
 
+    /// Where the branch takes no push, for this reason: leaves the revert on a branch of its own, if
+    /// the request says so.
+    fn set_aside(
+        &self,
+        repository: &Repository,
+        draft: revert::Draft,
+        commit: Oid,
+        request: &RevertRequest,
+        message: String,
+        deadline: &Arc<Deadline>,
+    ) -> Result<Reverted, RevertProblem> {
+        let remote = self.remote.location.to_string();
+        let Onto::Only { aside, .. } = &request.onto else {
+            return Err(RevertProblem::Rejected { remote, message });
+        };
+        match self
+            .session_on(aside, deadline)
+            .put(repository, commit)
+            .map_err(RevertProblem::Fetch)?
+        {
+            Pushed::Done => Ok(draft.done(commit, Place::Aside { branch: aside.clone(), message })),
+            Pushed::Moved | Pushed::Rejected { .. } => {
+                Err(RevertProblem::Rejected { remote, message })
+            }
+        }
+    }
+
     fn session<'a>(&'a self, deadline: &'a Arc<Deadline>) -> Session<'a> {
-        let Remote { location, branch, credentials } = &self.remote;
+        self.session_on(&self.remote.branch, deadline)
+    }
+
+    fn session_on<'a>(&'a self, branch: &'a str, deadline: &'a Arc<Deadline>) -> Session<'a> {
+        let Remote { location, credentials, .. } = &self.remote;
         Session::new(location, branch, credentials, self.http.as_ref(), deadline)
     }
 

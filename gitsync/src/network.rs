@@ -102,24 +102,29 @@ impl<'a> Session<'a> {
         commit: Oid,
         expected: Oid,
     ) -> Result<Pushed, FetchProblem> {
-        self.push_reference(repository, commit, expected).or_else(|error| {
+        self.push_reference(repository, commit, Some(expected)).or_else(|error| {
             let moved = self.notes.branch_moved.get() || error.code() == ErrorCode::NotFastForward;
             if moved { Ok(Pushed::Moved) } else { Err(self.problem(error)) }
         })
+    }
+
+    /// Makes the branch, or moves it wherever it is, to `commit`.
+    pub(crate) fn put(&self, repository: &Repository, commit: Oid) -> Result<Pushed, FetchProblem> {
+        self.push_reference(repository, commit, None).map_err(|error| self.problem(error))
     }
 
     fn push_reference(
         &self,
         repository: &Repository,
         commit: Oid,
-        expected: Oid,
+        expected: Option<Oid>,
     ) -> Result<Pushed, git2::Error> {
         repository.reference(PUSH_REFERENCE, commit, true, "")?;
         let mut remote = repository.remote_anonymous(&self.location.to_string())?;
         let notes = &self.notes;
         let mut callbacks = self.callbacks();
         callbacks.push_negotiation(move |updates| {
-            if updates.iter().all(|update| update.src() == expected) {
+            if expected.is_none_or(|from| updates.iter().all(|update| update.src() == from)) {
                 return Ok(());
             }
             notes.branch_moved.set(true);
@@ -131,8 +136,9 @@ impl<'a> Session<'a> {
         });
         let mut options = PushOptions::new();
         options.remote_callbacks(callbacks);
-        remote
-            .push(&[format!("{PUSH_REFERENCE}:refs/heads/{}", self.branch)], Some(&mut options))?;
+        let force = if expected.is_none() { "+" } else { "" };
+        let change = format!("{force}{PUSH_REFERENCE}:refs/heads/{}", self.branch);
+        remote.push(&[change], Some(&mut options))?;
         drop(options);
         Ok(match self.notes.rejected.take() {
             Some(message) => Pushed::Rejected { message },

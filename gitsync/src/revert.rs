@@ -13,6 +13,7 @@ use crate::{RevertProblem, TreeProblem, tree};
 pub struct RevertRequest {
     /// The older commit, on the branch.
     pub to: CommitSha,
+    pub onto: Onto,
     /// The folder to bring back to what it was there; empty is everything.
     pub path: String,
     /// For the trailer `Dugout-Reason`; brought to one line of at most 500 characters.
@@ -24,21 +25,43 @@ pub struct RevertRequest {
     pub deadline: Duration,
 }
 
+/// What a revert may be made on top of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Onto {
+    /// Whatever the branch ends with by then.
+    AnyHead,
+    /// This commit alone. Where the branch takes no push of ours, the revert is pushed to a branch of
+    /// its own, which may be overwritten.
+    Only { head: CommitSha, aside: String },
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub name: String,
     pub email: String,
 }
 
-/// A revert commit that is on the remote branch.
+/// A revert commit that is on the remote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reverted {
     pub commit: CommitSha,
+    pub place: Place,
     /// The commit before it.
     pub parent: CommitSha,
     /// The commits whose effect it takes back, newest first; of a long way back the newest 50.
     pub reverts: Vec<CommitSha>,
     pub message: String,
+}
+
+/// Where a revert commit is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    OnBranch,
+    /// On a branch of its own, for the remote refused the push with this message.
+    Aside {
+        branch: String,
+        message: String,
+    },
 }
 
 /// The most trailers `Dugout-Reverts` in one message.
@@ -67,9 +90,10 @@ impl Draft {
         repository.commit(None, &signature, &signature, &self.message, &tree, &[&head])
     }
 
-    pub(crate) fn done(self, commit: Oid) -> Reverted {
+    pub(crate) fn done(self, commit: Oid, place: Place) -> Reverted {
         Reverted {
             commit: sha_of(commit),
+            place,
             parent: sha_of(self.head),
             reverts: self.reverts.into_iter().map(sha_of).collect(),
             message: self.message,
@@ -93,6 +117,11 @@ pub(crate) fn compose(
         cause: Box::new(error),
     })?;
     let head = repository.find_commit(head).map_err(unreadable)?;
+    if let Onto::Only { head: only, .. } = &request.onto
+        && sha_of(head.id()) != *only
+    {
+        return Err(RevertProblem::BranchMovedOn { head: sha_of(head.id()) });
+    }
     let target = find(repository, &request.to)?;
     let on_branch = target.id() == head.id()
         || repository.graph_descendant_of(head.id(), target.id()).map_err(unreadable)?;

@@ -11,7 +11,7 @@ mod support;
 
 use std::os::unix::fs::MetadataExt;
 
-use dugout_gitsync::{Credentials, Mirror, RevertProblem};
+use dugout_gitsync::{Credentials, Mirror, Onto, Place, RevertProblem, RevertRequest};
 use dugout_model::CommitSha;
 use support::http::GitHttp;
 use support::{Repo, back_to, fetch, git};
@@ -283,6 +283,65 @@ fn a_protected_branch_rejects_with_the_server_s_words() {
     let RevertProblem::Rejected { message, .. } = &problem else { panic!("{problem:?}") };
     assert_eq!(message, "hook declined");
     assert_eq!(git(&bare, &["rev-parse", "main"]), second.as_str());
+}
+
+/// Back to `sha`, on top of `head` alone.
+fn back_from(head: &CommitSha, sha: &CommitSha) -> RevertRequest {
+    let onto = Onto::Only { head: head.clone(), aside: "dugout/revert-it".to_owned() };
+    RevertRequest { onto, ..back_to(sha, "app") }
+}
+
+#[test]
+fn a_revert_of_one_commit_alone_leaves_a_branch_that_moved_on_as_it_is() {
+    let (repo, first) = with_second();
+    let (bare, second) = (repo.bare_clone(), repo.head());
+    let server = GitHttp::serve(repo.folder.path(), None);
+    let mirrors = [
+        repo.mirror_of(&server.url("bare.git"), Credentials::default()),
+        repo.mirror_of(bare.to_str().unwrap(), Credentials::default()),
+    ];
+    repo.write("README", "meanwhile\n");
+    let third = repo.commit("Third");
+    git(&repo.path, &["push", "-q", "origin", "main"]);
+    for mirror in &mirrors {
+        fetch(mirror);
+        let problem = mirror.revert(back_from(&second, &first)).unwrap_err();
+        let RevertProblem::BranchMovedOn { head } = &problem else { panic!("{problem:?}") };
+        assert_eq!((head, problem.is_passing()), (&third, false));
+        assert_eq!(git(&bare, &["rev-parse", "main"]), third.as_str());
+    }
+    let done = mirrors[0].revert(back_from(&third, &first)).unwrap();
+    assert_eq!((done.place, done.parent), (Place::OnBranch, third));
+    assert_eq!(git(&bare, &["rev-parse", "main"]), done.commit.as_str());
+}
+
+#[test]
+fn a_revert_that_a_protected_branch_does_not_take_waits_on_a_branch_of_its_own() {
+    use std::os::unix::fs::PermissionsExt;
+    let (repo, first) = with_second();
+    let (bare, second) = (repo.bare_clone(), repo.head());
+    let hook = bare.join("hooks/update");
+    let refuse = |reference: &str| {
+        std::fs::write(&hook, format!("#!/bin/sh\ncase $1 in {reference}) exit 1;; esac\n"))
+            .unwrap();
+        std::fs::set_permissions(&hook, PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    let server = GitHttp::serve(repo.folder.path(), None);
+    let mirror = repo.mirror_of(&server.url("bare.git"), Credentials::default());
+    fetch(&mirror);
+    refuse("refs/heads/main");
+    // A second time it takes the first one's place.
+    for _ in 0..2 {
+        let done = mirror.revert(back_from(&second, &first)).unwrap();
+        let Place::Aside { branch, message } = done.place else { panic!("{:?}", done.place) };
+        assert_eq!((&*branch, &*message), ("dugout/revert-it", "hook declined"));
+        assert_eq!(git(&bare, &["rev-parse", "dugout/revert-it"]), done.commit.as_str());
+        assert_eq!(git(&bare, &["show", "dugout/revert-it:app/a.yaml"]), "one");
+        assert_eq!(git(&bare, &["rev-parse", "main"]), second.as_str());
+    }
+    refuse("refs/heads/*");
+    let problem = mirror.revert(back_from(&second, &first)).unwrap_err();
+    assert!(matches!(problem, RevertProblem::Rejected { .. }), "{problem:?}");
 }
 
 #[test]

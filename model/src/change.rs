@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    Event, Job, JobUid, Node, NodeName, ObjectId, ObjectUid, Pod, PodUid, Quarantine, Release,
-    ReplicaSet, ReplicaSetUid, Rollout, Schedule, Source, StoredObject, StoredRevision,
-    TimelineEntry,
+    Baseline, BaselineKey, Event, Job, JobUid, Node, NodeName, ObjectId, ObjectUid, Pod, PodUid,
+    Quarantine, Release, ReplicaSet, ReplicaSetUid, Rollout, Schedule, Source, StoredObject,
+    StoredRevision, TimelineEntry,
 };
 
 /// One difference. `Put` replaces the whole row, so that applying a change twice is applying it once.
@@ -27,6 +27,8 @@ pub enum Change {
     DeletePod(PodUid),
     PutNode(Arc<Node>),
     DeleteNode(NodeName),
+    PutBaseline(Arc<Baseline>),
+    DeleteBaseline(BaselineKey),
     PutRelease(Arc<Release>),
     PutQuarantine(Quarantine),
     /// Kept for history; not part of the world.

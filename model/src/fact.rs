@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::{
-    CommitSha, ContainerStatus, EngineId, Event, EventNumber, NodeName, PodAddress, PodPhase,
-    PodUid, Resources, Revision, SourceCondition, SourceName, StringMap, Timestamp, Turn,
+    CommitSha, ContainerStatus, EngineId, Event, EventNumber, NodeName, OnFailure, PodAddress,
+    PodPhase, PodUid, Resources, RevertOutcome, Revision, SourceCondition, SourceName, StringMap,
+    Timestamp, Turn,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,9 +20,24 @@ pub enum Fact {
         condition: SourceCondition,
     },
     Revision(Box<Revision>),
+    /// No revert commit could be brought to a source's branch, which still ends with `failed`. (One that
+    /// was shows by itself: it is the branch's next revision.)
+    RevertNotPushed {
+        source: SourceName,
+        failed: CommitSha,
+        why: NotPushed,
+    },
     NodeJoined(NodeRegistration),
     Report(Box<NodeReport>),
     Operator(OperatorRequest),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotPushed {
+    /// It will be tried again.
+    Yet { message: String },
+    /// It will not.
+    Ever(RevertOutcome),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +47,7 @@ pub struct SourceDeclaration {
     pub branch: String,
     pub path: String,
     pub poll_interval: std::time::Duration,
+    pub on_failure: OnFailure,
 }
 
 /// What a person may ask for. None of it changes desired state: that is Git's alone.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use crate::{Commit, CommitSha, DeclaredObject, ObjectId, Problem, SourceName, Timestamp};
+use crate::{
+    Commit, CommitSha, DeclaredObject, ObjectId, Problem, SourceName, StoredObject, Timestamp,
+};
 
 /// One commit of one source with what it declares, or what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +114,19 @@ pub struct Release {
     pub started_at: Timestamp,
     /// When the verdict became final.
     pub finished_at: Option<Timestamp>,
+    /// What became of the revert commit that a release which went back by itself asked for.
+    pub revert: Option<RevertOutcome>,
+}
+
+/// Whether Git says what runs, after a release went back by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RevertOutcome {
+    /// The branch has this commit, which takes the failed one back.
+    Pushed { commit: CommitSha },
+    /// The branch takes no push of ours, for this reason; the commit waits on a branch of its own.
+    OnBranch { branch: String, message: String },
+    /// There is no revert commit, for this reason.
+    Refused { message: String },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -165,6 +180,27 @@ impl Verdict {
         matches!(self, Verdict::Pending | Verdict::Held | Verdict::Rolling)
     }
 }
+
+/// What an object was when its source was last healthy, kept while it is something else. All of a
+/// source's together say what a release that fails goes back to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Baseline {
+    pub source: SourceName,
+    pub object: ObjectId,
+    /// The commit that was healthy.
+    pub healthy: CommitSha,
+    /// Absent: there was no such object.
+    pub before: Option<Arc<StoredObject>>,
+}
+
+impl Baseline {
+    pub fn key(&self) -> BaselineKey {
+        (self.source.clone(), self.object.clone())
+    }
+}
+
+/// A source may have another's object in its baseline: one that it gave up.
+pub type BaselineKey = (SourceName, ObjectId);
 
 /// The memory that a revision failed: it is never applied again by itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

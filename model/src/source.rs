@@ -15,6 +15,7 @@ pub struct Source {
     /// A folder inside the repository, with forward slashes; empty for all of it.
     pub path: String,
     pub poll_interval: Duration,
+    pub on_failure: OnFailure,
     /// By an operator: revisions are seen and not applied.
     pub suspended: bool,
     pub status: SourceStatus,
@@ -32,6 +33,54 @@ pub struct SourceStatus {
     pub condition: SourceCondition,
     /// When `condition` last changed.
     pub since: Timestamp,
+    /// The failure that nothing healthy has followed yet; of several the first.
+    pub failure: Option<Failure>,
+    /// What is to be brought to the branch, because a release went back by itself.
+    pub owed_revert: Option<OwedRevert>,
+}
+
+/// What happens to a release that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum OnFailure {
+    /// All of it goes back to what was last healthy, and the branch gets a revert commit.
+    #[default]
+    Revert,
+    /// What runs stays as it is, for a person to look at.
+    Hold,
+}
+
+impl OnFailure {
+    pub const ALL: [OnFailure; 2] = [OnFailure::Revert, OnFailure::Hold];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OnFailure::Revert => "revert",
+            OnFailure::Hold => "hold",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<OnFailure> {
+        OnFailure::ALL.into_iter().find(|policy| policy.as_str() == text)
+    }
+}
+
+/// Since when a source has been without health, and through which commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub sha: CommitSha,
+    pub since: Timestamp,
+}
+
+/// A revert commit that Dugout has still to make and push, while the branch ends with `failed`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwedRevert {
+    pub failed: CommitSha,
+    /// The commit whose content shall be back.
+    pub to: CommitSha,
+    /// Why, for the commit's message.
+    pub reason: String,
+    /// Why the last attempt did not succeed; there will be another.
+    pub delayed_by: Option<String>,
 }
 
 /// Whether a source can be read. Every case but `Readable` leaves what runs as it is.

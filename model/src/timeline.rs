@@ -36,11 +36,19 @@ pub enum Step {
     Stopped,
     Healthy,
     Failed,
+    /// What it changed is as it was before.
+    Reverted,
+    /// The branch has a commit that takes it back, or one waits on a branch of its own.
+    RevertPushed,
+    /// Git still has it.
+    RevertRefused,
+    /// What it had broken is healthy again.
+    Restored,
     Superseded,
 }
 
 impl Step {
-    pub const ALL: [Step; 18] = [
+    pub const ALL: [Step; 22] = [
         Step::Noticed,
         Step::Fetched,
         Step::Validated,
@@ -58,6 +66,10 @@ impl Step {
         Step::Stopped,
         Step::Healthy,
         Step::Failed,
+        Step::Reverted,
+        Step::RevertPushed,
+        Step::RevertRefused,
+        Step::Restored,
         Step::Superseded,
     ];
 
@@ -80,6 +92,10 @@ impl Step {
             Step::Stopped => "stopped",
             Step::Healthy => "healthy",
             Step::Failed => "failed",
+            Step::Reverted => "reverted",
+            Step::RevertPushed => "revert-pushed",
+            Step::RevertRefused => "revert-refused",
+            Step::Restored => "restored",
             Step::Superseded => "superseded",
         }
     }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 
 use crate::{
-    Change, ClusterId, EngineId, Job, JobUid, Kind, Node, NodeName, ObjectId, ObjectUid, Pod,
-    PodUid, Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, Rollout, RolloutState,
-    Schedule, Source, SourceName, StoredObject, Turn, Verdict,
+    Baseline, BaselineKey, Change, ClusterId, EngineId, Job, JobUid, Kind, Node, NodeName,
+    ObjectId, ObjectUid, Pod, PodUid, Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid,
+    Rollout, RolloutState, Schedule, Source, SourceName, StoredObject, Turn, Verdict,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct World {
     pub replica_sets: OrdMap<ReplicaSetUid, Arc<ReplicaSet>>,
     pub pods: OrdMap<PodUid, Arc<Pod>>,
     pub nodes: OrdMap<NodeName, Arc<Node>>,
+    /// What the objects of each source were when it was last healthy, where they are not so now.
+    pub baselines: OrdMap<BaselineKey, Arc<Baseline>>,
     /// Of each source: the open ones, the newest, and the newest healthy one. Older ones are history,
     /// which only the database keeps.
     pub releases: OrdMap<ReleaseId, Arc<Release>>,
@@ -63,6 +65,7 @@ impl World {
             replica_sets: OrdMap::new(),
             pods: OrdMap::new(),
             nodes: OrdMap::new(),
+            baselines: OrdMap::new(),
             releases: OrdMap::new(),
             quarantine: OrdSet::new(),
             index: Index::default(),
@@ -99,6 +102,12 @@ impl World {
             Change::DeletePod(uid) => self.delete_pod(*uid),
             Change::PutNode(row) => self.put_node(row),
             Change::DeleteNode(name) => self.delete_node(name),
+            Change::PutBaseline(row) => {
+                self.baselines.insert(row.key(), Arc::clone(row));
+            }
+            Change::DeleteBaseline(key) => {
+                self.baselines.remove(key);
+            }
             Change::PutRelease(row) => self.put_release(row),
             Change::PutQuarantine(row) => {
                 self.quarantine.insert(row.clone());
@@ -179,6 +188,16 @@ impl World {
             .into_iter()
             .flatten()
             .filter_map(|name| self.nodes.get(name))
+    }
+
+    /// What the objects of a source were when it was last healthy, where they are not so now.
+    pub fn baselines_of(&self, source: &SourceName) -> impl Iterator<Item = &Arc<Baseline>> {
+        let first = (source.clone(), ObjectId::new(Kind::ALL[0], "", ""));
+        let source = source.clone();
+        self.baselines
+            .range(first..)
+            .map(|(_, row)| row)
+            .take_while(move |row| row.source == source)
     }
 
     /// The newest release of a source.

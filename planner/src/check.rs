@@ -58,6 +58,8 @@ pub enum Violation {
     QuarantinedObject { object: ObjectId },
     #[error("release {release:?} had its verdict already")]
     VerdictChanged { release: ReleaseId },
+    #[error("release {release:?} is told to have gone back, and something of it is not back")]
+    WayBackIncomplete { release: ReleaseId },
     #[error("release {release:?} is new and not the newest")]
     ReleaseIdReused { release: ReleaseId },
     #[error("node {node} must run something else, and its generation is not this turn")]
@@ -368,10 +370,18 @@ impl Checker<'_> {
         let release = row.id;
         match self.before.releases.get(&release) {
             Some(before) => {
-                let may_change = before.verdict.is_open()
-                    || before.verdict == row.verdict
-                    || (before.verdict, row.verdict) == (Verdict::Failed, Verdict::Reverted);
+                let may_change = before.verdict.is_open() || before.verdict == row.verdict;
                 self.require(may_change, || Violation::VerdictChanged { release });
+                if before.verdict.is_open() && row.verdict == Verdict::Reverted {
+                    let is_back = |id| {
+                        self.after.objects.get(id).is_none_or(|object| {
+                            object.source != row.source || object.sha != row.commit.sha
+                        })
+                    };
+                    let is_whole = row.touched.iter().all(is_back)
+                        && self.after.baselines_of(&row.source).next().is_none();
+                    self.require(is_whole, || Violation::WayBackIncomplete { release });
+                }
             }
             None => {
                 let is_new = newest_before.is_none_or(|newest| release > newest);
@@ -418,6 +428,8 @@ fn is_in(world: &World, change: &Change) -> bool {
         Change::DeletePod(uid) => !world.pods.contains_key(uid),
         Change::PutNode(row) => world.nodes.get(&row.name) == Some(row),
         Change::DeleteNode(name) => !world.nodes.contains_key(name),
+        Change::PutBaseline(row) => world.baselines.get(&row.key()) == Some(row),
+        Change::DeleteBaseline(key) => !world.baselines.contains_key(key),
         // The world forgets releases that are history.
         Change::PutRelease(row) => {
             world.releases.get(&row.id).is_none_or(|kept| kept == row)

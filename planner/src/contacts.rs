@@ -23,6 +23,7 @@ pub fn note(contacts: &mut Contacts, fact: &Fact, now: Timestamp) {
         Fact::SourceDeclared(_)
         | Fact::SourceSeen { .. }
         | Fact::Revision(_)
+        | Fact::RevertNotPushed { .. }
         | Fact::Operator(_) => {}
     }
 }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, Contacts, EngineId, Event, IdSource, JobUid, Kind, Node, NodeName, ObjectId,
-    ObjectSpec, ObjectUid, Pod, PodUid, Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid,
-    ServiceType, SourceName, StoredObject, StoredRevision, TimelineEntry, Timestamp, Turn, World,
+    BaselineKey, Change, Contacts, EngineId, Event, IdSource, JobUid, Kind, Node, NodeName,
+    ObjectId, ObjectSpec, ObjectUid, Pod, PodUid, Quarantine, Release, ReleaseId, ReplicaSet,
+    ReplicaSetUid, ServiceType, SourceName, StoredObject, StoredRevision, TimelineEntry, Timestamp,
+    Turn, World,
 };
 
 use crate::work::Dirty;
@@ -46,6 +47,7 @@ enum Row {
     Schedule(ObjectUid),
     ReplicaSet(ReplicaSetUid),
     Pod(PodUid),
+    Baseline(BaselineKey),
     Release(ReleaseId),
     Quarantine(Quarantine),
 }
@@ -96,6 +98,8 @@ impl<'a> Draft<'a> {
             Change::DeletePod(uid) => self.touch(Row::Pod(uid)),
             Change::PutNode(row) => self.touch(Row::Node(row.name.clone())),
             Change::DeleteNode(name) => self.touch(Row::Node(name)),
+            Change::PutBaseline(row) => self.touch(Row::Baseline(row.key())),
+            Change::DeleteBaseline(key) => self.touch(Row::Baseline(key)),
             Change::PutRelease(row) => {
                 self.touch(Row::Release(row.id));
                 self.releases.insert(row.id, row);
@@ -222,6 +226,12 @@ impl<'a> Draft<'a> {
                 Change::PutPod,
                 Some(Change::DeletePod(*uid)),
             ),
+            Row::Baseline(key) => net(
+                before.baselines.get(key),
+                after.baselines.get(key),
+                Change::PutBaseline,
+                Some(Change::DeleteBaseline(key.clone())),
+            ),
             Row::Release(id) => {
                 net(before.releases.get(id), self.releases.get(id), Change::PutRelease, None)
             }
@@ -303,7 +313,9 @@ impl Draft<'_> {
             | Change::DeleteSchedule(_)
             | Change::PutReplicaSet(_)
             | Change::DeleteReplicaSet(_) => {}
-            Change::PutQuarantine(_)
+            Change::PutBaseline(_)
+            | Change::DeleteBaseline(_)
+            | Change::PutQuarantine(_)
             | Change::PutRevision(_)
             | Change::AppendTimeline(_)
             | Change::AppendEvent(_) => {}

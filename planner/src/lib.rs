@@ -22,6 +22,7 @@
 //! | `draining` | a pod is stopped once nobody sends to it any more |
 //! | `placement` | spread first, then where most is free; a lost pod moves only if it fits elsewhere |
 //! | `releases` | a commit is healthy when all of its workloads are, and failed when one is |
+//! | `way_back` | a release that fails goes back whole, in the turn in which it fails |
 //! | `assignments` | a node is told again only when what it must run has changed |
 
 mod assignments;
@@ -45,6 +46,7 @@ mod resolve;
 mod rolling;
 mod rollouts;
 mod timetable;
+mod way_back;
 mod work;
 mod workloads;
 
@@ -113,10 +115,15 @@ pub fn plan(input: PlanInput<'_>) -> Plan {
     let mut draft = Draft::new(&input);
     facts::apply(&mut draft, input.facts);
     nodes::judge(&mut draft);
-    workloads::reconcile(&mut draft);
-    draining::advance(&mut draft);
-    placement::place(&mut draft);
-    releases::judge(&mut draft);
+    loop {
+        workloads::reconcile(&mut draft);
+        draining::advance(&mut draft);
+        placement::place(&mut draft);
+        // A release goes back once, and a source has one that can: the loop ends.
+        if !releases::judge(&mut draft) {
+            break;
+        }
+    }
     assignments::publish(&mut draft);
     draft.finish()
 }

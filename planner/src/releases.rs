@@ -1,35 +1,53 @@
-//! The verdict over a commit: healthy when every deployment of its source is where it shall be,
-//! failed when one of them failed. Either is final; what runs stays as it is.
+//! The verdict over a commit: healthy when every workload of its source is where it shall be, failed
+//! when one of them failed. Either is final.
 //!
-//! A failed commit is quarantined: no poll, replay or restart applies it again.
+//! A failed commit is quarantined: no poll, replay or restart applies it again. What becomes of what it
+//! changed is the policy of its source: it stays as it is, or all of it goes back (`way_back`).
 
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, EventType, ObjectSpec, Quarantine, Release, RolloutState, SourceName, Step, Verdict,
+    Change, EventType, Failure, ObjectSpec, Quarantine, Release, RolloutState, Source, SourceName,
+    Step, Verdict,
 };
 
-use crate::Work;
 use crate::draft::Draft;
 use crate::records::Subject;
+use crate::{Work, way_back};
 
-/// Judges the rolling release of each dirty source.
-pub(crate) fn judge(draft: &mut Draft<'_>) {
-    for source in std::mem::take(&mut draft.dirty.sources) {
-        let rolling = draft
-            .world
-            .releases
-            .values()
-            .find(|release| release.source == source && release.verdict == Verdict::Rolling)
-            .cloned();
-        if let Some(release) = rolling {
-            match outcome(draft, &source) {
-                Outcome::Rolling => {}
-                Outcome::Healthy => conclude_healthy(draft, &release),
-                Outcome::Failed(reason) => conclude_failed(draft, &release, reason),
-            }
+/// Judges the rolling release of each dirty source, and whether what a failed one broke is mended. Says
+/// whether one went back, so that there is new work for the stages before this one.
+pub(crate) fn judge(draft: &mut Draft<'_>) -> bool {
+    let mut went_back = false;
+    for name in std::mem::take(&mut draft.dirty.sources) {
+        if let Some(source) = draft.world.sources.get(&name).cloned() {
+            went_back |= look_at(draft, &source);
         }
-        draft.done(Work::Source(source), None);
+        draft.done(Work::Source(name), None);
+    }
+    went_back
+}
+
+fn look_at(draft: &mut Draft<'_>, source: &Source) -> bool {
+    let rolling = draft
+        .world
+        .releases
+        .values()
+        .find(|release| release.source == source.name && release.verdict == Verdict::Rolling)
+        .cloned();
+    match (outcome(draft, &source.name), rolling) {
+        (Outcome::Rolling, _) | (Outcome::Failed(_), None) => false,
+        (Outcome::Healthy, Some(release)) => {
+            conclude_healthy(draft, source, &release);
+            false
+        }
+        (Outcome::Healthy, None) => {
+            restored(draft, source);
+            false
+        }
+        (Outcome::Failed(reason), Some(release)) => {
+            conclude_failed(draft, source, &release, reason)
+        }
     }
 }
 
@@ -39,7 +57,7 @@ enum Outcome {
     Failed(String),
 }
 
-/// What has become of a source's deployments. One that Git asks to pause does what it was asked.
+/// What has become of a source's workloads. One that Git asks to pause does what it was asked.
 fn outcome(draft: &Draft<'_>, source: &SourceName) -> Outcome {
     let mut outcome = Outcome::Healthy;
     for object in draft.world.unsettled_workloads_of(source) {
@@ -62,36 +80,71 @@ fn outcome(draft: &Draft<'_>, source: &SourceName) -> Outcome {
     outcome
 }
 
-fn conclude_healthy(draft: &mut Draft<'_>, release: &Release) {
-    conclude(draft, release, Verdict::Healthy, Step::Healthy, None);
-    if let Some(source) = draft.world.sources.get(&release.source).cloned() {
-        let mut source = (*source).clone();
-        source.status.healthy = Some(release.commit.sha.clone());
-        draft.push(Change::PutSource(Arc::new(source)));
-    }
+/// What was healthy before is of no use any more: a later release goes back to this one.
+fn conclude_healthy(draft: &mut Draft<'_>, source: &Source, release: &Release) {
+    way_back::forget(draft, &source.name);
+    let mut next = source.clone();
+    next.status.healthy = Some(release.commit.sha.clone());
+    next.status.failure = None;
+    draft.push(Change::PutSource(Arc::new(next)));
+    conclude(draft, release, Verdict::Healthy, None);
     let message = format!("{} is healthy", release.commit.sha.short());
     draft.event(EventType::Normal, Subject::source(&release.source), "Healthy", message);
 }
 
-fn conclude_failed(draft: &mut Draft<'_>, release: &Release, reason: String) {
-    let message = format!("{} failed: {reason}", release.commit.sha.short());
+/// Whether the release went back.
+fn conclude_failed(
+    draft: &mut Draft<'_>,
+    source: &Source,
+    release: &Release,
+    reason: String,
+) -> bool {
+    let now = draft.now;
+    let sha = &release.commit.sha;
+    let message = format!("{} failed: {reason}", sha.short());
     draft.event(EventType::Warning, Subject::source(&release.source), "Failed", message);
     draft.push(Change::PutQuarantine(Quarantine {
         source: release.source.clone(),
-        sha: release.commit.sha.clone(),
+        sha: sha.clone(),
     }));
-    conclude(draft, release, Verdict::Failed, Step::Failed, Some(reason));
+    let mut next = source.clone();
+    next.status.failure.get_or_insert_with(|| Failure { sha: sha.clone(), since: now });
+    draft.push(Change::PutSource(Arc::new(next.clone())));
+    let Some(healthy) = way_back::target(draft, source).cloned() else {
+        conclude(draft, release, Verdict::Failed, Some(reason));
+        return false;
+    };
+    draft.tell((&release.source, sha), now, Step::Failed, &reason);
+    way_back::go(draft, &next, release, &healthy, &reason);
+    conclude(draft, release, Verdict::Reverted, Some(reason));
+    true
 }
 
-fn conclude(
-    draft: &mut Draft<'_>,
-    release: &Release,
-    verdict: Verdict,
-    step: Step,
-    reason: Option<String>,
-) {
+/// What a failed release broke is mended, though no release says so: it went back, and the branch does
+/// not say so yet; or it became healthy after all.
+fn restored(draft: &mut Draft<'_>, source: &Source) {
+    let Some(failure) = source.status.failure.clone() else { return };
+    let now = draft.now;
+    let span = now.since(failure.since).as_secs_f64();
+    let message = format!("everything is healthy again after {span:.1} s");
+    draft.tell((&source.name, &failure.sha), now, Step::Restored, &message);
+    draft.event(EventType::Normal, Subject::source(&source.name), "Restored", message);
+    let mut next = source.clone();
+    next.status.failure = None;
+    draft.push(Change::PutSource(Arc::new(next)));
+}
+
+fn conclude(draft: &mut Draft<'_>, release: &Release, verdict: Verdict, reason: Option<String>) {
     let message = reason.clone().unwrap_or_default();
-    draft.tell((&release.source, &release.commit.sha), draft.now, step, message);
+    let step = match verdict {
+        Verdict::Healthy => Some((Step::Healthy, message)),
+        Verdict::Failed => Some((Step::Failed, message)),
+        // Told where it happens, with where it goes.
+        _ => None,
+    };
+    if let Some((step, message)) = step {
+        draft.tell((&release.source, &release.commit.sha), draft.now, step, message);
+    }
     draft.push(Change::PutRelease(Arc::new(Release {
         verdict,
         reason,

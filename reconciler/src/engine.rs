@@ -333,8 +333,8 @@ impl<L: Ledger> Engine<L> {
             self.timers.insert(work.clone(), *at);
         }
         self.contacts.retain(|node, _| plan.after.nodes.contains_key(node));
+        self.metrics.committed(&self.world, &plan.changes, self.clock.now());
         self.world = plan.after;
-        self.metrics.committed(&plan.changes, self.clock.now());
         self.publisher.publish(&self.world, &plan.changes);
     }
 }

@@ -11,6 +11,7 @@ mod gauges;
 mod guesses;
 mod handle;
 mod metrics;
+mod owed;
 mod protocol;
 mod publish;
 mod read;

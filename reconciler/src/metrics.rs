@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use dugout_model::{Change, Release, Step, TimelineEntry, Timestamp, Verdict};
+use dugout_model::{Change, Release, Source, Step, TimelineEntry, Timestamp, Verdict, World};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -49,6 +49,7 @@ pub struct EngineMetrics {
     plans_refused: Counter,
     releases: Family<ReleaseLabels, Counter>,
     release_duration: Family<ReleaseLabels, Histogram>,
+    restore_duration: Family<SourceLabels, Histogram>,
     hops: Family<HopLabels, Histogram>,
     last_steps: Mutex<LastSteps>,
 }
@@ -76,6 +77,10 @@ impl EngineMetrics {
             release_duration: add.seconds_by(
                 "dugout_release_duration_seconds",
                 "Time from noticing a commit to its final verdict",
+            ),
+            restore_duration: add.seconds_by(
+                "dugout_restore_duration_seconds",
+                "Time from a release's failure until everything of its source was healthy again",
             ),
             hops: add.seconds_by(
                 "dugout_hop_duration_seconds",
@@ -116,11 +121,17 @@ impl EngineMetrics {
     }
 
     /// Counts what a committed turn says about releases and hops.
-    pub(crate) fn committed(&self, changes: &[Change], now: Timestamp) {
+    pub(crate) fn committed(&self, before: &World, changes: &[Change], now: Timestamp) {
         let mut last_steps = self.last_steps.lock().unwrap_or_else(PoisonError::into_inner);
         for change in changes {
             match change {
-                Change::PutRelease(release) => self.release(release),
+                Change::PutRelease(release) => {
+                    let known = before.releases.get(&release.id);
+                    if known.is_none_or(|known| known.finished_at.is_none()) {
+                        self.release(release);
+                    }
+                }
+                Change::PutSource(source) => self.restored(before, source, now),
                 Change::AppendTimeline(entry) => {
                     for (hop, seconds) in last_steps.hops(entry, now) {
                         self.hops.get_or_create(&HopLabels { hop }).observe(seconds);
@@ -128,6 +139,17 @@ impl EngineMetrics {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Measures how long a source was without health, once it is healthy again.
+    fn restored(&self, before: &World, source: &Source, now: Timestamp) {
+        let known = before.sources.get(&source.name);
+        let failure = known.and_then(|known| known.status.failure.as_ref());
+        if let (Some(failure), None) = (failure, &source.status.failure) {
+            let labels = SourceLabels { source: source.name.to_string() };
+            let seconds = now.since(failure.since).as_secs_f64();
+            self.restore_duration.get_or_create(&labels).observe(seconds);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dugout_gitsync::{GitError, Identity, Mirror, RevertProblem, RevertRequest, Reverted};
+use dugout_gitsync::{GitError, Identity, Mirror, Onto, RevertProblem, RevertRequest, Reverted};
 use dugout_model::{CommitSha, Release, SourceName, Timestamp, Verdict};
 use dugout_store::{Store, StoreError};
 
@@ -16,8 +16,9 @@ const ROLLBACK_DEADLINE: Duration = Duration::from_secs(60);
 const RELEASES_LOOKED_THROUGH: u32 = 200;
 
 /// Who makes the commits that Dugout makes.
-const AUTHOR_NAME: &str = "Dugout";
-const AUTHOR_EMAIL: &str = "dugout@localhost";
+pub(crate) fn author() -> Identity {
+    Identity { name: "Dugout".to_owned(), email: "dugout@localhost".to_owned() }
+}
 
 /// What a person asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,9 +99,10 @@ pub(crate) async fn perform(
         let declaration = &mirror.config.declaration;
         let request = RevertRequest {
             to: to.clone(),
+            onto: Onto::AnyHead,
             path: declaration.path.clone(),
             reason: reason.unwrap_or_else(|| format!("back to {}", subject(&opened, &to))),
-            author: Identity { name: AUTHOR_NAME.to_owned(), email: AUTHOR_EMAIL.to_owned() },
+            author: author(),
             at,
             deadline: ROLLBACK_DEADLINE,
         };

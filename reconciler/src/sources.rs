@@ -12,7 +12,7 @@ use dugout_gitsync::{
 use dugout_manifest::Policy;
 use dugout_model::{
     CommitSha, Fact, NoticedBy, Revision, RevisionHops, SourceCondition, SourceDeclaration,
-    SourceName, Timestamp, Verdict, chain,
+    SourceName, Timestamp, Verdict, World, chain,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::handle::{EngineHandle, Leading, NotCommitted};
 use crate::metrics::SourceMetrics;
+use crate::owed::{self, Attempt, Attempts};
 use crate::publish::Publisher;
 use crate::read::{ReadCache, ReadCommit, read_commit};
 
@@ -94,6 +95,13 @@ pub(crate) struct SourceLoop {
     pub metrics: SourceMetrics,
 }
 
+/// What a branch ends with.
+struct Head {
+    sha: CommitSha,
+    rewritten: bool,
+    fetched_at: Timestamp,
+}
+
 /// What a look at a branch found.
 enum Look {
     /// The branch cannot be used, for this reason.
@@ -130,6 +138,10 @@ struct Memory {
     said: Option<(Option<CommitSha>, SourceCondition)>,
     read: ReadCache,
     failures: u32,
+    /// At the revert that is owed.
+    attempts: Option<Attempts>,
+    /// The failed commit for whose revert the loop was woken.
+    woken_for: Option<CommitSha>,
 }
 
 impl SourceLoop {
@@ -147,6 +159,10 @@ impl SourceLoop {
             let ring = tokio::select! {
                 () = shutdown.cancelled() => return,
                 ring = self.doorbell.rung() => ring,
+                failed = self.until_owed(memory.woken_for.as_ref()), if led => {
+                    memory.woken_for = Some(failed);
+                    Ring { noticed_by: NoticedBy::Poll, at: self.clock.now() }
+                }
                 () = tokio::time::sleep(delay) => {
                     let noticed_by = if led { NoticedBy::Poll } else { NoticedBy::Start };
                     Ring { noticed_by, at: self.clock.now() }
@@ -199,40 +215,94 @@ impl SourceLoop {
         }
     }
 
+    /// Returns when another revert commit is owed than the one for which the loop was woken before. Later
+    /// attempts ride with the polls.
+    async fn until_owed(&self, woken_for: Option<&CommitSha>) -> CommitSha {
+        let mut worlds = self.publisher.worlds();
+        let new = |world: &World| {
+            let owed = owed::owed(world, self.mirror.config.name());
+            owed.map(|owed| owed.failed.clone()).filter(|failed| woken_for != Some(failed))
+        };
+        loop {
+            let failed = new(&worlds.borrow_and_update());
+            if let Some(failed) = failed {
+                return failed;
+            }
+            if worlds.changed().await.is_err() {
+                // Nothing is published any more; the shutdown ends the loop.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Brings the revert commit that the source owes to its branch. Says whether the branch is to be
+    /// looked at again.
+    async fn pay(&self, memory: &mut Memory, head: &CommitSha) -> Result<bool, PassError> {
+        let world = self.publisher.world();
+        let name = self.mirror.config.name();
+        let now = self.clock.now();
+        let owed = owed::owed(&world, name).filter(|owed| owed.failed == *head);
+        let owed = owed.filter(|owed| Attempts::is_due(memory.attempts.as_ref(), owed, now));
+        let Some(owed) = owed.cloned() else { return Ok(false) };
+        memory.attempts = Some(Attempts::after(memory.attempts.take(), &owed, now));
+        match owed::attempt(Arc::clone(&self.mirror), owed.clone(), now).await {
+            Attempt::BranchMoved => Ok(true),
+            Attempt::NotPushed(why) => {
+                tracing::warn!(source = %name, failed = %owed.failed, ?why, "the revert commit is not on the branch");
+                self.engine.submit(vec![owed::told(name, &owed.failed, why)]).await?;
+                Ok(false)
+            }
+            Attempt::Interrupted => Err(PassError::Interrupted),
+        }
+    }
+
     async fn pass(&self, memory: &mut Memory, ring: Ring) -> Result<(), PassError> {
         self.declare().await?;
-        let name = &self.mirror.config.declaration.name;
+        let Some(head) = self.look_and_tell(memory).await? else { return Ok(()) };
+        if self.pay(memory, &head.sha).await? {
+            let Some(head) = self.look_and_tell(memory).await? else { return Ok(()) };
+            return self.follow(memory, head, ring).await;
+        }
+        self.follow(memory, head, ring).await
+    }
+
+    /// Looks at the branch. One that cannot be used is told at once.
+    async fn look_and_tell(&self, memory: &mut Memory) -> Result<Option<Head>, PassError> {
+        let name = self.mirror.config.name();
         let started = Instant::now();
         let look = self.look().await?;
         let now = self.clock.now();
-        let (head, rewritten) = match look {
+        match look {
             Look::Unusable { condition, outcome } => {
                 self.metrics.fetched(name.as_str(), outcome, started, now);
                 memory.failures = memory.failures.saturating_add(1);
-                return self.say(memory, None, condition).await;
+                self.say(memory, None, condition).await?;
+                Ok(None)
             }
             Look::Head { sha, rewritten, moved } => {
                 let outcome = if moved { "moved" } else { "unchanged" };
                 self.metrics.fetched(name.as_str(), outcome, started, now);
                 memory.failures = 0;
-                (sha, rewritten)
+                Ok(Some(Head { sha, rewritten, fetched_at: now }))
             }
-        };
-        if memory.handed_over.as_ref() == Some(&head) || self.is_known(&head) {
-            memory.handed_over = Some(head.clone());
-            return self.say(memory, Some(head), SourceCondition::Readable).await;
         }
-        self.hand_over(memory, head, rewritten, ring, now).await
+    }
+
+    /// Hands over what the branch ends with, unless that was done.
+    async fn follow(&self, memory: &mut Memory, head: Head, ring: Ring) -> Result<(), PassError> {
+        if memory.handed_over.as_ref() == Some(&head.sha) || self.is_known(&head.sha) {
+            memory.handed_over = Some(head.sha.clone());
+            return self.say(memory, Some(head.sha), SourceCondition::Readable).await;
+        }
+        self.hand_over(memory, head, ring).await
     }
 
     /// Reads a commit and hands it to the engine, with what the branch looks like.
     async fn hand_over(
         &self,
         memory: &mut Memory,
-        head: CommitSha,
-        rewritten: bool,
+        Head { sha: head, rewritten, fetched_at }: Head,
         ring: Ring,
-        fetched_at: Timestamp,
     ) -> Result<(), PassError> {
         let ReadCommit { commit, content, since } = match self.read(memory, &head).await? {
             Ok(read) => read,
@@ -269,6 +339,7 @@ impl SourceLoop {
                 && row.branch == wanted.branch
                 && row.path == wanted.path
                 && row.poll_interval == wanted.poll_interval
+                && row.on_failure == wanted.on_failure
         });
         if !known {
             self.engine.submit(vec![Fact::SourceDeclared(wanted.clone())]).await?;

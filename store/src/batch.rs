@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, CommitSha, Event, Job, JobUid, Node, NodeName, ObjectId, ObjectUid, Pod, PodUid,
-    Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, Rollout, Schedule, Source,
-    SourceName, StoredObject, StoredRevision, TimelineEntry, Verdict,
+    Baseline, BaselineKey, Change, CommitSha, Event, Job, JobUid, Node, NodeName, ObjectId,
+    ObjectUid, Pod, PodUid, Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, Rollout,
+    Schedule, Source, SourceName, StoredObject, StoredRevision, TimelineEntry, Verdict,
 };
 
 use crate::CommitError;
@@ -26,6 +26,7 @@ pub(crate) struct Batch<'a> {
     pub replica_sets: Rows<'a, ReplicaSetUid, ReplicaSet>,
     pub pods: Rows<'a, PodUid, Pod>,
     pub nodes: Rows<'a, &'a NodeName, Node>,
+    pub baselines: Rows<'a, BaselineKey, Baseline>,
     pub releases: Rows<'a, ReleaseId, Release>,
     pub quarantine: BTreeSet<&'a Quarantine>,
     pub revisions: Rows<'a, (&'a SourceName, &'a CommitSha), StoredRevision>,
@@ -92,6 +93,12 @@ impl<'a> Batch<'a> {
             }
             Change::DeleteNode(name) => {
                 self.nodes.insert(name, None);
+            }
+            Change::PutBaseline(row) => {
+                self.baselines.insert(row.key(), Some(row));
+            }
+            Change::DeleteBaseline(key) => {
+                self.baselines.insert(key.clone(), None);
             }
             Change::PutRelease(row) => self.put_release(row)?,
             Change::PutQuarantine(row) => {

@@ -4,8 +4,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use dugout_model::Event;
-use dugout_model::{NodeName, ObjectId, Quarantine, TimelineEntry};
+use dugout_model::{BaselineKey, Event, NodeName, ObjectId, ObjectKey, Quarantine, TimelineEntry};
 
 use crate::batch::{Batch, HEALTHY_IS_FINAL, Rows};
 use crate::document::{ReplicaSetHead, Stored, encode};
@@ -75,6 +74,34 @@ async fn delete(connection: &mut PgConnection, batch: &Batch<'_>) -> Result<(), 
         sqlx::query!("delete from nodes where name = any($1::text[])", names)
             .execute(&mut *connection)
             .await?;
+    }
+    delete_baselines(connection, &deleted(&batch.baselines)).await
+}
+
+async fn delete_baselines(
+    connection: &mut PgConnection,
+    keys: &[&BaselineKey],
+) -> Result<(), WriteError> {
+    for keys in chunks(keys) {
+        let mut columns: [Vec<String>; 4] = Default::default();
+        for (source, object) in keys {
+            let ObjectKey { namespace, name } = &object.key;
+            let row = [source.as_str(), object.kind.as_str(), namespace.as_str(), name.as_str()];
+            columns.iter_mut().zip(row).for_each(|(column, value)| column.push(plain(value)));
+        }
+        let [sources, kinds, namespaces, names] = &columns;
+        sqlx::query!(
+            "delete from baselines using unnest($1::text[], $2::text[], $3::text[], $4::text[])
+                 as gone (source, kind, namespace, name)
+             where baselines.source = gone.source and baselines.kind = gone.kind
+                 and baselines.namespace = gone.namespace and baselines.name = gone.name",
+            sources,
+            kinds,
+            namespaces,
+            names
+        )
+        .execute(&mut *connection)
+        .await?;
     }
     Ok(())
 }
@@ -160,6 +187,16 @@ async fn put(connection: &mut PgConnection, batch: &Batch<'_>) -> Result<(), Wri
         sqlx::query!(
             "insert into nodes (document) select row::jsonb from unnest($1::text[]) as row
              on conflict (name) do update set document = excluded.document",
+            &documents(rows)?
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    for rows in chunks(&present(&batch.baselines)) {
+        sqlx::query!(
+            "insert into baselines (document) select row::jsonb from unnest($1::text[]) as row
+             on conflict (source, kind, namespace, name) do update
+                 set document = excluded.document",
             &documents(rows)?
         )
         .execute(&mut *connection)

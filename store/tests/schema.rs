@@ -90,6 +90,7 @@ async fn the_stored_form_of_rows_is_the_one_that_was_released() {
     let mut connection = database.connection().await;
     let mut stored = serde_json::Map::new();
     for (table, query) in [
+        ("baselines", "select jsonb_agg(document order by document)::text from baselines"),
         ("jobs", "select jsonb_agg(document order by document)::text from jobs"),
         ("nodes", "select jsonb_agg(document order by document)::text from nodes"),
         ("objects", "select jsonb_agg(document order by document)::text from objects"),
@@ -138,6 +139,7 @@ fn one_of_each(dice: &mut Dice) -> Vec<Change> {
     }
     let cron_job = ObjectUid(dice.uuid());
     changes.push(Change::PutSchedule(Arc::new(dice.schedule(cron_job))));
+    changes.push(Change::PutBaseline(Arc::new(dice.baseline(source.clone()))));
     for _ in 0..3 {
         changes.push(Change::PutRevision(Arc::new(dice.revision(source.clone()))));
     }

@@ -1,14 +1,14 @@
 //! Dugout's own kinds.
 
 use dugout_model as model;
-use dugout_model::{Severity, SourceCondition};
+use dugout_model::{RevertOutcome, Severity, SourceCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 
 use super::View;
 use super::meta::{moment, moment_or_epoch, time, version};
 use crate::dugout::{
-    API_VERSION, Problem, Release, ReleaseSpec, ReleaseStatus, Source, SourceSpec, SourceStatus,
-    TimelineEntry,
+    API_VERSION, Failure, OwedRevert, Problem, Release, ReleaseSpec, ReleaseStatus, Revert, Source,
+    SourceSpec, SourceStatus, TimelineEntry,
 };
 
 impl View<'_> {
@@ -30,6 +30,7 @@ impl View<'_> {
                 branch: source.branch.clone(),
                 path: source.path.clone(),
                 poll_interval_seconds: source.poll_interval.as_secs_f64(),
+                on_failure: Some(source.on_failure.as_str().to_owned()),
             },
             status: SourceStatus {
                 head: text(&status.head),
@@ -43,6 +44,15 @@ impl View<'_> {
                     .newest_release(&source.name)
                     .map(|row| release_name(row)),
                 quarantined: quarantined.map(|row| row.sha.to_string()).collect(),
+                failure: status.failure.as_ref().map(|failure| Failure {
+                    sha: failure.sha.to_string(),
+                    since: moment(failure.since),
+                }),
+                owed_revert: status.owed_revert.as_ref().map(|owed| OwedRevert {
+                    failed: owed.failed.to_string(),
+                    to: owed.to.to_string(),
+                    delayed_by: owed.delayed_by.clone(),
+                }),
             },
         }
     }
@@ -74,6 +84,7 @@ impl View<'_> {
                 touched: release.touched.iter().map(ToString::to_string).collect(),
                 started_at: moment(release.started_at),
                 finished_at: release.finished_at.and_then(moment),
+                revert: release.revert.as_ref().map(revert),
                 problems: problems.map(|problems| problems.iter().map(problem).collect()),
             },
         }
@@ -96,6 +107,20 @@ impl View<'_> {
             step: entry.step.as_str().to_owned(),
             subject: entry.subject.clone(),
             message: entry.message.clone(),
+        }
+    }
+}
+
+fn revert(outcome: &RevertOutcome) -> Revert {
+    match outcome {
+        RevertOutcome::Pushed { commit } => {
+            Revert { commit: Some(commit.to_string()), branch: None, message: None }
+        }
+        RevertOutcome::OnBranch { branch, message } => {
+            Revert { commit: None, branch: Some(branch.clone()), message: Some(message.clone()) }
+        }
+        RevertOutcome::Refused { message } => {
+            Revert { commit: None, branch: None, message: Some(message.clone()) }
         }
     }
 }

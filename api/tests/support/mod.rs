@@ -215,6 +215,7 @@ fn source() -> Source {
         branch: "main".to_owned(),
         path: "apps".to_owned(),
         poll_interval: Duration::from_secs(5),
+        on_failure: OnFailure::Revert,
         suspended: false,
         status: SourceStatus {
             head: Some(CommitSha::new(SHA)),
@@ -222,6 +223,8 @@ fn source() -> Source {
             healthy: Some(CommitSha::new(SHA)),
             condition: SourceCondition::Readable,
             since: START,
+            failure: None,
+            owed_revert: None,
         },
     }
 }
@@ -509,7 +512,25 @@ pub fn release(verdict: Verdict) -> Release {
         touched: BTreeSet::from([ObjectId::new(Kind::Deployment, "demo", "web")]),
         started_at: START,
         finished_at: Some(START + Duration::from_millis(812)),
+        revert: None,
     }
+}
+
+/// A release that went back, and its source, which owes the revert of another.
+pub fn reverted() -> (Source, Release) {
+    let mut row = source();
+    let failed = CommitSha::new("badbadbad");
+    row.on_failure = OnFailure::Hold;
+    row.status.failure = Some(Failure { sha: failed.clone(), since: START });
+    row.status.owed_revert = Some(OwedRevert {
+        failed,
+        to: CommitSha::new(SHA),
+        reason: "it failed".to_owned(),
+        delayed_by: Some("no answer".to_owned()),
+    });
+    let revert =
+        RevertOutcome::OnBranch { branch: "dugout/revert-1".to_owned(), message: "no".to_owned() };
+    (row, Release { revert: Some(revert), ..release(Verdict::Reverted) })
 }
 
 pub fn events() -> Vec<Event> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use dugout_api::dugout::{List, Problem, Release, Source};
+use dugout_api::dugout::{List, Problem, Release, Revert, Source, SourceStatus};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::{CronJob, Job, JobCondition};
 use k8s_openapi::api::core::v1::{Event, Node, Pod};
@@ -130,10 +130,30 @@ fn sources_table(sources: &[Source]) -> Grid {
             commit(&status.head),
             commit(&status.applied),
             status.condition.clone(),
-            if status.suspended { "suspended".to_owned() } else { String::new() },
+            remarks(status),
         ]);
     }
     grid
+}
+
+/// What a person has to know of a source beside its commits.
+fn remarks(status: &SourceStatus) -> String {
+    let suspended = status.suspended.then(|| "suspended".to_owned());
+    let owed = status.owed_revert.as_ref().map(|owed| {
+        let delay = owed.delayed_by.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        format!("a revert of {} is to be pushed{delay}", short(&owed.failed))
+    });
+    suspended.into_iter().chain(owed).collect::<Vec<_>>().join("; ")
+}
+
+/// Whether Git says what runs, after a release went back by itself.
+fn revert_text(revert: &Revert) -> String {
+    let why = revert.message.as_deref().unwrap_or_default();
+    match (&revert.commit, &revert.branch) {
+        (Some(commit), _) => format!("taken back in Git by {}", short(commit)),
+        (None, Some(branch)) => format!("its revert waits on branch {branch}: {why}"),
+        (None, None) => format!("Git still has it: {why}"),
+    }
 }
 
 /// The newest release of a source: its verdict, why, and what is wrong with its files.
@@ -156,6 +176,9 @@ fn release_text(release: &Release, paint: Paint, now: Timestamp) -> String {
     let _ = writeln!(text, "\n  \"{subject}\" by {}", spec.author);
     if let Some(reason) = &status.reason {
         let _ = writeln!(text, "  {reason}");
+    }
+    if let Some(revert) = &status.revert {
+        let _ = writeln!(text, "  {}", revert_text(revert));
     }
     let problems: Vec<String> = status.problems.iter().flatten().map(problem_line).collect();
     let all = format!("'dugout timeline {}' lists them all", short(&spec.sha));
@@ -412,6 +435,9 @@ fn next(picture: &Picture) -> String {
         }
         Some(("failed", sha)) => format!(
             "\nNext: 'dugout timeline {sha}', 'dugout logs POD', or the way back: 'dugout rollback'\n"
+        ),
+        Some(("reverted", sha)) => format!(
+            "\nNext: 'dugout timeline {sha}' says why; mend it, commit and push: another commit is applied at once\n"
         ),
         Some((_, sha)) => {
             format!("\nNext: 'dugout timeline {sha}', 'dugout history', 'dugout events'\n")

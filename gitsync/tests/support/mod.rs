@@ -7,8 +7,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use dugout_gitsync::{
-    Credentials, EntryKind, Fetched, FolderId, Identity, Location, Mirror, Remote, RevertRequest,
-    TreeProblem,
+    Credentials, EntryKind, Fetched, FolderId, Identity, Location, Mirror, Onto, Remote,
+    RevertRequest, TreeProblem,
 };
 use dugout_model::{CommitSha, Timestamp};
 use tempfile::TempDir;
@@ -142,6 +142,7 @@ pub fn text_of(mirror: &Mirror, sha: &CommitSha, path: &str) -> Result<String, T
 pub fn back_to(sha: &CommitSha, path: &str) -> RevertRequest {
     RevertRequest {
         to: sha.clone(),
+        onto: Onto::AnyHead,
         path: path.to_owned(),
         reason: "it did not become healthy".to_owned(),
         author: Identity { name: "Dugout".to_owned(), email: "dugout@example.org".to_owned() },

@@ -4,8 +4,8 @@
 //! will, and so can everything by a commit of Dugout's own that takes others back.
 
 use dugout_model::{
-    Commit, DeclaredObject, JobSpec, ObjectSpec, Problem, Severity, Source, StoredObject, Verdict,
-    World,
+    Commit, CommitSha, DeclaredObject, JobSpec, ObjectSpec, Problem, Severity, Source,
+    StoredObject, Verdict, World,
 };
 
 /// What begins the line in the message of a commit that takes another back.
@@ -14,6 +14,12 @@ const REVERTS: &str = "Dugout-Reverts: ";
 /// Whether a commit takes others back, by its message.
 pub(super) fn takes_back(commit: &Commit) -> bool {
     commit.message.lines().any(|line| line.starts_with(REVERTS))
+}
+
+/// Whether a commit takes this other one back, by its message.
+pub(crate) fn takes_back_commit(commit: &Commit, other: &CommitSha) -> bool {
+    let mut reverts = commit.message.lines().filter_map(|line| line.strip_prefix(REVERTS));
+    reverts.any(|sha| sha.trim() == other.as_str())
 }
 
 /// What is wrong with the step from one object to the next.

@@ -10,7 +10,10 @@ mod source;
 
 use dugout_model::Fact;
 
+pub(crate) use immutable::takes_back_commit;
+
 use crate::draft::Draft;
+use crate::way_back;
 
 /// Applies the facts in the order in which they came.
 pub(crate) fn apply(draft: &mut Draft<'_>, facts: &[Fact]) {
@@ -21,6 +24,9 @@ pub(crate) fn apply(draft: &mut Draft<'_>, facts: &[Fact]) {
                 source::seen(draft, source, head.as_ref(), condition);
             }
             Fact::Revision(revision) => revision::apply(draft, revision),
+            Fact::RevertNotPushed { source, failed, why } => {
+                way_back::not_pushed(draft, source, failed, why);
+            }
             Fact::NodeJoined(registration) => node::joined(draft, registration),
             Fact::Report(report) => report::apply(draft, report),
             Fact::Operator(request) => node::operator(draft, request),

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use dugout_model::{
     Change, DeclaredObject, DeclaredObjects, EventType, NoticedBy, ObjectId, ObjectUid, Problem,
-    Quarantine, Release, ReleaseId, Revision, RevisionContent, Rollout, RolloutState, Severity,
-    Source, Step, StoredObject, StoredRevision, Verdict,
+    Quarantine, Release, ReleaseId, Revision, RevisionContent, Severity, Source, Step,
+    StoredObject, StoredRevision, Verdict,
 };
 
-use crate::Ignored;
 use crate::draft::Draft;
 use crate::records::Subject;
+use crate::{Ignored, way_back};
 
 use super::budget;
 use super::immutable::{forbidden_changes, takes_back};
@@ -36,6 +36,8 @@ pub(super) fn apply(draft: &mut Draft<'_>, revision: &Revision) {
         }
         return;
     }
+    way_back::moved_on(draft, name, &revision.commit);
+    let source = draft.world.sources.get(name).cloned().unwrap_or(source);
     let judged = judge(draft, revision, &source);
     let newest = draft.world.newest_release(name).filter(|newest| newest.commit.sha == *sha);
     if let Some(newest) = newest.cloned() {
@@ -162,6 +164,7 @@ fn conclude(
         touched: BTreeSet::new(),
         started_at: draft.now,
         finished_at: None,
+        revert: None,
     };
     let mut stored = StoredRevision {
         source: revision.source.clone(),
@@ -189,7 +192,7 @@ fn conclude(
         }
         Ok(asked) => {
             supersede(draft, &release, &[Verdict::Pending, Verdict::Held, Verdict::Rolling]);
-            release.touched = make_desired(draft, revision, &asked);
+            release.touched = make_desired(draft, source, revision, &asked);
             stored.problems = asked.notices.to_vec();
             start(draft, source, &release);
         }
@@ -279,12 +282,14 @@ fn supersede(draft: &mut Draft<'_>, release: &Release, verdicts: &[Verdict]) {
 /// Writes the revision's objects over the source's earlier ones, and says what differed.
 fn make_desired(
     draft: &mut Draft<'_>,
+    source: &Source,
     revision: &Revision,
     asked: &Asked<'_>,
 ) -> BTreeSet<ObjectId> {
     let mut touched = BTreeSet::new();
     for id in asked.in_question.iter().filter(|id| !asked.objects.contains_key(*id)) {
         if draft.world.objects.get(id).is_some_and(|row| row.source == revision.source) {
+            way_back::remember(draft, source, id);
             draft.push(Change::DeleteObject(id.clone()));
             touched.insert(id.clone());
         }
@@ -303,6 +308,7 @@ fn make_desired(
             created_at: known.as_ref().map_or(draft.now, |known| known.created_at),
             declared: Arc::clone(declared),
         };
+        way_back::remember(draft, source, id);
         draft.push(Change::PutObject(Arc::new(row)));
         touched.insert(id.clone());
     }
@@ -313,28 +319,13 @@ fn same(known: &Arc<DeclaredObject>, declared: &Arc<DeclaredObject>) -> bool {
     Arc::ptr_eq(known, declared) || known.asks_same(declared)
 }
 
-/// The release becomes what the source wants, and each rollout that had failed gets a fresh deadline:
-/// a commit is judged by what happens after it.
+/// The release becomes what the source wants.
 fn start(draft: &mut Draft<'_>, source: &Source, release: &Release) {
     let now = draft.now;
     let mut source = source.clone();
     source.status.applied = Some(release.commit.sha.clone());
     draft.push(Change::PutSource(Arc::new(source)));
-    let failed: Vec<Arc<Rollout>> = draft
-        .world
-        .unsettled_workloads_of(&release.source)
-        .filter_map(|object| draft.world.rollouts.get(&object.uid))
-        .filter(|rollout| matches!(rollout.state, RolloutState::Failed { .. }))
-        .cloned()
-        .collect();
-    for rollout in failed {
-        draft.dirty.workloads.insert(rollout.workload);
-        draft.push(Change::PutRollout(Arc::new(Rollout {
-            state: RolloutState::Progressing,
-            progressed_at: now,
-            ..(*rollout).clone()
-        })));
-    }
+    way_back::give_fresh_deadlines(draft, &release.source);
     let message = match release.touched.len() {
         0 => "it changes no object".to_owned(),
         1 => "it changes 1 object".to_owned(),

@@ -7,14 +7,15 @@ use dugout_model::{
     SourceStatus,
 };
 
-use crate::Ignored;
 use crate::draft::Draft;
 use crate::records::Subject;
+use crate::{Ignored, way_back};
 
 /// A source is to be followed. When it is another place from now on, what was applied of it was of the
-/// earlier one, so that the same commit is read again; what runs stays until then.
+/// earlier one, so that the same commit is read again, and nothing of it goes back to the earlier one;
+/// what runs stays until then.
 pub(super) fn declared(draft: &mut Draft<'_>, declaration: &SourceDeclaration) {
-    let SourceDeclaration { name, url, branch, path, poll_interval } = declaration;
+    let SourceDeclaration { name, url, branch, path, poll_interval, on_failure } = declaration;
     let known = draft.world.sources.get(name);
     let status = known.map_or_else(
         || SourceStatus {
@@ -23,12 +24,15 @@ pub(super) fn declared(draft: &mut Draft<'_>, declaration: &SourceDeclaration) {
             healthy: None,
             condition: SourceCondition::Unread,
             since: draft.now,
+            failure: None,
+            owed_revert: None,
         },
         |source| {
             let same = source.url == *url && source.branch == *branch && source.path == *path;
             let mut status = source.status.clone();
             if !same {
-                (status.head, status.applied) = (None, None);
+                (status.head, status.applied, status.healthy) = (None, None, None);
+                status.owed_revert = None;
             }
             status
         },
@@ -39,9 +43,13 @@ pub(super) fn declared(draft: &mut Draft<'_>, declaration: &SourceDeclaration) {
         branch: branch.clone(),
         path: path.clone(),
         poll_interval: *poll_interval,
+        on_failure: *on_failure,
         suspended: known.is_some_and(|source| source.suspended),
         status,
     };
+    if source.status.healthy.is_none() {
+        way_back::forget(draft, name);
+    }
     draft.push(Change::PutSource(Arc::new(source)));
 }
 

@@ -145,7 +145,7 @@ fn nothing_of_a_quarantined_revision_is_applied() {
     let mut cluster = running();
     let sha = cluster.commit(vec![web(3, "web:missing")]);
     cluster.run_for(seconds(3));
-    assert_eq!(cluster.verdict(&sha), Verdict::Failed);
+    assert_eq!(cluster.verdict(&sha), Verdict::Reverted);
     let id = ObjectId::new(Kind::ConfigMap, "demo", "settings");
     let object = StoredObject {
         uid: ObjectUid(uuid::Uuid::from_u128(1)),
@@ -157,6 +157,23 @@ fn nothing_of_a_quarantined_revision_is_applied() {
     };
     let found = violations(&cluster, vec![Change::PutObject(Arc::new(object))]);
     assert_eq!(found, [Violation::QuarantinedObject { object: id }]);
+}
+
+#[test]
+fn a_release_that_is_told_to_have_gone_back_is_back_whole() {
+    let mut cluster = running();
+    let sha = cluster.commit(vec![web(3, "web:unready")]);
+    cluster.run_for(seconds(3));
+    let release = cluster.release(&sha).clone();
+    let told = Release { verdict: Verdict::Reverted, ..release.clone() };
+    let keys: Vec<_> = cluster.world.baselines.keys().cloned().collect();
+    let forget = keys.into_iter().map(Change::DeleteBaseline);
+    let incomplete = Violation::WayBackIncomplete { release: release.id };
+    let found = violations(&cluster, vec![Change::PutRelease(Arc::new(told.clone()))]);
+    assert!(found.contains(&incomplete), "{found:?}");
+    let changes = forget.chain([Change::PutRelease(Arc::new(told))]).collect();
+    let found = violations(&cluster, changes);
+    assert!(found.contains(&incomplete), "its object is still the new one: {found:?}");
 }
 
 #[test]

@@ -149,6 +149,7 @@ fn work_that_was_done_is_not_done_again_when_a_commit_brings_it_back() {
     cluster.commit(vec![first()]);
     cluster.run_for(seconds(5));
     let done = only_job(&cluster).uid;
+    cluster.on_failure(OnFailure::Hold);
     cluster.agent("a").exits_with = 1;
     // The check of immutable fields is not what this is about.
     let message = "Dugout-Reverts: 1";

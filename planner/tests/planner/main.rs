@@ -15,3 +15,4 @@ mod rollouts;
 mod services;
 mod sources;
 mod templates;
+mod way_back;

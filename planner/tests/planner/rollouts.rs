@@ -86,6 +86,7 @@ fn a_revert_uses_the_earlier_replica_set_again_with_a_higher_revision() {
 #[test]
 fn an_image_that_cannot_be_had_fails_the_release_at_once_and_what_runs_stays() {
     let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.on_failure(OnFailure::Hold);
     cluster.commit(vec![web_with(10, "web:1", bounds_3_2)]);
     cluster.run_for(seconds(3));
     let broken = cluster.commit(vec![web_with(10, "web:missing", bounds_3_2)]);
@@ -120,6 +121,7 @@ fn bounds_3_2(deployment: &mut Deployment) {
 #[test]
 fn pods_that_never_become_ready_fail_the_release_at_its_deadline() {
     let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.on_failure(OnFailure::Hold);
     cluster.commit(vec![web(2, "web:1")]);
     cluster.run_for(seconds(3));
     let sha = cluster.commit(vec![web(2, "web:unready")]);

@@ -79,14 +79,7 @@ fn a_suspended_source_holds_its_commit_until_it_is_resumed() {
 fn an_object_of_another_source_is_not_taken_over() {
     let mut cluster = Cluster::with_nodes(&["a"]);
     cluster.commit(vec![web(1, "web:1")]);
-    let rival = SourceName::new("rival");
-    cluster.turn(&[Fact::SourceDeclared(SourceDeclaration {
-        name: rival.clone(),
-        url: "file:///rival.git".to_owned(),
-        branch: "main".to_owned(),
-        path: String::new(),
-        poll_interval: seconds(5),
-    })]);
+    cluster.declare_source("rival");
     let sha = CommitSha::new("feedface");
     let revision = |cluster: &Cluster| {
         let content = content_of(vec![web(5, "web:9")]);

@@ -1,11 +1,13 @@
 //! The stored form of sources, revisions and releases.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    Commit, CommitSha, NoticedBy, ObjectId, Problem, Release, ReleaseId, RevisionHops, Severity,
-    Source, SourceCondition, SourceName, SourceStatus, StoredRevision, Timestamp, Verdict,
+    Baseline, Commit, CommitSha, Failure, NoticedBy, ObjectId, OnFailure, OwedRevert, Problem,
+    Release, ReleaseId, RevertOutcome, RevisionHops, Severity, Source, SourceCondition, SourceName,
+    SourceStatus, StoredObject, StoredRevision, Timestamp, Verdict,
 };
 
 use super::mirror::mirror;
@@ -17,6 +19,10 @@ mirror! {
         branch: String,
         path: String,
         poll_interval: Duration,
+        // What came later is written only where it says something, here and below: an earlier release
+        // reads the rest.
+        #[serde(default, skip_serializing_if = "OnFailureDocument::is_revert")]
+        on_failure: OnFailure,
         suspended: bool,
         status: SourceStatus,
     }
@@ -29,6 +35,39 @@ mirror! {
         healthy: Option<CommitSha>,
         condition: SourceCondition,
         since: Timestamp,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<Failure>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owed_revert: Option<OwedRevert>,
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case")]
+    #[derive(Default)]
+    enum OnFailure as OnFailureDocument {
+        #[default]
+        Revert,
+        Hold,
+    }
+}
+
+impl OnFailureDocument {
+    fn is_revert(&self) -> bool {
+        matches!(self, Self::Revert)
+    }
+}
+
+mirror! {
+    struct Failure as FailureDocument { sha: CommitSha, since: Timestamp }
+}
+
+mirror! {
+    struct OwedRevert as OwedRevertDocument {
+        failed: CommitSha,
+        to: CommitSha,
+        reason: String,
+        delayed_by: Option<String>,
     }
 }
 
@@ -64,6 +103,26 @@ mirror! {
         touched: BTreeSet<ObjectId>,
         started_at: Timestamp,
         finished_at: Option<Timestamp>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        revert: Option<RevertOutcome>,
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case", deny_unknown_fields)]
+    enum RevertOutcome as RevertOutcomeDocument {
+        Pushed { commit: CommitSha },
+        OnBranch { branch: String, message: String },
+        Refused { message: String },
+    }
+}
+
+mirror! {
+    struct Baseline as BaselineDocument {
+        source: SourceName,
+        object: ObjectId,
+        healthy: CommitSha,
+        before: Option<Arc<StoredObject>>,
     }
 }
 

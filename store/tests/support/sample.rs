@@ -4,6 +4,7 @@ mod declared;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::*;
@@ -308,6 +309,7 @@ impl Dice {
             branch: self.text(),
             path: self.text(),
             poll_interval: self.span(),
+            on_failure: self.pick(&OnFailure::ALL),
             suspended: self.flip(),
             status: SourceStatus {
                 head: self.maybe(Dice::sha),
@@ -322,8 +324,21 @@ impl Dice {
                     _ => SourceCondition::Corrupt { message: self.text() },
                 },
                 since: self.moment(),
+                failure: self.maybe(|dice| Failure { sha: dice.sha(), since: dice.moment() }),
+                owed_revert: self.maybe(|dice| OwedRevert {
+                    failed: dice.sha(),
+                    to: dice.sha(),
+                    reason: dice.text(),
+                    delayed_by: dice.maybe(Dice::text),
+                }),
             },
         }
+    }
+
+    pub fn baseline(&mut self, source: SourceName) -> Baseline {
+        let object = self.object_id();
+        let before = self.maybe(|dice| Arc::new(dice.object(object.clone(), source.clone())));
+        Baseline { source, healthy: self.sha(), before, object }
     }
 
     pub fn commit(&mut self) -> Commit {
@@ -351,6 +366,11 @@ impl Dice {
             touched: self.some(Dice::object_id).into_iter().collect(),
             started_at: self.moment(),
             finished_at: self.maybe(Dice::moment),
+            revert: self.maybe(|dice| match dice.below(3) {
+                0 => RevertOutcome::Pushed { commit: dice.sha() },
+                1 => RevertOutcome::OnBranch { branch: dice.text(), message: dice.text() },
+                _ => RevertOutcome::Refused { message: dice.text() },
+            }),
         }
     }
 

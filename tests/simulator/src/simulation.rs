@@ -6,8 +6,8 @@ mod faults;
 use std::time::Duration;
 
 use dugout_model::{
-    Change, ClusterId, Commit, CommitSha, Fact, NoticedBy, Revision, RevisionContent, RevisionHops,
-    SourceDeclaration, SourceName, Timestamp, World,
+    Change, ClusterId, Commit, CommitSha, Fact, NoticedBy, OnFailure, Revision, RevisionContent,
+    RevisionHops, SourceDeclaration, SourceName, Timestamp, World,
 };
 
 use crate::docker::FakeEngine;
@@ -355,6 +355,7 @@ impl Simulation {
             branch: "main".to_owned(),
             path: String::new(),
             poll_interval: Duration::from_secs(5),
+            on_failure: OnFailure::Revert,
         })];
         facts.extend(self.head.clone());
         self.serve(facts);

@@ -49,17 +49,32 @@ impl Cluster {
             commits: 0,
             declared: BTreeMap::new(),
         };
-        cluster.turn(&[Fact::SourceDeclared(SourceDeclaration {
-            name: SourceName::new(SOURCE),
-            url: "file:///shop.git".to_owned(),
-            branch: "main".to_owned(),
-            path: String::new(),
-            poll_interval: Duration::from_secs(5),
-        })]);
+        cluster.declare_source(SOURCE);
         for name in names {
             cluster.join(name, &format!("engine-of-{name}"));
         }
         cluster
+    }
+
+    pub fn declaration(&self, name: &str) -> SourceDeclaration {
+        SourceDeclaration {
+            name: SourceName::new(name),
+            url: format!("file:///{name}.git"),
+            branch: "main".to_owned(),
+            path: String::new(),
+            poll_interval: Duration::from_secs(5),
+            on_failure: OnFailure::Revert,
+        }
+    }
+
+    pub fn declare_source(&mut self, name: &str) {
+        self.turn(&[Fact::SourceDeclared(self.declaration(name))]);
+    }
+
+    /// What becomes of releases that fail from now on.
+    pub fn on_failure(&mut self, on_failure: OnFailure) {
+        let declaration = SourceDeclaration { on_failure, ..self.declaration(SOURCE) };
+        self.turn(&[Fact::SourceDeclared(declaration)]);
     }
 
     pub fn join(&mut self, name: &str, engine: &str) {

@@ -1,0 +1,210 @@
+//! The way back of a release that failed: everything that differs from what was last healthy is put
+//! back in the turn in which it failed, from the rows that were kept for that (`Baseline`). It needs
+//! neither Git nor the network.
+//!
+//! Then Git owes the truth: a commit on the branch that takes the failed one back. The source's loop
+//! makes and pushes it while the branch still ends with the failed commit. It arrives as any commit
+//! does, and finds everything as it asks for.
+//!
+//! Nothing loops: what fails while it equals what was healthy has nothing to go back to.
+
+use std::sync::Arc;
+
+use dugout_model::{
+    Baseline, Change, Commit, CommitSha, EventType, NotPushed, ObjectId, ObjectUid, OnFailure,
+    OwedRevert, Release, RevertOutcome, Rollout, RolloutState, Source, SourceName, Step,
+    StoredObject,
+};
+
+use crate::draft::Draft;
+use crate::facts::takes_back_commit;
+use crate::records::Subject;
+
+/// Keeps what an object is, the first time that it becomes something else.
+pub(crate) fn remember(draft: &mut Draft<'_>, source: &Source, object: &ObjectId) {
+    // Without a healthy release there is nothing to go back to.
+    let Some(healthy) = source.status.healthy.clone() else { return };
+    let key = (source.name.clone(), object.clone());
+    if draft.world.baselines.get(&key).is_some_and(|row| row.healthy == healthy) {
+        return;
+    }
+    let before = draft.world.objects.get(object).cloned();
+    let before = before.filter(|before| before.source == source.name);
+    let (source, object) = key;
+    draft.push(Change::PutBaseline(Arc::new(Baseline { source, object, healthy, before })));
+}
+
+/// Forgets what was healthy before: the source is healthy now.
+pub(crate) fn forget(draft: &mut Draft<'_>, source: &SourceName) {
+    let keys: Vec<_> = draft.world.baselines_of(source).map(|row| row.key()).collect();
+    for key in keys {
+        draft.push(Change::DeleteBaseline(key));
+    }
+}
+
+/// The commit that a failed release of a source goes back to, if its policy says so and something is
+/// not as it was there.
+pub(crate) fn target<'a>(draft: &Draft<'_>, source: &'a Source) -> Option<&'a CommitSha> {
+    let healthy = source.status.healthy.as_ref()?;
+    let differs = |row: &Baseline| match (&row.before, draft.world.objects.get(&row.object)) {
+        (Some(before), Some(now)) => !before.declared.asks_same(&now.declared),
+        (None, None) => false,
+        _ => true,
+    };
+    let goes = source.on_failure == OnFailure::Revert
+        && draft
+            .world
+            .baselines_of(&source.name)
+            .any(|row| row.healthy == *healthy && differs(row));
+    goes.then_some(healthy)
+}
+
+/// Puts everything back.
+pub(crate) fn go(
+    draft: &mut Draft<'_>,
+    source: &Source,
+    release: &Release,
+    healthy: &CommitSha,
+    reason: &str,
+) {
+    let rows = draft.world.baselines_of(&source.name);
+    let rows: Vec<Arc<Baseline>> = rows.filter(|row| row.healthy == *healthy).cloned().collect();
+    let count = rows.len();
+    for row in rows {
+        put_back(draft, &row);
+    }
+    forget(draft, &source.name);
+    let mut source = source.clone();
+    source.status.applied = Some(healthy.clone());
+    source.status.owed_revert = Some(OwedRevert {
+        failed: release.commit.sha.clone(),
+        to: healthy.clone(),
+        reason: format!("{} failed: {reason}", release.commit.sha.short()),
+        delayed_by: None,
+    });
+    give_fresh_deadlines(draft, &source.name);
+    let objects =
+        if count == 1 { "1 object is".to_owned() } else { format!("{count} objects are") };
+    let message = format!("{objects} as in {}", healthy.short());
+    let now = draft.now;
+    draft.tell((&source.name, &release.commit.sha), now, Step::Reverted, &message);
+    let message = format!("{} went back: {message}", release.commit.sha.short());
+    draft.event(EventType::Warning, Subject::source(&source.name), "Reverted", message);
+    draft.push(Change::PutSource(Arc::new(source)));
+}
+
+fn put_back(draft: &mut Draft<'_>, row: &Baseline) {
+    let now = draft.world.objects.get(&row.object).cloned();
+    // Another source has it now, and an object has one owner.
+    if now.as_ref().is_some_and(|now| now.source != row.source) {
+        let message = format!("{} belongs to another source now and stays so", row.object);
+        draft.event(EventType::Warning, Subject::source(&row.source), "NotReverted", message);
+        return;
+    }
+    match &row.before {
+        None if now.is_some() => draft.push(Change::DeleteObject(row.object.clone())),
+        None => {}
+        Some(before) => {
+            // Whoever waits for the generation of an object must see it move.
+            let generation = now.map_or(0, |now| now.generation).max(before.generation) + 1;
+            let object = StoredObject { generation, ..(**before).clone() };
+            draft.push(Change::PutObject(Arc::new(object)));
+        }
+    }
+}
+
+/// Each rollout that had failed counts anew: a commit is judged by what happens after it.
+pub(crate) fn give_fresh_deadlines(draft: &mut Draft<'_>, source: &SourceName) {
+    let failed: Vec<Arc<Rollout>> = draft
+        .world
+        .unsettled_workloads_of(source)
+        .filter_map(|object| draft.world.rollouts.get(&object.uid))
+        .filter(|rollout| matches!(rollout.state, RolloutState::Failed { .. }))
+        .cloned()
+        .collect();
+    for rollout in failed {
+        let workload: ObjectUid = rollout.workload;
+        draft.dirty.workloads.insert(workload);
+        draft.push(Change::PutRollout(Arc::new(Rollout {
+            state: RolloutState::Progressing,
+            progressed_at: draft.now,
+            ..(*rollout).clone()
+        })));
+    }
+}
+
+/// A revision of another commit than the one that failed: the branch moved on, so no revert is owed any
+/// more. If the commit says that it takes the failed one back, it is the one that was owed.
+pub(crate) fn moved_on(draft: &mut Draft<'_>, name: &SourceName, commit: &Commit) {
+    let Some(source) = draft.world.sources.get(name).cloned() else { return };
+    let Some(owed) = source.status.owed_revert.clone() else { return };
+    if owed.failed == commit.sha {
+        return;
+    }
+    if takes_back_commit(commit, &owed.failed) {
+        let outcome = RevertOutcome::Pushed { commit: commit.sha.clone() };
+        settle(draft, &source, &owed.failed, &outcome);
+    } else {
+        let mut next = (*source).clone();
+        next.status.owed_revert = None;
+        draft.push(Change::PutSource(Arc::new(next)));
+    }
+}
+
+/// No revert commit could be brought to the branch.
+pub(crate) fn not_pushed(
+    draft: &mut Draft<'_>,
+    name: &SourceName,
+    failed: &CommitSha,
+    why: &NotPushed,
+) {
+    let Some(source) = draft.world.sources.get(name).cloned() else { return };
+    let owed = source.status.owed_revert.clone().filter(|owed| owed.failed == *failed);
+    let Some(mut owed) = owed else { return };
+    match why {
+        NotPushed::Ever(outcome) => settle(draft, &source, failed, outcome),
+        NotPushed::Yet { message } if owed.delayed_by.as_ref() != Some(message) => {
+            let subject = Subject::source(name);
+            draft.event(EventType::Warning, subject, "RevertDelayed", message);
+            owed.delayed_by = Some(message.clone());
+            let mut next = (*source).clone();
+            next.status.owed_revert = Some(owed);
+            draft.push(Change::PutSource(Arc::new(next)));
+        }
+        NotPushed::Yet { .. } => {}
+    }
+}
+
+/// Notes what became of the revert commit; nothing is owed any more.
+fn settle(draft: &mut Draft<'_>, source: &Source, failed: &CommitSha, outcome: &RevertOutcome) {
+    let mut next = source.clone();
+    next.status.owed_revert = None;
+    draft.push(Change::PutSource(Arc::new(next)));
+    let (event_type, step, message) = match outcome {
+        RevertOutcome::Pushed { commit } => {
+            let message = format!("the branch has {}, which takes it back", commit.short());
+            (EventType::Normal, Step::RevertPushed, message)
+        }
+        RevertOutcome::OnBranch { branch, message } => {
+            let message = format!("the revert waits on branch {branch}: {message}");
+            (EventType::Warning, Step::RevertPushed, message)
+        }
+        RevertOutcome::Refused { message } => {
+            let message = format!("Git still has {}: {message}", failed.short());
+            (EventType::Warning, Step::RevertRefused, message)
+        }
+    };
+    let reason = if step == Step::RevertPushed { "RevertPushed" } else { "RevertRefused" };
+    draft.event(event_type, Subject::source(&source.name), reason, &message);
+    let now = draft.now;
+    draft.tell((&source.name, failed), now, step, message);
+    let mut releases = draft.world.releases.values();
+    let release =
+        releases.rfind(|release| release.source == source.name && release.commit.sha == *failed);
+    if let Some(release) = release.cloned() {
+        draft.push(Change::PutRelease(Arc::new(Release {
+            revert: Some(outcome.clone()),
+            ..(*release).clone()
+        })));
+    }
+}

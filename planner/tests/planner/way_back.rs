@@ -1,0 +1,251 @@
+//! The way back of a release that fails: whole, in the turn in which it fails, and once.
+
+use dugout_model::*;
+
+use crate::harness::objects::*;
+use crate::harness::{Cluster, SOURCE, seconds};
+
+fn api(image: &str) -> DeclaredObject {
+    named("api", deployment("api", 1, image))
+}
+
+/// A healthy source with two deployments and two config maps.
+fn healthy() -> (Cluster, CommitSha) {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let sha = cluster.commit(first());
+    cluster.run_for(seconds(3));
+    assert_eq!(cluster.verdict(&sha), Verdict::Healthy);
+    (cluster, sha)
+}
+
+fn first() -> Vec<DeclaredObject> {
+    vec![web(2, "web:1"), api("api:1"), config("kept", "key", "1"), config("old", "key", "1")]
+}
+
+/// It changes, adds and removes, and its web cannot be had.
+fn broken() -> Vec<DeclaredObject> {
+    vec![
+        web(2, "web:missing"),
+        api("api:2"),
+        named("extra", deployment("extra", 1, "extra:1")),
+        config("kept", "key", "2"),
+        config("new", "key", "1"),
+    ]
+}
+
+/// What the world asks for, by object.
+fn asked(cluster: &Cluster) -> Vec<(ObjectId, DeclaredObject)> {
+    let rows = cluster.world.objects.iter();
+    rows.map(|(id, row)| (id.clone(), (*row.declared).clone())).collect()
+}
+
+fn source(cluster: &Cluster) -> &Source {
+    &cluster.world.sources[&SourceName::new(SOURCE)]
+}
+
+fn takes_back(failed: &CommitSha) -> String {
+    format!("Roll back\n\nDugout-Reverts: {failed}\n")
+}
+
+#[test]
+fn a_release_that_fails_goes_back_whole_and_what_served_is_never_stopped() {
+    let (mut cluster, good) = healthy();
+    let before = asked(&cluster);
+    let serving: Vec<PodUid> = cluster.active().iter().map(|pod| pod.uid).collect();
+    let bad = cluster.commit(broken());
+    cluster.run_for(seconds(30));
+
+    assert_eq!(cluster.verdict(&bad), Verdict::Reverted);
+    let reason = cluster.release(&bad).reason.clone().expect("a reason");
+    assert!(reason.starts_with("Deployment demo/web: "), "{reason}");
+    assert_eq!(asked(&cluster), before);
+    assert_eq!(cluster.images(), ["api:1", "web:1", "web:1"]);
+    let web: Vec<PodUid> = cluster
+        .world
+        .replica_sets_of(cluster.deployment("web"))
+        .flat_map(|set| cluster.world.pods_of(set.uid).map(|pod| pod.uid).collect::<Vec<_>>())
+        .collect();
+    assert!(web.iter().all(|uid| serving.contains(uid)), "the pods of web are those of before");
+
+    let status = &source(&cluster).status;
+    assert_eq!((&status.applied, &status.healthy), (&Some(good.clone()), &Some(good.clone())));
+    assert_eq!(status.failure, None, "it is mended");
+    let owed = status.owed_revert.clone().expect("Git owes the truth");
+    assert_eq!((owed.failed, owed.to), (bad.clone(), good));
+    let steps = cluster.steps(&bad);
+    for step in [Step::Failed, Step::Reverted, Step::Restored] {
+        assert_eq!(steps.iter().filter(|told| **told == step).count(), 1, "{step:?}: {steps:?}");
+    }
+    assert_eq!(cluster.world.baselines.len(), 0);
+
+    let turn = cluster.world.turn;
+    cluster.push(&bad, broken());
+    cluster.restart_engine();
+    assert_eq!(cluster.world.turn, turn, "read again, it is not applied again");
+}
+
+#[test]
+fn the_commit_that_takes_it_back_finds_everything_as_it_asks() {
+    let (mut cluster, _) = healthy();
+    let bad = cluster.commit(broken());
+    cluster.run_for(seconds(5));
+    let revert = cluster.commit_with_message(first(), &takes_back(&bad));
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&revert), Verdict::Healthy);
+    assert_eq!(cluster.release(&revert).touched.len(), 0);
+    let outcome = cluster.release(&bad).revert.clone();
+    assert_eq!(outcome, Some(RevertOutcome::Pushed { commit: revert.clone() }));
+    assert!(cluster.steps(&bad).contains(&Step::RevertPushed));
+    assert_eq!(source(&cluster).status.owed_revert, None);
+    assert_eq!(source(&cluster).status.healthy, Some(revert));
+}
+
+#[test]
+fn a_revert_that_cannot_be_pushed_is_told_and_not_owed_any_more() {
+    let (mut cluster, _) = healthy();
+    let bad = cluster.commit(broken());
+    cluster.run_for(seconds(5));
+    let outcome = RevertOutcome::Refused { message: "the branch is protected".to_owned() };
+    let not_pushed = |failed: &CommitSha| Fact::RevertNotPushed {
+        source: SourceName::new(SOURCE),
+        failed: failed.clone(),
+        why: NotPushed::Ever(outcome.clone()),
+    };
+    let turn = cluster.world.turn;
+    cluster.turn(&[not_pushed(&CommitSha::new("of-another"))]);
+    assert_eq!(cluster.world.turn, turn);
+    let delayed = |message: &str| Fact::RevertNotPushed {
+        source: SourceName::new(SOURCE),
+        failed: bad.clone(),
+        why: NotPushed::Yet { message: message.to_owned() },
+    };
+    for message in ["no answer", "no answer", "no answer yet"] {
+        cluster.turn(&[delayed(message)]);
+    }
+    assert_eq!(cluster.events_with("RevertDelayed").len(), 2);
+    let owed = source(&cluster).status.owed_revert.clone().expect("it is still owed");
+    assert_eq!(owed.delayed_by.as_deref(), Some("no answer yet"));
+    cluster.turn(&[not_pushed(&bad)]);
+    assert_eq!(cluster.release(&bad).revert, Some(outcome.clone()));
+    assert!(cluster.steps(&bad).contains(&Step::RevertRefused));
+    assert_eq!(source(&cluster).status.owed_revert, None);
+    assert_eq!(cluster.images(), ["api:1", "web:1", "web:1"]);
+}
+
+#[test]
+fn a_newer_commit_takes_the_place_of_the_revert() {
+    let (mut cluster, _) = healthy();
+    let bad = cluster.commit(broken());
+    cluster.run_for(seconds(3));
+    assert_eq!(cluster.verdict(&bad), Verdict::Reverted);
+    let mended = cluster.commit(vec![web(2, "web:2"), api("api:2"), config("kept", "key", "2")]);
+    assert_eq!(source(&cluster).status.owed_revert, None);
+    cluster.run_for(seconds(10));
+    assert_eq!(cluster.verdict(&mended), Verdict::Healthy);
+    assert_eq!(cluster.release(&bad).revert, None);
+}
+
+#[test]
+fn of_commits_that_were_overtaken_everything_goes_back() {
+    let (mut cluster, _) = healthy();
+    let before = asked(&cluster);
+    // It never becomes ready, and is overtaken.
+    let mut objects = first();
+    objects[0] = web(2, "web:unready");
+    objects[3] = config("old", "key", "2");
+    cluster.commit(objects.clone());
+    cluster.run_for(seconds(3));
+    // The next one takes one of its changes back, and fails through another.
+    objects[3] = config("old", "key", "1");
+    objects[1] = api("api:missing");
+    let bad = cluster.commit(objects);
+    cluster.run_for(seconds(3));
+    assert_eq!(cluster.verdict(&bad), Verdict::Reverted);
+    assert_eq!(asked(&cluster), before);
+}
+
+#[test]
+fn what_fails_while_it_equals_what_was_healthy_does_not_go_anywhere() {
+    let (mut cluster, _) = healthy();
+    let bad = cluster.commit(broken());
+    cluster.run_for(seconds(5));
+    // The node is gone with what it ran: now not even the good commit can become healthy.
+    cluster.agent("a").lose_disk();
+    cluster.agent("a").alive = false;
+    cluster.run_for(seconds(20));
+    let changed = |image| {
+        let mut objects = first();
+        objects[0] = web(2, image);
+        objects
+    };
+    let stuck = cluster.commit(changed("web:2"));
+    cluster.run_for(seconds(70));
+    assert_eq!(cluster.verdict(&stuck), Verdict::Reverted);
+    let revert = cluster.commit_with_message(first(), &takes_back(&stuck));
+    cluster.run_for(seconds(70));
+    assert_ne!(cluster.verdict(&revert), Verdict::Reverted);
+    assert_eq!(source(&cluster).status.owed_revert, None);
+    assert_eq!(cluster.verdict(&bad), Verdict::Reverted);
+}
+
+#[test]
+fn without_a_healthy_release_there_is_no_way_back() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let bad = cluster.commit(vec![web(1, "web:missing")]);
+    cluster.run_for(seconds(3));
+    assert_eq!(cluster.verdict(&bad), Verdict::Failed);
+    assert_eq!(source(&cluster).status.owed_revert, None);
+    assert_eq!(cluster.world.objects.len(), 1);
+    let failure = source(&cluster).status.failure.clone().expect("it is not mended");
+    assert_eq!(failure.sha, bad);
+}
+
+#[test]
+fn a_source_that_holds_leaves_what_failed_as_it_is() {
+    let (mut cluster, good) = healthy();
+    cluster.on_failure(OnFailure::Hold);
+    let bad = cluster.commit(broken());
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&bad), Verdict::Failed);
+    assert_eq!(source(&cluster).status.applied, Some(bad.clone()));
+    assert_eq!(source(&cluster).status.owed_revert, None);
+    // A later one goes back to what was healthy, and not to what failed.
+    cluster.on_failure(OnFailure::Revert);
+    let worse = cluster.commit(vec![web(2, "other:missing"), api("api:3")]);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&worse), Verdict::Reverted);
+    assert_eq!(source(&cluster).status.applied, Some(good));
+    assert_eq!(cluster.images(), ["api:1", "web:1", "web:1"]);
+}
+
+#[test]
+fn an_object_that_went_to_another_source_is_not_taken_back_from_it() {
+    let (mut cluster, _) = healthy();
+    cluster.declare_source("rival");
+    let mut objects = first();
+    objects.pop();
+    objects[0] = web(2, "web:unready");
+    let bad = cluster.commit(objects);
+    let content = crate::harness::content_of(vec![config("old", "key", "theirs")]);
+    let revision = cluster.revision("rival", &CommitSha::new("feedface"), content);
+    cluster.turn(&[Fact::Revision(Box::new(revision))]);
+    cluster.run_for(seconds(70));
+    assert_eq!(cluster.verdict(&bad), Verdict::Reverted);
+    let row = &cluster.world.objects[&ObjectId::new(Kind::ConfigMap, "demo", "old")];
+    assert_eq!(row.source, SourceName::new("rival"));
+    assert_eq!(cluster.events_with("NotReverted").len(), 1);
+    assert_eq!(cluster.images(), ["api:1", "web:1", "web:1"]);
+}
+
+#[test]
+fn a_source_that_is_another_place_goes_back_to_nothing_of_the_earlier_one() {
+    let (mut cluster, _) = healthy();
+    cluster.commit(broken());
+    cluster.turn(&[Fact::SourceDeclared(SourceDeclaration {
+        url: "file:///elsewhere.git".to_owned(),
+        ..cluster.declaration(SOURCE)
+    })]);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.world.baselines.len(), 0);
+    assert_eq!(source(&cluster).status.owed_revert, None);
+}

@@ -1,0 +1,132 @@
+//! The revert commit that a source owes after a release went back by itself: made on top of the failed
+//! commit alone, pushed, and tried again while it cannot be pushed. Once the branch has it, or has
+//! anything else, it is the next revision that says so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dugout_gitsync::{Onto, Place, RevertProblem, RevertRequest, Reverted};
+use dugout_model::{
+    CommitSha, Fact, NotPushed, OwedRevert, RevertOutcome, SourceName, Timestamp, World, chain,
+};
+
+use crate::rollback::author;
+use crate::sources::SharedMirror;
+
+/// How long one attempt may take. The source's loop waits for it, so that a newer commit is not seen in
+/// the meantime.
+const ATTEMPT_DEADLINE: Duration = Duration::from_secs(15);
+
+/// How long to wait after a first attempt that failed; twice as long after each further one.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// The attempts so far at one revert.
+pub(crate) struct Attempts {
+    failed: CommitSha,
+    count: u32,
+    next_at: Timestamp,
+}
+
+impl Attempts {
+    /// Those at another revert are over.
+    pub fn is_due(attempts: Option<&Attempts>, owed: &OwedRevert, now: Timestamp) -> bool {
+        attempts.is_none_or(|past| past.failed != owed.failed || past.next_at <= now)
+    }
+
+    /// One more, that just failed.
+    pub fn after(before: Option<Attempts>, owed: &OwedRevert, now: Timestamp) -> Attempts {
+        let count = before.filter(|past| past.failed == owed.failed).map_or(0, |past| past.count);
+        let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(count)).min(LONGEST_WAIT);
+        Attempts { failed: owed.failed.clone(), count: count + 1, next_at: now + wait }
+    }
+}
+
+/// What a source owes.
+pub(crate) fn owed<'a>(world: &'a World, source: &SourceName) -> Option<&'a OwedRevert> {
+    world.sources.get(source)?.status.owed_revert.as_ref()
+}
+
+/// What came of one attempt.
+pub(crate) enum Attempt {
+    /// The branch is another than it was: look at it again.
+    BranchMoved,
+    NotPushed(NotPushed),
+    Interrupted,
+}
+
+/// Makes the commit and pushes it, on a thread that may block.
+pub(crate) async fn attempt(mirror: Arc<SharedMirror>, owed: OwedRevert, at: Timestamp) -> Attempt {
+    let work = move || {
+        let opened = match mirror.open() {
+            Ok(opened) => opened,
+            Err(error) => return Attempt::NotPushed(NotPushed::Yet { message: chain(&error) }),
+        };
+        let short = owed.failed.short();
+        let onto =
+            Onto::Only { head: owed.failed.clone(), aside: format!("dugout/revert-{short}") };
+        let request = RevertRequest {
+            to: owed.to,
+            onto,
+            path: mirror.config.declaration.path.clone(),
+            reason: owed.reason,
+            author: author(),
+            at,
+            deadline: ATTEMPT_DEADLINE,
+        };
+        came_of(opened.revert(request))
+    };
+    tokio::task::spawn_blocking(work).await.unwrap_or(Attempt::Interrupted)
+}
+
+fn came_of(reverted: Result<Reverted, RevertProblem>) -> Attempt {
+    match reverted {
+        Ok(Reverted { place: Place::OnBranch, .. }) | Err(RevertProblem::BranchMovedOn { .. }) => {
+            Attempt::BranchMoved
+        }
+        Ok(Reverted { place: Place::Aside { branch, message }, .. }) => {
+            Attempt::NotPushed(NotPushed::Ever(RevertOutcome::OnBranch { branch, message }))
+        }
+        Err(problem) if problem.is_passing() => {
+            Attempt::NotPushed(NotPushed::Yet { message: chain(&problem) })
+        }
+        Err(problem) => {
+            Attempt::NotPushed(NotPushed::Ever(RevertOutcome::Refused { message: chain(&problem) }))
+        }
+    }
+}
+
+/// The fact that tells of it.
+pub(crate) fn told(source: &SourceName, failed: &CommitSha, why: NotPushed) -> Fact {
+    Fact::RevertNotPushed { source: source.clone(), failed: failed.clone(), why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_wait_ever_longer_and_those_at_another_revert_do_not_count() {
+        let owed = |failed: &str| OwedRevert {
+            failed: CommitSha::new(failed),
+            to: CommitSha::new("good"),
+            reason: String::new(),
+            delayed_by: None,
+        };
+        let (one, other) = (owed("one"), owed("other"));
+        let now = Timestamp::default();
+        assert!(Attempts::is_due(None, &one, now));
+        let mut attempts = None;
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            let after = Attempts::after(attempts, &one, now);
+            waits.push(after.next_at.since(now).as_secs());
+            attempts = Some(after);
+        }
+        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
+        assert!(!Attempts::is_due(attempts.as_ref(), &one, now + Duration::from_secs(299)));
+        assert!(Attempts::is_due(attempts.as_ref(), &one, now + Duration::from_secs(300)));
+        assert!(Attempts::is_due(attempts.as_ref(), &other, now));
+        assert_eq!(Attempts::after(attempts, &other, now).next_at.since(now).as_secs(), 5);
+    }
+}
