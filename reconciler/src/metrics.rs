@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use dugout_model::{Change, Release, Source, Step, TimelineEntry, Timestamp, Verdict, World};
+use dugout_model::{Change, Release, SourceName, Step, TimelineEntry, Timestamp, Verdict, World};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -131,8 +131,17 @@ impl EngineMetrics {
                         self.release(release);
                     }
                 }
-                Change::PutSource(source) => self.restored(before, source, now),
+                Change::PutSource(source) => {
+                    let failure = failure(before, &source.name);
+                    if let (Some(since), None) = (failure, &source.status.failure) {
+                        self.restored(&source.name, now.since(since));
+                    }
+                }
                 Change::AppendTimeline(entry) => {
+                    // What failed and was mended in one turn leaves no trace in the source.
+                    if entry.step == Step::Restored && failure(before, &entry.source).is_none() {
+                        self.restored(&entry.source, Duration::ZERO);
+                    }
                     for (hop, seconds) in last_steps.hops(entry, now) {
                         self.hops.get_or_create(&HopLabels { hop }).observe(seconds);
                     }
@@ -142,15 +151,10 @@ impl EngineMetrics {
         }
     }
 
-    /// Measures how long a source was without health, once it is healthy again.
-    fn restored(&self, before: &World, source: &Source, now: Timestamp) {
-        let known = before.sources.get(&source.name);
-        let failure = known.and_then(|known| known.status.failure.as_ref());
-        if let (Some(failure), None) = (failure, &source.status.failure) {
-            let labels = SourceLabels { source: source.name.to_string() };
-            let seconds = now.since(failure.since).as_secs_f64();
-            self.restore_duration.get_or_create(&labels).observe(seconds);
-        }
+    /// Measures how long a source was without health.
+    fn restored(&self, source: &SourceName, span: Duration) {
+        let labels = SourceLabels { source: source.to_string() };
+        self.restore_duration.get_or_create(&labels).observe(span.as_secs_f64());
     }
 
     fn release(&self, release: &Release) {
@@ -220,6 +224,11 @@ fn hop_that_ends_with(step: Step) -> Option<Option<&'static str>> {
         Step::Ready => Some(Some("ready")),
         _ => None,
     }
+}
+
+/// Since when a source has been without health.
+fn failure(world: &World, source: &SourceName) -> Option<Timestamp> {
+    world.sources.get(source)?.status.failure.as_ref().map(|failure| failure.since)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -15,4 +15,5 @@ pub mod private_engine;
 pub mod registry;
 pub mod repository;
 pub mod rig;
+pub mod served;
 pub mod statistics;

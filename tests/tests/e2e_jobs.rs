@@ -43,7 +43,7 @@ fn a_release_waits_for_its_job_and_a_failed_job_fails_it() {
     let mut rig = Rig::new("jobs");
     images::ensure_busybox();
     let first = rig.repository.head();
-    rig.up(&[]);
+    rig.up(&["--on-failure", "hold"]);
     rig.wait_for_verdict(&first, "healthy");
 
     let namespace = rig.application.namespace.clone();

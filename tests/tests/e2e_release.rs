@@ -114,7 +114,7 @@ fn a_broken_manifest_changes_nothing_and_every_problem_is_listed() {
 fn an_image_that_does_not_exist_fails_the_release_and_the_last_good_one_serves() {
     let mut rig = Rig::new("image");
     let first = rig.repository.head();
-    rig.up(&[]);
+    rig.up(&["--on-failure", "hold"]);
     rig.wait_for_verdict(&first, "healthy");
     let before = rig.containers();
 
@@ -149,7 +149,7 @@ fn an_image_is_pulled_from_a_registry() {
 #[test]
 fn a_probe_that_never_passes_fails_the_release_and_the_last_good_one_serves() {
     let mut rig = Rig::new("probe");
-    rig.up(&[]);
+    rig.up(&["--on-failure", "hold"]);
     let first = rig.repository.head();
     rig.wait_for_verdict(&first, "healthy");
 

@@ -3,45 +3,13 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a failure here fails the test")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use dugout_tests::git_server::{GitServer, bare_repository};
+use dugout_tests::git_server::GitServer;
 use dugout_tests::rig::Rig;
+use dugout_tests::served::Served;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-
-/// A rig whose repository is pushed to one that is served over HTTP.
-struct Served {
-    rig: Rig,
-    server: Option<GitServer>,
-    root: PathBuf,
-    url: String,
-}
-
-impl Served {
-    fn start(name: &str, more: &[&str]) -> Self {
-        let mut rig = Rig::new(name);
-        let root = rig.folder().join("served");
-        std::fs::create_dir(&root).expect("the folder can be made");
-        bare_repository(&root, "team.git");
-        let server = GitServer::start(&root);
-        let url = server.url("team.git");
-        rig.repository.git(&["push", "--quiet", &url, "main"]);
-        let first = rig.repository.head();
-        let mut arguments = vec!["--repo", &url];
-        arguments.extend(more);
-        rig.up_with(&arguments);
-        rig.wait_for_verdict(&first, "healthy");
-        Self { rig, server: Some(server), root, url }
-    }
-
-    fn push(&self, more: &[&str]) {
-        let mut arguments = vec!["push", "--quiet"];
-        arguments.extend(more);
-        arguments.extend([self.url.as_str(), "main"]);
-        self.rig.repository.git(&arguments);
-    }
-}
 
 fn signature(secret: &str, body: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any key will do");
