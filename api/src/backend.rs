@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use dugout_model::{
@@ -69,8 +70,30 @@ pub trait Backend: Send + Sync + 'static {
     /// The log of one container, from the node that runs it.
     fn logs(&self, request: LogsRequest) -> Call<'_, ByteStream>;
 
-    /// Makes a token with which an agent may join. It is shown once.
-    fn create_join_token(&self) -> Call<'_, String>;
+    /// Makes a token with which an agent may join, for ever or for so long. It is shown once.
+    fn create_join_token(&self, valid_for: Option<Duration>) -> Call<'_, NewJoinToken>;
+
+    /// Every token with which agents may join, by name; never the token itself.
+    fn join_tokens(&self) -> Call<'_, Vec<JoinToken>>;
+
+    /// Ends a token.
+    fn revoke_join_token<'a>(&'a self, name: &'a str) -> Call<'a, ()>;
+}
+
+/// A token that was just made, and what it is called.
+#[derive(Clone)]
+pub struct NewJoinToken {
+    pub name: String,
+    pub token: String,
+}
+
+/// What may be told of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinToken {
+    pub name: String,
+    pub created_at: Timestamp,
+    /// Never, when absent.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Whether this server is the one that writes.

@@ -1,17 +1,23 @@
 //! Runtime operations: what a person may do without changing desired state. All need the operator
 //! token.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
-use dugout_model::{NodeName, OperatorRequest, SourceName};
+use dugout_model::{CommitSha, NodeName, OperatorRequest, SourceName, Verdict, World};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 
 use crate::backend::{Backend, Leading, RollbackRequest, not_leading};
-use crate::dugout::{API_VERSION, JoinTokenAnswer, RollbackAnswer, RollbackBody, SyncAnswer};
+use crate::convert::moment;
+use crate::dugout::{
+    API_VERSION, ApproveBody, JoinTokenAnswer, JoinTokenBody, JoinTokenItem, JoinTokenList,
+    RollbackAnswer, RollbackBody, SyncAnswer,
+};
 use crate::failure::{Failure, Reason};
 use crate::read::json;
 use crate::routes::Api;
@@ -27,7 +33,12 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/apis/dugout.dev/v1/sources/{name}/rollback", only(post(rollback_one)))
         .route("/apis/dugout.dev/v1/nodes/{name}/cordon", only(post(cordon)))
         .route("/apis/dugout.dev/v1/nodes/{name}/uncordon", only(post(uncordon)))
-        .route("/apis/dugout.dev/v1/jointokens", only(post(create_join_token)))
+        .route("/apis/dugout.dev/v1/sources/{name}/approve", only(post(approve)))
+        .route(
+            "/apis/dugout.dev/v1/jointokens",
+            only(post(create_join_token).get(list_join_tokens)),
+        )
+        .route("/apis/dugout.dev/v1/jointokens/{name}/revoke", only(post(revoke_join_token)))
 }
 
 /// Every other method gets a `Status`, too.
@@ -127,15 +138,83 @@ async fn rollback(
     }))
 }
 
-async fn create_join_token(State(api): State<Api>) -> Result<Response, Failure> {
+/// Lets a commit pass that waits for a person.
+async fn approve(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Result<Response, Failure> {
+    let source = existing_source(api.backend(), &name)?;
+    let body: ApproveBody = serde_json::from_slice(&body).map_err(|error| {
+        Failure::bad_request(format!("the body is not an approval in JSON: {error}"))
+    })?;
+    let world = api.backend().world();
+    let sha = held(&world, &source, &body.commit.to_ascii_lowercase())?;
+    operate(api.backend(), OperatorRequest::Approve { source, sha }).await
+}
+
+/// The commit that waits, if it is the one that is meant.
+fn held(world: &World, source: &SourceName, prefix: &str) -> Result<CommitSha, Failure> {
+    let newest = world.newest_release(source).filter(|newest| newest.verdict == Verdict::Held);
+    match newest {
+        None => Err(Failure::new(
+            Reason::Conflict,
+            format!("no commit of source {source} waits for an approval"),
+        )),
+        Some(newest) if newest.commit.sha.as_str().starts_with(prefix) && prefix.len() >= 4 => {
+            Ok(newest.commit.sha.clone())
+        }
+        Some(newest) => Err(Failure::new(
+            Reason::Conflict,
+            format!(
+                "the commit of source {source} that waits for an approval is {}, not '{prefix}'",
+                newest.commit.sha.short()
+            ),
+        )),
+    }
+}
+
+async fn create_join_token(State(api): State<Api>, body: Bytes) -> Result<Response, Failure> {
     must_lead(api.backend())?;
-    let token = api.backend().create_join_token().await?;
+    let body: JoinTokenBody = if body.is_empty() {
+        JoinTokenBody::default()
+    } else {
+        serde_json::from_slice(&body).map_err(|error| {
+            Failure::bad_request(format!("the body is not a join token in JSON: {error}"))
+        })?
+    };
+    let valid_for = body.valid_for_seconds.map(Duration::from_secs);
+    let made = api.backend().create_join_token(valid_for).await?;
     let answer = JoinTokenAnswer {
         api_version: API_VERSION.to_owned(),
         kind: "JoinToken".to_owned(),
-        token,
+        name: Some(made.name),
+        token: made.token,
     };
     Ok((StatusCode::CREATED, json(answer)).into_response())
+}
+
+async fn list_join_tokens(State(api): State<Api>) -> Result<Response, Failure> {
+    let tokens = api.backend().join_tokens().await?;
+    let items = tokens.into_iter().map(|token| JoinTokenItem {
+        name: token.name,
+        created_at: moment(token.created_at),
+        expires_at: token.expires_at.and_then(moment),
+    });
+    Ok(json(JoinTokenList {
+        api_version: API_VERSION.to_owned(),
+        kind: "JoinTokenList".to_owned(),
+        items: items.collect(),
+    }))
+}
+
+async fn revoke_join_token(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+) -> Result<Response, Failure> {
+    must_lead(api.backend())?;
+    api.backend().revoke_join_token(&name).await?;
+    Ok(json(Status { status: Some("Success".to_owned()), ..Status::default() }))
 }
 
 /// Refuses where nothing could be written.

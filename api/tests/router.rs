@@ -360,8 +360,26 @@ async fn operations_reach_the_control_plane_and_need_the_token() {
         assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text);
         assert_eq!(door.asked().last().map(String::as_str), Some(asked));
     }
-    let token = door.operate("/apis/dugout.dev/v1/jointokens", "").await;
+    let tokens = "/apis/dugout.dev/v1/jointokens";
+    let token = door.operate(tokens, r#"{"validForSeconds":60}"#).await;
     assert_eq!((token.status, &token.json()["token"]), (StatusCode::CREATED, &"join-me".into()));
+    assert_eq!(door.asked().last().map(String::as_str), Some("create a token for Some(60s)"));
+    let wrong = door.operate(tokens, r#"{"validFor":60}"#).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    let revoked = door.operate("/apis/dugout.dev/v1/jointokens/join-1/revoke", "").await;
+    assert_eq!(revoked.status, StatusCode::OK, "{}", revoked.text);
+    let unknown = door.operate("/apis/dugout.dev/v1/jointokens/join-2/revoke", "").await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    let unsigned = local(Method::GET, tokens).body(Body::empty());
+    assert_eq!(door.send(unsigned.expect("a request")).await.status, StatusCode::UNAUTHORIZED);
+    let list = local(Method::GET, tokens).header("authorization", format!("Bearer {TOKEN}"));
+    let list = door.send(list.body(Body::empty()).expect("a request")).await;
+    assert_eq!(list.json()["items"][0]["name"], "join-1", "{}", list.text);
+    assert!(!list.text.contains("join-me"));
+    // Nothing waits for a person here.
+    let approval =
+        door.operate("/apis/dugout.dev/v1/sources/default/approve", r#"{"commit":"1a2b"}"#).await;
+    assert_eq!(approval.status, StatusCode::CONFLICT, "{}", approval.text);
     let missing = door.operate("/apis/dugout.dev/v1/sources/other/suspend", "").await;
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
     let read = local(Method::GET, "/apis/dugout.dev/v1/sync")

@@ -83,6 +83,8 @@ pub enum Command {
     Suspend(SourceArguments),
     /// Apply a source's commits again
     Resume(SourceArguments),
+    /// Let a commit pass that is held
+    Approve(ApproveArguments),
     /// Commit a revert to the source's repository and push it
     Rollback(RollbackArguments),
     /// Check manifests and kustomizations without a server
@@ -369,6 +371,17 @@ pub struct SourceArguments {
     pub source: Option<String>,
 }
 
+/// `dugout approve`
+#[derive(Clone, Debug, Args)]
+pub struct ApproveArguments {
+    /// The commit, by its first characters; 'dugout status' names the one that is held
+    #[arg(value_name = "COMMIT")]
+    pub commit: String,
+    /// Its source; may be left out when there is only one
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<String>,
+}
+
 /// `dugout rollback`
 #[derive(Clone, Debug, Args)]
 pub struct RollbackArguments {
@@ -413,7 +426,16 @@ pub enum NodeCommand {
 #[derive(Clone, Debug, Subcommand)]
 pub enum TokenCommand {
     /// Make a token with which agents may join, and print it
-    Create,
+    Create {
+        /// How long agents may join with it, as 24h [default: until it is revoked]
+        #[arg(long, value_name = "SPAN", value_parser = span)]
+        valid_for: Option<Duration>,
+    },
+    /// List the tokens by name; the tokens themselves are kept nowhere
+    List,
+    /// Refuse a token from now on: an agent that holds it goes on with what it was last told, and its node
+    /// is lost after the node timeout
+    Revoke { name: String },
 }
 
 /// The form of what a command lists.

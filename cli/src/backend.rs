@@ -1,15 +1,17 @@
 //! The front door's port, answered by the reconciler in this process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dugout_api::{
-    Backend, BackendError, ByteStream, Call, Leading, LogsRequest, RollbackDone, RollbackRequest,
+    Backend, BackendError, ByteStream, Call, JoinToken, Leading, LogsRequest, NewJoinToken,
+    RollbackDone, RollbackRequest,
 };
 use dugout_model::{
     Event, NamespaceName, NoticedBy, OperatorRequest, Problem, Release, SourceName, TimelineEntry,
     World,
 };
-use dugout_reconciler::{NotCommitted, Reconciler, Rollback, RollbackError, StreamRefused};
+use dugout_reconciler::{NotCommitted, Reconciler, Rollback, RollbackError, StreamRefused, Tokens};
 use dugout_store::StoreError;
 use dugout_wire::StreamKind;
 use futures_util::StreamExt;
@@ -170,10 +172,43 @@ impl Backend for ControlPlaneBackend {
         })
     }
 
-    fn create_join_token(&self) -> Call<'_, String> {
+    fn create_join_token(&self, valid_for: Option<Duration>) -> Call<'_, NewJoinToken> {
         Box::pin(async move {
-            let token = self.reconciler.tokens().create().await;
-            token.map_err(|error| from_store("the join token", error))
+            let made = self.reconciler.tokens().create(valid_for).await;
+            let made = made.map_err(|error| from_store("the join token", error))?;
+            Ok(NewJoinToken { name: made.name, token: made.token })
+        })
+    }
+
+    fn join_tokens(&self) -> Call<'_, Vec<JoinToken>> {
+        Box::pin(async move {
+            let tokens = self.reconciler.tokens().list().await;
+            let tokens = tokens.map_err(|error| from_store("the join tokens", error))?;
+            let told = tokens.into_iter().map(|token| JoinToken {
+                name: token.name,
+                created_at: token.created_at,
+                expires_at: token.expires_at,
+            });
+            Ok(told.collect())
+        })
+    }
+
+    fn revoke_join_token<'a>(&'a self, name: &'a str) -> Call<'a, ()> {
+        Box::pin(async move {
+            if Tokens::is_own(name) {
+                return Err(BackendError::Refused {
+                    sentence: format!(
+                        "{name} is the token of an agent in a server's own process, which would \
+                         make it anew"
+                    ),
+                });
+            }
+            let was_there = self.reconciler.tokens().revoke(name).await;
+            if was_there.map_err(|error| from_store("the join token", error))? {
+                Ok(())
+            } else {
+                Err(BackendError::NotFound { what: format!("join token {name}") })
+            }
         })
     }
 }

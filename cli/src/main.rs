@@ -94,6 +94,7 @@ async fn ask(client: &Client, command: Command) -> anyhow::Result<()> {
         Command::Sync(arguments) => operate::sync(client, arguments).await,
         Command::Suspend(arguments) => operate::suspend(client, arguments).await,
         Command::Resume(arguments) => operate::resume(client, arguments).await,
+        Command::Approve(arguments) => operate::approve(client, arguments).await,
         Command::Rollback(arguments) => operate::rollback(client, arguments).await,
         Command::Node(command) => operate::node(client, command).await,
         Command::Token(command) => operate::token(client, command).await,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use crate::decode::policy::ANNOTATIONS;
 use crate::schema::format::Format;
 use crate::schema::value::Type;
 use crate::schema::{Field, GONE, Handling, KINDS, KindEntry, REMOVED, Schema, Support};
@@ -32,6 +33,7 @@ pub fn compatibility_page() -> String {
     let mut page = OPENING.to_owned();
     write_kinds(&mut page);
     write_removed(&mut page);
+    write_annotations(&mut page);
     let users = users_of_types();
     page.push_str("\n## Fields by kind\n");
     for entry in KINDS {
@@ -113,6 +115,14 @@ fn users_of_types() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         }
     }
     users
+}
+
+fn write_annotations(page: &mut String) {
+    page.push_str("\n## Annotations of Dugout's own\n\n| annotation | values | what it does |\n|---|---|---|\n");
+    for (name, values, meaning) in ANNOTATIONS {
+        let _ = writeln!(page, "| `{name}` | {values} | {meaning} |");
+    }
+    page.push_str("\nAny other that begins with `dugout.dev/` is an error.\n");
 }
 
 fn write_kinds(page: &mut String) {

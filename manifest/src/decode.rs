@@ -25,6 +25,7 @@ mod container;
 mod deployment;
 mod env;
 mod metadata;
+pub(crate) mod policy;
 mod probe;
 mod resources;
 mod service;
@@ -429,9 +430,10 @@ fn read_declared(
     let metadata = object.field("metadata").and_then(|value| value.object());
     let (labels, annotations) = metadata.as_ref().map(metadata::read).unwrap_or_default();
     let spec = read_spec(&object, kind);
+    let policy = metadata.as_ref().map(policy::read).unwrap_or_default();
     let key = identified?.0.key.clone();
     let origin = Origin { file: String::new(), line: value.place().line };
-    Some(DeclaredObject { key, labels, annotations, spec, origin })
+    Some(DeclaredObject { key, labels, annotations, policy, spec, origin })
 }
 
 fn read_spec(object: &Object<'_>, kind: Kind) -> ObjectSpec {

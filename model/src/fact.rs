@@ -55,6 +55,11 @@ pub struct SourceDeclaration {
 pub enum OperatorRequest {
     Suspend(SourceName),
     Resume(SourceName),
+    /// Let this commit pass, which is held.
+    Approve {
+        source: SourceName,
+        sha: CommitSha,
+    },
     Cordon(NodeName),
     Uncordon(NodeName),
 }

@@ -121,8 +121,27 @@ pub struct DeclaredObject {
     pub key: ObjectKey,
     pub labels: StringMap,
     pub annotations: StringMap,
+    /// What some of the annotations ask of Dugout.
+    pub policy: ObjectPolicy,
     pub spec: ObjectSpec,
     pub origin: Origin,
+}
+
+/// What an object's annotations ask of Dugout.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ObjectPolicy {
+    pub prune: Prune,
+}
+
+/// What becomes of an object that leaves Git.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Prune {
+    #[default]
+    Enabled,
+    /// It stays.
+    Disabled,
+    /// The commit is held until a person approves it.
+    Confirm,
 }
 
 impl DeclaredObject {
@@ -308,6 +327,8 @@ pub struct StoredObject {
     /// Grows by one each time what it asks for changes.
     pub generation: u64,
     pub created_at: Timestamp,
+    /// It left Git, and stays because it had asked for that.
+    pub orphaned: bool,
     /// Shared with the revision that it came with.
     pub declared: Arc<DeclaredObject>,
 }

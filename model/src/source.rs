@@ -35,6 +35,8 @@ pub struct SourceStatus {
     pub since: Timestamp,
     /// The failure that nothing healthy has followed yet; of several the first.
     pub failure: Option<Failure>,
+    /// The commit that a person lets pass, though it is held by itself.
+    pub approved: Option<CommitSha>,
     /// What is to be brought to the branch, because a release went back by itself.
     pub owed_revert: Option<OwedRevert>,
 }

@@ -47,7 +47,7 @@ pub use publish::Publisher;
 pub use rollback::{Rollback, RollbackError, RolledBack};
 pub use sources::SourceConfig;
 pub use streams::{Chunk, StreamRefused};
-pub use tokens::Tokens;
+pub use tokens::{NewToken, Tokens};
 
 use crate::driver::Driver;
 use crate::engine::INBOX_CAPACITY;
@@ -219,12 +219,14 @@ impl Reconciler {
 
     /// Performs a runtime operation.
     pub async fn operate(&self, request: OperatorRequest) -> Result<(), NotCommitted> {
-        let resumed = match &request {
-            OperatorRequest::Resume(source) => Some(source.clone()),
+        let goes_on = match &request {
+            OperatorRequest::Resume(source) | OperatorRequest::Approve { source, .. } => {
+                Some(source.clone())
+            }
             _ => None,
         };
         self.engine.submit(vec![Fact::Operator(request)]).await?;
-        if let Some(source) = resumed {
+        if let Some(source) = goes_on {
             self.ring(Some(&source), NoticedBy::Operator);
         }
         Ok(())

@@ -354,10 +354,15 @@ impl SourceLoop {
         let Some(source) = world.sources.get(name) else { return false };
         // A source that is another place from now on has no head yet.
         let seen = source.status.head.as_ref() == Some(head);
-        let suspended = source.suspended;
-        seen && world.newest_release(name).is_some_and(|release| {
-            release.commit.sha == *head && (release.verdict != Verdict::Pending || suspended)
-        })
+        let may_go_on = match world.newest_release(name) {
+            Some(release) if release.commit.sha == *head => match release.verdict {
+                Verdict::Pending => !source.suspended,
+                Verdict::Held => source.status.approved.as_ref() == Some(head),
+                _ => false,
+            },
+            _ => true,
+        };
+        seen && !may_go_on
     }
 
     /// Tells the engine what the branch looks like, when that is news.

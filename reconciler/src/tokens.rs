@@ -24,6 +24,17 @@ const BELIEVED_WITHOUT_DATABASE: Duration = Duration::from_secs(24 * 3600);
 /// How many tokens are remembered.
 const REMEMBERED: usize = 1_024;
 
+/// What begins the name of a server's own token.
+const OWN: &str = "own-";
+
+/// A token that was just made.
+pub struct NewToken {
+    /// To revoke it by.
+    pub name: String,
+    /// The secret; kept nowhere.
+    pub token: String,
+}
+
 /// What is known about a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenCheck {
@@ -48,12 +59,27 @@ impl Tokens {
         Self { store, clock, good: Arc::default(), guesses: Arc::default() }
     }
 
-    /// Makes a join token of 256 random bits. Only its hash is kept.
-    pub async fn create(&self) -> Result<String, StoreError> {
+    /// Makes a join token of 256 random bits, with what it is called. Only its hash is kept.
+    pub async fn create(&self, valid_for: Option<Duration>) -> Result<NewToken, StoreError> {
         let token = format!("dugout-{}", hex::encode(rand::random::<[u8; 32]>()));
         let number: u32 = rand::random();
-        self.store(&token, format!("join-{number:08x}")).await?;
-        Ok(token)
+        let name = format!("join-{number:08x}");
+        self.store(&token, name.clone(), valid_for).await?;
+        Ok(NewToken { name, token })
+    }
+
+    /// Every token but its secret, by name.
+    pub async fn list(&self) -> Result<Vec<JoinToken>, StoreError> {
+        self.store.join_tokens().await
+    }
+
+    /// Ends a token; whether there was one. This server refuses it from now on, another one within the
+    /// time for which it believes a token. An agent that holds it goes on with what it was last told.
+    pub async fn revoke(&self, name: &str) -> Result<bool, StoreError> {
+        let was_there = self.store.revoke_join_token(name).await?;
+        // Which of those that were found good it was, only the database knew.
+        self.lock().clear();
+        Ok(was_there)
     }
 
     /// Makes this very token valid, also when it is already; for the agent that runs in the server's
@@ -63,13 +89,24 @@ impl Tokens {
             return Ok(());
         }
         // The name tells tokens of several data directories on one database apart.
-        let name = format!("own-{}", hex::encode(&hash(token).0[..4]));
-        self.store(token, name).await
+        let name = format!("{OWN}{}", hex::encode(&hash(token).0[..4]));
+        self.store(token, name, None).await
     }
 
-    async fn store(&self, token: &str, name: String) -> Result<(), StoreError> {
+    /// Whether a token is that of an agent in a server's own process, which would make it anew.
+    pub fn is_own(name: &str) -> bool {
+        name.starts_with(OWN)
+    }
+
+    async fn store(
+        &self,
+        token: &str,
+        name: String,
+        valid_for: Option<Duration>,
+    ) -> Result<(), StoreError> {
         let created_at: Timestamp = self.clock.now();
-        let row = JoinToken { name, created_at, expires_at: None };
+        let expires_at = valid_for.map(|span| created_at + span);
+        let row = JoinToken { name, created_at, expires_at };
         self.store.create_join_token(&row, &hash(token)).await
     }
 

@@ -144,6 +144,21 @@ fn wrong_join_tokens_are_bounded_and_right_ones_of_others_are_not_concerned() {
     assert_eq!(register(&stranger, &fresh).status(), 429);
     assert_eq!(register(&neighbour, &fresh).status(), 426);
     assert!(rig.dugout_ok(&["get", "nodes"]).contains("Ready"), "the agent that is there goes on");
+
+    // A token that is revoked is refused at once, although it was just found good.
+    let listed = rig.dugout_ok(&["token", "list"]);
+    assert!(!listed.contains(&fresh), "{listed}");
+    let name = listed.split_whitespace().find(|word| word.starts_with("join-"));
+    let name = name.expect("the token has a name").to_owned();
+    rig.dugout_ok(&["token", "revoke", &name]);
+    assert_eq!(register(&neighbour, &fresh).status(), 401);
+    assert!(!rig.dugout(&["token", "revoke", &name]).status.success(), "it is gone");
+    let own = listed.split_whitespace().find(|word| word.starts_with("own-"));
+    let own = own.expect("the server's own agent has one");
+    assert!(!rig.dugout(&["token", "revoke", own]).status.success(), "it would be made anew");
+    let brief = rig.dugout_ok(&["token", "create", "--valid-for", "100d"]).trim().to_owned();
+    assert_eq!(register(&neighbour, &brief).status(), 426);
+    assert!(rig.dugout_ok(&["token", "list"]).contains("in 99d"), "its end is told");
     let metrics = rig.try_get("/metrics").expect("the metrics answer");
     for reason in ["wrong", "too-many"] {
         let name = format!("dugout_join_tokens_refused_total{{reason=\"{reason}\"}}");

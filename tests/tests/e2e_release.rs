@@ -214,6 +214,27 @@ fn what_left_git_leaves_the_machine_once_somebody_says_that_it_is_meant() {
 }
 
 #[test]
+fn a_commit_that_is_held_passes_with_a_persons_approval() {
+    let mut rig = Rig::new("approve");
+    let first = rig.repository.head();
+    rig.up(&[]);
+    rig.wait_for_verdict(&first, "healthy");
+    rig.repository.git(&["rm", "--quiet", "apps/web.yaml"]);
+    rig.repository.write("README.md", "nothing runs\n");
+    let held = rig.repository.commit("Nothing");
+    rig.wait_for_verdict(&held, "held");
+    let other = rig.dugout(&["approve", &first]);
+    let said = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert!(!other.status.success() && said.contains(&held[..8]), "{said}");
+
+    rig.dugout_ok(&["approve", &held[..8]]);
+    rig.wait_for_verdict(&held, "healthy");
+    rig.wait_for("no container is left", |rig| rig.containers().is_empty());
+    let again = rig.dugout(&["approve", &held]);
+    assert!(!again.status.success(), "nothing waits any more");
+}
+
+#[test]
 fn rollback_commits_a_revert_in_the_repository_and_applies_it() {
     let mut rig = Rig::new("rollback");
     let first = rig.repository.head();

@@ -20,6 +20,8 @@ pub(crate) const POD_TEMPLATE_HASH: &str = "pod-template-hash";
 
 const COMMIT: &str = "dugout.dev/commit";
 const SOURCE: &str = "dugout.dev/source";
+/// On what left Git and stays.
+const ORPHANED: &str = "dugout.dev/orphaned";
 const FILE: &str = "dugout.dev/file";
 const SCHEDULED_AT: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -30,6 +32,9 @@ pub(super) fn of_object(view: View<'_>, object: &StoredObject) -> ObjectMeta {
     let mut annotations = declared.annotations.clone();
     annotations.insert(COMMIT.to_owned(), object.sha.to_string());
     annotations.insert(SOURCE.to_owned(), object.source.to_string());
+    if object.orphaned {
+        annotations.insert(ORPHANED.to_owned(), "true".to_owned());
+    }
     let origin = &declared.origin;
     annotations.insert(FILE.to_owned(), format!("{}:{}", origin.file, origin.line));
     ObjectMeta {
@@ -100,7 +105,7 @@ pub(super) fn time(at: Timestamp) -> Option<Time> {
 }
 
 /// Absent when the moment is outside the calendar.
-pub(super) fn moment(at: Timestamp) -> Option<jiff::Timestamp> {
+pub(crate) fn moment(at: Timestamp) -> Option<jiff::Timestamp> {
     jiff::Timestamp::from_microsecond(at.as_micros()).ok()
 }
 

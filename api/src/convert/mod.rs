@@ -20,7 +20,7 @@ use serde::Serialize;
 
 pub(crate) use dugout::release_name;
 pub(crate) use event::{NAMESPACE_OF_CLUSTER_EVENTS, Uids, event_name, event_namespace};
-pub(crate) use meta::{POD_TEMPLATE_HASH, pod_template_hash};
+pub(crate) use meta::{POD_TEMPLATE_HASH, moment, pod_template_hash};
 pub(crate) use pod::phase as pod_phase;
 
 use crate::dugout::{Release, Source, TimelineEntry};

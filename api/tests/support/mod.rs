@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dugout_api::{
-    Backend, BackendError, ByteStream, Call, Leading, LogsRequest, RollbackDone, RollbackRequest,
+    Backend, BackendError, ByteStream, Call, JoinToken, Leading, LogsRequest, NewJoinToken,
+    RollbackDone, RollbackRequest,
 };
 use dugout_model::*;
 use uuid::Uuid;
@@ -138,10 +139,12 @@ fn object(number: u128, name: &str, spec: ObjectSpec) -> StoredObject {
         sha: CommitSha::new(SHA),
         generation: 1,
         created_at: START,
+        orphaned: false,
         declared: Arc::new(DeclaredObject {
             key: ObjectKey::new("demo", name),
             labels: map(&[("app", name)]),
             annotations: StringMap::new(),
+            policy: ObjectPolicy::default(),
             spec,
             origin: Origin { file: "apps/jobs.yaml".to_owned(), line: 1 },
         }),
@@ -224,6 +227,7 @@ fn source() -> Source {
             condition: SourceCondition::Readable,
             since: START,
             failure: None,
+            approved: None,
             owed_revert: None,
         },
     }
@@ -279,10 +283,12 @@ pub fn objects() -> Vec<StoredObject> {
             sha: CommitSha::new(SHA),
             generation: 2,
             created_at: START,
+            orphaned: false,
             declared: Arc::new(DeclaredObject {
                 key: ObjectKey::new(namespace, name),
                 labels: map(&[("app", "web")]),
                 annotations: StringMap::new(),
+                policy: ObjectPolicy::default(),
                 spec,
                 origin: Origin { file: "apps/web.yaml".to_owned(), line: 7 },
             }),
@@ -683,7 +689,24 @@ impl Backend for Fake {
         ready(Ok(stream))
     }
 
-    fn create_join_token(&self) -> Call<'_, String> {
-        ready(Ok("join-me".to_owned()))
+    fn create_join_token(&self, valid_for: Option<Duration>) -> Call<'_, NewJoinToken> {
+        self.ask(format!("create a token for {valid_for:?}"));
+        ready(Ok(NewJoinToken { name: "join-1".to_owned(), token: "join-me".to_owned() }))
+    }
+
+    fn join_tokens(&self) -> Call<'_, Vec<JoinToken>> {
+        ready(Ok(vec![JoinToken {
+            name: "join-1".to_owned(),
+            created_at: START,
+            expires_at: Some(START + Duration::from_secs(60)),
+        }]))
+    }
+
+    fn revoke_join_token<'a>(&'a self, name: &'a str) -> Call<'a, ()> {
+        self.ask(format!("revoke {name}"));
+        ready(match name {
+            "join-1" => Ok(()),
+            _ => Err(BackendError::NotFound { what: format!("join token {name}") }),
+        })
     }
 }

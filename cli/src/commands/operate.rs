@@ -1,12 +1,18 @@
-//! Steering: `sync`, `suspend`, `resume`, `rollback`, `node` and `token`.
+//! Steering: `sync`, `suspend`, `resume`, `approve`, `rollback`, `node` and `token`.
 
-use dugout_api::dugout::{JoinTokenAnswer, RollbackAnswer, RollbackBody, SyncAnswer};
+use dugout_api::dugout::{
+    ApproveBody, JoinTokenAnswer, JoinTokenBody, JoinTokenItem, JoinTokenList, RollbackAnswer,
+    RollbackBody, SyncAnswer,
+};
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::source_named;
-use crate::arguments::{NodeCommand, RollbackArguments, SourceArguments, TokenCommand};
+use crate::arguments::{
+    ApproveArguments, NodeCommand, RollbackArguments, SourceArguments, TokenCommand,
+};
 use crate::client::Client;
-use crate::output::{print, short};
+use crate::output::{Grid, Paint, age_of, between, complain, now, print, short};
 
 const DUGOUT: [&str; 3] = ["apis", "dugout.dev", "v1"];
 
@@ -71,11 +77,56 @@ pub async fn node(client: &Client, command: NodeCommand) -> anyhow::Result<()> {
     Ok(print(&format!("Node {name} {sentence}.\n"))?)
 }
 
-/// Prints the token alone, so that it can be handed on.
+/// Prints a new token alone, so that it can be handed on; the rest is for a person.
 pub async fn token(client: &Client, command: TokenCommand) -> anyhow::Result<()> {
-    let TokenCommand::Create = command;
     let [apis, group, version] = DUGOUT;
-    let answer: JoinTokenAnswer =
-        client.post(&[apis, group, version, "jointokens"], &json!({})).await?;
-    Ok(print(&format!("{}\n", answer.token))?)
+    let tokens = [apis, group, version, "jointokens"];
+    match command {
+        TokenCommand::Create { valid_for } => {
+            let body = JoinTokenBody { valid_for_seconds: valid_for.map(|span| span.as_secs()) };
+            let answer: JoinTokenAnswer = client.post(&tokens, &body).await?;
+            if let Some(name) = &answer.name {
+                complain!("Made {name}; 'dugout token revoke {name}' ends it.");
+            }
+            Ok(print(&format!("{}\n", answer.token))?)
+        }
+        TokenCommand::List => {
+            let list: JoinTokenList = client.get(&tokens, &[]).await?;
+            Ok(print(&tokens_table(&list.items, now()).render(Paint::for_stdout()))?)
+        }
+        TokenCommand::Revoke { name } => {
+            let _: Value = client
+                .post(&[apis, group, version, "jointokens", &name, "revoke"], &json!({}))
+                .await?;
+            Ok(print(&format!(
+                "{name} is refused from now on; a server that stands by believes it for another \
+                 minute at most.\n"
+            ))?)
+        }
+    }
+}
+
+fn tokens_table(tokens: &[JoinTokenItem], now: Timestamp) -> Grid {
+    let mut grid = Grid::new(["NAME", "AGE", "EXPIRES"]);
+    for token in tokens {
+        let expires = match token.expires_at {
+            None => "never".to_owned(),
+            Some(at) if at <= now => "expired".to_owned(),
+            Some(at) => format!("in {}", dugout_api::age(between(now, at))),
+        };
+        let age = token.created_at.map(|at| age_of(at, now)).unwrap_or_default();
+        grid.row([token.name.clone(), age, expires]);
+    }
+    grid
+}
+
+pub async fn approve(client: &Client, arguments: ApproveArguments) -> anyhow::Result<()> {
+    let name = source_named(client, arguments.source).await?;
+    let [apis, group, version] = DUGOUT;
+    let body = ApproveBody { commit: arguments.commit.clone() };
+    let _: Value = client.post(&[apis, group, version, "sources", &name, "approve"], &body).await?;
+    Ok(print(&format!(
+        "Commit {} of source {name} is approved and applied now; 'dugout status' shows its way.\n",
+        arguments.commit
+    ))?)
 }

@@ -4,6 +4,7 @@
 mod budget;
 mod immutable;
 mod node;
+mod operator;
 mod report;
 mod revision;
 mod source;
@@ -29,7 +30,7 @@ pub(crate) fn apply(draft: &mut Draft<'_>, facts: &[Fact]) {
             }
             Fact::NodeJoined(registration) => node::joined(draft, registration),
             Fact::Report(report) => report::apply(draft, report),
-            Fact::Operator(request) => node::operator(draft, request),
+            Fact::Operator(request) => operator::apply(draft, request),
         }
     }
 }

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use dugout_model::{
-    Change, EventType, Node, NodeCondition, NodeName, NodeRegistration, OperatorRequest,
-    SourceName, Turn,
-};
+use dugout_model::{Change, EventType, Node, NodeCondition, NodeName, NodeRegistration, Turn};
 
 use crate::Ignored;
 use crate::draft::Draft;
@@ -51,35 +48,7 @@ pub(super) fn joined(draft: &mut Draft<'_>, registration: &NodeRegistration) {
 }
 
 /// What a person asks for. None of it touches desired state.
-pub(super) fn operator(draft: &mut Draft<'_>, request: &OperatorRequest) {
-    match request {
-        OperatorRequest::Suspend(source) => suspend(draft, source, true),
-        OperatorRequest::Resume(source) => suspend(draft, source, false),
-        OperatorRequest::Cordon(node) => cordon(draft, node, true),
-        OperatorRequest::Uncordon(node) => cordon(draft, node, false),
-    }
-}
-
-fn suspend(draft: &mut Draft<'_>, name: &SourceName, suspended: bool) {
-    let Some(known) = draft.world.sources.get(name).cloned() else {
-        draft.report.ignored.push(Ignored::UnknownSource { source: name.clone() });
-        return;
-    };
-    if known.suspended == suspended {
-        return;
-    }
-    let mut source = (*known).clone();
-    source.suspended = suspended;
-    draft.push(Change::PutSource(Arc::new(source)));
-    let (reason, message) = if suspended {
-        ("Suspended", "new commits are seen and not applied")
-    } else {
-        ("Resumed", "new commits are applied again")
-    };
-    draft.event(EventType::Normal, Subject::source(name), reason, message);
-}
-
-fn cordon(draft: &mut Draft<'_>, name: &NodeName, unschedulable: bool) {
+pub(super) fn cordon(draft: &mut Draft<'_>, name: &NodeName, unschedulable: bool) {
     let Some(known) = draft.world.nodes.get(name).cloned() else {
         draft.report.ignored.push(Ignored::UnknownNode { node: name.clone() });
         return;

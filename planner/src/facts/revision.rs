@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dugout_model::{
     Change, DeclaredObject, DeclaredObjects, EventType, NoticedBy, ObjectId, ObjectUid, Problem,
-    Quarantine, Release, ReleaseId, Revision, RevisionContent, Severity, Source, Step,
+    Prune, Quarantine, Release, ReleaseId, Revision, RevisionContent, Severity, Source, Step,
     StoredObject, StoredRevision, Verdict,
 };
 
@@ -84,8 +84,9 @@ fn judge<'a>(draft: &Draft<'_>, revision: &'a Revision, source: &Source) -> Judg
         }
     }
     if conflicts.is_empty() {
-        // Whoever takes a commit back means what it removes.
-        let excess = if takes_back {
+        // Whoever takes a commit back, or approves of one, means what it removes.
+        let is_meant = takes_back || source.status.approved.as_ref() == Some(&revision.commit.sha);
+        let excess = if is_meant {
             None
         } else {
             budget::excess(&draft.world, &revision.source, &revision.commit, objects, &in_question)
@@ -288,16 +289,19 @@ fn make_desired(
 ) -> BTreeSet<ObjectId> {
     let mut touched = BTreeSet::new();
     for id in asked.in_question.iter().filter(|id| !asked.objects.contains_key(*id)) {
-        if draft.world.objects.get(id).is_some_and(|row| row.source == revision.source) {
+        let Some(row) = draft.world.objects.get(id).cloned() else { continue };
+        if row.source == revision.source && !row.orphaned {
             way_back::remember(draft, source, id);
-            draft.push(Change::DeleteObject(id.clone()));
+            remove(draft, &row);
             touched.insert(id.clone());
         }
     }
     for id in &asked.in_question {
         let Some(declared) = asked.objects.get(id) else { continue };
         let known = draft.world.objects.get(id).cloned();
-        if known.as_ref().is_some_and(|known| same(&known.declared, declared)) {
+        let is_as_asked =
+            |known: &Arc<StoredObject>| same(&known.declared, declared) && !known.orphaned;
+        if known.as_ref().is_some_and(is_as_asked) {
             continue;
         }
         let row = StoredObject {
@@ -306,6 +310,7 @@ fn make_desired(
             sha: revision.commit.sha.clone(),
             generation: known.as_ref().map_or(1, |known| known.generation + 1),
             created_at: known.as_ref().map_or(draft.now, |known| known.created_at),
+            orphaned: false,
             declared: Arc::clone(declared),
         };
         way_back::remember(draft, source, id);
@@ -313,6 +318,18 @@ fn make_desired(
         touched.insert(id.clone());
     }
     touched
+}
+
+/// Takes away what left Git, unless it asks to stay.
+fn remove(draft: &mut Draft<'_>, row: &StoredObject) {
+    let id = row.declared.id();
+    if row.declared.policy.prune == Prune::Disabled {
+        let message = "it left Git, and stays as its annotation dugout.dev/prune asks";
+        draft.event(EventType::Normal, Subject::object(&id), "Orphaned", message);
+        draft.push(Change::PutObject(Arc::new(StoredObject { orphaned: true, ..row.clone() })));
+    } else {
+        draft.push(Change::DeleteObject(id));
+    }
 }
 
 fn same(known: &Arc<DeclaredObject>, declared: &Arc<DeclaredObject>) -> bool {
@@ -324,6 +341,7 @@ fn start(draft: &mut Draft<'_>, source: &Source, release: &Release) {
     let now = draft.now;
     let mut source = source.clone();
     source.status.applied = Some(release.commit.sha.clone());
+    source.status.approved = None;
     draft.push(Change::PutSource(Arc::new(source)));
     way_back::give_fresh_deadlines(draft, &release.source);
     let message = match release.touched.len() {

@@ -25,6 +25,7 @@ pub(super) fn declared(draft: &mut Draft<'_>, declaration: &SourceDeclaration) {
             condition: SourceCondition::Unread,
             since: draft.now,
             failure: None,
+            approved: None,
             owed_revert: None,
         },
         |source| {

@@ -92,3 +92,70 @@ fn a_held_commit_does_not_stop_the_one_that_rolls() {
     );
     assert_eq!(cluster.images(), ["web:2"]);
 }
+
+/// A config map with what becomes of it when it leaves Git.
+fn pruned(name: &str, prune: Prune) -> DeclaredObject {
+    DeclaredObject { policy: ObjectPolicy { prune }, ..config(name, "a", "b") }
+}
+
+fn approve(cluster: &mut Cluster, sha: &CommitSha) {
+    let (source, sha) = (SourceName::new(SOURCE), sha.clone());
+    cluster.turn(&[Fact::Operator(OperatorRequest::Approve { source, sha })]);
+}
+
+#[test]
+fn a_held_commit_passes_once_a_person_approves_it_and_no_other_does() {
+    let mut cluster = settled();
+    let held = cluster.commit(with_configs("web:2", 2));
+    approve(&mut cluster, &CommitSha::new("another"));
+    cluster.push(&held, with_configs("web:2", 2));
+    assert_eq!(cluster.verdict(&held), Verdict::Held);
+    approve(&mut cluster, &held);
+    assert_eq!(cluster.events_with("Approved").len(), 1);
+    assert_eq!(cluster.world.objects.len(), 10, "it is read again first");
+    cluster.push(&held, with_configs("web:2", 2));
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&held), Verdict::Healthy);
+    assert_eq!(cluster.world.objects.len(), 3);
+    // Approval is of one commit.
+    let next = cluster.commit(vec![]);
+    assert_eq!(cluster.verdict(&next), Verdict::Held);
+}
+
+#[test]
+fn what_asks_to_stay_stays_and_is_no_removal() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let volumes: Vec<_> = (0..5).map(|n| pruned(&format!("v{n}"), Prune::Disabled)).collect();
+    cluster.commit([vec![web(1, "web:1")], volumes.clone()].concat());
+    cluster.run_for(seconds(5));
+    let sha = cluster.commit(vec![web(1, "web:1")]);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&sha), Verdict::Healthy);
+    assert_eq!(cluster.release(&sha).touched.len(), 5);
+    assert_eq!(cluster.world.objects.values().filter(|row| row.orphaned).count(), 5);
+    assert_eq!(cluster.events_with("Orphaned").len(), 5);
+
+    // It is told once, and another commit does not touch it.
+    let next = cluster.commit(vec![web(2, "web:1")]);
+    assert_eq!(cluster.release(&next).touched.len(), 1);
+    assert_eq!(cluster.events_with("Orphaned").len(), 5);
+    // Back in Git, it is as any other.
+    cluster.commit([vec![web(2, "web:1")], volumes].concat());
+    assert_eq!(cluster.world.objects.values().filter(|row| row.orphaned).count(), 0);
+}
+
+#[test]
+fn what_asks_for_a_confirmation_holds_the_commit_that_removes_it() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(vec![web(1, "web:1"), pruned("data", Prune::Confirm)]);
+    cluster.run_for(seconds(5));
+    let held = cluster.commit(vec![web(1, "web:1")]);
+    assert_eq!(cluster.verdict(&held), Verdict::Held);
+    let reason = cluster.release(&held).reason.clone().expect("a reason");
+    assert!(reason.starts_with("it removes ConfigMap demo/data, which asks for"), "{reason}");
+    approve(&mut cluster, &held);
+    cluster.push(&held, vec![web(1, "web:1")]);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&held), Verdict::Healthy);
+    assert_eq!(cluster.world.objects.len(), 1);
+}

@@ -153,6 +153,7 @@ fn nothing_of_a_quarantined_revision_is_applied() {
         sha,
         generation: 1,
         created_at: cluster.now,
+        orphaned: false,
         declared: Arc::new(config("settings", "a", "b")),
     };
     let found = violations(&cluster, vec![Change::PutObject(Arc::new(object))]);

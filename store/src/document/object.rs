@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use dugout_model::{
     CommitSha, ConfigMap, CronJob, DeclaredObject, Deployment, JobSpec, Kind, LabelOperator,
-    LabelRequirement, LabelSelector, NamespaceName, ObjectId, ObjectKey, ObjectName, ObjectSpec,
-    ObjectUid, Origin, PortRef, Protocol, Secret, SecretValue, Service, ServicePort, ServiceType,
-    SourceName, StoredObject, StringMap, Timestamp,
+    LabelRequirement, LabelSelector, NamespaceName, ObjectId, ObjectKey, ObjectName, ObjectPolicy,
+    ObjectSpec, ObjectUid, Origin, PortRef, Protocol, Prune, Secret, SecretValue, Service,
+    ServicePort, ServiceType, SourceName, StoredObject, StringMap, Timestamp,
 };
 
 use super::mirror::mirror;
@@ -19,6 +19,10 @@ mirror! {
         sha: CommitSha,
         generation: u64,
         created_at: Timestamp,
+        // What came later is written only where it says something, here and below: an earlier release
+        // reads the rest.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        orphaned: bool,
         declared: Arc<DeclaredObject>,
     }
 }
@@ -28,8 +32,41 @@ mirror! {
         key: ObjectKey,
         labels: StringMap,
         annotations: StringMap,
+        #[serde(default, skip_serializing_if = "ObjectPolicyDocument::is_default")]
+        policy: ObjectPolicy,
         spec: ObjectSpec,
         origin: Origin,
+    }
+}
+
+mirror! {
+    #[derive(Default)]
+    struct ObjectPolicy as ObjectPolicyDocument {
+        #[serde(default, skip_serializing_if = "PruneDocument::is_enabled")]
+        prune: Prune,
+    }
+}
+
+impl ObjectPolicyDocument {
+    fn is_default(&self) -> bool {
+        self.prune.is_enabled()
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case")]
+    #[derive(Default)]
+    enum Prune as PruneDocument {
+        #[default]
+        Enabled,
+        Disabled,
+        Confirm,
+    }
+}
+
+impl PruneDocument {
+    fn is_enabled(&self) -> bool {
+        matches!(self, Self::Enabled)
     }
 }
 

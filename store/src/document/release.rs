@@ -38,6 +38,8 @@ mirror! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<Failure>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        approved: Option<CommitSha>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         owed_revert: Option<OwedRevert>,
     }
 }

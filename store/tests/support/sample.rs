@@ -324,6 +324,7 @@ impl Dice {
                     _ => SourceCondition::Corrupt { message: self.text() },
                 },
                 since: self.moment(),
+                approved: self.maybe(Dice::sha),
                 failure: self.maybe(|dice| Failure { sha: dice.sha(), since: dice.moment() }),
                 owed_revert: self.maybe(|dice| OwedRevert {
                     failed: dice.sha(),

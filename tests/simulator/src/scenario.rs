@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use dugout_model::{
     ConfigMap, Container, ContainerPort, ContainerResources, DeclaredObject, Deployment, EnvSource,
-    IntOrPercent, LabelSelector, ObjectKey, ObjectName, ObjectSpec, Origin, PodTemplate, Problem,
-    Protocol, PullPolicy, RestartPolicy, RevisionContent, Severity, Strategy, StringMap,
+    IntOrPercent, LabelSelector, ObjectKey, ObjectName, ObjectPolicy, ObjectSpec, Origin,
+    PodTemplate, Problem, Protocol, PullPolicy, RestartPolicy, RevisionContent, Severity, Strategy,
+    StringMap,
 };
 
 use crate::random::Random;
@@ -191,6 +192,7 @@ fn declare(name: &str, spec: ObjectSpec) -> DeclaredObject {
         key: ObjectKey::new("demo", name),
         labels: StringMap::new(),
         annotations: StringMap::new(),
+        policy: ObjectPolicy::default(),
         spec,
         origin: Origin { file: format!("{name}.yaml"), line: 1 },
     }

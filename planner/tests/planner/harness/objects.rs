@@ -57,6 +57,7 @@ pub fn declare(name: &str, spec: ObjectSpec) -> DeclaredObject {
         key: ObjectKey::new("demo", name),
         labels: StringMap::new(),
         annotations: StringMap::new(),
+        policy: ObjectPolicy::default(),
         spec,
         origin: Origin { file: format!("{name}.yaml"), line: 1 },
     }

@@ -14,6 +14,7 @@ impl Dice {
             sha: self.sha(),
             generation: self.number(),
             created_at: self.moment(),
+            orphaned: self.flip(),
             declared: Arc::new(self.declared(id)),
         }
     }
@@ -24,6 +25,9 @@ impl Dice {
             key: id.key,
             labels: self.map(),
             annotations: self.map(),
+            policy: ObjectPolicy {
+                prune: self.pick(&[Prune::Enabled, Prune::Disabled, Prune::Confirm]),
+            },
             origin: Origin { file: self.text(), line: self.small() },
         }
     }
