@@ -34,7 +34,7 @@ use crate::metrics::AgentMetrics;
 use crate::runtime::{
     ContainerRuntime, ContainerSpec, EngineEvent, EngineEventKind, EngineInfo, ExecOutcome,
     ListedContainer, ListedState, LogOptions, ObservedContainer, ObservedState, PermanentKind,
-    RuntimeError,
+    RuntimeError, Signalled,
 };
 
 /// Where Docker listens unless told otherwise.
@@ -502,7 +502,7 @@ fn moment(text: &str) -> Option<Timestamp> {
 fn engine_event(message: EventMessage) -> Option<EngineEvent> {
     let kind = match message.action.as_deref()? {
         "start" => EngineEventKind::Started,
-        "kill" if is_fatal(&message) => EngineEventKind::Killed,
+        "kill" => signalled(&message).map_or(EngineEventKind::Other, EngineEventKind::Signalled),
         "die" => EngineEventKind::Died,
         "destroy" => EngineEventKind::Removed,
         _ => EngineEventKind::Other,
@@ -510,12 +510,16 @@ fn engine_event(message: EventMessage) -> Option<EngineEvent> {
     Some(EngineEvent { container: message.actor?.id?, kind })
 }
 
-/// Whether the signal of a kill event ends a process that does not handle it specially.
-fn is_fatal(message: &EventMessage) -> bool {
+/// What the signal of a kill event asks for, if it ends a process that does not handle it specially.
+fn signalled(message: &EventMessage) -> Option<Signalled> {
     let attributes = message.actor.as_ref().and_then(|actor| actor.attributes.as_ref());
-    let signal = attributes.and_then(|all| all.get("signal")).map(String::as_str);
-    // INT, QUIT, ABRT, KILL, TERM.
-    matches!(signal, Some("2" | "3" | "6" | "9" | "15"))
+    match attributes?.get("signal")?.as_str() {
+        // INT, QUIT, TERM: an image says with which of them it is stopped.
+        "2" | "3" | "15" => Some(Signalled::Stop),
+        // ABRT, KILL.
+        "6" | "9" => Some(Signalled::Kill),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

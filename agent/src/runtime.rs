@@ -189,12 +189,21 @@ pub struct EngineEvent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngineEventKind {
     Started,
-    /// A signal was sent through the engine, by us or by someone else.
-    Killed,
+    /// A signal that ends most processes was sent through the engine, by us or by someone else.
+    Signalled(Signalled),
     Died,
     Removed,
     /// Something else that the state of a container may depend on.
     Other,
+}
+
+/// What a signal that ends most processes asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signalled {
+    /// To end in order, as `docker stop` does, and an engine with each of its containers before it ends.
+    Stop,
+    /// To end at once.
+    Kill,
 }
 
 /// Why an engine call failed, by what can be done about it.

@@ -60,6 +60,10 @@ fn an_engine_that_is_stopped_in_order_and_started_again_serves_again() {
     rig.wait_for("it serves again", |rig| rig.visit("/version").as_deref() == Some("1.0\n"));
     let (_, running) = engine.docker(&["ps", "--quiet"]);
     assert_eq!(running.lines().count(), 2, "{running}");
+    let events = rig.dugout_ok(&["events"]);
+    let stopped = events.matches("was stopped with the container engine").count();
+    assert_eq!(stopped, 2, "what the engine stopped itself is told so: {events}");
+    assert!(!events.contains("from outside"), "{events}");
     let history = rig.dugout_ok(&["history"]);
     assert_eq!(history.matches("healthy").count(), 1, "no second release: {history}");
 }

@@ -107,7 +107,7 @@ impl<R: ContainerRuntime> Node<R> {
         let known: HashSet<&str> =
             pods.flat_map(|(_, all)| all).map(|one| one.id.as_str()).collect();
         self.started_here.retain(|id| known.contains(id.as_str()));
-        self.killed_outside.retain(|id| known.contains(id.as_str()));
+        self.signalled_outside.retain(|id, _| known.contains(id.as_str()));
     }
 
     fn engine_found(&mut self) {
@@ -153,13 +153,14 @@ impl<R: ContainerRuntime> Node<R> {
     pub(super) fn engine_event(&mut self, event: EngineEvent) {
         let EngineEvent { container, kind } = event;
         match kind {
-            EngineEventKind::Killed => {
+            EngineEventKind::Signalled(signalled) => {
                 if !self.is_ours(&container) {
-                    self.killed_outside.insert(container);
+                    // A stop that takes too long ends with a kill, and stays a stop.
+                    self.signalled_outside.entry(container).or_insert(signalled);
                 }
             }
             EngineEventKind::Removed => {
-                self.killed_outside.remove(&container);
+                self.signalled_outside.remove(&container);
                 if !self.is_ours(&container) {
                     self.vanish(&container);
                 }

@@ -23,7 +23,7 @@ use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
 use crate::proxy::{PortNews, Proxy};
 use crate::runtime::{
-    ContainerRuntime, ObservedContainer, ObservedState, PermanentKind, RuntimeError,
+    ContainerRuntime, ObservedContainer, ObservedState, PermanentKind, RuntimeError, Signalled,
 };
 
 pub(super) struct Node<R> {
@@ -44,8 +44,8 @@ pub(super) struct Node<R> {
     pub proxy: Proxy,
     pub events: EventQueue,
     pub published: Published,
-    /// Containers that someone else sent a deadly signal to.
-    pub killed_outside: HashSet<String>,
+    /// Containers that someone else sent a deadly signal to, by the first that was sent.
+    pub signalled_outside: HashMap<String, Signalled>,
     /// Containers that this process started, whose probes begin anew.
     pub started_here: HashSet<String>,
     /// Pulls under way, which a pod that leaves does not wait for.
@@ -79,7 +79,7 @@ impl<R: ContainerRuntime> Node<R> {
             proxy,
             events: EventQueue::default(),
             published: Published::default(),
-            killed_outside: HashSet::new(),
+            signalled_outside: HashMap::new(),
             started_here: HashSet::new(),
             pulls: HashMap::new(),
             slots: HashMap::new(),
@@ -156,7 +156,7 @@ impl<R: ContainerRuntime> Node<R> {
         self.memories = Memories::new();
         self.probes = ProbeBook::default();
         self.engine = EngineState::default();
-        self.killed_outside.clear();
+        self.signalled_outside.clear();
         self.started_here.clear();
         self.slots.clear();
         for (_, pull) in self.pulls.drain() {
@@ -356,7 +356,7 @@ impl<R: ContainerRuntime> Node<R> {
 
     /// Someone else restarted a container: it may have another address, and its probes begin anew.
     fn note_restarted(&mut self, id: String, labels: &ContainerLabels) {
-        self.killed_outside.remove(&id);
+        self.signalled_outside.remove(&id);
         self.started_here.insert(id);
         if let Some(memory) = self.memories.get_mut(&labels.uid) {
             memory.note_restarted(labels);
@@ -396,12 +396,12 @@ impl<R: ContainerRuntime> Node<R> {
         exit: &dugout_model::ContainerExit,
     ) {
         self.started_here.remove(id);
-        let killed = self.killed_outside.remove(id);
+        let signalled = self.signalled_outside.remove(id);
         let fell = self.engine.was_away();
         let ours = self.memories.get(&labels.uid).is_some_and(|memory| {
             matches!(&memory.in_flight, Some(Action::Stop { id: stopping, .. }) if stopping == id)
         });
-        let outside = !ours && (killed || fell);
+        let outside = !ours && (signalled.is_some() || fell);
         let cause = if outside { ExitCause::Outside } else { ExitCause::Itself };
         let now = self.now;
         let memory = memory_of(&mut self.memories, labels.uid, &labels.namespace, &labels.pod);
@@ -433,13 +433,7 @@ impl<R: ContainerRuntime> Node<R> {
             );
             self.pod_event(labels.uid, EventType::Warning, reason::BACK_OFF, message);
         } else if !ours {
-            let how = match (killed, fell) {
-                // As when the engine is stopped in good order: it asks each of its containers first.
-                (true, _) if code == 0 => "was stopped from outside",
-                (true, _) => "was killed from outside",
-                (false, true) => "fell with the container engine",
-                (false, false) => "ended",
-            };
+            let how = how_it_ended(signalled, fell);
             let message =
                 format!("container {container} {how} (code {code}); it is started again at once");
             self.pod_event(labels.uid, EventType::Warning, reason::HEALING, message);
@@ -515,6 +509,18 @@ impl<R: ContainerRuntime> Node<R> {
     pub fn node_event(&mut self, event_type: EventType, reason: &str, message: String) {
         tracing::info!(reason, "{message}");
         self.events.node(self.wall, event_type, &self.name, reason, message);
+    }
+}
+
+/// How a container ended that we had not stopped. Its engine `fell` when it was away meanwhile.
+fn how_it_ended(signalled: Option<Signalled>, fell: bool) -> &'static str {
+    match (signalled, fell) {
+        // An engine that is stopped in good order first stops each of its containers.
+        (Some(Signalled::Stop), true) => "was stopped with the container engine",
+        (Some(Signalled::Stop), false) => "was stopped from outside",
+        (Some(Signalled::Kill), _) => "was killed from outside",
+        (None, true) => "fell with the container engine",
+        (None, false) => "ended",
     }
 }
 
