@@ -184,7 +184,12 @@ find_tools() {
 }
 
 find_engine() {
-    if engine_is_usable; then return; fi
+    refuse_podman
+    refuse_engine_elsewhere
+    if engine_is_usable; then
+        refuse_rootless
+        return
+    fi
     if [ -n "${DOCKER_HOST:-}" ]; then
         fail "DOCKER_HOST is $DOCKER_HOST, and no Docker engine answers there." \
             "Start that engine, or unset DOCKER_HOST to use this machine's."
@@ -210,6 +215,64 @@ refuse_snap() {
         "Start it and let $(id -un) use it: sudo addgroup --system docker;" \
         "  sudo adduser $(id -un) docker; sudo snap disable docker; sudo snap enable docker" \
         "and log in again, or remove it: sudo snap remove docker. Then run this again."
+}
+
+# Podman's command and service answer as Docker's do, and go other ways in what Dugout builds on.
+refuse_podman() {
+    local names=''
+    if has docker; then
+        names=$(docker_says --version)$(docker_says version --format '{{json .Server}}')
+    elif has curl && [ -S /var/run/docker.sock ]; then
+        names=$(timeout 10 curl -fsS --unix-socket /var/run/docker.sock http://engine/version 2>/dev/null) ||
+            names=''
+    fi
+    case "$names" in
+        *[Pp]odman*) ;;
+        *) return ;;
+    esac
+    fail "what is here as Docker is Podman, and Dugout needs a Docker engine." \
+        "Podman itself may stay. Take out what stands in for Docker (sudo apt-get remove podman-docker;" \
+        "  sudo systemctl disable --now podman.socket; unset DOCKER_HOST) and run this again: it installs Docker's."
+}
+
+# Dugout goes where DOCKER_HOST says, else to Docker's usual place, and to no other; and it reaches the
+# pods of its engine by their addresses, which only the engine's own machine can.
+refuse_engine_elsewhere() {
+    local host context
+    host=${DOCKER_HOST:-}
+    if [ -z "$host" ] && has docker; then
+        context=$(docker_says context show)
+        host=$(docker_says context inspect --format '{{.Endpoints.docker.Host}}')
+        case "$host" in
+            '' | unix:///var/run/docker.sock | unix:///run/docker.sock) return ;;
+        esac
+        fail "Docker's context ${context:-in use} leads to $host, and Dugout reads no contexts." \
+            "To use this machine's own engine: docker context use default" \
+            "  (or, for this once: export DOCKER_CONTEXT=default). Then run this again."
+    fi
+    case "$host" in
+        '' | unix://* | tcp://127.* | tcp://localhost | tcp://localhost:* | tcp://\[::1\]*) ;;
+        *)
+            fail "DOCKER_HOST is $host, an engine on another machine, whose pods cannot be reached from here." \
+                "Run this on that machine, or unset DOCKER_HOST to use this machine's engine."
+            ;;
+    esac
+}
+
+# The containers of a rootless engine have addresses that nothing outside of it can reach.
+refuse_rootless() {
+    case "$(docker_says info --format '{{json .SecurityOptions}}')" in
+        *name=rootless*) ;;
+        *) return ;;
+    esac
+    fail "the Docker engine here is rootless: its pods' addresses cannot be reached from outside of it." \
+        "Dugout needs one that runs as root. Unset DOCKER_HOST, leave the context (docker context use default)," \
+        "  and run this again: it starts that engine, or installs it."
+}
+
+# What Docker's command prints; nothing where it fails.
+docker_says() {
+    if has docker; then timeout 10 docker "$@" 2>/dev/null || true; fi
 }
 
 find_test_tools() {

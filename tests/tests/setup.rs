@@ -130,6 +130,17 @@ END",
         (said, self.calls())
     }
 
+    /// Runs it with a yes; it must say why not, and change nothing. Returns what it said.
+    fn refused(&self, variables: &[(&str, &str)]) -> String {
+        let output = self.setup(&[variables, &[("ASSUME_YES", "1")]].concat());
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        for change in ["apt-get ", "sudo "] {
+            assert!(!self.calls().contains(change), "{}", self.calls());
+        }
+        said
+    }
+
     fn calls(&self) -> String {
         fs::read_to_string(self.path("calls")).unwrap_or_default()
     }
@@ -230,6 +241,54 @@ fn root_installs_no_rust_for_somebody_else() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("Run this as rower, without sudo"), "{said}");
     assert!(!machine.calls().contains("apt-get"), "{}", machine.calls());
+}
+
+#[test]
+fn podman_in_dockers_place_is_named_and_nothing_is_installed_beside_it() {
+    // Its command under Docker's name, then its service behind Docker's own command.
+    let command = "[ \"$1\" != --version ] || echo 'podman version 4.3.1'";
+    let service = "case $1 in --version) echo 'Docker version 28.0' ;;
+        version) echo '{\"Components\":[{\"Name\":\"Podman Engine\"}]}' ;; esac";
+    for docker in [command, service] {
+        let machine = Machine::new();
+        machine.has_rust("1.99.0");
+        machine.program("docker", docker);
+        let said = machine.refused(&[]);
+        assert!(said.contains("is Podman") && said.contains("remove podman-docker"), "{said}");
+    }
+}
+
+#[test]
+fn an_engine_that_dugout_does_not_go_to_is_named_with_the_way_back() {
+    let docker =
+        "case \"$1 $2\" in 'context show') echo far ;; 'context inspect') echo \"$WHERE\" ;; esac";
+    let machine = Machine::new();
+    machine.has_rust("1.99.0");
+    machine.program("docker", docker);
+    for elsewhere in ["ssh://ann@far", "tcp://10.0.0.2:2376", "unix:///run/user/1000/docker.sock"] {
+        let said = machine.refused(&[("WHERE", elsewhere)]);
+        assert!(said.contains(&format!("context far leads to {elsewhere}")), "{said}");
+        assert!(said.contains("docker context use default"), "{said}");
+    }
+    let said = machine.refused(&[("DOCKER_HOST", "tcp://10.0.0.2:2375")]);
+    assert!(said.contains("on another machine") && said.contains("10.0.0.2"), "{said}");
+
+    for here in ["", "unix:///var/run/docker.sock"] {
+        let output = machine.setup(&[("WHERE", here)]);
+        assert!(output.status.success(), "{}", self::said(&output));
+    }
+    let output =
+        machine.setup(&[("WHERE", "ssh://ann@far"), ("DOCKER_HOST", "tcp://127.0.0.1:2375")]);
+    assert!(output.status.success(), "the variable comes first: {}", self::said(&output));
+}
+
+#[test]
+fn a_rootless_engine_is_named_and_why_it_will_not_do() {
+    let machine = Machine::new();
+    machine.has_rust("1.99.0");
+    machine.program("docker", "[ \"$1\" != info ] || echo '[\"name=seccomp\",\"name=rootless\"]'");
+    let said = machine.refused(&[("DOCKER_HOST", "unix:///run/user/1000/docker.sock")]);
+    assert!(said.contains("is rootless") && said.contains("Unset DOCKER_HOST"), "{said}");
 }
 
 #[test]
