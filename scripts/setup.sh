@@ -286,6 +286,22 @@ find_test_tools() {
     has promtool || lack "promtool (checks the alert rules)" prometheus
     has curl || lack "curl" curl
     has shellcheck || lack "ShellCheck (reads the scripts)" shellcheck
+    if has kubectl; then return; fi
+    if kubectl_is_packaged; then
+        lack "kubectl (reads the API)" kubernetes-client
+    else
+        say "there is no kubectl here and no package with it: its test is left out"
+    fi
+}
+
+# Debian has it, Ubuntu does not. A machine whose lists are empty is judged by its name.
+kubectl_is_packaged() {
+    if apt_offers kubernetes-client; then return; fi
+    if apt_offers make; then return 1; fi
+    local ID=''
+    # shellcheck source=/dev/null
+    . /etc/os-release 2>/dev/null || return 1
+    [ "$ID" = debian ]
 }
 
 # What `cargo fmt` and `cargo clippy` need: parts of a toolchain of rustup, else packages.

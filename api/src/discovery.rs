@@ -80,6 +80,14 @@ pub(crate) fn version() -> Info {
     }
 }
 
+/// `/openapi/v2` without a single schema, in the protocol buffers in which clients ask for it: its one
+/// field says which version of OpenAPI it follows. A client that checks what it sends against schemas
+/// then lets it pass, so a person who applies something reads what to commit instead.
+pub(crate) const OPENAPI: &[u8] = b"\x0a\x032.0";
+
+/// How clients name the form of [`OPENAPI`]; older ones have an at sign in it.
+pub(crate) const OPENAPI_FORM: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
 /// What `kubectl get all` shows.
 fn in_all(plural: &str) -> bool {
     ["pods", "services", "deployments", "replicasets", "jobs", "cronjobs"].contains(&plural)

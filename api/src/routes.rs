@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::{Html, IntoResponse, Response};
@@ -60,7 +61,11 @@ fn reads() -> Router<Api> {
     let router = Router::new()
         .route("/", get(index))
         .route("/api", get(|| async { json(discovery::core_versions()) }))
-        .route("/apis", get(|| async { json(discovery::groups()) }));
+        .route("/apis", get(|| async { json(discovery::groups()) }))
+        .route(
+            "/openapi/v2",
+            get(|| async { ([(CONTENT_TYPE, discovery::OPENAPI_FORM)], discovery::OPENAPI) }),
+        );
     Group::ALL
         .into_iter()
         .fold(router, with_group)

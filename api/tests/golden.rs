@@ -6,9 +6,10 @@
 mod support;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use dugout_api::{Object, View};
-use dugout_model::{Kind, ObjectId};
+use dugout_model::{Change, Kind, ObjectId, ReplicaSetUid};
 
 fn check(name: &str, object: &Object) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.json"));
@@ -55,9 +56,26 @@ fn a_deployment_in_the_middle_of_a_rollout() {
 
 #[test]
 fn a_replica_set_shows_resolved_configuration_without_secrets() {
-    let world = support::world();
+    let mut world = support::world();
+    let mut newer = support::replica_set();
+    (newer.uid, newer.revision) = (ReplicaSetUid(uuid::Uuid::from_u128(1)), newer.revision + 1);
+    world.apply(&Change::PutReplicaSet(Arc::new(newer)));
     let view = View { world: &world, now: support::now() };
     check("replicaset", &Object::ReplicaSet(Box::new(view.replica_set(&support::replica_set()))));
+}
+
+/// By this `kubectl describe` tells a deployment's new replica set from its old ones.
+#[test]
+fn the_newest_replica_set_shows_the_template_of_its_deployment() {
+    let world = support::world();
+    let view = View { world: &world, now: support::now() };
+    let id = ObjectId::new(Kind::Deployment, "demo", "web");
+    let deployment = serde_json::to_value(view.stored(&world.objects[&id])).expect("JSON");
+    let set = view.replica_set(&support::replica_set());
+    let mut template = serde_json::to_value(set.spec.template).expect("JSON");
+    let labels = template["metadata"]["labels"].as_object_mut().expect("labels");
+    assert!(labels.remove("pod-template-hash").is_some());
+    assert_eq!(template, deployment["spec"]["template"]);
 }
 
 #[test]

@@ -118,6 +118,9 @@ async fn discovery_names_every_group_and_resource() {
         assert!(resources.iter().any(|each| each["name"] == resource), "{path}");
     }
     assert_eq!(door.get("/version").await.json()["major"], "1");
+    let schemas = door.get("/openapi/v2").await;
+    assert!(schemas.headers["content-type"].to_str().is_ok_and(|form| form.ends_with("protobuf")));
+    assert_eq!(schemas.text, "\n\u{3}2.0", "no schema, by which anything is sound");
 }
 
 #[tokio::test]

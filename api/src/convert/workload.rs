@@ -1,10 +1,13 @@
 //! Deployments and replica sets, with the counts and conditions of `apps/v1`.
 
+use std::sync::Arc;
+
 use dugout_model::{
     Deployment, IntOrPercent, ReplicaSet, Rollout, RolloutFailure, RolloutState, StoredObject,
     Strategy,
 };
 use k8s_openapi::api::apps::v1 as apps;
+use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -34,7 +37,7 @@ impl View<'_> {
     }
 
     pub fn replica_set(self, set: &ReplicaSet) -> apps::ReplicaSet {
-        let owning = self.world.object_by_uid(set.owner);
+        let owning = self.world.object_by_uid(set.owner).map(Arc::as_ref);
         let spec = owning.and_then(|object| object.as_deployment());
         let mut wanted = spec.map(|spec| selector(&spec.selector)).unwrap_or_default();
         wanted
@@ -62,10 +65,34 @@ impl View<'_> {
                 min_ready_seconds: (!min_ready.is_zero()).then(|| int(min_ready.as_secs())),
                 replicas: Some(int(set.replicas)),
                 selector: wanted,
-                template: Some(resolved(set)),
+                template: Some(self.template(set, owning.zip(spec))),
             },
             status: Some(self.replica_set_status(set, min_ready)),
         }
+    }
+
+    /// The template of a set. Clients take the set whose template equals its deployment's for the new
+    /// one, so while a deployment's own template is the one that its newest set was made of, that set
+    /// shows it as Git declares it, with its references.
+    fn template(
+        self,
+        set: &ReplicaSet,
+        owning: Option<(&StoredObject, &Deployment)>,
+    ) -> core::PodTemplateSpec {
+        let of_newest = owning.filter(|(object, spec)| {
+            let newest = self.world.current_replica_set(object.uid);
+            let rollout = self.world.rollouts.get(&object.uid);
+            newest.is_some_and(|newest| newest.uid == set.uid)
+                && !spec.paused
+                && rollout.is_some_and(|rollout| {
+                    rollout.generation == object.generation
+                        && !matches!(rollout.state, RolloutState::Waiting { .. })
+                })
+        });
+        let Some((_, spec)) = of_newest else { return resolved(set) };
+        let mut template = declared(&spec.template);
+        template.metadata.get_or_insert_default().labels = Some(pod_labels(set));
+        template
     }
 
     fn replica_set_status(
