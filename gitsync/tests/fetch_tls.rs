@@ -22,6 +22,8 @@ use support::{PATIENCE, Repo, fetched_head};
 
 /// Tells the copy of the test that trusts the authority where the server is.
 const SERVER: &str = "DUGOUT_TEST_TLS_SERVER";
+/// And where one is whose certificate, by the same authority, is another host's.
+const OTHER_HOSTS: &str = "DUGOUT_TEST_TLS_OTHER_HOSTS";
 
 /// What the machine trusts is read once in a process, so that one with the authority is another one.
 #[test]
@@ -31,7 +33,10 @@ fn a_certificate_counts_when_a_trusted_authority_made_it() {
     }
     let repo = Repo::new();
     repo.bare_clone();
-    let server = GitHttp::serve_tls(repo.folder.path(), certificate(repo.folder.path()));
+    let folder = repo.folder.path();
+    authority(folder);
+    let server = GitHttp::serve_tls(folder, certificate(folder, "IP:127.0.0.1"));
+    let other_hosts = GitHttp::serve_tls(folder, certificate(folder, "DNS:git.example.com"));
     let url = server.url("bare.git");
     let problem = repo.mirror_of(&url, Credentials::default()).fetch(PATIENCE).unwrap_err();
     assert!(matches!(problem, FetchProblem::CertificateInvalid { .. }), "{problem:?}");
@@ -42,6 +47,7 @@ fn a_certificate_counts_when_a_trusted_authority_made_it() {
     let copy = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "a_certificate_counts_when_a_trusted_authority_made_it"])
         .env(SERVER, &url)
+        .env(OTHER_HOSTS, other_hosts.url("bare.git"))
         .env("SSL_CERT_FILE", repo.folder.path().join("authority.pem"))
         // Straight to the server, whatever the machine says of other ways.
         .env_remove("HTTPS_PROXY")
@@ -56,24 +62,38 @@ fn trusting(url: &str) {
     let mirror = repo.mirror_of(url, Credentials::default());
     let head = fetched_head(&mirror);
     assert_eq!(mirror.commit(&head).unwrap().message, "First\n");
+    let url = std::env::var(OTHER_HOSTS).unwrap();
+    let problem = repo.mirror_of(&url, Credentials::default()).fetch(PATIENCE).unwrap_err();
+    assert!(matches!(problem, FetchProblem::CertificateInvalid { .. }), "{problem:?}");
+    let SourceCondition::Unreachable { message } = problem.condition() else { panic!() };
+    // Whom it was to be, and whose it is.
+    for name in [url.as_str(), "not valid for name \"127.0.0.1\"", "git.example.com"] {
+        assert!(message.contains(name), "no {name} in: {message}");
+    }
 }
 
-/// A certificate for 127.0.0.1 by an authority of its own, which is left beside it.
-fn certificate(folder: &Path) -> ServerConfig {
-    let new_key = ["req", "-newkey", "rsa:2048", "-nodes", "-batch", "-subj"];
+const NEW_KEY: [&str; 6] = ["req", "-newkey", "rsa:2048", "-nodes", "-batch", "-subj"];
+
+/// An authority of the test's own.
+fn authority(folder: &Path) {
     openssl(
         folder,
         &[
-            &new_key[..],
+            &NEW_KEY[..],
             &["/CN=Authority", "-x509", "-days", "2", "-keyout", "authority.key"],
             &["-out", "authority.pem"],
         ],
     );
+}
+
+/// A certificate of that authority for a host.
+fn certificate(folder: &Path, host: &str) -> ServerConfig {
+    let host = format!("subjectAltName={host}");
     openssl(
         folder,
         &[
-            &new_key[..],
-            &["/CN=Git", "-addext", "subjectAltName=IP:127.0.0.1"],
+            &NEW_KEY[..],
+            &["/CN=Git", "-addext", &host],
             &["-keyout", "server.key", "-out", "server.csr"],
         ],
     );

@@ -5,7 +5,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dugout_model::{
-    ClusterId, EngineId, NodeName, NodeRegistration, Resources, StringMap, Timestamp,
+    ClusterId, EngineId, Lifecycle, NamespaceName, NodeName, NodeRegistration, NodeReport,
+    ObjectName, Placement, Pod, PodIdentity, PodMilestones, PodPhase, PodReport, PodUid,
+    ReplicaSetUid, Resources, Seen, StringMap, Timestamp,
 };
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
@@ -72,6 +74,7 @@ struct Stage {
     leading: tokio::sync::watch::Sender<Leading>,
     shutdown: CancellationToken,
     running: JoinHandle<EngineEnd>,
+    registry: Registry,
 }
 
 /// Commits at once, and holds one name for impossible.
@@ -80,6 +83,12 @@ fn stage(banned: Option<&str>) -> Stage {
 }
 
 fn stage_with(banned: Option<&str>, turn: Turn, permits: usize) -> Stage {
+    let mut world = World::empty(ClusterId(uuid::Uuid::from_u128(1)));
+    world.turn = turn;
+    stage_of(banned, world, permits)
+}
+
+fn stage_of(banned: Option<&str>, world: World, permits: usize) -> Stage {
     let book = Arc::new(Book {
         committed: Mutex::default(),
         banned: banned.map(NodeName::new),
@@ -87,15 +96,13 @@ fn stage_with(banned: Option<&str>, turn: Turn, permits: usize) -> Stage {
         permits: Semaphore::new(permits),
         begun: Semaphore::new(0),
     });
-    let cluster = ClusterId(uuid::Uuid::from_u128(1));
-    let publisher = Arc::new(Publisher::new(cluster));
-    let mut world = World::empty(cluster);
-    world.turn = turn;
+    let publisher = Arc::new(Publisher::new(world.cluster));
+    let mut registry = Registry::default();
     let surroundings = Surroundings {
         settings: Settings { node_timeout: Duration::from_secs(15) },
         clock: Arc::new(FakeClock(Mutex::new(Timestamp::from_micros(1_000_000)))),
         publisher: Arc::clone(&publisher),
-        metrics: Arc::new(EngineMetrics::register(&mut Registry::default())),
+        metrics: Arc::new(EngineMetrics::register(&mut registry)),
     };
     let mut engine = Engine::begin(MemoryLedger(Arc::clone(&book)), world, 7, surroundings);
     let (sender, mut inbox) = mpsc::channel(INBOX_CAPACITY);
@@ -104,7 +111,7 @@ fn stage_with(banned: Option<&str>, turn: Turn, permits: usize) -> Stage {
     let told = shutdown.clone();
     let running = tokio::spawn(async move { engine.run(&mut inbox, &told).await });
     let handle = EngineHandle::new(sender, leading_now);
-    Stage { book, publisher, handle, leading, shutdown, running }
+    Stage { book, publisher, handle, leading, shutdown, running, registry }
 }
 
 impl Stage {
@@ -113,6 +120,14 @@ impl Stage {
         let handle = self.handle.clone();
         let fact = Fact::NodeJoined(registration(name));
         tokio::spawn(async move { handle.submit(vec![fact]).await })
+    }
+
+    /// How many plans were refused, as the metrics tell it.
+    fn refused(&self) -> u64 {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("dugout_plans_refused_total "));
+        line.unwrap().parse().unwrap()
     }
 
     async fn commit_begun(&self) {
@@ -213,6 +228,64 @@ async fn a_planner_that_panics_changes_nothing_and_the_engine_goes_on() {
     }
     assert_eq!(stage.book.begun.available_permits(), 0, "no commit was tried");
     assert!(stage.published().is_empty());
+    assert!(matches!(stage.end().await, EngineEnd::Shutdown));
+}
+
+/// A world in which a pod on a node has lost its replica set, as no plan leaves one: the check refuses
+/// every plan that touches it.
+fn damaged_world() -> (World, PodUid) {
+    let mut world = World::empty(ClusterId(uuid::Uuid::from_u128(1)));
+    let uid = PodUid(uuid::Uuid::from_u128(2));
+    let at = Timestamp::from_micros(0);
+    world.apply(&Change::PutPod(Arc::new(Pod {
+        uid,
+        namespace: NamespaceName::new("demo"),
+        name: ObjectName::new("web-1"),
+        replica_set: ReplicaSetUid(uuid::Uuid::from_u128(3)),
+        identity: PodIdentity::Any,
+        created_at: at,
+        placement: Placement::On { node: NodeName::new("one"), at },
+        lifecycle: Lifecycle::Active,
+        seen: Seen::Absent,
+    })));
+    (world, uid)
+}
+
+/// Node one says that the pod runs.
+fn report_of(pod: PodUid) -> Fact {
+    let status = PodReport {
+        phase: PodPhase::Running,
+        containers: Vec::new(),
+        address: None,
+        ready: true,
+        connections: 0,
+        milestones: PodMilestones::default(),
+    };
+    Fact::Report(Box::new(NodeReport {
+        node: NodeName::new("one"),
+        instance: "one-instance".into(),
+        acknowledged: Turn(0),
+        engine_answers: true,
+        pods: BTreeMap::from([(pod, status)]),
+        events: Vec::new(),
+        first_event: None,
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_the_check_refuses_is_not_applied_is_counted_and_harms_no_other_fact() {
+    let (world, pod) = damaged_world();
+    let stage = stage_of(None, world, Semaphore::MAX_PERMITS);
+    stage.join("one").await.unwrap().unwrap();
+    let (committed, refused) = (stage.committed(), stage.refused());
+    let facts = vec![report_of(pod), Fact::NodeJoined(registration("with-it"))];
+    let answer = stage.handle.submit(facts).await;
+    assert!(matches!(answer, Err(NotCommitted::Refused)), "{answer:?}");
+    assert_eq!(stage.committed(), committed, "nothing of it reached the database");
+    assert_eq!(stage.published(), names(&["one"]));
+    assert!(stage.refused() > refused);
+    stage.join("two").await.unwrap().unwrap();
+    assert_eq!(stage.published(), names(&["one", "two"]));
     assert!(matches!(stage.end().await, EngineEnd::Shutdown));
 }
 
