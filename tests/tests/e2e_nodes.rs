@@ -42,6 +42,11 @@ impl Drop for SecondAgent {
     }
 }
 
+fn second_is_ready(rig: &Rig) -> bool {
+    let nodes = rig.dugout_ok(&["get", "nodes"]);
+    nodes.lines().any(|line| line.contains("second") && line.contains(" Ready "))
+}
+
 fn pods_per_node(rig: &Rig) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for pod in rig.pods() {
@@ -59,11 +64,7 @@ fn two_agents_on_one_engine_share_the_work_and_one_takes_over_from_the_other() {
     rig.wait_for_verdict(&first, "healthy");
     let token = rig.dugout_ok(&["token", "create"]).trim().to_owned();
     let mut second = SecondAgent::start(&rig, &token);
-    rig.wait_for("the second node is ready", |rig| {
-        rig.dugout_ok(&["get", "nodes"]).lines().any(|line| {
-            line.contains("second") && line.contains("Ready") && !line.contains("NotReady")
-        })
-    });
+    rig.wait_for("the second node is ready", second_is_ready);
     rig.application.replicas = 4;
     let scaled = rig.commit_application("Four");
     rig.wait_for_verdict(&scaled, "healthy");
@@ -97,6 +98,64 @@ fn two_agents_on_one_engine_share_the_work_and_one_takes_over_from_the_other() {
         containers_of(rig, "second").is_empty() && rig.pods().len() == 4
     });
     assert_eq!(containers_of(&rig, "first").len(), 4);
+}
+
+#[test]
+fn down_of_an_agents_folder_removes_its_containers_and_nothing_of_another_node() {
+    let mut rig = Rig::new("node-down");
+    let first = rig.repository.head();
+    rig.up(&["--node-timeout", "3s", "--node-name", "first"]);
+    rig.wait_for_verdict(&first, "healthy");
+    let token = rig.dugout_ok(&["token", "create"]).trim().to_owned();
+    let mut second = SecondAgent::start(&rig, &token);
+    rig.wait_for("the second node is ready", second_is_ready);
+    rig.application.replicas = 4;
+    rig.commit_application("Four");
+    rig.wait_for("both nodes run two", |rig| {
+        ["first", "second"].iter().all(|node| containers_of(rig, node).len() == 2)
+    });
+    both_ends_keep_alive(&mut rig, &second);
+
+    let folder = rig.folder().join("second");
+    let down = ["down", "--purge", "--data-dir", &folder.to_string_lossy()];
+    let refused = rig.dugout(&down);
+    assert_eq!(refused.status.code(), Some(1), "it runs");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("still running, and nothing was changed"), "{said}");
+    assert_eq!(containers_of(&rig, "second").len(), 2);
+
+    let kept = containers_of(&rig, "first");
+    second.kill();
+    let said = rig.dugout_ok(&down);
+    assert!(said.contains("Removed 2 containers of node second"), "{said}");
+    assert!(containers_of(&rig, "second").is_empty());
+    assert!(kept.iter().all(|id| containers_of(&rig, "first").contains(id)), "another node's stay");
+    assert!(!folder.exists(), "its data is purged");
+    rig.wait_for("the other node takes over", |rig| containers_of(rig, "first").len() == 4);
+}
+
+/// A peer that vanished without a word is noticed by the kernel: each connection between an agent and
+/// its server has the timer that asks whether the other end is still there, at both ends.
+fn both_ends_keep_alive(rig: &mut Rig, agent: &SecondAgent) {
+    let port = format!(":{}", rig.port);
+    let timers = |process_id: u32, end: &str| -> Vec<bool> {
+        let output = Command::new("ss")
+            .args(["--no-header", "--tcp", "--numeric", "--options", "--processes"])
+            .args(["state", "established", end, &port])
+            .output()
+            .expect("ss can be run; run `make setup`");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let of_process = text.lines().filter(|line| line.contains(&format!("pid={process_id},")));
+        of_process.map(|line| line.contains("timer:(keepalive,")).collect()
+    };
+    // What is on its way just now shows the timer of its acknowledgement.
+    rig.wait_for("both ends of every connection keep it alive", |rig| {
+        let of_agent = timers(agent.process.id(), "dport");
+        let of_server = timers(rig.process_id(), "sport");
+        !of_agent.is_empty()
+            && of_server.len() >= of_agent.len()
+            && [of_agent, of_server].concat().into_iter().all(|kept| kept)
+    });
 }
 
 #[test]
