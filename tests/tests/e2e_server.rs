@@ -145,6 +145,58 @@ fn a_standby_takes_over_from_a_killed_leader_and_at_once_from_one_that_stops() {
     back.kill();
 }
 
+/// A `dugout up` in the background, which ends with the test however that ends.
+struct Detached<'a>(&'a Path);
+
+impl Drop for Detached<'_> {
+    fn drop(&mut self) {
+        let down =
+            Command::new(dugout()).args(["down", "--purge", "--data-dir"]).arg(self.0).status();
+        if !down.is_ok_and(|status| status.success()) {
+            eprintln!("{} may still run", self.0.display());
+        }
+    }
+}
+
+#[test]
+fn an_up_that_stands_by_says_who_leads_and_its_down_takes_nothing_from_the_leader() {
+    let mut rig = Rig::new("standby");
+    let postgres = Postgres::start();
+    let first = rig.repository.head();
+    let url = postgres.url();
+    rig.up(&["--postgres-url", &url, "--node-name", "leader"]);
+    rig.wait_for_verdict(&first, "healthy");
+    rig.wait_for_ready(2);
+    let before = rig.containers();
+
+    let (folder, repository) = (rig.folder().join("second"), rig.repository.path.clone());
+    let (data, repository) = (folder.to_string_lossy(), repository.to_string_lossy());
+    let listen = format!("127.0.0.1:{}", free_port());
+    let of_second = ["--data-dir", &data, "--listen", &listen, "--node-name", "second"];
+    let up = ["up", "--detach", "--repo", &repository, "--postgres-url", &url];
+    let _ended = Detached(&folder);
+    let started = Instant::now();
+    let output = rig.dugout(&[&up[..], &of_second].concat());
+    let waited = started.elapsed();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let leader = format!("process {}, 127.0.0.1:{}", rig.process_id(), rig.port);
+    for words in ["another server leads", &leader, "stands by and takes over", "--postgres-url"] {
+        assert!(said.contains(words), "no {words:?}: {said}");
+    }
+    // Not at once: after a crash the database takes a moment to see that the leader is gone.
+    assert!(waited >= Duration::from_secs(20), "{waited:?}");
+
+    let said = rig.dugout_ok(&["down", "--purge", "--data-dir", &data]);
+    assert!(said.contains("Stopped the control plane"), "{said}");
+    assert!(!folder.exists());
+    assert_eq!(rig.containers(), before, "the leader's containers stay");
+    rig.application.replicas = 3;
+    let second = rig.commit_application("Three");
+    rig.wait_for_verdict(&second, "healthy");
+    rig.wait_for_ready(3);
+}
+
 /// What a server that does not lead says instead of being ready.
 fn said_by_standby(client: &http::Client, port: u16) -> Option<String> {
     let answer = client.get(format!("http://127.0.0.1:{port}/readyz")).send().ok()?;
