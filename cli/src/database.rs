@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use dugout_agent::local::Local;
+use dugout_agent::local::{Local, POSTGRES_IMAGE};
 use dugout_model::chain;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -59,9 +59,9 @@ impl Database {
         }
         match postgres::find() {
             Ok(found) => Self::start_private(found, data_dir).await,
-            Err(missing) => Self::start_container(data_dir, local)
-                .await
-                .with_context(|| format!("{missing}, and none can be started from an image")),
+            Err(missing) => Self::start_container(data_dir, local).await.with_context(|| {
+                format!("{missing}, and none can be started from the image {POSTGRES_IMAGE}")
+            }),
         }
     }
 

@@ -11,6 +11,7 @@ pub mod http;
 pub mod images;
 pub mod load;
 pub mod postgres;
+pub mod postgres_image;
 pub mod private_engine;
 pub mod registry;
 pub mod repository;

@@ -72,7 +72,7 @@ impl Drop for Postgres {
 }
 
 /// The folder of the newest installed server programs.
-fn programs() -> PathBuf {
+pub(crate) fn programs() -> PathBuf {
     let mut versions: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()

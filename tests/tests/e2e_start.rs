@@ -6,6 +6,7 @@ use std::process::Command;
 
 use dugout_tests::private_engine::PrivateEngine;
 use dugout_tests::rig::Rig;
+use dugout_tests::{images, postgres_image};
 
 #[test]
 fn up_without_a_repository_makes_the_tutorial_and_detach_returns_when_it_is_healthy() {
@@ -55,6 +56,62 @@ fn up_without_a_repository_makes_the_tutorial_and_detach_returns_when_it_is_heal
     let (_, left) = engine.docker(&["images", "--format", "{{.Repository}}:{{.Tag}}"]);
     assert_eq!(left, "kept:1", "the images that were made are gone");
     assert!(!data_dir.exists());
+}
+
+#[test]
+fn without_an_installed_postgresql_one_is_started_from_its_image_and_keeps_its_data() {
+    const IMAGE: &str = "postgres:16-alpine";
+    let engine = PrivateEngine::start();
+    images::make(Some(&engine.host()));
+    let mut rig = Rig::new("image");
+    let first = rig.repository.head();
+    let data_dir = rig.data_dir();
+    let (data, host) = (data_dir.to_string_lossy(), engine.host());
+    let container = || {
+        let of_postgres = ["ps", "--all", "--quiet", "--filter", "label=dev.dugout.role=postgres"];
+        engine.docker(&of_postgres).1
+    };
+
+    postgres_image::make(&engine, "elsewhere:1");
+    postgres_image::hide_installed();
+    let output = rig.dugout(&["up", "--data-dir", &data, "--docker-host", &host]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    for words in
+        ["no PostgreSQL server", "apt-get install postgresql", "from the image postgres:16-alpine"]
+    {
+        assert!(said.contains(words), "no {words}: {said}");
+    }
+
+    engine.docker(&["tag", "elsewhere:1", IMAGE]);
+    rig.up(&["--docker-host", &host]);
+    rig.wait_for_verdict(&first, "healthy");
+    let printed = rig.printed();
+    assert!(printed.contains(&format!("PostgreSQL in a container ({IMAGE})")), "{printed}");
+    let made = container();
+    assert_eq!(made.lines().count(), 1);
+
+    // An orderly end stops it and a crash leaves it; what it holds stays.
+    assert!(rig.interrupt());
+    assert_eq!(
+        engine.docker(&["ps", "--quiet", "--filter", "label=dev.dugout.role=postgres"]).1,
+        ""
+    );
+    rig.up(&["--docker-host", &host]);
+    rig.kill();
+    rig.up(&["--docker-host", &host]);
+    rig.wait_for_verdict(&first, "healthy");
+    let history = rig.dugout_ok(&["history"]);
+    assert_eq!(history.matches("healthy").count(), 1, "one release, as before: {history}");
+    assert_eq!(container(), made);
+
+    rig.dugout_ok(&["down", "--data-dir", &data]);
+    assert_eq!(engine.docker(&["ps", "--quiet"]).1, "", "nothing runs");
+    assert_eq!(container(), made, "its data may be wanted again");
+    rig.kill();
+    rig.dugout_ok(&["down", "--purge", "--data-dir", &data]);
+    assert_eq!(engine.docker(&["ps", "--all", "--quiet"]).1, "");
+    assert_eq!(engine.docker(&["volume", "ls", "--quiet"]).1, "", "its data are gone");
 }
 
 #[test]

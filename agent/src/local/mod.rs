@@ -20,7 +20,7 @@ use thiserror::Error;
 
 pub use folder::{AgentFolder, Node};
 pub use image::ImageSpec;
-pub use postgres::PostgresContainer;
+pub use postgres::{POSTGRES_IMAGE, PostgresContainer};
 
 use crate::AgentError;
 use crate::config::docker_host;

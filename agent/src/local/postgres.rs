@@ -19,7 +19,8 @@ use crate::docker::DockerRuntime;
 use crate::metrics::AgentMetrics;
 use crate::runtime::{ContainerRuntime as _, PermanentKind, RuntimeError};
 
-const IMAGE: &str = "postgres:16-alpine";
+/// What is pulled when the engine does not have it.
+pub const POSTGRES_IMAGE: &str = "postgres:16-alpine";
 const DATABASE: &str = "dugout";
 const PORT: &str = "5432/tcp";
 /// Tells it from the containers of pods.
@@ -65,7 +66,7 @@ impl Local {
         let name = container_name(password);
         let fresh = match self.create_postgres(&name, password).await {
             Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => {
-                self.runtime.pull(IMAGE).await.map_err(|error| self.failed(error))?;
+                self.runtime.pull(POSTGRES_IMAGE).await.map_err(|error| self.failed(error))?;
                 self.create_postgres(&name, password).await
             }
             other => other,
@@ -80,7 +81,7 @@ impl Local {
         self.await_postgres(&name).await?;
         let port = self.postgres_port(&name).await?;
         let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/{DATABASE}");
-        Ok(PostgresContainer { image: IMAGE.to_owned(), url, name, runtime })
+        Ok(PostgresContainer { image: POSTGRES_IMAGE.to_owned(), url, name, runtime })
     }
 
     /// Stops the PostgreSQL that belongs to this password; its data stays.
@@ -117,7 +118,7 @@ impl Local {
             host_port: Some(free_port().to_string()),
         };
         let body = ContainerCreateBody {
-            image: Some(IMAGE.to_owned()),
+            image: Some(POSTGRES_IMAGE.to_owned()),
             env: Some(vec![
                 format!("POSTGRES_PASSWORD={password}"),
                 format!("POSTGRES_DB={DATABASE}"),
@@ -194,7 +195,7 @@ mod tests {
     fn the_password_is_not_shown() {
         let runtime = DockerRuntime::new("tcp://127.0.0.1:1", AgentMetrics::unregistered());
         let container = PostgresContainer {
-            image: IMAGE.to_owned(),
+            image: POSTGRES_IMAGE.to_owned(),
             url: "postgres://postgres:hunter2@127.0.0.1:1/dugout".to_owned(),
             name: container_name("hunter2"),
             runtime: Arc::new(runtime.unwrap()),
