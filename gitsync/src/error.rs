@@ -102,6 +102,15 @@ pub enum FetchProblem {
         "the repository {remote} is a shallow clone, which lacks its history; give the repository it was cloned from, or run git fetch --unshallow in it"
     )]
     Shallow { remote: String },
+    /// Over SSH, where what the server says cannot be looked at, the two are not told apart.
+    #[error(
+        "what {remote} says of its branches cannot be read: it is a shallow clone, which lacks its history, or its account prints something at login; give the repository it was cloned from, run git fetch --unshallow in it, or silence the login"
+    )]
+    ListUnreadable {
+        remote: String,
+        #[source]
+        cause: Cause,
+    },
     #[error(
         "the SSH host key of {host} ({offered}) is not in {looked_in}; check it and add it, for example with ssh-keyscan"
     )]

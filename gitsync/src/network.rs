@@ -15,7 +15,7 @@ use crate::deadline::Deadline;
 use crate::error::is_unsound;
 use crate::http::{self, Conversation, UnderWay};
 use crate::known_hosts::{self, Standing};
-use crate::location::Location;
+use crate::location::{Location, Transport};
 use crate::{Credentials, FetchProblem, SshKey};
 
 /// The most that one fetch may send.
@@ -39,6 +39,7 @@ pub(crate) struct Session<'a> {
 struct Notes {
     host_key: RefCell<Option<FetchProblem>>,
     tried: RefCell<Vec<Proof>>,
+    objects_come: Cell<bool>,
     too_large: Cell<bool>,
     branch_moved: Cell<bool>,
     rejected: RefCell<Option<String>>,
@@ -152,6 +153,7 @@ impl<'a> Session<'a> {
         callbacks.certificate_check(|certificate, _| self.check_host(certificate));
         callbacks.sideband_progress(|_| !self.deadline.passed());
         callbacks.transfer_progress(|progress| {
+            self.notes.objects_come.set(true);
             self.notes.too_large.set(progress.received_bytes() as u64 > FETCH_LIMIT_BYTES);
             !self.notes.too_large.get() && !self.deadline.passed()
         });
@@ -252,9 +254,23 @@ impl<'a> Session<'a> {
             ErrorCode::Auth => {
                 FetchProblem::AuthenticationFailed { remote, tried: self.tried_in_words() }
             }
+            _ if self.list_is_unreadable(&error) => {
+                FetchProblem::ListUnreadable { remote, cause: Box::new(error) }
+            }
             _ if is_unsound(&error) => FetchProblem::Corrupt { remote, cause: Box::new(error) },
             _ => FetchProblem::Unreachable { remote, cause: Box::new(error) },
         }
+    }
+
+    /// Whether an SSH server let us in and then said something that is no list of references. A link
+    /// that breaks and a program that ends without a word have codes of their own.
+    fn list_is_unreadable(&self, error: &git2::Error) -> bool {
+        let over_ssh = matches!(self.location, Location::Network { transport: Transport::Ssh, .. });
+        let let_in = !self.notes.tried.borrow().is_empty();
+        over_ssh
+            && let_in
+            && !self.notes.objects_come.get()
+            && (error.class(), error.code()) == (ErrorClass::Net, ErrorCode::GenericError)
     }
 
     fn tried_in_words(&self) -> String {

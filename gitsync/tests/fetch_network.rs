@@ -309,6 +309,43 @@ fn over_ssh_fetch_and_revert_with_the_right_key_and_a_known_host() {
 }
 
 #[test]
+fn over_ssh_a_shallow_repository_and_a_login_that_prints_are_named_and_others_are_not() {
+    let repo = Repo::new();
+    let bare = repo.bare_clone();
+    repo.write("app/a.yaml", "two\n");
+    let second = repo.commit("Second");
+    let from = format!("file://{}", repo.path.display());
+    git(repo.folder.path(), &["clone", "-q", "--bare", "--depth", "1", &from, "shallow.git"]);
+    let shallow = repo.folder.path().join("shallow.git");
+    let mirror_of = |server: &Sshd, path: &Path| {
+        let credentials = Credentials {
+            ssh_key: Some(SshKey { path: server.key.clone(), passphrase: None }),
+            known_hosts: Some(server.known_hosts.clone()),
+            ..Credentials::default()
+        };
+        repo.mirror_of(&server.url(path), credentials)
+    };
+    let named = |problem: FetchProblem| {
+        assert!(matches!(problem, FetchProblem::ListUnreadable { .. }), "{problem:?}");
+        let said = problem.to_string();
+        assert!(said.contains("shallow clone") && said.contains("prints something"), "{said}");
+    };
+    let server = Sshd::start();
+    named(mirror_of(&server, &shallow).fetch(PATIENCE).unwrap_err());
+    let missing = mirror_of(&server, Path::new("/nowhere.git")).fetch(PATIENCE).unwrap_err();
+    assert!(matches!(missing, FetchProblem::Unreachable { .. }), "{missing:?}");
+    git(&shallow, &["fetch", "-q", "--unshallow"]);
+    assert_eq!(fetched_head(&mirror_of(&server, &shallow)), second);
+
+    let greeting =
+        Sshd::start_with("ForceCommand echo Welcome; exec sh -c \"$SSH_ORIGINAL_COMMAND\"\n");
+    named(mirror_of(&greeting, &bare).fetch(PATIENCE).unwrap_err());
+    let silent = Sshd::start_with("ForceCommand /bin/false\n");
+    let ended = mirror_of(&silent, &bare).fetch(PATIENCE).unwrap_err();
+    assert!(matches!(ended, FetchProblem::Unreachable { .. }), "{ended:?}");
+}
+
+#[test]
 fn an_unknown_changed_or_revoked_ssh_host_is_refused_with_its_fingerprint() {
     let repo = Repo::new();
     let bare = repo.bare_clone();

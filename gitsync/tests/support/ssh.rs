@@ -22,6 +22,11 @@ pub struct Sshd {
 
 impl Sshd {
     pub fn start() -> Sshd {
+        Sshd::start_with("")
+    }
+
+    /// With more lines for its configuration.
+    pub fn start_with(more: &str) -> Sshd {
         let folder = tempfile::tempdir().unwrap();
         let host_key = make_key(folder.path(), "host");
         let key = make_key(folder.path(), "client");
@@ -36,7 +41,7 @@ impl Sshd {
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\nPidFile none\n\
              PermitRootLogin yes\nAcceptEnv *\nSetEnv GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory \
-             GIT_CONFIG_VALUE_0=*\n",
+             GIT_CONFIG_VALUE_0=*\n{more}",
             host_key.display(),
             allowed.display()
         );
