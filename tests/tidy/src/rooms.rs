@@ -61,10 +61,10 @@ const ARROWS: [(&str, &[&str]); 16] = [
 
 /// The tools that only some rooms may see. `deny.toml` says the same to cargo-deny.
 const TOOLS: [(&str, &[&str]); 5] = [
-    ("axum", &["webhook", "reconciler", "api", "cli", "tests"]),
+    ("axum", &["webhook", "reconciler", "api", "cli"]),
     ("bollard", &["agent"]),
     ("git2", &["gitsync"]),
-    ("libgit2-sys", &["gitsync"]),
+    ("libgit2-sys", &[]),
     ("sqlx", &["store"]),
 ];
 
