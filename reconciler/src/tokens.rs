@@ -46,17 +46,45 @@ pub enum TokenCheck {
     CannotTell,
 }
 
+/// The tokens that were found good, and when.
+#[derive(Default)]
+struct Believed {
+    found_good: HashMap<TokenHash, Instant>,
+    /// Grows whenever all is forgotten: an answer to a question from before is not remembered.
+    question: u64,
+}
+
+impl Believed {
+    /// The answer to a question that was asked when this was `question`.
+    fn found_good(&mut self, hash: TokenHash, question: u64) {
+        if question != self.question {
+            return;
+        }
+        if self.found_good.len() >= REMEMBERED {
+            self.found_good.retain(|_, at| at.elapsed() < BELIEVED);
+        }
+        if self.found_good.len() < REMEMBERED {
+            self.found_good.insert(hash, Instant::now());
+        }
+    }
+
+    fn forget_all(&mut self) {
+        self.found_good.clear();
+        self.question += 1;
+    }
+}
+
 #[derive(Clone)]
 pub struct Tokens {
     store: Store,
     clock: Arc<dyn Clock>,
-    good: Arc<Mutex<HashMap<TokenHash, Instant>>>,
+    believed: Arc<Mutex<Believed>>,
     guesses: Arc<Mutex<Guesses>>,
 }
 
 impl Tokens {
     pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, good: Arc::default(), guesses: Arc::default() }
+        Self { store, clock, believed: Arc::default(), guesses: Arc::default() }
     }
 
     /// Makes a join token of 256 random bits, with what it is called. Only its hash is kept.
@@ -78,7 +106,7 @@ impl Tokens {
     pub async fn revoke(&self, name: &str) -> Result<bool, StoreError> {
         let was_there = self.store.revoke_join_token(name).await?;
         // Which of those that were found good it was, only the database knew.
-        self.lock().clear();
+        self.believed().forget_all();
         Ok(was_there)
     }
 
@@ -114,7 +142,7 @@ impl Tokens {
     /// the address; one that was found good before is not held up by that.
     pub async fn check(&self, token: &str, peer: IpAddr) -> TokenCheck {
         let hash = hash(token);
-        let known = self.lock().get(&hash).copied();
+        let known = self.believed().found_good.get(&hash).copied();
         if known.is_some_and(|at| at.elapsed() < BELIEVED) {
             return TokenCheck::Good;
         }
@@ -133,13 +161,14 @@ impl Tokens {
 
     /// Asks the database about a token that was last found good at `known`.
     async fn ask(&self, hash: TokenHash, known: Option<Instant>) -> TokenCheck {
+        let question = self.believed().question;
         match self.store.verify_join_token(&hash, self.clock.now()).await {
             Ok(Some(_)) => {
-                self.remember(hash);
+                self.believed().found_good(hash, question);
                 TokenCheck::Good
             }
             Ok(None) => {
-                self.lock().remove(&hash);
+                self.believed().found_good.remove(&hash);
                 TokenCheck::Bad
             }
             Err(_) if known.is_some_and(|at| at.elapsed() < BELIEVED_WITHOUT_DATABASE) => {
@@ -149,18 +178,8 @@ impl Tokens {
         }
     }
 
-    fn remember(&self, hash: TokenHash) {
-        let mut good = self.lock();
-        if good.len() >= REMEMBERED {
-            good.retain(|_, at| at.elapsed() < BELIEVED);
-        }
-        if good.len() < REMEMBERED {
-            good.insert(hash, Instant::now());
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TokenHash, Instant>> {
-        self.good.lock().unwrap_or_else(PoisonError::into_inner)
+    fn believed(&self) -> std::sync::MutexGuard<'_, Believed> {
+        self.believed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn guesses(&self) -> std::sync::MutexGuard<'_, Guesses> {
@@ -170,4 +189,22 @@ impl Tokens {
 
 fn hash(token: &str) -> TokenHash {
     TokenHash(Sha256::digest(token.as_bytes()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_a_revocation_overtook_is_not_believed() {
+        let mut believed = Believed::default();
+        let (kept, revoked) = (TokenHash([1; 32]), TokenHash([2; 32]));
+        let question = believed.question;
+        // The database found it good, and then it was revoked, before the answer was here.
+        believed.forget_all();
+        believed.found_good(revoked, question);
+        assert!(believed.found_good.is_empty());
+        believed.found_good(kept, believed.question);
+        assert!(believed.found_good.contains_key(&kept));
+    }
 }
