@@ -449,6 +449,11 @@ fn read_spec(object: &Object<'_>, kind: Kind) -> ObjectSpec {
         Kind::Deployment => ObjectSpec::Deployment(Box::new(deployment::read(object))),
         Kind::Job => ObjectSpec::Job(Box::new(batch::read_job(object))),
         Kind::CronJob => ObjectSpec::CronJob(Box::new(batch::read_cron_job(object))),
+        Kind::Pod
+        | Kind::ReplicaSet
+        | Kind::ReplicationController
+        | Kind::StatefulSet
+        | Kind::DaemonSet => todo!("the workloads' decoders"),
     }
 }
 

@@ -11,7 +11,8 @@ use crate::{
 };
 
 /// One generation of a workload's template, and how many pods of it there shall be. Every pod belongs
-/// to one. Of a Deployment it is what Kubernetes calls a ReplicaSet.
+/// to one. Of a Deployment it is what Kubernetes calls a ReplicaSet; for a StatefulSet or a DaemonSet
+/// it takes the place of a ControllerRevision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaSet {
     pub uid: ReplicaSetUid,
@@ -116,6 +117,10 @@ pub enum PodIdentity {
     /// Nothing: one is as good as another.
     #[default]
     Any,
+    /// Its place in a stateful set. At most one pod of an ordinal runs at a time.
+    Ordinal(u32),
+    /// A daemon set's pod for this node; it goes nowhere else.
+    OnNode(NodeName),
     /// Its share of an indexed job.
     CompletionIndex(u32),
 }

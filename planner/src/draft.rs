@@ -333,7 +333,14 @@ impl Draft<'_> {
     fn mark_object(&mut self, object: &StoredObject) {
         let key = &object.declared.key;
         match &object.declared.spec {
-            ObjectSpec::Deployment(_) | ObjectSpec::Job(_) | ObjectSpec::CronJob(_) => {
+            ObjectSpec::Pod(_)
+            | ObjectSpec::ReplicaSet(_)
+            | ObjectSpec::ReplicationController(_)
+            | ObjectSpec::Deployment(_)
+            | ObjectSpec::StatefulSet(_)
+            | ObjectSpec::DaemonSet(_)
+            | ObjectSpec::Job(_)
+            | ObjectSpec::CronJob(_) => {
                 self.dirty.workloads.insert(object.uid);
                 self.dirty.sources.insert(object.source.clone());
             }

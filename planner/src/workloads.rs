@@ -33,7 +33,12 @@ fn control(draft: &mut Draft<'_>, object: &StoredObject) -> Option<Timestamp> {
         ObjectSpec::Deployment(spec) => deployments::roll_out(draft, object, spec),
         ObjectSpec::Job(spec) => jobs::run(draft, object, spec),
         ObjectSpec::CronJob(spec) => cron_jobs::keep(draft, object, spec),
-        ObjectSpec::Namespace
+        ObjectSpec::Pod(_)
+        | ObjectSpec::ReplicaSet(_)
+        | ObjectSpec::ReplicationController(_)
+        | ObjectSpec::StatefulSet(_)
+        | ObjectSpec::DaemonSet(_)
+        | ObjectSpec::Namespace
         | ObjectSpec::ConfigMap(_)
         | ObjectSpec::Secret(_)
         | ObjectSpec::Service(_) => None,

@@ -27,6 +27,11 @@ impl View<'_> {
             ObjectSpec::CronJob(spec) => {
                 Object::CronJob(Box::new(self.cron_job(metadata, object, spec)))
             }
+            ObjectSpec::Pod(_)
+            | ObjectSpec::ReplicaSet(_)
+            | ObjectSpec::ReplicationController(_)
+            | ObjectSpec::StatefulSet(_)
+            | ObjectSpec::DaemonSet(_) => todo!("the workloads' forms"),
         }
     }
 
