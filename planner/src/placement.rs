@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dugout_model::{
-    EventType, Lifecycle, Node, NodeFilter, NodeName, ObjectUid, Placement, Pod, ReplicaSet,
-    ReplicaSetUid, Resources, Step, StopReason, Unschedulable, World, labels_contain,
+    EventType, Kind, Lifecycle, Node, NodeFilter, NodeName, ObjectUid, Placement, Pod, PodIdentity,
+    ReplicaSet, ReplicaSetUid, Resources, Step, StopReason, Unschedulable, World, labels_contain,
 };
 
 use crate::draft::Draft;
@@ -47,7 +47,13 @@ fn oldest_first<'a>(pods: impl Iterator<Item = &'a Arc<Pod>>) -> Vec<Arc<Pod>> {
 
 fn place_waiting(draft: &mut Draft<'_>, rooms: &mut Rooms, pod: &Pod) {
     let Some(set) = draft.replica_set_of(pod) else { return };
-    match rooms.choose(&draft.world, &set) {
+    let choice = match &pod.identity {
+        PodIdentity::OnNode(node) => rooms.choose_only(&draft.world, &set, node),
+        PodIdentity::Any | PodIdentity::Ordinal(_) | PodIdentity::CompletionIndex(_) => {
+            rooms.choose(&draft.world, &set)
+        }
+    };
+    match choice {
         Ok(node) => settle(draft, rooms, pod, &set, node),
         Err(why) => {
             draft.report.pods.insert(pod.uid, PodWait::Node(why.clone()));
@@ -70,6 +76,10 @@ fn replace_lost(draft: &mut Draft<'_>, rooms: &mut Rooms, lost: &Pod) {
         // Whether another takes its place is for its job to say.
         return;
     }
+    if is_one_of_a_kind(draft, lost, &set) {
+        draft.report.pods.insert(lost.uid, PodWait::NodeReturn { node: from });
+        return;
+    }
     let node = match rooms.choose(&draft.world, &set) {
         Ok(node) => node,
         Err(elsewhere) => {
@@ -89,6 +99,18 @@ fn replace_lost(draft: &mut Draft<'_>, rooms: &mut Rooms, lost: &Pod) {
     let message = format!("node {from} is lost; {} on {node} takes its place", pod.name);
     draft.event(EventType::Warning, Subject::pod(lost), "NodeLost", message);
     settle(draft, rooms, &pod, &set, node);
+}
+
+/// Whether no other pod may do what this one does while it may still run: it has an ordinal, a node, or
+/// a name that is its own.
+fn is_one_of_a_kind(draft: &Draft<'_>, pod: &Pod, set: &ReplicaSet) -> bool {
+    match pod.identity {
+        PodIdentity::Ordinal(_) | PodIdentity::OnNode(_) => true,
+        PodIdentity::Any | PodIdentity::CompletionIndex(_) => {
+            let owner = draft.world.object_by_uid(set.owner);
+            owner.is_some_and(|owner| owner.declared.kind() == Kind::Pod)
+        }
+    }
 }
 
 fn settle(draft: &mut Draft<'_>, rooms: &mut Rooms, pod: &Pod, set: &ReplicaSet, node: NodeName) {
@@ -159,6 +181,24 @@ impl Rooms {
             }
         }
         best.map(|best| best.node).ok_or(why)
+    }
+
+    /// This node for a daemon's pod, or why it cannot take it. A cordoned one takes it: nothing else
+    /// can do its work there.
+    fn choose_only(
+        &mut self,
+        world: &World,
+        set: &ReplicaSet,
+        node: &NodeName,
+    ) -> Result<NodeName, Unschedulable> {
+        self.count_family(world, set);
+        let Some(room) = self.nodes.get(node) else { return Err(Unschedulable::default()) };
+        let schedulable = Node { unschedulable: false, ..(*room.node).clone() };
+        let room = Room { node: Arc::new(schedulable), reserved: room.reserved };
+        match room.refuses(set, set.template.requests()) {
+            None => Ok(node.clone()),
+            Some(filter) => Err(Unschedulable { removed: BTreeMap::from([(filter, 1)]) }),
+        }
     }
 
     fn score(&self, room: &Room, set: &ReplicaSet, requests: Resources) -> Score {
