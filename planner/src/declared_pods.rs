@@ -3,8 +3,8 @@
 //!
 //! A changed template of a replica set is for new pods alone, as in Kubernetes: those that serve stay as
 //! they are. But a pod of an earlier template that was never ready is made anew: it serves nobody, and
-//! the commit that mends or takes back a broken template would mend nothing. What takes the place of a
-//! pod on a lost node has the template of the lost one.
+//! the commit that mends or takes back a broken template would mend nothing. A pod on a lost node is
+//! given up when another node can take what replaces it.
 //!
 //! A bare pod has exactly its name. When its template changes it leaves, and comes anew when it is
 //! gone. Unlike in Kubernetes it also comes anew when its row is gone for another reason: Git still
@@ -22,7 +22,7 @@ use crate::draft::Draft;
 use crate::generations::Current;
 use crate::resolve::MissingReference;
 use crate::rollouts::{self, Aims, Look};
-use crate::{draining, generations, replica_sets};
+use crate::{draining, generations, placement, replica_sets};
 
 /// One look at a replica set that Git declares; gives when to look again.
 pub(crate) fn replicate(
@@ -34,9 +34,13 @@ pub(crate) fn replicate(
     if let Some(current) = current.uid {
         dismiss_stillborn(draft, object, current);
     }
+    let set = current.uid.and_then(|uid| draft.world.replica_sets.get(&uid)).cloned();
+    if let Some(set) = &set {
+        let pods = generations::active_pods(draft, object.uid);
+        placement::give_up_lost(draft, set, pods);
+    }
     let active = generations::active_pods(draft, object.uid);
     let wanted = spec.replicas as usize;
-    let set = current.uid.and_then(|uid| draft.world.replica_sets.get(&uid)).cloned();
     if let Some(set) = set {
         for _ in active.len()..wanted {
             let pod = replica_sets::make_pod(draft, &set);

@@ -10,8 +10,8 @@ use dugout_model::{
 
 use crate::draft::Draft;
 use crate::{
-    Work, cron_jobs, daemon_sets, declared_pods, deployments, generations, jobs, replica_sets,
-    stateful_sets,
+    Work, cron_jobs, daemon_sets, declared_pods, deployments, generations, jobs, placement,
+    replica_sets, stateful_sets,
 };
 
 /// How often a look may make way for others: a pod that is gone frees its name for one that waits.
@@ -19,7 +19,7 @@ const ROUNDS: usize = 4;
 
 /// Looks at each dirty workload.
 pub(crate) fn reconcile(draft: &mut Draft<'_>) {
-    jobs::mark_lost(draft);
+    placement::mark_lost(draft);
     let mut round = std::mem::take(&mut draft.dirty.workloads);
     round.append(&mut draft.dirty.claimants);
     for _ in 0..ROUNDS {

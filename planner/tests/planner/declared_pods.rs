@@ -48,10 +48,12 @@ fn a_pod_of_a_replica_set_moves_from_a_lost_node() {
     let mut cluster = Cluster::with_nodes(&["a", "b"]);
     cluster.commit(vec![declared_set(2, "set:1")]);
     cluster.run_for(seconds(3));
+    cluster.commit(vec![declared_set(2, "set:2")]);
     cluster.agent("a").alive = false;
     cluster.run_for(seconds(20));
     assert_eq!(cluster.spread(), [("b".to_owned(), 2)].into());
     assert_eq!(cluster.ready(), 2);
+    assert_eq!(cluster.images(), ["set:1", "set:2"], "what comes anew has the new template");
 }
 
 #[test]
