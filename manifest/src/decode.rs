@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use dugout_model::{
-    DeclaredObject, Kind, NamespaceName, ObjectKey, ObjectSpec, Origin, PortRef, Problem,
+    DeclaredObject, Kind, NamespaceName, ObjectKey, ObjectSpec, Origin, PortRef, Problem, StringMap,
 };
 
 use crate::problems::Mark;
@@ -29,6 +29,7 @@ pub(crate) mod policy;
 mod probe;
 mod resources;
 mod service;
+mod workload;
 
 /// Which object it is: unique in a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -429,14 +430,20 @@ fn read_declared(
     }
     let metadata = object.field("metadata").and_then(|value| value.object());
     let (labels, annotations) = metadata.as_ref().map(metadata::read).unwrap_or_default();
-    let spec = read_spec(&object, kind);
+    let spec = read_spec(&object, kind, &labels, &annotations);
     let policy = metadata.as_ref().map(policy::read).unwrap_or_default();
     let key = identified?.0.key.clone();
     let origin = Origin { file: String::new(), line: value.place().line };
     Some(DeclaredObject { key, labels, annotations, policy, spec, origin })
 }
 
-fn read_spec(object: &Object<'_>, kind: Kind) -> ObjectSpec {
+/// The labels and annotations are those of the object itself: a bare pod's are its pod's.
+fn read_spec(
+    object: &Object<'_>,
+    kind: Kind,
+    labels: &StringMap,
+    annotations: &StringMap,
+) -> ObjectSpec {
     match kind {
         Kind::Namespace => {
             // There is nothing to act on in it.
@@ -447,13 +454,15 @@ fn read_spec(object: &Object<'_>, kind: Kind) -> ObjectSpec {
         Kind::Secret => ObjectSpec::Secret(config::read_secret(object)),
         Kind::Service => ObjectSpec::Service(service::read(object)),
         Kind::Deployment => ObjectSpec::Deployment(Box::new(deployment::read(object))),
+        Kind::StatefulSet => ObjectSpec::StatefulSet(Box::new(workload::read_stateful_set(object))),
+        Kind::DaemonSet => ObjectSpec::DaemonSet(Box::new(workload::read_daemon_set(object))),
+        Kind::ReplicaSet => ObjectSpec::ReplicaSet(Box::new(workload::read_replica_set(object))),
+        Kind::ReplicationController => ObjectSpec::ReplicationController(Box::new(
+            workload::read_replication_controller(object),
+        )),
+        Kind::Pod => ObjectSpec::Pod(Box::new(workload::read_pod(object, labels, annotations))),
         Kind::Job => ObjectSpec::Job(Box::new(batch::read_job(object))),
         Kind::CronJob => ObjectSpec::CronJob(Box::new(batch::read_cron_job(object))),
-        Kind::Pod
-        | Kind::ReplicaSet
-        | Kind::ReplicationController
-        | Kind::StatefulSet
-        | Kind::DaemonSet => todo!("the workloads' decoders"),
     }
 }
 

@@ -11,8 +11,8 @@ use imbl::{OrdMap, OrdSet};
 use crate::{
     Baseline, BaselineKey, Change, ClusterId, EngineId, Job, JobUid, Kind, NamespaceName, Node,
     NodeName, ObjectId, ObjectName, ObjectUid, Pod, PodUid, Quarantine, Release, ReleaseId,
-    ReplicaSet, ReplicaSetUid,
-    Rollout, RolloutState, Schedule, Source, SourceName, StoredObject, Turn, Verdict,
+    ReplicaSet, ReplicaSetUid, Rollout, RolloutState, Schedule, Source, SourceName, StoredObject,
+    Turn, Verdict,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]

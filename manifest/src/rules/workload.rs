@@ -28,11 +28,11 @@ pub(crate) fn deployment(spec: &View<'_>, context: &mut Context) {
 
 /// Pods must be able to be replaced.
 fn check_rolling(details: &View<'_>, surge: &str, unavailable: &str) {
-    let is_zero = |name, default: &str| match details.get(name) {
-        Some(value) => value.as_int() == Some(0) || value.as_text() == Some("0%"),
-        None => matches!(default, "0"),
+    let is_none = |name, default: &str| match details.has(name) {
+        true => is_zero(details, name),
+        false => default == "0",
     };
-    if is_zero("maxSurge", surge) && is_zero("maxUnavailable", unavailable) {
+    if is_none("maxSurge", surge) && is_none("maxUnavailable", unavailable) {
         details.fail_with(
             "maxSurge and maxUnavailable must not both be 0: no pod could ever be replaced",
             "set maxSurge: 1 to replace pods without losing capacity",
@@ -77,6 +77,23 @@ pub(crate) fn stateful_set(spec: &View<'_>, context: &mut Context) {
         context.refer("Service", &name, crate::decode::Part::Whole);
     }
     check_update_strategy(spec);
+    spec.within("updateStrategy", |strategy| {
+        strategy.within("rollingUpdate", |details| {
+            if is_zero(details, "maxUnavailable") {
+                details.fail_at(
+                    "maxUnavailable",
+                    "must not be 0: no pod could ever be replaced",
+                    "remove it, which means 1",
+                );
+            }
+        });
+    });
+}
+
+fn is_zero(details: &View<'_>, name: &'static str) -> bool {
+    details
+        .get(name)
+        .is_some_and(|value| value.as_int() == Some(0) || value.as_text() == Some("0%"))
 }
 
 pub(crate) fn daemon_set(spec: &View<'_>, context: &mut Context) {

@@ -32,6 +32,7 @@ fn a_replica_set_has_as_many_pods_as_asked_and_a_new_template_is_for_new_ones() 
 #[test]
 fn a_replica_set_with_a_broken_template_is_mended_by_the_next_commit() {
     let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.on_failure(OnFailure::Hold);
     cluster.commit(vec![declared_set(2, "set:1")]);
     cluster.run_for(seconds(3));
     let broken = cluster.commit(vec![declared_set(3, "set:missing")]);
