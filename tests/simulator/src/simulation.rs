@@ -59,6 +59,9 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const WHOLE_LIST: Duration = Duration::from_millis(60);
 /// How long everything may take to settle once the faults have stopped.
 const SETTLE: Duration = Duration::from_secs(20 * 60);
+/// How long what was under way may take when everything is as it was asked: an assignment that is not
+/// accepted yet, a report that an older one overtook.
+const REST: Duration = Duration::from_secs(10);
 /// How many events one moment may have: more would be a loop.
 const MOMENT_EVENTS: u32 = 10_000;
 
@@ -176,6 +179,7 @@ impl Simulation {
         self.run_until(end)?;
         self.end_faults();
         let state = self.settle()?;
+        self.run_until(self.now + REST)?;
         let done = self.done_so_far();
         self.run_until(self.now + self.quiet)?;
         if self.done_so_far() != done {
