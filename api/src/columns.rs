@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dugout_model::Timestamp;
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Container, ContainerStatus, Event, Node, Pod, Secret, Service,
+    ConfigMap, Container, ContainerStatus, Event, Node, Pod, ReplicationController, Secret, Service,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value;
@@ -51,7 +51,21 @@ pub(crate) fn definitions(resource: Resource) -> Vec<Column> {
             "+Images",
             "+Selector",
         ],
-        Resource::ReplicaSets => {
+        Resource::StatefulSets => &["Name", "Ready", "Age", "+Containers", "+Images"],
+        Resource::DaemonSets => &[
+            "Name",
+            "Desired",
+            "Current",
+            "Ready",
+            "Up-to-date",
+            "Available",
+            "Node Selector",
+            "Age",
+            "+Containers",
+            "+Images",
+            "+Selector",
+        ],
+        Resource::ReplicaSets | Resource::ReplicationControllers => {
             &["Name", "Desired", "Current", "Ready", "Age", "+Containers", "+Images", "+Selector"]
         }
         Resource::Jobs => &[
@@ -101,6 +115,11 @@ pub(crate) fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
         Object::Event(event) => event_cells(name, event, now),
         Object::Deployment(deployment) => deployment_cells(name, deployment, age),
         Object::ReplicaSet(set) => replica_set_cells(name, set, age),
+        Object::ReplicationController(controller) => {
+            replication_controller_cells(name, controller, age)
+        }
+        Object::StatefulSet(set) => stateful_set_cells(name, set, age),
+        Object::DaemonSet(set) => daemon_set_cells(name, set, age),
         Object::Job(job) => job_cells(name, job, age, now),
         Object::CronJob(cron_job) => cron_job_cells(name, cron_job, age, now),
         Object::Source(source) => source_cells(name, source),
@@ -285,6 +304,56 @@ fn replica_set_cells(name: Value, set: &ReplicaSet, age: Value) -> Vec<Value> {
         containers.into(),
         images.into(),
         selector(&set.spec.selector).into(),
+    ]
+}
+
+fn replication_controller_cells(
+    name: Value,
+    controller: &ReplicationController,
+    age: Value,
+) -> Vec<Value> {
+    let (spec, status) = (
+        controller.spec.clone().unwrap_or_default(),
+        controller.status.clone().unwrap_or_default(),
+    );
+    let pod = spec.template.as_ref().and_then(|template| template.spec.as_ref());
+    let (containers, images) = containers(pod.map(|pod| &pod.containers));
+    vec![
+        name,
+        spec.replicas.unwrap_or(0).into(),
+        status.replicas.into(),
+        status.ready_replicas.unwrap_or(0).into(),
+        age,
+        containers.into(),
+        images.into(),
+        pairs(spec.selector.as_ref()).into(),
+    ]
+}
+
+fn stateful_set_cells(name: Value, set: &StatefulSet, age: Value) -> Vec<Value> {
+    let spec = &set.spec;
+    let ready = set.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0);
+    let (containers, images) = containers(spec.template.spec.as_ref().map(|pod| &pod.containers));
+    let ready = format!("{ready}/{}", spec.replicas.unwrap_or(1));
+    vec![name, ready.into(), age, containers.into(), images.into()]
+}
+
+fn daemon_set_cells(name: Value, set: &DaemonSet, age: Value) -> Vec<Value> {
+    let (spec, status) = (&set.spec, set.status.clone().unwrap_or_default());
+    let pod = spec.template.spec.as_ref();
+    let (containers, images) = containers(pod.map(|pod| &pod.containers));
+    vec![
+        name,
+        status.desired_number_scheduled.into(),
+        status.current_number_scheduled.into(),
+        status.number_ready.into(),
+        status.updated_number_scheduled.unwrap_or(0).into(),
+        status.number_available.unwrap_or(0).into(),
+        pairs(pod.and_then(|pod| pod.node_selector.as_ref())).into(),
+        age,
+        containers.into(),
+        images.into(),
+        selector(&spec.selector).into(),
     ]
 }
 

@@ -82,7 +82,18 @@ pub(crate) fn version() -> Info {
 
 /// What `kubectl get all` shows.
 fn in_all(plural: &str) -> bool {
-    ["pods", "services", "deployments", "replicasets", "jobs", "cronjobs"].contains(&plural)
+    [
+        "pods",
+        "services",
+        "deployments",
+        "replicasets",
+        "replicationcontrollers",
+        "statefulsets",
+        "daemonsets",
+        "jobs",
+        "cronjobs",
+    ]
+    .contains(&plural)
 }
 
 fn log_subresource() -> APIResource {
