@@ -272,6 +272,7 @@ impl Checker<'_> {
                 ObjectSpec::DaemonSet(spec) => self.daemon_set(&id, uid, spec),
                 ObjectSpec::ReplicaSet(spec) | ObjectSpec::ReplicationController(spec) => {
                     self.as_many_as_asked(&id, uid, spec.replicas);
+                    self.keeps_those_asked_for(&id, uid, spec);
                 }
                 ObjectSpec::Pod(_) => self.as_many_as_asked(&id, uid, 1),
                 // A job's pods have rules of their own.

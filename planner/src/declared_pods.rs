@@ -68,7 +68,10 @@ fn dismiss_stillborn(draft: &mut Draft<'_>, object: &StoredObject, current: Repl
     for pod in generations::active_pods(draft, object.uid) {
         let was_never_ready = match &pod.seen {
             Seen::Absent => true,
-            Seen::Known(status) => status.milestones.ready_at.is_none(),
+            // A node may have said that it is ready and not yet since when.
+            Seen::Known(status) => {
+                status.ready_since.is_none() && status.milestones.ready_at.is_none()
+            }
             Seen::Unknown { .. } => false,
         };
         if pod.replica_set != current && was_never_ready {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dugout_model::{
     DaemonSet, DaemonSetUpdate, IntOrPercent, NodeName, ObjectId, ObjectUid, Pod, PodIdentity,
-    StatefulSet, StatefulSetUpdate, Timestamp, labels_contain,
+    ReplicaSetSpec, StatefulSet, StatefulSetUpdate, Timestamp, labels_contain,
 };
 
 use super::{Checker, Violation, count, left_by_choice_at, pods_of};
@@ -141,6 +141,25 @@ impl Checker<'_> {
             workload: id.clone(),
             active,
             most: replicas,
+        });
+    }
+
+    /// A replica set has no rollout: one of its pods that serves goes by choice only where as many as
+    /// asked for serve without it.
+    pub(super) fn keeps_those_asked_for(
+        &mut self,
+        id: &ObjectId,
+        uid: ObjectUid,
+        spec: &ReplicaSetSpec,
+    ) {
+        let taken = self.taken_by_choice(uid, spec.min_ready);
+        let Some((_, now)) = taken.into_iter().next() else { return };
+        let available =
+            count(self.after, uid, |pod| pod.is_active() && pod.is_available(spec.min_ready, now));
+        self.require(available >= spec.replicas, || Violation::TooFewAvailable {
+            workload: id.clone(),
+            available,
+            least: spec.replicas,
         });
     }
 

@@ -277,15 +277,26 @@ fn a_stateful_set_keeps_all_that_serve_but_one() {
         let pods = cluster.active().into_iter().take(pods);
         violations(&cluster, pods.map(|pod| drained(&cluster, (*pod).clone())).collect())
     };
-    let losses = |found: Vec<Violation>| -> Vec<(u32, u32)> {
-        let loss = |found: &Violation| match found {
-            Violation::TooFewAvailable { available, least, .. } => Some((*available, *least)),
-            _ => None,
-        };
-        found.iter().filter_map(loss).collect()
+    assert_eq!(losses(&leave(1)), []);
+    assert_eq!(losses(&leave(2)), [(1, 2)]);
+}
+
+/// How many stay available where too few do, and how many must.
+fn losses(found: &[Violation]) -> Vec<(u32, u32)> {
+    let loss = |found: &Violation| match found {
+        Violation::TooFewAvailable { available, least, .. } => Some((*available, *least)),
+        _ => None,
     };
-    assert_eq!(losses(leave(1)), []);
-    assert_eq!(losses(leave(2)), [(1, 2)]);
+    found.iter().filter_map(loss).collect()
+}
+
+#[test]
+fn a_replica_set_keeps_as_many_that_serve_as_asked() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(vec![declared_set(2, "set:1")]);
+    cluster.run_for(seconds(3));
+    let pod = drained(&cluster, any_pod(&cluster));
+    assert_eq!(losses(&violations(&cluster, vec![pod])), [(1, 2)]);
 }
 
 #[test]

@@ -45,6 +45,19 @@ fn a_replica_set_with_a_broken_template_is_mended_by_the_next_commit() {
 }
 
 #[test]
+fn a_pod_that_serves_is_kept_though_its_node_did_not_say_since_when() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(vec![declared_set(1, "set:1")]);
+    cluster.run_for(seconds(3));
+    let mut pod = (*cluster.active()[0]).clone();
+    let Seen::Known(status) = &mut pod.seen else { panic!("its node told of it") };
+    status.milestones = PodMilestones::default();
+    cluster.world.apply(&Change::PutPod(std::sync::Arc::new(pod.clone())));
+    cluster.commit(vec![declared_set(1, "set:2")]);
+    assert_eq!(cluster.active()[0].uid, pod.uid);
+}
+
+#[test]
 fn a_pod_of_a_replica_set_moves_from_a_lost_node() {
     let mut cluster = Cluster::with_nodes(&["a", "b"]);
     cluster.commit(vec![declared_set(2, "set:1")]);
