@@ -431,7 +431,7 @@ fn read_declared(
     let metadata = object.field("metadata").and_then(|value| value.object());
     let (labels, annotations) = metadata.as_ref().map(metadata::read).unwrap_or_default();
     let spec = read_spec(&object, kind, &labels, &annotations);
-    let policy = metadata.as_ref().map(policy::read).unwrap_or_default();
+    let policy = metadata.as_ref().map(|metadata| policy::read(metadata, kind)).unwrap_or_default();
     let key = identified?.0.key.clone();
     let origin = Origin { file: String::new(), line: value.place().line };
     Some(DeclaredObject { key, labels, annotations, policy, spec, origin })

@@ -11,6 +11,7 @@ use super::deployment::{
     read_template, seconds,
 };
 use super::metadata::read_labels;
+use super::policy;
 use crate::reader::Object;
 
 /// How many templates of before are kept where a manifest does not say it.
@@ -103,17 +104,16 @@ pub(super) fn read_replication_controller(object: &Object<'_>) -> ReplicaSetSpec
     }
 }
 
-/// A bare pod; its labels and annotations are those of the object.
+/// A bare pod; its labels and annotations are those of the object. What steers Dugout is no part of the
+/// pod: another word there makes no other pod.
 pub(super) fn read_pod(
     object: &Object<'_>,
     labels: &StringMap,
     annotations: &StringMap,
 ) -> PodTemplate {
-    let empty = PodTemplate {
-        labels: labels.clone(),
-        annotations: annotations.clone(),
-        ..empty_template()
-    };
+    let own = annotations.iter().filter(|(key, _)| !key.starts_with(policy::PREFIX));
+    let annotations = own.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let empty = PodTemplate { labels: labels.clone(), annotations, ..empty_template() };
     match object.field("spec").and_then(|value| value.object()) {
         Some(spec) => read_pod_spec(&spec, "Pod", empty),
         None => empty,
