@@ -109,7 +109,6 @@ struct Simulation {
     chance: Random,
     faults: Random,
     scenario: Scenario,
-    last: Vec<crate::scenario::Workload>,
     commits: Vec<(CommitSha, RevisionContent)>,
     database: SharedDatabase,
     server: Option<Server>,
@@ -133,7 +132,6 @@ impl Simulation {
         let mut seeds = Random::from_seed(seed);
         let (mut people, chance, faults) = (seeds.fork(), seeds.fork(), seeds.fork());
         let scenario = Scenario::from(&mut people);
-        let last = Scenario::last(&mut people);
         let nodes = NODES.map(|name| Node::new(name, FakeEngine::new(name, seeds.fork()))).into();
         let world = World::empty(ClusterId(uuid::Uuid::from_u128(7)));
         Self {
@@ -145,7 +143,6 @@ impl Simulation {
             chance,
             faults,
             scenario,
-            last,
             commits: Vec::new(),
             database: SharedDatabase::new(world, options.crash),
             server: None,
@@ -227,7 +224,7 @@ impl Simulation {
         for node in 0..self.nodes.len() {
             self.queue.push(self.now, Event::NodeBack(node));
         }
-        let last = self.last.clone();
+        let last = self.scenario.last.clone();
         self.commit(content(&last, 9));
     }
 
