@@ -8,7 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use dugout_model::{
-    DeclaredObject, Kind, NamespaceName, ObjectKey, ObjectSpec, Origin, PortRef, Problem, StringMap,
+    DeclaredObject, Kind, NamespaceName, ObjectKey, ObjectSpec, Origin, POD_INDEX_LABEL,
+    POD_NAME_LABEL, PortRef, Problem, StringMap,
 };
 
 use crate::problems::Mark;
@@ -92,12 +93,44 @@ pub(crate) struct PodFacts {
     /// As a list, which takes a tenth of the memory of a map.
     pub labels: Vec<(String, String)>,
     pub port_names: Vec<String>,
+    /// Of a stateful set's pods, which are labelled with their names and ordinals.
+    pub ordinals: Option<Ordinals>,
+}
+
+/// Which pods a stateful set has.
+#[derive(Clone, Debug)]
+pub(crate) struct Ordinals {
+    /// What a pod's name begins with, and its ordinal ends.
+    pub prefix: String,
+    pub ordinals: std::ops::Range<i64>,
+}
+
+impl Ordinals {
+    fn has_label(&self, key: &str, value: &str) -> bool {
+        let ordinal = match key {
+            POD_NAME_LABEL => value.strip_prefix(&self.prefix),
+            _ => Some(value),
+        };
+        let number = ordinal.and_then(|text| text.parse::<i64>().ok());
+        number.is_some_and(|number| {
+            self.ordinals.contains(&number) && ordinal == Some(number.to_string().as_str())
+        })
+    }
 }
 
 impl PodFacts {
+    /// Whether one of them has the label.
     pub(crate) fn has_label(&self, key: &str, value: &str) -> bool {
+        if let (Some(ordinals), true) = (&self.ordinals, is_of_ordinals(key)) {
+            return ordinals.has_label(key, value);
+        }
         self.labels.iter().any(|(own, label)| own == key && label == value)
     }
+}
+
+/// Whether the pods of a stateful set have this label beside those of their template.
+pub(crate) fn is_of_ordinals(key: &str) -> bool {
+    matches!(key, POD_NAME_LABEL | POD_INDEX_LABEL)
 }
 
 /// What others see of a service, and whom it means.

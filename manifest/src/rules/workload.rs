@@ -1,6 +1,7 @@
 //! Workloads: their selector, template and way of replacing pods.
 
 use super::pod::{check_restart_policy, note_pods};
+use crate::decode::Ordinals;
 use crate::validate::{Context, View};
 
 pub(crate) fn deployment(spec: &View<'_>, context: &mut Context) {
@@ -58,8 +59,15 @@ pub(crate) fn replication_controller(spec: &View<'_>, context: &mut Context) {
     }
 }
 
+/// Notes the name, which the rule for the spec needs.
+pub(crate) fn stateful_set_name(set: &View<'_>, context: &mut Context) {
+    let name = set.within("metadata", |metadata| metadata.text("name").map(str::to_owned));
+    context.stateful_set = name.flatten();
+}
+
 pub(crate) fn stateful_set(spec: &View<'_>, context: &mut Context) {
     runs_on(spec, "StatefulSet", context);
+    note_ordinals(spec, context);
     check_selector(spec);
     let mut names = Vec::new();
     spec.each("volumeClaimTemplates", |claim| {
@@ -88,6 +96,14 @@ pub(crate) fn stateful_set(spec: &View<'_>, context: &mut Context) {
             }
         });
     });
+}
+
+fn note_ordinals(spec: &View<'_>, context: &mut Context) {
+    let Some(name) = &context.stateful_set else { return };
+    let Some(pods) = &mut context.links.pods else { return };
+    let first = spec.within("ordinals", |ordinals| ordinals.int("start")).flatten().unwrap_or(0);
+    let end = first.saturating_add(spec.int("replicas").unwrap_or(1));
+    pods.ordinals = Some(Ordinals { prefix: format!("{name}-"), ordinals: first..end });
 }
 
 fn is_zero(details: &View<'_>, name: &'static str) -> bool {

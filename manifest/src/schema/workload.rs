@@ -82,7 +82,8 @@ pub(super) static REPLICATION_CONTROLLER_SPEC: Schema = table(
 pub(super) static STATEFUL_SET: Schema = table(
     "StatefulSet",
     &[API_VERSION, KIND, METADATA, acted("spec", object(&STATEFUL_SET_SPEC)).required(), STATUS],
-);
+)
+.with(&[workload::stateful_set_name]);
 
 pub(super) static STATEFUL_SET_SPEC: Schema = table(
     "StatefulSetSpec",
