@@ -1,11 +1,10 @@
 //! The columns of each resource's table, with Kubernetes' names and order, and the cells of a row.
 
+mod workloads;
+
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use dugout_model::Timestamp;
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
     ConfigMap, Container, ContainerStatus, Event, Node, Pod, Secret, Service,
 };
@@ -41,41 +40,13 @@ pub(crate) fn definitions(resource: Resource) -> Vec<Column> {
             "+Container-Runtime",
         ],
         Resource::Events => &["Last Seen", "Type", "Reason", "Object", "Message", "+Name"],
-        Resource::Deployments => &[
-            "Name",
-            "Ready",
-            "Up-to-date",
-            "Available",
-            "Age",
-            "+Containers",
-            "+Images",
-            "+Selector",
-        ],
-        Resource::ReplicaSets => {
-            &["Name", "Desired", "Current", "Ready", "Age", "+Containers", "+Images", "+Selector"]
-        }
-        Resource::Jobs => &[
-            "Name",
-            "Status",
-            "Completions",
-            "Duration",
-            "Age",
-            "+Containers",
-            "+Images",
-            "+Selector",
-        ],
-        Resource::CronJobs => &[
-            "Name",
-            "Schedule",
-            "Timezone",
-            "Suspend",
-            "Active",
-            "Last Schedule",
-            "Age",
-            "+Containers",
-            "+Images",
-            "+Selector",
-        ],
+        Resource::Deployments
+        | Resource::StatefulSets
+        | Resource::DaemonSets
+        | Resource::ReplicaSets
+        | Resource::ReplicationControllers
+        | Resource::Jobs
+        | Resource::CronJobs => workloads::names(resource),
         Resource::Sources => {
             &["Name", "Branch", "Head", "Applied", "Status", "+URL", "+Path", "+Message"]
         }
@@ -99,10 +70,15 @@ pub(crate) fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
         Object::Secret(secret) => secret_cells(name, secret, age),
         Object::Node(node) => node_cells(name, node, age),
         Object::Event(event) => event_cells(name, event, now),
-        Object::Deployment(deployment) => deployment_cells(name, deployment, age),
-        Object::ReplicaSet(set) => replica_set_cells(name, set, age),
-        Object::Job(job) => job_cells(name, job, age, now),
-        Object::CronJob(cron_job) => cron_job_cells(name, cron_job, age, now),
+        Object::Deployment(deployment) => workloads::deployment_cells(name, deployment, age),
+        Object::ReplicaSet(set) => workloads::replica_set_cells(name, set, age),
+        Object::ReplicationController(controller) => {
+            workloads::replication_controller_cells(name, controller, age)
+        }
+        Object::StatefulSet(set) => workloads::stateful_set_cells(name, set, age),
+        Object::DaemonSet(set) => workloads::daemon_set_cells(name, set, age),
+        Object::Job(job) => workloads::job_cells(name, job, age, now),
+        Object::CronJob(cron_job) => workloads::cron_job_cells(name, cron_job, age, now),
         Object::Source(source) => source_cells(name, source),
         Object::Release(release) => release_cells(name, release, age),
         Object::TimelineEntry(entry) => timeline_cells(entry),
@@ -252,90 +228,6 @@ fn event_cells(name: Value, event: &Event, now: Timestamp) -> Vec<Value> {
         object.into(),
         event.message.clone().unwrap_or_default().into(),
         name,
-    ]
-}
-
-fn deployment_cells(name: Value, deployment: &Deployment, age: Value) -> Vec<Value> {
-    let spec = &deployment.spec;
-    let status = deployment.status.clone().unwrap_or_default();
-    let ready = status.ready_replicas.unwrap_or(0);
-    let (containers, images) = containers(spec.template.spec.as_ref().map(|pod| &pod.containers));
-    vec![
-        name,
-        format!("{ready}/{}", spec.replicas.unwrap_or(1)).into(),
-        status.updated_replicas.unwrap_or(0).into(),
-        status.available_replicas.unwrap_or(0).into(),
-        age,
-        containers.into(),
-        images.into(),
-        selector(&spec.selector).into(),
-    ]
-}
-
-fn replica_set_cells(name: Value, set: &ReplicaSet, age: Value) -> Vec<Value> {
-    let status = set.status.clone().unwrap_or_default();
-    let pod = set.spec.template.as_ref().and_then(|template| template.spec.as_ref());
-    let (containers, images) = containers(pod.map(|pod| &pod.containers));
-    vec![
-        name,
-        set.spec.replicas.unwrap_or(0).into(),
-        status.replicas.into(),
-        status.ready_replicas.unwrap_or(0).into(),
-        age,
-        containers.into(),
-        images.into(),
-        selector(&set.spec.selector).into(),
-    ]
-}
-
-fn job_cells(name: Value, job: &Job, age: Value, now: Timestamp) -> Vec<Value> {
-    let (spec, status) = (job.spec.clone().unwrap_or_default(), job.status.as_ref());
-    let condition = status.and_then(|status| status.conditions.as_ref()?.first());
-    let succeeded = status.and_then(|status| status.succeeded).unwrap_or(0);
-    let completions = match (spec.completions, spec.parallelism.unwrap_or(1)) {
-        (Some(wanted), _) => format!("{succeeded}/{wanted}"),
-        (None, parallelism) if parallelism > 1 => format!("{succeeded}/1 of {parallelism}"),
-        (None, _) => format!("{succeeded}/1"),
-    };
-    let ended_at = status
-        .and_then(|status| status.completion_time.clone())
-        .or_else(|| condition.filter(|one| one.type_ == "Failed")?.last_transition_time.clone());
-    let duration = status.and_then(|status| status.start_time.as_ref()).map(|started| {
-        let until_now = since(started, now);
-        crate::age::age(
-            until_now.saturating_sub(ended_at.map_or(Duration::ZERO, |at| since(&at, now))),
-        )
-    });
-    let (containers, images) = containers(spec.template.spec.as_ref().map(|pod| &pod.containers));
-    vec![
-        name,
-        condition.map_or("Running", |condition| condition.type_.as_str()).into(),
-        completions.into(),
-        duration.unwrap_or_default().into(),
-        age,
-        containers.into(),
-        images.into(),
-        spec.selector.as_ref().map_or(NONE.to_owned(), selector).into(),
-    ]
-}
-
-fn cron_job_cells(name: Value, cron_job: &CronJob, age: Value, now: Timestamp) -> Vec<Value> {
-    let (spec, status) = (cron_job.spec.clone(), cron_job.status.as_ref());
-    let pods = spec.job_template.spec.as_ref().and_then(|job| job.template.spec.as_ref());
-    let (containers, images) = containers(pods.map(|pod| &pod.containers));
-    let last = status.and_then(|status| status.last_schedule_time.as_ref());
-    let active = status.and_then(|status| status.active.as_ref()).map_or(0, Vec::len);
-    vec![
-        name,
-        spec.schedule.into(),
-        or_none(spec.time_zone.unwrap_or_default()).into(),
-        if spec.suspend == Some(true) { "True" } else { "False" }.into(),
-        active.into(),
-        last.map_or(NONE.to_owned(), |last| crate::age::age(since(last, now))).into(),
-        age,
-        containers.into(),
-        images.into(),
-        NONE.into(),
     ]
 }
 

@@ -90,7 +90,18 @@ pub(crate) const OPENAPI_FORM: &str = "application/com.github.proto-openapi.spec
 
 /// What `kubectl get all` shows.
 fn in_all(plural: &str) -> bool {
-    ["pods", "services", "deployments", "replicasets", "jobs", "cronjobs"].contains(&plural)
+    [
+        "pods",
+        "services",
+        "deployments",
+        "replicasets",
+        "replicationcontrollers",
+        "statefulsets",
+        "daemonsets",
+        "jobs",
+        "cronjobs",
+    ]
+    .contains(&plural)
 }
 
 fn log_subresource() -> APIResource {

@@ -9,8 +9,8 @@ use dugout_model::{
 };
 
 use crate::convert::{
-    self, NAMESPACE_OF_CLUSTER_EVENTS, Object, POD_TEMPLATE_HASH, Uids, View, event_name,
-    event_namespace, pod_phase, pod_template_hash, release_name,
+    self, NAMESPACE_OF_CLUSTER_EVENTS, Object, Uids, View, event_name, event_namespace, hash_label,
+    pod_phase, release_name,
 };
 use crate::resource::Resource;
 use crate::selector::{FieldQuery, LabelQuery};
@@ -57,10 +57,15 @@ pub(crate) fn items<'a>(
         Resource::Secrets => stored(Kind::Secret),
         Resource::Services => stored(Kind::Service),
         Resource::Deployments => stored(Kind::Deployment),
-        Resource::Pods => world.pods.values().map(|row| Item::Pod(row)).collect(),
+        Resource::StatefulSets => stored(Kind::StatefulSet),
+        Resource::DaemonSets => stored(Kind::DaemonSet),
+        Resource::ReplicationControllers => stored(Kind::ReplicationController),
+        Resource::Pods => pods(world),
         Resource::ReplicaSets => {
-            let sets = world.replica_sets.values().filter(|row| !row.is_of_job());
-            sets.map(|row| Item::ReplicaSet(row)).collect()
+            let sets = world.replica_sets.values().filter(|row| is_of_deployment(world, row));
+            let mut items: Vec<Item<'a>> = stored(Kind::ReplicaSet);
+            items.extend(sets.map(|row| Item::ReplicaSet(row)));
+            items
         }
         Resource::Jobs => {
             let runs = world.jobs.values().filter(|row| row.scheduled_at.is_some());
@@ -79,6 +84,23 @@ pub(crate) fn items<'a>(
         items.retain(|item| item.namespace() == namespace.as_str());
     }
     items
+}
+
+/// The pods, and those bare ones that Git asks for and that are not made yet.
+fn pods(world: &World) -> Vec<Item<'_>> {
+    let mut items: Vec<Item<'_>> = world.pods.values().map(|row| Item::Pod(row)).collect();
+    let awaited = world.objects_of(Kind::Pod).filter(|object| {
+        let mut sets = world.replica_sets_of(object.uid);
+        !sets.any(|set| world.pods_of(set.uid).next().is_some())
+    });
+    items.extend(awaited.map(|row| Item::Stored(row)));
+    items
+}
+
+/// Whether it is what Kubernetes calls a replica set: other kinds keep their templates in one, too.
+fn is_of_deployment(world: &World, set: &ReplicaSet) -> bool {
+    let owner = world.object_by_uid(set.owner).map(|object| object.declared.kind());
+    !set.is_of_job() && owner.is_none_or(|kind| kind == Kind::Deployment)
 }
 
 /// Whether the rows come from the database for each request, newest ones only.
@@ -108,6 +130,9 @@ pub(crate) fn selectable_fields(resource: Resource) -> &'static [&'static str] {
         | Resource::Secrets
         | Resource::Deployments
         | Resource::ReplicaSets
+        | Resource::ReplicationControllers
+        | Resource::StatefulSets
+        | Resource::DaemonSets
         | Resource::Jobs
         | Resource::CronJobs => &["metadata.name", "metadata.namespace"],
     }
@@ -157,7 +182,14 @@ impl<'a> Item<'a> {
     }
 
     pub(crate) fn has_labels(self, world: &'a World, query: &LabelQuery) -> bool {
-        query.is_empty() || query.matches(|key| self.label(world, key))
+        let own_labels = match self {
+            Item::Pod(row) => row.own_labels(),
+            _ => Vec::new(),
+        };
+        let own = |key: &str| {
+            own_labels.iter().find(|(own, _)| *own == key).map(|(_, value)| value.as_str())
+        };
+        query.is_empty() || query.matches(|key| own(key).or_else(|| self.label(world, key)))
     }
 
     pub(crate) fn has_fields(self, uids: &Uids<'_>, query: &FieldQuery) -> bool {
@@ -183,9 +215,9 @@ impl<'a> Item<'a> {
     }
 
     fn label(self, world: &'a World, key: &str) -> Option<&'a str> {
-        let of_set = |set: &'a ReplicaSet| match key {
-            POD_TEMPLATE_HASH => (!set.is_of_job()).then(|| pod_template_hash(set)),
-            _ => set.template.labels.get(key).map(String::as_str),
+        let of_set = |set: &'a ReplicaSet| {
+            let hash = hash_label(world, set).filter(|(label, _)| *label == key);
+            hash.map(|(_, hash)| hash).or_else(|| set.template.labels.get(key).map(String::as_str))
         };
         match self {
             Item::Stored(row) => row.declared.labels.get(key).map(String::as_str),
@@ -207,6 +239,7 @@ impl<'a> Item<'a> {
             (Item::Pod(row), "spec.nodeName") => {
                 Cow::Borrowed(row.node().map_or("", |node| node.as_str()))
             }
+            (Item::Stored(_), "status.phase") => Cow::Borrowed("Pending"),
             (Item::Pod(row), "status.phase") => Cow::Borrowed(pod_phase(row)),
             (Item::Event(row), "involvedObject.kind") => Cow::Borrowed(&row.kind),
             (Item::Event(row), "involvedObject.namespace") => Cow::Borrowed(row.namespace.as_str()),

@@ -40,6 +40,9 @@ fn sentence(world: &World, target: &Target) -> String {
                 .to_owned()
         }
         Resource::Pods | Resource::ReplicaSets | Resource::Jobs => match owner(world, target) {
+            Some(owner) if stored(world, target).is_some_and(|stored| stored == owner) => {
+                commit(world, owner)
+            }
             Some(owner) => {
                 format!(
                     "{} belongs to {}; {}",
@@ -55,6 +58,9 @@ fn sentence(world: &World, target: &Target) -> String {
         | Resource::ConfigMaps
         | Resource::Secrets
         | Resource::Deployments
+        | Resource::ReplicationControllers
+        | Resource::StatefulSets
+        | Resource::DaemonSets
         | Resource::CronJobs => match stored(world, target) {
             Some(object) => commit(world, object),
             None => GENERAL.to_owned(),
@@ -88,9 +94,12 @@ fn stored<'a>(world: &'a World, target: &Target) -> Option<&'a StoredObject> {
     world.objects.get(&id).map(AsRef::as_ref)
 }
 
-/// The object behind a pod, a replica set or a job.
+/// The object behind a pod, a replica set or a job, which may be what is meant itself.
 fn owner<'a>(world: &'a World, target: &Target) -> Option<&'a StoredObject> {
     let (namespace, name) = (target.namespace.as_ref()?, target.name.as_ref()?);
+    if let Some(object) = stored(world, target) {
+        return Some(object);
+    }
     if target.resource == Resource::Jobs {
         let mut jobs = world.jobs.values();
         let job = jobs.find(|job| job.namespace == *namespace && job.name == *name)?;

@@ -12,6 +12,9 @@ pub enum Resource {
     Events,
     Deployments,
     ReplicaSets,
+    ReplicationControllers,
+    StatefulSets,
+    DaemonSets,
     Jobs,
     CronJobs,
     Sources,
@@ -75,7 +78,7 @@ impl Group {
 }
 
 impl Resource {
-    pub const ALL: [Resource; 14] = [
+    pub const ALL: [Resource; 17] = [
         Resource::Namespaces,
         Resource::Pods,
         Resource::Services,
@@ -85,6 +88,9 @@ impl Resource {
         Resource::Events,
         Resource::Deployments,
         Resource::ReplicaSets,
+        Resource::ReplicationControllers,
+        Resource::StatefulSets,
+        Resource::DaemonSets,
         Resource::Jobs,
         Resource::CronJobs,
         Resource::Sources,
@@ -128,6 +134,15 @@ impl Resource {
             Resource::Events => core("Event", "events", "event", &["ev"], true),
             Resource::Deployments => apps("Deployment", "deployments", "deployment", &["deploy"]),
             Resource::ReplicaSets => apps("ReplicaSet", "replicasets", "replicaset", &["rs"]),
+            Resource::ReplicationControllers => core(
+                "ReplicationController",
+                "replicationcontrollers",
+                "replicationcontroller",
+                &["rc"],
+                true,
+            ),
+            Resource::StatefulSets => apps("StatefulSet", "statefulsets", "statefulset", &["sts"]),
+            Resource::DaemonSets => apps("DaemonSet", "daemonsets", "daemonset", &["ds"]),
             Resource::Jobs => batch("Job", "jobs", "job", &[]),
             Resource::CronJobs => batch("CronJob", "cronjobs", "cronjob", &["cj"]),
             Resource::Sources => dugout("Source", "sources", "source", &["src"], true),
@@ -193,6 +208,9 @@ mod tests {
             assert_eq!(Resource::named(word), Some(Resource::Deployments), "{word}");
         }
         assert_eq!(Resource::named("sources.dugout.dev"), Some(Resource::Sources));
+        assert_eq!(Resource::named("sts"), Some(Resource::StatefulSets));
+        assert_eq!(Resource::named("ds"), Some(Resource::DaemonSets));
+        assert_eq!(Resource::named("rc"), Some(Resource::ReplicationControllers));
         assert_eq!(Resource::named("cj"), Some(Resource::CronJobs));
         assert_eq!(Resource::named("jobs.batch"), Some(Resource::Jobs));
         assert_eq!(Resource::named("ingresses"), None);

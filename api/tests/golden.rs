@@ -137,3 +137,26 @@ fn a_job_of_git_and_the_runs_of_a_cron_job() {
     }
     check("pod-ended", &Object::Pod(Box::new(view.pod(&support::ended_pod()))));
 }
+
+#[test]
+fn the_kinds_that_choose_pod_by_pod_and_their_pods() {
+    let world = support::workloads::world_of_workloads();
+    let view = View { world: &world, now: support::now() };
+    let objects = [
+        ("statefulset", Kind::StatefulSet, "db"),
+        ("daemonset", Kind::DaemonSet, "logs"),
+        ("replicaset-declared", Kind::ReplicaSet, "set"),
+        ("replicationcontroller", Kind::ReplicationController, "old"),
+        ("pod-awaited", Kind::Pod, "awaited"),
+    ];
+    for (file, kind, name) in objects {
+        check(file, &view.stored(&world.objects[&ObjectId::new(kind, "demo", name)]));
+    }
+    let pods = support::workloads::pods_of_workloads();
+    for (file, name) in
+        [("pod-stateful", "db-1"), ("pod-daemon", "logs-ccccc"), ("pod-bare", "tool")]
+    {
+        let pod = pods.iter().find(|pod| pod.name.as_str() == name).expect("a pod");
+        check(file, &Object::Pod(Box::new(view.pod(pod))));
+    }
+}

@@ -75,6 +75,18 @@ impl Door {
         self.send(request.body(Body::empty()).expect("a request")).await
     }
 
+    /// The first cells of each row of a table, as text.
+    async fn rows(&self, path: &str, columns: usize) -> Vec<String> {
+        let table = self.table(path).await.json();
+        let rows = table["rows"].as_array().expect("rows").iter();
+        rows.map(|row| {
+            let cells = row["cells"].as_array().expect("cells").iter().take(columns);
+            let cells: Vec<String> = cells.map(|cell| cell.to_string().replace('"', "")).collect();
+            cells.join(" ")
+        })
+        .collect()
+    }
+
     async fn operate(&self, path: &str, body: &str) -> Answer {
         let request = local(Method::POST, path).header("authorization", format!("Bearer {TOKEN}"));
         self.send(request.body(Body::from(body.to_owned())).expect("a request")).await
@@ -125,7 +137,8 @@ async fn discovery_names_every_group_and_resource() {
 
 #[tokio::test]
 async fn every_resource_of_discovery_can_be_listed_as_objects_and_as_a_table() {
-    let door = Door::with(Fake::new(support::world_of_jobs()));
+    let world = support::workloads::with_workloads(support::world_of_jobs());
+    let door = Door::with(Fake::new(world));
     for prefix in ["/api/v1", "/apis/apps/v1", "/apis/batch/v1", "/apis/dugout.dev/v1"] {
         let json = door.get(prefix).await.json();
         for resource in json["resources"].as_array().expect("resources") {
@@ -294,17 +307,7 @@ async fn tables_of_jobs_read_as_kubectl_prints_them() {
         ("cronjobs", 5, vec!["nightly 3 * * * * Europe/Berlin False 1"]),
     ] {
         let path = format!("/apis/batch/v1/namespaces/demo/{resource}");
-        let table = door.table(&path).await.json();
-        let rows = table["rows"].as_array().expect("rows").iter();
-        let rows: Vec<String> = rows
-            .map(|row| {
-                let cells = row["cells"].as_array().expect("cells").iter().take(columns);
-                let cells: Vec<String> =
-                    cells.map(|cell| cell.to_string().replace('"', "")).collect();
-                cells.join(" ")
-            })
-            .collect();
-        assert_eq!(rows, expected, "{resource}");
+        assert_eq!(door.rows(&path, columns).await, expected, "{resource}");
     }
     // What lasted is told by the moments of its job; the others would tell the clock of this test.
     let table = door.table("/apis/batch/v1/namespaces/demo/jobs").await.json();
@@ -317,6 +320,26 @@ async fn tables_of_jobs_read_as_kubectl_prints_them() {
     let label = "batch.kubernetes.io/controller-uid=00000000-0000-0000-0000-0000000001f4";
     let path = format!("/api/v1/namespaces/demo/pods?labelSelector={label}");
     assert_eq!(door.get(&path).await.names(), ["migrate-1-aaaaa"]);
+}
+
+#[tokio::test]
+async fn tables_of_the_kinds_that_choose_pod_by_pod_read_as_kubectl_prints_them() {
+    let door = Door::with(Fake::new(support::workloads::world_of_workloads()));
+    let (apps, core) = ("/apis/apps/v1/namespaces/demo", "/api/v1/namespaces/demo");
+    for (path, columns, expected) in [
+        (format!("{apps}/statefulsets"), 2, vec!["db 2/2"]),
+        // Both nodes are in the zone, and one has its pod.
+        (format!("{apps}/daemonsets"), 7, vec!["logs 2 1 1 1 1 zone=north"]),
+        (format!("{apps}/replicasets"), 4, vec!["set 2 1 1", "web-5d9c7b 3 4 1"]),
+        (format!("{core}/replicationcontrollers"), 4, vec!["old 2 1 1"]),
+    ] {
+        assert_eq!(door.rows(&path, columns).await, expected, "{path}");
+    }
+    let pods = door.get(&format!("{core}/pods?fieldSelector=status.phase=Pending")).await;
+    assert_eq!(pods.names(), ["awaited", "web-5d9c7b-ccccc", "web-5d9c7b-eeeee"]);
+    let label = "statefulset.kubernetes.io/pod-name=db-1";
+    let pods = door.get(&format!("{core}/pods?labelSelector={label}")).await;
+    assert_eq!(pods.names(), ["db-1"]);
 }
 
 #[tokio::test]
@@ -338,6 +361,16 @@ async fn writes_to_objects_are_refused_with_what_to_commit() {
         assert!(message.contains(part), "{method} {path}: {message}");
     }
     assert!(door.asked().is_empty());
+    let door = Door::with(Fake::new(support::workloads::world_of_workloads()));
+    for (path, part) in [
+        ("/api/v1/namespaces/demo/pods/tool", "edit apps/jobs.yaml (line 1)"),
+        ("/api/v1/namespaces/demo/pods/db-0", "belongs to StatefulSet demo/db"),
+        ("/apis/apps/v1/namespaces/demo/replicasets/set", "edit apps/jobs.yaml (line 1)"),
+    ] {
+        let request = local(Method::DELETE, path).body(Body::empty()).expect("a request");
+        let message = door.send(request).await.json()["message"].to_string();
+        assert!(message.contains(part), "{path}: {message}");
+    }
 }
 
 #[tokio::test]

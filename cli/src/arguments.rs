@@ -75,7 +75,7 @@ pub enum Command {
     History(HistoryArguments),
     /// Show every step of a commit with its time; of the newest one if none is named
     Timeline(TimelineArguments),
-    /// Show the log of a pod, or of all pods of a deployment or a job
+    /// Show the log of a pod, or of all pods of what makes them
     Logs(LogsArguments),
     /// Look at a source's repository now
     Sync(SourceArguments),
@@ -276,7 +276,7 @@ impl NamespaceArguments {
 /// `dugout get`
 #[derive(Clone, Debug, Args)]
 pub struct GetArguments {
-    /// What to list: pods, deployments, jobs, services, nodes, sources, releases, …
+    /// What to list: pods, deployments, statefulsets, jobs, services, nodes, sources, releases, …
     pub kind: String,
     /// Only the one with this name
     pub name: Option<String>,
@@ -293,7 +293,7 @@ pub struct GetArguments {
 /// `dugout describe`
 #[derive(Clone, Debug, Args)]
 pub struct DescribeArguments {
-    /// What it is: pod, deployment, job, service, node, source, release, …
+    /// What it is: pod, deployment, statefulset, job, service, node, source, release, …
     pub kind: String,
     /// Its name
     pub name: String,
@@ -343,7 +343,7 @@ pub struct TimelineArguments {
 /// `dugout logs`
 #[derive(Clone, Debug, Args)]
 pub struct LogsArguments {
-    /// A pod, or deployment/NAME or job/NAME for all of its pods
+    /// A pod, or what makes pods, as deployment/NAME, statefulset/NAME or job/NAME, for all of them
     pub target: String,
     /// The container, where a pod has several
     #[arg(short, long)]

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use dugout_model::{
-    Kind, Quarantine, Release, ServiceType, SourceCondition, SourceName, Timestamp, Verdict, World,
+    Kind, ObjectSpec, Quarantine, Release, ServiceType, SourceCondition, SourceName, Timestamp,
+    Verdict, World,
 };
 use dugout_reconciler::{Leading, Reconciler};
 use tokio::time::Instant;
@@ -111,13 +112,18 @@ fn verdict(world: &World, source: &SourceName, now: Timestamp) -> Option<FirstRe
     }
 }
 
-/// Whether every deployment of the source has what it asks for.
+/// Whether every workload of the source that asks for a number of pods has them.
 fn all_available(world: &World, source: &SourceName, now: Timestamp) -> bool {
-    world.objects_of(Kind::Deployment).filter(|object| object.source == *source).all(|object| {
-        object.as_deployment().is_none_or(|deployment| {
-            let counts = world.pod_counts(object.uid, None, deployment.min_ready, now);
-            counts.available >= deployment.replicas
-        })
+    world.objects.values().filter(|object| object.source == *source).all(|object| {
+        let (replicas, min_ready) = match &object.declared.spec {
+            ObjectSpec::Deployment(spec) => (spec.replicas, spec.min_ready),
+            ObjectSpec::StatefulSet(spec) => (spec.replicas, spec.min_ready),
+            ObjectSpec::ReplicaSet(spec) | ObjectSpec::ReplicationController(spec) => {
+                (spec.replicas, spec.min_ready)
+            }
+            _ => return true,
+        };
+        world.pod_counts(object.uid, None, min_ready, now).available >= replicas
     })
 }
 

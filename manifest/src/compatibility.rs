@@ -34,6 +34,7 @@ pub fn compatibility_page() -> String {
     write_kinds(&mut page);
     write_removed(&mut page);
     write_annotations(&mut page);
+    page.push_str(WORKLOADS);
     let users = users_of_types();
     page.push_str("\n## Fields by kind\n");
     for entry in KINDS {
@@ -57,6 +58,27 @@ pub fn compatibility_page() -> String {
     write_kustomize(&mut page);
     page
 }
+
+const WORKLOADS: &str = "
+## Where workloads differ
+
+Dugout does with each kind of workload what Kubernetes does, but for this:
+
+- A kind without `progressDeadlineSeconds` has ten minutes, or what its annotation says: a rollout that
+  could take for ever could never fail, and its release could never go back.
+- StatefulSet: a pod that does not serve and has an outdated template is replaced without being waited
+  for. In Kubernetes an ordered set waits for it also when a commit takes the broken template back.
+- DaemonSet: neither a rollout nor a release waits for a node that is lost. Its pod is replaced when the
+  node is back.
+- ReplicaSet and ReplicationController: a pod of an earlier template that was never ready is made anew,
+  so that the commit that mends a broken template mends it.
+- Pod: with another image, label or annotation it is replaced by a pod of the same name, where Kubernetes
+  changes the one that runs. All else of its spec that Kubernetes keeps from changing cannot change. It comes anew when it is
+  gone and Git still asks for it.
+- A StatefulSet's pod, and a bare one, waits for as long as its node is lost: it may still run there, and
+  a name belongs to one pod. Kubernetes does so with the first and deletes the second after five minutes.
+  Pods of other kinds are made anew on another node.
+";
 
 const KUSTOMIZE: &str = "
 ## Kustomize

@@ -8,7 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use dugout_model::{
-    DeclaredObject, Kind, NamespaceName, ObjectKey, ObjectSpec, Origin, PortRef, Problem,
+    DeclaredObject, Kind, NamespaceName, ObjectKey, ObjectSpec, Origin, POD_INDEX_LABEL,
+    POD_NAME_LABEL, PortRef, Problem, StringMap,
 };
 
 use crate::problems::Mark;
@@ -29,6 +30,7 @@ pub(crate) mod policy;
 mod probe;
 mod resources;
 mod service;
+mod workload;
 
 /// Which object it is: unique in a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,12 +93,44 @@ pub(crate) struct PodFacts {
     /// As a list, which takes a tenth of the memory of a map.
     pub labels: Vec<(String, String)>,
     pub port_names: Vec<String>,
+    /// Of a stateful set's pods, which are labelled with their names and ordinals.
+    pub ordinals: Option<Ordinals>,
+}
+
+/// Which pods a stateful set has.
+#[derive(Clone, Debug)]
+pub(crate) struct Ordinals {
+    /// What a pod's name begins with, and its ordinal ends.
+    pub prefix: String,
+    pub ordinals: std::ops::Range<i64>,
+}
+
+impl Ordinals {
+    fn has_label(&self, key: &str, value: &str) -> bool {
+        let ordinal = match key {
+            POD_NAME_LABEL => value.strip_prefix(&self.prefix),
+            _ => Some(value),
+        };
+        let number = ordinal.and_then(|text| text.parse::<i64>().ok());
+        number.is_some_and(|number| {
+            self.ordinals.contains(&number) && ordinal == Some(number.to_string().as_str())
+        })
+    }
 }
 
 impl PodFacts {
+    /// Whether one of them has the label.
     pub(crate) fn has_label(&self, key: &str, value: &str) -> bool {
+        if let (Some(ordinals), true) = (&self.ordinals, is_of_ordinals(key)) {
+            return ordinals.has_label(key, value);
+        }
         self.labels.iter().any(|(own, label)| own == key && label == value)
     }
+}
+
+/// Whether the pods of a stateful set have this label beside those of their template.
+pub(crate) fn is_of_ordinals(key: &str) -> bool {
+    matches!(key, POD_NAME_LABEL | POD_INDEX_LABEL)
 }
 
 /// What others see of a service, and whom it means.
@@ -429,14 +463,20 @@ fn read_declared(
     }
     let metadata = object.field("metadata").and_then(|value| value.object());
     let (labels, annotations) = metadata.as_ref().map(metadata::read).unwrap_or_default();
-    let spec = read_spec(&object, kind);
-    let policy = metadata.as_ref().map(policy::read).unwrap_or_default();
+    let spec = read_spec(&object, kind, &labels, &annotations);
+    let policy = metadata.as_ref().map(|metadata| policy::read(metadata, kind)).unwrap_or_default();
     let key = identified?.0.key.clone();
     let origin = Origin { file: String::new(), line: value.place().line };
     Some(DeclaredObject { key, labels, annotations, policy, spec, origin })
 }
 
-fn read_spec(object: &Object<'_>, kind: Kind) -> ObjectSpec {
+/// The labels and annotations are those of the object itself: a bare pod's are its pod's.
+fn read_spec(
+    object: &Object<'_>,
+    kind: Kind,
+    labels: &StringMap,
+    annotations: &StringMap,
+) -> ObjectSpec {
     match kind {
         Kind::Namespace => {
             // There is nothing to act on in it.
@@ -447,6 +487,13 @@ fn read_spec(object: &Object<'_>, kind: Kind) -> ObjectSpec {
         Kind::Secret => ObjectSpec::Secret(config::read_secret(object)),
         Kind::Service => ObjectSpec::Service(service::read(object)),
         Kind::Deployment => ObjectSpec::Deployment(Box::new(deployment::read(object))),
+        Kind::StatefulSet => ObjectSpec::StatefulSet(Box::new(workload::read_stateful_set(object))),
+        Kind::DaemonSet => ObjectSpec::DaemonSet(Box::new(workload::read_daemon_set(object))),
+        Kind::ReplicaSet => ObjectSpec::ReplicaSet(Box::new(workload::read_replica_set(object))),
+        Kind::ReplicationController => ObjectSpec::ReplicationController(Box::new(
+            workload::read_replication_controller(object),
+        )),
+        Kind::Pod => ObjectSpec::Pod(Box::new(workload::read_pod(object, labels, annotations))),
         Kind::Job => ObjectSpec::Job(Box::new(batch::read_job(object))),
         Kind::CronJob => ObjectSpec::CronJob(Box::new(batch::read_cron_job(object))),
     }

@@ -24,6 +24,8 @@ pub(crate) struct Context {
     pub links: Links,
     /// Volumes that pods get beside those of their template: the claims of a stateful set.
     pub claim_volumes: Vec<String>,
+    /// The name of a stateful set, which its pods' names begin with.
+    pub stateful_set: Option<String>,
 }
 
 impl Context {

@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::{
-    CommitSha, CronJob, Deployment, JobSpec, NamespaceName, ObjectName, ObjectUid, PodTemplate,
-    SecretValue, SourceName, Timestamp,
+    CommitSha, CronJob, DaemonSet, Deployment, JobSpec, NamespaceName, ObjectName, ObjectUid,
+    PodTemplate, ReplicaSetSpec, SecretValue, SourceName, StatefulSet, Timestamp,
 };
 
 /// Labels or annotations.
@@ -19,25 +19,44 @@ pub enum Kind {
     ConfigMap,
     Secret,
     Service,
+    Pod,
+    ReplicaSet,
+    ReplicationController,
     Deployment,
+    StatefulSet,
+    DaemonSet,
     Job,
     CronJob,
 }
 
 impl Kind {
     /// Every kind, in the order in which they are applied.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Namespace,
         Kind::ConfigMap,
         Kind::Secret,
         Kind::Service,
+        Kind::Pod,
+        Kind::ReplicaSet,
+        Kind::ReplicationController,
         Kind::Deployment,
+        Kind::StatefulSet,
+        Kind::DaemonSet,
         Kind::Job,
         Kind::CronJob,
     ];
 
     /// The kinds that make pods.
-    pub const WORKLOADS: [Kind; 3] = [Kind::Deployment, Kind::Job, Kind::CronJob];
+    pub const WORKLOADS: [Kind; 8] = [
+        Kind::Pod,
+        Kind::ReplicaSet,
+        Kind::ReplicationController,
+        Kind::Deployment,
+        Kind::StatefulSet,
+        Kind::DaemonSet,
+        Kind::Job,
+        Kind::CronJob,
+    ];
 
     /// The name in a manifest's `kind` field.
     pub fn as_str(self) -> &'static str {
@@ -46,7 +65,12 @@ impl Kind {
             Kind::ConfigMap => "ConfigMap",
             Kind::Secret => "Secret",
             Kind::Service => "Service",
+            Kind::Pod => "Pod",
+            Kind::ReplicaSet => "ReplicaSet",
+            Kind::ReplicationController => "ReplicationController",
             Kind::Deployment => "Deployment",
+            Kind::StatefulSet => "StatefulSet",
+            Kind::DaemonSet => "DaemonSet",
             Kind::Job => "Job",
             Kind::CronJob => "CronJob",
         }
@@ -169,7 +193,14 @@ pub enum ObjectSpec {
     ConfigMap(ConfigMap),
     Secret(Secret),
     Service(Service),
+    /// A pod that nothing but Git asks for.
+    Pod(Box<PodTemplate>),
+    ReplicaSet(Box<ReplicaSetSpec>),
+    /// The old name of a replica set, with the same meaning.
+    ReplicationController(Box<ReplicaSetSpec>),
     Deployment(Box<Deployment>),
+    StatefulSet(Box<StatefulSet>),
+    DaemonSet(Box<DaemonSet>),
     Job(Box<JobSpec>),
     CronJob(Box<CronJob>),
 }
@@ -181,7 +212,12 @@ impl ObjectSpec {
             ObjectSpec::ConfigMap(_) => Kind::ConfigMap,
             ObjectSpec::Secret(_) => Kind::Secret,
             ObjectSpec::Service(_) => Kind::Service,
+            ObjectSpec::Pod(_) => Kind::Pod,
+            ObjectSpec::ReplicaSet(_) => Kind::ReplicaSet,
+            ObjectSpec::ReplicationController(_) => Kind::ReplicationController,
             ObjectSpec::Deployment(_) => Kind::Deployment,
+            ObjectSpec::StatefulSet(_) => Kind::StatefulSet,
+            ObjectSpec::DaemonSet(_) => Kind::DaemonSet,
             ObjectSpec::Job(_) => Kind::Job,
             ObjectSpec::CronJob(_) => Kind::CronJob,
         }
@@ -194,7 +230,13 @@ impl ObjectSpec {
             | ObjectSpec::ConfigMap(_)
             | ObjectSpec::Secret(_)
             | ObjectSpec::Service(_) => None,
+            ObjectSpec::Pod(template) => Some(template),
+            ObjectSpec::ReplicaSet(spec) | ObjectSpec::ReplicationController(spec) => {
+                Some(&spec.template)
+            }
             ObjectSpec::Deployment(spec) => Some(&spec.template),
+            ObjectSpec::StatefulSet(spec) => Some(&spec.template),
+            ObjectSpec::DaemonSet(spec) => Some(&spec.template),
             ObjectSpec::Job(spec) => Some(&spec.template),
             ObjectSpec::CronJob(spec) => Some(&spec.job.template),
         }

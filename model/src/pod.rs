@@ -5,13 +5,14 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::{
-    CONTROLLER_UID_LABEL, CommitSha, NamespaceName, NodeName, ObjectName, ObjectUid, PodAddress,
-    PodMilestones, PodUid, ReplicaSetUid, SharedTemplate, SourceName, TemplateHash, Timestamp,
-    Turn,
+    COMPLETION_INDEX_LABEL, CONTROLLER_UID_LABEL, CommitSha, NamespaceName, NodeName, ObjectName,
+    ObjectUid, PodAddress, PodMilestones, PodUid, ReplicaSetUid, SharedTemplate, SourceName,
+    TemplateHash, Timestamp, Turn,
 };
 
 /// One generation of a workload's template, and how many pods of it there shall be. Every pod belongs
-/// to one. Of a Deployment it is what Kubernetes calls a ReplicaSet.
+/// to one. Of a Deployment it is what Kubernetes calls a ReplicaSet; for a StatefulSet or a DaemonSet
+/// it takes the place of a ControllerRevision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaSet {
     pub uid: ReplicaSetUid,
@@ -116,9 +117,18 @@ pub enum PodIdentity {
     /// Nothing: one is as good as another.
     #[default]
     Any,
+    /// Its place in a stateful set. At most one pod of an ordinal runs at a time.
+    Ordinal(u32),
+    /// A daemon set's pod for this node; it goes nowhere else.
+    OnNode(NodeName),
     /// Its share of an indexed job.
     CompletionIndex(u32),
 }
+
+/// The label with its ordinal that a pod of a stateful set has.
+pub const POD_INDEX_LABEL: &str = "apps.kubernetes.io/pod-index";
+/// The label with its name that a pod of a stateful set has, so that a service can mean one of them.
+pub const POD_NAME_LABEL: &str = "statefulset.kubernetes.io/pod-name";
 
 /// Where a pod goes, or why it waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -341,6 +351,21 @@ impl PodPhase {
 }
 
 impl Pod {
+    /// The labels that it has beside those of its template: what tells it apart from its siblings, as
+    /// Kubernetes labels it.
+    pub fn own_labels(&self) -> Vec<(&'static str, String)> {
+        match &self.identity {
+            PodIdentity::Any | PodIdentity::OnNode(_) => Vec::new(),
+            PodIdentity::Ordinal(ordinal) => vec![
+                (POD_INDEX_LABEL, ordinal.to_string()),
+                (POD_NAME_LABEL, self.name.to_string()),
+            ],
+            PodIdentity::CompletionIndex(index) => {
+                vec![(COMPLETION_INDEX_LABEL, index.to_string())]
+            }
+        }
+    }
+
     /// The node it was placed on.
     pub fn node(&self) -> Option<&NodeName> {
         match &self.placement {

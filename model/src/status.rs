@@ -31,10 +31,22 @@ impl World {
         min_ready: Duration,
         now: Timestamp,
     ) -> PodCounts {
+        self.pod_counts_where(workload, current, min_ready, now, |_| true)
+    }
+
+    /// The same over the pods that are chosen.
+    pub fn pod_counts_where(
+        &self,
+        workload: ObjectUid,
+        current: Option<&TemplateHash>,
+        min_ready: Duration,
+        now: Timestamp,
+        is_chosen: impl Fn(&Pod) -> bool,
+    ) -> PodCounts {
         let mut counts = PodCounts::default();
         for replica_set in self.replica_sets_of(workload) {
             let updated = current == Some(&replica_set.template_hash);
-            for pod in self.pods_of(replica_set.uid) {
+            for pod in self.pods_of(replica_set.uid).filter(|pod| is_chosen(pod)) {
                 counts.add(pod, updated, min_ready, now);
             }
         }

@@ -38,6 +38,72 @@ pub enum IntOrPercent {
     Percent(u32),
 }
 
+/// An `apps/v1` ReplicaSet or a `v1` ReplicationController.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaSetSpec {
+    pub replicas: u32,
+    pub selector: LabelSelector,
+    pub template: PodTemplate,
+    /// How long a pod must be ready before it counts as available.
+    pub min_ready: Duration,
+}
+
+/// An `apps/v1` StatefulSet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatefulSet {
+    pub replicas: u32,
+    pub selector: LabelSelector,
+    pub template: PodTemplate,
+    /// The headless service whose domain its pods' names are in.
+    pub service_name: String,
+    /// The ordinal of its first pod.
+    pub first_ordinal: u32,
+    pub pod_management: PodManagement,
+    pub update: StatefulSetUpdate,
+    /// How long a pod must be ready before it counts as available.
+    pub min_ready: Duration,
+    /// How many old templates are kept for a quick way back.
+    pub revision_history_limit: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PodManagement {
+    /// One after another: each pod waits until those with lower ordinals are available, and the
+    /// highest leaves first.
+    OrderedReady,
+    Parallel,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatefulSetUpdate {
+    /// A pod takes the new template when a person deletes it.
+    OnDelete,
+    /// From the highest ordinal down to the partition.
+    RollingUpdate { partition: u32, max_unavailable: IntOrPercent },
+}
+
+/// An `apps/v1` DaemonSet: one pod on each node that its template admits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaemonSet {
+    pub selector: LabelSelector,
+    pub template: PodTemplate,
+    pub update: DaemonSetUpdate,
+    /// How long a pod must be ready before it counts as available.
+    pub min_ready: Duration,
+    /// How many old templates are kept for a quick way back.
+    pub revision_history_limit: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DaemonSetUpdate {
+    /// A pod takes the new template when a person deletes it.
+    OnDelete,
+    RollingUpdate {
+        max_surge: IntOrPercent,
+        max_unavailable: IntOrPercent,
+    },
+}
+
 /// A `batch/v1` Job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobSpec {

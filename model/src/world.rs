@@ -9,9 +9,10 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 
 use crate::{
-    Baseline, BaselineKey, Change, ClusterId, EngineId, Job, JobUid, Kind, Node, NodeName,
-    ObjectId, ObjectUid, Pod, PodUid, Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid,
-    Rollout, RolloutState, Schedule, Source, SourceName, StoredObject, Turn, Verdict,
+    Baseline, BaselineKey, Change, ClusterId, EngineId, Job, JobUid, Kind, NamespaceName, Node,
+    NodeName, ObjectId, ObjectName, ObjectUid, Pod, PodUid, Quarantine, Release, ReleaseId,
+    ReplicaSet, ReplicaSetUid, Rollout, RolloutState, Schedule, Source, SourceName, StoredObject,
+    Turn, Verdict,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,7 @@ struct Index {
     replica_sets_by_owner: OrdMap<ObjectUid, OrdSet<ReplicaSetUid>>,
     pods_by_replica_set: OrdMap<ReplicaSetUid, OrdSet<PodUid>>,
     pods_by_node: OrdMap<NodeName, OrdSet<PodUid>>,
+    pods_by_name: OrdMap<(NamespaceName, ObjectName), OrdSet<PodUid>>,
     /// Pods that wait for a node.
     unplaced: OrdSet<PodUid>,
     nodes_by_engine: OrdMap<EngineId, OrdSet<NodeName>>,
@@ -175,6 +177,16 @@ impl World {
         self.index.pods_by_node.get(node).into_iter().flatten().filter_map(|uid| self.pods.get(uid))
     }
 
+    /// The pods of this name: one at most, for a name is free again only when its pod is gone.
+    pub fn pods_named(
+        &self,
+        namespace: &NamespaceName,
+        name: &ObjectName,
+    ) -> impl Iterator<Item = &Arc<Pod>> {
+        let uids = self.index.pods_by_name.get(&(namespace.clone(), name.clone()));
+        uids.into_iter().flatten().filter_map(|uid| self.pods.get(uid))
+    }
+
     /// The pods that wait for a node, by uid.
     pub fn unplaced_pods(&self) -> impl Iterator<Item = &Arc<Pod>> {
         self.index.unplaced.iter().filter_map(|uid| self.pods.get(uid))
@@ -267,6 +279,7 @@ impl World {
         self.delete_pod(row.uid);
         self.pods.insert(row.uid, Arc::clone(row));
         add(&mut self.index.pods_by_replica_set, &row.replica_set, row.uid);
+        add(&mut self.index.pods_by_name, &(row.namespace.clone(), row.name.clone()), row.uid);
         match row.node() {
             Some(node) => add(&mut self.index.pods_by_node, node, row.uid),
             None => {
@@ -278,6 +291,7 @@ impl World {
     fn delete_pod(&mut self, uid: PodUid) {
         let Some(old) = self.pods.remove(&uid) else { return };
         take(&mut self.index.pods_by_replica_set, &old.replica_set, &uid);
+        take(&mut self.index.pods_by_name, &(old.namespace.clone(), old.name.clone()), &uid);
         match old.node() {
             Some(node) => take(&mut self.index.pods_by_node, node, &uid),
             None => {
@@ -339,10 +353,7 @@ fn take<K: Ord + Clone, V: Ord + Clone>(index: &mut OrdMap<K, OrdSet<V>>, key: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        IdSource, Lifecycle, NamespaceName, ObjectName, Placement, PodIdentity, Seen, Timestamp,
-        Unschedulable,
-    };
+    use crate::{IdSource, Lifecycle, Placement, PodIdentity, Seen, Timestamp, Unschedulable};
 
     fn pod(ids: &mut IdSource, placement: Placement) -> Pod {
         Pod {
@@ -374,6 +385,7 @@ mod tests {
         assert_eq!(world.unplaced_pods().count(), 0);
         assert_eq!(world.pods_on(&node).count(), 1);
         assert_eq!(world.pods_of(row.replica_set).count(), 1);
+        assert_eq!(world.pods_named(&row.namespace, &row.name).count(), 1);
 
         world.apply(&Change::DeletePod(row.uid));
         assert_eq!(world, empty);

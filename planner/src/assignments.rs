@@ -7,7 +7,7 @@ use dugout_model::{
     AssignedPod, AssignedService, AssignedServicePort, Assignment, COMPLETION_INDEX_LABEL, Change,
     Endpoint, EndpointPlace, EnvContent, EnvValue, Kind, Lifecycle, Node, NodeName, Pod,
     PodIdentity, PodOrder, ReplicaSet, Service, ServicePort, ServiceType, SharedTemplate,
-    StoredObject, World, labels_contain,
+    StoredObject, StringMap, World,
 };
 
 use crate::draft::Draft;
@@ -64,14 +64,18 @@ fn assigned_pod(world: &World, pod: &Pod) -> Option<AssignedPod> {
     })
 }
 
-/// The template of a pod's replica set, with what is the pod's own: an indexed one is told its index in
-/// the three ways that Kubernetes has.
+/// The template of a pod's replica set, with what is the pod's own: its labels, and an index of a job in
+/// the two other ways that Kubernetes has.
 fn template_of(pod: &Pod, set: &ReplicaSet) -> SharedTemplate {
-    let PodIdentity::CompletionIndex(index) = pod.identity else {
+    let own_labels = pod.own_labels();
+    if own_labels.is_empty() {
         return Arc::clone(&set.template);
-    };
+    }
     let mut template = (*set.template).clone();
-    template.labels.insert(COMPLETION_INDEX_LABEL.to_owned(), index.to_string());
+    template.labels.extend(own_labels.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    let PodIdentity::CompletionIndex(index) = pod.identity else {
+        return Arc::new(template);
+    };
     template.annotations.insert(COMPLETION_INDEX_LABEL.to_owned(), index.to_string());
     for container in &mut template.containers {
         container.env.push(EnvValue {
@@ -127,7 +131,7 @@ fn endpoints(
     let mut endpoints: Vec<Endpoint> = candidates
         .filter_map(|pod| {
             let template = &world.replica_set_of(pod)?.template;
-            if !labels_contain(&template.labels, &service.selector) {
+            if !is_selected(pod, &template.labels, &service.selector) {
                 return None;
             }
             let mut containers = template.containers.iter();
@@ -137,6 +141,15 @@ fn endpoints(
         .collect();
     endpoints.sort_by_key(|endpoint| endpoint.pod);
     endpoints
+}
+
+/// Whether a pod with these labels of its template, and with those of its own, has all of the selector's.
+fn is_selected(pod: &Pod, labels: &StringMap, selector: &StringMap) -> bool {
+    let own_labels = pod.own_labels();
+    selector.iter().all(|(key, wanted)| {
+        let own = own_labels.iter().find(|(own, _)| own == key).map(|(_, value)| value);
+        own.or_else(|| labels.get(key)) == Some(wanted)
+    })
 }
 
 /// A node knows its own pods best, also when nobody else is there. Those of its peers serve when they

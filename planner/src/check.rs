@@ -4,13 +4,16 @@
 //! It looks only at rows that the plan touches, so its cost follows the plan's. It knows neither the
 //! time nor the contacts; where a rule needs them, it checks what must hold whatever they are.
 
+mod identities;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, Deployment, IntOrPercent, Job, JobState, JobUid, Lifecycle, NodeName, ObjectId,
-    ObjectUid, Placement, Pod, PodIdentity, PodUid, Quarantine, Release, ReleaseId, ReplicaSetUid,
-    Resources, StopReason, Strategy, Timestamp, Turn, Verdict, World,
+    Change, Deployment, IntOrPercent, Job, JobState, JobUid, Lifecycle, NamespaceName, NodeName,
+    ObjectId, ObjectName, ObjectSpec, ObjectUid, Placement, Pod, PodIdentity, PodUid, Quarantine,
+    Release, ReleaseId, ReplicaSetUid, Resources, StopReason, Strategy, Timestamp, Turn, Verdict,
+    World,
 };
 
 use crate::{Plan, assignments::assignment};
@@ -40,12 +43,22 @@ pub enum Violation {
     PlacedOnUnfitNode { pod: PodUid, node: NodeName },
     #[error("node {node} gets pods and has more reserved than it has")]
     NodeOverbooked { node: NodeName },
-    #[error("{deployment} has {active} pods and may have {most}")]
-    TooManyPods { deployment: ObjectId, active: u32, most: u32 },
-    #[error("{deployment} keeps {available} available pods by choice and must keep {least}")]
-    TooFewAvailable { deployment: ObjectId, available: u32, least: u32 },
-    #[error("{deployment} starts new pods while earlier ones are not gone")]
-    RecreateTooEarly { deployment: ObjectId },
+    #[error("{workload} has {active} pods and may have {most}")]
+    TooManyPods { workload: ObjectId, active: u32, most: u32 },
+    #[error("{workload} keeps {available} available pods by choice and must keep {least}")]
+    TooFewAvailable { workload: ObjectId, available: u32, least: u32 },
+    #[error("{workload} starts new pods while earlier ones are not gone")]
+    RecreateTooEarly { workload: ObjectId },
+    #[error("two pods of namespace {namespace} have the name {name}")]
+    NameTakenTwice { namespace: NamespaceName, name: ObjectName },
+    #[error("{workload} has two pods of ordinal {ordinal} that may run")]
+    OrdinalTakenTwice { workload: ObjectId, ordinal: u32 },
+    #[error("pod {pod} is for node {wanted}, and is on node {node}")]
+    DaemonElsewhere { pod: PodUid, wanted: NodeName, node: NodeName },
+    #[error("{workload} starts a pod on node {node} beside others that may run")]
+    TooManyDaemons { workload: ObjectId, node: NodeName },
+    #[error("{workload} takes the pod that serves on node {node} and may not")]
+    DaemonTaken { workload: ObjectId, node: NodeName },
     #[error("job {job} has {active} pods at work and may have {most}")]
     TooManyJobPods { job: JobUid, active: usize, most: usize },
     #[error("job {job} has two pods at work on index {index}")]
@@ -80,7 +93,7 @@ pub fn check(before: &World, plan: &Plan) -> Vec<Violation> {
     checker.rows(plan);
     checker.pods();
     checker.placements();
-    checker.deployments();
+    checker.workloads();
     checker.jobs();
     checker.releases(plan);
     checker.generations();
@@ -92,7 +105,7 @@ pub fn check(before: &World, plan: &Plan) -> Vec<Violation> {
 struct Touched {
     pods: BTreeSet<PodUid>,
     replica_sets: BTreeSet<ReplicaSetUid>,
-    deployments: BTreeSet<ObjectUid>,
+    workloads: BTreeSet<ObjectUid>,
     jobs: BTreeSet<JobUid>,
     nodes: BTreeSet<NodeName>,
 }
@@ -113,7 +126,7 @@ impl Touched {
                 }
                 Change::PutReplicaSet(row) => {
                     touched.replica_sets.insert(row.uid);
-                    touched.deployments.insert(row.owner);
+                    touched.workloads.insert(row.owner);
                 }
                 Change::DeleteReplicaSet(uid) => {
                     touched.replica_sets.insert(*uid);
@@ -130,7 +143,7 @@ impl Touched {
                 let Some(pod) = pod else { continue };
                 touched.jobs.extend(world.job_of(pod).map(|job| job.uid));
                 touched.nodes.extend(pod.node().cloned());
-                touched.deployments.extend(world.replica_set_of(pod).map(|set| set.owner));
+                touched.workloads.extend(world.replica_set_of(pod).map(|set| set.owner));
             }
         }
         touched
@@ -194,6 +207,7 @@ impl Checker<'_> {
         let uid = pod.uid;
         let has_set = self.after.replica_set_of(pod).is_some();
         self.require(has_set, || Violation::PodWithoutReplicaSet { pod: uid });
+        self.identity(pod);
         if let Some(node) = pod.node() {
             let is_known = self.after.nodes.contains_key(node);
             self.require(is_known, || Violation::PodOnUnknownNode { pod: uid, node: node.clone() });
@@ -225,7 +239,8 @@ impl Checker<'_> {
             let node = self.after.pods.get(&uid).and_then(|pod| pod.node()).cloned();
             let Some(node) = node.filter(|_| !was_placed) else { continue };
             let row = self.after.nodes.get(&node);
-            let is_fit = row.is_some_and(|row| row.is_ready() && !row.unschedulable);
+            let is_daemon = self.after.pods.get(&uid).is_some_and(identities::is_daemon);
+            let is_fit = row.is_some_and(|row| row.is_ready() && (!row.unschedulable || is_daemon));
             self.require(is_fit, || Violation::PlacedOnUnfitNode { pod: uid, node: node.clone() });
             receivers.insert(node);
         }
@@ -243,14 +258,31 @@ impl Checker<'_> {
         }
     }
 
-    fn deployments(&mut self) {
-        for uid in self.touched.deployments.clone() {
+    fn workloads(&mut self) {
+        for uid in self.touched.workloads.clone() {
             let Some(object) = self.after.object_by_uid(uid).cloned() else { continue };
-            let Some(deployment) = object.as_deployment() else { continue };
             let id = object.declared.id();
-            self.surge(&id, uid, deployment);
-            self.availability(&id, uid, deployment);
-            self.recreate(&id, uid, deployment);
+            match &object.declared.spec {
+                ObjectSpec::Deployment(deployment) => {
+                    self.surge(&id, uid, deployment);
+                    self.availability(&id, uid, deployment);
+                    self.recreate(&id, uid, deployment);
+                }
+                ObjectSpec::StatefulSet(spec) => self.stateful_set(&id, uid, spec),
+                ObjectSpec::DaemonSet(spec) => self.daemon_set(&id, uid, spec),
+                ObjectSpec::ReplicaSet(spec) | ObjectSpec::ReplicationController(spec) => {
+                    self.as_many_as_asked(&id, uid, spec.replicas);
+                    self.keeps_those_asked_for(&id, uid, spec);
+                }
+                ObjectSpec::Pod(_) => self.as_many_as_asked(&id, uid, 1),
+                // A job's pods have rules of their own.
+                ObjectSpec::Job(_)
+                | ObjectSpec::CronJob(_)
+                | ObjectSpec::Namespace
+                | ObjectSpec::ConfigMap(_)
+                | ObjectSpec::Secret(_)
+                | ObjectSpec::Service(_) => {}
+            }
         }
     }
 
@@ -260,7 +292,7 @@ impl Checker<'_> {
         let active = count(self.after, uid, Pod::is_active);
         let allowed = most.max(count(self.before, uid, Pod::is_active));
         self.require(active <= allowed, || Violation::TooManyPods {
-            deployment: id.clone(),
+            workload: id.clone(),
             active,
             most,
         });
@@ -287,7 +319,7 @@ impl Checker<'_> {
             pod.is_active() && pod.is_available(deployment.min_ready, now)
         });
         self.require(available >= least, || Violation::TooFewAvailable {
-            deployment: id.clone(),
+            workload: id.clone(),
             available,
             least,
         });
@@ -307,7 +339,7 @@ impl Checker<'_> {
         let too_early = newcomers.iter().any(|set| {
             pods_of(self.after, uid).any(|pod| pod.replica_set != *set && !is_lost(pod))
         });
-        self.require(!too_early, || Violation::RecreateTooEarly { deployment: id.clone() });
+        self.require(!too_early, || Violation::RecreateTooEarly { workload: id.clone() });
     }
 
     /// Whether a pod of the same set was given up with its node in this turn.

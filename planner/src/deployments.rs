@@ -33,16 +33,20 @@ pub(crate) fn roll_out(
     } else {
         resize(draft, object, deployment, &current);
     }
+    let current_set = current.uid.and_then(|uid| draft.world.replica_sets.get(&uid)).cloned();
+    let hash = current_set.as_ref().map(|set| &set.template_hash);
     let look = Look {
         object,
+        counts: draft.world.pod_counts(object.uid, hash, deployment.min_ready, draft.now),
         aims: Aims {
             replicas: deployment.replicas,
             updated: deployment.replicas,
+            done: 0,
             min_ready: deployment.min_ready,
             progress_deadline: deployment.progress_deadline,
             paused: deployment.paused,
         },
-        current: current.uid.and_then(|uid| draft.world.replica_sets.get(&uid)).cloned(),
+        current: current_set,
         missing: &missing,
         is_renewed: current.is_renewed,
     };

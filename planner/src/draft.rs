@@ -288,6 +288,7 @@ impl Draft<'_> {
             Change::DeletePod(uid) => {
                 if let Some(old) = self.world.pods.get(uid).cloned() {
                     self.mark_pod(&old);
+                    self.mark_claimants(&old);
                     self.dirty.placement = true;
                 }
             }
@@ -298,9 +299,13 @@ impl Draft<'_> {
                 self.dirty.assignments.insert(row.name.clone());
                 self.dirty.nodes.insert(row.name.clone());
                 self.dirty.placement = true;
+                if self.differs_for_daemons(row) {
+                    self.mark_daemon_sets();
+                }
             }
             Change::DeleteNode(name) => {
                 self.mark_engine_of(name);
+                self.mark_daemon_sets();
                 self.dirty.placement = true;
             }
             Change::PutRelease(row) => {
@@ -330,10 +335,43 @@ impl Draft<'_> {
             .is_some_and(|known| Node { last_event: row.last_event, ..(**known).clone() } == *row)
     }
 
+    /// Whether another set of daemons belongs on a node, or may be started there.
+    fn differs_for_daemons(&self, row: &Node) -> bool {
+        self.world
+            .nodes
+            .get(&row.name)
+            .is_none_or(|known| known.labels != row.labels || known.is_ready() != row.is_ready())
+    }
+
+    fn mark_daemon_sets(&mut self) {
+        let sets = self.world.objects_of(Kind::DaemonSet).map(|object| object.uid);
+        self.dirty.workloads.extend(sets);
+    }
+
+    /// A pod's name is free again: what asks for a pod of exactly this name may have waited for it.
+    fn mark_claimants(&mut self, pod: &Pod) {
+        let namespace = pod.namespace.as_str();
+        let bare = ObjectId::new(Kind::Pod, namespace, pod.name.as_str());
+        let set = pod.name.as_str().rsplit_once('-').map(|(set, _)| set);
+        let set = set.map(|set| ObjectId::new(Kind::StatefulSet, namespace, set));
+        for id in set.into_iter().chain([bare]) {
+            if let Some(object) = self.world.objects.get(&id) {
+                self.dirty.claimants.insert(object.uid);
+            }
+        }
+    }
+
     fn mark_object(&mut self, object: &StoredObject) {
         let key = &object.declared.key;
         match &object.declared.spec {
-            ObjectSpec::Deployment(_) | ObjectSpec::Job(_) | ObjectSpec::CronJob(_) => {
+            ObjectSpec::Pod(_)
+            | ObjectSpec::ReplicaSet(_)
+            | ObjectSpec::ReplicationController(_)
+            | ObjectSpec::Deployment(_)
+            | ObjectSpec::StatefulSet(_)
+            | ObjectSpec::DaemonSet(_)
+            | ObjectSpec::Job(_)
+            | ObjectSpec::CronJob(_) => {
                 self.dirty.workloads.insert(object.uid);
                 self.dirty.sources.insert(object.source.clone());
             }

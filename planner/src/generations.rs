@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, ObjectName, ObjectUid, PodTemplate, ReplicaSet, ReplicaSetUid, ResolvedTemplate,
+    Change, ObjectName, ObjectUid, Pod, PodTemplate, ReplicaSet, ReplicaSetUid, ResolvedTemplate,
     RolloutState, StoredObject, TemplateHash,
 };
 
@@ -87,6 +87,25 @@ pub(crate) fn oldest_first(draft: &Draft<'_>, workload: ObjectUid) -> Vec<Arc<Re
     let mut sets: Vec<Arc<ReplicaSet>> = draft.world.replica_sets_of(workload).cloned().collect();
     sets.sort_by_key(|set| (set.created_at, set.revision, set.uid));
     sets
+}
+
+/// The active pods of a workload, of whatever template.
+pub(crate) fn active_pods(draft: &Draft<'_>, workload: ObjectUid) -> Vec<Arc<Pod>> {
+    let sets = draft.world.replica_sets_of(workload);
+    let pods = sets.flat_map(|set| draft.world.pods_of(set.uid));
+    pods.filter(|pod| pod.is_active()).cloned().collect()
+}
+
+/// Notes for each template how many pods it has: of the kinds that choose pod by pod, that is how many
+/// it shall have.
+pub(crate) fn note_sizes(draft: &mut Draft<'_>, workload: ObjectUid) {
+    for set in oldest_first(draft, workload) {
+        let active = draft.world.pods_of(set.uid).filter(|pod| pod.is_active()).count();
+        let replicas = u32::try_from(active).unwrap_or(u32::MAX);
+        if set.replicas != replicas {
+            draft.push(Change::PutReplicaSet(Arc::new(ReplicaSet { replicas, ..(*set).clone() })));
+        }
+    }
 }
 
 /// Forgets the oldest earlier templates beyond the limit, once the rollout is complete. A set that

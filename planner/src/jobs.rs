@@ -12,7 +12,6 @@ mod pods;
 mod rollout;
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dugout_model::{
@@ -22,10 +21,9 @@ use dugout_model::{
 };
 
 use crate::draft::Draft;
-use crate::placement::Rooms;
 use crate::records::Subject;
 use crate::resolve::MissingReference;
-use crate::{PodWait, draining, generations};
+use crate::{draining, generations, placement};
 
 /// How many pods that ended a run keeps for their logs; the oldest go first.
 const FINISHED_PODS_KEPT: usize = 100;
@@ -70,18 +68,6 @@ pub(crate) fn wind_down(draft: &mut Draft<'_>, owner: ObjectUid) {
     if draft.world.schedules.contains_key(&owner) {
         draft.push(Change::DeleteSchedule(owner));
     }
-}
-
-/// Marks the runs that may give up pods on lost nodes: room elsewhere came with what changed.
-pub(crate) fn mark_lost(draft: &mut Draft<'_>) {
-    if !draft.dirty.placement {
-        return;
-    }
-    let lost = draft.world.nodes.values().filter(|node| !node.is_ready());
-    let pods = lost.flat_map(|node| draft.world.pods_on(&node.name)).filter(|pod| pod.is_active());
-    let owners: BTreeSet<ObjectUid> =
-        pods.filter_map(|pod| draft.world.job_of(pod)).map(|job| job.owner).collect();
-    draft.dirty.workloads.extend(owners);
 }
 
 /// Counts a pod if it ends with this change of its row.
@@ -206,34 +192,9 @@ pub(crate) fn advance(draft: &mut Draft<'_>, uid: JobUid) -> Look {
 
 /// A pod on a lost node is given up when another node can take what replaces it.
 fn give_up_lost(draft: &mut Draft<'_>, job: &Job) {
-    let Some(set) = draft.world.replica_sets.get(&job.replica_set()).cloned() else { return };
-    let mut lost = pods::at_work(draft, job);
-    lost.retain(|pod| {
-        let node = pod.node().and_then(|node| draft.world.nodes.get(node));
-        node.is_some_and(|node| !node.is_ready())
-    });
-    if lost.is_empty() {
-        return;
-    }
-    let mut rooms = Rooms::of(&draft.world);
-    for pod in lost {
-        let Some(from) = pod.node().cloned() else { continue };
-        match rooms.choose(&draft.world, &set) {
-            Ok(node) => {
-                rooms.take(&set, &node);
-                let lifecycle = Lifecycle::Stopping {
-                    since: draft.now,
-                    grace: set.template.termination_grace,
-                    reason: StopReason::NodeLost,
-                };
-                draft.put_pod(Pod { lifecycle, ..(*pod).clone() });
-                let message = format!("node {from} is lost; another pod takes its place");
-                draft.event(EventType::Warning, Subject::pod(&pod), "NodeLost", message);
-            }
-            Err(elsewhere) => {
-                draft.report.pods.insert(pod.uid, PodWait::LostNode { node: from, elsewhere });
-            }
-        }
+    if let Some(set) = draft.world.replica_sets.get(&job.replica_set()).cloned() {
+        let pods = pods::at_work(draft, job);
+        placement::give_up_lost(draft, &set, pods);
     }
 }
 

@@ -15,6 +15,9 @@
 //! | `nodes` | a node that is silent too long is not ready, and what it runs is unknown |
 //! | `workloads` | each kind has its controller; what left Git goes whatever it was |
 //! | `deployments` | old pods leave only as fast as new ones become available |
+//! | `stateful_sets` | one pod for each ordinal, and never two |
+//! | `daemon_sets` | one pod for each node that the template admits |
+//! | `declared_pods` | as many pods as asked; a new template is for new pods alone |
 //! | `jobs` | a pod counts once, with its end; a finished run never runs again |
 //! | `cron_jobs` | one run for each time of the schedule, and none twice |
 //! | `timetable` | every minute whose wall clock matches |
@@ -29,6 +32,8 @@ mod assignments;
 mod check;
 mod contacts;
 mod cron_jobs;
+mod daemon_sets;
+mod declared_pods;
 mod deployments;
 mod draft;
 mod draining;
@@ -45,6 +50,7 @@ mod report;
 mod resolve;
 mod rolling;
 mod rollouts;
+mod stateful_sets;
 mod timetable;
 mod way_back;
 mod work;

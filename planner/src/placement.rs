@@ -7,12 +7,12 @@
 //! A pod on a lost node gives up its place only if another node can take it now, and both happen in
 //! one turn: when the only node is silent for a while, nothing is started anew for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dugout_model::{
-    EventType, Lifecycle, Node, NodeFilter, NodeName, ObjectUid, Placement, Pod, ReplicaSet,
-    ReplicaSetUid, Resources, Step, StopReason, Unschedulable, World, labels_contain,
+    EventType, Kind, Lifecycle, Node, NodeFilter, NodeName, ObjectUid, Placement, Pod, PodIdentity,
+    ReplicaSet, ReplicaSetUid, Resources, Step, StopReason, Unschedulable, World, labels_contain,
 };
 
 use crate::draft::Draft;
@@ -47,7 +47,13 @@ fn oldest_first<'a>(pods: impl Iterator<Item = &'a Arc<Pod>>) -> Vec<Arc<Pod>> {
 
 fn place_waiting(draft: &mut Draft<'_>, rooms: &mut Rooms, pod: &Pod) {
     let Some(set) = draft.replica_set_of(pod) else { return };
-    match rooms.choose(&draft.world, &set) {
+    let choice = match &pod.identity {
+        PodIdentity::OnNode(node) => rooms.choose_only(&draft.world, &set, node),
+        PodIdentity::Any | PodIdentity::Ordinal(_) | PodIdentity::CompletionIndex(_) => {
+            rooms.choose(&draft.world, &set)
+        }
+    };
+    match choice {
         Ok(node) => settle(draft, rooms, pod, &set, node),
         Err(why) => {
             draft.report.pods.insert(pod.uid, PodWait::Node(why.clone()));
@@ -66,8 +72,11 @@ fn replace_lost(draft: &mut Draft<'_>, rooms: &mut Rooms, lost: &Pod) {
     let (Some(set), Some(from)) = (draft.replica_set_of(lost), lost.node().cloned()) else {
         return;
     };
-    if draft.world.job_of(lost).is_some() {
-        // Whether another takes its place is for its job to say.
+    if is_given_up_by_owner(draft, lost) {
+        return;
+    }
+    if is_one_of_a_kind(draft, lost, &set) {
+        draft.report.pods.insert(lost.uid, PodWait::NodeReturn { node: from });
         return;
     }
     let node = match rooms.choose(&draft.world, &set) {
@@ -91,6 +100,75 @@ fn replace_lost(draft: &mut Draft<'_>, rooms: &mut Rooms, lost: &Pod) {
     settle(draft, rooms, &pod, &set, node);
 }
 
+/// Whether its controller says if another takes its place: what a job's failed pods count for is its
+/// own, and a replica set's new pods have the newest template.
+fn is_given_up_by_owner(draft: &Draft<'_>, pod: &Pod) -> bool {
+    let owner =
+        draft.world.replica_set_of(pod).and_then(|set| draft.world.object_by_uid(set.owner));
+    let is_replica_set = owner.is_some_and(|owner| {
+        matches!(owner.declared.kind(), Kind::ReplicaSet | Kind::ReplicationController)
+    });
+    is_replica_set || draft.world.job_of(pod).is_some()
+}
+
+/// Marks the workloads that may give up pods on lost nodes: room elsewhere came with what changed.
+pub(crate) fn mark_lost(draft: &mut Draft<'_>) {
+    if !draft.dirty.placement {
+        return;
+    }
+    let lost = draft.world.nodes.values().filter(|node| !node.is_ready());
+    let pods = lost.flat_map(|node| draft.world.pods_on(&node.name)).filter(|pod| pod.is_active());
+    let sets = pods
+        .filter(|pod| is_given_up_by_owner(draft, pod))
+        .filter_map(|pod| draft.world.replica_set_of(pod));
+    let owners: BTreeSet<ObjectUid> = sets.map(|set| set.owner).collect();
+    draft.dirty.workloads.extend(owners);
+}
+
+/// Gives up those of the pods that are on a lost node, as far as other nodes can take what replaces
+/// them, which will be of this replica set.
+pub(crate) fn give_up_lost(draft: &mut Draft<'_>, set: &ReplicaSet, mut pods: Vec<Arc<Pod>>) {
+    pods.retain(|pod| {
+        let node = pod.node().and_then(|node| draft.world.nodes.get(node));
+        node.is_some_and(|node| !node.is_ready())
+    });
+    if pods.is_empty() {
+        return;
+    }
+    let mut rooms = Rooms::of(&draft.world);
+    for pod in pods {
+        let Some(from) = pod.node().cloned() else { continue };
+        match rooms.choose(&draft.world, set) {
+            Ok(node) => {
+                rooms.take(set, &node);
+                let lifecycle = Lifecycle::Stopping {
+                    since: draft.now,
+                    grace: set.template.termination_grace,
+                    reason: StopReason::NodeLost,
+                };
+                draft.put_pod(Pod { lifecycle, ..(*pod).clone() });
+                let message = format!("node {from} is lost; another pod takes its place");
+                draft.event(EventType::Warning, Subject::pod(&pod), "NodeLost", message);
+            }
+            Err(elsewhere) => {
+                draft.report.pods.insert(pod.uid, PodWait::LostNode { node: from, elsewhere });
+            }
+        }
+    }
+}
+
+/// Whether no other pod may do what this one does while it may still run: it has an ordinal, a node, or
+/// a name that is its own.
+fn is_one_of_a_kind(draft: &Draft<'_>, pod: &Pod, set: &ReplicaSet) -> bool {
+    match pod.identity {
+        PodIdentity::Ordinal(_) | PodIdentity::OnNode(_) => true,
+        PodIdentity::Any | PodIdentity::CompletionIndex(_) => {
+            let owner = draft.world.object_by_uid(set.owner);
+            owner.is_some_and(|owner| owner.declared.kind() == Kind::Pod)
+        }
+    }
+}
+
 fn settle(draft: &mut Draft<'_>, rooms: &mut Rooms, pod: &Pod, set: &ReplicaSet, node: NodeName) {
     rooms.take(set, &node);
     draft.tell_coming(pod, set, draft.now, Step::Scheduled, format!("on node {node}"));
@@ -111,7 +189,7 @@ struct Score {
 }
 
 /// What is left on each node, kept up to date while pods are placed.
-pub(crate) struct Rooms {
+struct Rooms {
     nodes: BTreeMap<NodeName, Room>,
     /// Active pods of the sets and deployments that were asked for, by node.
     siblings: BTreeMap<ReplicaSetUid, BTreeMap<NodeName, u32>>,
@@ -125,7 +203,7 @@ struct Room {
 }
 
 impl Rooms {
-    pub fn of(world: &World) -> Self {
+    fn of(world: &World) -> Self {
         let room = |node: &Arc<Node>| {
             let requests = world
                 .pods_on(&node.name)
@@ -143,7 +221,7 @@ impl Rooms {
     }
 
     /// The best node for a pod of a replica set, or how many nodes each filter removed.
-    pub fn choose(&mut self, world: &World, set: &ReplicaSet) -> Result<NodeName, Unschedulable> {
+    fn choose(&mut self, world: &World, set: &ReplicaSet) -> Result<NodeName, Unschedulable> {
         self.count_family(world, set);
         let requests = set.template.requests();
         let mut best: Option<Score> = None;
@@ -159,6 +237,24 @@ impl Rooms {
             }
         }
         best.map(|best| best.node).ok_or(why)
+    }
+
+    /// This node for a daemon's pod, or why it cannot take it. A cordoned one takes it: nothing else
+    /// can do its work there.
+    fn choose_only(
+        &mut self,
+        world: &World,
+        set: &ReplicaSet,
+        node: &NodeName,
+    ) -> Result<NodeName, Unschedulable> {
+        self.count_family(world, set);
+        let Some(room) = self.nodes.get(node) else { return Err(Unschedulable::default()) };
+        let schedulable = Node { unschedulable: false, ..(*room.node).clone() };
+        let room = Room { node: Arc::new(schedulable), reserved: room.reserved };
+        match room.refuses(set, set.template.requests()) {
+            None => Ok(node.clone()),
+            Some(filter) => Err(Unschedulable { removed: BTreeMap::from([(filter, 1)]) }),
+        }
     }
 
     fn score(&self, room: &Room, set: &ReplicaSet, requests: Resources) -> Score {
@@ -183,7 +279,7 @@ impl Rooms {
     }
 
     /// Reserves a node's room for a pod of a replica set.
-    pub fn take(&mut self, set: &ReplicaSet, node: &NodeName) {
+    fn take(&mut self, set: &ReplicaSet, node: &NodeName) {
         if let Some(room) = self.nodes.get_mut(node) {
             room.reserved = room.reserved.plus(set.template.requests());
         }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    Lifecycle, NodeName, ObjectName, Placement, Pod, PodIdentity, PodPhase, PodUid, ReplicaSet,
-    Seen, StopReason, Timestamp, Unschedulable,
+    Kind, Lifecycle, NodeName, ObjectName, Placement, Pod, PodIdentity, PodPhase, PodUid,
+    ReplicaSet, Seen, StopReason, Timestamp, Unschedulable,
 };
 
 use crate::draft::Draft;
@@ -38,12 +38,35 @@ pub(crate) fn reconcile(
 
 /// A new pod of a replica set that waits for a node.
 pub(crate) fn make_pod(draft: &mut Draft<'_>, replica_set: &ReplicaSet) -> Pod {
+    let prefix = prefix(draft, replica_set);
+    let name = free_name(draft, replica_set, &prefix);
+    new_pod(draft, replica_set, name, PodIdentity::Any)
+}
+
+/// What the names of its pods begin with: a Deployment's replica sets have names of their own, and of
+/// the other kinds people know no name but the workload's.
+fn prefix(draft: &Draft<'_>, replica_set: &ReplicaSet) -> ObjectName {
+    let owner = draft.world.object_by_uid(replica_set.owner);
+    let named = owner.filter(|owner| {
+        let kind = owner.declared.kind();
+        matches!(kind, Kind::ReplicaSet | Kind::ReplicationController | Kind::DaemonSet)
+    });
+    named.map_or_else(|| replica_set.name.clone(), |owner| owner.declared.key.name.clone())
+}
+
+/// A new pod of this name and identity that waits for a node.
+pub(crate) fn new_pod(
+    draft: &mut Draft<'_>,
+    replica_set: &ReplicaSet,
+    name: ObjectName,
+    identity: PodIdentity,
+) -> Pod {
     Pod {
         uid: PodUid(draft.ids.next_uuid()),
         namespace: replica_set.namespace.clone(),
-        name: free_name(draft, replica_set),
+        name,
         replica_set: replica_set.uid,
-        identity: PodIdentity::Any,
+        identity,
         created_at: draft.now,
         placement: Placement::Waiting(Unschedulable::default()),
         lifecycle: Lifecycle::Active,
@@ -51,17 +74,22 @@ pub(crate) fn make_pod(draft: &mut Draft<'_>, replica_set: &ReplicaSet) -> Pod {
     }
 }
 
-/// A name that no pod of the replica set has. There are 14 million suffixes, so a second try is rare
-/// and a tenth never happens; a set so large that it did would get its uid's help.
-fn free_name(draft: &mut Draft<'_>, replica_set: &ReplicaSet) -> ObjectName {
+/// A prefix and a suffix that no pod of the namespace has together. There are 14 million suffixes, so a
+/// second try is rare and a tenth never happens; a set so large that it did would get more digits.
+fn free_name(draft: &mut Draft<'_>, replica_set: &ReplicaSet, prefix: &ObjectName) -> ObjectName {
     const TRIES: usize = 10;
     for _ in 0..TRIES {
-        let name = ObjectName::new(format!("{}-{}", replica_set.name, draft.ids.next_suffix()));
-        if draft.world.pods_of(replica_set.uid).all(|pod| pod.name != name) {
+        let name = ObjectName::new(format!("{prefix}-{}", draft.ids.next_suffix()));
+        if is_free(draft, replica_set, &name) {
             return name;
         }
     }
-    ObjectName::new(format!("{}-{:016x}", replica_set.name, draft.ids.next_u64()))
+    ObjectName::new(format!("{prefix}-{:016x}", draft.ids.next_u64()))
+}
+
+/// Whether no pod of the namespace has this name, not even one that is leaving.
+pub(crate) fn is_free(draft: &Draft<'_>, replica_set: &ReplicaSet, name: &ObjectName) -> bool {
+    draft.world.pods_named(&replica_set.namespace, name).next().is_none()
 }
 
 /// How much a pod is worth keeping, most important first; the lowest leaves first.
@@ -86,7 +114,7 @@ struct Quality {
     uid: PodUid,
 }
 
-fn least_useful_first(
+pub(crate) fn least_useful_first(
     draft: &Draft<'_>,
     pods: Vec<Arc<Pod>>,
     min_ready: Duration,

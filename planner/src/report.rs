@@ -81,6 +81,8 @@ pub enum PodWait {
     Gone { node: NodeName },
     /// Its node is lost and no other can take its place.
     LostNode { node: NodeName, elsewhere: Unschedulable },
+    /// Its node is lost, and none may take its place before it is known to be gone.
+    NodeReturn { node: NodeName },
 }
 
 impl fmt::Display for Ignored {
@@ -137,6 +139,11 @@ impl fmt::Display for PodWait {
             PodWait::LostNode { node, elsewhere } => {
                 write!(out, "node {node} is lost and nothing can take its place: {elsewhere}")
             }
+            PodWait::NodeReturn { node } => write!(
+                out,
+                "waits for node {node}, which is lost: no other takes its place before it is known \
+                 to be gone"
+            ),
         }
     }
 }

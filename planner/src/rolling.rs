@@ -48,14 +48,8 @@ impl Bounds {
         let Strategy::RollingUpdate { max_surge, max_unavailable } = strategy else {
             return Self { desired, surge: 0, unavailable: desired };
         };
-        let surge = match *max_surge {
-            IntOrPercent::Int(pods) => pods,
-            IntOrPercent::Percent(percent) => share(desired, percent, 99),
-        };
-        let unavailable = match *max_unavailable {
-            IntOrPercent::Int(pods) => pods,
-            IntOrPercent::Percent(percent) => share(desired, percent, 0),
-        };
+        let surge = rounded_up(*max_surge, desired);
+        let unavailable = rounded_down(*max_unavailable, desired);
         let unavailable = if surge == 0 && unavailable == 0 { 1 } else { unavailable };
         Self { desired, surge, unavailable: unavailable.min(desired) }
     }
@@ -68,6 +62,22 @@ impl Bounds {
     /// How many pods must be available before one may be taken away by choice.
     pub fn least_available(self) -> u32 {
         self.desired - self.unavailable
+    }
+}
+
+/// An absolute number, or a share of a number of pods, rounded up.
+pub(crate) fn rounded_up(asked: IntOrPercent, pods: u32) -> u32 {
+    match asked {
+        IntOrPercent::Int(number) => number,
+        IntOrPercent::Percent(percent) => share(pods, percent, 99),
+    }
+}
+
+/// The same, rounded down.
+pub(crate) fn rounded_down(asked: IntOrPercent, pods: u32) -> u32 {
+    match asked {
+        IntOrPercent::Int(number) => number,
+        IntOrPercent::Percent(percent) => share(pods, percent, 0),
     }
 }
 

@@ -24,9 +24,33 @@ pub(crate) struct Aims {
     pub replicas: u32,
     /// How many of them shall have the current template.
     pub updated: u32,
+    /// How many of them have ended well and so are done: they count as available.
+    pub done: u32,
     pub min_ready: Duration,
     pub progress_deadline: Duration,
     pub paused: bool,
+}
+
+impl Aims {
+    /// How many pods are available that shall be, and how many shall be. Where all shall be new, old
+    /// ones do not count.
+    fn reached(&self, counts: &PodCounts) -> (u32, u32) {
+        let is_whole = self.updated == self.replicas;
+        let available = if is_whole { counts.updated_available } else { counts.available };
+        (available + self.done, self.replicas)
+    }
+}
+
+/// The annotation of a workload that sets how long its rollout may make no progress, in seconds, for
+/// the kinds whose manifests have no field for it.
+const PROGRESS_DEADLINE: &str = "dugout.dev/progress-deadline-seconds";
+
+/// Kubernetes gives a Deployment ten minutes, and the other kinds for ever: a release could then
+/// never fail. Without an annotation that can be read, they get the same ten minutes.
+pub(crate) fn progress_deadline(object: &StoredObject) -> Duration {
+    let asked = object.declared.annotations.get(PROGRESS_DEADLINE);
+    let seconds = asked.and_then(|text| text.parse::<u32>().ok()).filter(|seconds| *seconds > 0);
+    Duration::from_secs(seconds.map_or(600, u64::from))
 }
 
 /// What one look at a workload found.
@@ -35,6 +59,8 @@ pub(crate) struct Look<'a> {
     pub aims: Aims,
     /// The replica set of the current template.
     pub current: Option<Arc<ReplicaSet>>,
+    /// Its pods, as far as they are judged.
+    pub counts: PodCounts,
     pub missing: &'a [MissingReference],
     /// The template became the current one in this turn.
     pub is_renewed: bool,
@@ -42,13 +68,11 @@ pub(crate) struct Look<'a> {
 
 /// Keeps the rollout's state; gives when to look again.
 pub(crate) fn judge(draft: &mut Draft<'_>, look: &Look<'_>) -> Option<Timestamp> {
-    let Look { object, aims, current, .. } = look;
-    let hash = current.as_ref().map(|set| &set.template_hash);
-    let counts = draft.world.pod_counts(object.uid, hash, aims.min_ready, draft.now);
+    let Look { object, counts, .. } = look;
     let before = draft.world.rollouts.get(&object.uid).cloned();
-    let mut rollout = progress(draft.now, before.as_deref(), look, &counts);
-    rollout.state = state(draft, look, &rollout, &counts);
-    explain(draft, look, &rollout, &counts);
+    let mut rollout = progress(draft.now, before.as_deref(), look, counts);
+    rollout.state = state(draft, look, &rollout, counts);
+    explain(draft, look, &rollout, counts);
     let wake_at = wake_at(draft, look, &rollout);
     if before.as_deref() != Some(&rollout) {
         if before.is_none_or(|before| before.state != rollout.state) {
@@ -116,7 +140,7 @@ fn state(
 ) -> RolloutState {
     let is_complete = look.current.is_some()
         && counts.replicas == look.aims.replicas
-        && counts.available == look.aims.replicas
+        && counts.available + look.aims.done == look.aims.replicas
         && counts.updated >= look.aims.updated;
     match &rollout.state {
         _ if is_complete => RolloutState::Complete,
@@ -183,7 +207,7 @@ fn why_no_progress(draft: &Draft<'_>, look: &Look<'_>, counts: &PodCounts) -> St
     if !look.missing.is_empty() {
         return format!("no progress for {span} s: it {}", resolve::sentence(look.missing));
     }
-    let (available, desired) = (counts.updated_available, look.aims.replicas);
+    let (available, desired) = look.aims.reached(counts);
     let found =
         format!("no progress for {span} s: {available} of {desired} new pods are available");
     match new_pods(draft, look).find_map(|pod| Some((pod, why_not_available(pod)?))) {
@@ -231,7 +255,7 @@ fn wake_at(draft: &Draft<'_>, look: &Look<'_>, rollout: &Rollout) -> Option<Time
 
 /// Says in the report what the workload waits for.
 fn explain(draft: &mut Draft<'_>, look: &Look<'_>, rollout: &Rollout, counts: &PodCounts) {
-    let (available, desired) = (counts.updated_available, look.aims.replicas);
+    let (available, desired) = look.aims.reached(counts);
     let wait = if !look.missing.is_empty() {
         WorkloadWait::MissingReferences(look.missing.to_vec())
     } else if look.aims.paused {

@@ -16,5 +16,6 @@ pub mod private_engine;
 pub mod registry;
 pub mod repository;
 pub mod rig;
+pub mod second_agent;
 pub mod served;
 pub mod statistics;

@@ -3,44 +3,10 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a failure here fails the test")]
 
 use std::collections::BTreeMap;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use dugout_tests::rig::{Rig, docker, dugout, free_port};
-
-/// A second agent of a rig's cluster, on the same engine.
-struct SecondAgent {
-    process: Child,
-    metrics_port: u16,
-}
-
-impl SecondAgent {
-    fn start(rig: &Rig, token: &str) -> Self {
-        let metrics_port = free_port();
-        let process = Command::new(dugout())
-            .args(["agent", "--server", &rig.url(""), "--token", token, "--name", "second"])
-            .args(["--metrics-listen", &format!("127.0.0.1:{metrics_port}")])
-            .arg("--data-dir")
-            .arg(rig.folder().join("second"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("dugout can be started");
-        Self { process, metrics_port }
-    }
-
-    fn kill(&mut self) {
-        self.process.kill().expect("the agent can be killed");
-        self.process.wait().expect("the agent ends");
-    }
-}
-
-impl Drop for SecondAgent {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use dugout_tests::rig::{Rig, docker, dugout};
+use dugout_tests::second_agent::SecondAgent;
 
 fn second_is_ready(rig: &Rig) -> bool {
     let nodes = rig.dugout_ok(&["get", "nodes"]);
@@ -150,7 +116,7 @@ fn both_ends_keep_alive(rig: &mut Rig, agent: &SecondAgent) {
     };
     // What is on its way just now shows the timer of its acknowledgement.
     rig.wait_for("both ends of every connection keep it alive", |rig| {
-        let of_agent = timers(agent.process.id(), "dport");
+        let of_agent = timers(agent.process_id(), "dport");
         let of_server = timers(rig.process_id(), "sport");
         !of_agent.is_empty()
             && of_server.len() >= of_agent.len()

@@ -27,6 +27,22 @@ impl View<'_> {
             ObjectSpec::CronJob(spec) => {
                 Object::CronJob(Box::new(self.cron_job(metadata, object, spec)))
             }
+            ObjectSpec::StatefulSet(spec) => {
+                Object::StatefulSet(Box::new(self.stateful_set(metadata, object, spec)))
+            }
+            ObjectSpec::DaemonSet(spec) => {
+                Object::DaemonSet(Box::new(self.daemon_set(metadata, object, spec)))
+            }
+            ObjectSpec::ReplicaSet(spec) => {
+                Object::ReplicaSet(Box::new(self.declared_replica_set(metadata, object, spec)))
+            }
+            ObjectSpec::ReplicationController(spec) => {
+                let controller = self.replication_controller(metadata, object, spec);
+                Object::ReplicationController(Box::new(controller))
+            }
+            ObjectSpec::Pod(template) => {
+                Object::Pod(Box::new(self.awaited_pod(metadata, object, template)))
+            }
         }
     }
 

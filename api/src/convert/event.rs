@@ -114,7 +114,7 @@ impl Hasher for Fnv {
 
 fn api_version(kind: &str) -> &'static str {
     match kind {
-        "Deployment" | "ReplicaSet" => "apps/v1",
+        "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" => "apps/v1",
         "Job" | "CronJob" => "batch/v1",
         "Source" | "Release" => "dugout.dev/v1",
         _ => "v1",

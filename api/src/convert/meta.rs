@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dugout_model::{
-    Job, LabelOperator, LabelSelector, ObjectName, PortRef, ReplicaSet, StoredObject, StringMap,
-    Timestamp,
+    Job, Kind, LabelOperator, LabelSelector, ObjectName, PortRef, ReplicaSet, StoredObject,
+    StringMap, Timestamp, World,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
@@ -17,6 +17,9 @@ use super::View;
 
 /// The label that tells the pods of one replica set from those of another.
 pub(crate) const POD_TEMPLATE_HASH: &str = "pod-template-hash";
+
+/// The same of stateful sets and daemon sets.
+const CONTROLLER_REVISION_HASH: &str = "controller-revision-hash";
 
 const COMMIT: &str = "dugout.dev/commit";
 const SOURCE: &str = "dugout.dev/source";
@@ -98,6 +101,22 @@ pub(crate) fn pod_template_hash(set: &ReplicaSet) -> &str {
 /// Kubernetes' version of every object: the turn of the snapshot.
 pub(super) fn version(view: View<'_>) -> Option<String> {
     Some(view.world.turn.0.to_string())
+}
+
+/// The label by which pods of one template are told from those of another, if their kind has one.
+pub(crate) fn hash_label<'a>(
+    world: &World,
+    set: &'a ReplicaSet,
+) -> Option<(&'static str, &'a str)> {
+    if set.is_of_job() {
+        return None;
+    }
+    match world.object_by_uid(set.owner).map(|object| object.declared.kind()) {
+        Some(Kind::Deployment) | None => Some((POD_TEMPLATE_HASH, pod_template_hash(set))),
+        Some(Kind::StatefulSet) => Some((CONTROLLER_REVISION_HASH, set.name.as_str())),
+        Some(Kind::DaemonSet) => Some((CONTROLLER_REVISION_HASH, pod_template_hash(set))),
+        Some(_) => None,
+    }
 }
 
 pub(super) fn time(at: Timestamp) -> Option<Time> {

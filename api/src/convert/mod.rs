@@ -3,24 +3,29 @@
 
 mod batch;
 mod config;
+mod daemon_set;
+mod declared_pods;
 mod dugout;
 mod event;
 mod meta;
 mod node;
 mod pod;
+mod stateful_set;
 mod template;
 mod workload;
 
 use dugout_model::{Timestamp, World};
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Event, Namespace, Node, Pod, ReplicationController, Secret, Service,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
 pub(crate) use dugout::release_name;
 pub(crate) use event::{NAMESPACE_OF_CLUSTER_EVENTS, Uids, event_name, event_namespace};
-pub(crate) use meta::{POD_TEMPLATE_HASH, moment, pod_template_hash};
+pub(crate) use meta::{hash_label, moment};
 pub(crate) use pod::phase as pod_phase;
 
 use crate::dugout::{Release, Source, TimelineEntry};
@@ -45,6 +50,9 @@ pub enum Object {
     Event(Box<Event>),
     Deployment(Box<Deployment>),
     ReplicaSet(Box<ReplicaSet>),
+    ReplicationController(Box<ReplicationController>),
+    StatefulSet(Box<StatefulSet>),
+    DaemonSet(Box<DaemonSet>),
     Job(Box<Job>),
     CronJob(Box<CronJob>),
     Source(Box<Source>),
@@ -64,6 +72,9 @@ impl Object {
             Object::Event(object) => &object.metadata,
             Object::Deployment(object) => &object.metadata,
             Object::ReplicaSet(object) => &object.metadata,
+            Object::ReplicationController(object) => &object.metadata,
+            Object::StatefulSet(object) => &object.metadata,
+            Object::DaemonSet(object) => &object.metadata,
             Object::Job(object) => &object.metadata,
             Object::CronJob(object) => &object.metadata,
             Object::Source(object) => &object.metadata,

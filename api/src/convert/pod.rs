@@ -1,14 +1,14 @@
 //! Pods, with the conditions and container statuses that Kubernetes' tools read.
 
 use dugout_model::{
-    COMPLETION_INDEX_LABEL, ContainerExit, ContainerState, ContainerStatus, Lifecycle, Placement,
-    Pod, PodIdentity, PodPhase, PodStatus, ReplicaSet, Seen, StringMap, Timestamp,
+    COMPLETION_INDEX_LABEL, ContainerExit, ContainerState, ContainerStatus, Kind, Lifecycle,
+    ObjectSpec, Placement, Pod, PodIdentity, PodPhase, PodStatus, ReplicaSet, Seen, Timestamp,
 };
 use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 use super::View;
-use super::meta::{int, list, owner, seconds, time, version, with_commit};
+use super::meta::{int, list, owner, seconds, some_text, time, version, with_commit};
 use super::template::{pod_labels, pod_spec};
 
 impl View<'_> {
@@ -16,6 +16,9 @@ impl View<'_> {
         let set = self.world.replica_set_of(pod).map(AsRef::as_ref);
         let mut spec = set.map(|set| pod_spec(&set.template)).unwrap_or_default();
         spec.node_name = pod.node().map(ToString::to_string);
+        if let Some(set) = set {
+            (spec.hostname, spec.subdomain) = self.host_names(pod, set);
+        }
         core::Pod {
             metadata: self.pod_metadata(pod, set),
             spec: Some(spec),
@@ -25,34 +28,64 @@ impl View<'_> {
 
     fn pod_metadata(self, pod: &Pod, set: Option<&ReplicaSet>) -> ObjectMeta {
         let (deleted_at, grace) = leaving(pod);
-        let index = match pod.identity {
-            PodIdentity::CompletionIndex(index) => Some(index.to_string()),
-            _ => None,
-        };
-        let with_index = |mut map: StringMap| {
-            map.extend(index.clone().map(|index| (COMPLETION_INDEX_LABEL.to_owned(), index)));
-            map
-        };
+        let owner = set.and_then(|set| self.pod_owner(set));
         ObjectMeta {
-            annotations: set.map(|set| with_index(with_commit(&set.template.annotations, set))),
+            annotations: set.map(|set| {
+                let mut annotations = with_commit(&set.template.annotations, set);
+                if let PodIdentity::CompletionIndex(index) = pod.identity {
+                    annotations.insert(COMPLETION_INDEX_LABEL.to_owned(), index.to_string());
+                }
+                annotations
+            }),
             creation_timestamp: time(pod.created_at),
             deletion_grace_period_seconds: grace,
             deletion_timestamp: deleted_at.and_then(time),
-            generate_name: set.map(|set| format!("{}-", set.name)),
-            labels: set.map(|set| with_index(pod_labels(set))),
+            generate_name: owner.as_ref().map(|owner| format!("{}-", owner.name)),
+            labels: set.map(|set| {
+                let mut labels = pod_labels(self.world, set);
+                let own_labels = pod.own_labels().into_iter();
+                labels.extend(own_labels.map(|(key, value)| (key.to_owned(), value)));
+                labels
+            }),
             name: Some(pod.name.to_string()),
             namespace: Some(pod.namespace.to_string()),
-            owner_references: set.map(|set| {
-                let (version, kind) = match set.is_of_job() {
-                    true => ("batch/v1", "Job"),
-                    false => ("apps/v1", "ReplicaSet"),
-                };
-                vec![owner(version, kind, &set.name, set.uid.to_string())]
-            }),
+            owner_references: owner.map(|owner| vec![owner]),
             resource_version: version(self),
             uid: Some(pod.uid.to_string()),
             ..ObjectMeta::default()
         }
+    }
+
+    /// What made the pods of a replica set, as Kubernetes has it; nothing for a bare pod.
+    fn pod_owner(self, set: &ReplicaSet) -> Option<OwnerReference> {
+        let object = self.world.object_by_uid(set.owner).filter(|_| !set.is_of_job());
+        let version = match object.map(|object| object.declared.kind()) {
+            Some(Kind::Pod) => return None,
+            Some(Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet) => "apps/v1",
+            Some(Kind::ReplicationController) => "v1",
+            _ => {
+                let (version, kind) = match set.is_of_job() {
+                    true => ("batch/v1", "Job"),
+                    false => ("apps/v1", "ReplicaSet"),
+                };
+                return Some(owner(version, kind, &set.name, set.uid.to_string()));
+            }
+        };
+        let object = object?;
+        let (kind, name) = (object.declared.kind().as_str(), &object.declared.key.name);
+        Some(owner(version, kind, name, object.uid.to_string()))
+    }
+
+    /// The name that the container itself sees, and the service whose domain it is in: of a pod of a
+    /// stateful set.
+    fn host_names(self, pod: &Pod, set: &ReplicaSet) -> (Option<String>, Option<String>) {
+        let PodIdentity::Ordinal(_) = pod.identity else { return (None, None) };
+        let object = self.world.object_by_uid(set.owner);
+        let service = object.and_then(|object| match &object.declared.spec {
+            ObjectSpec::StatefulSet(spec) => some_text(&spec.service_name),
+            _ => None,
+        });
+        (Some(pod.name.to_string()), service)
     }
 
     fn pod_status(self, pod: &Pod, set: Option<&ReplicaSet>) -> core::PodStatus {

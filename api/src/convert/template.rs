@@ -3,14 +3,12 @@
 use dugout_model::{
     Container, ContainerResources, EnvContent, EnvSource, EnvValue, HttpScheme, PodField,
     PodTemplate, Probe, ProbeAction, PullPolicy, ReplicaSet, ResolvedTemplate, RestartPolicy,
-    StringMap,
+    StringMap, World,
 };
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::meta::{
-    POD_TEMPLATE_HASH, bytes, cpu, int, list, pod_template_hash, port, seconds, some_text, strings,
-};
+use super::meta::{bytes, cpu, hash_label, int, list, port, seconds, some_text, strings};
 
 /// What stands in the place of a secret's content.
 pub(super) const REDACTED: &str = "(redacted)";
@@ -45,11 +43,11 @@ pub(super) fn declared(template: &PodTemplate) -> core::PodTemplateSpec {
 }
 
 /// The template of a replica set, configuration in place.
-pub(super) fn resolved(set: &ReplicaSet) -> core::PodTemplateSpec {
+pub(super) fn resolved(world: &World, set: &ReplicaSet) -> core::PodTemplateSpec {
     core::PodTemplateSpec {
         metadata: Some(ObjectMeta {
             annotations: strings(&set.template.annotations),
-            labels: Some(pod_labels(set)),
+            labels: Some(pod_labels(world, set)),
             ..ObjectMeta::default()
         }),
         spec: Some(pod_spec(&set.template)),
@@ -85,12 +83,9 @@ pub(super) fn pod_spec(template: &ResolvedTemplate) -> core::PodSpec {
 }
 
 /// The labels of a replica set's pods.
-pub(super) fn pod_labels(set: &ReplicaSet) -> StringMap {
+pub(super) fn pod_labels(world: &World, set: &ReplicaSet) -> StringMap {
     let mut labels = set.template.labels.clone();
-    if set.is_of_job() {
-        return labels;
-    }
-    labels.insert(POD_TEMPLATE_HASH.to_owned(), pod_template_hash(set).to_owned());
+    labels.extend(hash_label(world, set).map(|(key, hash)| (key.to_owned(), hash.to_owned())));
     labels
 }
 

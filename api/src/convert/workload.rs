@@ -1,10 +1,11 @@
 //! Deployments and replica sets, with the counts and conditions of `apps/v1`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dugout_model::{
     Deployment, IntOrPercent, ReplicaSet, Rollout, RolloutFailure, RolloutState, StoredObject,
-    Strategy,
+    Strategy, Timestamp,
 };
 use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::api::core::v1 as core;
@@ -50,7 +51,7 @@ impl View<'_> {
                 annotations: Some(of_replica_set(&Default::default(), set)),
                 creation_timestamp: time(set.created_at),
                 generation: Some(1),
-                labels: Some(pod_labels(set)),
+                labels: Some(pod_labels(self.world, set)),
                 name: Some(set.name.to_string()),
                 namespace: Some(set.namespace.to_string()),
                 owner_references: owning.map(|object| {
@@ -62,7 +63,7 @@ impl View<'_> {
                 ..ObjectMeta::default()
             },
             spec: apps::ReplicaSetSpec {
-                min_ready_seconds: (!min_ready.is_zero()).then(|| int(min_ready.as_secs())),
+                min_ready_seconds: min_ready_seconds(min_ready),
                 replicas: Some(int(set.replicas)),
                 selector: wanted,
                 template: Some(self.template(set, owning.zip(spec))),
@@ -89,17 +90,13 @@ impl View<'_> {
                         && !matches!(rollout.state, RolloutState::Waiting { .. })
                 })
         });
-        let Some((_, spec)) = of_newest else { return resolved(set) };
+        let Some((_, spec)) = of_newest else { return resolved(self.world, set) };
         let mut template = declared(&spec.template);
-        template.metadata.get_or_insert_default().labels = Some(pod_labels(set));
+        template.metadata.get_or_insert_default().labels = Some(pod_labels(self.world, set));
         template
     }
 
-    fn replica_set_status(
-        self,
-        set: &ReplicaSet,
-        min_ready: std::time::Duration,
-    ) -> apps::ReplicaSetStatus {
+    fn replica_set_status(self, set: &ReplicaSet, min_ready: Duration) -> apps::ReplicaSetStatus {
         let (mut replicas, mut ready, mut available, mut leaving) = (0, 0, 0, 0);
         for pod in self.world.pods_of(set.uid) {
             if pod.is_active() {
@@ -147,6 +144,11 @@ impl View<'_> {
     }
 }
 
+/// Absent where a pod counts at once.
+pub(super) fn min_ready_seconds(span: Duration) -> Option<i32> {
+    (!span.is_zero()).then(|| int(span.as_secs()))
+}
+
 fn deployment_spec(spec: &Deployment) -> apps::DeploymentSpec {
     let strategy = match &spec.strategy {
         Strategy::Recreate => {
@@ -161,7 +163,7 @@ fn deployment_spec(spec: &Deployment) -> apps::DeploymentSpec {
         },
     };
     apps::DeploymentSpec {
-        min_ready_seconds: (!spec.min_ready.is_zero()).then(|| int(spec.min_ready.as_secs())),
+        min_ready_seconds: min_ready_seconds(spec.min_ready),
         paused: spec.paused.then_some(true),
         progress_deadline_seconds: Some(int(spec.progress_deadline.as_secs())),
         replicas: Some(int(spec.replicas)),
@@ -172,7 +174,7 @@ fn deployment_spec(spec: &Deployment) -> apps::DeploymentSpec {
     }
 }
 
-fn int_or_percent(value: IntOrPercent) -> IntOrString {
+pub(super) fn int_or_percent(value: IntOrPercent) -> IntOrString {
     match value {
         IntOrPercent::Int(number) => IntOrString::Int(int(number)),
         IntOrPercent::Percent(share) => IntOrString::String(format!("{share}%")),
@@ -212,16 +214,38 @@ fn available(
 }
 
 fn progressing(rollout: &Rollout, set: &str) -> apps::DeploymentCondition {
+    let mut progress = progress(rollout);
+    match rollout.state {
+        RolloutState::Progressing => {
+            progress.reason = "ReplicaSetUpdated";
+            progress.message = format!("ReplicaSet \"{set}\" is progressing.");
+        }
+        RolloutState::Complete => {
+            progress.reason = "NewReplicaSetAvailable";
+            progress.message = format!("ReplicaSet \"{set}\" has successfully progressed.");
+        }
+        RolloutState::Waiting { .. } | RolloutState::Failed { .. } => {}
+    }
+    condition("Progressing", progress.status, progress.reason, progress.message, progress.at)
+}
+
+/// How far a workload's rollout is, as its condition `Progressing` says it.
+pub(super) struct Progress {
+    pub status: &'static str,
+    pub reason: &'static str,
+    pub message: String,
+    pub at: Timestamp,
+}
+
+pub(super) fn progress(rollout: &Rollout) -> Progress {
     let (status, reason, message) = match &rollout.state {
         RolloutState::Progressing => {
-            ("True", "ReplicaSetUpdated", format!("ReplicaSet \"{set}\" is progressing."))
+            ("True", "Progressing", "its pods are on the way to what Git asks for".to_owned())
         }
         RolloutState::Waiting { message } => ("True", "Waiting", message.clone()),
-        RolloutState::Complete => (
-            "True",
-            "NewReplicaSetAvailable",
-            format!("ReplicaSet \"{set}\" has successfully progressed."),
-        ),
+        RolloutState::Complete => {
+            ("True", "RolloutComplete", "its pods are as Git asks for".to_owned())
+        }
         RolloutState::Failed { reason, message } => {
             let reason = match reason {
                 RolloutFailure::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
@@ -231,7 +255,7 @@ fn progressing(rollout: &Rollout, set: &str) -> apps::DeploymentCondition {
             ("False", reason, message.clone())
         }
     };
-    condition("Progressing", status, reason, message, rollout.progressed_at)
+    Progress { status, reason, message, at: rollout.progressed_at }
 }
 
 fn condition(
@@ -239,7 +263,7 @@ fn condition(
     status: &str,
     reason: &str,
     message: String,
-    at: dugout_model::Timestamp,
+    at: Timestamp,
 ) -> apps::DeploymentCondition {
     apps::DeploymentCondition {
         last_transition_time: time(at),

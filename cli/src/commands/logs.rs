@@ -1,16 +1,16 @@
-//! `logs`: of one pod, or of all pods of a deployment or a job, each line with its pod.
+//! `logs`: of one pod, or of all pods of what makes pods, each line with its pod.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Context, bail};
 use bytes::BytesMut;
 use dugout_api::dugout::List;
-use dugout_model::CONTROLLER_UID_LABEL;
+use dugout_api::{Description, Resource};
 use futures_util::StreamExt;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use reqwest::Response;
+use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -33,18 +33,24 @@ pub async fn logs(client: &Client, arguments: LogsArguments) -> anyhow::Result<(
     let query = query(&arguments);
     let pods = match arguments.target.split_once('/') {
         None => vec![one_pod(client, &arguments, &arguments.target).await?],
-        Some(("pod" | "pods" | "po", name)) => vec![one_pod(client, &arguments, name).await?],
-        Some((
-            "deployment" | "deployments" | "deploy" | "deployments.apps" | "deployment.apps",
-            name,
-        )) => pods_of_deployment(client, &arguments, name).await?,
-        Some(("job" | "jobs" | "jobs.batch" | "job.batch", name)) => {
-            pods_of_job(client, &arguments, name).await?
-        }
-        Some((kind, _)) => {
-            let message = format!("logs are of a pod, a deployment or a job, not of a '{kind}'");
-            return Err(Usage(message).into());
-        }
+        Some((word, name)) => match Resource::named(word) {
+            Some(Resource::Pods) => vec![one_pod(client, &arguments, name).await?],
+            Some(
+                workload @ (Resource::Deployments
+                | Resource::ReplicaSets
+                | Resource::ReplicationControllers
+                | Resource::StatefulSets
+                | Resource::DaemonSets
+                | Resource::Jobs),
+            ) => pods_of(client, &arguments, workload, name).await?,
+            _ => {
+                let message = format!(
+                    "logs are of a pod, or of what makes pods, as deployment/NAME, statefulset/NAME \
+                     or job/NAME, not of a '{word}'"
+                );
+                return Err(Usage(message).into());
+            }
+        },
     };
     match pods.as_slice() {
         [only] => copy(open(client, only, &query).await?).await,
@@ -94,93 +100,63 @@ async fn one_pod(client: &Client, arguments: &LogsArguments, name: &str) -> anyh
     }
 }
 
-async fn pods_of_deployment(
+/// What is looked at of what makes pods.
+#[derive(Deserialize)]
+struct Owner {
+    metadata: ObjectMeta,
+}
+
+/// The pods of a workload, also those that ended.
+async fn pods_of(
     client: &Client,
     arguments: &LogsArguments,
+    workload: Resource,
     name: &str,
 ) -> anyhow::Result<Vec<Place>> {
+    let Description { plural, singular, .. } = workload.describe();
     let query = [("fieldSelector", format!("metadata.name={name}"))];
-    let namespace = arguments.namespaces.only();
-    let path: Vec<&str> = match namespace {
-        Some(namespace) => vec!["apis", "apps", "v1", "namespaces", namespace, "deployments"],
-        None => vec!["apis", "apps", "v1", "deployments"],
-    };
-    let list: List<Deployment> = client.get(&path, &query).await?;
-    let deployment = match list.items.as_slice() {
-        [only] => only,
-        [] => bail!("deployments \"{name}\" not found; 'dugout get deployments' lists them"),
+    let path = super::path(&workload.describe(), arguments.namespaces.only(), None);
+    let list: List<Owner> = client.get(&path, &query).await?;
+    let owner = match list.items.as_slice() {
+        [only] => &only.metadata,
+        [] => bail!("{plural} \"{name}\" not found; 'dugout get {plural}' lists them"),
         _ => {
             return Err(Usage(format!(
-                "deployments named {name} are in several namespaces; choose one with -n"
+                "{plural} named {name} are in several namespaces; choose one with -n"
             ))
             .into());
         }
     };
-    let namespace = deployment.metadata.namespace.clone().unwrap_or_default();
-    let labels = deployment.spec.selector.match_labels.iter().flatten();
-    let selector: Vec<String> = labels.map(|(key, value)| format!("{key}={value}")).collect();
-    let query = [("labelSelector", selector.join(","))];
-    let path = ["api", "v1", "namespaces", &namespace, "pods"];
-    let list: List<Pod> = client.get(&path, &query).await?;
-    let sets = replica_sets_of(client, &namespace, deployment).await?;
-    let owned = list.items.into_iter().filter(|pod| {
-        let owners = pod.metadata.owner_references.iter().flatten();
-        owners.into_iter().any(|owner| sets.contains(&owner.uid))
-    });
+    let namespace = owner.namespace.clone().unwrap_or_default();
+    let mut owners: BTreeSet<String> = owner.uid.iter().cloned().collect();
+    if workload == Resource::Deployments {
+        owners = replica_sets_of(client, &namespace, &owners).await?;
+    }
+    let path = super::path(&Resource::Pods.describe(), Some(&namespace), None);
+    let list: List<Pod> = client.get(&path, &[]).await?;
+    let owned = list.items.into_iter().filter(|pod| is_owned(&pod.metadata, &owners));
     let places: Vec<Place> = owned.filter(has_node).filter_map(place).collect();
     if places.is_empty() {
-        bail!("deployment {name} has no pod that was started; 'dugout status' says why");
+        bail!("{singular} {name} has no pod that was started; 'dugout status' says why");
     }
     Ok(places)
 }
 
-/// The pods of a job, also those that ended.
-async fn pods_of_job(
-    client: &Client,
-    arguments: &LogsArguments,
-    name: &str,
-) -> anyhow::Result<Vec<Place>> {
-    let query = [("fieldSelector", format!("metadata.name={name}"))];
-    let path: Vec<&str> = match arguments.namespaces.only() {
-        Some(namespace) => vec!["apis", "batch", "v1", "namespaces", namespace, "jobs"],
-        None => vec!["apis", "batch", "v1", "jobs"],
-    };
-    let list: List<Job> = client.get(&path, &query).await?;
-    let job = match list.items.as_slice() {
-        [only] => only,
-        [] => bail!("jobs \"{name}\" not found; 'dugout get jobs' lists them"),
-        _ => {
-            let message =
-                format!("jobs named {name} are in several namespaces; choose one with -n");
-            return Err(Usage(message).into());
-        }
-    };
-    let namespace = job.metadata.namespace.clone().unwrap_or_default();
-    let uid = job.metadata.uid.as_deref().unwrap_or_default();
-    let query = [("labelSelector", format!("{CONTROLLER_UID_LABEL}={uid}"))];
-    let path = ["api", "v1", "namespaces", &namespace, "pods"];
-    let list: List<Pod> = client.get(&path, &query).await?;
-    let places: Vec<Place> = list.items.into_iter().filter(has_node).filter_map(place).collect();
-    if places.is_empty() {
-        bail!("job {name} has no pod that was started; 'dugout status' says why");
-    }
-    Ok(places)
-}
-
-/// The uids of the replica sets that a deployment owns: labels alone do not tell whose a pod is.
+/// The uids of the replica sets that a deployment owns.
 async fn replica_sets_of(
     client: &Client,
     namespace: &str,
-    deployment: &Deployment,
+    owners: &BTreeSet<String>,
 ) -> anyhow::Result<BTreeSet<String>> {
-    let path = ["apis", "apps", "v1", "namespaces", namespace, "replicasets"];
-    let list: List<k8s_openapi::api::apps::v1::ReplicaSet> = client.get(&path, &[]).await?;
-    let uid = deployment.metadata.uid.as_deref();
-    let owned = list.items.into_iter().filter(|set| {
-        let mut owners = set.metadata.owner_references.iter().flatten();
-        owners.any(|owner| Some(owner.uid.as_str()) == uid)
-    });
+    let path = super::path(&Resource::ReplicaSets.describe(), Some(namespace), None);
+    let list: List<Owner> = client.get(&path, &[]).await?;
+    let owned = list.items.into_iter().filter(|set| is_owned(&set.metadata, owners));
     Ok(owned.filter_map(|set| set.metadata.uid).collect())
+}
+
+/// Labels alone do not tell whose a pod is.
+fn is_owned(metadata: &ObjectMeta, owners: &BTreeSet<String>) -> bool {
+    metadata.owner_references.iter().flatten().any(|owner| owners.contains(&owner.uid))
 }
 
 fn has_node(pod: &Pod) -> bool {

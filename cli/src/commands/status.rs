@@ -1,14 +1,16 @@
 //! `status`: on one screen, what runs, what waits and why, and where to look next.
 
+mod workloads;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use dugout_api::dugout::{List, Problem, Release, Revert, Source, SourceStatus};
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::{CronJob, Job, JobCondition};
 use k8s_openapi::api::core::v1::{Event, Node, Pod};
 use k8s_openapi::jiff::Timestamp;
 
+use self::workloads::Workload;
 use super::history::RELEASES;
 use crate::arguments::StatusArguments;
 use crate::client::Client;
@@ -35,7 +37,7 @@ struct Picture {
     sources: Vec<Source>,
     /// The newest of each source.
     releases: Vec<Release>,
-    deployments: Vec<Deployment>,
+    workloads: Vec<Workload>,
     jobs: Vec<Job>,
     cron_jobs: Vec<CronJob>,
     pods: Vec<Pod>,
@@ -58,12 +60,11 @@ async fn read(client: &Client, namespace: Option<&str>) -> anyhow::Result<Pictur
         Some(namespace) => vec!["apis", group, "v1", "namespaces", namespace, plural],
         None => vec!["apis", group, "v1", plural],
     };
-    let deployments = of_group("apps", "deployments");
     let (jobs, cron_jobs) = (of_group("batch", "jobs"), of_group("batch", "cronjobs"));
     let recent = [("limit", "200".to_owned())];
-    let (sources, deployments, jobs, cron_jobs, pods, nodes, events) = tokio::try_join!(
+    let (sources, workloads, jobs, cron_jobs, pods, nodes, events) = tokio::try_join!(
         client.get::<List<Source>>(&["apis", "dugout.dev", "v1", "sources"], &[]),
-        client.get::<List<Deployment>>(&deployments, &[]),
+        workloads::read(client, namespace),
         client.get::<List<Job>>(&jobs, &[]),
         client.get::<List<CronJob>>(&cron_jobs, &[]),
         client.get::<List<Pod>>(&pods, &[]),
@@ -80,7 +81,7 @@ async fn read(client: &Client, namespace: Option<&str>) -> anyhow::Result<Pictur
     Ok(Picture {
         sources: sources.items,
         releases,
-        deployments: deployments.items,
+        workloads,
         jobs: jobs.items,
         cron_jobs: cron_jobs.items,
         pods: pods.items,
@@ -94,11 +95,9 @@ fn screen(picture: &Picture, paint: Paint, now: Timestamp) -> String {
     for release in &picture.releases {
         text += &release_text(release, paint, now);
     }
-    if !picture.deployments.is_empty() {
-        text.push('\n');
-        text += &deployments_table(&picture.deployments).render(paint);
-    }
-    for table in [jobs_table(&picture.jobs), cron_jobs_table(&picture.cron_jobs, now)] {
+    let mut tables = workloads::tables(&picture.workloads);
+    tables.extend([jobs_table(&picture.jobs), cron_jobs_table(&picture.cron_jobs, now)]);
+    for table in tables {
         if table.len() > 0 {
             text.push('\n');
             text += &table.render(paint);
@@ -198,25 +197,6 @@ pub(super) fn problem_line(problem: &Problem) -> String {
     )
 }
 
-fn deployments_table(deployments: &[Deployment]) -> Grid {
-    let mut grid =
-        Grid::new(["NAMESPACE", "DEPLOYMENT", "READY", "UPDATED", "AVAILABLE", "ROLLOUT"]);
-    for deployment in deployments {
-        let status = deployment.status.clone().unwrap_or_default();
-        let wanted = deployment.spec.replicas.unwrap_or(1);
-        let of = |count: Option<i32>| format!("{}/{wanted}", count.unwrap_or(0));
-        grid.row([
-            deployment.metadata.namespace.clone().unwrap_or_default(),
-            deployment.metadata.name.clone().unwrap_or_default(),
-            of(status.ready_replicas),
-            of(status.updated_replicas),
-            of(status.available_replicas),
-            rollout(deployment).to_owned(),
-        ]);
-    }
-    grid
-}
-
 fn jobs_table(jobs: &[Job]) -> Grid {
     let mut grid = Grid::new(["NAMESPACE", "JOB", "SUCCEEDED", "FAILED", "ACTIVE", "STATUS"]);
     for job in jobs {
@@ -263,25 +243,6 @@ fn cron_jobs_table(cron_jobs: &[CronJob], now: Timestamp) -> Grid {
     grid
 }
 
-/// The rollout in one word.
-fn rollout(deployment: &Deployment) -> &'static str {
-    match condition(deployment, "Progressing") {
-        Some((_, "NewReplicaSetAvailable", _)) => "complete",
-        Some(("False", _, _)) => "failed",
-        Some((_, "Waiting", _)) => "pending",
-        Some(_) => "rolling",
-        None => "pending",
-    }
-}
-
-/// Status, reason and message of a condition.
-fn condition<'a>(deployment: &'a Deployment, kind: &str) -> Option<(&'a str, &'a str, &'a str)> {
-    let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
-    let found = conditions.iter().find(|each| each.type_.as_deref() == Some(kind))?;
-    let text = |value: &'a Option<String>| value.as_deref().unwrap_or("");
-    Some((text(&found.status), text(&found.reason), text(&found.message)))
-}
-
 /// A sentence for everything that is not as it shall be.
 fn waiting(picture: &Picture) -> Vec<String> {
     let mut sentences = Vec::new();
@@ -298,15 +259,7 @@ fn waiting(picture: &Picture) -> Vec<String> {
             ));
         }
     }
-    for deployment in &picture.deployments {
-        let Some((status, reason, message)) = condition(deployment, "Progressing") else {
-            continue;
-        };
-        if status == "False" || reason == "Waiting" {
-            let name = deployment.metadata.name.as_deref().unwrap_or("");
-            sentences.push(format!("deployment {name}: {message}"));
-        }
-    }
+    sentences.extend(picture.workloads.iter().filter_map(Workload::why_it_waits));
     for job in &picture.jobs {
         if let Some(condition) = job_condition(job).filter(|condition| condition.type_ == "Failed")
         {
@@ -460,12 +413,20 @@ fn lines(sentences: &[String], others: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+    use k8s_openapi::api::core::v1::ReplicationController;
     use serde::de::DeserializeOwned;
 
     /// What the front door's own tests hold its answers against.
+    macro_rules! golden_text {
+        ($name:literal) => {
+            include_str!(concat!("../../../api/tests/golden/", $name, ".json"))
+        };
+    }
+
     macro_rules! golden {
         ($name:literal) => {
-            object(include_str!(concat!("../../../api/tests/golden/", $name, ".json")))
+            object(golden_text!($name))
         };
     }
 
@@ -478,7 +439,15 @@ mod tests {
         let picture = Picture {
             sources: vec![golden!("source")],
             releases: vec![golden!("release")],
-            deployments: vec![golden!("deployment")],
+            workloads: vec![
+                Workload::from(&object::<Deployment>(golden_text!("deployment"))),
+                Workload::from(&object::<StatefulSet>(golden_text!("statefulset"))),
+                Workload::from(&object::<DaemonSet>(golden_text!("daemonset"))),
+                Workload::from(&object::<ReplicaSet>(golden_text!("replicaset-declared"))),
+                Workload::from(&object::<ReplicationController>(golden_text!(
+                    "replicationcontroller"
+                ))),
+            ],
             jobs: vec![golden!("job"), golden!("job-running"), golden!("job-failed")],
             cron_jobs: vec![golden!("cronjob")],
             pods: vec![

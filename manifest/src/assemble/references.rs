@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dugout_model::{ObjectSpec, PortRef, Severity};
 
 use super::{Member, Revision, Told};
-use crate::decode::{Identity, Part, PodFacts, Reference, ServiceFacts};
+use crate::decode::{Identity, Part, PodFacts, Reference, ServiceFacts, is_of_ordinals};
 use crate::reader::Place;
 
 /// How many names a hint lists.
@@ -158,6 +158,8 @@ struct Workloads<'a> {
     all: Vec<&'a PodFacts>,
     /// By namespace, key and value: places in `all`.
     by_label: BTreeMap<(&'a str, &'a str, &'a str), Vec<usize>>,
+    /// Those of each namespace whose pods have labels that their template does not have.
+    with_ordinals: BTreeMap<&'a str, Vec<usize>>,
 }
 
 impl<'a> Workloads<'a> {
@@ -165,19 +167,20 @@ impl<'a> Workloads<'a> {
         for (key, value) in &pods.labels {
             self.by_label.entry((namespace, key, value)).or_default().push(self.all.len());
         }
+        if pods.ordinals.is_some() {
+            self.with_ordinals.entry(namespace).or_default().push(self.all.len());
+        }
         self.all.push(pods);
     }
 
     fn selected(&self, namespace: &str, service: &ServiceFacts) -> Vec<&'a PodFacts> {
-        let fewest = service
-            .selector
-            .iter()
-            .map(|(key, value)| {
-                let label = (namespace, key.as_str(), value.as_str());
-                self.by_label.get(&label).map(Vec::as_slice).unwrap_or_default()
-            })
-            .min_by_key(|places| places.len());
+        let of_templates = service.selector.iter().filter(|(key, _)| !is_of_ordinals(key));
+        let fewest = of_templates
+            .map(|(key, value)| self.by_label.get(&(namespace, key.as_str(), value.as_str())))
+            .min_by_key(|places| places.map_or(0, Vec::len))
+            .unwrap_or_else(|| self.with_ordinals.get(namespace));
         fewest
+            .map(Vec::as_slice)
             .unwrap_or_default()
             .iter()
             .filter_map(|place| self.all.get(*place).copied())

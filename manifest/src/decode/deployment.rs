@@ -108,14 +108,14 @@ fn read_strategy(strategy: &Object<'_>) -> Strategy {
     rolling(max_surge, max_unavailable)
 }
 
-fn read_int_or_percent(value: &Value<'_>) -> Option<IntOrPercent> {
+pub(super) fn read_int_or_percent(value: &Value<'_>) -> Option<IntOrPercent> {
     if matches!(value.kind(), Some(ScalarKind::Int(_))) {
         return value.u32(0, INT32_MAX).map(IntOrPercent::Int);
     }
     value.text()?.strip_suffix('%')?.parse().ok().map(IntOrPercent::Percent)
 }
 
-fn read_replicas(spec: &Object<'_>) -> u32 {
+pub(super) fn read_replicas(spec: &Object<'_>) -> u32 {
     let Some(value) = spec.field("replicas") else { return 1 };
     let replicas = value.u32(0, INT32_MAX).unwrap_or(1);
     if replicas > REPLICA_LIMIT {
@@ -134,9 +134,15 @@ pub(super) fn read_template(template: &Object<'_>, kind: &str) -> PodTemplate {
             .unwrap_or_default()
     };
     let (labels, annotations) = (map("labels", read_labels), map("annotations", read_annotations));
-    let Some(spec) = template.field("spec").and_then(|value| value.object()) else {
-        return PodTemplate { labels, annotations, ..empty_template() };
-    };
+    let empty = PodTemplate { labels, annotations, ..empty_template() };
+    match template.field("spec").and_then(|value| value.object()) {
+        Some(spec) => read_pod_spec(&spec, kind, empty),
+        None => empty,
+    }
+}
+
+/// What is made of a pod's spec, with the labels and annotations that were read already.
+pub(super) fn read_pod_spec(spec: &Object<'_>, kind: &str, empty: PodTemplate) -> PodTemplate {
     let grace = spec
         .field("terminationGracePeriodSeconds")
         .and_then(|value| value.u32(0, INT32_MAX))
@@ -155,15 +161,14 @@ pub(super) fn read_template(template: &Object<'_>, kind: &str) -> PodTemplate {
         }
     }
     PodTemplate {
-        labels,
-        annotations,
         containers,
-        restart_policy: read_restart_policy(&spec),
+        restart_policy: read_restart_policy(spec),
         termination_grace: seconds(grace),
         node_selector: spec
             .field("nodeSelector")
             .map(|value| read_labels(&value))
             .unwrap_or_default(),
+        ..empty
     }
 }
 
@@ -177,7 +182,7 @@ fn read_restart_policy(spec: &Object<'_>) -> RestartPolicy {
     chosen.unwrap_or_default()
 }
 
-fn read_selector(value: &Value<'_>) -> Option<LabelSelector> {
+pub(super) fn read_selector(value: &Value<'_>) -> Option<LabelSelector> {
     let selector = value.object()?;
     let match_labels =
         selector.field("matchLabels").map(|value| read_labels(&value)).unwrap_or_default();

@@ -1,29 +1,41 @@
 //! Dugout's own annotations on an object.
 
-use dugout_model::{ObjectPolicy, Prune};
+use dugout_model::{Kind, ObjectPolicy, Prune};
 
 use crate::reader::{Object, Value};
 use crate::schema::nearest;
 
 /// What begins the annotations that are Dugout's.
-const PREFIX: &str = "dugout.dev/";
+pub(super) const PREFIX: &str = "dugout.dev/";
 
 const PRUNE: &str = "dugout.dev/prune";
 
+/// The planner reads it from the object's annotations.
+const PROGRESS_DEADLINE: &str = "dugout.dev/progress-deadline-seconds";
+
 /// All of them, with what each may be and what it says, for messages and the page of compatibility.
-pub(crate) const ANNOTATIONS: [(&str, &str, &str); 1] = [(
-    PRUNE,
-    "`disabled` or `confirm`",
-    "When the object leaves Git it stays, or the commit that removes it is held until a person \
-     approves it",
-)];
+pub(crate) const ANNOTATIONS: [(&str, &str, &str); 2] = [
+    (
+        PRUNE,
+        "`disabled` or `confirm`",
+        "When the object leaves Git it stays, or the commit that removes it is held until a person \
+         approves it",
+    ),
+    (
+        PROGRESS_DEADLINE,
+        "seconds, as `60`",
+        "How long the rollout of a StatefulSet, DaemonSet, ReplicaSet, ReplicationController or Pod may \
+         make no progress before it counts as failed, as `progressDeadlineSeconds` of a Deployment; 600 \
+         without it",
+    ),
+];
 
 /// What Dugout writes into the objects that its API shows.
 const SHOWN: [&str; 4] =
     ["dugout.dev/commit", "dugout.dev/source", "dugout.dev/file", "dugout.dev/orphaned"];
 
 /// What an object's annotations ask of Dugout.
-pub(super) fn read(metadata: &Object<'_>) -> ObjectPolicy {
+pub(super) fn read(metadata: &Object<'_>, kind: Kind) -> ObjectPolicy {
     let mut policy = ObjectPolicy::default();
     let Some(annotations) = metadata.field("annotations") else { return policy };
     annotations.each_entry(|key, value| match key {
@@ -31,6 +43,7 @@ pub(super) fn read(metadata: &Object<'_>) -> ObjectPolicy {
             let words = [("disabled", Prune::Disabled), ("confirm", Prune::Confirm)];
             policy.prune = one_of(&value, &words).unwrap_or_default();
         }
+        PROGRESS_DEADLINE => check_deadline(&value, kind),
         _ if SHOWN.contains(&key) => {
             value.notice_with("has no effect: Dugout sets it when it shows an object", "remove it");
         }
@@ -45,6 +58,30 @@ pub(super) fn read(metadata: &Object<'_>) -> ObjectPolicy {
         _ => {}
     });
     policy
+}
+
+fn check_deadline(value: &Value<'_>, kind: Kind) {
+    let has_rollout = matches!(
+        kind,
+        Kind::StatefulSet
+            | Kind::DaemonSet
+            | Kind::ReplicaSet
+            | Kind::ReplicationController
+            | Kind::Pod
+    );
+    if !has_rollout {
+        let hint = match kind {
+            Kind::Deployment => "write spec.progressDeadlineSeconds",
+            _ => "remove it",
+        };
+        return value.fail_with(format!("has no meaning for a {}", kind.as_str()), hint);
+    }
+    let Some(text) = value.text() else { return };
+    if text.parse::<u32>().is_ok_and(|seconds| seconds > 0) {
+        return;
+    }
+    let message = format!("must be a number of seconds above 0, not {}", value.quote(text));
+    value.fail_with(message, "write it as text, as \"60\"");
 }
 
 /// The meaning of a word. The tables know an annotation as any text.

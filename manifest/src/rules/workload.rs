@@ -1,6 +1,7 @@
 //! Workloads: their selector, template and way of replacing pods.
 
 use super::pod::{check_restart_policy, note_pods};
+use crate::decode::Ordinals;
 use crate::validate::{Context, View};
 
 pub(crate) fn deployment(spec: &View<'_>, context: &mut Context) {
@@ -28,11 +29,11 @@ pub(crate) fn deployment(spec: &View<'_>, context: &mut Context) {
 
 /// Pods must be able to be replaced.
 fn check_rolling(details: &View<'_>, surge: &str, unavailable: &str) {
-    let is_zero = |name, default: &str| match details.get(name) {
-        Some(value) => value.as_int() == Some(0) || value.as_text() == Some("0%"),
-        None => matches!(default, "0"),
+    let is_none = |name, default: &str| match details.has(name) {
+        true => is_zero(details, name),
+        false => default == "0",
     };
-    if is_zero("maxSurge", surge) && is_zero("maxUnavailable", unavailable) {
+    if is_none("maxSurge", surge) && is_none("maxUnavailable", unavailable) {
         details.fail_with(
             "maxSurge and maxUnavailable must not both be 0: no pod could ever be replaced",
             "set maxSurge: 1 to replace pods without losing capacity",
@@ -58,8 +59,15 @@ pub(crate) fn replication_controller(spec: &View<'_>, context: &mut Context) {
     }
 }
 
+/// Notes the name, which the rule for the spec needs.
+pub(crate) fn stateful_set_name(set: &View<'_>, context: &mut Context) {
+    let name = set.within("metadata", |metadata| metadata.text("name").map(str::to_owned));
+    context.stateful_set = name.flatten();
+}
+
 pub(crate) fn stateful_set(spec: &View<'_>, context: &mut Context) {
     runs_on(spec, "StatefulSet", context);
+    note_ordinals(spec, context);
     check_selector(spec);
     let mut names = Vec::new();
     spec.each("volumeClaimTemplates", |claim| {
@@ -77,6 +85,31 @@ pub(crate) fn stateful_set(spec: &View<'_>, context: &mut Context) {
         context.refer("Service", &name, crate::decode::Part::Whole);
     }
     check_update_strategy(spec);
+    spec.within("updateStrategy", |strategy| {
+        strategy.within("rollingUpdate", |details| {
+            if is_zero(details, "maxUnavailable") {
+                details.fail_at(
+                    "maxUnavailable",
+                    "must not be 0: no pod could ever be replaced",
+                    "remove it, which means 1",
+                );
+            }
+        });
+    });
+}
+
+fn note_ordinals(spec: &View<'_>, context: &mut Context) {
+    let Some(name) = &context.stateful_set else { return };
+    let Some(pods) = &mut context.links.pods else { return };
+    let first = spec.within("ordinals", |ordinals| ordinals.int("start")).flatten().unwrap_or(0);
+    let end = first.saturating_add(spec.int("replicas").unwrap_or(1));
+    pods.ordinals = Some(Ordinals { prefix: format!("{name}-"), ordinals: first..end });
+}
+
+fn is_zero(details: &View<'_>, name: &'static str) -> bool {
+    details
+        .get(name)
+        .is_some_and(|value| value.as_int() == Some(0) || value.as_text() == Some("0%"))
 }
 
 pub(crate) fn daemon_set(spec: &View<'_>, context: &mut Context) {

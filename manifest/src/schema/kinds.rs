@@ -146,7 +146,6 @@ const NO_API_CREDENTIALS: &str = "has no effect: pods get no credentials for an 
 const NO_CUSTOM_RESOURCES: &str = "has no effect: Dugout has no custom resources";
 const VOLUMES: &str = "mount volumes";
 const ENDPOINTS: &str = "take endpoints from Git";
-const USE_DEPLOYMENT: &str = "write a Deployment, which is the workload that it runs";
 const INGRESS: &str = "serve Ingresses";
 const AUTOSCALE: &str = "scale workloads by itself";
 const NO_WEBHOOKS: &str = "it calls no admission webhooks";
@@ -162,23 +161,16 @@ pub(crate) static KINDS: &[KindEntry] = &[
     acted("v1", "Secret", Kind::Secret, &config::SECRET),
     acted("v1", "Service", Kind::Service, &service::SERVICE).named(SERVICE_NAME),
     acted("apps/v1", "Deployment", Kind::Deployment, &workload::DEPLOYMENT),
-    not_yet("apps/v1", "StatefulSet", &workload::STATEFUL_SET, "run StatefulSets", USE_DEPLOYMENT),
-    not_yet("apps/v1", "DaemonSet", &workload::DAEMON_SET, "run DaemonSets", USE_DEPLOYMENT),
-    not_yet(
-        "apps/v1",
-        "ReplicaSet",
-        &workload::REPLICA_SET,
-        "run bare ReplicaSets",
-        USE_DEPLOYMENT,
-    ),
-    not_yet(
+    acted("apps/v1", "StatefulSet", Kind::StatefulSet, &workload::STATEFUL_SET),
+    acted("apps/v1", "DaemonSet", Kind::DaemonSet, &workload::DAEMON_SET),
+    acted("apps/v1", "ReplicaSet", Kind::ReplicaSet, &workload::REPLICA_SET),
+    acted(
         "v1",
         "ReplicationController",
+        Kind::ReplicationController,
         &workload::REPLICATION_CONTROLLER,
-        "run ReplicationControllers",
-        USE_DEPLOYMENT,
     ),
-    not_yet("v1", "Pod", &pod::POD, "run bare Pods", USE_DEPLOYMENT),
+    acted("v1", "Pod", Kind::Pod, &pod::POD),
     acted("batch/v1", "Job", Kind::Job, &batch::JOB),
     acted("batch/v1", "CronJob", Kind::CronJob, &batch::CRON_JOB),
     not_yet("v1", "PersistentVolumeClaim", &storage::PERSISTENT_VOLUME_CLAIM, VOLUMES, ""),

@@ -20,7 +20,7 @@ const PLACEMENT: &str = "Dugout places pods by nodeSelector, free CPU and memory
 
 pub(super) static POD: Schema = table(
     "Pod",
-    &[API_VERSION, KIND, METADATA, checked("spec", object(&POD_SPEC)).required(), STATUS],
+    &[API_VERSION, KIND, METADATA, acted("spec", object(&POD_SPEC)).required(), STATUS],
 )
 .with(&[pod::pod]);
 
@@ -63,7 +63,7 @@ pub(super) static POD_SPEC: Schema = table(
         refused("resources", object(&RESOURCE_REQUIREMENTS), "write the resources at the container"),
         refused("resourceClaims", objects(&POD_RESOURCE_CLAIM), "Dugout does not allocate devices").unique_by("name"),
         refused("imagePullSecrets", objects(&LOCAL_OBJECT_REFERENCE), "Dugout pulls without credentials; load the image on the nodes or use a registry that they may read"),
-        refused("activeDeadlineSeconds", int(1, INT32_MAX), "a deployment's pods have no deadline"),
+        refused("activeDeadlineSeconds", int(1, INT32_MAX), "pods have no deadline in Dugout; a Job may have one"),
         refused("hostname", text(LABEL), HOST_NAMES),
         refused("hostnameOverride", text(SUBDOMAIN), HOST_NAMES),
         refused("subdomain", text(LABEL), HOST_NAMES),

@@ -5,7 +5,7 @@ use super::metadata::LABEL_SELECTOR;
 use super::pod::POD_TEMPLATE_SPEC;
 use super::storage::CLAIM_TEMPLATE;
 use super::value::{BOOL, COUNT, LABELS, int_or_percent, object, objects, text, words};
-use super::{API_VERSION, KIND, METADATA, STATUS, Schema, acted, checked, table};
+use super::{API_VERSION, KIND, METADATA, STATUS, Schema, acted, checked, notice, refused, table};
 use crate::rules::workload;
 
 pub(super) static DEPLOYMENT: Schema = table(
@@ -43,16 +43,16 @@ pub(super) static ROLLING_UPDATE_DEPLOYMENT: Schema = table(
 
 pub(super) static REPLICA_SET: Schema = table(
     "ReplicaSet",
-    &[API_VERSION, KIND, METADATA, checked("spec", object(&REPLICA_SET_SPEC)).required(), STATUS],
+    &[API_VERSION, KIND, METADATA, acted("spec", object(&REPLICA_SET_SPEC)).required(), STATUS],
 );
 
 pub(super) static REPLICA_SET_SPEC: Schema = table(
     "ReplicaSetSpec",
     &[
-        checked("minReadySeconds", COUNT),
-        checked("replicas", COUNT),
-        checked("selector", object(&LABEL_SELECTOR)).required(),
-        checked("template", object(&POD_TEMPLATE_SPEC)).required(),
+        acted("minReadySeconds", COUNT),
+        acted("replicas", COUNT),
+        acted("selector", object(&LABEL_SELECTOR)).required(),
+        acted("template", object(&POD_TEMPLATE_SPEC)).required(),
     ],
 )
 .with(&[workload::replica_set]);
@@ -63,7 +63,7 @@ pub(super) static REPLICATION_CONTROLLER: Schema = table(
         API_VERSION,
         KIND,
         METADATA,
-        checked("spec", object(&REPLICATION_CONTROLLER_SPEC)).required(),
+        acted("spec", object(&REPLICATION_CONTROLLER_SPEC)).required(),
         STATUS,
     ],
 );
@@ -71,36 +71,38 @@ pub(super) static REPLICATION_CONTROLLER: Schema = table(
 pub(super) static REPLICATION_CONTROLLER_SPEC: Schema = table(
     "ReplicationControllerSpec",
     &[
-        checked("minReadySeconds", COUNT),
-        checked("replicas", COUNT),
-        checked("selector", LABELS),
-        checked("template", object(&POD_TEMPLATE_SPEC)).required(),
+        acted("minReadySeconds", COUNT),
+        acted("replicas", COUNT),
+        acted("selector", LABELS),
+        acted("template", object(&POD_TEMPLATE_SPEC)).required(),
     ],
 )
 .with(&[workload::replication_controller]);
 
 pub(super) static STATEFUL_SET: Schema = table(
     "StatefulSet",
-    &[API_VERSION, KIND, METADATA, checked("spec", object(&STATEFUL_SET_SPEC)).required(), STATUS],
-);
+    &[API_VERSION, KIND, METADATA, acted("spec", object(&STATEFUL_SET_SPEC)).required(), STATUS],
+)
+.with(&[workload::stateful_set_name]);
 
 pub(super) static STATEFUL_SET_SPEC: Schema = table(
     "StatefulSetSpec",
     &[
-        checked("minReadySeconds", COUNT),
-        checked("ordinals", object(&STATEFUL_SET_ORDINALS)),
-        checked(
+        acted("minReadySeconds", COUNT),
+        acted("ordinals", object(&STATEFUL_SET_ORDINALS)),
+        notice(
             "persistentVolumeClaimRetentionPolicy",
             object(&STATEFUL_SET_PERSISTENT_VOLUME_CLAIM_RETENTION_POLICY),
+            "has no effect: Dugout mounts no volumes yet",
         ),
-        checked("podManagementPolicy", words(&["OrderedReady", "Parallel"])),
-        checked("replicas", COUNT),
-        checked("revisionHistoryLimit", COUNT),
-        checked("selector", object(&LABEL_SELECTOR)).required(),
-        checked("serviceName", text(SERVICE_NAME)),
-        checked("template", object(&POD_TEMPLATE_SPEC)).required(),
-        checked("updateStrategy", object(&STATEFUL_SET_UPDATE_STRATEGY)),
-        checked("volumeClaimTemplates", objects(&CLAIM_TEMPLATE)),
+        acted("podManagementPolicy", words(&["OrderedReady", "Parallel"])),
+        acted("replicas", COUNT),
+        acted("revisionHistoryLimit", COUNT),
+        acted("selector", object(&LABEL_SELECTOR)).required(),
+        acted("serviceName", text(SERVICE_NAME)),
+        acted("template", object(&POD_TEMPLATE_SPEC)).required(),
+        acted("updateStrategy", object(&STATEFUL_SET_UPDATE_STRATEGY)),
+        refused("volumeClaimTemplates", objects(&CLAIM_TEMPLATE), "Dugout mounts no volumes yet"),
     ],
 )
 .with(&[workload::stateful_set]);
@@ -108,18 +110,18 @@ pub(super) static STATEFUL_SET_SPEC: Schema = table(
 pub(super) static STATEFUL_SET_UPDATE_STRATEGY: Schema = table(
     "StatefulSetUpdateStrategy",
     &[
-        checked("rollingUpdate", object(&ROLLING_UPDATE_STATEFUL_SET_STRATEGY)),
-        checked("type", words(&["RollingUpdate", "OnDelete"])),
+        acted("rollingUpdate", object(&ROLLING_UPDATE_STATEFUL_SET_STRATEGY)),
+        acted("type", words(&["RollingUpdate", "OnDelete"])),
     ],
 );
 
 pub(super) static ROLLING_UPDATE_STATEFUL_SET_STRATEGY: Schema = table(
     "RollingUpdateStatefulSetStrategy",
-    &[checked("maxUnavailable", int_or_percent(100)), checked("partition", COUNT)],
+    &[acted("maxUnavailable", int_or_percent(100)), acted("partition", COUNT)],
 );
 
 pub(super) static STATEFUL_SET_ORDINALS: Schema =
-    table("StatefulSetOrdinals", &[checked("start", COUNT)]);
+    table("StatefulSetOrdinals", &[acted("start", COUNT)]);
 
 pub(super) static STATEFUL_SET_PERSISTENT_VOLUME_CLAIM_RETENTION_POLICY: Schema = table(
     "StatefulSetPersistentVolumeClaimRetentionPolicy",
@@ -131,17 +133,17 @@ pub(super) static STATEFUL_SET_PERSISTENT_VOLUME_CLAIM_RETENTION_POLICY: Schema 
 
 pub(super) static DAEMON_SET: Schema = table(
     "DaemonSet",
-    &[API_VERSION, KIND, METADATA, checked("spec", object(&DAEMON_SET_SPEC)).required(), STATUS],
+    &[API_VERSION, KIND, METADATA, acted("spec", object(&DAEMON_SET_SPEC)).required(), STATUS],
 );
 
 pub(super) static DAEMON_SET_SPEC: Schema = table(
     "DaemonSetSpec",
     &[
-        checked("minReadySeconds", COUNT),
-        checked("revisionHistoryLimit", COUNT),
-        checked("selector", object(&LABEL_SELECTOR)).required(),
-        checked("template", object(&POD_TEMPLATE_SPEC)).required(),
-        checked("updateStrategy", object(&DAEMON_SET_UPDATE_STRATEGY)),
+        acted("minReadySeconds", COUNT),
+        acted("revisionHistoryLimit", COUNT),
+        acted("selector", object(&LABEL_SELECTOR)).required(),
+        acted("template", object(&POD_TEMPLATE_SPEC)).required(),
+        acted("updateStrategy", object(&DAEMON_SET_UPDATE_STRATEGY)),
     ],
 )
 .with(&[workload::daemon_set]);
@@ -149,12 +151,12 @@ pub(super) static DAEMON_SET_SPEC: Schema = table(
 pub(super) static DAEMON_SET_UPDATE_STRATEGY: Schema = table(
     "DaemonSetUpdateStrategy",
     &[
-        checked("rollingUpdate", object(&ROLLING_UPDATE_DAEMON_SET)),
-        checked("type", words(&["RollingUpdate", "OnDelete"])),
+        acted("rollingUpdate", object(&ROLLING_UPDATE_DAEMON_SET)),
+        acted("type", words(&["RollingUpdate", "OnDelete"])),
     ],
 );
 
 pub(super) static ROLLING_UPDATE_DAEMON_SET: Schema = table(
     "RollingUpdateDaemonSet",
-    &[checked("maxSurge", int_or_percent(100)), checked("maxUnavailable", int_or_percent(100))],
+    &[acted("maxSurge", int_or_percent(100)), acted("maxUnavailable", int_or_percent(100))],
 );

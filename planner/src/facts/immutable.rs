@@ -4,7 +4,7 @@
 //! will, and so can everything by a commit of Dugout's own that takes others back.
 
 use dugout_model::{
-    Commit, CommitSha, DeclaredObject, JobSpec, ObjectSpec, Problem, Severity, Source,
+    Commit, CommitSha, DeclaredObject, JobSpec, ObjectSpec, PodTemplate, Problem, Severity, Source,
     StoredObject, Verdict, World,
 };
 
@@ -97,6 +97,38 @@ fn changed_fields(old: &ObjectSpec, new: &ObjectSpec) -> Vec<Change> {
                 changes.push(change("data", CONTENT));
             }
         }
+        _ => changes.extend(changed_workload(old, new)),
+    }
+    changes
+}
+
+/// The same for workloads other than Deployments, by the rules of `apps/v1`, `batch/v1` and `v1`.
+fn changed_workload(old: &ObjectSpec, new: &ObjectSpec) -> Vec<Change> {
+    const SELECTOR: &str = "cannot change: the pods of the old selector would have no owner";
+    let mut changes = Vec::new();
+    let mut keep = |is_same: bool, field_path, message| {
+        if !is_same {
+            changes.push(Change { field_path, message });
+        }
+    };
+    match (old, new) {
+        (ObjectSpec::Pod(old), ObjectSpec::Pod(new)) => {
+            let message = "cannot change, but for its images, labels and annotations";
+            keep(is_same_but_images(old, new), "spec", message);
+        }
+        (ObjectSpec::ReplicaSet(old), ObjectSpec::ReplicaSet(new)) => {
+            keep(old.selector == new.selector, "spec.selector", SELECTOR);
+        }
+        (ObjectSpec::DaemonSet(old), ObjectSpec::DaemonSet(new)) => {
+            keep(old.selector == new.selector, "spec.selector", SELECTOR);
+        }
+        (ObjectSpec::StatefulSet(old), ObjectSpec::StatefulSet(new)) => {
+            keep(old.selector == new.selector, "spec.selector", SELECTOR);
+            let message = "cannot change: its pods' names are in that domain";
+            keep(old.service_name == new.service_name, "spec.serviceName", message);
+            let is_same = old.pod_management == new.pod_management;
+            keep(is_same, "spec.podManagementPolicy", "cannot change");
+        }
         (ObjectSpec::Job(old), ObjectSpec::Job(new)) => changes.extend(changed_job(old, new)),
         // Anything of the others may change, and another kind is another object.
         _ => {}
@@ -114,6 +146,15 @@ fn changed_job(old: &JobSpec, new: &JobSpec) -> Vec<Change> {
     ];
     let changed = kept.into_iter().filter(|(is_same, _)| !is_same);
     changed.map(|(_, field_path)| Change { field_path, message: MESSAGE }).collect()
+}
+
+fn is_same_but_images(old: &PodTemplate, new: &PodTemplate) -> bool {
+    let mut old = old.clone();
+    (old.labels, old.annotations) = (new.labels.clone(), new.annotations.clone());
+    for (old, new) in old.containers.iter_mut().zip(&new.containers) {
+        old.image.clone_from(&new.image);
+    }
+    old == *new
 }
 
 fn problem(next: &DeclaredObject, change: Change) -> Problem {

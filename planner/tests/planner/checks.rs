@@ -241,3 +241,102 @@ fn no_pod_of_a_finished_job_begins_and_it_stays_finished() {
     let found = violations(&cluster, vec![Change::PutJob(Arc::new(row.clone()))]);
     assert_eq!(found, [Violation::FinishedJobChanged { job: row.uid }]);
 }
+
+#[test]
+fn an_ordinal_and_a_name_belong_to_one_pod() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(vec![db(1, "db:1", |_| {})]);
+    cluster.run_for(seconds(3));
+    let mut pod = any_pod(&cluster);
+    pod.uid = PodUid(uuid::Uuid::from_u128(1));
+    let found = violations(&cluster, vec![put(pod)]);
+    let workload = ObjectId::new(Kind::StatefulSet, "demo", "db");
+    let expected = Violation::OrdinalTakenTwice { workload, ordinal: 0 };
+    assert!(found.contains(&expected), "{found:?}");
+    let expected = Violation::NameTakenTwice { namespace: "demo".into(), name: "db-0".into() };
+    assert!(found.contains(&expected), "{found:?}");
+}
+
+/// A pod on its way out by choice.
+fn drained(cluster: &Cluster, pod: Pod) -> Change {
+    let lifecycle = Lifecycle::Draining {
+        since: cluster.now,
+        since_turn: cluster.world.turn.next(),
+        deadline: cluster.now,
+        reason: StopReason::Scaled,
+    };
+    put(Pod { lifecycle, ..pod })
+}
+
+#[test]
+fn a_stateful_set_keeps_all_that_serve_but_one() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(vec![db(3, "db:1", |_| {})]);
+    cluster.run_for(seconds(8));
+    let leave = |pods: usize| {
+        let pods = cluster.active().into_iter().take(pods);
+        violations(&cluster, pods.map(|pod| drained(&cluster, (*pod).clone())).collect())
+    };
+    assert_eq!(losses(&leave(1)), []);
+    assert_eq!(losses(&leave(2)), [(1, 2)]);
+}
+
+/// How many stay available where too few do, and how many must.
+fn losses(found: &[Violation]) -> Vec<(u32, u32)> {
+    let loss = |found: &Violation| match found {
+        Violation::TooFewAvailable { available, least, .. } => Some((*available, *least)),
+        _ => None,
+    };
+    found.iter().filter_map(loss).collect()
+}
+
+#[test]
+fn a_replica_set_keeps_as_many_that_serve_as_asked() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(vec![declared_set(2, "set:1")]);
+    cluster.run_for(seconds(3));
+    let pod = drained(&cluster, any_pod(&cluster));
+    assert_eq!(losses(&violations(&cluster, vec![pod])), [(1, 2)]);
+}
+
+#[test]
+fn a_daemon_is_alone_on_its_node_and_on_no_other() {
+    let mut cluster = Cluster::with_nodes(&["a", "b", "c"]);
+    cluster.commit(vec![logs("logs:1", |_| {})]);
+    cluster.run_for(seconds(3));
+    let workload = ObjectId::new(Kind::DaemonSet, "demo", "logs");
+    let mut pod = any_pod(&cluster);
+    pod.uid = PodUid(uuid::Uuid::from_u128(1));
+    pod.name = "logs-again".into();
+    let node = pod.node().expect("placed").clone();
+    let found = violations(&cluster, vec![put(pod.clone())]);
+    let expected = Violation::TooManyDaemons { workload, node };
+    assert!(found.contains(&expected), "{found:?}");
+
+    pod.identity = PodIdentity::OnNode("elsewhere".into());
+    let found = violations(&cluster, vec![put(pod.clone())]);
+    let is_elsewhere = |found: &Violation| matches!(found, Violation::DaemonElsewhere { .. });
+    assert!(found.iter().any(is_elsewhere), "{found:?}");
+
+    let leave = |pods: usize| {
+        let pods = cluster.active().into_iter().take(pods);
+        violations(&cluster, pods.map(|pod| drained(&cluster, (*pod).clone())).collect())
+    };
+    let is_taken = |found: &Violation| matches!(found, Violation::DaemonTaken { .. });
+    assert!(!leave(1).iter().any(is_taken));
+    assert!(leave(2).iter().any(is_taken));
+}
+
+#[test]
+fn a_replica_set_has_no_more_pods_than_asked() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(vec![declared_set(1, "set:1")]);
+    cluster.run_for(seconds(3));
+    let mut pod = any_pod(&cluster);
+    pod.uid = PodUid(uuid::Uuid::from_u128(1));
+    pod.name = "set-again".into();
+    let found = violations(&cluster, vec![put(pod)]);
+    let workload = ObjectId::new(Kind::ReplicaSet, "demo", "set");
+    let expected = Violation::TooManyPods { workload, active: 2, most: 1 };
+    assert!(found.contains(&expected), "{found:?}");
+}

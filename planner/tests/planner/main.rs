@@ -6,6 +6,8 @@
 mod budget;
 mod checks;
 mod cron_jobs;
+mod daemon_sets;
+mod declared_pods;
 mod draining;
 mod harness;
 mod jobs;
@@ -14,5 +16,6 @@ mod properties;
 mod rollouts;
 mod services;
 mod sources;
+mod stateful_sets;
 mod templates;
 mod way_back;

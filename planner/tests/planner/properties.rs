@@ -1,6 +1,8 @@
 //! Random clusters, commits, faults and times: the rules hold at every turn (the harness checks them),
 //! and when the faults end, everything converges and then nothing changes any more.
 
+mod sets;
+
 use std::time::Duration;
 
 use dugout_model::*;
@@ -10,6 +12,7 @@ use proptest::strategy::Strategy as Generator;
 
 use crate::harness::objects::*;
 use crate::harness::{Cluster, seconds};
+use sets::{AskedSets, asked_sets};
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -43,6 +46,7 @@ struct Ask {
     cpu_millis: u64,
     job: Option<AskedJob>,
     cron_job: Option<AskedJob>,
+    sets: Option<AskedSets>,
 }
 
 /// What a random commit asks of its job, or of its cron job's.
@@ -120,6 +124,7 @@ fn ask() -> impl Generator<Value = Box<Ask>> {
         (prop_oneof![Just(0), Just(3)], prop::option::weighted(0.8, 0..3_u8)),
         (any::<bool>(), prop_oneof![3 => Just(100), 1 => Just(1_500)]),
         (prop::option::of(asked_job()), prop::option::of(asked_job())),
+        prop::option::weighted(0.9, asked_sets()),
     )
         .prop_map(
             |(
@@ -128,6 +133,7 @@ fn ask() -> impl Generator<Value = Box<Ask>> {
                 (min_ready, setting),
                 (with_other, cpu_millis),
                 (job, cron_job),
+                sets,
             )| {
                 Box::new(Ask {
                     replicas,
@@ -142,6 +148,7 @@ fn ask() -> impl Generator<Value = Box<Ask>> {
                     cpu_millis,
                     job,
                     cron_job,
+                    sets,
                 })
             },
         )
@@ -195,6 +202,7 @@ impl Ask {
         objects.extend(asked.map(|asked| job(asked.image, |spec| asked.fill(spec))));
         let asked = self.cron_job.as_ref();
         objects.extend(asked.map(|asked| cron_job(asked.image, |spec| asked.fill_cron(spec))));
+        objects.extend(self.sets.iter().flat_map(AskedSets::objects));
         objects
     }
 }
@@ -314,6 +322,7 @@ proptest! {
             cpu_millis: 100,
             job: None,
             cron_job: None,
+            sets: Some(AskedSets::good()),
         };
         let mut last = job_spec("last:exits");
         last.completions = Completions::Count(2);
@@ -322,11 +331,11 @@ proptest! {
         let sha = cluster.commit(objects);
         cluster.run_in_steps(60, seconds(1));
         prop_assert_eq!(cluster.verdict(&sha), Verdict::Healthy);
-        prop_assert_eq!(cluster.world.pods.len(), 8, "nothing is left behind");
+        prop_assert_eq!(cluster.world.pods.len(), 19, "nothing is left behind");
         prop_assert_eq!(cluster.world.jobs.len(), 1);
         prop_assert!(cluster.world.schedules.is_empty());
-        prop_assert_eq!(cluster.ready(), 6);
-        prop_assert!(cluster.world.replica_sets.len() <= 5);
+        prop_assert_eq!(cluster.ready(), 17);
+        prop_assert!(cluster.world.replica_sets.len() <= 14);
         let turn = cluster.world.turn;
         cluster.run_in_steps(15, seconds(2));
         prop_assert_eq!(cluster.world.turn, turn, "and then nothing changes");

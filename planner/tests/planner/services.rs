@@ -52,3 +52,19 @@ fn a_service_that_changes_reaches_every_node_with_a_new_generation() {
     cluster.commit(vec![web(1, "web:1"), service("web", 30081), config("c", "a", "b")]);
     assert!(cluster.world.nodes.values().all(|node| node.generation == turn));
 }
+
+#[test]
+fn a_service_may_mean_one_pod_of_a_stateful_set() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let mut service = service("db", 30080);
+    let ObjectSpec::Service(spec) = &mut service.spec else { panic!("a service") };
+    spec.selector.insert("statefulset.kubernetes.io/pod-name".to_owned(), "db-1".to_owned());
+    cluster.commit(vec![db(2, "db:1", |_| {}), service]);
+    cluster.run_for(seconds(10));
+    let node = NodeName::new("a");
+    let assignment = dugout_planner::assignment(&cluster.world, &node).expect("the node exists");
+    let meant = assignment.pods.iter().find(|pod| pod.name.as_str() == "db-1").expect("a pod");
+    assert_eq!(meant.template.labels["apps.kubernetes.io/pod-index"], "1");
+    let endpoints = endpoints(&cluster, "a");
+    assert_eq!(endpoints.iter().map(|each| each.pod).collect::<Vec<_>>(), [meant.uid]);
+}

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dugout_model::{
-    CommitSha, ConfigMap, CronJob, DeclaredObject, Deployment, JobSpec, Kind, LabelOperator,
-    LabelRequirement, LabelSelector, NamespaceName, ObjectId, ObjectKey, ObjectName, ObjectPolicy,
-    ObjectSpec, ObjectUid, Origin, PortRef, Protocol, Prune, Secret, SecretValue, Service,
-    ServicePort, ServiceType, SourceName, StoredObject, StringMap, Timestamp,
+    CommitSha, ConfigMap, CronJob, DaemonSet, DeclaredObject, Deployment, JobSpec, Kind,
+    LabelOperator, LabelRequirement, LabelSelector, NamespaceName, ObjectId, ObjectKey, ObjectName,
+    ObjectPolicy, ObjectSpec, ObjectUid, Origin, PodTemplate, PortRef, Protocol, Prune,
+    ReplicaSetSpec, Secret, SecretValue, Service, ServicePort, ServiceType, SourceName,
+    StatefulSet, StoredObject, StringMap, Timestamp,
 };
 
 use super::mirror::mirror;
@@ -85,7 +86,12 @@ mirror! {
         ConfigMap,
         Secret,
         Service,
+        Pod,
+        ReplicaSet,
+        ReplicationController,
         Deployment,
+        StatefulSet,
+        DaemonSet,
         Job,
         CronJob,
     }
@@ -102,7 +108,12 @@ mirror! {
         ConfigMap(value: ConfigMap),
         Secret(value: Secret),
         Service(value: Service),
+        Pod(value: Box<PodTemplate>),
+        ReplicaSet(value: Box<ReplicaSetSpec>),
+        ReplicationController(value: Box<ReplicaSetSpec>),
         Deployment(value: Box<Deployment>),
+        StatefulSet(value: Box<StatefulSet>),
+        DaemonSet(value: Box<DaemonSet>),
         Job(value: Box<JobSpec>),
         CronJob(value: Box<CronJob>),
     }

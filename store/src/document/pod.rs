@@ -130,6 +130,8 @@ mirror! {
     enum PodIdentity as PodIdentityDocument {
         #[default]
         Any,
+        Ordinal(number: u32),
+        OnNode(node: NodeName),
         CompletionIndex(number: u32),
     }
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use dugout_model::{
-    Completions, ConcurrencyPolicy, CronJob, Deployment, IntOrPercent, JobSpec, LabelSelector,
-    PodFailureAction, PodFailureMatch, PodFailureRule, PodTemplate, Strategy, StringMap,
+    Completions, ConcurrencyPolicy, CronJob, DaemonSet, DaemonSetUpdate, Deployment, IntOrPercent,
+    JobSpec, LabelSelector, PodFailureAction, PodFailureMatch, PodFailureRule, PodManagement,
+    PodTemplate, ReplicaSetSpec, StatefulSet, StatefulSetUpdate, Strategy, StringMap,
 };
 
 use super::mirror::mirror;
@@ -33,6 +34,60 @@ mirror! {
 mirror! {
     #[serde(rename_all = "snake_case")]
     enum IntOrPercent as IntOrPercentDocument { Int(number: u32), Percent(share: u32) }
+}
+
+mirror! {
+    struct ReplicaSetSpec as ReplicaSetSpecDocument {
+        replicas: u32,
+        selector: LabelSelector,
+        template: PodTemplate,
+        min_ready: Duration,
+    }
+}
+
+mirror! {
+    struct StatefulSet as StatefulSetDocument {
+        replicas: u32,
+        selector: LabelSelector,
+        template: PodTemplate,
+        service_name: String,
+        first_ordinal: u32,
+        pod_management: PodManagement,
+        update: StatefulSetUpdate,
+        min_ready: Duration,
+        revision_history_limit: u32,
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case")]
+    enum PodManagement as PodManagementDocument { OrderedReady, Parallel }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case", deny_unknown_fields)]
+    enum StatefulSetUpdate as StatefulSetUpdateDocument {
+        OnDelete,
+        RollingUpdate { partition: u32, max_unavailable: IntOrPercent },
+    }
+}
+
+mirror! {
+    struct DaemonSet as DaemonSetDocument {
+        selector: LabelSelector,
+        template: PodTemplate,
+        update: DaemonSetUpdate,
+        min_ready: Duration,
+        revision_history_limit: u32,
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case", deny_unknown_fields)]
+    enum DaemonSetUpdate as DaemonSetUpdateDocument {
+        OnDelete,
+        RollingUpdate { max_surge: IntOrPercent, max_unavailable: IntOrPercent },
+    }
 }
 
 mirror! {

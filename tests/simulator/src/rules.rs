@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dugout_model::{
-    ObjectName, ObjectSpec, PodUid, Strategy, TemplateHash, Timestamp, Verdict, World,
+    DaemonSet, DaemonSetUpdate, IntOrPercent, ObjectName, ObjectSpec, Pod, PodUid, ReplicaSetUid,
+    StatefulSetUpdate, StoredObject, Strategy, TemplateHash, Timestamp, Verdict, World,
 };
 
 use crate::docker::FakeContainer;
@@ -38,10 +39,14 @@ pub(crate) struct Rules {
 impl Rules {
     /// Looks at everything that runs.
     pub fn look(&mut self, nodes: &[Node]) -> Result<(), String> {
+        let mut names = BTreeMap::new();
         for (number, node) in nodes.iter().enumerate() {
             let mut running = BTreeSet::new();
             for container in node.engine.running() {
                 let labels = &container.observed.labels;
+                if *names.entry(labels.pod.as_str()).or_insert(labels.uid) != labels.uid {
+                    return Err(format!("two pods with the name {} run", labels.pod));
+                }
                 if !running.insert((labels.uid, labels.container.as_str())) {
                     return Err(format!("pod {} runs a container twice on one node", labels.pod));
                 }
@@ -70,26 +75,65 @@ impl Rules {
         let owner = world.pods.get(&pod).and_then(|pod| world.replica_set_of(pod));
         let Some(owner) = owner.map(|set| set.owner) else { return Ok(()) };
         let Some(object) = world.object_by_uid(owner) else { return Ok(()) };
-        let Some(deployment) = object.as_deployment() else { return Ok(()) };
-        let Strategy::RollingUpdate { max_unavailable, .. } = deployment.strategy else {
-            return Ok(());
-        };
-        let dugout_model::IntOrPercent::Int(unavailable) = max_unavailable else { return Ok(()) };
-        let least = deployment.replicas.saturating_sub(unavailable) as usize;
-        let serving = serving(nodes, world, &object.declared.key.name, now)
+        let serving: Vec<_> = serving(nodes, world, &object.declared.key.name, now)
             .filter(|one| one.observed.labels.uid != pod)
-            .count();
-        if serving < least {
-            return Err(format!(
-                "{} has {serving} serving pods left by choice and must keep {least}",
-                object.declared.id()
-            ));
+            .map(|one| one.observed.labels.uid)
+            .collect();
+        let enough = match &object.declared.spec {
+            ObjectSpec::DaemonSet(spec) => nodes_without(world, &serving) <= tolerated(spec),
+            spec => serving.len() >= least(spec),
+        };
+        match enough {
+            true => Ok(()),
+            false => Err(format!(
+                "{} has {} serving pods left by choice, and must keep more",
+                object.declared.id(),
+                serving.len()
+            )),
         }
-        Ok(())
     }
 }
 
-/// The serving containers of a deployment, whatever their template.
+/// How many pods must go on serving whatever is stopped by choice.
+fn least(spec: &ObjectSpec) -> usize {
+    let (replicas, unavailable) = match spec {
+        ObjectSpec::Deployment(spec) => match spec.strategy {
+            Strategy::Recreate => return 0,
+            Strategy::RollingUpdate { max_unavailable, .. } => (spec.replicas, max_unavailable),
+        },
+        ObjectSpec::StatefulSet(spec) => match spec.update {
+            StatefulSetUpdate::OnDelete => (spec.replicas, IntOrPercent::Int(0)),
+            StatefulSetUpdate::RollingUpdate { max_unavailable, .. } => {
+                (spec.replicas, max_unavailable)
+            }
+        },
+        ObjectSpec::ReplicaSet(spec) => (spec.replicas, IntOrPercent::Int(0)),
+        _ => return 0,
+    };
+    match unavailable {
+        IntOrPercent::Int(unavailable) => replicas.saturating_sub(unavailable) as usize,
+        IntOrPercent::Percent(_) => 0,
+    }
+}
+
+/// How many nodes may be without a serving daemon because of an update.
+fn tolerated(spec: &DaemonSet) -> usize {
+    match spec.update {
+        DaemonSetUpdate::RollingUpdate { max_unavailable: IntOrPercent::Int(number), .. } => {
+            number as usize
+        }
+        DaemonSetUpdate::RollingUpdate { .. } | DaemonSetUpdate::OnDelete => usize::MAX,
+    }
+}
+
+/// The ready nodes on which none of these pods is.
+fn nodes_without(world: &World, serving: &[PodUid]) -> usize {
+    let pods = serving.iter().filter_map(|uid| world.pods.get(uid));
+    let with: BTreeSet<_> = pods.filter_map(|pod| pod.node()).collect();
+    world.nodes.values().filter(|node| node.is_ready() && !with.contains(&node.name)).count()
+}
+
+/// The serving containers of a workload, whatever their template.
 fn serving<'a>(
     nodes: &'a [Node],
     world: &'a World,
@@ -109,20 +153,19 @@ fn serving<'a>(
         .filter(of_name)
 }
 
-/// What runs for each deployment: the identity of its templates, and how many serve of each.
+/// What runs for each workload: the identity of its templates, and how many serve of each.
 pub(crate) type State = BTreeMap<String, BTreeMap<TemplateHash, usize>>;
 
 /// Whether everything is as it was asked, with nothing beside it; and what that is.
 pub(crate) fn settled(nodes: &[Node], world: &World, now: Timestamp) -> Result<State, String> {
     let mut state = State::new();
     let mut expected = BTreeSet::new();
-    for object in world.objects.values() {
-        let ObjectSpec::Deployment(deployment) = &object.declared.spec else { continue };
+    for object in world.objects.values().filter(|object| object.declared.spec.is_workload()) {
         let name = object.declared.id().to_string();
         let Some(current) = world.current_replica_set(object.uid) else {
             return Err(format!("{name} has no template"));
         };
-        let pods: Vec<_> = world.pods_of(current.uid).collect();
+        let pods = pods_asked_for(world, object, current.uid);
         expected.extend(pods.iter().map(|pod| pod.uid));
         let serving = nodes
             .iter()
@@ -130,8 +173,9 @@ pub(crate) fn settled(nodes: &[Node], world: &World, now: Timestamp) -> Result<S
             .filter(|one| one.is_ready(now))
             .filter(|one| pods.iter().any(|pod| pod.uid == one.observed.labels.uid))
             .count();
-        if serving != deployment.replicas as usize || pods.len() != serving {
-            let (asked, rows) = (deployment.replicas, pods.len());
+        let asked = replicas(&object.declared.spec, nodes.len());
+        if serving != asked || pods.len() != serving {
+            let rows = pods.len();
             return Err(format!("{name}: {asked} asked, {rows} pods, {serving} serve"));
         }
         state.entry(name).or_default().insert(current.template_hash.clone(), serving);
@@ -147,5 +191,29 @@ pub(crate) fn settled(nodes: &[Node], world: &World, now: Timestamp) -> Result<S
     match world.releases.values().next_back() {
         Some(newest) if newest.verdict == Verdict::Healthy => Ok(state),
         newest => Err(format!("the newest release is {:?}", newest.map(|newest| newest.verdict))),
+    }
+}
+
+/// The pods that a workload may have in the end: those of its newest template. A replica set keeps those
+/// of earlier ones.
+fn pods_asked_for<'a>(
+    world: &'a World,
+    object: &StoredObject,
+    current: ReplicaSetUid,
+) -> Vec<&'a Pod> {
+    let keeps_all = matches!(object.declared.spec, ObjectSpec::ReplicaSet(_));
+    let sets = world.replica_sets_of(object.uid);
+    let sets = sets.filter(|set| keeps_all || set.uid == current);
+    sets.flat_map(|set| world.pods_of(set.uid)).map(AsRef::as_ref).collect()
+}
+
+/// How many pods a workload asks for.
+fn replicas(spec: &ObjectSpec, nodes: usize) -> usize {
+    match spec {
+        ObjectSpec::Deployment(spec) => spec.replicas as usize,
+        ObjectSpec::StatefulSet(spec) => spec.replicas as usize,
+        ObjectSpec::ReplicaSet(spec) => spec.replicas as usize,
+        ObjectSpec::DaemonSet(_) => nodes,
+        _ => 1,
     }
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    ConfigMap, Container, ContainerPort, ContainerResources, DeclaredObject, Deployment, EnvSource,
-    IntOrPercent, LabelSelector, ObjectKey, ObjectName, ObjectPolicy, ObjectSpec, Origin,
-    PodTemplate, Problem, Protocol, PullPolicy, RestartPolicy, RevisionContent, Severity, Strategy,
-    StringMap,
+    ConfigMap, Container, ContainerPort, ContainerResources, DaemonSet, DaemonSetUpdate,
+    DeclaredObject, Deployment, EnvSource, IntOrPercent, LabelSelector, ObjectKey, ObjectName,
+    ObjectPolicy, ObjectSpec, Origin, PodManagement, PodTemplate, Problem, Protocol, PullPolicy,
+    ReplicaSetSpec, RestartPolicy, RevisionContent, Severity, StatefulSet, StatefulSetUpdate,
+    Strategy, StringMap,
 };
 
 use crate::random::Random;
@@ -32,21 +33,56 @@ pub(crate) enum Asks {
     Again(usize),
 }
 
-/// A deployment, as people write it here.
+/// A workload, as people write it here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Workload {
     pub name: &'static str,
+    pub shape: Shape,
     pub replicas: u32,
     pub image: &'static str,
-    pub strategy: Strategy,
     pub min_ready_seconds: u64,
     pub reads_config: bool,
 }
+
+/// Its kind, and what is that kind's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Deployment(Strategy),
+    StatefulSet { order: PodManagement, max_unavailable: u32 },
+    DaemonSet { max_surge: u32, max_unavailable: u32 },
+    ReplicaSet,
+    Pod,
+}
+
+/// What each name is, from commit to commit.
+#[derive(Clone, Copy)]
+enum Trade {
+    Deployment,
+    Ordered,
+    Parallel,
+    Daemon,
+    Replicated,
+    Bare,
+}
+
+const ALWAYS: (&str, Trade) = ("web", Trade::Deployment);
+
+/// Of these a run has two more: each run is quick, and many runs have each pair.
+const OTHERS: [(&str, Trade); 6] = [
+    ("api", Trade::Deployment),
+    ("db", Trade::Ordered),
+    ("cache", Trade::Parallel),
+    ("logs", Trade::Daemon),
+    ("set", Trade::Replicated),
+    ("tool", Trade::Bare),
+];
 
 /// Everything that people do in one run.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub(crate) commits: Vec<Commit>,
+    /// The good commit that ends every run.
+    pub(crate) last: Vec<Workload>,
 }
 
 const GOOD: [&str; 3] = ["web:1", "web:2", "web:slow"];
@@ -54,8 +90,11 @@ const BAD: [&str; 3] = ["web:missing", "web:unready", "web:crash"];
 
 impl Scenario {
     pub(crate) fn from(random: &mut Random) -> Self {
+        let trades = trades(random);
+        let all = |random: &mut Random| trades.map(|trade| workload(random, trade)).to_vec();
+        let some = |random: &mut Random| random.below(trades.len() as u64) as usize;
         let mut commits = Vec::new();
-        let mut workloads = vec![workload(random, "web"), workload(random, "api")];
+        let mut workloads = all(random);
         let mut config = 0;
         for number in 0..4 + random.below(6) as usize {
             let asks = match random.below(12) {
@@ -67,29 +106,70 @@ impl Scenario {
                 }
                 3 => {
                     let mut bad = workloads.clone();
-                    bad[0].image = random.pick(&BAD);
+                    bad[some(random)].image = random.pick(&BAD);
                     Asks::Objects(bad, config)
                 }
-                4 => Asks::Objects(workloads[..1].to_vec(), config),
+                4 => {
+                    let mut fewer = workloads.clone();
+                    fewer.remove(some(random));
+                    Asks::Objects(fewer, config)
+                }
                 _ => {
-                    let changed = random.below(2) as usize;
-                    workloads[changed] = workload(random, workloads[changed].name);
+                    let changed = some(random);
+                    workloads[changed] = workload(random, trades[changed]);
                     Asks::Objects(workloads.clone(), config)
                 }
             };
             commits.push(Commit { after: random.millis(500, 40_000), asks });
         }
-        Self { commits }
-    }
-
-    /// The good commit that ends every run.
-    pub(crate) fn last(random: &mut Random) -> Vec<Workload> {
-        ["web", "api"].map(|name| workload(random, name)).to_vec()
+        Self { commits, last: all(random) }
     }
 }
 
-fn workload(random: &mut Random, name: &'static str) -> Workload {
-    let strategy = match random.below(4) {
+/// What a run is about.
+fn trades(random: &mut Random) -> [(&'static str, Trade); 3] {
+    let first = random.below(OTHERS.len() as u64) as usize;
+    let step = 1 + random.below(OTHERS.len() as u64 - 1) as usize;
+    [ALWAYS, OTHERS[first], OTHERS[(first + step) % OTHERS.len()]]
+}
+
+fn workload(random: &mut Random, (name, trade): (&'static str, Trade)) -> Workload {
+    Workload {
+        name,
+        shape: shape(random, trade),
+        replicas: match trade {
+            Trade::Deployment => random.below(6) as u32,
+            Trade::Ordered | Trade::Parallel | Trade::Replicated => random.below(4) as u32,
+            Trade::Daemon | Trade::Bare => 1,
+        },
+        image: random.pick(&GOOD),
+        min_ready_seconds: random.pick(&[0, 0, 3]),
+        // Of a bare pod nothing may change but its image.
+        reads_config: random.one_in(2) && !matches!(trade, Trade::Bare),
+    }
+}
+
+fn shape(random: &mut Random, trade: Trade) -> Shape {
+    match trade {
+        Trade::Deployment => Shape::Deployment(strategy(random)),
+        Trade::Ordered | Trade::Parallel => Shape::StatefulSet {
+            order: match trade {
+                Trade::Parallel => PodManagement::Parallel,
+                _ => PodManagement::OrderedReady,
+            },
+            max_unavailable: 1 + random.below(2) as u32,
+        },
+        Trade::Daemon => match random.one_in(2) {
+            true => Shape::DaemonSet { max_surge: 1, max_unavailable: 0 },
+            false => Shape::DaemonSet { max_surge: 0, max_unavailable: 1 },
+        },
+        Trade::Replicated => Shape::ReplicaSet,
+        Trade::Bare => Shape::Pod,
+    }
+}
+
+fn strategy(random: &mut Random) -> Strategy {
+    match random.below(4) {
         0 => Strategy::Recreate,
         _ => {
             let surge = random.below(3) as u32;
@@ -99,14 +179,6 @@ fn workload(random: &mut Random, name: &'static str) -> Workload {
                 max_unavailable: IntOrPercent::Int(unavailable),
             }
         }
-    };
-    Workload {
-        name,
-        replicas: random.below(6) as u32,
-        image: random.pick(&GOOD),
-        strategy,
-        min_ready_seconds: random.pick(&[0, 0, 3]),
-        reads_config: random.one_in(2),
     }
 }
 
@@ -134,25 +206,76 @@ pub(crate) fn nonsense() -> RevisionContent {
 
 impl Workload {
     fn declared(&self) -> DeclaredObject {
-        let labels = StringMap::from([("app".to_owned(), self.name.to_owned())]);
-        let deployment = Deployment {
-            replicas: self.replicas,
-            selector: LabelSelector { match_labels: labels.clone(), match_expressions: Vec::new() },
-            template: PodTemplate {
-                labels,
-                annotations: StringMap::new(),
-                containers: vec![self.container()],
-                restart_policy: RestartPolicy::Always,
-                termination_grace: Duration::from_secs(10),
-                node_selector: StringMap::new(),
-            },
-            strategy: self.strategy.clone(),
-            min_ready: Duration::from_secs(self.min_ready_seconds),
-            progress_deadline: Duration::from_secs(60),
-            revision_history_limit: 3,
-            paused: false,
-        };
-        declare(self.name, ObjectSpec::Deployment(Box::new(deployment)))
+        declare(self.name, self.spec())
+    }
+
+    fn spec(&self) -> ObjectSpec {
+        let (selector, template, replicas) = (self.selector(), self.template(), self.replicas);
+        let min_ready = Duration::from_secs(self.min_ready_seconds);
+        match &self.shape {
+            Shape::Deployment(strategy) => ObjectSpec::Deployment(Box::new(Deployment {
+                replicas,
+                selector,
+                template,
+                strategy: strategy.clone(),
+                min_ready,
+                progress_deadline: Duration::from_secs(60),
+                revision_history_limit: 3,
+                paused: false,
+            })),
+            Shape::StatefulSet { order, max_unavailable } => {
+                ObjectSpec::StatefulSet(Box::new(StatefulSet {
+                    replicas,
+                    selector,
+                    template,
+                    service_name: String::new(),
+                    first_ordinal: 0,
+                    pod_management: *order,
+                    update: StatefulSetUpdate::RollingUpdate {
+                        partition: 0,
+                        max_unavailable: IntOrPercent::Int(*max_unavailable),
+                    },
+                    min_ready,
+                    revision_history_limit: 3,
+                }))
+            }
+            Shape::DaemonSet { max_surge, max_unavailable } => {
+                ObjectSpec::DaemonSet(Box::new(DaemonSet {
+                    selector,
+                    template,
+                    update: DaemonSetUpdate::RollingUpdate {
+                        max_surge: IntOrPercent::Int(*max_surge),
+                        max_unavailable: IntOrPercent::Int(*max_unavailable),
+                    },
+                    min_ready,
+                    revision_history_limit: 3,
+                }))
+            }
+            Shape::ReplicaSet => {
+                let spec = ReplicaSetSpec { replicas, selector, template, min_ready };
+                ObjectSpec::ReplicaSet(Box::new(spec))
+            }
+            Shape::Pod => ObjectSpec::Pod(Box::new(template)),
+        }
+    }
+
+    fn labels(&self) -> StringMap {
+        StringMap::from([("app".to_owned(), self.name.to_owned())])
+    }
+
+    fn selector(&self) -> LabelSelector {
+        LabelSelector { match_labels: self.labels(), match_expressions: Vec::new() }
+    }
+
+    fn template(&self) -> PodTemplate {
+        PodTemplate {
+            labels: self.labels(),
+            annotations: StringMap::new(),
+            containers: vec![self.container()],
+            restart_policy: RestartPolicy::Always,
+            termination_grace: Duration::from_secs(10),
+            node_selector: StringMap::new(),
+        }
     }
 
     fn container(&self) -> Container<EnvSource> {
@@ -188,10 +311,11 @@ impl Workload {
 }
 
 fn declare(name: &str, spec: ObjectSpec) -> DeclaredObject {
+    let deadline = ("dugout.dev/progress-deadline-seconds".to_owned(), "60".to_owned());
     DeclaredObject {
         key: ObjectKey::new("demo", name),
         labels: StringMap::new(),
-        annotations: StringMap::new(),
+        annotations: StringMap::from([deadline]),
         policy: ObjectPolicy::default(),
         spec,
         origin: Origin { file: format!("{name}.yaml"), line: 1 },

@@ -59,6 +59,9 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const WHOLE_LIST: Duration = Duration::from_millis(60);
 /// How long everything may take to settle once the faults have stopped.
 const SETTLE: Duration = Duration::from_secs(20 * 60);
+/// How long what was under way may take when everything is as it was asked: an assignment that is not
+/// accepted yet, a report that an older one overtook.
+const REST: Duration = Duration::from_secs(10);
 /// How many events one moment may have: more would be a loop.
 const MOMENT_EVENTS: u32 = 10_000;
 
@@ -106,7 +109,6 @@ struct Simulation {
     chance: Random,
     faults: Random,
     scenario: Scenario,
-    last: Vec<crate::scenario::Workload>,
     commits: Vec<(CommitSha, RevisionContent)>,
     database: SharedDatabase,
     server: Option<Server>,
@@ -130,7 +132,6 @@ impl Simulation {
         let mut seeds = Random::from_seed(seed);
         let (mut people, chance, faults) = (seeds.fork(), seeds.fork(), seeds.fork());
         let scenario = Scenario::from(&mut people);
-        let last = Scenario::last(&mut people);
         let nodes = NODES.map(|name| Node::new(name, FakeEngine::new(name, seeds.fork()))).into();
         let world = World::empty(ClusterId(uuid::Uuid::from_u128(7)));
         Self {
@@ -142,7 +143,6 @@ impl Simulation {
             chance,
             faults,
             scenario,
-            last,
             commits: Vec::new(),
             database: SharedDatabase::new(world, options.crash),
             server: None,
@@ -176,6 +176,7 @@ impl Simulation {
         self.run_until(end)?;
         self.end_faults();
         let state = self.settle()?;
+        self.run_until(self.now + REST)?;
         let done = self.done_so_far();
         self.run_until(self.now + self.quiet)?;
         if self.done_so_far() != done {
@@ -223,7 +224,7 @@ impl Simulation {
         for node in 0..self.nodes.len() {
             self.queue.push(self.now, Event::NodeBack(node));
         }
-        let last = self.last.clone();
+        let last = self.scenario.last.clone();
         self.commit(content(&last, 9));
     }
 

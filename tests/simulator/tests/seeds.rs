@@ -42,17 +42,26 @@ fn seeds_under_faults_100_to_199() {
     must_settle_as_in_calm(100..200);
 }
 
+/// Two seeds that have between them a deployment, an ordered stateful set, a daemon set, a replica set and
+/// a bare pod.
 #[test]
-fn a_kill_at_any_effect_is_mended() {
+fn a_kill_at_any_effect_is_mended_where_stateful_and_replica_sets_run() {
+    must_survive_a_kill_at_any_effect(4);
+}
+
+#[test]
+fn a_kill_at_any_effect_is_mended_where_daemons_and_bare_pods_run() {
+    must_survive_a_kill_at_any_effect(5);
+}
+
+fn must_survive_a_kill_at_any_effect(seed: u64) {
     let brief = Options { quiet: Duration::from_secs(60), ..Options::CALM };
-    for seed in 0..2 {
-        let effects = must_hold(seed, &brief).effects;
-        assert!(effects > 50, "seed {seed} does something");
-        for effect in 1..=effects {
-            for after in [false, true] {
-                let crash = Some(CrashPoint { effect, after });
-                must_hold(seed, &Options { crash, ..brief.clone() });
-            }
+    let effects = must_hold(seed, &brief).effects;
+    assert!(effects > 50, "seed {seed} does something");
+    for effect in 1..=effects {
+        for after in [false, true] {
+            let crash = Some(CrashPoint { effect, after });
+            must_hold(seed, &Options { crash, ..brief.clone() });
         }
     }
 }

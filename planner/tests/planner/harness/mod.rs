@@ -310,6 +310,29 @@ impl Cluster {
         &self.world.rollouts[&self.deployment(name)].state
     }
 
+    pub fn rollout_of(&self, kind: Kind, name: &str) -> &RolloutState {
+        let uid = self.world.objects[&ObjectId::new(kind, "demo", name)].uid;
+        &self.world.rollouts[&uid].state
+    }
+
+    /// Every active pod with its image, by name.
+    pub fn named_images(&self) -> Vec<(String, String)> {
+        let image = |pod: &Arc<Pod>| {
+            self.world.replica_set_of(pod).expect("a set").template.containers[0].image.clone()
+        };
+        let mut pods: Vec<_> =
+            self.active().iter().map(|pod| (pod.name.to_string(), image(pod))).collect();
+        pods.sort();
+        pods
+    }
+
+    /// The names of all pods that are not known to be gone.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.world.pods.values().map(|pod| pod.name.to_string()).collect();
+        names.sort();
+        names
+    }
+
     /// Replicas of each replica set of a deployment, from the oldest revision to the newest.
     pub fn sizes(&self, name: &str) -> Vec<u32> {
         let mut sets: Vec<_> = self.world.replica_sets_of(self.deployment(name)).collect();

@@ -157,3 +157,52 @@ pub fn cron_job(image: &str, change: impl FnOnce(&mut CronJob)) -> DeclaredObjec
     change(&mut spec);
     declare("tick", ObjectSpec::CronJob(Box::new(spec)))
 }
+
+/// The stateful set `db`: ordered, updated one by one.
+pub fn db(replicas: u32, image: &str, change: impl FnOnce(&mut StatefulSet)) -> DeclaredObject {
+    let mut spec = StatefulSet {
+        replicas,
+        selector: LabelSelector::default(),
+        template: deployment("db", 1, image).template,
+        service_name: "db".to_owned(),
+        first_ordinal: 0,
+        pod_management: PodManagement::OrderedReady,
+        update: StatefulSetUpdate::RollingUpdate {
+            partition: 0,
+            max_unavailable: IntOrPercent::Int(1),
+        },
+        min_ready: Duration::ZERO,
+        revision_history_limit: 10,
+    };
+    change(&mut spec);
+    declare("db", ObjectSpec::StatefulSet(Box::new(spec)))
+}
+
+/// The daemon set `logs`: on every node, updated one by one.
+pub fn logs(image: &str, change: impl FnOnce(&mut DaemonSet)) -> DeclaredObject {
+    let mut spec = DaemonSet {
+        selector: LabelSelector::default(),
+        template: deployment("logs", 1, image).template,
+        update: DaemonSetUpdate::RollingUpdate {
+            max_surge: IntOrPercent::Int(0),
+            max_unavailable: IntOrPercent::Int(1),
+        },
+        min_ready: Duration::ZERO,
+        revision_history_limit: 10,
+    };
+    change(&mut spec);
+    declare("logs", ObjectSpec::DaemonSet(Box::new(spec)))
+}
+
+/// The replica set `set`.
+pub fn declared_set(replicas: u32, image: &str) -> DeclaredObject {
+    let template = deployment("set", 1, image).template;
+    let selector = LabelSelector::default();
+    let spec = ReplicaSetSpec { replicas, selector, template, min_ready: Duration::ZERO };
+    declare("set", ObjectSpec::ReplicaSet(Box::new(spec)))
+}
+
+/// A bare pod.
+pub fn bare(name: &str, image: &str) -> DeclaredObject {
+    declare(name, ObjectSpec::Pod(Box::new(deployment(name, 1, image).template)))
+}

@@ -59,7 +59,14 @@ impl Dice {
                     node_port: dice.maybe(Dice::port),
                 }),
             }),
+            Kind::Pod => ObjectSpec::Pod(Box::new(self.pod_template())),
+            Kind::ReplicaSet => ObjectSpec::ReplicaSet(Box::new(self.replica_set_spec())),
+            Kind::ReplicationController => {
+                ObjectSpec::ReplicationController(Box::new(self.replica_set_spec()))
+            }
             Kind::Deployment => ObjectSpec::Deployment(Box::new(self.deployment())),
+            Kind::StatefulSet => ObjectSpec::StatefulSet(Box::new(self.stateful_set())),
+            Kind::DaemonSet => ObjectSpec::DaemonSet(Box::new(self.daemon_set())),
             Kind::Job => ObjectSpec::Job(Box::new(self.job())),
             Kind::CronJob => ObjectSpec::CronJob(Box::new(self.cron_job())),
         }
@@ -115,9 +122,56 @@ impl Dice {
     }
 
     pub(super) fn identity(&mut self) -> PodIdentity {
-        match self.flip() {
-            true => PodIdentity::Any,
-            false => PodIdentity::CompletionIndex(self.small()),
+        match self.below(4) {
+            0 => PodIdentity::Any,
+            1 => PodIdentity::Ordinal(self.small()),
+            2 => PodIdentity::OnNode(NodeName::new("a")),
+            _ => PodIdentity::CompletionIndex(self.small()),
+        }
+    }
+
+    fn replica_set_spec(&mut self) -> ReplicaSetSpec {
+        ReplicaSetSpec {
+            replicas: self.small(),
+            selector: self.selector(),
+            template: self.pod_template(),
+            min_ready: self.span(),
+        }
+    }
+
+    fn stateful_set(&mut self) -> StatefulSet {
+        StatefulSet {
+            replicas: self.small(),
+            selector: self.selector(),
+            template: self.pod_template(),
+            service_name: self.text(),
+            first_ordinal: self.small(),
+            pod_management: self.pick(&[PodManagement::OrderedReady, PodManagement::Parallel]),
+            update: match self.flip() {
+                true => StatefulSetUpdate::OnDelete,
+                false => StatefulSetUpdate::RollingUpdate {
+                    partition: self.small(),
+                    max_unavailable: IntOrPercent::Int(self.small()),
+                },
+            },
+            min_ready: self.span(),
+            revision_history_limit: self.small(),
+        }
+    }
+
+    fn daemon_set(&mut self) -> DaemonSet {
+        DaemonSet {
+            selector: self.selector(),
+            template: self.pod_template(),
+            update: match self.flip() {
+                true => DaemonSetUpdate::OnDelete,
+                false => DaemonSetUpdate::RollingUpdate {
+                    max_surge: IntOrPercent::Int(self.small()),
+                    max_unavailable: IntOrPercent::Percent(self.small()),
+                },
+            },
+            min_ready: self.span(),
+            revision_history_limit: self.small(),
         }
     }
 
