@@ -125,6 +125,8 @@ pub enum RevertOutcome {
     Pushed { commit: CommitSha },
     /// The branch takes no push of ours, for this reason; the commit waits on a branch of its own.
     OnBranch { branch: String, message: String },
+    /// The branch moved on to this commit before, and that one is judged by itself.
+    Overtaken { commit: CommitSha },
     /// There is no revert commit, for this reason.
     Refused { message: String },
 }

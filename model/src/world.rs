@@ -42,6 +42,8 @@ pub struct World {
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 struct Index {
     object_by_uid: OrdMap<ObjectUid, ObjectId>,
+    /// What a baseline may bring back.
+    baseline_by_uid: OrdMap<ObjectUid, BaselineKey>,
     jobs_by_owner: OrdMap<ObjectUid, OrdSet<JobUid>>,
     replica_sets_by_owner: OrdMap<ObjectUid, OrdSet<ReplicaSetUid>>,
     pods_by_replica_set: OrdMap<ReplicaSetUid, OrdSet<PodUid>>,
@@ -104,12 +106,8 @@ impl World {
             Change::DeletePod(uid) => self.delete_pod(*uid),
             Change::PutNode(row) => self.put_node(row),
             Change::DeleteNode(name) => self.delete_node(name),
-            Change::PutBaseline(row) => {
-                self.baselines.insert(row.key(), Arc::clone(row));
-            }
-            Change::DeleteBaseline(key) => {
-                self.baselines.remove(key);
-            }
+            Change::PutBaseline(row) => self.put_baseline(row),
+            Change::DeleteBaseline(key) => self.delete_baseline(key),
             Change::PutRelease(row) => self.put_release(row),
             Change::PutQuarantine(row) => {
                 self.quarantine.insert(row.clone());
@@ -202,6 +200,11 @@ impl World {
             .filter_map(|name| self.nodes.get(name))
     }
 
+    /// Whether an object that is gone may come back, with a release that fails.
+    pub fn may_come_back(&self, object: ObjectUid) -> bool {
+        self.index.baseline_by_uid.contains_key(&object)
+    }
+
     /// What the objects of a source were when it was last healthy, where they are not so now.
     pub fn baselines_of(&self, source: &SourceName) -> impl Iterator<Item = &Arc<Baseline>> {
         let first = (source.clone(), ObjectId::new(Kind::ALL[0], "", ""));
@@ -248,6 +251,23 @@ impl World {
             take(&mut self.index.unsettled_by_source, &object.source, &object.declared.id());
         } else {
             add(&mut self.index.unsettled_by_source, &object.source, object.declared.id());
+        }
+    }
+
+    fn put_baseline(&mut self, row: &Arc<Baseline>) {
+        self.delete_baseline(&row.key());
+        self.baselines.insert(row.key(), Arc::clone(row));
+        if let Some(before) = &row.before {
+            self.index.baseline_by_uid.insert(before.uid, row.key());
+        }
+    }
+
+    fn delete_baseline(&mut self, key: &BaselineKey) {
+        let old = self.baselines.remove(key);
+        if let Some(before) = old.as_ref().and_then(|old| old.before.as_ref())
+            && self.index.baseline_by_uid.get(&before.uid) == Some(key)
+        {
+            self.index.baseline_by_uid.remove(&before.uid);
         }
     }
 

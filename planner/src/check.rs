@@ -12,8 +12,8 @@ use std::sync::Arc;
 use dugout_model::{
     Change, Deployment, IntOrPercent, Job, JobState, JobUid, Lifecycle, NamespaceName, NodeName,
     ObjectId, ObjectName, ObjectSpec, ObjectUid, Placement, Pod, PodIdentity, PodUid, Quarantine,
-    Release, ReleaseId, ReplicaSetUid, Resources, StopReason, Strategy, Timestamp, Turn, Verdict,
-    World,
+    Release, ReleaseId, ReplicaSetUid, Resources, SourceName, StopReason, StoredObject, Strategy,
+    Timestamp, Turn, Verdict, World,
 };
 
 use crate::{Plan, assignments::assignment};
@@ -388,13 +388,34 @@ impl Checker<'_> {
                 Change::PutObject(row) => {
                     let quarantine =
                         Quarantine { source: row.source.clone(), sha: row.sha.clone() };
-                    let is_clean = !self.before.quarantine.contains(&quarantine);
+                    let is_clean =
+                        !self.before.quarantine.contains(&quarantine) || self.is_baseline(row);
                     self.require(is_clean, || Violation::QuarantinedObject {
                         object: row.declared.id(),
                     });
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Whether an object is what its source was last healthy with, whichever commit that was.
+    fn is_baseline(&self, row: &StoredObject) -> bool {
+        let baseline = self.before.baselines.get(&(row.source.clone(), row.declared.id()));
+        let before = baseline.and_then(|baseline| baseline.before.as_ref());
+        before.is_some_and(|before| before.declared.asks_same(&row.declared))
+    }
+
+    /// Whether an object is again what it was, unless another source has it now.
+    fn is_back(&self, source: &SourceName, id: &ObjectId) -> bool {
+        let Some(baseline) = self.before.baselines.get(&(source.clone(), id.clone())) else {
+            return true;
+        };
+        match (&baseline.before, self.after.objects.get(id)) {
+            (_, Some(now)) if now.source != *source => true,
+            (Some(before), Some(now)) => before.declared.asks_same(&now.declared),
+            (None, None) => true,
+            _ => false,
         }
     }
 
@@ -405,12 +426,7 @@ impl Checker<'_> {
                 let may_change = before.verdict.is_open() || before.verdict == row.verdict;
                 self.require(may_change, || Violation::VerdictChanged { release });
                 if before.verdict.is_open() && row.verdict == Verdict::Reverted {
-                    let is_back = |id| {
-                        self.after.objects.get(id).is_none_or(|object| {
-                            object.source != row.source || object.sha != row.commit.sha
-                        })
-                    };
-                    let is_whole = row.touched.iter().all(is_back)
+                    let is_whole = row.touched.iter().all(|id| self.is_back(&row.source, id))
                         && self.after.baselines_of(&row.source).next().is_none();
                     self.require(is_whole, || Violation::WayBackIncomplete { release });
                 }

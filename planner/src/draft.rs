@@ -318,8 +318,8 @@ impl Draft<'_> {
             | Change::DeleteSchedule(_)
             | Change::PutReplicaSet(_)
             | Change::DeleteReplicaSet(_) => {}
+            Change::DeleteBaseline(key) => self.mark_gone(key),
             Change::PutBaseline(_)
-            | Change::DeleteBaseline(_)
             | Change::PutQuarantine(_)
             | Change::PutRevision(_)
             | Change::AppendTimeline(_)
@@ -359,6 +359,14 @@ impl Draft<'_> {
                 self.dirty.claimants.insert(object.uid);
             }
         }
+    }
+
+    /// What was kept for an object that does not come back any more goes.
+    fn mark_gone(&mut self, key: &BaselineKey) {
+        let row = self.world.baselines.get(key);
+        let before = row.and_then(|row| row.before.as_ref()).map(|before| before.uid);
+        let gone = before.filter(|uid| self.world.object_by_uid(*uid).is_none());
+        self.dirty.workloads.extend(gone);
     }
 
     fn mark_object(&mut self, object: &StoredObject) {

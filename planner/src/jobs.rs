@@ -60,12 +60,18 @@ pub(crate) fn run(
 }
 
 /// Work that left Git: its runs are forgotten, and their pods leave like those of any workload.
+///
+/// While the release that removed it may go back, what was done stays in the books: it would be done
+/// again else.
 pub(crate) fn wind_down(draft: &mut Draft<'_>, owner: ObjectUid) {
-    let jobs: Vec<JobUid> = draft.world.jobs_of(owner).map(|job| job.uid).collect();
+    let may_come_back = draft.world.may_come_back(owner);
+    let jobs = draft.world.jobs_of(owner);
+    let jobs: Vec<JobUid> =
+        jobs.filter(|job| !(may_come_back && job.is_complete())).map(|job| job.uid).collect();
     for job in jobs {
         draft.push(Change::DeleteJob(job));
     }
-    if draft.world.schedules.contains_key(&owner) {
+    if draft.world.schedules.contains_key(&owner) && !may_come_back {
         draft.push(Change::DeleteSchedule(owner));
     }
 }

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, EventType, Failure, ObjectSpec, Quarantine, Release, RolloutState, Source, SourceName,
-    Step, Verdict,
+    Change, EventType, Failure, ObjectSpec, Quarantine, Release, RevertOutcome, RolloutState,
+    Source, SourceName, Step, Verdict,
 };
 
 use crate::draft::Draft;
@@ -16,16 +16,16 @@ use crate::records::Subject;
 use crate::{Work, way_back};
 
 /// Judges the rolling release of each dirty source, and whether what a failed one broke is mended. Says
-/// whether one went back, so that there is new work for the stages before this one.
+/// whether that made new work for the stages before this one.
 pub(crate) fn judge(draft: &mut Draft<'_>) -> bool {
-    let mut went_back = false;
+    let mut is_more = false;
     for name in std::mem::take(&mut draft.dirty.sources) {
         if let Some(source) = draft.world.sources.get(&name).cloned() {
-            went_back |= look_at(draft, &source);
+            is_more |= look_at(draft, &source);
         }
         draft.done(Work::Source(name), None);
     }
-    went_back
+    is_more
 }
 
 fn look_at(draft: &mut Draft<'_>, source: &Source) -> bool {
@@ -37,10 +37,7 @@ fn look_at(draft: &mut Draft<'_>, source: &Source) -> bool {
         .cloned();
     match (outcome(draft, &source.name), rolling) {
         (Outcome::Rolling, _) | (Outcome::Failed(_), None) => false,
-        (Outcome::Healthy, Some(release)) => {
-            conclude_healthy(draft, source, &release);
-            false
-        }
+        (Outcome::Healthy, Some(release)) => conclude_healthy(draft, source, &release),
         (Outcome::Healthy, None) => {
             restored(draft, source);
             false
@@ -80,16 +77,18 @@ fn outcome(draft: &Draft<'_>, source: &SourceName) -> Outcome {
     outcome
 }
 
-/// What was healthy before is of no use any more: a later release goes back to this one.
-fn conclude_healthy(draft: &mut Draft<'_>, source: &Source, release: &Release) {
-    way_back::forget(draft, &source.name);
+/// What was healthy before is of no use any more: a later release goes back to this one. Says whether
+/// anything was kept for it.
+fn conclude_healthy(draft: &mut Draft<'_>, source: &Source, release: &Release) -> bool {
+    let was_kept = way_back::forget(draft, &source.name);
     let mut next = source.clone();
     next.status.healthy = Some(release.commit.sha.clone());
-    next.status.failure = None;
-    draft.push(Change::PutSource(Arc::new(next)));
-    conclude(draft, release, Verdict::Healthy, None);
+    draft.push(Change::PutSource(Arc::new(next.clone())));
+    conclude(draft, release, Verdict::Healthy, None, None);
     let message = format!("{} is healthy", release.commit.sha.short());
     draft.event(EventType::Normal, Subject::source(&release.source), "Healthy", message);
+    restored(draft, &next);
+    was_kept
 }
 
 /// Whether the release went back.
@@ -111,17 +110,16 @@ fn conclude_failed(
     next.status.failure.get_or_insert_with(|| Failure { sha: sha.clone(), since: now });
     draft.push(Change::PutSource(Arc::new(next.clone())));
     let Some(healthy) = way_back::target(draft, source).cloned() else {
-        conclude(draft, release, Verdict::Failed, Some(reason));
+        conclude(draft, release, Verdict::Failed, Some(reason), None);
         return false;
     };
     draft.tell((&release.source, sha), now, Step::Failed, &reason);
-    way_back::go(draft, &next, release, &healthy, &reason);
-    conclude(draft, release, Verdict::Reverted, Some(reason));
+    let revert = way_back::go(draft, &next, release, &healthy, &reason);
+    conclude(draft, release, Verdict::Reverted, Some(reason), revert);
     true
 }
 
-/// What a failed release broke is mended, though no release says so: it went back, and the branch does
-/// not say so yet; or it became healthy after all.
+/// Everything of a source is healthy: so is what a failed release broke, if there was one.
 fn restored(draft: &mut Draft<'_>, source: &Source) {
     let Some(failure) = source.status.failure.clone() else { return };
     let now = draft.now;
@@ -134,7 +132,13 @@ fn restored(draft: &mut Draft<'_>, source: &Source) {
     draft.push(Change::PutSource(Arc::new(next)));
 }
 
-fn conclude(draft: &mut Draft<'_>, release: &Release, verdict: Verdict, reason: Option<String>) {
+fn conclude(
+    draft: &mut Draft<'_>,
+    release: &Release,
+    verdict: Verdict,
+    reason: Option<String>,
+    revert: Option<RevertOutcome>,
+) {
     let message = reason.clone().unwrap_or_default();
     let step = match verdict {
         Verdict::Healthy => Some((Step::Healthy, message)),
@@ -149,6 +153,7 @@ fn conclude(draft: &mut Draft<'_>, release: &Release, verdict: Verdict, reason: 
         verdict,
         reason,
         finished_at: Some(draft.now),
+        revert,
         ..release.clone()
     })));
 }

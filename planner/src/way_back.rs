@@ -34,54 +34,66 @@ pub(crate) fn remember(draft: &mut Draft<'_>, source: &Source, object: &ObjectId
     draft.push(Change::PutBaseline(Arc::new(Baseline { source, object, healthy, before })));
 }
 
-/// Forgets what was healthy before: the source is healthy now.
-pub(crate) fn forget(draft: &mut Draft<'_>, source: &SourceName) {
+/// Forgets what was healthy before: the source is healthy now. Says whether there was anything.
+pub(crate) fn forget(draft: &mut Draft<'_>, source: &SourceName) -> bool {
     let keys: Vec<_> = draft.world.baselines_of(source).map(|row| row.key()).collect();
+    let is_any = !keys.is_empty();
     for key in keys {
         draft.push(Change::DeleteBaseline(key));
     }
+    is_any
 }
 
 /// The commit that a failed release of a source goes back to, if its policy says so and something is
 /// not as it was there.
 pub(crate) fn target<'a>(draft: &Draft<'_>, source: &'a Source) -> Option<&'a CommitSha> {
     let healthy = source.status.healthy.as_ref()?;
-    let differs = |row: &Baseline| match (&row.before, draft.world.objects.get(&row.object)) {
-        (Some(before), Some(now)) => !before.declared.asks_same(&now.declared),
-        (None, None) => false,
-        _ => true,
-    };
     let goes = source.on_failure == OnFailure::Revert
         && draft
             .world
             .baselines_of(&source.name)
-            .any(|row| row.healthy == *healthy && differs(row));
+            .any(|row| row.healthy == *healthy && differs(draft, row));
     goes.then_some(healthy)
 }
 
-/// Puts everything back.
+/// Whether an object asks for something else than it did.
+fn differs(draft: &Draft<'_>, row: &Baseline) -> bool {
+    match (&row.before, draft.world.objects.get(&row.object)) {
+        (Some(before), Some(now)) => {
+            before.source != now.source || !before.declared.asks_same(&now.declared) || now.orphaned
+        }
+        (None, None) => false,
+        _ => true,
+    }
+}
+
+/// Puts everything back. Git owes the truth unless the branch has moved on already: then this is what
+/// became of the revert.
 pub(crate) fn go(
     draft: &mut Draft<'_>,
     source: &Source,
     release: &Release,
     healthy: &CommitSha,
     reason: &str,
-) {
-    let rows = draft.world.baselines_of(&source.name);
-    let rows: Vec<Arc<Baseline>> = rows.filter(|row| row.healthy == *healthy).cloned().collect();
-    let count = rows.len();
-    for row in rows {
-        put_back(draft, &row);
-    }
+) -> Option<RevertOutcome> {
+    let rows = draft.world.baselines_of(&source.name).filter(|row| row.healthy == *healthy);
+    let rows: Vec<Arc<Baseline>> = rows.filter(|row| differs(draft, row)).cloned().collect();
+    let count = rows.into_iter().filter(|row| put_back(draft, row)).count();
     forget(draft, &source.name);
     let mut source = source.clone();
     source.status.applied = Some(healthy.clone());
-    source.status.owed_revert = Some(OwedRevert {
-        failed: release.commit.sha.clone(),
-        to: healthy.clone(),
-        reason: format!("{} failed: {reason}", release.commit.sha.short()),
-        delayed_by: None,
-    });
+    // A held or rejected commit on top of it is the branch's end by now.
+    let newer = draft.world.newest_release(&source.name).filter(|newest| newest.id != release.id);
+    let overtaken =
+        newer.map(|newer| RevertOutcome::Overtaken { commit: newer.commit.sha.clone() });
+    if overtaken.is_none() {
+        source.status.owed_revert = Some(OwedRevert {
+            failed: release.commit.sha.clone(),
+            to: healthy.clone(),
+            reason: format!("{} failed: {reason}", release.commit.sha.short()),
+            delayed_by: None,
+        });
+    }
     give_fresh_deadlines(draft, &source.name);
     let objects =
         if count == 1 { "1 object is".to_owned() } else { format!("{count} objects are") };
@@ -91,15 +103,17 @@ pub(crate) fn go(
     let message = format!("{} went back: {message}", release.commit.sha.short());
     draft.event(EventType::Warning, Subject::source(&source.name), "Reverted", message);
     draft.push(Change::PutSource(Arc::new(source)));
+    overtaken
 }
 
-fn put_back(draft: &mut Draft<'_>, row: &Baseline) {
+/// Whether it could be put back.
+fn put_back(draft: &mut Draft<'_>, row: &Baseline) -> bool {
     let now = draft.world.objects.get(&row.object).cloned();
     // Another source has it now, and an object has one owner.
     if now.as_ref().is_some_and(|now| now.source != row.source) {
         let message = format!("{} belongs to another source now and stays so", row.object);
         draft.event(EventType::Warning, Subject::source(&row.source), "NotReverted", message);
-        return;
+        return false;
     }
     match &row.before {
         None if now.is_some() => draft.push(Change::DeleteObject(row.object.clone())),
@@ -111,6 +125,7 @@ fn put_back(draft: &mut Draft<'_>, row: &Baseline) {
             draft.push(Change::PutObject(Arc::new(object)));
         }
     }
+    true
 }
 
 /// Each rollout that had failed counts anew: a commit is judged by what happens after it.
@@ -141,14 +156,12 @@ pub(crate) fn moved_on(draft: &mut Draft<'_>, name: &SourceName, commit: &Commit
     if owed.failed == commit.sha {
         return;
     }
-    if takes_back_commit(commit, &owed.failed) {
-        let outcome = RevertOutcome::Pushed { commit: commit.sha.clone() };
-        settle(draft, &source, &owed.failed, &outcome);
+    let outcome = if takes_back_commit(commit, &owed.failed) {
+        RevertOutcome::Pushed { commit: commit.sha.clone() }
     } else {
-        let mut next = (*source).clone();
-        next.status.owed_revert = None;
-        draft.push(Change::PutSource(Arc::new(next)));
-    }
+        RevertOutcome::Overtaken { commit: commit.sha.clone() }
+    };
+    settle(draft, &source, &owed.failed, &outcome);
 }
 
 /// No revert commit could be brought to the branch.
@@ -180,7 +193,10 @@ fn settle(draft: &mut Draft<'_>, source: &Source, failed: &CommitSha, outcome: &
     let mut next = source.clone();
     next.status.owed_revert = None;
     draft.push(Change::PutSource(Arc::new(next)));
+    note(draft, &source.name, failed, outcome);
     let (event_type, step, message) = match outcome {
+        // The newer commit's own story begins.
+        RevertOutcome::Overtaken { .. } => return,
         RevertOutcome::Pushed { commit } => {
             let message = format!("the branch has {}, which takes it back", commit.short());
             (EventType::Normal, Step::RevertPushed, message)
@@ -198,9 +214,13 @@ fn settle(draft: &mut Draft<'_>, source: &Source, failed: &CommitSha, outcome: &
     draft.event(event_type, Subject::source(&source.name), reason, &message);
     let now = draft.now;
     draft.tell((&source.name, failed), now, step, message);
+}
+
+/// Notes with the release what became of its revert.
+fn note(draft: &mut Draft<'_>, source: &SourceName, failed: &CommitSha, outcome: &RevertOutcome) {
     let mut releases = draft.world.releases.values();
     let release =
-        releases.rfind(|release| release.source == source.name && release.commit.sha == *failed);
+        releases.rfind(|release| release.source == *source && release.commit.sha == *failed);
     if let Some(release) = release.cloned() {
         draft.push(Change::PutRelease(Arc::new(Release {
             revert: Some(outcome.clone()),

@@ -131,16 +131,11 @@ impl EngineMetrics {
                         self.release(release);
                     }
                 }
-                Change::PutSource(source) => {
-                    let failure = failure(before, &source.name);
-                    if let (Some(since), None) = (failure, &source.status.failure) {
-                        self.restored(&source.name, now.since(since));
-                    }
-                }
                 Change::AppendTimeline(entry) => {
-                    // What failed and was mended in one turn leaves no trace in the source.
-                    if entry.step == Step::Restored && failure(before, &entry.source).is_none() {
-                        self.restored(&entry.source, Duration::ZERO);
+                    if entry.step == Step::Restored {
+                        // What failed and was mended in one turn took no time.
+                        let since = failure(before, &entry.source).unwrap_or(now);
+                        self.restored(&entry.source, now.since(since));
                     }
                     for (hop, seconds) in last_steps.hops(entry, now) {
                         self.hops.get_or_create(&HopLabels { hop }).observe(seconds);

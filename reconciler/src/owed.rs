@@ -34,6 +34,12 @@ impl Attempts {
         attempts.is_none_or(|past| past.failed != owed.failed || past.next_at <= now)
     }
 
+    /// How long until the next one at this revert. One that is due already rides with the next look.
+    pub fn wait(&self, owed: &OwedRevert, now: Timestamp) -> Option<Duration> {
+        let wait = self.next_at.since(now);
+        (self.failed == owed.failed && !wait.is_zero()).then_some(wait)
+    }
+
     /// One more, that just failed.
     pub fn after(before: Option<Attempts>, owed: &OwedRevert, now: Timestamp) -> Attempts {
         let count = before.filter(|past| past.failed == owed.failed).map_or(0, |past| past.count);

@@ -200,6 +200,10 @@ impl SourceLoop {
             // After a failure the first tries come soon, also where polls are rare.
             let schedule = if memory.failures > 0 { retry } else { schedule };
             delay = schedule.next_delay(memory.failures.saturating_sub(1), rand::random());
+            let owed = owed::owed(&self.publisher.world(), &declaration.name).cloned();
+            if let (Some(attempts), Some(owed)) = (&memory.attempts, owed) {
+                delay = delay.min(attempts.wait(&owed, self.clock.now()).unwrap_or(delay));
+            }
         }
     }
 
@@ -260,6 +264,7 @@ impl SourceLoop {
         self.declare().await?;
         let Some(head) = self.look_and_tell(memory).await? else { return Ok(()) };
         if self.pay(memory, &head.sha).await? {
+            let ring = Ring { noticed_by: NoticedBy::Poll, at: self.clock.now() };
             let Some(head) = self.look_and_tell(memory).await? else { return Ok(()) };
             return self.follow(memory, head, ring).await;
         }

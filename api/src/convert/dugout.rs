@@ -116,6 +116,11 @@ fn revert(outcome: &RevertOutcome) -> Revert {
         RevertOutcome::Pushed { commit } => {
             Revert { commit: Some(commit.to_string()), branch: None, message: None }
         }
+        RevertOutcome::Overtaken { commit } => Revert {
+            commit: None,
+            branch: None,
+            message: Some(format!("the branch moved on to {}", commit.short())),
+        },
         RevertOutcome::OnBranch { branch, message } => {
             Revert { commit: None, branch: Some(branch.clone()), message: Some(message.clone()) }
         }

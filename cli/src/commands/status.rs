@@ -151,7 +151,7 @@ fn revert_text(revert: &Revert) -> String {
     match (&revert.commit, &revert.branch) {
         (Some(commit), _) => format!("taken back in Git by {}", short(commit)),
         (None, Some(branch)) => format!("its revert waits on branch {branch}: {why}"),
-        (None, None) => format!("Git still has it: {why}"),
+        (None, None) => format!("no commit takes it back: {why}"),
     }
 }
 

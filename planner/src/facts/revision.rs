@@ -23,6 +23,8 @@ pub(super) fn apply(draft: &mut Draft<'_>, revision: &Revision) {
         draft.report.ignored.push(Ignored::UnknownSource { source: name.clone() });
         return;
     };
+    way_back::moved_on(draft, name, &revision.commit);
+    let source = draft.world.sources.get(name).cloned().unwrap_or(source);
     let quarantine = Quarantine { source: name.clone(), sha: sha.clone() };
     if draft.world.quarantine.contains(&quarantine) {
         draft.report.ignored.push(Ignored::Quarantined { source: name.clone(), sha: sha.clone() });
@@ -36,8 +38,6 @@ pub(super) fn apply(draft: &mut Draft<'_>, revision: &Revision) {
         }
         return;
     }
-    way_back::moved_on(draft, name, &revision.commit);
-    let source = draft.world.sources.get(name).cloned().unwrap_or(source);
     let judged = judge(draft, revision, &source);
     let newest = draft.world.newest_release(name).filter(|newest| newest.commit.sha == *sha);
     if let Some(newest) = newest.cloned() {

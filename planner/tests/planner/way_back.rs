@@ -142,7 +142,8 @@ fn a_newer_commit_takes_the_place_of_the_revert() {
     assert_eq!(source(&cluster).status.owed_revert, None);
     cluster.run_for(seconds(10));
     assert_eq!(cluster.verdict(&mended), Verdict::Healthy);
-    assert_eq!(cluster.release(&bad).revert, None);
+    let overtaken = RevertOutcome::Overtaken { commit: mended };
+    assert_eq!(cluster.release(&bad).revert, Some(overtaken));
 }
 
 #[test]
@@ -183,7 +184,7 @@ fn what_fails_while_it_equals_what_was_healthy_does_not_go_anywhere() {
     assert_eq!(cluster.verdict(&stuck), Verdict::Reverted);
     let revert = cluster.commit_with_message(first(), &takes_back(&stuck));
     cluster.run_for(seconds(70));
-    assert_ne!(cluster.verdict(&revert), Verdict::Reverted);
+    assert_eq!(cluster.verdict(&revert), Verdict::Failed);
     assert_eq!(source(&cluster).status.owed_revert, None);
     assert_eq!(cluster.verdict(&bad), Verdict::Reverted);
 }
@@ -248,4 +249,73 @@ fn a_source_that_is_another_place_goes_back_to_nothing_of_the_earlier_one() {
     cluster.run_for(seconds(5));
     assert_eq!(cluster.world.baselines.len(), 0);
     assert_eq!(source(&cluster).status.owed_revert, None);
+}
+
+#[test]
+fn what_a_failed_commit_brought_may_be_what_was_healthy_later() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    // The first fails through its web; the second mends that alone, and is healthy.
+    let first = cluster.commit(vec![web(1, "web:missing"), config("kept", "key", "1")]);
+    cluster.run_for(seconds(3));
+    assert_eq!(cluster.verdict(&first), Verdict::Failed);
+    let second = cluster.commit(vec![web(1, "web:1"), config("kept", "key", "1")]);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&second), Verdict::Healthy);
+    // What goes back with the third came with the first.
+    let third = cluster.commit(vec![web(1, "web:missing"), config("kept", "key", "2")]);
+    cluster.run_for(seconds(3));
+    assert_eq!(cluster.verdict(&third), Verdict::Reverted);
+    let row = &cluster.world.objects[&ObjectId::new(Kind::ConfigMap, "demo", "kept")];
+    assert!(row.declared.asks_same(&config("kept", "key", "1")));
+}
+
+#[test]
+fn what_was_changed_back_before_the_failure_has_nothing_to_go_back_to() {
+    let (mut cluster, _) = healthy();
+    let mut objects = first();
+    objects[3] = config("old", "key", "2");
+    objects[0] = web(2, "web:unready");
+    cluster.commit(objects);
+    // Nothing can become ready any more, and the next commit asks for what was healthy.
+    cluster.agent("a").lose_disk();
+    cluster.agent("a").alive = false;
+    cluster.run_for(seconds(20));
+    let same = cluster.commit(first());
+    cluster.run_for(seconds(70));
+    assert_eq!(cluster.verdict(&same), Verdict::Failed);
+    assert_eq!(source(&cluster).status.owed_revert, None);
+}
+
+#[test]
+fn nothing_is_owed_where_the_branch_has_moved_on_to_what_is_not_applied() {
+    let (mut cluster, _) = healthy();
+    let mut objects = first();
+    objects[0] = web(2, "web:unready");
+    let bad = cluster.commit(objects);
+    let held = cluster.commit(vec![]);
+    assert_eq!(cluster.verdict(&held), Verdict::Held);
+    cluster.run_for(seconds(70));
+    assert_eq!(cluster.verdict(&bad), Verdict::Reverted);
+    assert_eq!(source(&cluster).status.owed_revert, None);
+    assert_eq!(cluster.release(&bad).revert, Some(RevertOutcome::Overtaken { commit: held }));
+}
+
+#[test]
+fn work_that_was_done_is_not_done_again_by_the_way_back() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let done = || job("done:exits", |_| {});
+    cluster.commit(vec![done(), web(1, "web:1")]);
+    cluster.run_for(seconds(5));
+    let runs: Vec<JobUid> = cluster.world.jobs.keys().copied().collect();
+    let pods = cluster.world.pods.len();
+    let bad = cluster.commit_allowing(1, vec![web(1, "web:missing")]);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&bad), Verdict::Reverted);
+    assert_eq!(cluster.world.jobs.keys().copied().collect::<Vec<_>>(), runs);
+    assert!(cluster.world.pods.len() <= pods, "nothing ran again");
+
+    // Once a release without it is healthy, it is forgotten.
+    cluster.commit_allowing(1, vec![web(1, "web:2")]);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.world.jobs.len(), 0);
 }

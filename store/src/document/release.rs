@@ -115,6 +115,7 @@ mirror! {
     enum RevertOutcome as RevertOutcomeDocument {
         Pushed { commit: CommitSha },
         OnBranch { branch: String, message: String },
+        Overtaken { commit: CommitSha },
         Refused { message: String },
     }
 }

@@ -367,7 +367,8 @@ impl Dice {
             touched: self.some(Dice::object_id).into_iter().collect(),
             started_at: self.moment(),
             finished_at: self.maybe(Dice::moment),
-            revert: self.maybe(|dice| match dice.below(3) {
+            revert: self.maybe(|dice| match dice.below(4) {
+                3 => RevertOutcome::Overtaken { commit: dice.sha() },
                 0 => RevertOutcome::Pushed { commit: dice.sha() },
                 1 => RevertOutcome::OnBranch { branch: dice.text(), message: dice.text() },
                 _ => RevertOutcome::Refused { message: dice.text() },
