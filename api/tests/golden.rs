@@ -123,7 +123,7 @@ fn a_source_a_release_and_a_step() {
 
 #[test]
 fn a_job_of_git_and_the_runs_of_a_cron_job() {
-    let world = support::world_of_jobs();
+    let world = support::jobs::world_of_jobs();
     let view = View { world: &world, now: support::now() };
     for (name, kind) in [("migrate", Kind::Job), ("nightly", Kind::CronJob)] {
         let file = kind.as_str().to_ascii_lowercase();
@@ -135,7 +135,7 @@ fn a_job_of_git_and_the_runs_of_a_cron_job() {
     for (name, run) in ["job-running", "job-failed"].iter().zip(runs) {
         check(name, &Object::Job(Box::new(view.job(&run))));
     }
-    check("pod-ended", &Object::Pod(Box::new(view.pod(&support::ended_pod()))));
+    check("pod-ended", &Object::Pod(Box::new(view.pod(&support::jobs::ended_pod()))));
 }
 
 #[test]

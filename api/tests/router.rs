@@ -137,7 +137,7 @@ async fn discovery_names_every_group_and_resource() {
 
 #[tokio::test]
 async fn every_resource_of_discovery_can_be_listed_as_objects_and_as_a_table() {
-    let world = support::workloads::with_workloads(support::world_of_jobs());
+    let world = support::workloads::with_workloads(support::jobs::world_of_jobs());
     let door = Door::with(Fake::new(world));
     for prefix in ["/api/v1", "/apis/apps/v1", "/apis/batch/v1", "/apis/dugout.dev/v1"] {
         let json = door.get(prefix).await.json();
@@ -293,7 +293,7 @@ async fn a_table_of_pods_reads_as_kubectl_prints_it() {
 
 #[tokio::test]
 async fn tables_of_jobs_read_as_kubectl_prints_them() {
-    let door = Door::with(Fake::new(support::world_of_jobs()));
+    let door = Door::with(Fake::new(support::jobs::world_of_jobs()));
     for (resource, columns, expected) in [
         (
             "jobs",

@@ -32,6 +32,7 @@ pub enum Fact {
     Operator(OperatorRequest),
 }
 
+/// Whether a revert commit that could not be pushed will be tried again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotPushed {
     /// It will be tried again.

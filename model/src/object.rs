@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::{
     CommitSha, CronJob, DaemonSet, Deployment, JobSpec, NamespaceName, ObjectName, ObjectUid,
@@ -155,6 +156,8 @@ pub struct DeclaredObject {
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ObjectPolicy {
     pub prune: Prune,
+    /// How long a rollout may make no progress, for the kinds that have no field for it.
+    pub progress_deadline: Option<Duration>,
 }
 
 /// What becomes of an object that leaves Git.

@@ -495,18 +495,22 @@ fn bounds(deployment: &Deployment) -> (u32, u32) {
     let Strategy::RollingUpdate { max_surge, max_unavailable } = &deployment.strategy else {
         return (replicas, 0);
     };
-    let hundredths = |asked: &IntOrPercent| match asked {
-        IntOrPercent::Int(pods) => u64::from(*pods) * 100,
-        IntOrPercent::Percent(percent) => u64::from(*percent) * u64::from(replicas),
-    };
-    let surge = hundredths(max_surge).div_ceil(100);
-    let unavailable = match hundredths(max_unavailable) / 100 {
+    let surge = hundredths(*max_surge, replicas).div_ceil(100);
+    let unavailable = match hundredths(*max_unavailable, replicas) / 100 {
         0 if surge == 0 => 1,
         pods => pods,
     };
     let most = u64::from(replicas).saturating_add(surge);
     let least = u64::from(replicas).saturating_sub(unavailable);
     (u32::try_from(most).unwrap_or(u32::MAX), u32::try_from(least).unwrap_or(u32::MAX))
+}
+
+/// An absolute number or a share of a number of pods, in hundredths of a pod.
+fn hundredths(asked: IntOrPercent, pods: u32) -> u64 {
+    match asked {
+        IntOrPercent::Int(number) => u64::from(number) * 100,
+        IntOrPercent::Percent(percent) => u64::from(percent) * u64::from(pods),
+    }
 }
 
 /// How far a pod's life is.

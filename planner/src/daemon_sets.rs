@@ -6,6 +6,7 @@
 
 mod places;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dugout_model::{
@@ -14,7 +15,7 @@ use dugout_model::{
 };
 
 use crate::draft::Draft;
-use crate::rollouts::{self, Aims, Look};
+use crate::rollouts::{self, Aims};
 use crate::{draining, generations, replica_sets};
 use places::{Age, Daemon, Move, Place};
 
@@ -31,8 +32,7 @@ pub(crate) fn roll_out(
     dismiss_unwanted(draft, object, spec);
     let nodes = ready_nodes(draft, spec);
     for _ in 0..ROUNDS {
-        let places = nodes.iter().map(|node| place(draft, object, spec, current.uid, node));
-        let places: Vec<Place> = places.collect();
+        let places = places(draft, object, spec, current.uid, &nodes);
         let moves = places::moves(&places, &spec.update, current.uid.is_some());
         if moves.is_empty() {
             break;
@@ -42,26 +42,9 @@ pub(crate) fn roll_out(
         }
     }
     generations::note_sizes(draft, object.uid);
-    let current_set = current.uid.and_then(|uid| draft.world.replica_sets.get(&uid)).cloned();
-    let hash = current_set.as_ref().map(|set| &set.template_hash);
     let is_judged = |pod: &Pod| node_of(pod).is_some_and(|node| nodes.binary_search(node).is_ok());
-    let look = Look {
-        object,
-        counts: draft.world.pod_counts_where(
-            object.uid,
-            hash,
-            spec.min_ready,
-            draft.now,
-            is_judged,
-        ),
-        aims: aims(object, spec, nodes.len()),
-        current: current_set,
-        missing: &missing,
-        is_renewed: current.is_renewed,
-    };
-    let wake_at = rollouts::judge(draft, &look);
-    generations::forget(draft, object.uid, spec.revision_history_limit, current.uid);
-    wake_at
+    let aims = aims(object, spec, nodes.len());
+    rollouts::conclude(draft, object, (&current, &missing), aims, is_judged)
 }
 
 fn aims(object: &StoredObject, spec: &DaemonSet, nodes: usize) -> Aims {
@@ -76,6 +59,7 @@ fn aims(object: &StoredObject, spec: &DaemonSet, nodes: usize) -> Aims {
         min_ready: spec.min_ready,
         progress_deadline: rollouts::progress_deadline(object),
         paused: false,
+        revision_history_limit: spec.revision_history_limit,
     }
 }
 
@@ -105,18 +89,23 @@ fn node_of(pod: &Pod) -> Option<&NodeName> {
     }
 }
 
-fn place(
+/// What it has on each of these nodes.
+fn places(
     draft: &Draft<'_>,
     object: &StoredObject,
     spec: &DaemonSet,
     current: Option<ReplicaSetUid>,
-    node: &NodeName,
-) -> Place {
-    let sets = draft.world.replica_sets_of(object.uid);
-    let pods = sets.flat_map(|set| draft.world.pods_of(set.uid));
-    let here: Vec<&Arc<Pod>> = pods.filter(|pod| node_of(pod) == Some(node)).collect();
-    let active = here.iter().filter(|pod| pod.is_active());
-    let daemons = active.map(|pod| Daemon {
+    nodes: &[NodeName],
+) -> Vec<Place> {
+    let mut by_node: BTreeMap<&NodeName, Vec<&Arc<Pod>>> = BTreeMap::new();
+    for set in draft.world.replica_sets_of(object.uid) {
+        for pod in draft.world.pods_of(set.uid) {
+            if let Some(node) = node_of(pod) {
+                by_node.entry(node).or_default().push(pod);
+            }
+        }
+    }
+    let daemon = |pod: &Arc<Pod>| Daemon {
         age: match current {
             Some(current) if pod.replica_set != current => Age::Outdated,
             Some(_) | None => Age::Current,
@@ -124,12 +113,17 @@ fn place(
         is_available: pod.is_available(spec.min_ready, draft.now),
         created_at: pod.created_at,
         pod: pod.uid,
-    });
-    Place {
-        node: node.clone(),
-        daemons: daemons.collect(),
-        is_vacated: here.iter().all(|pod| pod.is_active()),
-    }
+    };
+    let place = |node: &NodeName| {
+        let here = by_node.get(node).map(Vec::as_slice).unwrap_or_default();
+        let active = here.iter().filter(|pod| pod.is_active());
+        Place {
+            node: node.clone(),
+            daemons: active.map(|pod| daemon(pod)).collect(),
+            is_vacated: here.iter().all(|pod| pod.is_active()),
+        }
+    };
+    nodes.iter().map(place).collect()
 }
 
 fn perform(draft: &mut Draft<'_>, current: Option<ReplicaSetUid>, each: Move) {

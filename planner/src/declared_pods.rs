@@ -19,9 +19,7 @@ use dugout_model::{
 };
 
 use crate::draft::Draft;
-use crate::generations::Current;
-use crate::resolve::MissingReference;
-use crate::rollouts::{self, Aims, Look};
+use crate::rollouts::{self, Aims};
 use crate::{draining, generations, placement, replica_sets};
 
 /// One look at a replica set that Git declares; gives when to look again.
@@ -59,8 +57,10 @@ pub(crate) fn replicate(
         min_ready: spec.min_ready,
         progress_deadline: rollouts::progress_deadline(object),
         paused: false,
+        revision_history_limit: 0,
     };
-    conclude(draft, object, &current, &missing, aims)
+    generations::note_sizes(draft, object.uid);
+    rollouts::conclude(draft, object, (&current, &missing), aims, |_| true)
 }
 
 /// Sends the pods of earlier templates away that were never ready.
@@ -104,8 +104,10 @@ pub(crate) fn keep(
         min_ready: Duration::ZERO,
         progress_deadline: rollouts::progress_deadline(object),
         paused: false,
+        revision_history_limit: 0,
     };
-    conclude(draft, object, &current, &missing, aims)
+    generations::note_sizes(draft, object.uid);
+    rollouts::conclude(draft, object, (&current, &missing), aims, |_| true)
 }
 
 /// The pod itself, unless something has its name that is not known to be gone.
@@ -116,28 +118,4 @@ fn make_bare(draft: &mut Draft<'_>, object: &StoredObject, set: ReplicaSetUid) {
         let pod = replica_sets::new_pod(draft, &set, name.clone(), PodIdentity::Any);
         draft.put_pod(pod);
     }
-}
-
-/// Judges how far it is, and forgets templates of which no pod is left.
-fn conclude(
-    draft: &mut Draft<'_>,
-    object: &StoredObject,
-    current: &Current,
-    missing: &[MissingReference],
-    aims: Aims,
-) -> Option<Timestamp> {
-    generations::note_sizes(draft, object.uid);
-    let set = current.uid.and_then(|uid| draft.world.replica_sets.get(&uid)).cloned();
-    let hash = set.as_ref().map(|set| &set.template_hash);
-    let look = Look {
-        object,
-        counts: draft.world.pod_counts(object.uid, hash, aims.min_ready, draft.now),
-        aims,
-        current: set,
-        missing,
-        is_renewed: current.is_renewed,
-    };
-    let wake_at = rollouts::judge(draft, &look);
-    generations::forget(draft, object.uid, 0, current.uid);
-    wake_at
 }

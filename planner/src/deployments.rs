@@ -16,7 +16,7 @@ use crate::draft::Draft;
 use crate::generations::{self, Current};
 use crate::records::Subject;
 use crate::rolling::{self, Bounds, SetSize, Sizes};
-use crate::rollouts::{self, Aims, Look};
+use crate::rollouts::{self, Aims};
 use crate::{WorkloadWait, replica_sets};
 
 /// One look at a deployment that Git declares; gives when to look again.
@@ -33,26 +33,16 @@ pub(crate) fn roll_out(
     } else {
         resize(draft, object, deployment, &current);
     }
-    let current_set = current.uid.and_then(|uid| draft.world.replica_sets.get(&uid)).cloned();
-    let hash = current_set.as_ref().map(|set| &set.template_hash);
-    let look = Look {
-        object,
-        counts: draft.world.pod_counts(object.uid, hash, deployment.min_ready, draft.now),
-        aims: Aims {
-            replicas: deployment.replicas,
-            updated: deployment.replicas,
-            done: 0,
-            min_ready: deployment.min_ready,
-            progress_deadline: deployment.progress_deadline,
-            paused: deployment.paused,
-        },
-        current: current_set,
-        missing: &missing,
-        is_renewed: current.is_renewed,
+    let aims = Aims {
+        replicas: deployment.replicas,
+        updated: deployment.replicas,
+        done: 0,
+        min_ready: deployment.min_ready,
+        progress_deadline: deployment.progress_deadline,
+        paused: deployment.paused,
+        revision_history_limit: deployment.revision_history_limit,
     };
-    let wake_at = rollouts::judge(draft, &look);
-    generations::forget(draft, object.uid, deployment.revision_history_limit, current.uid);
-    wake_at
+    rollouts::conclude(draft, object, (&current, &missing), aims, |_| true)
 }
 
 /// Lets the arithmetic say how large each set shall be, and makes it so.

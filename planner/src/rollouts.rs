@@ -15,6 +15,7 @@ use dugout_model::{
 
 use crate::WorkloadWait;
 use crate::draft::Draft;
+use crate::generations::{self, Current};
 use crate::records::Subject;
 use crate::resolve::{self, MissingReference};
 
@@ -29,6 +30,8 @@ pub(crate) struct Aims {
     pub min_ready: Duration,
     pub progress_deadline: Duration,
     pub paused: bool,
+    /// How many earlier templates without pods are kept for a quick way back.
+    pub revision_history_limit: u32,
 }
 
 impl Aims {
@@ -41,33 +44,48 @@ impl Aims {
     }
 }
 
-/// The annotation of a workload that sets how long its rollout may make no progress, in seconds, for
-/// the kinds whose manifests have no field for it.
-const PROGRESS_DEADLINE: &str = "dugout.dev/progress-deadline-seconds";
-
 /// Kubernetes gives a Deployment ten minutes, and the other kinds for ever: a release could then
-/// never fail. Without an annotation that can be read, they get the same ten minutes.
+/// never fail. Unless they ask for something else, they get the same ten minutes.
 pub(crate) fn progress_deadline(object: &StoredObject) -> Duration {
-    let asked = object.declared.annotations.get(PROGRESS_DEADLINE);
-    let seconds = asked.and_then(|text| text.parse::<u32>().ok()).filter(|seconds| *seconds > 0);
-    Duration::from_secs(seconds.map_or(600, u64::from))
+    object.declared.policy.progress_deadline.unwrap_or(Duration::from_secs(600))
 }
 
 /// What one look at a workload found.
-pub(crate) struct Look<'a> {
-    pub object: &'a StoredObject,
-    pub aims: Aims,
+struct Look<'a> {
+    object: &'a StoredObject,
+    aims: Aims,
     /// The replica set of the current template.
-    pub current: Option<Arc<ReplicaSet>>,
+    current: Option<Arc<ReplicaSet>>,
     /// Its pods, as far as they are judged.
-    pub counts: PodCounts,
-    pub missing: &'a [MissingReference],
+    counts: PodCounts,
+    missing: &'a [MissingReference],
     /// The template became the current one in this turn.
-    pub is_renewed: bool,
+    is_renewed: bool,
+}
+
+/// Ends one look at a workload: judges how far its rollout is by those of its pods that count, and
+/// forgets earlier templates. Gives when to look again.
+pub(crate) fn conclude(
+    draft: &mut Draft<'_>,
+    object: &StoredObject,
+    (current, missing): (&Current, &[MissingReference]),
+    aims: Aims,
+    is_judged: impl Fn(&Pod) -> bool,
+) -> Option<Timestamp> {
+    let set = current.uid.and_then(|uid| draft.world.replica_sets.get(&uid)).cloned();
+    let hash = set.as_ref().map(|set| &set.template_hash);
+    let (min_ready, now) = (aims.min_ready, draft.now);
+    let counts = draft.world.pod_counts_where(object.uid, hash, min_ready, now, is_judged);
+    let is_renewed = current.is_renewed;
+    let history_limit = aims.revision_history_limit;
+    let look = Look { object, aims, current: set, counts, missing, is_renewed };
+    let wake_at = judge(draft, &look);
+    generations::forget(draft, object.uid, history_limit, current.uid);
+    wake_at
 }
 
 /// Keeps the rollout's state; gives when to look again.
-pub(crate) fn judge(draft: &mut Draft<'_>, look: &Look<'_>) -> Option<Timestamp> {
+fn judge(draft: &mut Draft<'_>, look: &Look<'_>) -> Option<Timestamp> {
     let Look { object, counts, .. } = look;
     let before = draft.world.rollouts.get(&object.uid).cloned();
     let mut rollout = progress(draft.now, before.as_deref(), look, counts);

@@ -19,7 +19,7 @@ use dugout_model::{
 };
 
 use crate::draft::Draft;
-use crate::rollouts::{self, Aims, Look};
+use crate::rollouts::{self, Aims};
 use crate::{draining, generations, replica_sets, rolling};
 use ordinals::{Move, Rules, Slot, Slots};
 
@@ -44,19 +44,8 @@ pub(crate) fn roll_out(
         }
     }
     generations::note_sizes(draft, object.uid);
-    let current_set = current.uid.and_then(|uid| draft.world.replica_sets.get(&uid)).cloned();
-    let hash = current_set.as_ref().map(|set| &set.template_hash);
-    let look = Look {
-        object,
-        counts: draft.world.pod_counts(object.uid, hash, spec.min_ready, draft.now),
-        aims: set.aims(draft),
-        current: current_set,
-        missing: &missing,
-        is_renewed: current.is_renewed,
-    };
-    let wake_at = rollouts::judge(draft, &look);
-    generations::forget(draft, object.uid, spec.revision_history_limit, current.uid);
-    wake_at
+    let aims = set.aims(draft);
+    rollouts::conclude(draft, object, (&current, &missing), aims, |_| true)
 }
 
 /// The pods of a stateful set, by ordinal.
@@ -183,6 +172,7 @@ impl StatefulPods<'_> {
             min_ready: self.spec.min_ready,
             progress_deadline: rollouts::progress_deadline(self.object),
             paused: false,
+            revision_history_limit: self.spec.revision_history_limit,
         }
     }
 }

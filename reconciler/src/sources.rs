@@ -262,11 +262,13 @@ impl SourceLoop {
 
     async fn pass(&self, memory: &mut Memory, ring: Ring) -> Result<(), PassError> {
         self.declare().await?;
-        let Some(head) = self.look_and_tell(memory).await? else { return Ok(()) };
+        let Some(mut head) = self.look_and_tell(memory).await? else { return Ok(()) };
+        let mut ring = ring;
         if self.pay(memory, &head.sha).await? {
-            let ring = Ring { noticed_by: NoticedBy::Poll, at: self.clock.now() };
-            let Some(head) = self.look_and_tell(memory).await? else { return Ok(()) };
-            return self.follow(memory, head, ring).await;
+            // What is there now came after whatever rang.
+            ring = Ring { noticed_by: NoticedBy::Poll, at: self.clock.now() };
+            let Some(next) = self.look_and_tell(memory).await? else { return Ok(()) };
+            head = next;
         }
         self.follow(memory, head, ring).await
     }

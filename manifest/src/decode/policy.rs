@@ -1,5 +1,7 @@
 //! Dugout's own annotations on an object.
 
+use std::time::Duration;
+
 use dugout_model::{Kind, ObjectPolicy, Prune};
 
 use crate::reader::{Object, Value};
@@ -10,7 +12,6 @@ pub(super) const PREFIX: &str = "dugout.dev/";
 
 const PRUNE: &str = "dugout.dev/prune";
 
-/// The planner reads it from the object's annotations.
 const PROGRESS_DEADLINE: &str = "dugout.dev/progress-deadline-seconds";
 
 /// All of them, with what each may be and what it says, for messages and the page of compatibility.
@@ -43,7 +44,7 @@ pub(super) fn read(metadata: &Object<'_>, kind: Kind) -> ObjectPolicy {
             let words = [("disabled", Prune::Disabled), ("confirm", Prune::Confirm)];
             policy.prune = one_of(&value, &words).unwrap_or_default();
         }
-        PROGRESS_DEADLINE => check_deadline(&value, kind),
+        PROGRESS_DEADLINE => policy.progress_deadline = read_deadline(&value, kind),
         _ if SHOWN.contains(&key) => {
             value.notice_with("has no effect: Dugout sets it when it shows an object", "remove it");
         }
@@ -51,7 +52,7 @@ pub(super) fn read(metadata: &Object<'_>, kind: Kind) -> ObjectPolicy {
             let known = ANNOTATIONS.map(|(name, ..)| name);
             let hint = match nearest(key, known.into_iter()) {
                 Some(name) => format!("did you mean {name}?"),
-                None => format!("there is {}", known.join(", ")),
+                None => format!("there are {}", known.join(", ")),
             };
             value.fail_with("is no annotation of Dugout's", hint);
         }
@@ -60,7 +61,7 @@ pub(super) fn read(metadata: &Object<'_>, kind: Kind) -> ObjectPolicy {
     policy
 }
 
-fn check_deadline(value: &Value<'_>, kind: Kind) {
+fn read_deadline(value: &Value<'_>, kind: Kind) -> Option<Duration> {
     let has_rollout = matches!(
         kind,
         Kind::StatefulSet
@@ -74,14 +75,16 @@ fn check_deadline(value: &Value<'_>, kind: Kind) {
             Kind::Deployment => "write spec.progressDeadlineSeconds",
             _ => "remove it",
         };
-        return value.fail_with(format!("has no meaning for a {}", kind.as_str()), hint);
+        value.fail_with(format!("has no meaning for a {}", kind.as_str()), hint);
+        return None;
     }
-    let Some(text) = value.text() else { return };
-    if text.parse::<u32>().is_ok_and(|seconds| seconds > 0) {
-        return;
+    let text = value.text()?;
+    let seconds = text.parse::<u32>().ok().filter(|seconds| *seconds > 0);
+    if seconds.is_none() {
+        let message = format!("must be a number of seconds above 0, not {}", value.quote(text));
+        value.fail_with(message, "write it as text, as \"60\"");
     }
-    let message = format!("must be a number of seconds above 0, not {}", value.quote(text));
-    value.fail_with(message, "write it as text, as \"60\"");
+    seconds.map(|seconds| Duration::from_secs(seconds.into()))
 }
 
 /// The meaning of a word. The tables know an annotation as any text.

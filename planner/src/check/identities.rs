@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    DaemonSet, DaemonSetUpdate, IntOrPercent, NodeName, ObjectId, ObjectUid, Pod, PodIdentity,
-    ReplicaSetSpec, StatefulSet, StatefulSetUpdate, Timestamp, labels_contain,
+    DaemonSet, DaemonSetUpdate, NodeName, ObjectId, ObjectUid, Pod, PodIdentity, ReplicaSetSpec,
+    StatefulSet, StatefulSetUpdate, Timestamp, labels_contain,
 };
 
-use super::{Checker, Violation, count, left_by_choice_at, pods_of};
+use super::{Checker, Violation, count, hundredths, left_by_choice_at, pods_of};
 
 /// Whether a pod is for one node alone.
 pub(super) fn is_daemon(pod: &Arc<Pod>) -> bool {
@@ -172,13 +172,5 @@ impl Checker<'_> {
             was_available.then(|| (Arc::clone(pod), now))
         });
         left.collect()
-    }
-}
-
-/// An absolute number or a share of a number of pods, in hundredths of a pod.
-fn hundredths(asked: IntOrPercent, pods: u32) -> u64 {
-    match asked {
-        IntOrPercent::Int(number) => u64::from(number) * 100,
-        IntOrPercent::Percent(percent) => u64::from(percent) * u64::from(pods),
     }
 }

@@ -95,7 +95,10 @@ fn a_held_commit_does_not_stop_the_one_that_rolls() {
 
 /// A config map with what becomes of it when it leaves Git.
 fn pruned(name: &str, prune: Prune) -> DeclaredObject {
-    DeclaredObject { policy: ObjectPolicy { prune }, ..config(name, "a", "b") }
+    DeclaredObject {
+        policy: ObjectPolicy { prune, ..ObjectPolicy::default() },
+        ..config(name, "a", "b")
+    }
 }
 
 fn approve(cluster: &mut Cluster, sha: &CommitSha) {

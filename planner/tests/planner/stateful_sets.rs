@@ -190,8 +190,7 @@ fn it_leaves_with_its_last_pod() {
 fn the_annotation_sets_how_long_it_may_make_no_progress() {
     let mut cluster = Cluster::with_nodes(&["a"]);
     let mut object = db(1, "db:unready", |_| {});
-    let key = "dugout.dev/progress-deadline-seconds".to_owned();
-    object.annotations.insert(key, "20".to_owned());
+    object.policy.progress_deadline = Some(seconds(20));
     let sha = cluster.commit(vec![object]);
     cluster.run_for(seconds(15));
     assert_eq!(cluster.verdict(&sha), Verdict::Rolling);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dugout_model::{
     CommitSha, ConfigMap, CronJob, DaemonSet, DeclaredObject, Deployment, JobSpec, Kind,
@@ -45,12 +46,14 @@ mirror! {
     struct ObjectPolicy as ObjectPolicyDocument {
         #[serde(default, skip_serializing_if = "PruneDocument::is_enabled")]
         prune: Prune,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        progress_deadline: Option<Duration>,
     }
 }
 
 impl ObjectPolicyDocument {
     fn is_default(&self) -> bool {
-        self.prune.is_enabled()
+        self.prune.is_enabled() && self.progress_deadline.is_none()
     }
 }
 

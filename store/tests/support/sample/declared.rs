@@ -27,6 +27,7 @@ impl Dice {
             annotations: self.map(),
             policy: ObjectPolicy {
                 prune: self.pick(&[Prune::Enabled, Prune::Disabled, Prune::Confirm]),
+                progress_deadline: self.maybe(Dice::span),
             },
             origin: Origin { file: self.text(), line: self.small() },
         }
