@@ -17,9 +17,9 @@ const JITTER_PERCENT: u64 = 10;
 const SHORTEST: Duration = Duration::from_millis(100);
 
 impl PollSchedule {
-    /// Doubles after each failure in a row, up to five minutes.
+    /// Doubles after each failure in a row, up to a minute: whoever has mended what was wrong waits for it.
     pub fn new(interval: Duration) -> PollSchedule {
-        PollSchedule { interval, longest: Duration::from_secs(300) }
+        PollSchedule { interval, longest: Duration::from_secs(60) }
     }
 
     /// The next delay after so many failures in a row (0 after a success), with a random number of
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     const SCHEDULE: PollSchedule =
-        PollSchedule { interval: Duration::from_secs(5), longest: Duration::from_secs(300) };
+        PollSchedule { interval: Duration::from_secs(5), longest: Duration::from_secs(60) };
 
     #[test]
     fn success_keeps_the_interval_within_its_jitter() {
@@ -58,10 +58,7 @@ mod tests {
     #[test]
     fn failures_double_the_delay_up_to_the_longest() {
         let delay = |failures| SCHEDULE.next_delay(failures, 100).as_secs();
-        assert_eq!(
-            [1, 2, 3, 6, 7, 31, 32, u32::MAX].map(delay),
-            [10, 20, 40, 300, 300, 300, 300, 300]
-        );
+        assert_eq!([1, 2, 3, 6, 7, 31, 32, u32::MAX].map(delay), [10, 20, 40, 60, 60, 60, 60, 60]);
     }
 
     #[test]

@@ -205,6 +205,7 @@ fn jobs_table(jobs: &[Job]) -> Grid {
         let state = job_condition(job).map_or("running", |condition| match &*condition.type_ {
             "Complete" => "complete",
             "Failed" => "failed",
+            "Waiting" => "waiting",
             _ => "suspended",
         });
         grid.row([
@@ -250,8 +251,11 @@ fn waiting(picture: &Picture) -> Vec<String> {
         let name = source.metadata.name.as_deref().unwrap_or("");
         let unreadable = source.status.conditions.iter().find(|each| each.status != "True");
         if let Some(condition) = unreadable {
-            let line = format!("source {name}: {}; what runs stays as it is", condition.message);
-            sentences.push(line);
+            sentences.push(format!(
+                "source {name}: {}; what runs stays as it is; tried again within a minute, or by \
+                 'dugout sync {name}'",
+                condition.message
+            ));
         }
         if source.status.suspended {
             sentences.push(format!(
@@ -261,11 +265,13 @@ fn waiting(picture: &Picture) -> Vec<String> {
     }
     sentences.extend(picture.workloads.iter().filter_map(Workload::why_it_waits));
     for job in &picture.jobs {
-        if let Some(condition) = job_condition(job).filter(|condition| condition.type_ == "Failed")
-        {
-            let name = job.metadata.name.as_deref().unwrap_or("");
-            let message = condition.message.as_deref().unwrap_or("");
-            sentences.push(format!("job {name}: failed: {message}"));
+        let Some(condition) = job_condition(job) else { continue };
+        let name = job.metadata.name.as_deref().unwrap_or("");
+        let message = condition.message.as_deref().unwrap_or("");
+        match &*condition.type_ {
+            "Failed" => sentences.push(format!("job {name}: failed: {message}")),
+            "Waiting" => sentences.push(format!("job {name}: {message}")),
+            _ => {}
         }
     }
     sentences.extend(picture.pods.iter().filter_map(why_pod_waits));
