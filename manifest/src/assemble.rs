@@ -11,6 +11,7 @@ use crate::decode::{DEFAULT_NAMESPACE, ForeignObject, Identity};
 use crate::lines::Lines;
 use crate::reader::Place;
 
+mod order;
 mod references;
 
 /// What a source says about its manifests.

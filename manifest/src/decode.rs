@@ -85,6 +85,8 @@ pub(crate) enum Part {
     Whole,
     Key(String),
     Port(PortRef),
+    /// It has to be where it shall be before the one that refers to it begins anything new.
+    Rollout,
 }
 
 /// What a service sees of pods.
@@ -383,7 +385,8 @@ fn decode_object(
         Handling::Acted(kind) => {
             let sound = report.error_count() == errors_before;
             report.set_validated(if sound { Validated::Sound } else { Validated::Unsound });
-            let declared = read_declared(&value.as_type(schema), *kind, identified.as_ref());
+            let value = value.as_type(schema);
+            let declared = read_declared(&value, *kind, identified.as_ref(), &mut links);
             report.set_validated(Validated::No);
             declared.filter(|_| report.error_count() == errors_before)
         }
@@ -455,6 +458,7 @@ fn read_declared(
     value: &Value<'_>,
     kind: Kind,
     identified: Option<&(Identity, Option<Place>)>,
+    links: &mut Links,
 ) -> Option<DeclaredObject> {
     let object = value.object()?;
     // Read above; asking again says that they were not overlooked.
@@ -464,8 +468,10 @@ fn read_declared(
     let metadata = object.field("metadata").and_then(|value| value.object());
     let (labels, annotations) = metadata.as_ref().map(metadata::read).unwrap_or_default();
     let spec = read_spec(&object, kind, &labels, &annotations);
-    let policy = metadata.as_ref().map(|metadata| policy::read(metadata, kind)).unwrap_or_default();
     let key = identified?.0.key.clone();
+    let metadata = metadata.as_ref();
+    let policy = metadata.map(|metadata| policy::read(metadata, kind, &key, links));
+    let policy = policy.unwrap_or_default();
     let origin = Origin { file: String::new(), line: value.place().line };
     Some(DeclaredObject { key, labels, annotations, policy, spec, origin })
 }

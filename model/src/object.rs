@@ -158,6 +158,18 @@ pub struct ObjectPolicy {
     pub prune: Prune,
     /// How long a rollout may make no progress, for the kinds that have no field for it.
     pub progress_deadline: Option<Duration>,
+    /// Workloads of the same source without which nothing new of this one begins, in order.
+    pub depends_on: Vec<ObjectId>,
+    pub hook: Option<Hook>,
+}
+
+/// Where in a release a Job has its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hook {
+    /// Whatever it does not need itself begins once it is complete.
+    Before,
+    /// It begins once all other workloads of its source are where they shall be.
+    After,
 }
 
 /// What becomes of an object that leaves Git.
@@ -185,6 +197,7 @@ impl DeclaredObject {
         self.key == other.key
             && self.labels == other.labels
             && self.annotations == other.annotations
+            && self.policy == other.policy
             && self.spec == other.spec
     }
 }

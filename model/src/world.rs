@@ -54,6 +54,9 @@ struct Index {
     nodes_by_engine: OrdMap<EngineId, OrdSet<NodeName>>,
     /// Workloads whose rollout is not complete, or not judged yet.
     unsettled_by_source: OrdMap<SourceName, OrdSet<ObjectId>>,
+    /// Who names a workload as one to wait for.
+    dependents: OrdMap<ObjectId, OrdSet<ObjectId>>,
+    hooks_by_source: OrdMap<SourceName, OrdSet<ObjectId>>,
 }
 
 impl World {
@@ -132,6 +135,18 @@ impl World {
         source: &SourceName,
     ) -> impl Iterator<Item = &Arc<StoredObject>> {
         let ids = self.index.unsettled_by_source.get(source).into_iter().flatten();
+        ids.filter_map(|id| self.objects.get(id))
+    }
+
+    /// The workloads that name this one as one to wait for, by key.
+    pub fn dependents_of(&self, id: &ObjectId) -> impl Iterator<Item = &Arc<StoredObject>> {
+        let ids = self.index.dependents.get(id).into_iter().flatten();
+        ids.filter_map(|id| self.objects.get(id))
+    }
+
+    /// The jobs of a source that come before or after everything else, by key.
+    pub fn hooks_of(&self, source: &SourceName) -> impl Iterator<Item = &Arc<StoredObject>> {
+        let ids = self.index.hooks_by_source.get(source).into_iter().flatten();
         ids.filter_map(|id| self.objects.get(id))
     }
 
@@ -229,6 +244,12 @@ impl World {
         let id = row.declared.id();
         self.delete_object(&id);
         self.objects.insert(id.clone(), Arc::clone(row));
+        for needed in &row.declared.policy.depends_on {
+            add(&mut self.index.dependents, needed, id.clone());
+        }
+        if row.declared.policy.hook.is_some() {
+            add(&mut self.index.hooks_by_source, &row.source, id.clone());
+        }
         self.index.object_by_uid.insert(row.uid, id);
         self.index_rollout(row.uid);
     }
@@ -237,6 +258,10 @@ impl World {
         if let Some(old) = self.objects.remove(id) {
             self.index.object_by_uid.remove(&old.uid);
             take(&mut self.index.unsettled_by_source, &old.source, id);
+            take(&mut self.index.hooks_by_source, &old.source, id);
+            for needed in &old.declared.policy.depends_on {
+                take(&mut self.index.dependents, needed, id);
+            }
         }
     }
 

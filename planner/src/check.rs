@@ -5,6 +5,7 @@
 //! time nor the contacts; where a rule needs them, it checks what must hold whatever they are.
 
 mod identities;
+mod order;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -67,6 +68,8 @@ pub enum Violation {
     PodOfIdleJob { pod: PodUid, job: JobUid },
     #[error("job {job} was finished and is something else now")]
     FinishedJobChanged { job: JobUid },
+    #[error("{workload} begins something new while it waits for {awaited}")]
+    BeganTooEarly { workload: ObjectId, awaited: ObjectId },
     #[error("{object} is taken from a revision that is quarantined")]
     QuarantinedObject { object: ObjectId },
     #[error("release {release:?} had its verdict already")]
@@ -95,6 +98,7 @@ pub fn check(before: &World, plan: &Plan) -> Vec<Violation> {
     checker.placements();
     checker.workloads();
     checker.jobs();
+    checker.order(plan);
     checker.releases(plan);
     checker.generations();
     checker.violations

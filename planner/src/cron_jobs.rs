@@ -14,6 +14,7 @@ use dugout_model::{
 
 use crate::draft::Draft;
 use crate::jobs;
+use crate::order::{self, Others};
 use crate::records::Subject;
 use crate::timetable::{MINUTE_MICROS, Timetable};
 
@@ -25,7 +26,9 @@ pub(crate) fn keep(
 ) -> Option<Timestamp> {
     let mut wake_at = advance_all(draft, object);
     let timetable = Timetable::of(&cron_job.schedule, cron_job.time_zone.as_deref());
-    if let Some(timetable) = timetable.as_ref().filter(|_| !cron_job.suspended) {
+    let barrier = barrier(draft, object);
+    let may_start = !cron_job.suspended && barrier.is_none();
+    if let Some(timetable) = timetable.as_ref().filter(|_| may_start) {
         if let Some(uid) = start_due(draft, object, cron_job, timetable) {
             wake_at.extend(jobs::advance(draft, uid).wake_at);
         }
@@ -34,7 +37,7 @@ pub(crate) fn keep(
     forget(draft, object, cron_job.successful_history_limit, Job::is_complete);
     forget(draft, object, cron_job.failed_history_limit, |job| !job.is_complete());
     jobs::clear_orphans(draft, object.uid);
-    judge(draft, object, timetable.is_some());
+    judge(draft, object, timetable.is_some(), barrier);
     wake_at.into_iter().min()
 }
 
@@ -115,9 +118,22 @@ fn forget(
     }
 }
 
+/// Whom a new schedule waits for. Once it was in place, only another one waits again.
+fn barrier(draft: &Draft<'_>, object: &StoredObject) -> Option<Others> {
+    let is_in_place = order::is_settled(&draft.world, object);
+    if is_in_place { None } else { order::waits_for(&draft.world, object) }
+}
+
 /// A schedule is in place as soon as it is known: no release waits for its time to come.
-fn judge(draft: &mut Draft<'_>, object: &StoredObject, is_understood: bool) {
-    let state = if is_understood {
+fn judge(
+    draft: &mut Draft<'_>,
+    object: &StoredObject,
+    is_understood: bool,
+    barrier: Option<Others>,
+) {
+    let state = if let Some(others) = barrier {
+        RolloutState::Waiting { message: others.to_string() }
+    } else if is_understood {
         RolloutState::Complete
     } else {
         let message = "its schedule or time zone cannot be understood".to_owned();

@@ -28,23 +28,24 @@ pub(crate) fn roll_out(
     object: &StoredObject,
     spec: &DaemonSet,
 ) -> Option<Timestamp> {
-    let (current, missing) = generations::current(draft, object, &spec.template, false);
+    let current = generations::current(draft, object, &spec.template, false);
     dismiss_unwanted(draft, object, spec);
     let nodes = ready_nodes(draft, spec);
+    let template = current.or_before(draft, object.uid);
     for _ in 0..ROUNDS {
         let places = places(draft, object, spec, current.uid, &nodes);
-        let moves = places::moves(&places, &spec.update, current.uid.is_some());
+        let moves = places::moves(&places, &spec.update, template.is_some());
         if moves.is_empty() {
             break;
         }
         for each in moves {
-            perform(draft, current.uid, each);
+            perform(draft, template, each);
         }
     }
     generations::note_sizes(draft, object.uid);
     let is_judged = |pod: &Pod| node_of(pod).is_some_and(|node| nodes.binary_search(node).is_ok());
     let aims = aims(object, spec, nodes.len());
-    rollouts::conclude(draft, object, (&current, &missing), aims, is_judged)
+    rollouts::conclude(draft, object, &current, aims, is_judged)
 }
 
 fn aims(object: &StoredObject, spec: &DaemonSet, nodes: usize) -> Aims {
@@ -126,10 +127,10 @@ fn places(
     nodes.iter().map(place).collect()
 }
 
-fn perform(draft: &mut Draft<'_>, current: Option<ReplicaSetUid>, each: Move) {
+fn perform(draft: &mut Draft<'_>, template: Option<ReplicaSetUid>, each: Move) {
     match each {
         Move::Make(node) => {
-            let set = current.and_then(|uid| draft.world.replica_sets.get(&uid)).cloned();
+            let set = template.and_then(|uid| draft.world.replica_sets.get(&uid)).cloned();
             let Some(set) = set else { return };
             let pod = replica_sets::make_pod(draft, &set);
             draft.put_pod(Pod { identity: PodIdentity::OnNode(node), ..pod });

@@ -28,11 +28,12 @@ pub(crate) fn replicate(
     object: &StoredObject,
     spec: &ReplicaSetSpec,
 ) -> Option<Timestamp> {
-    let (current, missing) = generations::current(draft, object, &spec.template, false);
+    let current = generations::current(draft, object, &spec.template, false);
     if let Some(current) = current.uid {
         dismiss_stillborn(draft, object, current);
     }
-    let set = current.uid.and_then(|uid| draft.world.replica_sets.get(&uid)).cloned();
+    let template = current.or_before(draft, object.uid);
+    let set = template.and_then(|uid| draft.world.replica_sets.get(&uid)).cloned();
     if let Some(set) = &set {
         let pods = generations::active_pods(draft, object.uid);
         placement::give_up_lost(draft, set, pods);
@@ -60,7 +61,7 @@ pub(crate) fn replicate(
         revision_history_limit: 0,
     };
     generations::note_sizes(draft, object.uid);
-    rollouts::conclude(draft, object, (&current, &missing), aims, |_| true)
+    rollouts::conclude(draft, object, &current, aims, |_| true)
 }
 
 /// Sends the pods of earlier templates away that were never ready.
@@ -86,13 +87,15 @@ pub(crate) fn keep(
     object: &StoredObject,
     template: &PodTemplate,
 ) -> Option<Timestamp> {
-    let (current, missing) = generations::current(draft, object, template, false);
+    let current = generations::current(draft, object, template, false);
     if let Some(uid) = current.uid {
         for pod in generations::active_pods(draft, object.uid) {
             if pod.replica_set != uid {
                 draining::leave(draft, &pod, StopReason::Scaled);
             }
         }
+    }
+    if let Some(uid) = current.or_before(draft, object.uid) {
         make_bare(draft, object, uid);
     }
     let pods = generations::active_pods(draft, object.uid);
@@ -107,7 +110,7 @@ pub(crate) fn keep(
         revision_history_limit: 0,
     };
     generations::note_sizes(draft, object.uid);
-    rollouts::conclude(draft, object, (&current, &missing), aims, |_| true)
+    rollouts::conclude(draft, object, &current, aims, |_| true)
 }
 
 /// The pod itself, unless something has its name that is not known to be gone.

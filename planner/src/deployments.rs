@@ -26,7 +26,7 @@ pub(crate) fn roll_out(
     deployment: &Deployment,
 ) -> Option<Timestamp> {
     let template = &deployment.template;
-    let (current, missing) = generations::current(draft, object, template, deployment.paused);
+    let current = generations::current(draft, object, template, deployment.paused);
     let is_halted = deployment.paused || current.uid.is_none();
     if deployment.strategy == Strategy::Recreate && !is_halted {
         recreate(draft, object, deployment, current.uid);
@@ -42,7 +42,7 @@ pub(crate) fn roll_out(
         paused: deployment.paused,
         revision_history_limit: deployment.revision_history_limit,
     };
-    rollouts::conclude(draft, object, (&current, &missing), aims, |_| true)
+    rollouts::conclude(draft, object, &current, aims, |_| true)
 }
 
 /// Lets the arithmetic say how large each set shall be, and makes it so.

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dugout_model::{
-    BaselineKey, Change, Contacts, EngineId, Event, IdSource, JobUid, Kind, Node, NodeName,
+    BaselineKey, Change, Contacts, EngineId, Event, Hook, IdSource, JobUid, Kind, Node, NodeName,
     ObjectId, ObjectSpec, ObjectUid, Pod, PodUid, Quarantine, Release, ReleaseId, ReplicaSet,
-    ReplicaSetUid, ServiceType, SourceName, StoredObject, StoredRevision, TimelineEntry, Timestamp,
-    Turn, World,
+    ReplicaSetUid, RolloutState, ServiceType, SourceName, StoredObject, StoredRevision,
+    TimelineEntry, Timestamp, Turn, World,
 };
 
 use crate::work::Dirty;
@@ -265,17 +265,17 @@ impl Draft<'_> {
             }
             Change::PutObject(row) => {
                 // A service that takes another type or selector leaves places, too.
-                if let Some(old) = self.world.objects.get(&row.declared.id()).cloned() {
-                    self.mark_object(&old);
-                }
+                self.mark_object_of(&row.declared.id());
                 self.mark_object(row);
+                self.mark_waiting(row);
             }
-            Change::DeleteObject(id) => {
-                if let Some(old) = self.world.objects.get(id).cloned() {
-                    self.mark_object(&old);
+            Change::DeleteObject(id) => self.mark_object_of(id),
+            Change::PutRollout(row) => {
+                self.mark_source_of(row.workload);
+                if row.state == RolloutState::Complete {
+                    self.mark_waiting_for(row.workload);
                 }
             }
-            Change::PutRollout(row) => self.mark_source_of(row.workload),
             Change::DeleteRollout(uid) => self.mark_source_of(*uid),
             Change::PutPod(row) => {
                 if let Some(old) = self.world.pods.get(&row.uid).cloned() {
@@ -348,6 +348,29 @@ impl Draft<'_> {
         self.dirty.workloads.extend(sets);
     }
 
+    fn mark_waiting_for(&mut self, workload: ObjectUid) {
+        if let Some(object) = self.world.object_by_uid(workload).cloned() {
+            self.mark_waiting(&object);
+        }
+    }
+
+    /// Those that may have waited for a workload.
+    fn mark_waiting(&mut self, object: &StoredObject) {
+        let id = object.declared.id();
+        let named = self.world.dependents_of(&id).map(|row| row.uid);
+        self.dirty.woken.extend(named);
+        let own = object.declared.policy.hook;
+        for hook in self.world.hooks_of(&object.source) {
+            if hook.declared.policy.hook == Some(Hook::After) && own != Some(Hook::After) {
+                self.dirty.woken.insert(hook.uid);
+            }
+        }
+        if own == Some(Hook::Before) {
+            let waiting = self.world.unsettled_workloads_of(&object.source);
+            self.dirty.woken.extend(waiting.map(|row| row.uid));
+        }
+    }
+
     /// A pod's name is free again: what asks for a pod of exactly this name may have waited for it.
     fn mark_claimants(&mut self, pod: &Pod) {
         let namespace = pod.namespace.as_str();
@@ -356,7 +379,7 @@ impl Draft<'_> {
         let set = set.map(|set| ObjectId::new(Kind::StatefulSet, namespace, set));
         for id in set.into_iter().chain([bare]) {
             if let Some(object) = self.world.objects.get(&id) {
-                self.dirty.claimants.insert(object.uid);
+                self.dirty.woken.insert(object.uid);
             }
         }
     }
@@ -367,6 +390,14 @@ impl Draft<'_> {
         let before = row.and_then(|row| row.before.as_ref()).map(|before| before.uid);
         let gone = before.filter(|uid| self.world.object_by_uid(*uid).is_none());
         self.dirty.workloads.extend(gone);
+    }
+
+    /// The object as it was until now.
+    fn mark_object_of(&mut self, id: &ObjectId) {
+        if let Some(old) = self.world.objects.get(id).cloned() {
+            self.mark_object(&old);
+            self.mark_waiting(&old);
+        }
     }
 
     fn mark_object(&mut self, object: &StoredObject) {

@@ -1,6 +1,7 @@
 //! The generations of a workload's template: the current one is found or made, old ones are kept for
 //! a quick way back and forgotten beyond the limit.
 
+use std::fmt;
 use std::sync::Arc;
 
 use dugout_model::{
@@ -10,17 +11,51 @@ use dugout_model::{
 
 use crate::draft::Draft;
 use crate::hash;
-use crate::resolve::{MissingReference, resolve};
+use crate::order::{self, Others};
+use crate::resolve::{self, MissingReference, resolve};
 
 /// How much of a template's hash its replica set's name shows.
 const HASH_IN_NAME: usize = 10;
 
 /// The replica set of the current template.
 pub(crate) struct Current {
-    /// Absent while the template cannot be resolved, or is new and the workload paused.
+    /// Absent while the template cannot become the current one.
     pub uid: Option<ReplicaSetUid>,
     /// It became the current one in this turn.
     pub is_renewed: bool,
+    /// Why it is absent, where not because the workload is paused.
+    pub barrier: Option<Barrier>,
+}
+
+/// What a template waits for before it becomes the current one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Barrier {
+    /// Config maps and secrets that it needs and that are not there.
+    References(Vec<MissingReference>),
+    /// Other workloads that come first.
+    Others(Others),
+}
+
+impl fmt::Display for Barrier {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Barrier::References(missing) => out.write_str(&resolve::sentence(missing)),
+            Barrier::Others(others) => others.fmt(out),
+        }
+    }
+}
+
+impl Current {
+    fn absent(barrier: Option<Barrier>) -> Self {
+        Self { uid: None, is_renewed: false, barrier }
+    }
+
+    /// What a pod that must be made anew is made of: the current template, or the one before while
+    /// that waits.
+    pub fn or_before(&self, draft: &Draft<'_>, workload: ObjectUid) -> Option<ReplicaSetUid> {
+        let before = draft.world.current_replica_set(workload).map(|set| set.uid);
+        self.uid.or(before.filter(|_| self.barrier.is_some()))
+    }
 }
 
 /// Finds or makes the replica set of the current template. One that held this template before is used
@@ -30,32 +65,35 @@ pub(crate) fn current(
     object: &StoredObject,
     template: &PodTemplate,
     paused: bool,
-) -> (Current, Vec<MissingReference>) {
-    let none = Current { uid: None, is_renewed: false };
+) -> Current {
     let namespace = &object.declared.key.namespace;
     let template = match resolve(&draft.world, namespace, template) {
         Ok(template) => template,
-        Err(missing) => return (none, missing),
+        Err(missing) => return Current::absent(Some(Barrier::References(missing))),
     };
     let hash = hash::template_hash(&template);
     let known = draft.world.replica_sets_of(object.uid).find(|set| set.template_hash == hash);
     let newest = draft.world.current_replica_set(object.uid);
     let revision = newest.map_or(0, |newest| newest.revision);
-    let row = match known.cloned() {
-        Some(known) if known.revision == revision => {
-            return (Current { uid: Some(known.uid), is_renewed: false }, Vec::new());
-        }
+    let known = known.cloned();
+    if let Some(known) = known.as_ref().filter(|known| known.revision == revision) {
+        return Current { uid: Some(known.uid), is_renewed: false, barrier: None };
+    }
+    if let Some(others) = order::waits_for(&draft.world, object) {
+        return Current::absent(Some(Barrier::Others(others)));
+    }
+    let row = match known {
         Some(known) => ReplicaSet {
             revision: revision + 1,
             sha: draft.applied_sha(&object.source).unwrap_or_else(|| object.sha.clone()),
             ..(*known).clone()
         },
-        None if paused => return (none, Vec::new()),
+        None if paused => return Current::absent(None),
         None => make(draft, object, template, hash, revision + 1),
     };
     let uid = row.uid;
     draft.push(Change::PutReplicaSet(Arc::new(row)));
-    (Current { uid: Some(uid), is_renewed: true }, Vec::new())
+    Current { uid: Some(uid), is_renewed: true, barrier: None }
 }
 
 fn make(

@@ -21,6 +21,8 @@ use dugout_model::{
 };
 
 use crate::draft::Draft;
+use crate::generations::Barrier;
+use crate::order::{self, Others};
 use crate::records::Subject;
 use crate::resolve::MissingReference;
 use crate::{draining, generations, placement};
@@ -49,7 +51,10 @@ pub(crate) fn run(
     object: &StoredObject,
     spec: &JobSpec,
 ) -> Option<Timestamp> {
-    let uid = current(draft, object, spec);
+    let uid = match current(draft, object, spec) {
+        Ok(uid) => uid,
+        Err(others) => return wait(draft, object, others),
+    };
     let look = advance(draft, uid);
     forget_earlier(draft, object.uid, uid);
     clear_orphans(draft, object.uid);
@@ -57,6 +62,14 @@ pub(crate) fn run(
         rollout::judge(draft, object, &job, &look.missing);
     }
     look.wake_at
+}
+
+/// Its run does not begin yet; one of what it was declared as before goes on.
+fn wait(draft: &mut Draft<'_>, object: &StoredObject, others: Others) -> Option<Timestamp> {
+    let jobs: Vec<JobUid> = draft.world.jobs_of(object.uid).map(|job| job.uid).collect();
+    let wake_at = jobs.into_iter().filter_map(|job| advance(draft, job).wake_at).min();
+    rollout::wait(draft, object, Barrier::Others(others));
+    wake_at
 }
 
 /// Work that left Git: its runs are forgotten, and their pods leave like those of any workload.
@@ -128,19 +141,22 @@ fn end(pod: &Pod) -> Option<End> {
     }
 }
 
-/// Finds or makes the run of what is declared now.
-fn current(draft: &mut Draft<'_>, object: &StoredObject, spec: &JobSpec) -> JobUid {
+/// Finds or makes the run of what is declared now, or says for whom a new one has to wait.
+fn current(draft: &mut Draft<'_>, object: &StoredObject, spec: &JobSpec) -> Result<JobUid, Others> {
     let known = draft.world.jobs_of(object.uid).find(|job| job.spec.asks_same_work(spec)).cloned();
     if let Some(known) = known {
         if *known.spec != *spec {
             let row = Job { spec: Arc::new(spec.clone()), ..(*known).clone() };
             put(draft, &known, row);
         }
-        return known.uid;
+        return Ok(known.uid);
+    }
+    if let Some(others) = order::waits_for(&draft.world, object) {
+        return Err(others);
     }
     let declared = &object.declared;
     let marks = (declared.labels.clone(), declared.annotations.clone());
-    begin(draft, object, declared.key.name.clone(), marks, spec, None)
+    Ok(begin(draft, object, declared.key.name.clone(), marks, spec, None))
 }
 
 /// A new run.

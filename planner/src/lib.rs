@@ -24,6 +24,7 @@
 //! | `replica_sets` | as many pods as chosen; the least useful leaves first |
 //! | `draining` | a pod is stopped once nobody sends to it any more |
 //! | `placement` | spread first, then where most is free; a lost pod moves only if it fits elsewhere |
+//! | `order` | nothing new begins before what it waits for is complete |
 //! | `releases` | a commit is healthy when all of its workloads are, and failed when one is |
 //! | `way_back` | a release that fails goes back whole, in the turn in which it fails |
 //! | `assignments` | a node is told again only when what it must run has changed |
@@ -42,6 +43,7 @@ mod generations;
 mod hash;
 mod jobs;
 mod nodes;
+mod order;
 mod placement;
 mod records;
 mod releases;
@@ -65,6 +67,7 @@ pub use assignments::assignment;
 pub use check::{Violation, check};
 pub use contacts::note;
 pub use hash::template_hash;
+pub use order::Others;
 pub use report::{Ignored, PlanReport, PodWait, WorkloadWait};
 pub use resolve::MissingReference;
 pub use work::Work;

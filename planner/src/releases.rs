@@ -7,13 +7,13 @@
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, EventType, Failure, ObjectSpec, Quarantine, Release, RevertOutcome, RolloutState,
-    Source, SourceName, Step, Verdict,
+    Change, EventType, Failure, Quarantine, Release, RevertOutcome, RolloutState, Source,
+    SourceName, Step, Verdict,
 };
 
 use crate::draft::Draft;
 use crate::records::Subject;
-use crate::{Work, way_back};
+use crate::{Work, order, way_back};
 
 /// Judges the rolling release of each dirty source, and whether what a failed one broke is mended. Says
 /// whether that made new work for the stages before this one.
@@ -58,17 +58,12 @@ enum Outcome {
 fn outcome(draft: &Draft<'_>, source: &SourceName) -> Outcome {
     let mut outcome = Outcome::Healthy;
     for object in draft.world.unsettled_workloads_of(source) {
-        let is_paused = match &object.declared.spec {
-            ObjectSpec::Deployment(deployment) => deployment.paused,
-            ObjectSpec::Job(job) => job.suspended,
-            _ => false,
-        };
         match draft.world.rollouts.get(&object.uid).map(|rollout| &rollout.state) {
             Some(RolloutState::Failed { message, .. }) => {
                 return Outcome::Failed(format!("{}: {message}", object.declared.id()));
             }
             Some(RolloutState::Complete) => {}
-            _ if is_paused => {}
+            _ if order::is_paused(object) => {}
             Some(RolloutState::Progressing | RolloutState::Waiting { .. }) | None => {
                 outcome = Outcome::Rolling;
             }

@@ -6,6 +6,8 @@ use std::fmt;
 use dugout_model::{CommitSha, NodeName, ObjectUid, PodUid, SourceName, Timestamp, Unschedulable};
 
 use crate::MissingReference;
+use crate::generations::Barrier;
+use crate::order::Others;
 
 /// What one plan says of itself beside its changes. It covers the work that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -49,6 +51,8 @@ pub enum Ignored {
 pub enum WorkloadWait {
     Paused,
     MissingReferences(Vec<MissingReference>),
+    /// It begins nothing new before these are complete.
+    Others(Others),
     /// Recreate: pods of earlier templates that are not gone yet.
     OldPodsLeaving {
         pods: u32,
@@ -85,6 +89,15 @@ pub enum PodWait {
     NodeReturn { node: NodeName },
 }
 
+impl From<Barrier> for WorkloadWait {
+    fn from(barrier: Barrier) -> Self {
+        match barrier {
+            Barrier::References(missing) => WorkloadWait::MissingReferences(missing),
+            Barrier::Others(others) => WorkloadWait::Others(others),
+        }
+    }
+}
+
 impl fmt::Display for Ignored {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -110,6 +123,7 @@ impl fmt::Display for WorkloadWait {
             WorkloadWait::MissingReferences(missing) => {
                 out.write_str(&crate::resolve::sentence(missing))
             }
+            WorkloadWait::Others(others) => others.fmt(out),
             WorkloadWait::OldPodsLeaving { pods } => {
                 write!(out, "waits until {pods} earlier pods are gone")
             }

@@ -15,9 +15,8 @@ use dugout_model::{
 
 use crate::WorkloadWait;
 use crate::draft::Draft;
-use crate::generations::{self, Current};
+use crate::generations::{self, Barrier, Current};
 use crate::records::Subject;
-use crate::resolve::{self, MissingReference};
 
 /// What a workload asks of its pods, all together.
 #[derive(Clone, Copy)]
@@ -58,9 +57,17 @@ struct Look<'a> {
     current: Option<Arc<ReplicaSet>>,
     /// Its pods, as far as they are judged.
     counts: PodCounts,
-    missing: &'a [MissingReference],
+    barrier: Option<&'a Barrier>,
     /// The template became the current one in this turn.
     is_renewed: bool,
+}
+
+impl Look<'_> {
+    /// Whether the time without progress counts. Who waits for others has a whole deadline once they
+    /// are done.
+    fn counts_down(&self) -> bool {
+        !self.aims.paused && !matches!(self.barrier, Some(Barrier::Others(_)))
+    }
 }
 
 /// Ends one look at a workload: judges how far its rollout is by those of its pods that count, and
@@ -68,7 +75,7 @@ struct Look<'a> {
 pub(crate) fn conclude(
     draft: &mut Draft<'_>,
     object: &StoredObject,
-    (current, missing): (&Current, &[MissingReference]),
+    current: &Current,
     aims: Aims,
     is_judged: impl Fn(&Pod) -> bool,
 ) -> Option<Timestamp> {
@@ -78,7 +85,8 @@ pub(crate) fn conclude(
     let counts = draft.world.pod_counts_where(object.uid, hash, min_ready, now, is_judged);
     let is_renewed = current.is_renewed;
     let history_limit = aims.revision_history_limit;
-    let look = Look { object, aims, current: set, counts, missing, is_renewed };
+    let barrier = current.barrier.as_ref();
+    let look = Look { object, aims, current: set, counts, barrier, is_renewed };
     let wake_at = judge(draft, &look);
     generations::forget(draft, object.uid, history_limit, current.uid);
     wake_at
@@ -94,7 +102,7 @@ fn judge(draft: &mut Draft<'_>, look: &Look<'_>) -> Option<Timestamp> {
     let wake_at = wake_at(draft, look, &rollout);
     if before.as_deref() != Some(&rollout) {
         if before.is_none_or(|before| before.state != rollout.state) {
-            tell(draft, object, &rollout.state);
+            tell(draft, look, &rollout.state);
         }
         draft.push(Change::PutRollout(Arc::new(rollout)));
     }
@@ -176,7 +184,7 @@ fn unfinished(
     rollout: &Rollout,
     counts: &PodCounts,
 ) -> RolloutState {
-    if !look.aims.paused {
+    if look.counts_down() {
         if let Some(message) = unavailable_image(new_pods(draft, look)) {
             return RolloutState::Failed { reason: RolloutFailure::ImageUnavailable, message };
         }
@@ -186,10 +194,9 @@ fn unfinished(
             return RolloutState::Failed { reason, message };
         }
     }
-    if look.missing.is_empty() {
-        RolloutState::Progressing
-    } else {
-        RolloutState::Waiting { message: resolve::sentence(look.missing) }
+    match look.barrier {
+        None => RolloutState::Progressing,
+        Some(barrier) => RolloutState::Waiting { message: barrier.to_string() },
     }
 }
 
@@ -222,8 +229,8 @@ pub(crate) fn unavailable_image<'a>(
 
 fn why_no_progress(draft: &Draft<'_>, look: &Look<'_>, counts: &PodCounts) -> String {
     let span = look.aims.progress_deadline.as_secs();
-    if !look.missing.is_empty() {
-        return format!("no progress for {span} s: it {}", resolve::sentence(look.missing));
+    if let Some(barrier) = look.barrier {
+        return format!("no progress for {span} s: it {barrier}");
     }
     let (available, desired) = look.aims.reached(counts);
     let found =
@@ -257,7 +264,7 @@ fn why_not_available(pod: &Pod) -> Option<String> {
 /// passes.
 fn wake_at(draft: &Draft<'_>, look: &Look<'_>, rollout: &Rollout) -> Option<Timestamp> {
     let counts_down = match rollout.state {
-        RolloutState::Progressing | RolloutState::Waiting { .. } => !look.aims.paused,
+        RolloutState::Progressing | RolloutState::Waiting { .. } => look.counts_down(),
         RolloutState::Complete | RolloutState::Failed { .. } => false,
     };
     let deadline = counts_down.then(|| deadline(look, rollout));
@@ -274,8 +281,8 @@ fn wake_at(draft: &Draft<'_>, look: &Look<'_>, rollout: &Rollout) -> Option<Time
 /// Says in the report what the workload waits for.
 fn explain(draft: &mut Draft<'_>, look: &Look<'_>, rollout: &Rollout, counts: &PodCounts) {
     let (available, desired) = look.aims.reached(counts);
-    let wait = if !look.missing.is_empty() {
-        WorkloadWait::MissingReferences(look.missing.to_vec())
+    let wait = if let Some(barrier) = look.barrier {
+        WorkloadWait::from(barrier.clone())
     } else if look.aims.paused {
         WorkloadWait::Paused
     } else if available < desired || rollout.state != RolloutState::Complete {
@@ -287,13 +294,11 @@ fn explain(draft: &mut Draft<'_>, look: &Look<'_>, rollout: &Rollout, counts: &P
 }
 
 /// Tells of a state that was entered.
-fn tell(draft: &mut Draft<'_>, object: &StoredObject, state: &RolloutState) {
-    let subject = Subject::object(&object.declared.id());
+fn tell(draft: &mut Draft<'_>, look: &Look<'_>, state: &RolloutState) {
+    let subject = Subject::object(&look.object.declared.id());
     match state {
         RolloutState::Progressing => {}
-        RolloutState::Waiting { message } => {
-            draft.event(EventType::Warning, subject, "MissingReference", message);
-        }
+        RolloutState::Waiting { message } => tell_waiting(draft, subject, look.barrier, message),
         RolloutState::Complete => {
             draft.event(
                 EventType::Normal,
@@ -311,4 +316,18 @@ fn tell(draft: &mut Draft<'_>, object: &StoredObject, state: &RolloutState) {
             draft.event(EventType::Warning, subject, reason, message);
         }
     }
+}
+
+/// To wait for others is as it shall be; to wait for what is not there is not.
+pub(crate) fn tell_waiting(
+    draft: &mut Draft<'_>,
+    subject: Subject,
+    barrier: Option<&Barrier>,
+    message: &str,
+) {
+    let (event_type, reason) = match barrier {
+        Some(Barrier::Others(_)) => (EventType::Normal, "Waiting"),
+        Some(Barrier::References(_)) | None => (EventType::Warning, "MissingReference"),
+    };
+    draft.event(event_type, subject, reason, message);
 }

@@ -29,8 +29,9 @@ pub(crate) fn roll_out(
     object: &StoredObject,
     spec: &StatefulSet,
 ) -> Option<Timestamp> {
-    let (current, missing) = generations::current(draft, object, &spec.template, false);
-    let set = StatefulPods { object, spec, current: current.uid };
+    let current = generations::current(draft, object, &spec.template, false);
+    let fallback = current.or_before(draft, object.uid);
+    let set = StatefulPods { object, spec, current: current.uid, fallback };
     // A round moves a pod a step further, and none has more than to leave and to come anew.
     let pods = generations::active_pods(draft, object.uid).len();
     let most_rounds = 2 * (pods + spec.replicas as usize) + 1;
@@ -45,7 +46,7 @@ pub(crate) fn roll_out(
     }
     generations::note_sizes(draft, object.uid);
     let aims = set.aims(draft);
-    rollouts::conclude(draft, object, (&current, &missing), aims, |_| true)
+    rollouts::conclude(draft, object, &current, aims, |_| true)
 }
 
 /// The pods of a stateful set, by ordinal.
@@ -54,6 +55,8 @@ struct StatefulPods<'a> {
     spec: &'a StatefulSet,
     /// The replica set of the current template.
     current: Option<ReplicaSetUid>,
+    /// The same, or the one before while that waits.
+    fallback: Option<ReplicaSetUid>,
 }
 
 impl StatefulPods<'_> {
@@ -113,20 +116,22 @@ impl StatefulPods<'_> {
     }
 
     fn template_for(&self, ordinal: u32, stable: Option<ReplicaSetUid>) -> Option<ReplicaSetUid> {
-        if ordinal < self.first_updated() { stable } else { self.current }
+        if ordinal < self.first_updated() || self.current.is_none() { stable } else { self.current }
     }
 
-    /// The template below the partition: the one that most pods there have.
+    /// The template below the partition: the one that most pods there have. While the current one waits,
+    /// everything is below it.
     fn stable(&self, draft: &Draft<'_>) -> Option<ReplicaSetUid> {
         let first_updated = self.first_updated();
         let below = |set: &Arc<ReplicaSet>| {
             let pods = draft.world.pods_of(set.uid);
-            pods.filter(|pod| ordinal_of(pod).is_some_and(|each| each < first_updated)).count()
+            let is_below = |each| each < first_updated || self.current.is_none();
+            pods.filter(|pod| ordinal_of(pod).is_some_and(is_below)).count()
         };
         let sets = draft.world.replica_sets_of(self.object.uid);
         let counted = sets.map(|set| (below(set), set.revision, set.uid));
         let most = counted.filter(|(pods, ..)| *pods > 0).max();
-        most.map(|(.., uid)| uid).or(self.current)
+        most.map(|(.., uid)| uid).or(self.fallback)
     }
 
     fn name(&self, ordinal: u32) -> ObjectName {

@@ -24,8 +24,9 @@ pub enum Work {
 pub(crate) struct Dirty {
     pub sources: BTreeSet<SourceName>,
     pub workloads: BTreeSet<ObjectUid>,
-    /// Workloads that may have waited for the name of a pod that is gone.
-    pub claimants: BTreeSet<ObjectUid>,
+    /// Workloads that may have waited for something that came about during the looks: for another
+    /// workload, or for the name of a pod that is gone.
+    pub woken: BTreeSet<ObjectUid>,
     pub nodes: BTreeSet<NodeName>,
     pub placement: bool,
     /// Nodes whose assignment may have become another.

@@ -1,34 +1,64 @@
 //! Workloads: each kind has its controller, a module of its own; what left Git goes in the same way
 //! whatever it was.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    Change, ObjectSpec, ObjectUid, ReplicaSet, StopReason, StoredObject, Timestamp,
+    Change, Hook, ObjectSpec, ObjectUid, ReplicaSet, StopReason, StoredObject, Timestamp,
 };
 
 use crate::draft::Draft;
 use crate::{
-    Work, cron_jobs, daemon_sets, declared_pods, deployments, generations, jobs, placement,
+    Work, cron_jobs, daemon_sets, declared_pods, deployments, generations, jobs, order, placement,
     replica_sets, stateful_sets,
 };
 
-/// How often a look may make way for others: a pod that is gone frees its name for one that waits.
-const ROUNDS: usize = 4;
+/// How often looks may make way for others in one turn: a pod that is gone frees its name, and a
+/// workload that is complete lets another begin. What is left then is looked at in the next turn.
+const ROUNDS: usize = 16;
 
 /// Looks at each dirty workload.
 pub(crate) fn reconcile(draft: &mut Draft<'_>) {
     placement::mark_lost(draft);
     let mut round = std::mem::take(&mut draft.dirty.workloads);
-    round.append(&mut draft.dirty.claimants);
+    round.append(&mut draft.dirty.woken);
     for _ in 0..ROUNDS {
-        for uid in std::mem::take(&mut round) {
-            look(draft, uid);
-        }
-        round = std::mem::take(&mut draft.dirty.claimants);
+        look_at_all(draft, round);
+        round = std::mem::take(&mut draft.dirty.woken);
         if round.is_empty() {
-            break;
+            return;
+        }
+    }
+    for uid in round {
+        draft.done(Work::Workload(uid), Some(draft.now));
+    }
+}
+
+/// Looks at each once, in the order of a release: nobody goes by what others were before this turn.
+fn look_at_all(draft: &mut Draft<'_>, mut round: BTreeSet<ObjectUid>) {
+    let is_last = |uid: &ObjectUid| {
+        let object = draft.world.object_by_uid(*uid);
+        object.is_some_and(|object| order::hook_of(object) == Some(Hook::After))
+    };
+    let last: Vec<ObjectUid> = round.iter().copied().filter(is_last).collect();
+    let rest: Vec<ObjectUid> = round.iter().copied().filter(|uid| !is_last(uid)).collect();
+    for uid in rest.into_iter().chain(last) {
+        let mut way: Vec<ObjectUid> = round.take(&uid).into_iter().collect();
+        while let Some(uid) = way.last().copied() {
+            let object = draft.world.object_by_uid(uid);
+            let first = object.and_then(|object| {
+                let mut awaited = order::awaited(&draft.world, object).map(|other| other.uid);
+                awaited.find(|other| round.contains(other))
+            });
+            match first {
+                Some(first) => way.extend(round.take(&first)),
+                None => {
+                    way.pop();
+                    look(draft, uid);
+                }
+            }
         }
     }
 }

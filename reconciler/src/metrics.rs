@@ -112,6 +112,11 @@ impl EngineMetrics {
         self.plans_refused.inc();
     }
 
+    /// How many plans their own check refused: each is a mistake in Dugout.
+    pub fn plans_refused(&self) -> u64 {
+        self.plans_refused.get()
+    }
+
     pub(crate) fn store_failed(&self) {
         self.store_errors.inc();
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dugout_model::{
     CONTROLLER_UID_LABEL, Completions, ConcurrencyPolicy, CronJob, Job, JobSpec, JobState,
-    PodFailureAction, PodFailureMatch, PodFailureRule, StoredObject, Timestamp,
+    PodFailureAction, PodFailureMatch, PodFailureRule, RolloutState, StoredObject, Timestamp,
 };
 use k8s_openapi::api::batch::v1 as batch;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -28,7 +28,10 @@ impl View<'_> {
         }
         batch::Job {
             spec: Some(job_spec(spec, run.map(AsRef::as_ref))),
-            status: Some(run.map(|run| self.job_status(run)).unwrap_or_default()),
+            status: Some(match run {
+                Some(run) => self.job_status(run),
+                None => self.status_before_its_run(object),
+            }),
             metadata,
         }
     }
@@ -73,6 +76,21 @@ impl View<'_> {
             start_time: job.started_at.and_then(time),
             succeeded: Some(int(job.tally.succeeded)),
             terminating: Some(int(pods.terminating)),
+            ..batch::JobStatus::default()
+        }
+    }
+
+    /// Of a Job whose run has yet to begin. `Waiting` is a condition of Dugout's own.
+    fn status_before_its_run(self, object: &StoredObject) -> batch::JobStatus {
+        let rollout = self.world.rollouts.get(&object.uid);
+        let waiting = rollout.and_then(|rollout| match &rollout.state {
+            RolloutState::Waiting { message } => {
+                Some(condition("Waiting", rollout.progressed_at, "Waiting", message.clone()))
+            }
+            _ => None,
+        });
+        batch::JobStatus {
+            conditions: list(waiting.into_iter().collect()),
             ..batch::JobStatus::default()
         }
     }

@@ -22,6 +22,7 @@ impl<'a> Revision<'a> {
                 check_node_ports(member, service, &mut node_ports, self.shown, found);
             }
         }
+        self.check_order(found);
         if !self.has_unknown {
             self.check_services(found);
         }
@@ -46,7 +47,7 @@ impl<'a> Revision<'a> {
             return;
         };
         match part {
-            Part::Whole => {}
+            Part::Whole | Part::Rollout => {}
             Part::Key(key) => {
                 // Without the object's content nothing can be said about its keys.
                 let Some(declared) = target.declared() else { return };

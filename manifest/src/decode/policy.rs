@@ -1,9 +1,11 @@
 //! Dugout's own annotations on an object.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dugout_model::{Kind, ObjectPolicy, Prune};
+use dugout_model::{Hook, Kind, ObjectId, ObjectKey, ObjectPolicy, Prune};
 
+use super::{Links, Part, Reference};
 use crate::reader::{Object, Value};
 use crate::schema::nearest;
 
@@ -14,8 +16,23 @@ const PRUNE: &str = "dugout.dev/prune";
 
 const PROGRESS_DEADLINE: &str = "dugout.dev/progress-deadline-seconds";
 
+const DEPENDS_ON: &str = "dugout.dev/depends-on";
+
+const HOOK: &str = "dugout.dev/hook";
+
+/// What has a rollout that comes to an end: one can wait for it.
+const AWAITED: [Kind; 7] = [
+    Kind::Pod,
+    Kind::ReplicaSet,
+    Kind::ReplicationController,
+    Kind::Deployment,
+    Kind::StatefulSet,
+    Kind::DaemonSet,
+    Kind::Job,
+];
+
 /// All of them, with what each may be and what it says, for messages and the page of compatibility.
-pub(crate) const ANNOTATIONS: [(&str, &str, &str); 2] = [
+pub(crate) const ANNOTATIONS: [(&str, &str, &str); 4] = [
     (
         PRUNE,
         "`disabled` or `confirm`",
@@ -29,14 +46,32 @@ pub(crate) const ANNOTATIONS: [(&str, &str, &str); 2] = [
          make no progress before it counts as failed, as `progressDeadlineSeconds` of a Deployment; 600 \
          without it",
     ),
+    (
+        DEPENDS_ON,
+        "workloads of the same source and namespace, as `StatefulSet/db, Job/migrate`",
+        "A workload begins nothing new before the rollouts of these are complete; until then what it has \
+         goes on as it is. A circle is an error",
+    ),
+    (
+        HOOK,
+        "`before` or `after`",
+        "Of a Job. `before`: no other workload of the source begins anything new before the Job is \
+         complete, but those that the Job depends on. `after`: the Job begins once all other workloads \
+         are complete. What a hook asks for may change, and then it runs again; its release fails with it",
+    ),
 ];
 
 /// What Dugout writes into the objects that its API shows.
 const SHOWN: [&str; 4] =
     ["dugout.dev/commit", "dugout.dev/source", "dugout.dev/file", "dugout.dev/orphaned"];
 
-/// What an object's annotations ask of Dugout.
-pub(super) fn read(metadata: &Object<'_>, kind: Kind) -> ObjectPolicy {
+/// What an object's annotations ask of Dugout; notes whom they name.
+pub(super) fn read(
+    metadata: &Object<'_>,
+    kind: Kind,
+    object: &ObjectKey,
+    links: &mut Links,
+) -> ObjectPolicy {
     let mut policy = ObjectPolicy::default();
     let Some(annotations) = metadata.field("annotations") else { return policy };
     annotations.each_entry(|key, value| match key {
@@ -45,6 +80,8 @@ pub(super) fn read(metadata: &Object<'_>, kind: Kind) -> ObjectPolicy {
             policy.prune = one_of(&value, &words).unwrap_or_default();
         }
         PROGRESS_DEADLINE => policy.progress_deadline = read_deadline(&value, kind),
+        DEPENDS_ON => policy.depends_on = read_dependencies(&value, kind, object, links),
+        HOOK => policy.hook = read_hook(&value, kind),
         _ if SHOWN.contains(&key) => {
             value.notice_with("has no effect: Dugout sets it when it shows an object", "remove it");
         }
@@ -85,6 +122,54 @@ fn read_deadline(value: &Value<'_>, kind: Kind) -> Option<Duration> {
         value.fail_with(message, "write it as text, as \"60\"");
     }
     seconds.map(|seconds| Duration::from_secs(seconds.into()))
+}
+
+fn read_dependencies(
+    value: &Value<'_>,
+    kind: Kind,
+    object: &ObjectKey,
+    links: &mut Links,
+) -> Vec<ObjectId> {
+    if !Kind::WORKLOADS.contains(&kind) {
+        let message = format!("a {} has no rollout that could wait", kind.as_str());
+        value.fail_with(message, "remove it");
+        return Vec::new();
+    }
+    let mut named = BTreeSet::new();
+    let items = value.text().unwrap_or_default().split(',').map(str::trim);
+    for item in items.filter(|item| !item.is_empty()) {
+        let Some((kind, name)) = read_workload(item) else {
+            let message = format!("{} is no workload that one could wait for", value.quote(item));
+            let kinds = AWAITED.map(Kind::as_str).join(", ");
+            value.fail_with(message, format!("write Kind/name, as Job/migrate, of {kinds}"));
+            continue;
+        };
+        if named.insert(ObjectId::new(kind, object.namespace.as_str(), name)) {
+            links.references.push(Reference {
+                kind: kind.as_str(),
+                name: name.to_owned(),
+                part: Part::Rollout,
+                can_be_optional: false,
+                place: value.place(),
+            });
+        }
+    }
+    named.into_iter().collect()
+}
+
+/// A workload of the same namespace as `Kind/name`.
+fn read_workload(text: &str) -> Option<(Kind, &str)> {
+    let (kind, name) = text.split_once('/')?;
+    let kind = AWAITED.into_iter().find(|known| known.as_str() == kind)?;
+    (!name.is_empty() && !name.contains('/')).then_some((kind, name))
+}
+
+fn read_hook(value: &Value<'_>, kind: Kind) -> Option<Hook> {
+    if kind != Kind::Job {
+        value.fail_with(format!("a {} is no hook", kind.as_str()), "a Job can be one");
+        return None;
+    }
+    one_of(value, &[("before", Hook::Before), ("after", Hook::After)])
 }
 
 /// The meaning of a word. The tables know an annotation as any text.

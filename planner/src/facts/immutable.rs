@@ -1,7 +1,8 @@
 //! What a commit may not change of an object that it keeps, as Kubernetes has it.
 //!
-//! The way on from a job that failed is open, and the way back always is: what came with a release that never became healthy can be changed at
-//! will, and so can everything by a commit of Dugout's own that takes others back.
+//! The way on from a job that failed is open, and a hook is another run with each release that asks
+//! other work of it. The way back is always open: what came with a release that never became healthy
+//! can be changed at will, and so can everything by a commit of Dugout's own that takes others back.
 
 use dugout_model::{
     Commit, CommitSha, DeclaredObject, JobSpec, ObjectSpec, PodTemplate, Problem, Severity, Source,
@@ -30,7 +31,8 @@ pub(super) fn forbidden_changes(
     next: &DeclaredObject,
 ) -> Vec<Problem> {
     let changed = changed_fields(&stored.declared.spec, &next.spec);
-    let may_change = has_failed(world, stored) || !is_established(world, source, stored);
+    let is_hook = next.policy.hook.is_some();
+    let may_change = is_hook || has_failed(world, stored) || !is_established(world, source, stored);
     if changed.is_empty() || may_change {
         return Vec::new();
     }

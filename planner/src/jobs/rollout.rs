@@ -9,6 +9,7 @@ use dugout_model::{
 
 use super::pods::{at_work, not_before};
 use crate::draft::Draft;
+use crate::generations::Barrier;
 use crate::records::Subject;
 use crate::resolve::{self, MissingReference};
 use crate::{WorkloadWait, rollouts};
@@ -39,12 +40,35 @@ pub(super) fn judge(
         available: job.tally.succeeded,
         old: 0,
     };
-    let unmoved = before.as_ref().filter(|before| {
+    put(draft, object, state, milestone);
+}
+
+/// Keeps that the run of what is declared now has not begun.
+pub(super) fn wait(draft: &mut Draft<'_>, object: &StoredObject, barrier: Barrier) {
+    let message = barrier.to_string();
+    let before = draft.world.rollouts.get(&object.uid).map(|before| before.state.clone());
+    let state = RolloutState::Waiting { message: message.clone() };
+    if before.as_ref() != Some(&state) {
+        let subject = Subject::object(&object.declared.id());
+        rollouts::tell_waiting(draft, subject, Some(&barrier), &message);
+    }
+    put(draft, object, state, RolloutMilestone::default());
+    draft.report.workloads.insert(object.uid, WorkloadWait::from(barrier));
+}
+
+/// Puts the rollout's row if it says something new.
+fn put(
+    draft: &mut Draft<'_>,
+    object: &StoredObject,
+    state: RolloutState,
+    milestone: RolloutMilestone,
+) {
+    let is_known = draft.world.rollouts.get(&object.uid).is_some_and(|before| {
         before.generation == object.generation
             && before.state == state
             && before.milestone == milestone
     });
-    if unmoved.is_none() {
+    if !is_known {
         draft.push(Change::PutRollout(Arc::new(Rollout {
             workload: object.uid,
             generation: object.generation,
@@ -75,10 +99,10 @@ fn unfinished(
     } else if missing.is_empty() {
         RolloutState::Progressing
     } else {
-        let state = RolloutState::Waiting { message: resolve::sentence(missing) };
+        let message = resolve::sentence(missing);
+        let state = RolloutState::Waiting { message: message.clone() };
         if before.is_none_or(|before| before.state != state) {
-            let message = resolve::sentence(missing);
-            draft.event(EventType::Warning, subject, "MissingReference", message);
+            rollouts::tell_waiting(draft, subject, None, &message);
         }
         state
     }

@@ -340,3 +340,22 @@ fn a_replica_set_has_no_more_pods_than_asked() {
     let expected = Violation::TooManyPods { workload, active: 2, most: 1 };
     assert!(found.contains(&expected), "{found:?}");
 }
+
+#[test]
+fn nothing_new_begins_beside_what_it_waits_for() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let first = named("first", deployment("first", 1, "first:unready"));
+    cluster.commit(vec![first, after(web(1, "web:1"), [(Kind::Deployment, "first")])]);
+    let owner = cluster.deployment("web");
+    let (workload, awaited) =
+        (web(1, "web:1").id(), named("first", deployment("first", 1, "first:1")).id());
+    let of_first = cluster.world.current_replica_set(cluster.deployment("first")).expect("one");
+    let set = ReplicaSet {
+        uid: ReplicaSetUid(owner.0),
+        name: ObjectName::new("web-1"),
+        owner,
+        ..(**of_first).clone()
+    };
+    let found = violations(&cluster, vec![Change::PutReplicaSet(Arc::new(set))]);
+    assert!(found.contains(&Violation::BeganTooEarly { workload, awaited }), "{found:?}");
+}

@@ -12,6 +12,7 @@ mod draining;
 mod harness;
 mod jobs;
 mod nodes;
+mod order;
 mod properties;
 mod rollouts;
 mod services;

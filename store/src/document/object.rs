@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    CommitSha, ConfigMap, CronJob, DaemonSet, DeclaredObject, Deployment, JobSpec, Kind,
+    CommitSha, ConfigMap, CronJob, DaemonSet, DeclaredObject, Deployment, Hook, JobSpec, Kind,
     LabelOperator, LabelRequirement, LabelSelector, NamespaceName, ObjectId, ObjectKey, ObjectName,
     ObjectPolicy, ObjectSpec, ObjectUid, Origin, PodTemplate, PortRef, Protocol, Prune,
     ReplicaSetSpec, Secret, SecretValue, Service, ServicePort, ServiceType, SourceName,
@@ -48,12 +48,19 @@ mirror! {
         prune: Prune,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         progress_deadline: Option<Duration>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        depends_on: Vec<ObjectId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hook: Option<Hook>,
     }
 }
 
 impl ObjectPolicyDocument {
     fn is_default(&self) -> bool {
-        self.prune.is_enabled() && self.progress_deadline.is_none()
+        self.prune.is_enabled()
+            && self.progress_deadline.is_none()
+            && self.depends_on.is_empty()
+            && self.hook.is_none()
     }
 }
 
@@ -65,6 +72,14 @@ mirror! {
         Enabled,
         Disabled,
         Confirm,
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case")]
+    enum Hook as HookDocument {
+        Before,
+        After,
     }
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use dugout_model::{
     ConfigMap, Container, ContainerPort, ContainerResources, DaemonSet, DaemonSetUpdate,
-    DeclaredObject, Deployment, EnvSource, IntOrPercent, LabelSelector, ObjectKey, ObjectName,
-    ObjectPolicy, ObjectSpec, Origin, PodManagement, PodTemplate, Problem, Protocol, PullPolicy,
-    ReplicaSetSpec, RestartPolicy, RevisionContent, Severity, StatefulSet, StatefulSetUpdate,
-    Strategy, StringMap,
+    DeclaredObject, Deployment, EnvSource, IntOrPercent, Kind, LabelSelector, ObjectId, ObjectKey,
+    ObjectName, ObjectPolicy, ObjectSpec, Origin, PodManagement, PodTemplate, Problem, Protocol,
+    PullPolicy, ReplicaSetSpec, RestartPolicy, RevisionContent, Severity, StatefulSet,
+    StatefulSetUpdate, Strategy, StringMap,
 };
 
 use crate::random::Random;
@@ -42,6 +42,8 @@ pub(crate) struct Workload {
     pub image: &'static str,
     pub min_ready_seconds: u64,
     pub reads_config: bool,
+    /// Whether it waits for the one before it in the list.
+    pub follows: bool,
 }
 
 /// Its kind, and what is that kind's own.
@@ -146,6 +148,7 @@ fn workload(random: &mut Random, (name, trade): (&'static str, Trade)) -> Worklo
         min_ready_seconds: random.pick(&[0, 0, 3]),
         // Of a bare pod nothing may change but its image.
         reads_config: random.one_in(2) && !matches!(trade, Trade::Bare),
+        follows: random.one_in(3),
     }
 }
 
@@ -184,7 +187,9 @@ fn strategy(random: &mut Random) -> Strategy {
 
 /// The commit as the source loop reads it.
 pub(crate) fn content(workloads: &[Workload], config: u8) -> RevisionContent {
-    let mut objects: Vec<DeclaredObject> = workloads.iter().map(Workload::declared).collect();
+    let before = std::iter::once(None).chain(workloads.iter().map(Some));
+    let mut objects: Vec<DeclaredObject> =
+        workloads.iter().zip(before).map(|(each, before)| each.declared(before)).collect();
     let data = StringMap::from([("greeting".to_owned(), format!("hello {config}"))]);
     let settings = ConfigMap { data, ..ConfigMap::default() };
     objects.push(declare("settings", ObjectSpec::ConfigMap(settings)));
@@ -205,8 +210,22 @@ pub(crate) fn nonsense() -> RevisionContent {
 }
 
 impl Workload {
-    fn declared(&self) -> DeclaredObject {
-        declare(self.name, self.spec())
+    fn declared(&self, before: Option<&Workload>) -> DeclaredObject {
+        let mut object = declare(self.name, self.spec());
+        let awaited = before.filter(|_| self.follows);
+        object.policy.depends_on = awaited.map(|other| other.id()).into_iter().collect();
+        object
+    }
+
+    fn id(&self) -> ObjectId {
+        let kind = match self.shape {
+            Shape::Deployment(_) => Kind::Deployment,
+            Shape::StatefulSet { .. } => Kind::StatefulSet,
+            Shape::DaemonSet { .. } => Kind::DaemonSet,
+            Shape::ReplicaSet => Kind::ReplicaSet,
+            Shape::Pod => Kind::Pod,
+        };
+        ObjectId::new(kind, "demo", self.name)
     }
 
     fn spec(&self) -> ObjectSpec {

@@ -36,6 +36,7 @@ pub(crate) struct Server {
     pub life: Life,
     pub alarm: Alarm,
     engine: Engine<Leadership>,
+    metrics: Arc<EngineMetrics>,
 }
 
 impl Server {
@@ -43,20 +44,26 @@ impl Server {
     pub fn start(life: Life, database: &SharedDatabase, clock: &FakeClock) -> Self {
         let ledger = database.lead();
         let world = database.open().world.clone();
+        let metrics = Arc::new(EngineMetrics::register(&mut Registry::default()));
         let surroundings = Surroundings {
             settings: Settings { node_timeout: NODE_TIMEOUT },
             clock: Arc::new(clock.clone()),
             publisher: Arc::new(Publisher::new(world.cluster)),
-            metrics: Arc::new(EngineMetrics::register(&mut Registry::default())),
+            metrics: Arc::clone(&metrics),
         };
         let engine = Engine::begin(ledger, world, life.0, surroundings);
-        Self { life, alarm: Alarm::default(), engine }
+        Self { life, alarm: Alarm::default(), engine, metrics }
     }
 
     /// One turn. False when the process ends with it.
     pub fn step(&mut self, facts: Vec<Fact>) -> bool {
         // Nothing in a turn waits for anything but the ledger, and this one answers at once.
         matches!(self.engine.step(facts).now_or_never(), Some(Ok(())))
+    }
+
+    /// Whether its own check refused a plan.
+    pub fn refused_a_plan(&self) -> bool {
+        self.metrics.plans_refused() > 0
     }
 
     pub fn due_at(&self) -> Option<Timestamp> {

@@ -375,6 +375,9 @@ impl Simulation {
     fn serve(&mut self, facts: Vec<Fact>) {
         let Some(mut server) = self.server.take() else { return };
         let lives = server.step(facts);
+        if server.refused_a_plan() {
+            self.broken.get_or_insert("a plan was refused by its own check".to_owned());
+        }
         self.take_committed();
         let alarm = server.due_at().and_then(|at| server.alarm.set(at.max(self.now)));
         let life = server.life;

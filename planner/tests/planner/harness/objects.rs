@@ -206,3 +206,20 @@ pub fn declared_set(replicas: u32, image: &str) -> DeclaredObject {
 pub fn bare(name: &str, image: &str) -> DeclaredObject {
     declare(name, ObjectSpec::Pod(Box::new(deployment(name, 1, image).template)))
 }
+
+/// An object that waits for others of its namespace.
+pub fn after<const N: usize>(
+    mut object: DeclaredObject,
+    others: [(Kind, &str); N],
+) -> DeclaredObject {
+    let ids = others.map(|(kind, name)| ObjectId::new(kind, "demo", name));
+    object.policy.depends_on = ids.into();
+    object
+}
+
+/// A job of this name that comes before or after everything.
+pub fn hook(name: &str, image: &str, hook: Hook) -> DeclaredObject {
+    let mut object = declare(name, ObjectSpec::Job(Box::new(job_spec(image))));
+    object.policy.hook = Some(hook);
+    object
+}
