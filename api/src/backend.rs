@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dugout_model::{
-    CommitSha, Event, NamespaceName, OperatorRequest, PodUid, Problem, Release, SourceName,
-    TimelineEntry, Timestamp, World,
+    Commit, CommitSha, Event, Forecast, NamespaceName, OperatorRequest, PodUid, Problem, Release,
+    SourceName, TimelineEntry, Timestamp, World,
 };
 use futures_util::Stream;
 
@@ -66,6 +66,13 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Commits a revert to the source's repository and pushes it.
     fn rollback(&self, request: RollbackRequest) -> Call<'_, RollbackDone>;
+
+    /// Tells what a commit would do; without a reference, the newest one of the source's branch.
+    fn foresee<'a>(
+        &'a self,
+        source: &'a SourceName,
+        reference: Option<String>,
+    ) -> Call<'a, Foreseen>;
 
     /// The log of one container, from the node that runs it.
     fn logs(&self, request: LogsRequest) -> Call<'_, ByteStream>;
@@ -171,6 +178,16 @@ pub struct RollbackRequest {
     pub to: Option<String>,
     /// Goes into the message of the commit.
     pub reason: Option<String>,
+}
+
+/// What would come of a commit.
+#[derive(Clone, Debug)]
+pub struct Foreseen {
+    pub source: SourceName,
+    pub commit: Commit,
+    /// With what it was compared.
+    pub before: Arc<World>,
+    pub forecast: Forecast,
 }
 
 /// What a rollback did.

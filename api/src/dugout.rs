@@ -1,6 +1,8 @@
 //! The serialised form of Dugout's own kinds, `dugout.dev/v1`: what `dugout` and other clients read
 //! and send.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -211,6 +213,88 @@ pub struct RollbackAnswer {
     pub to: String,
     /// The new commit, already pushed.
     pub commit: String,
+}
+
+/// The body of a question for what a commit would do.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlanBody {
+    /// A commit by its first characters, or a branch; without it, the newest commit of the source.
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+}
+
+/// What a commit would do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanAnswer {
+    pub api_version: String,
+    pub kind: String,
+    pub source: String,
+    pub commit: String,
+    /// The first line of its message.
+    pub subject: String,
+    /// What is applied now.
+    pub applied: Option<String>,
+    /// `Healthy`, `Waiting`, `Failed`, `Rejected`, or `Unknown` where it takes too long to tell.
+    pub outcome: String,
+    /// Why it would fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// What a person has to let pass first.
+    pub obstacles: Vec<String>,
+    /// With file, line and column; errors first said as such.
+    pub problems: Vec<String>,
+    pub objects: Vec<PlannedObject>,
+    /// Of the workloads whose pods would differ.
+    pub workloads: Vec<PlannedWorkload>,
+    /// Of how many workloads, and pods of these, nothing differs.
+    pub untouched_workloads: usize,
+    pub untouched_pods: usize,
+}
+
+/// What becomes of an object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedObject {
+    /// `Added`, `Changed`, `Removed`, or `Orphaned` when it stays though it leaves Git.
+    pub change: String,
+    pub kind: String,
+    pub namespace: String,
+    pub name: String,
+    /// In what a changed one differs.
+    pub fields: Vec<PlannedField>,
+}
+
+/// One field that differs. No value of a secret is among them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedField {
+    pub path: String,
+    /// As JSON, cut when it is long; absent where there is none.
+    pub before: Option<String>,
+    pub after: Option<String>,
+}
+
+/// What becomes of a workload's pods.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedWorkload {
+    pub kind: String,
+    pub namespace: String,
+    pub name: String,
+    pub pods_before: usize,
+    pub pods_after: usize,
+    /// Those that go on untouched.
+    pub pods_kept: usize,
+    /// How many start and stop, by node.
+    pub started: BTreeMap<String, usize>,
+    pub stopped: BTreeMap<String, usize>,
+    /// Those for which there is no place.
+    pub pods_unplaced: usize,
+    /// Why, or what the workload waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<String>,
 }
 
 /// The answer to a sync: the sources that were woken.

@@ -16,7 +16,7 @@ use crate::backend::{Backend, Leading, RollbackRequest, not_leading};
 use crate::convert::moment;
 use crate::dugout::{
     API_VERSION, ApproveBody, JoinTokenAnswer, JoinTokenBody, JoinTokenItem, JoinTokenList,
-    RollbackAnswer, RollbackBody, SyncAnswer,
+    PlanBody, RollbackAnswer, RollbackBody, SyncAnswer,
 };
 use crate::failure::{Failure, Reason};
 use crate::read::json;
@@ -31,6 +31,7 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/apis/dugout.dev/v1/sources/{name}/suspend", only(post(suspend)))
         .route("/apis/dugout.dev/v1/sources/{name}/resume", only(post(resume)))
         .route("/apis/dugout.dev/v1/sources/{name}/rollback", only(post(rollback_one)))
+        .route("/apis/dugout.dev/v1/sources/{name}/plan", only(post(plan)))
         .route("/apis/dugout.dev/v1/nodes/{name}/cordon", only(post(cordon)))
         .route("/apis/dugout.dev/v1/nodes/{name}/uncordon", only(post(uncordon)))
         .route("/apis/dugout.dev/v1/sources/{name}/approve", only(post(approve)))
@@ -84,6 +85,21 @@ async fn cordon(State(api): State<Api>, Path(name): Path<String>) -> Result<Resp
 async fn uncordon(State(api): State<Api>, Path(name): Path<String>) -> Result<Response, Failure> {
     let node = existing_node(api.backend(), &name)?;
     operate(api.backend(), OperatorRequest::Uncordon(node)).await
+}
+
+async fn plan(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Result<Response, Failure> {
+    let source = existing_source(api.backend(), &name)?;
+    let body: PlanBody = match body.is_empty() {
+        true => PlanBody::default(),
+        false => serde_json::from_slice(&body)
+            .map_err(|error| Failure::bad_request(format!("the body asks for no plan: {error}")))?,
+    };
+    let foreseen = api.backend().foresee(&source, body.reference).await?;
+    Ok(json(crate::plan::answer(&foreseen)))
 }
 
 async fn operate(backend: &dyn Backend, request: OperatorRequest) -> Result<Response, Failure> {

@@ -444,6 +444,36 @@ async fn a_rollback_is_checked_before_it_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_plan_tells_fields_and_pods_and_no_secret() {
+    let door = Door::new();
+    let path = "/apis/dugout.dev/v1/sources/default/plan";
+    let plan = door.operate(path, r#"{"ref":"feature"}"#).await;
+    assert_eq!(door.asked(), [r#"foresee default Some("feature")"#]);
+    let told = plan.json();
+    assert_eq!(told["outcome"], "Waiting", "{}", plan.text);
+    assert_eq!(told["obstacles"][0], "suspended: the source applies no commit");
+    let objects = told["objects"].as_array().expect("a list");
+    let fields = |kind: &str| -> Vec<String> {
+        let object = objects.iter().find(|object| object["kind"] == kind).expect("it differs");
+        let fields = object["fields"].as_array().expect("a list").iter();
+        fields
+            .map(|field| format!("{} {} {}", field["path"], field["before"], field["after"]))
+            .collect()
+    };
+    assert_eq!(
+        fields("Deployment"),
+        [
+            r#""spec.replicas" "3" "4""#,
+            r#""spec.template.spec.containers[web].image" "dugout-web:2" "web:3""#
+        ]
+    );
+    assert_eq!(fields("Secret"), [r#""data.password" "(hidden)" "(hidden)""#]);
+    assert!(!plan.text.contains("never shown") && !plan.text.contains("hunter2"));
+    assert_eq!(door.operate(path, r#"{"reff":"x"}"#).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(door.operate(path, "").await.json()["outcome"], "Waiting");
+}
+
+#[tokio::test]
 async fn logs_stream_and_refuse_what_is_not_kept() {
     let door = Door::new();
     let path = "/api/v1/namespaces/demo/pods/web-5d9c7b-aaaaa/log";

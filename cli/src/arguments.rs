@@ -77,6 +77,11 @@ pub enum Command {
     Timeline(TimelineArguments),
     /// Show the log of a pod, or of all pods of what makes them
     Logs(LogsArguments),
+    /// Tell what a commit would do: objects, pods that start and stop, whether it fits
+    #[command(
+        after_help = "Ends with 1 when the commit would be rejected, would fail or would not come to an end."
+    )]
+    Plan(PlanArguments),
     /// Look at a source's repository now
     Sync(SourceArguments),
     /// See a source's commits and do not apply them
@@ -380,6 +385,27 @@ pub struct ApproveArguments {
     /// Its source; may be left out when there is only one
     #[arg(long, value_name = "SOURCE")]
     pub source: Option<String>,
+}
+
+/// `dugout plan`
+#[derive(Clone, Debug, Args)]
+pub struct PlanArguments {
+    /// A branch of the source's repository, or a commit that was fetched, by its first characters [default:
+    /// the newest commit of the source's branch]
+    #[arg(value_name = "REF")]
+    pub reference: Option<String>,
+    /// The source; may be left out when there is only one
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<String>,
+    /// The form of the output
+    #[arg(short, long, default_value = "text")]
+    pub output: PlanOutput,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PlanOutput {
+    Text,
+    Json,
 }
 
 /// `dugout rollback`

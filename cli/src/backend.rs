@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_api::{
-    Backend, BackendError, ByteStream, Call, JoinToken, Leading, LogsRequest, NewJoinToken,
-    RollbackDone, RollbackRequest,
+    Backend, BackendError, ByteStream, Call, Foreseen, JoinToken, Leading, LogsRequest,
+    NewJoinToken, RollbackDone, RollbackRequest,
 };
 use dugout_model::{
     Event, NamespaceName, NoticedBy, OperatorRequest, Problem, Release, SourceName, TimelineEntry,
     World,
 };
-use dugout_reconciler::{NotCommitted, Reconciler, Rollback, RollbackError, StreamRefused, Tokens};
+use dugout_reconciler::{
+    ForecastError, NotCommitted, Reconciler, Rollback, RollbackError, StreamRefused, Tokens,
+};
 use dugout_store::StoreError;
 use dugout_wire::StreamKind;
 use futures_util::StreamExt;
@@ -145,6 +147,19 @@ impl Backend for ControlPlaneBackend {
         })
     }
 
+    fn foresee<'a>(
+        &'a self,
+        source: &'a SourceName,
+        reference: Option<String>,
+    ) -> Call<'a, Foreseen> {
+        Box::pin(async move {
+            let foreseen = self.reconciler.foresee(source, reference).await;
+            let foreseen = foreseen.map_err(|error| from_forecast(&error))?;
+            let dugout_reconciler::Foreseen { source, commit, before, forecast } = foreseen;
+            Ok(Foreseen { source, commit, before, forecast })
+        })
+    }
+
     fn logs(&self, request: LogsRequest) -> Call<'_, ByteStream> {
         Box::pin(async move {
             let world = self.reconciler.world();
@@ -241,6 +256,16 @@ fn from_stream(error: StreamRefused) -> BackendError {
         StreamRefused::TooMany { node } | StreamRefused::NoAnswer { node } => {
             BackendError::Unavailable { what: format!("node {node}") }
         }
+    }
+}
+
+fn from_forecast(error: &ForecastError) -> BackendError {
+    match error {
+        ForecastError::UnknownSource { source_name } => {
+            BackendError::NotFound { what: format!("source {source_name}") }
+        }
+        // What a person can mend stands in the causes.
+        error => BackendError::Conflict { sentence: dugout_model::chain(error) },
     }
 }
 

@@ -33,7 +33,7 @@ use anyhow::{Context, bail};
 
 use crate::arguments::{Arguments, Command};
 use crate::client::{Client, Usage};
-use crate::commands::{history, logs, look, operate, status, validate, version};
+use crate::commands::{history, logs, look, operate, plan, status, validate, version};
 use crate::output::complain;
 
 /// Something went wrong.
@@ -66,6 +66,9 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Down(arguments) => one_thread()?.block_on(down::run(arguments)),
         Command::Server(arguments) => serve::server(arguments),
         Command::Agent(arguments) => serve::agent(arguments),
+        Command::Plan(arguments) => {
+            one_thread()?.block_on(plan::plan(&Client::new(&client)?, arguments))
+        }
         command => {
             one_thread()?.block_on(ask(&Client::new(&client)?, command))?;
             Ok(ExitCode::SUCCESS)
@@ -103,9 +106,10 @@ async fn ask(client: &Client, command: Command) -> anyhow::Result<()> {
         | Command::Down(_)
         | Command::Server(_)
         | Command::Agent(_)
+        | Command::Plan(_)
         | Command::Validate(_) => {
-            // Dispatched before a client is made.
-            bail!("this command does not ask a server")
+            // Dispatched before.
+            bail!("this command is not one that only asks a server")
         }
     }
 }

@@ -27,6 +27,7 @@
 //! | `order` | nothing new begins before what it waits for is complete |
 //! | `releases` | a commit is healthy when all of its workloads are, and failed when one is |
 //! | `way_back` | a release that fails goes back whole, in the turn in which it fails |
+//! | `forecast` | what would come of a commit is what the same turns would decide |
 //! | `assignments` | a node is told again only when what it must run has changed |
 
 mod assignments;
@@ -39,6 +40,7 @@ mod deployments;
 mod draft;
 mod draining;
 mod facts;
+mod forecast;
 mod generations;
 mod hash;
 mod jobs;
@@ -66,6 +68,7 @@ use dugout_model::{Change, Contacts, Fact, IdSource, Timestamp, World};
 pub use assignments::assignment;
 pub use check::{Violation, check};
 pub use contacts::note;
+pub use forecast::forecast;
 pub use hash::template_hash;
 pub use order::Others;
 pub use report::{Ignored, PlanReport, PodWait, WorkloadWait};

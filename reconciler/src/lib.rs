@@ -7,6 +7,7 @@
 mod clock;
 mod driver;
 mod engine;
+mod forecast;
 mod gauges;
 mod guesses;
 mod handle;
@@ -24,7 +25,6 @@ mod tokens;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use dugout_gitsync::Doorbell;
@@ -40,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, EngineEnd, Ledger, Surroundings};
+pub use forecast::{ForecastError, Foreseen};
 pub use guesses::peer_network;
 pub use handle::{EngineHandle, Leading, NotCommitted};
 pub use metrics::{Adding, EngineMetrics, register_build_info};
@@ -79,7 +80,7 @@ pub struct Reconciler {
     source_metrics: SourceMetrics,
     protocol_metrics: ProtocolMetrics,
     clock: Arc<dyn Clock>,
-    node_timeout: Duration,
+    settings: Settings,
     reported: Arc<watch::Sender<bool>>,
 }
 
@@ -89,6 +90,18 @@ struct SourceHandle {
     looked: watch::Receiver<bool>,
     mirror: Arc<SharedMirror>,
     doorbell: Arc<Doorbell>,
+    // One forecast at a time: each may fetch a branch into the same folder, and computes for a while.
+    foreseeing: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl SourceHandle {
+    fn new(
+        looked: watch::Receiver<bool>,
+        mirror: Arc<SharedMirror>,
+        doorbell: Arc<Doorbell>,
+    ) -> Self {
+        Self { looked, mirror, doorbell, foreseeing: Arc::default() }
+    }
 }
 
 impl Reconciler {
@@ -112,7 +125,7 @@ impl Reconciler {
         let (inbox_sender, inbox) = mpsc::channel(INBOX_CAPACITY);
         let (leading, leading_now) = watch::channel(Leading::Nobody { reason: "starting".into() });
         let engine = EngineHandle::new(inbox_sender, leading_now);
-        let node_timeout = config.settings.node_timeout;
+        let settings = config.settings.clone();
         let driver = Driver {
             store: config.store.clone(),
             holder: config.holder,
@@ -141,7 +154,7 @@ impl Reconciler {
                 metrics: source_metrics.clone(),
             };
             tasks.spawn(source_loop.run(shutdown.clone()));
-            sources.insert(name, SourceHandle { looked, mirror, doorbell });
+            sources.insert(name, SourceHandle::new(looked, mirror, doorbell));
         }
         tasks.spawn(retention::run(
             config.store.clone(),
@@ -159,7 +172,7 @@ impl Reconciler {
             source_metrics,
             protocol_metrics,
             clock,
-            node_timeout,
+            settings,
             reported: Arc::new(watch::channel(false).0),
         };
         Ok((reconciler, tasks))
@@ -212,7 +225,7 @@ impl Reconciler {
             streams: self.streams.clone(),
             tokens: self.tokens.clone(),
             metrics: self.protocol_metrics.clone(),
-            node_timeout: self.node_timeout,
+            node_timeout: self.settings.node_timeout,
             reported: Arc::clone(&self.reported),
         })
     }
@@ -264,6 +277,27 @@ impl Reconciler {
         let done = rollback::perform(mirror, to, request.reason, self.clock.now()).await?;
         handle.doorbell.ring(NoticedBy::Operator, self.clock.now());
         Ok(done)
+    }
+
+    /// Tells what a commit would do; without a reference, the branch's newest one that was seen. The
+    /// reference is a commit that was fetched, by its first characters, or a branch of the repository.
+    pub async fn foresee(
+        &self,
+        source: &SourceName,
+        reference: Option<String>,
+    ) -> Result<Foreseen, ForecastError> {
+        let handle = self
+            .sources
+            .get(source)
+            .ok_or_else(|| ForecastError::UnknownSource { source_name: source.clone() })?;
+        let alone = Arc::clone(&handle.foreseeing).lock_owned().await;
+        let outlook = forecast::Outlook {
+            mirror: Arc::clone(&handle.mirror),
+            world: self.world(),
+            settings: self.settings.clone(),
+            now: self.clock.now(),
+        };
+        forecast::foresee(outlook, reference, alone).await
     }
 
     /// Opens a stream from a node, such as a container's logs.

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dugout_api::{
-    Backend, BackendError, ByteStream, Call, JoinToken, Leading, LogsRequest, NewJoinToken,
-    RollbackDone, RollbackRequest,
+    Backend, BackendError, ByteStream, Call, Foreseen, JoinToken, Leading, LogsRequest,
+    NewJoinToken, RollbackDone, RollbackRequest,
 };
 use dugout_model::*;
 use uuid::Uuid;
@@ -547,6 +547,44 @@ impl Backend for Fake {
             to: CommitSha::new("00112233"),
             commit: CommitSha::new("99887766"),
         }))
+    }
+
+    fn foresee<'a>(
+        &'a self,
+        source: &'a SourceName,
+        reference: Option<String>,
+    ) -> Call<'a, Foreseen> {
+        self.ask(format!("foresee {source} {reference:?}"));
+        let before = self.world();
+        let mut after = (*before).clone();
+        let secret = ObjectId::new(Kind::Secret, "demo", "web-secret");
+        after.apply(&Change::DeleteObject(ObjectId::new(Kind::ConfigMap, "demo", "web")));
+        for id in [ObjectId::new(Kind::Deployment, "demo", "web"), secret] {
+            let Some(mut row) = after.objects.get(&id).map(|row| (**row).clone()) else { continue };
+            let declared = Arc::make_mut(&mut row.declared);
+            match &mut declared.spec {
+                ObjectSpec::Deployment(spec) => {
+                    spec.template.containers[0].image = "web:3".to_owned();
+                    spec.replicas += 1;
+                }
+                ObjectSpec::Secret(spec) => {
+                    for value in spec.data.values_mut() {
+                        *value = SecretValue::new("never shown");
+                    }
+                }
+                _ => {}
+            }
+            after.apply(&Change::PutObject(Arc::new(row)));
+        }
+        let outcome = Outcome::Applied {
+            after: Box::new(after),
+            end: End::Waiting,
+            notices: vec![problem()],
+        };
+        let obstacles = vec![Obstacle::Suspended];
+        let forecast = Forecast { obstacles, outcome };
+        let commit = release(Verdict::Rolling).commit;
+        ready(Ok(Foreseen { source: source.clone(), commit, before, forecast }))
     }
 
     fn logs(&self, request: LogsRequest) -> Call<'_, ByteStream> {

@@ -4,6 +4,7 @@ pub mod history;
 pub mod logs;
 pub mod look;
 pub mod operate;
+pub mod plan;
 pub mod status;
 pub mod validate;
 pub mod version;
