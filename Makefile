@@ -64,7 +64,7 @@ simulate:
 		$(or $(FIRST),0) $(or $(SEEDS),1000)
 
 bench: build
-	DUGOUT_BIN=$(abspath $(PROGRAMS)/dugout) DUGOUT_WEB_BIN=$(abspath $(PROGRAMS)/dugout-web) \
+	DUGOUT_BIN="$$(realpath $(PROGRAMS)/dugout)" DUGOUT_WEB_BIN="$$(realpath $(PROGRAMS)/dugout-web)" \
 		scripts/with-docker.sh cargo run --release --locked --package dugout-tests --bin bench -- $(ARGS)
 
 sqlx:

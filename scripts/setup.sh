@@ -19,6 +19,7 @@ readonly APT_LOCK_WAIT_SECONDS=300
 readonly ENGINE_WAIT_SECONDS=60
 readonly ENGINE_LOG=/var/log/dugout-dockerd.log
 readonly POLICY=/usr/sbin/policy-rc.d
+readonly POLICY_MARK='# of dugout setup, while it installs packages'
 readonly CLUSTER_CONF=/etc/postgresql-common/createcluster.d/dugout-setup.conf
 # The same as https://sh.rustup.rs, on the host that the toolchain comes from.
 readonly RUSTUP_INSTALLER=https://static.rust-lang.org/rustup/rustup-init.sh
@@ -34,6 +35,7 @@ rust_components=()    # of rustup
 
 main() {
     parse_arguments "$@"
+    release_services_of_a_run_before
     find_rust
     find_tools
     find_engine
@@ -290,7 +292,7 @@ find_test_tools() {
     if kubectl_is_packaged; then
         lack "kubectl (reads the API)" kubernetes-client
     else
-        say "there is no kubectl here and no package with it: its test is left out"
+        say "there is no kubectl here and no package with it: its test fails until you install it"
     fi
 }
 
@@ -472,11 +474,21 @@ run_rustup_installer() {
 hold_services() {
     as_root mkdir -p "$(dirname "$CLUSTER_CONF")"
     echo 'create_main_cluster = false' | as_root tee "$CLUSTER_CONF" >/dev/null
-    if [ -e "$POLICY" ] && [ ! -e "$POLICY.dugout-saved" ]; then
+    if [ -e "$POLICY" ] && ! policy_is_ours; then
         as_root mv "$POLICY" "$POLICY.dugout-saved"
     fi
-    printf '#!/bin/sh\nexit 101\n' | as_root tee "$POLICY" >/dev/null
+    printf '#!/bin/sh\n%s\nexit 101\n' "$POLICY_MARK" | as_root tee "$POLICY" >/dev/null
     as_root chmod 755 "$POLICY"
+}
+
+policy_is_ours() { grep -qxF "$POLICY_MARK" "$POLICY" 2>/dev/null; }
+
+# What a run that was cut off left would keep every later service from starting.
+release_services_of_a_run_before() {
+    if policy_is_ours; then
+        say "an earlier run was cut off; services may start with their packages again"
+        release_services
+    fi
 }
 
 release_services() {

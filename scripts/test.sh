@@ -7,11 +7,18 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 # The two programs stand side by side, as `dugout up` expects them.
 programs="$target/dugout-test"
+readonly LIMIT_SECONDS=4500
 passed=0
 failed=0
 
 main() {
     trap finish EXIT
+    if [ "$(id -u)" != 0 ]; then
+        echo 'make test starts container engines and networks of its own and needs root for that:' >&2
+        echo '    sudo env "PATH=$PATH" "HOME=$HOME" make test' >&2
+        failed=1
+        exit 1
+    fi
     step "setup" scripts/setup.sh --for test || exit 1
     # What setup may have found beyond the PATH.
     export PATH="${CARGO_HOME:-${HOME:-/nonexistent}/.cargo}/bin:$PATH:/usr/local/sbin:/usr/sbin:/sbin"
@@ -71,7 +78,8 @@ attribute() {
 run_cargo_test() {
     local log="$target/cargo-test.log" status=0
     printf '\n== tests\n'
-    scripts/with-docker.sh cargo test --locked --workspace --no-fail-fast --lib --bins --tests 2>&1 |
+    # Nextest ends a test that hangs; here the whole run has a limit.
+    timeout --kill-after=30 "$LIMIT_SECONDS" scripts/with-docker.sh cargo test --locked --workspace --no-fail-fast --lib --bins --tests 2>&1 |
         tee "$log"
     status=${PIPESTATUS[0]}
     local sums

@@ -13,7 +13,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use dugout_planner::Settings;
 use dugout_reconciler::{Adding, Reconciler, SourceConfig};
-use dugout_store::Store;
+use dugout_store::{Store, StoreError};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -117,12 +117,15 @@ async fn open_store(url: &str) -> anyhow::Result<Store> {
     let store = loop {
         match Store::connect(url).await {
             Ok(store) => break store,
-            Err(error) if tokio::time::Instant::now() < deadline => {
+            // A wrong address or password, or a server that is too old, does not mend itself.
+            Err(error @ (StoreError::Unavailable { .. } | StoreError::TooSlow { .. }))
+                if tokio::time::Instant::now() < deadline =>
+            {
                 tracing::debug!(%error, "the database does not answer yet");
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
             Err(error) => {
-                return Err(error).context("the database cannot be reached; check --postgres-url");
+                return Err(error).context("the database cannot be used; check --postgres-url");
             }
         }
     };

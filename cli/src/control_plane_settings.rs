@@ -71,7 +71,7 @@ fn webhook_secrets(file: Option<&Path>) -> anyhow::Result<Secrets> {
     }))
 }
 
-/// Reads where a repository is.
+/// Reads where a repository is. What was given is not said again: it may hold a password.
 pub fn location(url: &str) -> anyhow::Result<Location> {
-    Location::parse(url).with_context(|| format!("the repository {url} cannot be used"))
+    Location::parse(url).context("the address of the repository cannot be used")
 }

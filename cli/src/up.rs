@@ -168,7 +168,7 @@ async fn run_until(
     tell!(
         "Stopping. The containers keep running; `dugout up` adopts them, `dugout down` removes them."
     );
-    // The agent first: its last report still finds the server.
+    // The agent first: it ends at once, and what it did not report yet it reports when it is back.
     if let Err(error) = agent.await.context("the agent ended unexpectedly")? {
         tracing::error!(error = %chain(&error), "the agent stopped with an error");
     }

@@ -1,7 +1,8 @@
 //! Making a repository: the tutorial's, with its first commit.
 
+use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use git2::{IndexAddOption, Repository, RepositoryInitOptions, Signature};
 
@@ -59,12 +60,36 @@ fn fill(
 /// Where the person has told Git no name, the first `git commit` in the tutorial would be refused. The
 /// repository gets one of its own then; a name that is told later, to Git as a whole, is not used here.
 fn name_a_committer(repository: &Repository) -> Result<(), git2::Error> {
-    if repository.signature().is_ok() {
+    if person_has_a_name(&settings_of_the_person(|name| std::env::var_os(name))) {
         return Ok(());
     }
     let mut config = repository.config()?.open_level(git2::ConfigLevel::Local)?;
     config.set_str("user.name", "Dugout tutorial")?;
     config.set_str("user.email", "tutorial@localhost")
+}
+
+/// Whether one of these files of Git's settings names a person. This crate's libgit2 reads none of them by
+/// itself.
+fn person_has_a_name(files: &[PathBuf]) -> bool {
+    let open = |file: &PathBuf| file.is_file().then(|| git2::Config::open(file).ok()).flatten();
+    let settings: Vec<git2::Config> = files.iter().filter_map(open).collect();
+    let is_told = |name: &str| settings.iter().any(|settings| settings.get_string(name).is_ok());
+    is_told("user.name") && is_told("user.email")
+}
+
+/// Where `git` itself looks.
+fn settings_of_the_person(variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+    let mut files = vec![PathBuf::from("/etc/gitconfig")];
+    if let Some(file) = variable("GIT_CONFIG_GLOBAL") {
+        files.push(file.into());
+        return files;
+    }
+    let home = variable("HOME").map(PathBuf::from);
+    let config = variable("XDG_CONFIG_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let config = config.or_else(|| Some(home.as_ref()?.join(".config")));
+    files.extend(config.map(|folder| folder.join("git/config")));
+    files.extend(home.map(|home| home.join(".gitconfig")));
+    files
 }
 
 #[cfg(test)]
@@ -82,5 +107,22 @@ mod tests {
         assert_eq!(repository.head().unwrap().shorthand().unwrap(), "main");
         assert!(repository.statuses(None).unwrap().is_empty());
         assert!(create_repository(&path, "main", &files, "Again").is_err());
+    }
+
+    #[test]
+    fn a_name_that_git_was_told_anywhere_is_the_persons() {
+        let temporary = tempfile::tempdir().unwrap();
+        let home = temporary.path().to_owned();
+        let files = || {
+            let variable = |name: &str| (name == "HOME").then(|| home.clone().into_os_string());
+            // Not what this machine's own administrator has set.
+            settings_of_the_person(variable).split_off(1)
+        };
+        assert!(!person_has_a_name(&files()));
+        fs::write(home.join(".gitconfig"), "[user]\n\tname = Ada\n").unwrap();
+        assert!(!person_has_a_name(&files()), "half a name is none");
+        fs::create_dir_all(home.join(".config/git")).unwrap();
+        fs::write(home.join(".config/git/config"), "[user]\n\temail = ada@localhost\n").unwrap();
+        assert!(person_has_a_name(&files()));
     }
 }

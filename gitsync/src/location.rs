@@ -104,6 +104,10 @@ fn parse_url(text: &str, scheme: &str, rest: &str) -> Result<Location, LocationP
 fn parse_scp_like(text: &str) -> Result<Location, LocationProblem> {
     let (user, rest) = match text.split_once('@') {
         Some((user, rest)) if !user.contains(['/', ':']) => (user, rest),
+        // Git would take what is before the first colon for the host, and nobody means that.
+        Some((user, rest)) if !user.contains('/') && rest.contains(':') => {
+            return Err(LocationProblem::PasswordInUrl);
+        }
         _ => ("", text),
     };
     let host = if let Some(bracketed) = rest.strip_prefix('[') {
@@ -207,9 +211,11 @@ mod tests {
 
     #[test]
     fn a_password_in_a_url_is_refused_and_not_repeated() {
-        let problem = Location::parse("https://me:hunter2@host/a").unwrap_err();
-        assert_eq!(problem, LocationProblem::PasswordInUrl);
-        assert!(!format!("{problem} {problem:?}").contains("hunter2"));
+        for text in ["https://me:hunter2@host/a", "me:hunter2@host:a"] {
+            let problem = Location::parse(text).unwrap_err();
+            assert_eq!(problem, LocationProblem::PasswordInUrl);
+            assert!(!format!("{problem} {problem:?}").contains("hunter2"));
+        }
     }
 
     #[test]

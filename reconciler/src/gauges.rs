@@ -10,14 +10,32 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
 
 use crate::clock::Clock;
+use crate::handle::{EngineHandle, Leading};
 use crate::publish::Publisher;
 
-/// Reads the published world at scrape time.
-pub struct WorldCollector {
-    pub publisher: Arc<Publisher>,
-    pub clock: Arc<dyn Clock>,
+/// Reads the published world at scrape time. A server that stands by says nothing of it: whoever adds up
+/// over all servers would count everything twice.
+struct WorldCollector {
+    engine: EngineHandle,
+    publisher: Arc<Publisher>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Registers the sizes of the world.
+pub(crate) fn register(
+    registry: &mut Registry,
+    engine: &EngineHandle,
+    publisher: &Arc<Publisher>,
+    clock: &Arc<dyn Clock>,
+) {
+    registry.register_collector(Box::new(WorldCollector {
+        engine: engine.clone(),
+        publisher: Arc::clone(publisher),
+        clock: Arc::clone(clock),
+    }));
 }
 
 impl std::fmt::Debug for WorldCollector {
@@ -28,6 +46,9 @@ impl std::fmt::Debug for WorldCollector {
 
 impl Collector for WorldCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        if matches!(self.engine.leading(), Leading::Elsewhere { .. }) {
+            return Ok(());
+        }
         let world = self.publisher.world();
         pods(&world, &mut encoder)?;
         nodes(&world, &mut encoder)?;

@@ -52,7 +52,6 @@ pub use tokens::{NewToken, Tokens};
 
 use crate::driver::Driver;
 use crate::engine::INBOX_CAPACITY;
-use crate::gauges::WorldCollector;
 use crate::metrics::{ProtocolMetrics, SourceMetrics};
 use crate::sources::{SharedMirror, SourceLoop};
 use crate::streams::StreamBroker;
@@ -118,13 +117,10 @@ impl Reconciler {
         let engine_metrics = Arc::new(EngineMetrics::register(registry));
         let source_metrics = SourceMetrics::register(registry);
         let protocol_metrics = ProtocolMetrics::register(registry);
-        registry.register_collector(Box::new(WorldCollector {
-            publisher: Arc::clone(&publisher),
-            clock: Arc::clone(&clock),
-        }));
         let (inbox_sender, inbox) = mpsc::channel(INBOX_CAPACITY);
         let (leading, leading_now) = watch::channel(Leading::Nobody { reason: "starting".into() });
         let engine = EngineHandle::new(inbox_sender, leading_now);
+        gauges::register(registry, &engine, &publisher, &clock);
         let settings = config.settings.clone();
         let driver = Driver {
             store: config.store.clone(),

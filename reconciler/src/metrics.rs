@@ -76,7 +76,7 @@ impl EngineMetrics {
             releases: add.one("dugout_releases", "Releases by final verdict"),
             release_duration: add.seconds_by(
                 "dugout_release_duration_seconds",
-                "Time from noticing a commit to its final verdict",
+                "Time from the turn that applied a commit to its final verdict",
             ),
             restore_duration: add.seconds_by(
                 "dugout_restore_duration_seconds",

@@ -50,9 +50,14 @@ impl Store {
             None => self.newest_commit(source).await?,
         };
         let Some(sha) = sha else { return Ok(Vec::new()) };
+        // However many pods there are: how the commit itself fared is told whole.
         let query = sqlx::query!(
             "select at, step, subject, message from timeline where source = $1 and sha = $2
-             order by at desc, id desc limit $3",
+             and (subject = '' or id in (
+                 select id from timeline where source = $1 and sha = $2
+                 order by at desc, id desc limit $3
+             ))
+             order by at desc, id desc",
             &text::escape(source.as_str()),
             &sha,
             i64::from(limit)

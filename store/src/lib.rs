@@ -23,7 +23,7 @@ mod write;
 pub use error::{CommitError, CommitOutcome, StoreError};
 pub use history::Forgotten;
 pub use leadership::{Leadership, Leading};
-pub use store::Store;
+pub use store::{OLDEST_SERVER_MAJOR, Store};
 pub use tokens::{JoinToken, TokenHash};
 
 /// The statement that makes an empty database, for a server that is being set up and takes no

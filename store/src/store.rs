@@ -1,5 +1,6 @@
 //! The store itself: how it connects, brings the schema up to date, and bounds every wait.
 
+use std::fmt;
 use std::future::Future;
 use std::str::FromStr;
 use std::time::Duration;
@@ -26,15 +27,23 @@ const ACQUIRE_LIMIT: Duration = Duration::from_secs(10);
 const POOL_SIZE: u32 = 5;
 /// A connection that nobody uses is given back to the server after this.
 const IDLE_LIMIT: Duration = Duration::from_secs(300);
-const OLDEST_SERVER: i32 = 130_000;
+/// The oldest major version of PostgreSQL that serves: the schema asks for what it brought.
+pub const OLDEST_SERVER_MAJOR: u32 = 13;
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 
 /// The database. Cheap to clone; all clones share one small pool.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Store {
     pool: PgPool,
     options: PgConnectOptions,
+}
+
+/// The options hold the password.
+impl fmt::Debug for Store {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Store").finish_non_exhaustive()
+    }
 }
 
 impl Store {
@@ -130,7 +139,7 @@ impl Store {
         let mut connection = self.dedicated("dugout", STATEMENT_LIMIT).await?;
         let version = within("connecting", query.fetch_one(&mut connection)).await?;
         drop(connection.close().await);
-        if version < OLDEST_SERVER {
+        if version < i32::try_from(OLDEST_SERVER_MAJOR * 10_000).unwrap_or(i32::MAX) {
             return Err(StoreError::ServerTooOld { found: version });
         }
         Ok(())

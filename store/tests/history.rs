@@ -45,7 +45,7 @@ impl Stage {
     fn entry(&mut self, sha: &str, seconds: u64) -> TimelineEntry {
         let at = moment(seconds);
         let entry = self.dice.timeline_entry(self.source.clone(), CommitSha::new(sha));
-        TimelineEntry { at, ..entry }
+        TimelineEntry { at, subject: "Pod demo/web".to_owned(), ..entry }
     }
 
     fn release(&mut self, id: u64, sha: &str, verdict: Verdict) -> Release {
@@ -75,7 +75,14 @@ async fn a_timeline_is_in_order_of_time_and_a_limit_keeps_its_end() {
     let all = store.timeline(source, Some("aa11"), 100).await.unwrap();
     assert_eq!(all, [early, late.clone(), late_too.clone()]);
     let end = store.timeline(source, Some("AA"), 2).await.unwrap();
-    assert_eq!(end, [late, late_too]);
+    assert_eq!(end, [late.clone(), late_too.clone()]);
+
+    // What befell the commit itself is never cut off.
+    let noticed = TimelineEntry { subject: String::new(), ..stage.entry("aa11", 0) };
+    stage.commit(&[Change::AppendTimeline(noticed.clone())]).await;
+    let end = stage.store.timeline(&stage.source, Some("aa11"), 2).await.unwrap();
+    assert_eq!(end, [noticed, late, late_too]);
+    let store = &stage.store;
     let elsewhere = SourceName::new("elsewhere");
     assert_eq!(store.timeline(&elsewhere, Some("aa11"), 100).await.unwrap(), []);
 }

@@ -23,6 +23,11 @@ fn the_container_engine_killed_and_back_heals_and_says_what_happened() {
         rig.dugout_ok(&["get", "nodes"]).contains("NotReady")
     });
     assert!(rig.is_running(), "the control plane goes on");
+    assert_eq!(
+        rig.visit("/version").as_deref(),
+        Some("1.0\n"),
+        "what ran serves without its engine"
+    );
     // A commit made meanwhile is seen, and waits.
     rig.application.image = "dugout-web:1.1".to_owned();
     let second = rig.commit_application("While the engine is away");

@@ -89,6 +89,7 @@ fn a_process_killed_at_any_moment_of_a_rollout_converges() {
         let release = rig.release(&sha).expect("it was there");
         rig.kill();
         assert_eq!(release["status"]["verdict"], "rolling", "killed too late in round {round}");
+        assert!(rig.containers().len() >= 2, "containers depend on no process, round {round}");
         rig.up(&[]);
         rig.wait_for_verdict(&sha, "healthy");
         rig.wait_for_ready(2);

@@ -99,7 +99,9 @@ fn a_broken_manifest_changes_nothing_and_every_problem_is_listed() {
 
     let status = rig.dugout_ok(&["status"]);
     assert!(status.contains("rejected"), "{status}");
-    assert!(status.contains("apps/web.yaml:"), "{status}");
+    let line = rig.application.manifests().lines().position(|line| line.contains("replicas: 2"));
+    let place = format!("apps/web.yaml:{}:", line.expect("it is there") + 1);
+    assert!(status.contains(&place), "{place} in {status}");
     assert!(status.contains("apps/more.yaml:"), "{status}");
     assert!(status.contains("replcas"), "{status}");
 

@@ -61,12 +61,17 @@ fn history_table(releases: &[Release], wide: bool, now: Timestamp) -> Grid {
     grid
 }
 
+/// As many steps of pods as the server gives at once.
+const STEPS_SHOWN: usize = 1000;
+/// With room for the steps of the commit itself, which it always gives.
+const STEPS_ASKED: usize = STEPS_SHOWN + 100;
+
 pub async fn timeline(client: &Client, arguments: TimelineArguments) -> anyhow::Result<()> {
     let commit = match arguments.commit {
         Some(commit) => commit,
         None => newest_commit(client).await?,
     };
-    let query = [("commit", commit.clone()), ("limit", "1000".to_owned())];
+    let query = [("commit", commit.clone()), ("limit", STEPS_ASKED.to_string())];
     if let Some(output @ (Output::Json | Output::Yaml | Output::Name)) = arguments.output {
         let value: Value = client.get(&TIMELINE, &query).await?;
         return print_value(&value, Some(output));
@@ -76,6 +81,12 @@ pub async fn timeline(client: &Client, arguments: TimelineArguments) -> anyhow::
         bail!("no commit that begins with '{commit}' has a timeline; 'dugout history' lists them");
     }
     let mut text = timeline_text(&list.items, Paint::for_stdout());
+    if list.items.len() >= STEPS_SHOWN {
+        text += &format!(
+            "\nThese are the newest {STEPS_SHOWN} steps of pods and all of the commit itself; the \
+             counts are of these.\n"
+        );
+    }
     text += &problems_text(&releases_of(client, &list.items).await?, Paint::for_stdout());
     Ok(print(&text)?)
 }

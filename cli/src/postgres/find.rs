@@ -8,8 +8,7 @@ use std::process::Command;
 use super::error::NotFound;
 use super::tool;
 
-/// The store uses generated columns.
-pub const OLDEST_MAJOR: u32 = 12;
+pub use dugout_store::OLDEST_SERVER_MAJOR as OLDEST_MAJOR;
 
 /// Where distributions and builders put a server: a folder, how the names in it begin before the
 /// version, and the folder of the programs under each.

@@ -12,14 +12,14 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("wire", &["model"]),
     ("clock", &["model"]),
     ("store", &["model"]),
-    ("gitsync", &["model", "manifest"]),
+    ("gitsync", &["model"]),
     ("webhook", &["model"]),
     ("agent", &["model", "wire", "clock"]),
     (
         "reconciler",
         &["model", "manifest", "planner", "wire", "clock", "store", "gitsync", "webhook"],
     ),
-    ("api", &["model", "reconciler"]),
+    ("api", &["model"]),
     (
         "cli",
         &[
