@@ -80,7 +80,8 @@ pub(crate) async fn attempt(mirror: Arc<SharedMirror>, owed: OwedRevert, at: Tim
             at,
             deadline: ATTEMPT_DEADLINE,
         };
-        came_of(opened.revert(request))
+        let content = mirror.declared(Arc::clone(&opened));
+        came_of(opened.revert(request, content))
     };
     tokio::task::spawn_blocking(work).await.unwrap_or(Attempt::Interrupted)
 }

@@ -106,7 +106,9 @@ pub(crate) async fn perform(
             at,
             deadline: ROLLBACK_DEADLINE,
         };
-        let reverted = opened.revert(request).map_err(RollbackError::Revert)?;
+        let reverted = opened
+            .revert(request, mirror.declared(Arc::clone(&opened)))
+            .map_err(RollbackError::Revert)?;
         let (source, branch) = (declaration.name.clone(), declaration.branch.clone());
         Ok(RolledBack { source, branch, to, reverted })
     };

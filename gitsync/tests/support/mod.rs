@@ -2,12 +2,13 @@
 
 #![allow(dead_code, reason = "every test file uses its own part")]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
 use dugout_gitsync::{
-    Credentials, EntryKind, Fetched, FolderId, Identity, Location, Mirror, Onto, Remote,
+    Content, Credentials, EntryKind, Fetched, FolderId, Identity, Location, Mirror, Onto, Remote,
     RevertRequest, TreeProblem,
 };
 use dugout_model::{CommitSha, Timestamp};
@@ -148,5 +149,18 @@ pub fn back_to(sha: &CommitSha, path: &str) -> RevertRequest {
         author: Identity { name: "Dugout".to_owned(), email: "dugout@example.org".to_owned() },
         at: Timestamp::from_micros(1_700_000_000_000_000),
         deadline: PATIENCE,
+    }
+}
+
+/// Content of which nothing is known.
+pub struct FolderAlone;
+
+impl Content for FolderAlone {
+    fn files(&self, _: [&CommitSha; 2]) -> Option<BTreeSet<String>> {
+        None
+    }
+
+    fn objection(&self, _: &CommitSha, _: &CommitSha) -> Option<String> {
+        None
     }
 }
