@@ -48,12 +48,18 @@ pub(crate) fn forget(draft: &mut Draft<'_>, source: &SourceName) -> bool {
 /// not as it was there.
 pub(crate) fn target<'a>(draft: &Draft<'_>, source: &'a Source) -> Option<&'a CommitSha> {
     let healthy = source.status.healthy.as_ref()?;
-    let goes = source.on_failure == OnFailure::Revert
-        && draft
-            .world
-            .baselines_of(&source.name)
-            .any(|row| row.healthy == *healthy && differs(draft, row));
+    let goes = source.on_failure == OnFailure::Revert && differs_from_healthy(draft, source);
     goes.then_some(healthy)
+}
+
+/// Whether something is not as it was when the source was last healthy; not so where it never was.
+pub(crate) fn differs_from_healthy(draft: &Draft<'_>, source: &Source) -> bool {
+    let mut rows = draft.world.baselines_of(&source.name);
+    source
+        .status
+        .healthy
+        .as_ref()
+        .is_some_and(|healthy| rows.any(|row| row.healthy == *healthy && differs(draft, row)))
 }
 
 /// Whether an object asks for something else than it did.

@@ -13,8 +13,8 @@ use crate::draft::Draft;
 use crate::records::Subject;
 use crate::{Ignored, way_back};
 
-use super::budget;
 use super::immutable::{forbidden_changes, takes_back};
+use super::{budget, repeated};
 
 /// Judges a revision and, if it is sound and new, makes it the desired state of its source.
 pub(super) fn apply(draft: &mut Draft<'_>, revision: &Revision) {
@@ -84,12 +84,19 @@ fn judge<'a>(draft: &Draft<'_>, revision: &'a Revision, source: &Source) -> Judg
         }
     }
     if conflicts.is_empty() {
-        // Whoever takes a commit back, or approves of one, means what it removes.
-        let is_meant = takes_back || source.status.approved.as_ref() == Some(&revision.commit.sha);
-        let excess = if is_meant {
+        let is_approved = source.status.approved.as_ref() == Some(&revision.commit.sha);
+        let commit = &revision.commit;
+        let excess = if is_approved {
+            None
+        } else if let Some(why) =
+            repeated::failure(&draft.world, source, commit, objects, &in_question)
+        {
+            Some(why)
+        } else if takes_back {
+            // Whoever takes a commit back means what it removes.
             None
         } else {
-            budget::excess(&draft.world, &revision.source, &revision.commit, objects, &in_question)
+            budget::excess(&draft.world, &source.name, commit, objects, &in_question)
         };
         return Ok(Asked { objects, notices, in_question, excess });
     }

@@ -332,6 +332,11 @@ impl Dice {
                     reason: dice.text(),
                     delayed_by: dice.maybe(Dice::text),
                 }),
+                failed_contents: self.some(|dice| FailedContent {
+                    content: ContentHash::new(dice.text()),
+                    sha: dice.sha(),
+                    reason: dice.text(),
+                }),
             },
         }
     }
