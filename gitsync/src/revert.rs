@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use dugout_model::{CommitSha, Timestamp};
+use dugout_model::{CommitSha, SourceName, Timestamp};
 use git2::{
     Commit, Index, IndexEntry, IndexTime, ObjectType, Oid, Repository, Signature, Time, Tree,
 };
@@ -15,6 +15,8 @@ use crate::{RevertProblem, TreeProblem, tree};
 /// Where to go back to, why, and as whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevertRequest {
+    /// For the trailer `Dugout-Source`: for whom it is, of several that share the branch.
+    pub source: SourceName,
     /// The older commit, on the branch.
     pub to: CommitSha,
     pub onto: Onto,
@@ -164,7 +166,7 @@ pub(crate) fn compose(
     if tree == head.tree_id() {
         return Err(RevertProblem::NothingToRevert);
     }
-    let message = message(&target, &reverts, &request.reason);
+    let message = message(&target, &reverts, request);
     Ok(Draft { tree, head: head.id(), message, reverts })
 }
 
@@ -291,7 +293,7 @@ fn commits_between(
 }
 
 /// The message in the form of `git revert`, with our trailers.
-fn message(target: &Commit<'_>, reverts: &[Oid], reason: &str) -> String {
+fn message(target: &Commit<'_>, reverts: &[Oid], request: &RevertRequest) -> String {
     let summary = String::from_utf8_lossy(target.summary_bytes().unwrap_or_default());
     let summary = one_line(&summary, SUBJECT_LIMIT_CHARACTERS);
     let (id, sha) = (target.id(), sha_of(target.id()));
@@ -300,7 +302,9 @@ fn message(target: &Commit<'_>, reverts: &[Oid], reason: &str) -> String {
     for id in reverts {
         text.push_str(&format!("Dugout-Reverts: {id}\n"));
     }
-    let reason = one_line(reason, REASON_LIMIT_CHARACTERS);
+    let source = one_line(request.source.as_str(), SUBJECT_LIMIT_CHARACTERS);
+    text.push_str(&format!("Dugout-Source: {source}\n"));
+    let reason = one_line(&request.reason, REASON_LIMIT_CHARACTERS);
     if !reason.is_empty() {
         text.push_str(&format!("Dugout-Reason: {reason}\n"));
     }

@@ -46,7 +46,7 @@ fn a_checked_out_branch_is_reverted_with_its_files_and_index() {
         git(&repo.path, &["show", "-s", "--format=%B", "main"]),
         format!(
             "Roll back to {} \"First\"\n\nThis brings back what commit {first} had.\n\n\
-             Dugout-Reverts: {second}\nDugout-Reason: it did not become healthy",
+             Dugout-Reverts: {second}\nDugout-Source: shop\nDugout-Reason: it did not become healthy",
             first.short()
         )
     );

@@ -162,12 +162,27 @@ pub(crate) fn moved_on(draft: &mut Draft<'_>, name: &SourceName, commit: &Commit
     if owed.failed == commit.sha {
         return;
     }
-    let outcome = if takes_back_commit(commit, &owed.failed) {
+    let outcome = if takes_back_commit(commit, name, &owed.failed) {
         RevertOutcome::Pushed { commit: commit.sha.clone() }
     } else {
         RevertOutcome::Overtaken { commit: commit.sha.clone() }
     };
     settle(draft, &source, &owed.failed, &outcome);
+}
+
+/// The branch moved on and still holds what failed: a revert is owed on top of that commit instead.
+pub(crate) fn owe_still(
+    draft: &mut Draft<'_>,
+    name: &SourceName,
+    owed: OwedRevert,
+    commit: &CommitSha,
+) {
+    let Some(mut source) = draft.world.sources.get(name).map(|source| (**source).clone()) else {
+        return;
+    };
+    source.status.owed_revert =
+        Some(OwedRevert { failed: commit.clone(), delayed_by: None, ..owed });
+    draft.push(Change::PutSource(Arc::new(source)));
 }
 
 /// No revert commit could be brought to the branch.

@@ -67,7 +67,7 @@ mod tests {
     use std::time::Duration;
 
     use dugout_gitsync::{Credentials, Location, Onto, Place, Remote, RevertRequest};
-    use dugout_model::Timestamp;
+    use dugout_model::{SourceName, Timestamp};
 
     use super::*;
     use crate::rollback::author;
@@ -133,6 +133,7 @@ mod tests {
         let mirror = Arc::new(Mirror::open(&folder.path().join("mirror"), remote).unwrap());
         mirror.fetch(Duration::from_secs(60)).unwrap();
         let request = RevertRequest {
+            source: SourceName::new("shop"),
             to: first.clone(),
             onto: Onto::Only { head: second, aside: "dugout/revert-it".to_owned() },
             path: path.to_owned(),

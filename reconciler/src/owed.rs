@@ -68,12 +68,12 @@ pub(crate) async fn attempt(mirror: Arc<SharedMirror>, owed: OwedRevert, at: Tim
             Ok(opened) => opened,
             Err(error) => return Attempt::NotPushed(NotPushed::Yet { message: chain(&error) }),
         };
-        let short = owed.failed.short();
-        let onto =
-            Onto::Only { head: owed.failed.clone(), aside: format!("dugout/revert-{short}") };
+        let source = mirror.config.name().clone();
+        let aside = format!("dugout/revert-{source}-{}", owed.failed.short());
         let request = RevertRequest {
+            source,
             to: owed.to,
-            onto,
+            onto: Onto::Only { head: owed.failed.clone(), aside },
             path: mirror.config.declaration.path.clone(),
             reason: owed.reason,
             author: author(),

@@ -98,6 +98,7 @@ pub(crate) async fn perform(
         let to = opened.resolve(&to).map_err(RollbackError::Commit)?;
         let declaration = &mirror.config.declaration;
         let request = RevertRequest {
+            source: declaration.name.clone(),
             to: to.clone(),
             onto: Onto::AnyHead,
             path: declaration.path.clone(),

@@ -11,7 +11,7 @@ use dugout_gitsync::{
     Content, Credentials, EntryKind, Fetched, FolderId, Identity, Location, Mirror, Onto, Remote,
     RevertRequest, TreeProblem,
 };
-use dugout_model::{CommitSha, Timestamp};
+use dugout_model::{CommitSha, SourceName, Timestamp};
 use tempfile::TempDir;
 
 pub mod http;
@@ -142,6 +142,7 @@ pub fn text_of(mirror: &Mirror, sha: &CommitSha, path: &str) -> Result<String, T
 /// Back to what a folder was in an older commit.
 pub fn back_to(sha: &CommitSha, path: &str) -> RevertRequest {
     RevertRequest {
+        source: SourceName::new("shop"),
         to: sha.clone(),
         onto: Onto::AnyHead,
         path: path.to_owned(),

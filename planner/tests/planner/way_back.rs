@@ -335,6 +335,8 @@ fn what_failed_is_not_applied_again_by_another_commit_that_declares_the_same() {
     let reason = cluster.release(&again).reason.clone().expect("a reason");
     let same = format!("it declares the same as {}, which failed: Deployment", bad.short());
     assert!(reason.starts_with(&same), "{reason}");
+    let owed = source(&cluster).status.owed_revert.clone().expect("the branch holds it still");
+    assert_eq!((owed.failed, owed.to), (again.clone(), good.clone()));
     assert_eq!(asked(&cluster), before);
 
     // A person takes it back, and then takes that back.
@@ -390,4 +392,26 @@ fn what_became_healthy_after_it_had_failed_may_come_again() {
     cluster.run_for(seconds(60));
     let back = cluster.commit(objects);
     assert_eq!(cluster.verdict(&back), Verdict::Rolling);
+}
+
+#[test]
+fn the_revert_for_another_source_of_the_branch_pays_nothing() {
+    let (mut cluster, _) = healthy();
+    let bad = cluster.commit(broken());
+    cluster.run_for(seconds(5));
+    let theirs = format!("{}Dugout-Source: rival\n", takes_back(&bad));
+    let other = cluster.commit_with_message(broken(), &theirs);
+    assert_eq!(cluster.verdict(&other), Verdict::Held);
+    let overtaken = RevertOutcome::Overtaken { commit: other.clone() };
+    assert_eq!(cluster.release(&bad).revert, Some(overtaken));
+    let owed = source(&cluster).status.owed_revert.clone().expect("ours is still owed");
+    assert_eq!(owed.failed, other);
+
+    let ours = format!("{}Dugout-Source: {SOURCE}\n", takes_back(&other));
+    let revert = cluster.commit_with_message(first(), &ours);
+    cluster.run_for(seconds(60));
+    assert_eq!(cluster.verdict(&revert), Verdict::Healthy);
+    assert_eq!(source(&cluster).status.owed_revert, None);
+    let pushed = RevertOutcome::Pushed { commit: revert };
+    assert_eq!(cluster.release(&other).revert, Some(pushed));
 }
