@@ -415,3 +415,15 @@ fn the_revert_for_another_source_of_the_branch_pays_nothing() {
     let pushed = RevertOutcome::Pushed { commit: revert };
     assert_eq!(cluster.release(&other).revert, Some(pushed));
 }
+
+#[test]
+fn a_suspended_source_goes_back_all_the_same() {
+    let (mut cluster, _) = healthy();
+    let before = asked(&cluster);
+    let bad = cluster.commit(broken());
+    cluster.turn(&[Fact::Operator(OperatorRequest::Suspend(SourceName::new(SOURCE)))]);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&bad), Verdict::Reverted);
+    assert_eq!(asked(&cluster), before);
+    assert!(source(&cluster).suspended && source(&cluster).status.owed_revert.is_some());
+}
