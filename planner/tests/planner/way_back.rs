@@ -427,3 +427,29 @@ fn a_suspended_source_goes_back_all_the_same() {
     assert_eq!(asked(&cluster), before);
     assert!(source(&cluster).suspended && source(&cluster).status.owed_revert.is_some());
 }
+
+#[test]
+fn two_sources_that_want_one_object_and_take_each_other_back_come_to_rest() {
+    let (mut cluster, _) = healthy();
+    cluster.declare_source("rival");
+    let bad = cluster.commit(broken());
+    let theirs = |cluster: &mut Cluster, sha: &str, message: &str| {
+        let content = crate::harness::content_of(vec![web(1, "rival:1")]);
+        let mut revision = cluster.revision("rival", &CommitSha::new(sha), content);
+        revision.commit.message = message.to_owned();
+        cluster.turn(&[Fact::Revision(Box::new(revision))]);
+    };
+    theirs(&mut cluster, "feedface", "Mine");
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&bad), Verdict::Reverted);
+    // Neither a failure of ours nor a message of theirs gives them what is ours.
+    theirs(&mut cluster, "feedfeed", &takes_back(&bad));
+    let fight = [CommitSha::new("feedface"), CommitSha::new("feedfeed")];
+    assert_eq!(cluster.verdict(&fight[1]), Verdict::Rejected);
+    let (owed, turn) = (source(&cluster).status.owed_revert.clone(), cluster.world.turn);
+    assert_eq!(owed.map(|owed| owed.failed), Some(bad));
+    theirs(&mut cluster, "feedfeed", &takes_back(&fight[0]));
+    cluster.run_in_steps(6, seconds(600));
+    assert_eq!(cluster.images(), ["api:1", "web:1", "web:1"]);
+    assert_eq!(cluster.world.turn, turn, "nothing changes any more");
+}
