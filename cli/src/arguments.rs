@@ -84,7 +84,7 @@ pub enum Command {
     Plan(PlanArguments),
     /// Look at a source's repository now
     Sync(SourceArguments),
-    /// See a source's commits and do not apply them
+    /// See a source's commits and do not apply them; what fails still goes back, and is reverted in Git later
     Suspend(SourceArguments),
     /// Apply a source's commits again
     Resume(SourceArguments),

@@ -198,6 +198,11 @@ pub enum RevertProblem {
         "the repository {remote} refused the push: {message}; allow Dugout to push to the branch, or revert by hand"
     )]
     Rejected { remote: String, message: String },
+    #[error(
+        "the revert would not bring back what {} declared: {message}; revert by hand",
+        to.short()
+    )]
+    OtherContent { to: CommitSha, message: String },
     #[error("the branch ends with {} by now", head.short())]
     BranchMovedOn { head: CommitSha },
     #[error("the branch moved on {attempts} times while the revert was being pushed; try again")]
@@ -236,6 +241,7 @@ impl RevertProblem {
             | RevertProblem::NothingToRevert
             | RevertProblem::Rejected { .. }
             | RevertProblem::BranchMovedOn { .. }
+            | RevertProblem::OtherContent { .. }
             | RevertProblem::Identity { .. } => false,
         }
     }

@@ -34,7 +34,7 @@ pub use error::{FetchProblem, GitError, LocationProblem, RevertProblem, TreeProb
 pub use folder::{EntryKind, FolderEntry, FolderId};
 pub use location::Location;
 pub use mirror::{Fetched, Mirror, Remote};
-pub use revert::{Identity, Onto, Place, RevertRequest, Reverted};
+pub use revert::{Content, Identity, Onto, Place, RevertRequest, Reverted};
 pub use schedule::PollSchedule;
 pub use tree::BlobId;
 pub use watch::Watch;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use git2::{ErrorCode, Oid, Repository, RepositoryOpenFlags};
 
 use crate::deadline::Deadline;
-use crate::mirror::{REVERT_ATTEMPTS, reference_of};
+use crate::mirror::{REVERT_ATTEMPTS, reference_of, sha_of};
 use crate::owner::ActAsOwner;
-use crate::revert::{self, Place, RevertRequest, Reverted};
+use crate::revert::{self, Content, Onto, Place, RevertRequest, Reverted};
 use crate::{FetchProblem, RevertProblem, worktree};
 
 /// How long somebody else's hold on a lock file is waited for before the next attempt.
@@ -37,13 +37,15 @@ pub(crate) fn revert(
     path: &Path,
     branch: &str,
     request: &RevertRequest,
+    content: &dyn Content,
     deadline: &Deadline,
 ) -> Result<Reverted, RevertProblem> {
     let fail = |cause| RevertProblem::Write { place: path.display().to_string(), cause };
     let folder = open(path)
         .map(|repository| repository.commondir().to_owned())
         .map_err(|error| RevertProblem::Fetch(no_repository(path, error)))?;
-    let _owner = ActAsOwner::of(&folder).map_err(|error| fail(Box::new(error)))?;
+    // Not for longer than the repository is touched: what reads the content has a mirror of its own.
+    let as_owner = || ActAsOwner::of(&folder).map_err(|error| fail(Box::new(error)));
     let mut last = None;
     for _ in 0..REVERT_ATTEMPTS {
         if deadline.passed() {
@@ -54,8 +56,21 @@ pub(crate) fn revert(
         let repository =
             open(path).map_err(|error| RevertProblem::Fetch(no_repository(path, error)))?;
         let head = branch_head(&repository, path, branch).map_err(RevertProblem::Fetch)?;
-        let draft = revert::compose(&repository, head, request)?;
+        let files = content.files([&sha_of(head), &request.to]);
+        let owner = as_owner()?;
+        let draft = revert::compose(&repository, head, request, files.as_ref())?;
         let commit = draft.write(&repository, request).map_err(|error| fail(Box::new(error)))?;
+        drop(owner);
+        let objection = content.objection(&sha_of(commit), &request.to);
+        let _owner = as_owner()?;
+        if let Some(message) = objection {
+            let why = RevertProblem::OtherContent { to: request.to.clone(), message };
+            let Onto::Only { aside, .. } = &request.onto else { return Err(why) };
+            return repository
+                .reference(&reference_of(aside), commit, true, &draft.log_line())
+                .map(|_| draft.done(commit, Place::aside(aside, &why)))
+                .map_err(|error| fail(Box::new(error)));
+        }
         let moved = match worktree::of_branch(&repository, branch) {
             Ok(Some(checked_out)) => {
                 worktree::move_branch(&checked_out, branch, head, commit, &draft, request)?

@@ -14,7 +14,7 @@ use git2::{Oid, Repository, RepositoryInitOptions};
 use crate::deadline::{Deadline, Gate};
 use crate::folder::{self, FolderEntry, FolderId};
 use crate::network::{Pushed, Session};
-use crate::revert::{self, Onto, Place, RevertRequest, Reverted};
+use crate::revert::{self, Content, Onto, Place, RevertRequest, Reverted};
 use crate::tree::{self, BlobId};
 use crate::{
     Credentials, FetchProblem, GitError, Location, RevertProblem, TreeProblem, http, libgit, local,
@@ -174,20 +174,27 @@ impl Mirror {
     ///   files that would change has uncommitted changes, nothing is done; changes in other files
     ///   stay as they are. No hook is run. Root acts as the owner of the repository.
     ///
+    /// Of the files that `content` names those that differ go back. A commit to which it objects does not
+    /// come to the branch: it goes aside, or there is none.
+    ///
     /// If the branch moved on meanwhile, the revert is made anew, a bounded number of times. After a
     /// missed deadline the remote may have taken the commit all the same; the next fetch tells. The
     /// commit shows up in the next fetch like anybody's.
     ///
     /// # Errors
     /// Every [`RevertProblem`]; the branch is then as it was.
-    pub fn revert(&self, request: RevertRequest) -> Result<Reverted, RevertProblem> {
+    pub fn revert(
+        &self,
+        request: RevertRequest,
+        content: impl Content + 'static,
+    ) -> Result<Reverted, RevertProblem> {
         let inner = Arc::clone(&self.inner);
         let span = request.deadline;
         let until = Deadline::after(span);
         let theirs = Arc::clone(&until);
         self.inner
             .gate
-            .run(&until, move || inner.revert(&request, &theirs))
+            .run(&until, move || inner.revert(&request, &content, &theirs))
             .unwrap_or_else(|| Err(RevertProblem::Fetch(self.inner.too_late(span))))
     }
 }
@@ -259,17 +266,23 @@ impl Inner {
     fn revert(
         &self,
         request: &RevertRequest,
+        content: &dyn Content,
         deadline: &Arc<Deadline>,
     ) -> Result<Reverted, RevertProblem> {
         if let Location::Local(path) = &self.remote.location {
-            return local::revert(path, &self.remote.branch, request, deadline);
+            return local::revert(path, &self.remote.branch, request, content, deadline);
         }
         for _ in 0..REVERT_ATTEMPTS {
             let head = self.fetch_network(deadline).map_err(RevertProblem::Fetch)?;
             let repository =
                 Repository::open_bare(self.repository_path()).map_err(|error| self.write(error))?;
-            let draft = revert::compose(&repository, head, request)?;
+            let files = content.files([&sha_of(head), &request.to]);
+            let draft = revert::compose(&repository, head, request, files.as_ref())?;
             let commit = draft.write(&repository, request).map_err(|error| self.write(error))?;
+            if let Some(message) = content.objection(&sha_of(commit), &request.to) {
+                let other = RevertProblem::OtherContent { to: request.to.clone(), message };
+                return self.set_aside(&repository, draft, commit, request, other, deadline);
+            }
             let pushed = self.session(deadline).push(&repository, commit, head);
             match pushed.map_err(RevertProblem::Fetch)? {
                 Pushed::Done => return Ok(draft.done(commit, Place::OnBranch)),
@@ -278,12 +291,14 @@ impl Inner {
                     // Somebody else's push in between also ends in a refusal; only a look tells.
                     let now = self.fetch_network(deadline).map_err(RevertProblem::Fetch)?;
                     if now == head {
+                        let remote = self.remote.location.to_string();
+                        let refused = RevertProblem::Rejected { remote, message };
                         return self.set_aside(
                             &repository,
                             draft,
                             commit,
                             request,
-                            message,
+                            refused,
                             deadline,
                         );
                     }
@@ -293,30 +308,25 @@ impl Inner {
         Err(RevertProblem::BranchKeepsMoving { attempts: REVERT_ATTEMPTS })
     }
 
-    /// Where the branch takes no push, for this reason: leaves the revert on a branch of its own, if
-    /// the request says so.
+    /// Where the revert does not come to the branch, for this reason: leaves it on a branch of its own,
+    /// if the request says so.
     fn set_aside(
         &self,
         repository: &Repository,
         draft: revert::Draft,
         commit: Oid,
         request: &RevertRequest,
-        message: String,
+        why: RevertProblem,
         deadline: &Arc<Deadline>,
     ) -> Result<Reverted, RevertProblem> {
-        let remote = self.remote.location.to_string();
-        let Onto::Only { aside, .. } = &request.onto else {
-            return Err(RevertProblem::Rejected { remote, message });
-        };
+        let Onto::Only { aside, .. } = &request.onto else { return Err(why) };
         match self
             .session_on(aside, deadline)
             .put(repository, commit)
             .map_err(RevertProblem::Fetch)?
         {
-            Pushed::Done => Ok(draft.done(commit, Place::Aside { branch: aside.clone(), message })),
-            Pushed::Moved | Pushed::Rejected { .. } => {
-                Err(RevertProblem::Rejected { remote, message })
-            }
+            Pushed::Done => Ok(draft.done(commit, Place::aside(aside, &why))),
+            Pushed::Moved | Pushed::Rejected { .. } => Err(why),
         }
     }
 

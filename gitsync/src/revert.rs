@@ -1,9 +1,13 @@
 //! Makes revert commits out of trees in memory.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
-use dugout_model::{CommitSha, Timestamp};
-use git2::{Commit, Oid, Repository, Signature, Time, Tree};
+use dugout_model::{CommitSha, SourceName, Timestamp};
+use git2::{
+    Commit, Index, IndexEntry, IndexTime, ObjectType, Oid, Repository, Signature, Time, Tree,
+};
 
 use crate::mirror::{is_missing, oid_of, sha_of};
 use crate::{RevertProblem, TreeProblem, tree};
@@ -11,10 +15,13 @@ use crate::{RevertProblem, TreeProblem, tree};
 /// Where to go back to, why, and as whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevertRequest {
+    /// For the trailer `Dugout-Source`: for whom it is, of several that share the branch.
+    pub source: SourceName,
     /// The older commit, on the branch.
     pub to: CommitSha,
     pub onto: Onto,
-    /// The folder to bring back to what it was there; empty is everything.
+    /// The folder to bring back to what it was there, where it is not known which files are used; empty
+    /// is everything.
     pub path: String,
     /// For the trailer `Dugout-Reason`; brought to one line of at most 500 characters.
     pub reason: String,
@@ -33,6 +40,17 @@ pub enum Onto {
     /// This commit alone. Where the branch takes no push of ours, the revert is pushed to a branch of
     /// its own, which may be overwritten.
     Only { head: CommitSha, aside: String },
+}
+
+/// What the files of commits come to, for a revert that brings back that and touches nothing else.
+pub trait Content: Send {
+    /// Every file and link that what these two commits declare is read from, wherever in the repository.
+    /// None where that cannot be told: then the request's folder goes back.
+    fn files(&self, commits: [&CommitSha; 2]) -> Option<BTreeSet<String>>;
+
+    /// Why the revert, made and not yet anywhere, does not declare what the older commit did; none if it
+    /// does.
+    fn objection(&self, revert: &CommitSha, to: &CommitSha) -> Option<String>;
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,11 +75,22 @@ pub struct Reverted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     OnBranch,
-    /// On a branch of its own, for the remote refused the push with this message.
+    /// On a branch of its own, because the remote refused the push or the content is not what was to
+    /// come back; the message says which.
     Aside {
         branch: String,
         message: String,
     },
+}
+
+impl Place {
+    pub(crate) fn aside(branch: &str, why: &RevertProblem) -> Place {
+        let message = match why {
+            RevertProblem::Rejected { message, .. } => message.clone(),
+            other => other.to_string(),
+        };
+        Place::Aside { branch: branch.to_owned(), message }
+    }
 }
 
 /// The most trailers `Dugout-Reverts` in one message.
@@ -111,6 +140,7 @@ pub(crate) fn compose(
     repository: &Repository,
     head: Oid,
     request: &RevertRequest,
+    files: Option<&BTreeSet<String>>,
 ) -> Result<Draft, RevertProblem> {
     signature(request).map_err(|error| RevertProblem::Identity {
         what: "the author's name or address".to_owned(),
@@ -128,12 +158,15 @@ pub(crate) fn compose(
     if !on_branch {
         return Err(RevertProblem::NotOnBranch { sha: request.to.clone() });
     }
-    let tree = back_to(repository, &head, &target, &request.path)?;
+    let tree = match files {
+        Some(files) => with_files(repository, &head, &target, files).map_err(unreadable)?,
+        None => back_to(repository, &head, &target, &request.path)?,
+    };
     let reverts = commits_between(repository, head.id(), target.id()).map_err(unreadable)?;
     if tree == head.tree_id() {
         return Err(RevertProblem::NothingToRevert);
     }
-    let message = message(&target, &reverts, &request.reason);
+    let message = message(&target, &reverts, request);
     Ok(Draft { tree, head: head.id(), message, reverts })
 }
 
@@ -148,6 +181,64 @@ fn find<'r>(repository: &'r Repository, sha: &CommitSha) -> Result<Commit<'r>, R
     repository
         .find_commit(id)
         .map_err(|error| if is_missing(&error) { unknown() } else { unreadable(error) })
+}
+
+/// The tree of `head` with these files as they were in `target`.
+fn with_files(
+    repository: &Repository,
+    head: &Commit<'_>,
+    target: &Commit<'_>,
+    files: &BTreeSet<String>,
+) -> Result<Oid, git2::Error> {
+    let (now, before) = (head.tree()?, target.tree()?);
+    let mut index = Index::new()?;
+    index.read_tree(&now)?;
+    let (mut gone, mut back) = (Vec::new(), Vec::new());
+    for path in files {
+        let (here, there) = (file_at(&now, path)?, file_at(&before, path)?);
+        match there {
+            _ if here == there => {}
+            Some((id, mode)) => back.push((path, id, mode)),
+            None => gone.push(path),
+        }
+    }
+    // First what goes: a file may have stood where a folder comes back.
+    for path in gone {
+        index.remove(Path::new(path), 0)?;
+    }
+    for (path, id, mode) in back {
+        index.add(&index_entry(path, id, mode))?;
+    }
+    index.write_tree_to(repository)
+}
+
+/// The file or link at a path, with its mode.
+fn file_at(tree: &Tree<'_>, path: &str) -> Result<Option<(Oid, i32)>, git2::Error> {
+    match tree.get_path(Path::new(path)) {
+        Ok(entry) if entry.kind() == Some(ObjectType::Blob) => {
+            Ok(Some((entry.id(), entry.filemode())))
+        }
+        Ok(_) => Ok(None),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn index_entry(path: &str, id: Oid, mode: i32) -> IndexEntry {
+    IndexEntry {
+        ctime: IndexTime::new(0, 0),
+        mtime: IndexTime::new(0, 0),
+        dev: 0,
+        ino: 0,
+        mode: mode.unsigned_abs(),
+        uid: 0,
+        gid: 0,
+        file_size: 0,
+        id,
+        flags: 0,
+        flags_extended: 0,
+        path: path.as_bytes().to_vec(),
+    }
 }
 
 /// The tree of `head` with one folder as it was in `target`.
@@ -202,7 +293,7 @@ fn commits_between(
 }
 
 /// The message in the form of `git revert`, with our trailers.
-fn message(target: &Commit<'_>, reverts: &[Oid], reason: &str) -> String {
+fn message(target: &Commit<'_>, reverts: &[Oid], request: &RevertRequest) -> String {
     let summary = String::from_utf8_lossy(target.summary_bytes().unwrap_or_default());
     let summary = one_line(&summary, SUBJECT_LIMIT_CHARACTERS);
     let (id, sha) = (target.id(), sha_of(target.id()));
@@ -211,7 +302,9 @@ fn message(target: &Commit<'_>, reverts: &[Oid], reason: &str) -> String {
     for id in reverts {
         text.push_str(&format!("Dugout-Reverts: {id}\n"));
     }
-    let reason = one_line(reason, REASON_LIMIT_CHARACTERS);
+    let source = one_line(request.source.as_str(), SUBJECT_LIMIT_CHARACTERS);
+    text.push_str(&format!("Dugout-Source: {source}\n"));
+    let reason = one_line(&request.reason, REASON_LIMIT_CHARACTERS);
     if !reason.is_empty() {
         text.push_str(&format!("Dugout-Reason: {reason}\n"));
     }

@@ -19,7 +19,7 @@ use dugout_gitsync::{Credentials, FetchProblem, Fetched, Mirror, SshKey, TreePro
 use dugout_model::{SecretValue, SourceCondition};
 use support::http::{GitHttp, altered, answer_with};
 use support::ssh::Sshd;
-use support::{PATIENCE, Repo, back_to, fetch, fetched_head, git, text_of};
+use support::{FolderAlone, PATIENCE, Repo, back_to, fetch, fetched_head, git, text_of};
 
 /// `ann:secret`
 const BASIC: &str = "YW5uOnNlY3JldA==";
@@ -93,7 +93,7 @@ fn all_requests_go_over_one_connection() {
     let second = repo.commit("Second");
     git(&repo.path, &["push", "-q", "origin", "main"]);
     assert_eq!(fetched_head(&mirror), second);
-    mirror.revert(back_to(&first, "")).unwrap();
+    mirror.revert(back_to(&first, ""), FolderAlone).unwrap();
     assert_eq!(server.connections(), 1);
 }
 
@@ -294,7 +294,7 @@ fn over_ssh_fetch_and_revert_with_the_right_key_and_a_known_host() {
     let second = repo.commit("Second");
     git(&repo.path, &["push", "-q", "origin", "main"]);
     assert_eq!(fetched_head(&mirror), second);
-    let done = mirror.revert(back_to(&first, "")).unwrap();
+    let done = mirror.revert(back_to(&first, ""), FolderAlone).unwrap();
     assert_eq!(git(&bare, &["rev-parse", "main"]), done.commit.as_str());
 
     let stranger = Credentials {

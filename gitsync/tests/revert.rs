@@ -9,12 +9,13 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 
-use dugout_gitsync::{Credentials, Mirror, Onto, Place, RevertProblem, RevertRequest};
+use dugout_gitsync::{Content, Credentials, Mirror, Onto, Place, RevertProblem, RevertRequest};
 use dugout_model::CommitSha;
 use support::http::GitHttp;
-use support::{Repo, back_to, fetch, git};
+use support::{FolderAlone, Repo, back_to, fetch, git};
 
 /// A repository with a second commit that changes `app/a.yaml`, and its first commit.
 fn with_second() -> (Repo, CommitSha) {
@@ -35,7 +36,7 @@ fn a_checked_out_branch_is_reverted_with_its_files_and_index() {
     let (repo, first) = with_second();
     let (mirror, second) = (repo.mirror(), repo.head());
     fetch(&mirror);
-    let done = mirror.revert(back_to(&first, "app")).unwrap();
+    let done = mirror.revert(back_to(&first, "app"), FolderAlone).unwrap();
     assert_eq!((done.commit.clone(), done.parent), (repo.head(), second.clone()));
     assert_eq!(done.reverts.as_slice(), std::slice::from_ref(&second));
     assert_eq!(repo.read("app/a.yaml"), "one\n");
@@ -45,7 +46,7 @@ fn a_checked_out_branch_is_reverted_with_its_files_and_index() {
         git(&repo.path, &["show", "-s", "--format=%B", "main"]),
         format!(
             "Roll back to {} \"First\"\n\nThis brings back what commit {first} had.\n\n\
-             Dugout-Reverts: {second}\nDugout-Reason: it did not become healthy",
+             Dugout-Reverts: {second}\nDugout-Source: shop\nDugout-Reason: it did not become healthy",
             first.short()
         )
     );
@@ -61,7 +62,7 @@ fn a_checked_out_branch_is_reverted_with_its_files_and_index() {
     // The next fetch shows it like anybody's commit.
     assert_eq!(support::fetched_head(&mirror), done.commit);
     // A revert can be reverted.
-    mirror.revert(back_to(&second, "app")).unwrap();
+    mirror.revert(back_to(&second, "app"), FolderAlone).unwrap();
     assert_eq!(repo.read("app/a.yaml"), "two\n");
 }
 
@@ -74,7 +75,7 @@ fn changes_in_other_files_stay_as_they_are() {
     repo.write("untracked", "mine\n");
     let mirror = repo.mirror();
     fetch(&mirror);
-    mirror.revert(back_to(&first, "app")).unwrap();
+    mirror.revert(back_to(&first, "app"), FolderAlone).unwrap();
     assert_eq!(git(&repo.path, &["status", "--porcelain"]), "MM README\n?? untracked");
     assert_eq!(show(&repo, ":README"), "staged");
     assert_eq!(
@@ -90,7 +91,7 @@ fn a_dirty_file_that_would_change_stops_the_revert_before_anything_is_touched() 
     fetch(&mirror);
     let refused = |expected: &str| {
         let before = (git(&repo.path, &["status", "--porcelain"]), repo.head());
-        let problem = mirror.revert(back_to(&first, "app")).unwrap_err();
+        let problem = mirror.revert(back_to(&first, "app"), FolderAlone).unwrap_err();
         let RevertProblem::WorkTreeDirty { paths, .. } = &problem else { panic!("{problem:?}") };
         assert_eq!(paths, &[expected]);
         assert!(problem.to_string().contains("commit or discard"), "{problem}");
@@ -122,7 +123,7 @@ fn an_untracked_or_ignored_file_is_not_overwritten() {
     repo.write("app/b.yaml", "precious\n");
     let mirror = repo.mirror();
     fetch(&mirror);
-    let problem = mirror.revert(back_to(&with_b, "app")).unwrap_err();
+    let problem = mirror.revert(back_to(&with_b, "app"), FolderAlone).unwrap_err();
     assert!(matches!(problem, RevertProblem::WorkTreeDirty { .. }), "{problem:?}");
     assert_eq!(repo.read("app/b.yaml"), "precious\n");
 }
@@ -137,7 +138,7 @@ fn a_merge_under_way_is_not_disturbed() {
     git(&repo.path, &["merge", "-q", "--no-ff", "--no-commit", "side"]);
     let mirror = repo.mirror();
     fetch(&mirror);
-    let problem = mirror.revert(back_to(&first, "app")).unwrap_err();
+    let problem = mirror.revert(back_to(&first, "app"), FolderAlone).unwrap_err();
     assert!(
         matches!(&problem, RevertProblem::OperationUnderWay { operation, .. } if operation == "merge")
     );
@@ -151,7 +152,7 @@ fn a_branch_that_is_not_checked_out_moves_alone() {
     let second = repo.head();
     let mirror = repo.mirror();
     fetch(&mirror);
-    mirror.revert(back_to(&first, "app")).unwrap();
+    mirror.revert(back_to(&first, "app"), FolderAlone).unwrap();
     assert_eq!(repo.read("app/a.yaml"), "edited\n");
     assert_eq!(show(&repo, "main:app/a.yaml"), "one");
     assert_eq!(git(&repo.path, &["rev-parse", "side"]), second.as_str());
@@ -164,7 +165,7 @@ fn a_branch_checked_out_in_a_linked_work_tree_takes_its_files_along() {
     git(&repo.path, &["worktree", "add", "-q", "../linked", "main"]);
     let mirror = repo.mirror();
     fetch(&mirror);
-    mirror.revert(back_to(&first, "app")).unwrap();
+    mirror.revert(back_to(&first, "app"), FolderAlone).unwrap();
     let linked = repo.folder.path().join("linked");
     assert_eq!(std::fs::read_to_string(linked.join("app/a.yaml")).unwrap(), "one\n");
     assert_eq!(git(&linked, &["status", "--porcelain"]), "");
@@ -184,7 +185,7 @@ fn no_hook_runs() {
     }
     let mirror = repo.mirror();
     fetch(&mirror);
-    mirror.revert(back_to(&first, "app")).unwrap();
+    mirror.revert(back_to(&first, "app"), FolderAlone).unwrap();
     assert!(!trace.exists());
 }
 
@@ -199,7 +200,7 @@ fn going_back_brings_one_folder_and_names_every_commit_in_between() {
     let third = repo.commit("Third");
     let mirror = repo.mirror();
     fetch(&mirror);
-    let done = mirror.revert(back_to(&first, "app")).unwrap();
+    let done = mirror.revert(back_to(&first, "app"), FolderAlone).unwrap();
     assert_eq!(done.reverts, [third, second]);
     assert!(done.message.starts_with(&format!("Roll back to {} \"First\"\n\n", first.short())));
     assert_eq!((repo.read("app/a.yaml"), repo.read("README")), ("one\n".into(), "later\n".into()));
@@ -208,11 +209,11 @@ fn going_back_brings_one_folder_and_names_every_commit_in_between() {
         git(&repo.path, &["rev-parse", "main:app"]),
         git(&repo.path, &["rev-parse", &format!("{first}:app")])
     );
-    let again = mirror.revert(back_to(&first, "app")).unwrap_err();
+    let again = mirror.revert(back_to(&first, "app"), FolderAlone).unwrap_err();
     assert!(matches!(again, RevertProblem::NothingToRevert), "{again:?}");
-    mirror.revert(back_to(&first, "")).unwrap();
+    mirror.revert(back_to(&first, ""), FolderAlone).unwrap();
     assert_eq!(repo.read("README"), "read me\n");
-    let missing = mirror.revert(back_to(&first, "nowhere")).unwrap_err();
+    let missing = mirror.revert(back_to(&first, "nowhere"), FolderAlone).unwrap_err();
     assert!(matches!(missing, RevertProblem::PathMissing { .. }), "{missing:?}");
 }
 
@@ -221,7 +222,7 @@ fn what_cannot_be_reverted_has_a_name() {
     let (repo, first) = with_second();
     let mirror = repo.mirror();
     fetch(&mirror);
-    let problem = |request| mirror.revert(request).unwrap_err();
+    let problem = |request| mirror.revert(request, FolderAlone).unwrap_err();
     for unknown in ["1".repeat(40), "main".to_owned()] {
         let problem = problem(back_to(&CommitSha::new(unknown), ""));
         assert!(matches!(problem, RevertProblem::CommitUnknown { .. }), "{problem:?}");
@@ -241,7 +242,7 @@ fn a_bare_repository_gets_the_commit() {
     let bare = repo.bare_clone();
     let mirror = repo.mirror_of(bare.to_str().unwrap(), Credentials::default());
     fetch(&mirror);
-    let done = mirror.revert(back_to(&first, "app")).unwrap();
+    let done = mirror.revert(back_to(&first, "app"), FolderAlone).unwrap();
     assert_eq!(git(&bare, &["rev-parse", "main"]), done.commit.as_str());
     assert_eq!(git(&bare, &["show", "main:app/a.yaml"]), "one");
     assert_eq!(git(&bare, &["fsck", "--strict"]), "");
@@ -258,13 +259,13 @@ fn over_http_the_revert_is_pushed_and_a_branch_that_moved_on_is_followed() {
     repo.write("README", "meanwhile\n");
     let third = repo.commit("Third");
     git(&repo.path, &["push", "-q", "origin", "main"]);
-    let done = mirror.revert(back_to(&first, "app")).unwrap();
+    let done = mirror.revert(back_to(&first, "app"), FolderAlone).unwrap();
     assert_eq!(done.parent, third);
     assert_eq!(git(&bare, &["rev-parse", "main"]), done.commit.as_str());
     assert_eq!(git(&bare, &["show", "main:README"]), "meanwhile");
     assert_eq!(git(&bare, &["show", "main:app/a.yaml"]), "one");
     assert_eq!(support::fetched_head(&mirror), done.commit);
-    let again = mirror.revert(back_to(&first, "app")).unwrap_err();
+    let again = mirror.revert(back_to(&first, "app"), FolderAlone).unwrap_err();
     assert!(matches!(again, RevertProblem::NothingToRevert), "{again:?}");
 }
 
@@ -279,7 +280,7 @@ fn a_protected_branch_rejects_with_the_server_s_words() {
     let server = GitHttp::serve(repo.folder.path(), None);
     let mirror = repo.mirror_of(&server.url("bare.git"), Credentials::default());
     fetch(&mirror);
-    let problem = mirror.revert(back_to(&first, "app")).unwrap_err();
+    let problem = mirror.revert(back_to(&first, "app"), FolderAlone).unwrap_err();
     let RevertProblem::Rejected { message, .. } = &problem else { panic!("{problem:?}") };
     assert_eq!(message, "hook declined");
     assert_eq!(git(&bare, &["rev-parse", "main"]), second.as_str());
@@ -305,12 +306,12 @@ fn a_revert_of_one_commit_alone_leaves_a_branch_that_moved_on_as_it_is() {
     git(&repo.path, &["push", "-q", "origin", "main"]);
     for mirror in &mirrors {
         fetch(mirror);
-        let problem = mirror.revert(back_from(&second, &first)).unwrap_err();
+        let problem = mirror.revert(back_from(&second, &first), FolderAlone).unwrap_err();
         let RevertProblem::BranchMovedOn { head } = &problem else { panic!("{problem:?}") };
         assert_eq!((head, problem.is_passing()), (&third, false));
         assert_eq!(git(&bare, &["rev-parse", "main"]), third.as_str());
     }
-    let done = mirrors[0].revert(back_from(&third, &first)).unwrap();
+    let done = mirrors[0].revert(back_from(&third, &first), FolderAlone).unwrap();
     assert_eq!((done.place, done.parent), (Place::OnBranch, third));
     assert_eq!(git(&bare, &["rev-parse", "main"]), done.commit.as_str());
 }
@@ -332,7 +333,7 @@ fn a_revert_that_a_protected_branch_does_not_take_waits_on_a_branch_of_its_own()
     refuse("refs/heads/main");
     // A second time it takes the first one's place.
     for _ in 0..2 {
-        let done = mirror.revert(back_from(&second, &first)).unwrap();
+        let done = mirror.revert(back_from(&second, &first), FolderAlone).unwrap();
         let Place::Aside { branch, message } = done.place else { panic!("{:?}", done.place) };
         assert_eq!((&*branch, &*message), ("dugout/revert-it", "hook declined"));
         assert_eq!(git(&bare, &["rev-parse", "dugout/revert-it"]), done.commit.as_str());
@@ -340,8 +341,72 @@ fn a_revert_that_a_protected_branch_does_not_take_waits_on_a_branch_of_its_own()
         assert_eq!(git(&bare, &["rev-parse", "main"]), second.as_str());
     }
     refuse("refs/heads/*");
-    let problem = mirror.revert(back_from(&second, &first)).unwrap_err();
+    let problem = mirror.revert(back_from(&second, &first), FolderAlone).unwrap_err();
     assert!(matches!(problem, RevertProblem::Rejected { .. }), "{problem:?}");
+}
+
+/// Two commits that are read from these files, and what is wrong with the revert.
+struct Told {
+    files: &'static [&'static str],
+    objection: Option<&'static str>,
+}
+
+impl Content for Told {
+    fn files(&self, _: [&CommitSha; 2]) -> Option<BTreeSet<String>> {
+        Some(self.files.iter().map(ToString::to_string).collect())
+    }
+
+    fn objection(&self, _: &CommitSha, _: &CommitSha) -> Option<String> {
+        self.objection.map(str::to_owned)
+    }
+}
+
+#[test]
+fn the_files_that_are_used_go_back_wherever_they_are_and_no_others() {
+    let repo = Repo::new();
+    repo.write("base/web.yaml", "one\n");
+    repo.write("gone/deep/only.yaml", "one\n");
+    repo.write("turns", "a file\n");
+    let first = repo.commit("First");
+    repo.write("base/web.yaml", "two\n");
+    repo.write("base/beside.yaml", "two\n");
+    repo.write("app/new.yaml", "two\n");
+    git(&repo.path, &["rm", "-qr", "gone", "turns"]);
+    repo.write("turns/into/a/folder", "two\n");
+    repo.commit("Second");
+    let mirror = repo.mirror();
+    fetch(&mirror);
+    let files = &[
+        "base/web.yaml",
+        "gone/deep/only.yaml",
+        "app/new.yaml",
+        "turns",
+        "turns/into/a/folder",
+        "never",
+    ];
+    mirror.revert(back_to(&first, "app"), Told { files, objection: None }).unwrap();
+    assert_eq!(git(&repo.path, &["status", "--porcelain"]), "");
+    assert_eq!(git(&repo.path, &["diff", "--name-only", first.as_str()]), "base/beside.yaml");
+    assert_eq!(git(&repo.path, &["fsck", "--strict"]), "");
+}
+
+#[test]
+fn a_revert_that_would_bring_something_else_back_does_not_reach_the_branch() {
+    let (repo, first) = with_second();
+    let (bare, second) = (repo.bare_clone(), repo.head());
+    let server = GitHttp::serve(repo.folder.path(), None);
+    for url in [server.url("bare.git"), bare.to_str().unwrap().to_owned()] {
+        let mirror = repo.mirror_of(&url, Credentials::default());
+        fetch(&mirror);
+        let told = || Told { files: &["app/a.yaml"], objection: Some("half of it is missing") };
+        let done = mirror.revert(back_from(&second, &first), told()).unwrap();
+        let Place::Aside { branch, message } = done.place else { panic!("{:?}", done.place) };
+        assert!(message.contains("half of it is missing"), "{message}");
+        assert_eq!(git(&bare, &["rev-parse", &branch]), done.commit.as_str());
+        let problem = mirror.revert(back_to(&first, "app"), told()).unwrap_err();
+        assert!(matches!(problem, RevertProblem::OtherContent { .. }), "{problem:?}");
+        assert_eq!(git(&bare, &["rev-parse", "main"]), second.as_str());
+    }
 }
 
 #[test]
@@ -365,7 +430,7 @@ fn reverts_that_race_with_commits_lose_none_of_them() {
     while done < 10 && !pusher.is_finished() {
         // There and back again.
         let target = if done % 2 == 0 { &first } else { &second };
-        match mirror.revert(back_to(target, "app")) {
+        match mirror.revert(back_to(target, "app"), FolderAlone) {
             Ok(_) => done += 1,
             Err(RevertProblem::BranchKeepsMoving { .. } | RevertProblem::Write { .. }) => {}
             Err(problem) => panic!("{problem:?}"),
@@ -392,7 +457,7 @@ fn root_leaves_nothing_of_its_own_in_a_user_s_repository() {
     }
     let owner = std::fs::metadata(&repo.path).unwrap().uid();
     fetch(&mirror);
-    mirror.revert(back_to(&first, "app")).unwrap();
+    mirror.revert(back_to(&first, "app"), FolderAlone).unwrap();
     for path in every_path(&repo.path) {
         let found = std::fs::symlink_metadata(&path).unwrap().uid();
         assert_eq!(found, owner, "{}", path.display());

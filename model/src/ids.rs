@@ -92,6 +92,10 @@ name!(
     /// The identity of a resolved pod template, its configuration's content included.
     TemplateHash
 );
+name!(
+    /// The identity of all that a commit declares.
+    ContentHash
+);
 
 uid!(
     /// The cluster; made once, with the database.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{CommitSha, SourceName, Timestamp};
+use crate::{CommitSha, ContentHash, SourceName, Timestamp};
 
 /// One Git repository, branch and path, with its policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,22 @@ pub struct SourceStatus {
     pub approved: Option<CommitSha>,
     /// What is to be brought to the branch, because a release went back by itself.
     pub owed_revert: Option<OwedRevert>,
+    /// What failed and has not become healthy since, oldest first: of the newest failures at most
+    /// [`FailedContent::LIMIT`]. A commit that declares the same waits for a person.
+    pub failed_contents: Vec<FailedContent>,
+}
+
+/// Everything that a commit declared which failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedContent {
+    pub content: ContentHash,
+    pub sha: CommitSha,
+    /// Why it failed.
+    pub reason: String,
+}
+
+impl FailedContent {
+    pub const LIMIT: usize = 16;
 }
 
 /// What happens to a release that fails.

@@ -35,6 +35,7 @@ pub fn forecast(
     let mut start = world.clone();
     let key = Quarantine { source: revision.source.clone(), sha: revision.commit.sha.clone() };
     if start.quarantine.remove(&key).is_some() {
+        forget_failure(&mut start, &key);
         obstacles.push(Obstacle::Quarantined);
     }
     loop {
@@ -67,6 +68,15 @@ pub fn forecast(
             }
         }
     }
+}
+
+/// What a commit declares is not told twice to have failed.
+fn forget_failure(world: &mut World, key: &Quarantine) {
+    let Some(mut source) = world.sources.get(&key.source).map(|source| (**source).clone()) else {
+        return;
+    };
+    source.status.failed_contents.retain(|failed| failed.sha != key.sha);
+    world.apply(&Change::PutSource(Arc::new(source)));
 }
 
 fn rejected(mut problems: Vec<Problem>) -> Outcome {

@@ -33,6 +33,7 @@
 mod assignments;
 mod check;
 mod contacts;
+mod content;
 mod cron_jobs;
 mod daemon_sets;
 mod declared_pods;

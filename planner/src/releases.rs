@@ -7,13 +7,13 @@
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, EventType, Failure, Quarantine, Release, RevertOutcome, RolloutState, Source,
-    SourceName, Step, Verdict,
+    Change, CommitSha, ContentHash, EventType, FailedContent, Failure, Quarantine, Release,
+    RevertOutcome, RolloutState, Source, SourceName, Step, Verdict,
 };
 
 use crate::draft::Draft;
 use crate::records::Subject;
-use crate::{Work, order, way_back};
+use crate::{Work, content, order, way_back};
 
 /// Judges the rolling release of each dirty source, and whether what a failed one broke is mended. Says
 /// whether that made new work for the stages before this one.
@@ -78,12 +78,40 @@ fn conclude_healthy(draft: &mut Draft<'_>, source: &Source, release: &Release) -
     let was_kept = way_back::forget(draft, &source.name);
     let mut next = source.clone();
     next.status.healthy = Some(release.commit.sha.clone());
+    forget_content(draft, &mut next);
     draft.push(Change::PutSource(Arc::new(next.clone())));
     conclude(draft, release, Verdict::Healthy, None, None);
     let message = format!("{} is healthy", release.commit.sha.short());
     draft.event(EventType::Normal, Subject::source(&release.source), "Healthy", message);
     restored(draft, &next);
     was_kept
+}
+
+fn content_of(draft: &Draft<'_>, source: &SourceName) -> ContentHash {
+    let rows = draft.world.objects.values().filter(|row| row.source == *source && !row.orphaned);
+    content::hash(rows.map(|row| &*row.declared))
+}
+
+/// What was healthy once and fails now does not fail by what it declares.
+fn remember_content(draft: &Draft<'_>, source: &mut Source, sha: &CommitSha, reason: &str) {
+    if source.status.healthy.is_some() && !way_back::differs_from_healthy(draft, source) {
+        return;
+    }
+    let content = content_of(draft, &source.name);
+    let (sha, reason) = (sha.clone(), reason.to_owned());
+    let failed = &mut source.status.failed_contents;
+    failed.retain(|other| other.content != content);
+    failed.push(FailedContent { content, sha, reason });
+    failed.drain(..failed.len().saturating_sub(FailedContent::LIMIT));
+}
+
+/// What is healthy now may come again, though it failed before.
+fn forget_content(draft: &Draft<'_>, source: &mut Source) {
+    // Only where something failed is there anything to compare.
+    if !source.status.failed_contents.is_empty() {
+        let healthy = content_of(draft, &source.name);
+        source.status.failed_contents.retain(|failed| failed.content != healthy);
+    }
 }
 
 /// Whether the release went back.
@@ -102,6 +130,7 @@ fn conclude_failed(
         sha: sha.clone(),
     }));
     let mut next = source.clone();
+    remember_content(draft, &mut next, sha, &reason);
     next.status.failure.get_or_insert_with(|| Failure { sha: sha.clone(), since: now });
     draft.push(Change::PutSource(Arc::new(next.clone())));
     let Some(healthy) = way_back::target(draft, source).cloned() else {

@@ -48,12 +48,18 @@ pub(crate) fn forget(draft: &mut Draft<'_>, source: &SourceName) -> bool {
 /// not as it was there.
 pub(crate) fn target<'a>(draft: &Draft<'_>, source: &'a Source) -> Option<&'a CommitSha> {
     let healthy = source.status.healthy.as_ref()?;
-    let goes = source.on_failure == OnFailure::Revert
-        && draft
-            .world
-            .baselines_of(&source.name)
-            .any(|row| row.healthy == *healthy && differs(draft, row));
+    let goes = source.on_failure == OnFailure::Revert && differs_from_healthy(draft, source);
     goes.then_some(healthy)
+}
+
+/// Whether something is not as it was when the source was last healthy; not so where it never was.
+pub(crate) fn differs_from_healthy(draft: &Draft<'_>, source: &Source) -> bool {
+    let mut rows = draft.world.baselines_of(&source.name);
+    source
+        .status
+        .healthy
+        .as_ref()
+        .is_some_and(|healthy| rows.any(|row| row.healthy == *healthy && differs(draft, row)))
 }
 
 /// Whether an object asks for something else than it did.
@@ -156,12 +162,27 @@ pub(crate) fn moved_on(draft: &mut Draft<'_>, name: &SourceName, commit: &Commit
     if owed.failed == commit.sha {
         return;
     }
-    let outcome = if takes_back_commit(commit, &owed.failed) {
+    let outcome = if takes_back_commit(commit, name, &owed.failed) {
         RevertOutcome::Pushed { commit: commit.sha.clone() }
     } else {
         RevertOutcome::Overtaken { commit: commit.sha.clone() }
     };
     settle(draft, &source, &owed.failed, &outcome);
+}
+
+/// The branch moved on and still holds what failed: a revert is owed on top of that commit instead.
+pub(crate) fn owe_still(
+    draft: &mut Draft<'_>,
+    name: &SourceName,
+    owed: OwedRevert,
+    commit: &CommitSha,
+) {
+    let Some(mut source) = draft.world.sources.get(name).map(|source| (**source).clone()) else {
+        return;
+    };
+    source.status.owed_revert =
+        Some(OwedRevert { failed: commit.clone(), delayed_by: None, ..owed });
+    draft.push(Change::PutSource(Arc::new(source)));
 }
 
 /// No revert commit could be brought to the branch.

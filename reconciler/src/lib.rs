@@ -5,6 +5,7 @@
 //! With every fast path off, everything still converges.
 
 mod clock;
+mod declared;
 mod driver;
 mod engine;
 mod forecast;

@@ -48,9 +48,11 @@ impl Attempts {
     }
 }
 
-/// What a source owes.
+/// What a source owes and may pay now: one that is suspended changes neither the cluster by its commits
+/// nor the branch, until it is resumed.
 pub(crate) fn owed<'a>(world: &'a World, source: &SourceName) -> Option<&'a OwedRevert> {
-    world.sources.get(source)?.status.owed_revert.as_ref()
+    let source = world.sources.get(source).filter(|source| !source.suspended)?;
+    source.status.owed_revert.as_ref()
 }
 
 /// What came of one attempt.
@@ -68,19 +70,20 @@ pub(crate) async fn attempt(mirror: Arc<SharedMirror>, owed: OwedRevert, at: Tim
             Ok(opened) => opened,
             Err(error) => return Attempt::NotPushed(NotPushed::Yet { message: chain(&error) }),
         };
-        let short = owed.failed.short();
-        let onto =
-            Onto::Only { head: owed.failed.clone(), aside: format!("dugout/revert-{short}") };
+        let source = mirror.config.name().clone();
+        let aside = format!("dugout/revert-{source}-{}", owed.failed.short());
         let request = RevertRequest {
+            source,
             to: owed.to,
-            onto,
+            onto: Onto::Only { head: owed.failed.clone(), aside },
             path: mirror.config.declaration.path.clone(),
             reason: owed.reason,
             author: author(),
             at,
             deadline: ATTEMPT_DEADLINE,
         };
-        came_of(opened.revert(request))
+        let content = mirror.declared(Arc::clone(&opened));
+        came_of(opened.revert(request, content))
     };
     tokio::task::spawn_blocking(work).await.unwrap_or(Attempt::Interrupted)
 }
@@ -109,7 +112,47 @@ pub(crate) fn told(source: &SourceName, failed: &CommitSha, why: NotPushed) -> F
 
 #[cfg(test)]
 mod tests {
+    use dugout_model::{Change, ClusterId, OnFailure, Source, SourceCondition, SourceStatus};
+
     use super::*;
+
+    #[test]
+    fn a_suspended_source_pays_when_it_is_resumed() {
+        let owes = OwedRevert {
+            failed: CommitSha::new("bad"),
+            to: CommitSha::new("good"),
+            reason: String::new(),
+            delayed_by: None,
+        };
+        let name = SourceName::new("shop");
+        let with = |suspended| {
+            let mut world = World::empty(ClusterId(uuid::Uuid::from_u128(1)));
+            let source = Source {
+                name: name.clone(),
+                url: "file:///shop.git".to_owned(),
+                branch: "main".to_owned(),
+                path: String::new(),
+                poll_interval: Duration::from_secs(30),
+                on_failure: OnFailure::Revert,
+                suspended,
+                status: SourceStatus {
+                    head: None,
+                    applied: None,
+                    healthy: None,
+                    condition: SourceCondition::Readable,
+                    since: Timestamp::default(),
+                    failure: None,
+                    approved: None,
+                    owed_revert: Some(owes.clone()),
+                    failed_contents: Vec::new(),
+                },
+            };
+            world.apply(&Change::PutSource(Arc::new(source)));
+            world
+        };
+        assert_eq!(owed(&with(true), &name), None);
+        assert_eq!(owed(&with(false), &name), Some(&owes));
+    }
 
     #[test]
     fn attempts_wait_ever_longer_and_those_at_another_revert_do_not_count() {

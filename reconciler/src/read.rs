@@ -2,12 +2,16 @@
 //! is wrong with it.
 
 mod commit_tree;
+mod recording;
+
+use std::collections::BTreeSet;
 
 use dugout_gitsync::{GitError, Mirror, TreeProblem};
-use dugout_manifest::{Policy, SourceCache, TreeError, read_revision};
+use dugout_manifest::{Policy, SourceCache, TreeError, read_revision, read_source};
 use dugout_model::{Commit, CommitSha, Difference, RevisionContent, SourceCondition, chain};
 
 use self::commit_tree::{CommitTree, Folders};
+use self::recording::Recording;
 
 /// What earlier commits left: folders, parsed files and rendered kustomizations by the ids of their
 /// content, so that the same content is read once, however often it is committed. It holds what the
@@ -75,4 +79,21 @@ pub(crate) fn read_commit(
     cache.last = Some(sha.clone());
     let since = before.zip(reading.changed).map(|(from, ids)| Difference { from, ids });
     Ok(ReadCommit { commit, content: reading.content, since })
+}
+
+/// The paths of the files from which a commit was read, and of the links on the way.
+pub(crate) type UsedFiles = BTreeSet<String>;
+
+/// Reads a commit by itself, with nothing of earlier ones, and says what it is read from.
+pub(crate) fn read_apart(
+    mirror: &Mirror,
+    sha: &CommitSha,
+    path: &str,
+    policy: &Policy,
+) -> Result<(RevisionContent, UsedFiles), ReadProblem> {
+    let (top, path) = mirror.top_folder(sha, path).map_err(ReadProblem::Tree)?;
+    let tree = CommitTree::new(mirror, top, Folders::default());
+    let recording = Recording::new(&tree);
+    let content = read_source(&recording, &path, policy, &mut SourceCache::default())?;
+    Ok((content, recording.into_used()))
 }

@@ -98,6 +98,7 @@ pub(crate) async fn perform(
         let to = opened.resolve(&to).map_err(RollbackError::Commit)?;
         let declaration = &mirror.config.declaration;
         let request = RevertRequest {
+            source: declaration.name.clone(),
             to: to.clone(),
             onto: Onto::AnyHead,
             path: declaration.path.clone(),
@@ -106,7 +107,9 @@ pub(crate) async fn perform(
             at,
             deadline: ROLLBACK_DEADLINE,
         };
-        let reverted = opened.revert(request).map_err(RollbackError::Revert)?;
+        let reverted = opened
+            .revert(request, mirror.declared(Arc::clone(&opened)))
+            .map_err(RollbackError::Revert)?;
         let (source, branch) = (declaration.name.clone(), declaration.branch.clone());
         Ok(RolledBack { source, branch, to, reverted })
     };

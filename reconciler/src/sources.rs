@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::declared::Declared;
 use crate::handle::{EngineHandle, Leading, NotCommitted};
 use crate::metrics::SourceMetrics;
 use crate::owed::{self, Attempt, Attempts};
@@ -80,6 +81,12 @@ impl SharedMirror {
         let mirror = Arc::new(Mirror::open(&self.dir, self.config.remote())?);
         *opened = Some(Arc::clone(&mirror));
         Ok(mirror)
+    }
+
+    /// What the commits in the mirror declare.
+    pub fn declared(&self, mirror: Arc<Mirror>) -> Declared {
+        let SourceConfig { declaration, policy, .. } = &self.config;
+        Declared { mirror, path: declaration.path.clone(), policy: policy.clone() }
     }
 }
 

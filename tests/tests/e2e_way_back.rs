@@ -136,7 +136,9 @@ fn where_the_branch_is_protected_the_revert_waits_on_a_branch_of_its_own() {
     served.rig.wait_for("it is told where the revert is", |rig| {
         rig.release(&bad).is_some_and(|release| release["status"]["revert"]["branch"].is_string())
     });
-    let branch = format!("dugout/revert-{}", &bad[..8]);
+    let release = served.rig.release(&bad).expect("it is there");
+    let source = release["spec"]["source"].as_str().expect("it has a source");
+    let branch = format!("dugout/revert-{source}-{}", &bad[..8]);
     let status = served.rig.dugout_ok(&["status"]);
     assert!(status.contains(&branch), "{status}");
     let git_dir = bare.to_str().expect("a plain path");

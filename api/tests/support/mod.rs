@@ -96,6 +96,7 @@ fn source() -> Source {
             failure: None,
             approved: None,
             owed_revert: None,
+            failed_contents: Vec::new(),
         },
     }
 }

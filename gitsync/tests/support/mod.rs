@@ -2,15 +2,16 @@
 
 #![allow(dead_code, reason = "every test file uses its own part")]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
 use dugout_gitsync::{
-    Credentials, EntryKind, Fetched, FolderId, Identity, Location, Mirror, Onto, Remote,
+    Content, Credentials, EntryKind, Fetched, FolderId, Identity, Location, Mirror, Onto, Remote,
     RevertRequest, TreeProblem,
 };
-use dugout_model::{CommitSha, Timestamp};
+use dugout_model::{CommitSha, SourceName, Timestamp};
 use tempfile::TempDir;
 
 pub mod http;
@@ -141,6 +142,7 @@ pub fn text_of(mirror: &Mirror, sha: &CommitSha, path: &str) -> Result<String, T
 /// Back to what a folder was in an older commit.
 pub fn back_to(sha: &CommitSha, path: &str) -> RevertRequest {
     RevertRequest {
+        source: SourceName::new("shop"),
         to: sha.clone(),
         onto: Onto::AnyHead,
         path: path.to_owned(),
@@ -148,5 +150,18 @@ pub fn back_to(sha: &CommitSha, path: &str) -> RevertRequest {
         author: Identity { name: "Dugout".to_owned(), email: "dugout@example.org".to_owned() },
         at: Timestamp::from_micros(1_700_000_000_000_000),
         deadline: PATIENCE,
+    }
+}
+
+/// Content of which nothing is known.
+pub struct FolderAlone;
+
+impl Content for FolderAlone {
+    fn files(&self, _: [&CommitSha; 2]) -> Option<BTreeSet<String>> {
+        None
+    }
+
+    fn objection(&self, _: &CommitSha, _: &CommitSha) -> Option<String> {
+        None
     }
 }

@@ -6,19 +6,31 @@
 
 use dugout_model::{
     Commit, CommitSha, DeclaredObject, JobSpec, ObjectSpec, PodTemplate, Problem, Severity, Source,
-    StoredObject, Verdict, World,
+    SourceName, StoredObject, Verdict, World,
 };
 
 /// What begins the line in the message of a commit that takes another back.
 const REVERTS: &str = "Dugout-Reverts: ";
 
-/// Whether a commit takes others back, by its message.
-pub(super) fn takes_back(commit: &Commit) -> bool {
-    commit.message.lines().any(|line| line.starts_with(REVERTS))
+/// What begins the line that says for which source that was done; several may share a branch.
+const OF_SOURCE: &str = "Dugout-Source: ";
+
+/// Whether a commit takes others back for this source, by its message.
+pub(super) fn takes_back(commit: &Commit, source: &SourceName) -> bool {
+    is_of(commit, source) && commit.message.lines().any(|line| line.starts_with(REVERTS))
 }
 
-/// Whether a commit takes this other one back, by its message.
-pub(crate) fn takes_back_commit(commit: &Commit, other: &CommitSha) -> bool {
+/// A commit that names no source is meant for all.
+fn is_of(commit: &Commit, source: &SourceName) -> bool {
+    let mut sources = commit.message.lines().filter_map(|line| line.strip_prefix(OF_SOURCE));
+    sources.next().is_none_or(|name| name.trim() == source.as_str())
+}
+
+/// Whether a commit takes this other one back for a source, by its message.
+pub(crate) fn takes_back_commit(commit: &Commit, source: &SourceName, other: &CommitSha) -> bool {
+    if !is_of(commit, source) {
+        return false;
+    }
     let mut reverts = commit.message.lines().filter_map(|line| line.strip_prefix(REVERTS));
     reverts.any(|sha| sha.trim() == other.as_str())
 }

@@ -5,6 +5,7 @@ mod budget;
 mod immutable;
 mod node;
 mod operator;
+mod repeated;
 mod report;
 mod revision;
 mod source;

@@ -13,8 +13,8 @@ use crate::draft::Draft;
 use crate::records::Subject;
 use crate::{Ignored, way_back};
 
-use super::budget;
 use super::immutable::{forbidden_changes, takes_back};
+use super::{budget, repeated};
 
 /// Judges a revision and, if it is sound and new, makes it the desired state of its source.
 pub(super) fn apply(draft: &mut Draft<'_>, revision: &Revision) {
@@ -23,6 +23,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, revision: &Revision) {
         draft.report.ignored.push(Ignored::UnknownSource { source: name.clone() });
         return;
     };
+    let owed = source.status.owed_revert.clone();
     way_back::moved_on(draft, name, &revision.commit);
     let source = draft.world.sources.get(name).cloned().unwrap_or(source);
     let quarantine = Quarantine { source: name.clone(), sha: sha.clone() };
@@ -50,7 +51,11 @@ pub(super) fn apply(draft: &mut Draft<'_>, revision: &Revision) {
             return conclude(draft, revision, &source, judged, Some(newest));
         }
     }
+    let repeats = judged.as_ref().is_ok_and(|asked| asked.is_repeated());
     conclude(draft, revision, &source, judged, None);
+    if let Some(owed) = owed.filter(|owed| repeats && owed.failed != *sha) {
+        way_back::owe_still(draft, name, owed, sha);
+    }
 }
 
 /// What a revision asks for, if nothing is wrong with it.
@@ -60,7 +65,19 @@ struct Asked<'a> {
     /// Every object in which the world and the revision may differ.
     in_question: BTreeSet<ObjectId>,
     /// Why it waits for a person although nothing is wrong with it.
-    excess: Option<String>,
+    excess: Option<Excess>,
+}
+
+enum Excess {
+    Removes(String),
+    /// All of it failed before.
+    Repeats(String),
+}
+
+impl Asked<'_> {
+    fn is_repeated(&self) -> bool {
+        matches!(self.excess, Some(Excess::Repeats(_)))
+    }
 }
 
 type Judged<'a> = Result<Asked<'a>, Vec<Problem>>;
@@ -71,7 +88,7 @@ fn judge<'a>(draft: &Draft<'_>, revision: &'a Revision, source: &Source) -> Judg
         RevisionContent::Objects { objects, notices } => (objects, notices),
     };
     let in_question = in_question(draft, revision, objects, source);
-    let takes_back = takes_back(&revision.commit);
+    let takes_back = takes_back(&revision.commit, &source.name);
     let mut conflicts: Vec<Problem> = Vec::new();
     for id in &in_question {
         let (Some(object), Some(known)) = (objects.get(id), draft.world.objects.get(id)) else {
@@ -84,12 +101,20 @@ fn judge<'a>(draft: &Draft<'_>, revision: &'a Revision, source: &Source) -> Judg
         }
     }
     if conflicts.is_empty() {
-        // Whoever takes a commit back, or approves of one, means what it removes.
-        let is_meant = takes_back || source.status.approved.as_ref() == Some(&revision.commit.sha);
-        let excess = if is_meant {
+        let is_approved = source.status.approved.as_ref() == Some(&revision.commit.sha);
+        let commit = &revision.commit;
+        let excess = if is_approved {
+            None
+        } else if let Some(why) =
+            repeated::failure(&draft.world, source, commit, objects, &in_question)
+        {
+            Some(Excess::Repeats(why))
+        } else if takes_back {
+            // Whoever takes a commit back means what it removes.
             None
         } else {
-            budget::excess(&draft.world, &revision.source, &revision.commit, objects, &in_question)
+            budget::excess(&draft.world, &source.name, commit, objects, &in_question)
+                .map(Excess::Removes)
         };
         return Ok(Asked { objects, notices, in_question, excess });
     }
@@ -186,10 +211,12 @@ fn conclude(
             release.verdict = Verdict::Pending;
             release.reason = Some("its source is suspended".to_owned());
         }
-        Ok(Asked { notices, excess: Some(excess), .. }) => {
+        Ok(Asked {
+            notices, excess: Some(Excess::Removes(why) | Excess::Repeats(why)), ..
+        }) => {
             stored.problems = notices.to_vec();
             supersede(draft, &release, &[Verdict::Pending, Verdict::Held]);
-            hold(draft, &mut release, excess);
+            hold(draft, &mut release, why);
         }
         Ok(asked) => {
             supersede(draft, &release, &[Verdict::Pending, Verdict::Held, Verdict::Rolling]);
@@ -342,6 +369,8 @@ fn start(draft: &mut Draft<'_>, source: &Source, release: &Release) {
     let mut source = source.clone();
     source.status.applied = Some(release.commit.sha.clone());
     source.status.approved = None;
+    // What a person lets pass after all is not taken back.
+    source.status.owed_revert = None;
     draft.push(Change::PutSource(Arc::new(source)));
     way_back::give_fresh_deadlines(draft, &release.source);
     let message = match release.touched.len() {

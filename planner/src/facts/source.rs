@@ -27,6 +27,7 @@ pub(super) fn declared(draft: &mut Draft<'_>, declaration: &SourceDeclaration) {
             failure: None,
             approved: None,
             owed_revert: None,
+            failed_contents: Vec::new(),
         },
         |source| {
             let same = source.url == *url && source.branch == *branch && source.path == *path;
@@ -34,6 +35,7 @@ pub(super) fn declared(draft: &mut Draft<'_>, declaration: &SourceDeclaration) {
             if !same {
                 (status.head, status.applied, status.healthy) = (None, None, None);
                 status.owed_revert = None;
+                status.failed_contents = Vec::new();
             }
             status
         },

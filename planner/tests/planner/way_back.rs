@@ -319,3 +319,137 @@ fn work_that_was_done_is_not_done_again_by_the_way_back() {
     cluster.run_for(seconds(5));
     assert_eq!(cluster.world.jobs.len(), 0);
 }
+
+/// The same under another commit, after the branch had something else in between or not.
+#[test]
+fn what_failed_is_not_applied_again_by_another_commit_that_declares_the_same() {
+    let (mut cluster, good) = healthy();
+    let before = asked(&cluster);
+    let bad = cluster.commit(broken());
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&bad), Verdict::Reverted);
+    // The branch holds it still, and something beside the manifests changes.
+    let again = cluster.commit(broken());
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&again), Verdict::Held);
+    let reason = cluster.release(&again).reason.clone().expect("a reason");
+    let same = format!("it declares the same as {}, which failed: Deployment", bad.short());
+    assert!(reason.starts_with(&same), "{reason}");
+    let owed = source(&cluster).status.owed_revert.clone().expect("the branch holds it still");
+    assert_eq!((owed.failed, owed.to), (again.clone(), good.clone()));
+    assert_eq!(asked(&cluster), before);
+
+    // A person takes it back, and then takes that back.
+    let revert = cluster.commit_with_message(first(), &takes_back(&again));
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&revert), Verdict::Healthy);
+    let reverted = cluster.commit_with_message(broken(), &takes_back(&revert));
+    cluster.run_for(seconds(60));
+    assert_eq!(cluster.verdict(&reverted), Verdict::Held);
+    assert_eq!((source(&cluster).status.owed_revert.clone(), asked(&cluster)), (None, before));
+    assert_eq!(source(&cluster).status.applied, Some(revert));
+    assert_ne!(source(&cluster).status.applied, Some(good));
+
+    // Who approves of it has it tried, once.
+    cluster.turn(&[Fact::Operator(OperatorRequest::Approve {
+        source: SourceName::new(SOURCE),
+        sha: reverted.clone(),
+    })]);
+    cluster.push(&reverted, broken());
+    assert_eq!(cluster.verdict(&reverted), Verdict::Rolling);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&reverted), Verdict::Reverted);
+
+    // And what differs in anything is tried.
+    let mut objects = broken();
+    objects[4] = config("new", "key", "2");
+    let other = cluster.commit(objects);
+    assert_eq!(cluster.verdict(&other), Verdict::Rolling);
+}
+
+#[test]
+fn what_became_healthy_after_it_had_failed_may_come_again() {
+    let (mut cluster, _) = healthy();
+    let mut objects = first();
+    objects[0] = web(2, "web:2");
+    cluster.agent("a").lose_disk();
+    cluster.agent("a").alive = false;
+    cluster.run_for(seconds(20));
+    let failed = cluster.commit(objects.clone());
+    cluster.run_for(seconds(70));
+    assert_eq!(cluster.verdict(&failed), Verdict::Reverted);
+    cluster.join("b", "b");
+    let held = cluster.commit(objects.clone());
+    assert_eq!(cluster.verdict(&held), Verdict::Held);
+    cluster.turn(&[Fact::Operator(OperatorRequest::Approve {
+        source: SourceName::new(SOURCE),
+        sha: held.clone(),
+    })]);
+    cluster.push(&held, objects.clone());
+    cluster.run_for(seconds(400));
+    assert_eq!(cluster.verdict(&held), Verdict::Healthy);
+    cluster.commit(first());
+    cluster.run_for(seconds(60));
+    let back = cluster.commit(objects);
+    assert_eq!(cluster.verdict(&back), Verdict::Rolling);
+}
+
+#[test]
+fn the_revert_for_another_source_of_the_branch_pays_nothing() {
+    let (mut cluster, _) = healthy();
+    let bad = cluster.commit(broken());
+    cluster.run_for(seconds(5));
+    let theirs = format!("{}Dugout-Source: rival\n", takes_back(&bad));
+    let other = cluster.commit_with_message(broken(), &theirs);
+    assert_eq!(cluster.verdict(&other), Verdict::Held);
+    let overtaken = RevertOutcome::Overtaken { commit: other.clone() };
+    assert_eq!(cluster.release(&bad).revert, Some(overtaken));
+    let owed = source(&cluster).status.owed_revert.clone().expect("ours is still owed");
+    assert_eq!(owed.failed, other);
+
+    let ours = format!("{}Dugout-Source: {SOURCE}\n", takes_back(&other));
+    let revert = cluster.commit_with_message(first(), &ours);
+    cluster.run_for(seconds(60));
+    assert_eq!(cluster.verdict(&revert), Verdict::Healthy);
+    assert_eq!(source(&cluster).status.owed_revert, None);
+    let pushed = RevertOutcome::Pushed { commit: revert };
+    assert_eq!(cluster.release(&other).revert, Some(pushed));
+}
+
+#[test]
+fn a_suspended_source_goes_back_all_the_same() {
+    let (mut cluster, _) = healthy();
+    let before = asked(&cluster);
+    let bad = cluster.commit(broken());
+    cluster.turn(&[Fact::Operator(OperatorRequest::Suspend(SourceName::new(SOURCE)))]);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&bad), Verdict::Reverted);
+    assert_eq!(asked(&cluster), before);
+    assert!(source(&cluster).suspended && source(&cluster).status.owed_revert.is_some());
+}
+
+#[test]
+fn two_sources_that_want_one_object_and_take_each_other_back_come_to_rest() {
+    let (mut cluster, _) = healthy();
+    cluster.declare_source("rival");
+    let bad = cluster.commit(broken());
+    let theirs = |cluster: &mut Cluster, sha: &str, message: &str| {
+        let content = crate::harness::content_of(vec![web(1, "rival:1")]);
+        let mut revision = cluster.revision("rival", &CommitSha::new(sha), content);
+        revision.commit.message = message.to_owned();
+        cluster.turn(&[Fact::Revision(Box::new(revision))]);
+    };
+    theirs(&mut cluster, "feedface", "Mine");
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&bad), Verdict::Reverted);
+    // Neither a failure of ours nor a message of theirs gives them what is ours.
+    theirs(&mut cluster, "feedfeed", &takes_back(&bad));
+    let fight = [CommitSha::new("feedface"), CommitSha::new("feedfeed")];
+    assert_eq!(cluster.verdict(&fight[1]), Verdict::Rejected);
+    let (owed, turn) = (source(&cluster).status.owed_revert.clone(), cluster.world.turn);
+    assert_eq!(owed.map(|owed| owed.failed), Some(bad));
+    theirs(&mut cluster, "feedfeed", &takes_back(&fight[0]));
+    cluster.run_in_steps(6, seconds(600));
+    assert_eq!(cluster.images(), ["api:1", "web:1", "web:1"]);
+    assert_eq!(cluster.world.turn, turn, "nothing changes any more");
+}

@@ -13,8 +13,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use dugout_model::{
-    CommitSha, EngineId, JobUid, NamespaceName, NodeName, ObjectName, ObjectUid, PodUid, ReleaseId,
-    ReplicaSetUid, SecretValue, SourceName, TemplateHash, Timestamp, Turn,
+    CommitSha, ContentHash, EngineId, JobUid, NamespaceName, NodeName, ObjectName, ObjectUid,
+    PodUid, ReleaseId, ReplicaSetUid, SecretValue, SourceName, TemplateHash, Timestamp, Turn,
 };
 
 use super::Stored;
@@ -68,7 +68,16 @@ macro_rules! stored_as_inner {
 }
 
 stored_as_itself!(String, bool, u16, u32, u64, i64, Duration, IpAddr, Uuid);
-stored_as_text!(CommitSha, EngineId, NamespaceName, NodeName, ObjectName, SourceName, TemplateHash);
+stored_as_text!(
+    CommitSha,
+    ContentHash,
+    EngineId,
+    NamespaceName,
+    NodeName,
+    ObjectName,
+    SourceName,
+    TemplateHash
+);
 stored_as_inner!(
     JobUid(Uuid),
     ObjectUid(Uuid),

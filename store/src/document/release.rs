@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    Baseline, Commit, CommitSha, Failure, NoticedBy, ObjectId, OnFailure, OwedRevert, Problem,
-    Release, ReleaseId, RevertOutcome, RevisionHops, Severity, Source, SourceCondition, SourceName,
-    SourceStatus, StoredObject, StoredRevision, Timestamp, Verdict,
+    Baseline, Commit, CommitSha, ContentHash, FailedContent, Failure, NoticedBy, ObjectId,
+    OnFailure, OwedRevert, Problem, Release, ReleaseId, RevertOutcome, RevisionHops, Severity,
+    Source, SourceCondition, SourceName, SourceStatus, StoredObject, StoredRevision, Timestamp,
+    Verdict,
 };
 
 use super::mirror::mirror;
@@ -41,6 +42,16 @@ mirror! {
         approved: Option<CommitSha>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         owed_revert: Option<OwedRevert>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        failed_contents: Vec<FailedContent>,
+    }
+}
+
+mirror! {
+    struct FailedContent as FailedContentDocument {
+        content: ContentHash,
+        sha: CommitSha,
+        reason: String,
     }
 }
 

@@ -303,7 +303,7 @@ impl Dice {
 /// Sources, their commits, and history.
 impl Dice {
     pub fn source(&mut self, name: SourceName) -> Source {
-        Source {
+        let mut source = Source {
             name,
             url: self.text(),
             branch: self.text(),
@@ -332,8 +332,17 @@ impl Dice {
                     reason: dice.text(),
                     delayed_by: dice.maybe(Dice::text),
                 }),
+                failed_contents: Vec::new(),
             },
-        }
+        };
+        // By dice of its own: what was drawn before this field came stays as it was.
+        let mut dice = Dice::new(source.status.since.as_micros().unsigned_abs());
+        source.status.failed_contents = dice.some(|dice| FailedContent {
+            content: ContentHash::new(dice.text()),
+            sha: dice.sha(),
+            reason: dice.text(),
+        });
+        source
     }
 
     pub fn baseline(&mut self, source: SourceName) -> Baseline {
