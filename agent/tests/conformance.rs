@@ -381,3 +381,67 @@ async fn a_container_gets_its_name_its_environment_and_its_limits() {
     assert!(look("{{.Name}}").contains("dugout_demo_pod-0_main_"));
     rig.finish().await;
 }
+
+/// Adds a pod that is not always started again.
+fn add_with_policy(rig: &mut Rig, policy: RestartPolicy, script: &str) -> PodUid {
+    let uid = rig.add(script);
+    let pod = rig.pods.get_mut(&uid).unwrap();
+    let template = (*pod.template).clone();
+    pod.template = std::sync::Arc::new(ResolvedTemplate { restart_policy: policy, ..template });
+    uid
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restart_policies_are_kept_to_also_when_somebody_meddles_while_the_agent_is_away() {
+    let mut rig = Rig::start().await;
+    // Its own files stay when the same container is started again.
+    let script = format!("[ ! -e /ran ] && touch /ran && exit 0; {SLEEP}");
+    let ends_well = add_with_policy(&mut rig, RestartPolicy::Never, &script);
+    let ends_badly = add_with_policy(&mut rig, RestartPolicy::Never, "exit 3");
+    let removed = add_with_policy(&mut rig, RestartPolicy::Never, SLEEP);
+    let removed_unseen = add_with_policy(&mut rig, RestartPolicy::Never, SLEEP);
+    rig.assign();
+    let phase = |wanted| move |pod: &PodReport| pod.phase == wanted;
+    let ended = rig.until_pod(ends_well, "succeeded", phase(PodPhase::Succeeded)).await;
+    let ended = ended.containers[0].container_id.clone().unwrap();
+    rig.until_pod(ends_badly, "failed", phase(PodPhase::Failed)).await;
+    let first = running_id(&rig.until_running(removed).await).unwrap();
+    let second = running_id(&rig.until_running(removed_unseen).await).unwrap();
+
+    rig.docker_command(&["rm", "-f", &first]);
+    rig.until_pod(removed, "failed", phase(PodPhase::Failed)).await;
+    // What ended runs no second time.
+    rig.docker_command(&["start", &ended]);
+    rig.until_event("Killing", 0).await;
+
+    rig.stop_agent().await;
+    rig.docker_command(&["rm", "-f", &second, &ended]);
+    rig.start_agent();
+    let report = rig.until_pod(removed_unseen, "failed", phase(PodPhase::Failed)).await;
+    assert!(matches!(&report.containers[0].state,
+        ContainerState::Terminated(exit) if exit.exit_code == 137));
+    rig.until_pod(ends_well, "succeeded", phase(PodPhase::Succeeded)).await;
+    assert_eq!(rig.plane.count("Created"), 4);
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_failure_a_container_is_started_until_it_ends_well_and_a_stop_is_no_success() {
+    let mut rig = Rig::start().await;
+    let retried = add_with_policy(&mut rig, RestartPolicy::OnFailure, "exit 7");
+    let stopped = add_with_policy(&mut rig, RestartPolicy::OnFailure, SLEEP);
+    rig.assign();
+    let report =
+        rig.until_pod(retried, "started again", |pod| pod.containers[0].restarts == 1).await;
+    assert_eq!(report.phase, PodPhase::Running);
+    assert_eq!(report.containers[0].last_exit.as_ref().unwrap().exit_code, 7);
+    rig.until_running(stopped).await;
+    rig.order(stopped, PodOrder::Stop { grace: Duration::from_secs(2) });
+    rig.assign();
+    let ended = |pod: &PodReport| {
+        assert_ne!(pod.phase, PodPhase::Succeeded);
+        pod.phase == PodPhase::Gone
+    };
+    rig.until_pod(stopped, "gone", ended).await;
+    rig.finish().await;
+}

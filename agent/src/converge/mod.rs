@@ -5,6 +5,7 @@
 //!
 //! Of each container the newest attempt counts. One ended attempt is kept beside it, for its log.
 
+mod attempt;
 mod memory;
 mod observed;
 mod status;
@@ -18,6 +19,7 @@ use dugout_model::{
     AssignedPod, Assignment, Container, EnvValue, PodOrder, PodUid, PullPolicy, Timestamp,
 };
 
+pub use attempt::{Attempt, Stage, Stopping};
 pub use memory::{
     Condemned, ContainerMemory, ExitCause, Failure, FailureKind, ImageState, Memories, Outcome,
     PodMemory, Retry,
@@ -48,6 +50,8 @@ pub enum StopWhy {
     Unhealthy(String),
     /// A newer attempt of it exists.
     Superseded,
+    /// It had ended for good, and someone else started it again.
+    Finished,
 }
 
 impl Action {
@@ -210,6 +214,9 @@ fn run_container(
         ObservedState::Created if view.draining => Step::Nothing,
         ObservedState::Created => {
             Step::Act(Action::Start { pod, container: wanted.name.clone(), id: current.id.clone() })
+        }
+        ObservedState::Running { .. } if memory.final_exit(policy).is_some() => {
+            stop(pod, current, view.pod.template.termination_grace, StopWhy::Finished)
         }
         ObservedState::Running { .. } => {
             if let Some(condemned) = &memory.condemned

@@ -105,11 +105,11 @@ impl View<'_> {
         current: Option<&ObservedContainer>,
     ) -> ContainerState {
         match (current.map(|one| &one.state), memory.final_exit(self.policy)) {
-            (Some(ObservedState::Running { started_at }), _) => {
+            // Also when somebody removed it, and an earlier attempt is left, or started it again.
+            (_, Some(exit)) => ContainerState::Terminated(exit.clone()),
+            (Some(ObservedState::Running { started_at }), None) => {
                 ContainerState::Running { started_at: *started_at }
             }
-            // Also when somebody removed it: an earlier attempt may be left.
-            (_, Some(exit)) => ContainerState::Terminated(exit.clone()),
             (Some(ObservedState::Exited { exit, .. }), None) if self.leaves => {
                 ContainerState::Terminated(exit.clone())
             }

@@ -54,6 +54,10 @@ impl Node {
         match news {
             Some(News::Appeared(one)) => {
                 self.memory().note_appeared(&one.labels);
+                if one.is_running() {
+                    let policy = self.assignment.pods[0].template.restart_policy;
+                    self.memory().note_running(&one.labels, policy);
+                }
                 if let ObservedState::Exited { started_at, exit } = &one.state {
                     let cause = ExitCause::Itself;
                     self.memory().note_exit(&one.id, &one.labels, *started_at, exit, cause, now);
@@ -264,7 +268,7 @@ fn a_container_killed_from_outside_or_removed_heals_at_once() {
     let mut node = one_pod();
     node.see(one.clone());
     node.observed.vanished(&one.id);
-    node.memory().note_vanished(&one.labels);
+    node.memory().note_vanished("web", one.labels.attempt, at(50));
     assert_eq!(node.plan().actions, [create(3, 0)]);
 }
 
@@ -452,4 +456,131 @@ fn a_success_stays_when_only_an_earlier_failure_is_left_of_the_pod() {
     assert_eq!(report.phase, PodPhase::Succeeded);
     let state = &report.containers[0].state;
     assert!(matches!(state, ContainerState::Terminated(exit) if exit.exit_code == 0));
+}
+
+#[test]
+fn what_is_removed_while_it_runs_failed_whether_or_not_its_end_was_seen() {
+    for was_seen in [true, false] {
+        let mut node = job_like(RestartPolicy::Never);
+        let one = container(1, 0, running(9));
+        node.see(one.clone());
+        if was_seen {
+            node.see(container(1, 0, exited_with(9, 10, 137)));
+        }
+        node.observed.vanished(&one.id);
+        node.memory().note_vanished("web", 0, at(10));
+        node.now = 5_000;
+        assert_eq!(node.plan(), Plan::default(), "its end was seen: {was_seen}");
+        assert_eq!(node.report().phase, PodPhase::Failed);
+        let state = &node.report().containers[0].state;
+        assert!(matches!(state, ContainerState::Terminated(exit) if exit.exit_code == 137));
+    }
+    let mut node = job_like(RestartPolicy::OnFailure);
+    let one = container(1, 0, running(9));
+    node.see(one.clone());
+    node.observed.vanished(&one.id);
+    node.memory().note_vanished("web", 0, at(10));
+    assert_eq!(node.plan().actions, [create(1, 0)]);
+}
+
+#[test]
+fn what_was_never_started_and_is_removed_is_made_again() {
+    let mut node = job_like(RestartPolicy::Never);
+    let one = container(1, 0, ObservedState::Created);
+    node.see(one.clone());
+    node.observed.vanished(&one.id);
+    node.memory().note_vanished("web", 0, at(10));
+    assert_eq!(node.plan().actions, [create(1, 0)]);
+}
+
+#[test]
+fn a_start_that_was_refused_began_nothing() {
+    let mut node = job_like(RestartPolicy::Never);
+    node.see(container(1, 0, ObservedState::Created));
+    node.fail(FailureKind::NotFound);
+    node.observed.vanished("id-1-0");
+    node.memory().note_vanished("web", 0, at(100));
+    node.now = 5_000;
+    assert_eq!(node.plan().actions, [create(1, 0)]);
+}
+
+#[test]
+fn a_container_that_is_told_to_stop_did_not_succeed_by_ending_well() {
+    for policy in [RestartPolicy::Never, RestartPolicy::OnFailure] {
+        let mut node = job_like(policy);
+        node.see(container(1, 0, running(9)));
+        node.assignment.pods[0].order = PodOrder::Stop { grace: Duration::from_secs(4) };
+        assert_eq!(node.plan().actions, [stop_action(0, 4, StopWhy::Ordered)]);
+        node.succeed();
+        node.see(container(1, 0, exited_with(9, 101, 0)));
+        assert_eq!(node.report().phase, PodPhase::Running);
+        assert_eq!(node.plan().actions, [remove_action(0)]);
+    }
+    // One that had ended before keeps what it earned.
+    let mut node = job_like(RestartPolicy::Never);
+    node.see(container(1, 0, exited_with(9, 10, 0)));
+    node.assignment.pods[0].order = PodOrder::Stop { grace: Duration::from_secs(4) };
+    assert_eq!(node.report().phase, PodPhase::Succeeded);
+}
+
+#[test]
+fn what_ended_for_good_and_is_started_by_hand_is_stopped_and_keeps_its_end() {
+    let mut node = job_like(RestartPolicy::Never);
+    node.see(container(1, 0, exited_with(9, 10, 0)));
+    let again = container(1, 0, running(20));
+    node.observed.put(again.clone());
+    node.memory().note_running(&again.labels, RestartPolicy::Never);
+    assert_eq!(node.report().phase, PodPhase::Succeeded);
+    assert_eq!(node.plan().actions, [stop_action(0, 7, StopWhy::Finished)]);
+    node.succeed();
+    node.see(container(1, 0, exited_with(20, 30, 143)));
+    assert_eq!(node.plan(), Plan::default());
+    assert_eq!(node.report().phase, PodPhase::Succeeded);
+}
+
+#[test]
+fn a_failed_container_that_is_started_by_hand_before_its_time_runs_on() {
+    let mut node = job_like(RestartPolicy::OnFailure);
+    node.see(container(1, 0, exited_with(9, 10, 1)));
+    let again = container(1, 0, running(20));
+    node.observed.put(again.clone());
+    node.memory().note_running(&again.labels, RestartPolicy::OnFailure);
+    assert_eq!(node.plan(), Plan::default());
+    node.see(container(1, 0, exited_with(20, 30, 0)));
+    assert_eq!(node.report().phase, PodPhase::Succeeded);
+}
+
+#[test]
+fn a_restarted_agent_knows_what_it_knew_of_an_end() {
+    // Ended for good, then removed by somebody while the agent was away.
+    let mut before = job_like(RestartPolicy::Never);
+    before.see(container(1, 0, exited_with(9, 10, 3)));
+    let attempts = before.memory().attempts();
+    let mut node = job_like(RestartPolicy::Never);
+    node.memory().restore(attempts);
+    assert_eq!(node.plan(), Plan::default());
+    assert_eq!(node.report().phase, PodPhase::Failed);
+
+    // Given up by a probe, and ended well while the agent was away.
+    let mut before = job_like(RestartPolicy::OnFailure);
+    before.see(container(1, 0, running(9)));
+    let condemned = Condemned { id: "id-1-0".into(), why: "does not answer".into() };
+    before.memory().container("web").condemned = Some(condemned);
+    before.succeed();
+    let attempts = before.memory().attempts();
+    let mut node = job_like(RestartPolicy::OnFailure);
+    node.memory().restore(attempts);
+    node.see(container(1, 0, exited_with(9, 10, 0)));
+    assert_eq!(node.plan().actions, [create(1, 1)]);
+
+    // Started, and gone.
+    let mut before = job_like(RestartPolicy::Never);
+    before.see(container(1, 0, ObservedState::Created));
+    before.succeed();
+    let attempts = before.memory().attempts();
+    let mut node = job_like(RestartPolicy::Never);
+    node.memory().restore(attempts);
+    node.memory().note_vanished("web", 0, at(50));
+    assert_eq!(node.plan(), Plan::default());
+    assert_eq!(node.report().phase, PodPhase::Failed);
 }

@@ -87,6 +87,9 @@ impl<R: ContainerRuntime> Node<R> {
                 for one in news {
                     self.note(one);
                 }
+                if !self.engine.listed_once {
+                    self.note_lost();
+                }
                 self.forget_vanished();
                 self.engine_found();
             }

@@ -69,6 +69,9 @@ impl<R: ContainerRuntime> Node<R> {
                     .find(|one| one.labels.container == wanted.name);
                 let Some(newest) = newest else { continue };
                 let ObservedState::Running { started_at } = newest.state else { continue };
+                if self.has_ended(&newest.labels) {
+                    continue;
+                }
                 let target = ProbeTarget::new(&newest.id, started_at, newest.address, wanted);
                 let known = before.remove(&newest.id);
                 let same_run = known.filter(|known| known.target.started_at == started_at);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use dugout_model::{
-    AssignedPod, EventType, NamespaceName, NodeName, ObjectName, PodUid, PullPolicy,
+    AssignedPod, EventType, NamespaceName, NodeName, ObjectName, PodUid, PullPolicy, RestartPolicy,
     SharedAssignment, Timestamp, chain,
 };
 use tokio::sync::watch;
@@ -14,6 +14,7 @@ use super::engine::EngineState;
 use super::hands::{Acted, Hands, Slot};
 use super::health::ProbeBook;
 use super::publish::{Directory, Published};
+use super::recorded::Recorded;
 use crate::converge::{
     Action, ExitCause, Failure, FailureKind, Memories, News, Observed, Outcome, PodMemory, StopWhy,
 };
@@ -52,6 +53,7 @@ pub(super) struct Node<R> {
     pub pulls: HashMap<PodUid, AbortHandle>,
     /// Rights to an engine call that the next settling uses or gives back.
     pub slots: HashMap<PodUid, Slot>,
+    pub recorded: Recorded,
     last_refusal: String,
 }
 
@@ -83,6 +85,7 @@ impl<R: ContainerRuntime> Node<R> {
             started_here: HashSet::new(),
             pulls: HashMap::new(),
             slots: HashMap::new(),
+            recorded: Recorded::default(),
             last_refusal: String::new(),
         }
     }
@@ -132,6 +135,9 @@ impl<R: ContainerRuntime> Node<R> {
         self.last_refusal.clear();
         for pod in &assignment.pods {
             let memory = memory_of(&mut self.memories, pod.uid, &pod.namespace, &pod.name);
+            if let Some(record) = self.recorded.inherit(pod.uid) {
+                memory.restore(record);
+            }
             if let Some(at) = at {
                 memory.milestones.accepted_at.get_or_insert(at);
             }
@@ -324,6 +330,7 @@ impl<R: ContainerRuntime> Node<R> {
             StopWhy::NotAssigned => ": its pod is no longer assigned to this node".to_owned(),
             StopWhy::Unhealthy(message) => format!(": {message}"),
             StopWhy::Superseded => ": a newer one runs".to_owned(),
+            StopWhy::Finished => ": it had ended, and was started from outside".to_owned(),
         };
         let message = format!("stopping container {container}{because}");
         self.pod_event(uid, EventType::Normal, reason::KILLING, message);
@@ -358,11 +365,16 @@ impl<R: ContainerRuntime> Node<R> {
     fn note_restarted(&mut self, id: String, labels: &ContainerLabels) {
         self.signalled_outside.remove(&id);
         self.started_here.insert(id);
-        if let Some(memory) = self.memories.get_mut(&labels.uid) {
-            memory.note_restarted(labels);
-        }
+        self.note_running(labels);
         let message = format!("container {} was restarted from outside", labels.container);
         self.pod_event(labels.uid, EventType::Normal, reason::STARTED, message);
+    }
+
+    fn note_running(&mut self, labels: &ContainerLabels) {
+        let policy = self.restart_policy(labels.uid);
+        if let Some(memory) = self.memories.get_mut(&labels.uid) {
+            memory.note_running(labels, policy);
+        }
     }
 
     fn note_appeared(&mut self, one: &ObservedContainer) {
@@ -374,6 +386,7 @@ impl<R: ContainerRuntime> Node<R> {
             ObservedState::Running { started_at } => {
                 memory.milestones.created_at.get_or_insert(one.created_at);
                 memory.milestones.started_at.get_or_insert(*started_at);
+                self.note_running(labels);
                 if !ours && !self.started_here.contains(&one.id) {
                     let message = format!("found container {} running", labels.container);
                     self.pod_event(labels.uid, EventType::Normal, reason::ADOPTED, message);
@@ -441,8 +454,9 @@ impl<R: ContainerRuntime> Node<R> {
     }
 
     fn note_vanished(&mut self, labels: &ContainerLabels) {
+        let wall = self.wall;
         if let Some(memory) = self.memories.get_mut(&labels.uid) {
-            memory.note_vanished(labels);
+            memory.note_vanished(&labels.container, labels.attempt, wall);
         }
         let is_newest = self
             .observed
@@ -458,8 +472,24 @@ impl<R: ContainerRuntime> Node<R> {
         }
     }
 
+    /// Of what an earlier life had begun and is not there any more, the end is noted: nobody else tells.
+    pub fn note_lost(&mut self) {
+        let wall = self.wall;
+        for (uid, memory) in &mut self.memories {
+            let containers = self.observed.of_pod(*uid);
+            for (name, attempt) in memory.attempts() {
+                let is_it = |one: &ObservedContainer| {
+                    one.labels.container == name && one.labels.attempt == attempt.number
+                };
+                if !containers.iter().any(is_it) {
+                    memory.note_vanished(&name, attempt.number, wall);
+                }
+            }
+        }
+    }
+
     /// Whether a container ended and is not started again.
-    fn has_ended(&self, labels: &ContainerLabels) -> bool {
+    pub fn has_ended(&self, labels: &ContainerLabels) -> bool {
         let memory = self.memories.get(&labels.uid);
         let container = memory.and_then(|memory| memory.containers.get(&labels.container));
         let pod = self.assigned(labels.uid);
@@ -483,6 +513,10 @@ impl<R: ContainerRuntime> Node<R> {
 
     pub fn assigned(&self, uid: PodUid) -> Option<&AssignedPod> {
         self.assignment.as_ref()?.pods.iter().find(|pod| pod.uid == uid)
+    }
+
+    fn restart_policy(&self, uid: PodUid) -> RestartPolicy {
+        self.assigned(uid).map_or(RestartPolicy::Always, |pod| pod.template.restart_policy)
     }
 
     /// Whether a pod is to run and be restarted.

@@ -22,6 +22,7 @@ impl<R: ContainerRuntime> Node<R> {
         self.give_up_pulls();
         let converge_at = self.converge();
         self.slots.clear();
+        self.write_records();
         self.probe_when_due();
         self.feed_proxy();
         let publish_at = self.publish();
@@ -84,8 +85,12 @@ impl<R: ContainerRuntime> Node<R> {
             let message = format!("pulling image {image}");
             self.pod_event(uid, EventType::Normal, reason::PULLING, message);
         }
+        let record = match job {
+            Job::Start { .. } | Job::Stop { .. } => self.record_before_call(uid),
+            _ => None,
+        };
         let slot = self.slots.remove(&uid).filter(|_| matches!(job, Job::Start { .. }));
-        let handle = self.hands.act(uid, owner.clone(), job, slot);
+        let handle = self.hands.act(uid, owner.clone(), job, slot, record);
         if is_pull {
             self.pulls.insert(uid, handle);
         }

@@ -1,0 +1,85 @@
+//! What a pod does on its node, end to end: what the same YAML does on Kubernetes.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a failure here fails the test")]
+
+use dugout_tests::images;
+use dugout_tests::rig::{Rig, docker};
+use serde_json::Value;
+
+/// A bare pod: `spec` is its specification, as a manifest has it.
+fn pod(rig: &Rig, name: &str, spec: &str) -> String {
+    let namespace = &rig.application.namespace;
+    format!(
+        "apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: {namespace}, labels: {{app: {name}}}}}
+spec:
+  terminationGracePeriodSeconds: 1
+{spec}"
+    )
+}
+
+/// A container that runs a script, as an entry of a list.
+fn container(name: &str, script: &str) -> String {
+    format!(
+        "    - name: {name}
+      image: dugout-busybox:1
+      imagePullPolicy: Never
+      command: [/bin/busybox, sh, -c, {script:?}]
+"
+    )
+}
+
+fn commit(rig: &Rig, name: &str, text: &str) -> String {
+    rig.repository.write(&format!("apps/{name}.yaml"), text);
+    rig.repository.commit(name)
+}
+
+/// The pod with this name, as the API has it.
+fn seen(rig: &Rig, name: &str) -> Option<Value> {
+    rig.pods().into_iter().find(|pod| pod["metadata"]["name"] == name)
+}
+
+fn has_phase(rig: &Rig, name: &str, phase: &str) -> bool {
+    seen(rig, name).is_some_and(|pod| pod["status"]["phase"] == phase)
+}
+
+fn containers_of(rig: &Rig, pod: &str) -> Vec<String> {
+    let namespace = format!("label=dev.dugout.namespace={}", rig.application.namespace);
+    let pod = format!("label=dev.dugout.pod={pod}");
+    let listed = docker(&["ps", "-a", "--quiet", "--filter", &namespace, "--filter", &pod]);
+    listed.lines().map(str::to_owned).collect()
+}
+
+fn started(name: &str) -> Rig {
+    let mut rig = Rig::new(name);
+    images::ensure_busybox();
+    let first = rig.repository.head();
+    rig.up(&[]);
+    rig.wait_for_verdict(&first, "healthy");
+    rig
+}
+
+#[test]
+fn a_pod_that_runs_once_and_is_removed_by_hand_failed_and_one_on_failure_runs_again() {
+    let mut rig = started("policies");
+    let task = |name: &str, policy: &str| {
+        let main = container("task", "/bin/busybox sleep 1000");
+        pod(&rig, name, &format!("  restartPolicy: {policy}\n  containers:\n{main}"))
+    };
+    rig.repository.write("apps/once.yaml", &task("once", "Never"));
+    let both = commit(&rig, "until", &task("until", "OnFailure"));
+    rig.wait_for_verdict(&both, "healthy");
+    for name in ["once", "until"] {
+        let running = containers_of(&rig, name);
+        docker(&["rm", "--force", &running[0]]);
+    }
+    rig.wait_for("what runs once has failed", |rig| has_phase(rig, "once", "Failed"));
+    rig.wait_for("what may fail runs again", |rig| {
+        seen(rig, "until").is_some_and(|pod| {
+            let container = &pod["status"]["containerStatuses"][0];
+            container["restartCount"] == 1 && container["state"]["running"].is_object()
+        })
+    });
+    assert_eq!(containers_of(&rig, "once"), [""; 0]);
+}
