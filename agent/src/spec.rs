@@ -38,7 +38,7 @@ pub fn container_spec(
     attempt: u32,
     crashes: u32,
 ) -> Result<ContainerSpec, SpecError> {
-    let Some(wanted) = pod.template.containers.iter().find(|one| one.name == container) else {
+    let Some(wanted) = pod.template.container(container) else {
         return Err(SpecError::NoSuchContainer { container: container.to_owned() });
     };
     let labels = ContainerLabels {

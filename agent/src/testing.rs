@@ -35,6 +35,7 @@ pub fn template(container: &str) -> ResolvedTemplate {
             readiness_probe: None,
             liveness_probe: None,
         }],
+        init_containers: vec![],
         restart_policy: RestartPolicy::Always,
         termination_grace: Duration::from_secs(7),
         node_selector: StringMap::new(),

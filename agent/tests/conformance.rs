@@ -426,6 +426,45 @@ async fn restart_policies_are_kept_to_also_when_somebody_meddles_while_the_agent
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn containers_that_run_first_end_well_before_the_others_begin() {
+    let mut rig = Rig::start().await;
+    let ready = rig.add(SLEEP);
+    let stuck = rig.add(SLEEP);
+    for (pod, script) in [(ready, "echo first"), (stuck, "exit 4")] {
+        let pod = rig.pods.get_mut(&pod).unwrap();
+        let mut template = (*pod.template).clone();
+        let command = ["/bin/busybox", "sh", "-c", script];
+        let init = Container { name: "first".into(), ..support::container(&command) };
+        template.init_containers = vec![init];
+        pod.template = std::sync::Arc::new(template);
+    }
+    rig.assign();
+    let report = rig.until_running(ready).await;
+    let ContainerState::Terminated(exit) = &report.init_containers[0].state else {
+        panic!("{report:#?}")
+    };
+    let ContainerState::Running { started_at } = &report.containers[0].state else {
+        panic!("{report:#?}")
+    };
+    assert!(exit.exit_code == 0 && exit.finished_at <= *started_at, "{report:#?}");
+    let looping = |pod: &PodReport| {
+        assert_eq!(pod.phase, PodPhase::Pending);
+        assert!(waiting(pod).is_some_and(|(reason, _)| reason == WaitingReason::PodInitializing));
+        matches!(
+            &pod.init_containers[0].state,
+            ContainerState::Waiting { reason: WaitingReason::CrashLoopBackOff, .. }
+        )
+    };
+    rig.until_pod(stuck, "the first one loops", looping).await;
+    rig.stop_agent().await;
+    rig.start_agent();
+    rig.until_event("Adopted", 0).await;
+    rig.until_running(ready).await;
+    assert_eq!(rig.inspect(&running_id(&report).unwrap()).await.unwrap().labels.attempt, 0);
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_failure_a_container_is_started_until_it_ends_well_and_a_stop_is_no_success() {
     let mut rig = Rig::start().await;
     let retried = add_with_policy(&mut rig, RestartPolicy::OnFailure, "exit 7");

@@ -11,6 +11,8 @@ use crate::{ObjectName, PortRef, Protocol, SecretValue, StringMap};
 pub struct PodTemplate {
     pub labels: StringMap,
     pub annotations: StringMap,
+    /// Each runs to its end before the next, and all before the others begin.
+    pub init_containers: Vec<Container<EnvSource>>,
     pub containers: Vec<Container<EnvSource>>,
     pub restart_policy: RestartPolicy,
     pub termination_grace: Duration,
@@ -23,6 +25,7 @@ pub struct PodTemplate {
 pub struct ResolvedTemplate {
     pub labels: StringMap,
     pub annotations: StringMap,
+    pub init_containers: Vec<Container<EnvValue>>,
     pub containers: Vec<Container<EnvValue>>,
     pub restart_policy: RestartPolicy,
     pub termination_grace: Duration,
@@ -156,23 +159,53 @@ pub enum HttpScheme {
     Https,
 }
 
+impl PodTemplate {
+    /// Its containers, those that run first before the others.
+    pub fn all_containers(&self) -> impl Iterator<Item = &Container<EnvSource>> {
+        self.init_containers.iter().chain(&self.containers)
+    }
+}
+
 impl ResolvedTemplate {
-    /// What a pod of this template reserves on a node.
+    /// Its containers, those that run first before the others.
+    pub fn all_containers(&self) -> impl Iterator<Item = &Container<EnvValue>> {
+        self.init_containers.iter().chain(&self.containers)
+    }
+
+    /// The container of this name; a pod's containers of either kind share one set of names.
+    pub fn container(&self, name: &str) -> Option<&Container<EnvValue>> {
+        self.all_containers().find(|container| container.name == name)
+    }
+
+    /// Whether a container of this name that ended is started again: of those that run before the others
+    /// one that ended well is not, whatever holds for the pod.
+    pub fn restart_policy_of(&self, container: &str) -> RestartPolicy {
+        let runs_first = self.init_containers.iter().any(|init| init.name == container);
+        match self.restart_policy {
+            RestartPolicy::Always if runs_first => RestartPolicy::OnFailure,
+            policy => policy,
+        }
+    }
+
+    /// What a pod of this template reserves on a node: of each resource what its containers need
+    /// together, or what one of those needs that run before them, alone, whichever is more.
     pub fn requests(&self) -> Resources {
-        self.containers.iter().fold(
-            Resources { pods: 1, ..Resources::default() },
-            |sum, container| Resources {
-                cpu_millis: sum.cpu_millis.saturating_add(container.resources.cpu_request_millis),
-                memory_bytes: sum
-                    .memory_bytes
-                    .saturating_add(container.resources.memory_request_bytes),
-                pods: sum.pods,
-            },
-        )
+        let together = self.containers.iter().map(Container::requests);
+        let together = together.fold(Resources::default(), Resources::plus);
+        let alone = self.init_containers.iter().map(Container::requests);
+        Resources { pods: 1, ..alone.fold(together, Resources::most) }
     }
 }
 
 impl<Env> Container<Env> {
+    fn requests(&self) -> Resources {
+        Resources {
+            cpu_millis: self.resources.cpu_request_millis,
+            memory_bytes: self.resources.memory_request_bytes,
+            pods: 0,
+        }
+    }
+
     /// The number behind a port reference, if this container has it.
     pub fn port_number(&self, port: &PortRef) -> Option<u16> {
         match port {
@@ -195,6 +228,15 @@ pub struct Resources {
 }
 
 impl Resources {
+    /// Of each resource the greater amount.
+    pub fn most(self, other: Resources) -> Resources {
+        Resources {
+            cpu_millis: self.cpu_millis.max(other.cpu_millis),
+            memory_bytes: self.memory_bytes.max(other.memory_bytes),
+            pods: self.pods.max(other.pods),
+        }
+    }
+
     pub fn plus(self, other: Resources) -> Resources {
         Resources {
             cpu_millis: self.cpu_millis.saturating_add(other.cpu_millis),

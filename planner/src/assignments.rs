@@ -77,7 +77,7 @@ fn template_of(pod: &Pod, set: &ReplicaSet) -> SharedTemplate {
         return Arc::new(template);
     };
     template.annotations.insert(COMPLETION_INDEX_LABEL.to_owned(), index.to_string());
-    for container in &mut template.containers {
+    for container in template.init_containers.iter_mut().chain(&mut template.containers) {
         container.env.push(EnvValue {
             name: "JOB_COMPLETION_INDEX".to_owned(),
             content: EnvContent::Text(index.to_string()),

@@ -18,6 +18,7 @@ pub fn template_hash(template: &ResolvedTemplate) -> TemplateHash {
     let ResolvedTemplate {
         labels,
         annotations,
+        init_containers,
         containers,
         restart_policy,
         termination_grace,
@@ -35,6 +36,10 @@ pub fn template_hash(template: &ResolvedTemplate) -> TemplateHash {
         RestartPolicy::Always => {}
         RestartPolicy::OnFailure => encoder.text("restart on failure"),
         RestartPolicy::Never => encoder.text("restart never"),
+    }
+    if !init_containers.is_empty() {
+        encoder.text("init containers");
+        encoder.list(init_containers, Encoder::container);
     }
     TemplateHash::new(hex::encode(encoder.0.finalize()))
 }

@@ -83,3 +83,22 @@ fn a_pod_that_runs_once_and_is_removed_by_hand_failed_and_one_on_failure_runs_ag
     });
     assert_eq!(containers_of(&rig, "once"), [""; 0]);
 }
+
+#[test]
+fn containers_that_run_first_are_seen_running_and_hold_up_the_others() {
+    let mut rig = started("init");
+    let init = container("wait", "/bin/busybox sleep 2") + &container("check", "echo checked");
+    let main = container("main", "/bin/busybox sleep 1000");
+    let text = pod(&rig, "late", &format!("  initContainers:\n{init}  containers:\n{main}"));
+    let commit = commit(&rig, "late", &text);
+    let namespace = rig.application.namespace.clone();
+    rig.wait_for("the first is seen running", |rig| {
+        rig.dugout_ok(&["get", "pods", "-n", &namespace]).contains("Init:0/2")
+    });
+    assert!(has_phase(&rig, "late", "Pending"));
+    rig.wait_for_verdict(&commit, "healthy");
+    assert!(has_phase(&rig, "late", "Running"));
+    assert_eq!(containers_of(&rig, "late").len(), 3);
+    let logs = rig.dugout_ok(&["logs", "late", "--container", "check", "-n", &namespace]);
+    assert!(logs.contains("checked"), "{logs}");
+}

@@ -18,6 +18,9 @@ use crate::assignment::Protocol;
 pub struct Template {
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
+    /// An older agent does without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub init_containers: Vec<Container>,
     pub containers: Vec<Container>,
     /// An older agent starts every container again, and an older server wants just that.
     #[serde(default, skip_serializing_if = "RestartPolicy::is_always")]
@@ -187,6 +190,7 @@ impl From<&model::ResolvedTemplate> for Template {
         let model::ResolvedTemplate {
             labels,
             annotations,
+            init_containers,
             containers,
             restart_policy,
             termination_grace,
@@ -195,6 +199,7 @@ impl From<&model::ResolvedTemplate> for Template {
         Self {
             labels: labels.clone(),
             annotations: annotations.clone(),
+            init_containers: init_containers.iter().map(Container::from).collect(),
             containers: containers.iter().map(Container::from).collect(),
             restart_policy: (*restart_policy).into(),
             termination_grace_micros: micros(*termination_grace),
@@ -210,6 +215,7 @@ impl TryFrom<Template> for model::ResolvedTemplate {
         let Template {
             labels,
             annotations,
+            init_containers,
             containers,
             restart_policy,
             termination_grace_micros,
@@ -218,6 +224,10 @@ impl TryFrom<Template> for model::ResolvedTemplate {
         Ok(Self {
             labels,
             annotations,
+            init_containers: init_containers
+                .into_iter()
+                .map(TryInto::try_into)
+                .collect::<Result<_, _>>()?,
             containers: containers.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             restart_policy: restart_policy.into(),
             termination_grace: Duration::from_micros(termination_grace_micros),

@@ -99,13 +99,23 @@ fn assignment() -> Assignment {
         labels: map(&[("app", "web")]),
         annotations: map(&[("note", "a \"quoted\" word")]),
         containers: vec![container()],
+        init_containers: vec![Container { name: "init".into(), ..container() }],
         restart_policy: RestartPolicy::Always,
         termination_grace: Duration::from_secs(30),
         node_selector: map(&[("disk", "ssd")]),
     });
-    let other = Arc::new(ResolvedTemplate { containers: vec![], ..(*template).clone() });
+    let other = Arc::new(ResolvedTemplate {
+        init_containers: vec![],
+        containers: vec![],
+        ..(*template).clone()
+    });
     let task = |restart_policy| {
-        Arc::new(ResolvedTemplate { restart_policy, containers: vec![], ..(*template).clone() })
+        Arc::new(ResolvedTemplate {
+            restart_policy,
+            init_containers: vec![],
+            containers: vec![],
+            ..(*template).clone()
+        })
     };
     Assignment {
         cluster: ClusterId(Uuid::from_u128(1)),
@@ -174,6 +184,7 @@ fn report() -> NodeReport {
     let at = |micros| Some(Timestamp::from_micros(micros));
     let pod = |phase| PodReport {
         phase,
+        init_containers: containers.iter().take(2).cloned().collect(),
         containers: containers.clone(),
         address: Some("172.17.0.2".parse().unwrap()),
         ready: true,
@@ -189,6 +200,7 @@ fn report() -> NodeReport {
     };
     let bare = |phase| PodReport {
         phase,
+        init_containers: vec![],
         containers: vec![],
         address: None,
         ready: false,

@@ -182,7 +182,36 @@ struct PodView<'a> {
     now: Timestamp,
 }
 
+impl PodView<'_> {
+    fn memory_of(&self, container: &str) -> Option<&ContainerMemory> {
+        self.memory.and_then(|memory| memory.containers.get(container))
+    }
+
+    /// Whether containers that run before the others are done with: all ended well, or one of the others
+    /// was made already, whatever became of those before.
+    fn is_initialized(&self, containers: &[ObservedContainer]) -> bool {
+        self.pod.template.containers.iter().any(|one| {
+            self.memory_of(&one.name).is_some_and(|memory| memory.next_attempt > 0)
+                || containers.iter().any(|seen| seen.labels.container == one.name)
+        })
+    }
+
+    /// The first of the containers that run before the others that did not end well yet.
+    fn next_to_initialize(&self) -> Option<&Container<EnvValue>> {
+        self.pod.template.init_containers.iter().find(|one| {
+            let policy = self.pod.template.restart_policy_of(&one.name);
+            let exit = self.memory_of(&one.name).and_then(|memory| memory.final_exit(policy));
+            exit.is_none_or(|exit| exit.exit_code != 0)
+        })
+    }
+}
+
 fn run(view: &PodView<'_>, containers: &[ObservedContainer]) -> Step {
+    if !view.is_initialized(containers)
+        && let Some(first) = view.next_to_initialize()
+    {
+        return run_container(view, first, containers);
+    }
     let mut wait: Option<Timestamp> = None;
     for wanted in &view.pod.template.containers {
         match run_container(view, wanted, containers) {
@@ -200,11 +229,10 @@ fn run_container(
     containers: &[ObservedContainer],
 ) -> Step {
     let fresh = ContainerMemory::default();
-    let memory =
-        view.memory.and_then(|memory| memory.containers.get(&wanted.name)).unwrap_or(&fresh);
+    let memory = view.memory_of(&wanted.name).unwrap_or(&fresh);
     let mut attempts = containers.iter().filter(|one| one.labels.container == wanted.name).rev();
     // What ended for good stays so, also when somebody removes what is left of it.
-    let policy = view.pod.template.restart_policy;
+    let policy = view.pod.template.restart_policy_of(&wanted.name);
     let stays_away = view.draining || memory.final_exit(policy).is_some();
     let Some(current) = attempts.next() else {
         return if stays_away { Step::Nothing } else { make(view, wanted, memory, None) };

@@ -48,7 +48,8 @@ impl Node {
     }
 
     fn see(&mut self, mut one: ObservedContainer) {
-        one.labels.crashes = one.labels.crashes.max(self.memory().container("web").crashes);
+        let crashes = self.memory().container(&one.labels.container).crashes;
+        one.labels.crashes = one.labels.crashes.max(crashes);
         let news = self.observed.put(one);
         let now = at(self.now);
         match news {
@@ -583,4 +584,81 @@ fn a_restarted_agent_knows_what_it_knew_of_an_end() {
     node.memory().note_vanished("web", 0, at(50));
     assert_eq!(node.plan(), Plan::default());
     assert_eq!(node.report().phase, PodPhase::Failed);
+}
+
+/// A pod with two containers that run before `web`.
+fn with_init(policy: RestartPolicy) -> Node {
+    let mut node = job_like(policy);
+    let pod = &mut node.assignment.pods[0];
+    let mut template = (*pod.template).clone();
+    for name in ["first", "second"] {
+        let init = dugout_model::Container { name: name.into(), ..template.containers[0].clone() };
+        template.init_containers.push(init);
+    }
+    pod.template = std::sync::Arc::new(template);
+    node
+}
+
+fn of(name: &str, attempt: u32, state: ObservedState) -> ObservedContainer {
+    let mut one = container(1, attempt, state);
+    one.id = format!("id-{name}-{attempt}");
+    one.labels.container = name.into();
+    one
+}
+
+fn create_of(name: &str, attempt: u32, crashes: u32) -> Action {
+    Action::Create { pod: uid(1), container: name.into(), attempt, crashes }
+}
+
+#[test]
+fn containers_that_run_first_do_so_one_after_the_other_before_the_others() {
+    for policy in [RestartPolicy::Always, RestartPolicy::OnFailure, RestartPolicy::Never] {
+        let mut node = with_init(policy);
+        assert_eq!(node.plan().actions, [create_of("first", 0, 0)]);
+        node.see(of("first", 0, running(1)));
+        assert_eq!(node.plan(), Plan::default());
+        let report = node.report();
+        assert_eq!(report.phase, PodPhase::Pending);
+        assert!(matches!(report.init_containers[0].state, ContainerState::Running { .. }));
+        assert_eq!(node.waiting(), WaitingReason::PodInitializing);
+        node.see(of("first", 0, exited_with(1, 2, 0)));
+        assert_eq!(node.plan().actions, [create_of("second", 0, 0)]);
+        assert!(node.report().init_containers[0].ready);
+        node.see(of("second", 0, exited_with(2, 3, 0)));
+        assert_eq!(node.plan().actions, [create(0, 0)]);
+        node.see(container(1, 0, running(3)));
+        assert_eq!(node.plan(), Plan::default());
+        assert_eq!(node.report().phase, PodPhase::Running);
+    }
+}
+
+#[test]
+fn one_that_runs_first_and_fails_is_tried_again_or_fails_the_pod() {
+    for policy in [RestartPolicy::Always, RestartPolicy::OnFailure] {
+        let mut node = with_init(policy);
+        node.see(of("first", 0, exited_with(98, 99, 1)));
+        assert_eq!(node.plan().actions, [create_of("first", 1, 1)]);
+        node.see(of("first", 1, exited_with(99, 100, 1)));
+        assert_eq!(node.plan(), Plan { actions: vec![], wake_at: Some(at(110)) });
+        let state = &node.report().init_containers[0].state;
+        let looping = WaitingReason::CrashLoopBackOff;
+        assert!(matches!(state, ContainerState::Waiting { reason, .. } if *reason == looping));
+        assert_eq!(node.report().phase, PodPhase::Pending);
+    }
+    let mut node = with_init(RestartPolicy::Never);
+    node.see(of("first", 0, exited_with(98, 99, 1)));
+    node.now = 5_000;
+    assert_eq!(node.plan(), Plan::default());
+    assert_eq!(node.report().phase, PodPhase::Failed);
+}
+
+#[test]
+fn what_ran_first_does_not_run_again_for_a_restart_of_another() {
+    let mut node = with_init(RestartPolicy::Always);
+    // A restarted agent finds one of the others, and nothing of those that ran first.
+    node.see(container(1, 4, exited(98, 99)));
+    assert_eq!(node.plan().actions, [create(5, 1)]);
+    let report = node.report();
+    assert!(report.init_containers.iter().all(|one| one.ready));
+    assert_eq!(report.phase, PodPhase::Running);
 }

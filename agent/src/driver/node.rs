@@ -371,7 +371,7 @@ impl<R: ContainerRuntime> Node<R> {
     }
 
     fn note_running(&mut self, labels: &ContainerLabels) {
-        let policy = self.restart_policy(labels.uid);
+        let policy = self.restart_policy(labels);
         if let Some(memory) = self.memories.get_mut(&labels.uid) {
             memory.note_running(labels, policy);
         }
@@ -494,7 +494,9 @@ impl<R: ContainerRuntime> Node<R> {
         let container = memory.and_then(|memory| memory.containers.get(&labels.container));
         let pod = self.assigned(labels.uid);
         pod.zip(container)
-            .and_then(|(pod, container)| container.final_exit(pod.template.restart_policy))
+            .and_then(|(pod, memory)| {
+                memory.final_exit(pod.template.restart_policy_of(&labels.container))
+            })
             .is_some()
     }
 
@@ -515,8 +517,9 @@ impl<R: ContainerRuntime> Node<R> {
         self.assignment.as_ref()?.pods.iter().find(|pod| pod.uid == uid)
     }
 
-    fn restart_policy(&self, uid: PodUid) -> RestartPolicy {
-        self.assigned(uid).map_or(RestartPolicy::Always, |pod| pod.template.restart_policy)
+    fn restart_policy(&self, labels: &ContainerLabels) -> RestartPolicy {
+        let pod = self.assigned(labels.uid);
+        pod.map_or(RestartPolicy::Always, |pod| pod.template.restart_policy_of(&labels.container))
     }
 
     /// Whether a pod is to run and be restarted.
@@ -527,9 +530,7 @@ impl<R: ContainerRuntime> Node<R> {
 
     fn pull_policy(&self, action: &Action) -> PullPolicy {
         self.assigned(action.pod())
-            .and_then(|pod| {
-                pod.template.containers.iter().find(|one| one.name == action.container())
-            })
+            .and_then(|pod| pod.template.container(action.container()))
             .map_or(PullPolicy::IfNotPresent, |one| one.pull_policy)
     }
 

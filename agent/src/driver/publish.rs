@@ -191,6 +191,7 @@ impl<R: ContainerRuntime> Node<R> {
 fn connections_only(connections: u32) -> PodReport {
     PodReport {
         phase: PodPhase::Pending,
+        init_containers: Vec::new(),
         containers: Vec::new(),
         address: None,
         ready: false,

@@ -236,6 +236,7 @@ fn deployment() -> Deployment {
                     optional: false,
                 },
             ])],
+            init_containers: vec![],
             restart_policy: RestartPolicy::Always,
             termination_grace: Duration::from_secs(30),
             node_selector: StringMap::new(),
@@ -272,6 +273,7 @@ pub fn replica_set() -> ReplicaSet {
             labels: map(&[("app", "web")]),
             annotations: StringMap::new(),
             containers: vec![container(vec![text("GREETING", "hello"), secret, pod_name])],
+            init_containers: vec![],
             restart_policy: RestartPolicy::Always,
             termination_grace: Duration::from_secs(30),
             node_selector: StringMap::new(),
@@ -350,6 +352,7 @@ pub fn pod(
 fn pod_status(state: ContainerState, ready: bool) -> PodStatus {
     PodStatus {
         phase: PodPhase::Running,
+        init_containers: vec![],
         containers: vec![ContainerStatus {
             name: "web".to_owned(),
             state,

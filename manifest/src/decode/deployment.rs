@@ -66,6 +66,7 @@ pub(super) fn empty_template() -> PodTemplate {
     PodTemplate {
         labels: Default::default(),
         annotations: Default::default(),
+        init_containers: Vec::new(),
         containers: Vec::new(),
         restart_policy: RestartPolicy::Always,
         termination_grace: Duration::ZERO,
@@ -160,7 +161,22 @@ pub(super) fn read_pod_spec(spec: &Object<'_>, kind: &str, empty: PodTemplate) -
             );
         }
     }
+    let init_containers = spec.field("initContainers").map(|value| {
+        value.each(|value| {
+            let container = value.object()?;
+            if let Some(policy) = container.field("restartPolicy")
+                && policy.text() == Some("Always")
+            {
+                policy.fail_with(
+                    "a container that runs beside the others shares their network, and containers of a pod do not in Dugout",
+                    "run it as a workload of its own",
+                );
+            }
+            Some(container::read(&container))
+        })
+    });
     PodTemplate {
+        init_containers: init_containers.unwrap_or_default(),
         containers,
         restart_policy: read_restart_policy(spec),
         termination_grace: seconds(grace),

@@ -41,7 +41,7 @@ pub(super) static POD_SPEC: Schema = table(
         acted("terminationGracePeriodSeconds", int(0, INT32_MAX)),
         acted("nodeSelector", LABELS),
         acted("restartPolicy", words(&["Always", "OnFailure", "Never"])),
-        refused("initContainers", objects(&CONTAINER), ONE_CONTAINER).unique_by("name"),
+        acted("initContainers", objects(&CONTAINER)).unique_by("name"),
         refused("ephemeralContainers", objects(&EPHEMERAL_CONTAINER), "ephemeral containers are added to running pods and cannot be declared").unique_by("name"),
         refused("volumes", objects(&VOLUME), NO_VOLUMES).unique_by("name"),
         refused("affinity", object(&AFFINITY), PLACEMENT),

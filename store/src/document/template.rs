@@ -17,6 +17,8 @@ mirror! {
     struct PodTemplate as PodTemplateDocument {
         labels: StringMap,
         annotations: StringMap,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        init_containers: Vec<Container<EnvSource>>,
         containers: Vec<Container<EnvSource>>,
         #[serde(default, skip_serializing_if = "RestartPolicyDocument::is_always")]
         restart_policy: RestartPolicy,
@@ -29,6 +31,8 @@ mirror! {
     struct ResolvedTemplate as ResolvedTemplateDocument {
         labels: StringMap,
         annotations: StringMap,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        init_containers: Vec<Container<EnvValue>>,
         containers: Vec<Container<EnvValue>>,
         #[serde(default, skip_serializing_if = "RestartPolicyDocument::is_always")]
         restart_policy: RestartPolicy,

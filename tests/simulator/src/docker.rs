@@ -97,7 +97,7 @@ impl FakeEngine {
         crashes: u32,
         now: Timestamp,
     ) -> Result<(), Failure> {
-        let Some(wanted) = pod.template.containers.iter().find(|one| one.name == container) else {
+        let Some(wanted) = pod.template.container(container) else {
             return Err(failure(FailureKind::Permanent, "no such container"));
         };
         if !self.images.contains(&wanted.image) {

@@ -272,6 +272,7 @@ impl Workload {
             labels: self.labels(),
             annotations: StringMap::new(),
             containers: vec![self.container()],
+            init_containers: vec![],
             restart_policy: RestartPolicy::Always,
             termination_grace: Duration::from_secs(10),
             node_selector: StringMap::new(),

@@ -111,6 +111,7 @@ impl Dice {
         PodTemplate {
             labels: self.map(),
             annotations: self.map(),
+            init_containers: self.some(|dice| dice.container(Dice::env_source)),
             containers: self.some(|dice| dice.container(Dice::env_source)),
             restart_policy: self.restart_policy(),
             termination_grace: self.span(),
@@ -276,6 +277,7 @@ impl Dice {
         Arc::new(ResolvedTemplate {
             labels: self.map(),
             annotations: self.map(),
+            init_containers: self.some(|dice| dice.container(Dice::env_value)),
             containers: self.some(|dice| dice.container(Dice::env_value)),
             restart_policy: self.restart_policy(),
             termination_grace: self.span(),
