@@ -18,6 +18,7 @@ mod link;
 pub mod local;
 mod logs;
 pub mod metrics;
+mod pause;
 pub mod probe;
 pub mod proxy;
 mod records;

@@ -465,6 +465,50 @@ async fn containers_that_run_first_end_well_before_the_others_begin() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn containers_of_a_pod_share_network_ipc_and_host_name_also_after_their_sandbox_fell() {
+    let mut rig = Rig::start().await;
+    let uid = rig.add(&format!("echo here > /dev/shm/note; {SERVE}"));
+    let pod = rig.pods.get_mut(&uid).unwrap();
+    let mut template = (*pod.template).clone();
+    // It is ready when it sees the other at the loopback address, its memory, and its own name.
+    let look = "wget -q -O - http://127.0.0.1:8080/ | grep hello && grep here /dev/shm/note && hostname | grep pod-0";
+    let command = ["/bin/busybox", "sh", "-c", SLEEP];
+    template.containers.push(Container {
+        name: "side".into(),
+        readiness_probe: probe(ProbeAction::Exec {
+            command: ["/bin/busybox", "sh", "-c", look].map(str::to_owned).to_vec(),
+        }),
+        ..support::container(&command)
+    });
+    template.containers[0].readiness_probe = probe(ProbeAction::HttpGet {
+        scheme: HttpScheme::Http,
+        host: None,
+        port: PortRef::Name("http".into()),
+        path: "/".into(),
+        headers: vec![],
+    });
+    pod.template = std::sync::Arc::new(template);
+    rig.assign();
+    let report = rig.until_running(uid).await;
+    assert!(report.address.is_some());
+    assert_eq!(report.containers.len(), 2);
+    let label = format!("label=dev.dugout.uid={}", uid.0);
+    let sandbox = "label=dev.dugout.container=POD";
+    let filters = ["ps", "--quiet", "--no-trunc", "--filter", &label, "--filter", sandbox];
+    let first = rig.docker_command(&filters);
+    rig.docker_command(&["kill", first.trim()]);
+    let restarted =
+        |pod: &PodReport| pod.ready && pod.containers.iter().all(|one| one.restarts == 1);
+    rig.until_pod(uid, "both run in another sandbox", restarted).await;
+    assert_ne!(rig.docker_command(&filters), first);
+
+    rig.order(uid, PodOrder::Stop { grace: Duration::from_secs(2) });
+    rig.assign();
+    rig.until_pod(uid, "gone", |pod| pod.phase == PodPhase::Gone).await;
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_failure_a_container_is_started_until_it_ends_well_and_a_stop_is_no_success() {
     let mut rig = Rig::start().await;
     let retried = add_with_policy(&mut rig, RestartPolicy::OnFailure, "exit 7");

@@ -177,6 +177,11 @@ impl ResolvedTemplate {
         self.all_containers().find(|container| container.name == name)
     }
 
+    /// Whether several containers of a pod run at the same time: they share network, IPC and host name.
+    pub fn shares_sandbox(&self) -> bool {
+        self.containers.len() > 1
+    }
+
     /// Whether a container of this name that ended is started again: of those that run before the others
     /// one that ended well is not, whatever holds for the pod.
     pub fn restart_policy_of(&self, container: &str) -> RestartPolicy {

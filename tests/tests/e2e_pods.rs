@@ -102,3 +102,24 @@ fn containers_that_run_first_are_seen_running_and_hold_up_the_others() {
     let logs = rig.dugout_ok(&["logs", "late", "--container", "check", "-n", &namespace]);
     assert!(logs.contains("checked"), "{logs}");
 }
+
+#[test]
+fn containers_of_a_pod_reach_each_other_at_the_loopback_address_and_leave_together() {
+    let mut rig = started("several");
+    let serve = "mkdir /tmp/www; echo hello > /tmp/www/index.html; exec httpd -f -p 127.0.0.1:8080 -h /tmp/www";
+    let ask = "until wget -q -O - http://127.0.0.1:8080/; do sleep 0.2; done; exec sleep 1000";
+    let both = container("serve", serve) + &container("ask", ask);
+    let text = pod(&rig, "both", &format!("  containers:\n{both}"));
+    let declared = commit(&rig, "both", &text);
+    rig.wait_for_verdict(&declared, "healthy");
+    let namespace = rig.application.namespace.clone();
+    let listed = rig.dugout_ok(&["get", "pods", "-n", &namespace]);
+    let line = listed.lines().find(|line| line.starts_with("both")).unwrap_or_default();
+    assert!(line.contains("2/2") && line.contains("Running"), "{listed}");
+    rig.wait_for("one has asked the other", |rig| {
+        rig.dugout_ok(&["logs", "both", "--container", "ask", "-n", &namespace]) == "hello\n"
+    });
+    rig.repository.git(&["rm", "--quiet", "apps/both.yaml"]);
+    rig.repository.commit("Without it");
+    rig.wait_for("nothing of it is left", |rig| containers_of(rig, "both").is_empty());
+}

@@ -11,7 +11,7 @@ use dugout_model::{
 
 use crate::backoff::{CRASH_FORGOTTEN_AFTER, PERMANENT, TRANSIENT, crash_loop_wait};
 use crate::converge::{Action, Attempt, Stage, StopWhy, Stopping};
-use crate::labels::ContainerLabels;
+use crate::labels::{ContainerLabels, SANDBOX};
 
 /// The exit code of a container that is gone without anybody having seen its end: as of one that was
 /// killed, which is what Kubernetes says then.
@@ -245,6 +245,7 @@ impl PodMemory {
     /// What must be known of its containers after a restart of the agent.
     pub fn attempts(&self) -> BTreeMap<String, Attempt> {
         let containers = self.containers.iter();
+        let containers = containers.filter(|(name, _)| *name != SANDBOX);
         let newest = containers.filter_map(|(name, memory)| Some((name, memory.newest_attempt()?)));
         newest.map(|(name, attempt)| (name.clone(), attempt.clone())).collect()
     }
@@ -269,15 +270,20 @@ impl PodMemory {
         }
         match &action {
             Action::Start { container, .. } => self.container(container).enter(Stage::Begun),
-            Action::Stop { container, why, .. } => {
+            Action::Stop { targets, why, .. } => {
                 let stage = match why {
                     StopWhy::Ordered | StopWhy::NotAssigned => Stopping::Ordered,
                     StopWhy::Unhealthy(_) => Stopping::GivenUp,
-                    StopWhy::Superseded | StopWhy::Finished => {
+                    StopWhy::Superseded
+                    | StopWhy::Finished
+                    | StopWhy::SandboxChanged
+                    | StopWhy::PodEnded => {
                         return self.in_flight = Some(action);
                     }
                 };
-                self.container(container).enter(Stage::Stopping(stage));
+                for target in targets {
+                    self.container(&target.container).enter(Stage::Stopping(stage));
+                }
             }
             _ => {}
         }
@@ -296,6 +302,13 @@ impl PodMemory {
 
     fn succeeded(&mut self, action: &Action, wall: Timestamp) {
         match action {
+            // It is no milestone of the pod.
+            Action::Create { container, .. } | Action::Start { container, .. }
+                if container == SANDBOX =>
+            {
+                self.container(SANDBOX).waiting = None;
+                self.retry = Retry::default();
+            }
             // Failures are forgotten only when the container runs, so that an image that is pulled
             // and still not there does not spin.
             Action::Pull { container, .. } => {

@@ -8,6 +8,7 @@
 mod attempt;
 mod memory;
 mod observed;
+mod sandbox;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -25,18 +26,48 @@ pub use memory::{
     PodMemory, Retry,
 };
 pub use observed::{FullList, News, Observed, Overtaken, Sequence};
-pub use status::{Health, pod_report};
+pub use status::{Health, address_of, pod_report};
 
 use crate::runtime::{ObservedContainer, ObservedState};
 
 /// One engine call for one pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    Pull { pod: PodUid, container: String, image: String },
-    Create { pod: PodUid, container: String, attempt: u32, crashes: u32 },
-    Start { pod: PodUid, container: String, id: String },
-    Stop { pod: PodUid, container: String, id: String, grace: Duration, why: StopWhy },
-    Remove { pod: PodUid, container: String, id: String },
+    Pull {
+        pod: PodUid,
+        container: String,
+        image: String,
+    },
+    Create {
+        pod: PodUid,
+        container: String,
+        attempt: u32,
+        crashes: u32,
+    },
+    Start {
+        pod: PodUid,
+        container: String,
+        id: String,
+    },
+    /// Stops containers of the pod at the same time.
+    Stop {
+        pod: PodUid,
+        targets: Vec<StopTarget>,
+        grace: Duration,
+        why: StopWhy,
+    },
+    Remove {
+        pod: PodUid,
+        container: String,
+        id: String,
+    },
+}
+
+/// A container that is stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StopTarget {
+    pub container: String,
+    pub id: String,
 }
 
 /// Why a container is stopped.
@@ -52,18 +83,38 @@ pub enum StopWhy {
     Superseded,
     /// It had ended for good, and someone else started it again.
     Finished,
+    /// The sandbox that it shared is gone, or was started anew.
+    SandboxChanged,
+    /// It is the sandbox, or runs beside the others, and these have ended for good.
+    PodEnded,
 }
 
 impl Action {
-    /// The name of the container that it is about.
+    /// The name of the container that it is about, or of the first.
     pub fn container(&self) -> &str {
         match self {
             Action::Pull { container, .. }
             | Action::Create { container, .. }
             | Action::Start { container, .. }
-            | Action::Stop { container, .. }
             | Action::Remove { container, .. } => container,
+            Action::Stop { targets, .. } => {
+                targets.first().map_or("", |target| target.container.as_str())
+            }
         }
+    }
+
+    /// Whether the engine is asked to stop, remove or start this container.
+    pub fn concerns(&self, id: &str) -> bool {
+        match self {
+            Action::Pull { .. } | Action::Create { .. } => false,
+            Action::Start { id: other, .. } | Action::Remove { id: other, .. } => other == id,
+            Action::Stop { .. } => self.stops(id),
+        }
+    }
+
+    /// Whether the engine is asked to stop this container.
+    pub fn stops(&self, id: &str) -> bool {
+        matches!(self, Action::Stop { targets, .. } if targets.iter().any(|one| one.id == id))
     }
 
     pub fn pod(&self) -> PodUid {
@@ -157,22 +208,23 @@ fn converge_pod(input: &Input<'_>, uid: PodUid, pod: Option<&AssignedPod>) -> St
     }
 }
 
-/// Stops what runs, then removes what is left.
+/// Stops what runs, the sandbox last, then removes what is left.
 fn leave(
     pod: PodUid,
     containers: &[ObservedContainer],
     grace: Option<Duration>,
     why: StopWhy,
 ) -> Step {
-    let Some(one) = containers.iter().find(|one| one.is_running()).or_else(|| containers.first())
-    else {
-        return Step::Nothing;
-    };
-    if one.is_running() {
-        stop(pod, one, grace.unwrap_or(one.labels.grace), why)
-    } else {
-        remove(pod, one)
+    let running = || containers.iter().filter(|one| one.is_running());
+    let (sandbox, others): (Vec<_>, Vec<_>) = running().partition(|one| one.labels.is_sandbox());
+    if !others.is_empty() {
+        let longest = others.iter().map(|one| one.labels.grace).max().unwrap_or_default();
+        return stop_all(pod, &others, grace.unwrap_or(longest), why);
     }
+    if !sandbox.is_empty() {
+        return stop_all(pod, &sandbox, Duration::ZERO, why);
+    }
+    containers.first().map_or(Step::Nothing, |one| remove(pod, one))
 }
 
 struct PodView<'a> {
@@ -196,6 +248,19 @@ impl PodView<'_> {
         })
     }
 
+    /// Whether its containers ended for good, or one that runs before the others did without success.
+    fn has_ended(&self) -> bool {
+        let template = &self.pod.template;
+        let exit = |one: &Container<EnvValue>| {
+            self.memory_of(&one.name)?.final_exit(template.restart_policy_of(&one.name))
+        };
+        template.containers.iter().all(|one| exit(one).is_some())
+            || template
+                .init_containers
+                .iter()
+                .any(|one| exit(one).is_some_and(|exit| exit.exit_code != 0))
+    }
+
     /// The first of the containers that run before the others that did not end well yet.
     fn next_to_initialize(&self) -> Option<&Container<EnvValue>> {
         self.pod.template.init_containers.iter().find(|one| {
@@ -207,6 +272,11 @@ impl PodView<'_> {
 }
 
 fn run(view: &PodView<'_>, containers: &[ObservedContainer]) -> Step {
+    if view.pod.template.shares_sandbox()
+        && let Some(step) = sandbox::provide(view, containers)
+    {
+        return step;
+    }
     if !view.is_initialized(containers)
         && let Some(first) = view.next_to_initialize()
     {
@@ -306,8 +376,15 @@ fn tidy<'a>(pod: PodUid, mut older: impl Iterator<Item = &'a ObservedContainer>)
 }
 
 fn stop(pod: PodUid, one: &ObservedContainer, grace: Duration, why: StopWhy) -> Step {
-    let container = one.labels.container.clone();
-    Step::Act(Action::Stop { pod, container, id: one.id.clone(), grace, why })
+    stop_all(pod, &[one], grace, why)
+}
+
+fn stop_all(pod: PodUid, all: &[&ObservedContainer], grace: Duration, why: StopWhy) -> Step {
+    let target = |one: &&ObservedContainer| StopTarget {
+        container: one.labels.container.clone(),
+        id: one.id.clone(),
+    };
+    Step::Act(Action::Stop { pod, targets: all.iter().map(target).collect(), grace, why })
 }
 
 fn remove(pod: PodUid, one: &ObservedContainer) -> Step {

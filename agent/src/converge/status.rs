@@ -1,11 +1,12 @@
 //! What is reported of a pod. Pure.
 
 use dugout_model::{
-    AssignedPod, ContainerExit, ContainerState, ContainerStatus, PodOrder, PodPhase, PodReport,
-    ResolvedTemplate, RestartPolicy, WaitingReason,
+    AssignedPod, ContainerExit, ContainerState, ContainerStatus, PodAddress, PodOrder, PodPhase,
+    PodReport, ResolvedTemplate, RestartPolicy, WaitingReason,
 };
 
 use crate::converge::{Action, ContainerMemory, PodMemory};
+use crate::labels::SANDBOX;
 use crate::runtime::{ObservedContainer, ObservedState};
 
 /// What the probes and the proxy know of a pod.
@@ -32,6 +33,7 @@ pub fn pod_report(
         None => {
             let mut names: Vec<&str> =
                 containers.iter().map(|one| one.labels.container.as_str()).collect();
+            names.retain(|name| *name != SANDBOX);
             names.dedup();
             names
         }
@@ -52,11 +54,17 @@ pub fn pod_report(
         },
         init_containers,
         containers: statuses,
-        address: containers.iter().rev().find(|one| one.is_running()).and_then(|one| one.address),
+        address: address_of(containers),
         ready: health.ready,
         connections: health.connections,
         milestones: memory.map(|memory| memory.milestones).unwrap_or_default(),
     }
+}
+
+/// Where the pod is reached: at its sandbox, or else at its container.
+pub fn address_of(containers: &[ObservedContainer]) -> Option<PodAddress> {
+    let running = containers.iter().rev().filter(|one| one.is_running());
+    running.filter_map(|one| one.address).next()
 }
 
 struct View<'a> {
@@ -190,12 +198,17 @@ impl View<'_> {
         let (reason, message) = if !self.engine_known {
             let message = "the container engine does not answer".to_owned();
             (WaitingReason::EngineUnavailable, message)
-        } else if let Some((reason, message)) = &memory.waiting {
+        } else if let Some((reason, message)) = memory.waiting.as_ref().or(self.sandbox_waits()) {
             (*reason, message.clone())
         } else {
             (WaitingReason::ContainerCreating, self.under_way(name))
         };
         ContainerState::Waiting { reason, message }
+    }
+
+    /// Why what its containers share cannot be had.
+    fn sandbox_waits(&self) -> Option<&(WaitingReason, String)> {
+        self.memory_of(SANDBOX).and_then(|memory| memory.waiting.as_ref())
     }
 
     fn under_way(&self, name: &str) -> String {

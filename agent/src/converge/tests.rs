@@ -1,10 +1,9 @@
 //! Worked cases of converging: what is there, and what follows.
 
 use super::*;
+use crate::labels::SANDBOX;
 use crate::testing::*;
-use dugout_model::{
-    ContainerExit, ContainerState, PodPhase, ResolvedTemplate, RestartPolicy, WaitingReason,
-};
+use dugout_model::{ContainerExit, ContainerState, PodPhase, RestartPolicy, WaitingReason};
 
 /// A node in memory whose engine does what it is told, for whole stories.
 struct Node {
@@ -122,7 +121,8 @@ fn start(attempt: u32) -> Action {
 fn stop_action(attempt: u32, grace: u64, why: StopWhy) -> Action {
     let id = format!("id-1-{attempt}");
     let grace = Duration::from_secs(grace);
-    Action::Stop { pod: uid(1), container: "web".into(), id, grace, why }
+    let targets = vec![StopTarget { container: "web".into(), id }];
+    Action::Stop { pod: uid(1), targets, grace, why }
 }
 
 fn remove_action(attempt: u32) -> Action {
@@ -358,17 +358,6 @@ fn a_pod_says_that_the_engine_does_not_answer() {
     stopping.order = PodOrder::Stop { grace: Duration::ZERO };
     let report = pod_report(Some(&stopping), &[], None, Health::default(), false);
     assert_ne!(report.phase, PodPhase::Gone);
-}
-
-#[test]
-fn every_container_of_a_pod_is_made() {
-    let mut both: ResolvedTemplate = template("web");
-    both.containers
-        .push(dugout_model::Container { name: "side".into(), ..both.containers[0].clone() });
-    let mut node = Node::new(vec![pod(1, both)]);
-    node.see(container(1, 0, running(1)));
-    let side = Action::Create { pod: uid(1), container: "side".into(), attempt: 0, crashes: 0 };
-    assert_eq!(node.plan().actions, [side]);
 }
 
 fn job_like(policy: RestartPolicy) -> Node {
@@ -661,4 +650,100 @@ fn what_ran_first_does_not_run_again_for_a_restart_of_another() {
     let report = node.report();
     assert!(report.init_containers.iter().all(|one| one.ready));
     assert_eq!(report.phase, PodPhase::Running);
+}
+
+/// A pod with the containers `web` and `side`.
+fn with_two(policy: RestartPolicy) -> Node {
+    let mut node = job_like(policy);
+    let pod = &mut node.assignment.pods[0];
+    let mut template = (*pod.template).clone();
+    let side = dugout_model::Container { name: "side".into(), ..template.containers[0].clone() };
+    template.containers.push(side);
+    pod.template = std::sync::Arc::new(template);
+    node
+}
+
+fn made_at(seconds: u64, one: ObservedContainer) -> ObservedContainer {
+    ObservedContainer { created_at: at(seconds), ..one }
+}
+
+fn stop_of(names: &[&str], grace: u64, why: StopWhy) -> Action {
+    let target = |name: &&str| StopTarget { container: (*name).into(), id: format!("id-{name}-0") };
+    let (targets, grace) = (names.iter().map(target).collect(), Duration::from_secs(grace));
+    Action::Stop { pod: uid(1), targets, grace, why }
+}
+
+#[test]
+fn several_containers_share_a_sandbox_that_runs_before_them() {
+    let mut node = with_two(RestartPolicy::Always);
+    assert_eq!(node.plan().actions, [create_of(SANDBOX, 0, 0)]);
+    node.see(of(SANDBOX, 0, ObservedState::Created));
+    let id = format!("id-{SANDBOX}-0");
+    assert_eq!(node.plan().actions, [Action::Start { pod: uid(1), container: SANDBOX.into(), id }]);
+    node.see(of(SANDBOX, 0, running(10)));
+    assert_eq!(node.report().phase, PodPhase::Pending);
+    assert_eq!(node.plan().actions, [create_of("web", 0, 0)]);
+    node.see(of("web", 0, running(11)));
+    assert_eq!(node.plan().actions, [create_of("side", 0, 0)]);
+    node.see(of("side", 0, running(12)));
+    assert_eq!(node.plan(), Plan::default());
+    assert_eq!(node.report().containers.len(), 2);
+
+    // It leaves: the containers together, then the sandbox, at once.
+    node.assignment.pods[0].order = PodOrder::Stop { grace: Duration::from_secs(4) };
+    assert_eq!(node.plan().actions, [stop_of(&["side", "web"], 4, StopWhy::Ordered)]);
+    for name in ["side", "web"] {
+        node.see(of(name, 0, exited(11, 20)));
+    }
+    assert_eq!(node.plan().actions, [stop_of(&[SANDBOX], 0, StopWhy::Ordered)]);
+}
+
+#[test]
+fn a_new_sandbox_means_new_containers() {
+    let both = || {
+        let mut node = with_two(RestartPolicy::Always);
+        node.see(of(SANDBOX, 0, running(10)));
+        node.see(of("web", 0, running(11)));
+        node.see(of("side", 0, running(11)));
+        node
+    };
+    // It ended: what shared it is stopped, then it is made anew.
+    let mut node = both();
+    node.see(of(SANDBOX, 0, exited(10, 20)));
+    let together = stop_of(&["side", "web"], 7, StopWhy::SandboxChanged);
+    assert_eq!(node.plan().actions, std::slice::from_ref(&together));
+    for name in ["side", "web"] {
+        node.see(of(name, 0, exited(11, 21)));
+    }
+    assert_eq!(node.plan().actions, [create_of(SANDBOX, 1, 1)]);
+    node.see(made_at(22, of(SANDBOX, 1, running(22))));
+    assert_eq!(node.plan().actions, [create_of("web", 1, 1)]);
+
+    // Somebody started it again: its network is another one.
+    let mut node = both();
+    node.see(of(SANDBOX, 0, running(30)));
+    assert_eq!(node.plan().actions, [together]);
+
+    // What was made for the last one cannot be started.
+    let mut node = with_two(RestartPolicy::Always);
+    node.see(made_at(5, of("web", 0, ObservedState::Created)));
+    node.see(made_at(9, of(SANDBOX, 1, running(10))));
+    let id = "id-web-0".to_owned();
+    let removed = Action::Remove { pod: uid(1), container: "web".into(), id };
+    assert_eq!(node.plan().actions, [removed]);
+}
+
+#[test]
+fn the_sandbox_of_a_pod_that_ended_is_stopped_and_not_made_again() {
+    let mut node = with_two(RestartPolicy::Never);
+    node.see(of(SANDBOX, 0, running(10)));
+    node.see(of("web", 0, exited_with(11, 20, 0)));
+    assert_eq!(node.plan().actions, [create_of("side", 0, 0)]);
+    node.see(of("side", 0, exited_with(11, 21, 0)));
+    assert_eq!(node.report().phase, PodPhase::Succeeded);
+    assert_eq!(node.plan().actions, [stop_of(&[SANDBOX], 0, StopWhy::PodEnded)]);
+    node.see(of(SANDBOX, 0, exited_with(10, 22, 137)));
+    node.now = 5_000;
+    assert_eq!(node.plan(), Plan::default());
+    assert_eq!(node.report().phase, PodPhase::Succeeded);
 }

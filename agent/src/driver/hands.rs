@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dugout_model::{PodUid, Probe};
 use futures_util::StreamExt as _;
+use futures_util::future::try_join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
@@ -67,7 +68,7 @@ pub(crate) enum Job {
     Pull { image: String },
     Create { spec: Box<ContainerSpec> },
     Start { id: String },
-    Stop { id: String, grace: Duration },
+    Stop { ids: Vec<String>, grace: Duration },
     Remove { id: String },
 }
 
@@ -75,9 +76,16 @@ pub(crate) enum Job {
 #[derive(Debug)]
 pub(crate) enum Acted {
     Pulled,
-    Created { id: String },
-    Started { seen: Option<ObservedContainer> },
-    Stopped { seen: Option<ObservedContainer> },
+    Created {
+        id: String,
+    },
+    Started {
+        seen: Option<ObservedContainer>,
+    },
+    /// What is left of each that was to stop.
+    Stopped {
+        seen: Vec<ObservedContainer>,
+    },
     Removed,
     Failed(RuntimeError),
 }
@@ -264,10 +272,12 @@ async fn act<R: ContainerRuntime>(
             *slot = None;
             Acted::Started { seen: runtime.inspect(owner, &id).await? }
         }
-        Job::Stop { id, grace } => {
-            runtime.stop(&id, grace).await?;
+        Job::Stop { ids, grace } => {
+            let stops = ids.iter().map(|id| runtime.stop(id, grace));
+            try_join_all(stops).await?;
             *slot = None;
-            Acted::Stopped { seen: runtime.inspect(owner, &id).await? }
+            let looks = try_join_all(ids.iter().map(|id| runtime.inspect(owner, id))).await?;
+            Acted::Stopped { seen: looks.into_iter().flatten().collect() }
         }
         Job::Remove { id } => {
             runtime.remove(&id).await?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dugout_model::{EventType, PodAddress, PodOrder, PodUid, Timestamp};
 
 use super::node::Node;
-use crate::converge::Condemned;
+use crate::converge::{Condemned, address_of};
 use crate::events::reason;
 use crate::probe::{ContainerProbes, Finding, ProbeKind, ProbeTarget};
 use crate::proxy::LocalPod;
@@ -60,6 +60,7 @@ impl<R: ContainerRuntime> Node<R> {
             if matches!(pod.order, PodOrder::Stop { .. }) {
                 continue;
             }
+            let address = self.address_of(pod.uid);
             for wanted in &pod.template.containers {
                 let newest = self
                     .observed
@@ -72,7 +73,7 @@ impl<R: ContainerRuntime> Node<R> {
                 if self.has_ended(&newest.labels) {
                     continue;
                 }
-                let target = ProbeTarget::new(&newest.id, started_at, newest.address, wanted);
+                let target = ProbeTarget::new(&newest.id, started_at, address, wanted);
                 let known = before.remove(&newest.id);
                 let same_run = known.filter(|known| known.target.started_at == started_at);
                 if let Some(known) = same_run {
@@ -154,7 +155,6 @@ impl<R: ContainerRuntime> Node<R> {
     }
 
     fn address_of(&self, uid: PodUid) -> Option<PodAddress> {
-        let running = self.observed.of_pod(uid).iter().rev().find(|one| one.is_running());
-        running.and_then(|one| one.address)
+        address_of(self.observed.of_pod(uid))
     }
 }

@@ -19,7 +19,7 @@ use crate::converge::{
     Action, ExitCause, Failure, FailureKind, Memories, News, Observed, Outcome, PodMemory, StopWhy,
 };
 use crate::events::{EventQueue, reason};
-use crate::labels::{ContainerLabels, Owner};
+use crate::labels::{ContainerLabels, Owner, SANDBOX};
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
 use crate::proxy::{PortNews, Proxy};
@@ -196,15 +196,17 @@ impl<R: ContainerRuntime> Node<R> {
             return;
         };
         let (outcome, seen) = match acted {
-            Acted::Failed(error) => (self.failed(&action, &error), None),
-            Acted::Pulled => (Outcome::Done, None),
-            Acted::Created { id } => (Outcome::Done, self.created(&action, id)),
+            Acted::Failed(error) => (self.failed(&action, &error), Vec::new()),
+            Acted::Pulled => (Outcome::Done, Vec::new()),
+            Acted::Created { id } => {
+                (Outcome::Done, self.created(&action, id).into_iter().collect())
+            }
             Acted::Started { seen } => {
                 self.started(&action);
-                (Outcome::Done, seen)
+                (Outcome::Done, seen.into_iter().collect())
             }
             Acted::Stopped { seen } => (Outcome::Done, seen),
-            Acted::Removed => (Outcome::Done, None),
+            Acted::Removed => (Outcome::Done, Vec::new()),
         };
         if outcome == Outcome::Done {
             self.tell_done(&action);
@@ -214,16 +216,28 @@ impl<R: ContainerRuntime> Node<R> {
         if let Some(memory) = self.memories.get_mut(&uid) {
             memory.end(&outcome, policy, now, wall);
         }
-        match (seen, &action, &outcome) {
-            (Some(seen), _, _) => self.see(seen),
-            (None, Action::Remove { id, .. }, Outcome::Done) => self.observed.removed(id),
-            (None, Action::Start { id, .. } | Action::Stop { id, .. }, Outcome::Done) => {
-                let id = id.clone();
-                self.vanish(&id);
-            }
-            _ => {}
+        if outcome == Outcome::Done {
+            self.note_gone(&action, &seen);
+        }
+        for one in seen {
+            self.see(one);
         }
         self.note_stopped(uid);
+    }
+
+    /// What an engine call was about and is not there after it, is gone.
+    fn note_gone(&mut self, action: &Action, seen: &[ObservedContainer]) {
+        let is_gone = |id: &str| seen.iter().all(|one| one.id != id);
+        match action {
+            Action::Remove { id, .. } => self.observed.removed(id),
+            Action::Start { id, .. } if is_gone(id) => self.vanish(id),
+            Action::Stop { targets, .. } => {
+                for target in targets.iter().filter(|target| is_gone(&target.id)) {
+                    self.vanish(&target.id);
+                }
+            }
+            Action::Pull { .. } | Action::Create { .. } | Action::Start { .. } => {}
+        }
     }
 
     /// A fresh container as we made it; the engine need not be asked.
@@ -253,7 +267,10 @@ impl<R: ContainerRuntime> Node<R> {
     }
 
     fn started(&mut self, action: &Action) {
-        let Action::Start { id, .. } = action else { return };
+        let Action::Start { id, container, .. } = action else { return };
+        if container == SANDBOX {
+            return;
+        }
         self.started_here.insert(id.clone());
         self.metrics.containers_started.inc();
         if self.observed.find(id).is_some_and(|one| one.labels.attempt > 0) {
@@ -296,8 +313,8 @@ impl<R: ContainerRuntime> Node<R> {
                 Action::Start { container, .. } => {
                     format!("container {container} cannot be started")
                 }
-                Action::Stop { container, .. } => {
-                    format!("container {container} cannot be stopped")
+                Action::Stop { .. } => {
+                    format!("container {} cannot be stopped", action.container())
                 }
                 Action::Remove { container, .. } => {
                     format!("container {container} cannot be removed")
@@ -310,6 +327,9 @@ impl<R: ContainerRuntime> Node<R> {
     }
 
     fn tell_done(&mut self, action: &Action) {
+        if action.container() == SANDBOX {
+            return;
+        }
         let (reason, message) = match action {
             Action::Pull { image, .. } => (reason::PULLED, format!("pulled image {image}")),
             Action::Create { container, .. } => {
@@ -325,11 +345,16 @@ impl<R: ContainerRuntime> Node<R> {
 
     /// Says that a container is being stopped, when the call is made.
     pub fn tell_stop(&mut self, uid: PodUid, container: &str, why: &StopWhy) {
+        if container == SANDBOX {
+            return;
+        }
         let because = match why {
             StopWhy::Ordered => String::new(),
             StopWhy::NotAssigned => ": its pod is no longer assigned to this node".to_owned(),
             StopWhy::Unhealthy(message) => format!(": {message}"),
             StopWhy::Superseded => ": a newer one runs".to_owned(),
+            StopWhy::SandboxChanged => ": what its pod's containers share is made anew".to_owned(),
+            StopWhy::PodEnded => ": the others of its pod have ended".to_owned(),
             StopWhy::Finished => ": it had ended, and was started from outside".to_owned(),
         };
         let message = format!("stopping container {container}{because}");
@@ -366,6 +391,9 @@ impl<R: ContainerRuntime> Node<R> {
         self.signalled_outside.remove(&id);
         self.started_here.insert(id);
         self.note_running(labels);
+        if labels.is_sandbox() {
+            return;
+        }
         let message = format!("container {} was restarted from outside", labels.container);
         self.pod_event(labels.uid, EventType::Normal, reason::STARTED, message);
     }
@@ -387,7 +415,7 @@ impl<R: ContainerRuntime> Node<R> {
                 memory.milestones.created_at.get_or_insert(one.created_at);
                 memory.milestones.started_at.get_or_insert(*started_at);
                 self.note_running(labels);
-                if !ours && !self.started_here.contains(&one.id) {
+                if !ours && !labels.is_sandbox() && !self.started_here.contains(&one.id) {
                     let message = format!("found container {} running", labels.container);
                     self.pod_event(labels.uid, EventType::Normal, reason::ADOPTED, message);
                 }
@@ -411,15 +439,16 @@ impl<R: ContainerRuntime> Node<R> {
         self.started_here.remove(id);
         let signalled = self.signalled_outside.remove(id);
         let fell = self.engine.was_away();
-        let ours = self.memories.get(&labels.uid).is_some_and(|memory| {
-            matches!(&memory.in_flight, Some(Action::Stop { id: stopping, .. }) if stopping == id)
-        });
+        let ours = self
+            .memories
+            .get(&labels.uid)
+            .is_some_and(|memory| memory.in_flight.as_ref().is_some_and(|action| action.stops(id)));
         let outside = !ours && (signalled.is_some() || fell);
         let cause = if outside { ExitCause::Outside } else { ExitCause::Itself };
         let now = self.now;
         let memory = memory_of(&mut self.memories, labels.uid, &labels.namespace, &labels.pod);
         let wait = memory.note_exit(id, labels, started_at, exit, cause, now);
-        if !self.is_wanted(labels.uid) {
+        if !self.is_wanted(labels.uid) || labels.is_sandbox() {
             return;
         }
         let (container, code) = (&labels.container, exit.exit_code);
@@ -464,7 +493,8 @@ impl<R: ContainerRuntime> Node<R> {
             .iter()
             .filter(|one| one.labels.container == labels.container)
             .all(|one| one.labels.attempt <= labels.attempt);
-        if is_newest && self.is_wanted(labels.uid) && !self.has_ended(labels) {
+        let is_told = is_newest && !labels.is_sandbox();
+        if is_told && self.is_wanted(labels.uid) && !self.has_ended(labels) {
             let container = &labels.container;
             let message =
                 format!("container {container} was removed from outside; it is made again at once");

@@ -60,7 +60,8 @@ impl<R: ContainerRuntime> Node<R> {
             Action::Pull { image, .. } => Job::Pull { image: image.clone() },
             Action::Create { container, attempt, crashes, .. } => {
                 let Some(pod) = self.assigned(uid) else { return true };
-                match container_spec(owner, pod, container, *attempt, *crashes) {
+                let sandbox = self.sandbox_of(uid);
+                match container_spec(owner, pod, container, *attempt, *crashes, sandbox) {
                     Ok(spec) => Job::Create { spec: Box::new(spec) },
                     Err(error) => {
                         self.fail(uid, action, error.to_string());
@@ -69,9 +70,12 @@ impl<R: ContainerRuntime> Node<R> {
                 }
             }
             Action::Start { id, .. } => Job::Start { id: id.clone() },
-            Action::Stop { id, grace, container, why, .. } => {
-                self.tell_stop(uid, container, why);
-                Job::Stop { id: id.clone(), grace: *grace }
+            Action::Stop { targets, grace, why, .. } => {
+                for target in targets {
+                    self.tell_stop(uid, &target.container, why);
+                }
+                let ids = targets.iter().map(|target| target.id.clone()).collect();
+                Job::Stop { ids, grace: *grace }
             }
             Action::Remove { id, .. } => Job::Remove { id: id.clone() },
         };
@@ -95,6 +99,12 @@ impl<R: ContainerRuntime> Node<R> {
             self.pulls.insert(uid, handle);
         }
         true
+    }
+
+    /// The newest sandbox of a pod.
+    fn sandbox_of(&self, uid: PodUid) -> Option<&str> {
+        let containers = self.observed.of_pod(uid).iter().rev();
+        containers.filter(|one| one.labels.is_sandbox()).map(|one| one.id.as_str()).next()
     }
 
     /// Notes an action that cannot even be asked for.

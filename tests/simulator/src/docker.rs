@@ -78,8 +78,10 @@ impl FakeEngine {
                 self.create(pod, container, *attempt, *crashes, now).map(|()| None)
             }
             Action::Start { id, .. } => self.start(id, now),
-            Action::Stop { id, .. } => {
-                self.end(id, 0, now);
+            Action::Stop { targets, .. } => {
+                for target in targets {
+                    self.end(&target.id, 0, now);
+                }
                 Ok(None)
             }
             Action::Remove { id, .. } => {
