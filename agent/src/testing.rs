@@ -34,6 +34,7 @@ pub fn template(container: &str) -> ResolvedTemplate {
             startup_probe: None,
             readiness_probe: None,
             liveness_probe: None,
+            restart_policy: None,
         }],
         init_containers: vec![],
         restart_policy: RestartPolicy::Always,

@@ -509,6 +509,45 @@ async fn containers_of_a_pod_share_network_ipc_and_host_name_also_after_their_sa
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sidecar_starts_before_and_ends_after_the_container_that_decides() {
+    let mut rig = Rig::start().await;
+    // It ends well only where it reaches the sidecar.
+    let ask = "wget -q -O - http://127.0.0.1:8080/";
+    let uid = add_with_policy(&mut rig, RestartPolicy::Never, ask);
+    let pod = rig.pods.get_mut(&uid).unwrap();
+    let mut template = (*pod.template).clone();
+    let command = ["/bin/busybox", "sh", "-c", &format!("sleep 1; {SERVE}")];
+    template.init_containers.push(Container {
+        name: "side".into(),
+        restart_policy: Some(RestartPolicy::Always),
+        startup_probe: probe(ProbeAction::TcpSocket { host: None, port: PortRef::Number(8080) })
+            .map(|probe| Probe { failure_threshold: 30, ..probe }),
+        ..support::container(&command)
+    });
+    pod.template = std::sync::Arc::new(template);
+    rig.assign();
+    let report = rig
+        .until_pod(uid, "succeeded", |pod| {
+            assert_ne!(pod.phase, PodPhase::Failed);
+            pod.phase == PodPhase::Succeeded
+        })
+        .await;
+    let (ContainerState::Terminated(side), ContainerState::Terminated(main)) =
+        (&report.init_containers[0].state, &report.containers[0].state)
+    else {
+        panic!("{report:#?}")
+    };
+    assert!(side.finished_at >= main.finished_at, "{report:#?}");
+    let label = format!("label=dev.dugout.uid={}", uid.0);
+    let began = std::time::Instant::now();
+    while !rig.docker_command(&["ps", "--quiet", "--filter", &label]).is_empty() {
+        assert!(began.elapsed() < support::PATIENCE, "nothing of it runs on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_failure_a_container_is_started_until_it_ends_well_and_a_stop_is_no_success() {
     let mut rig = Rig::start().await;
     let retried = add_with_policy(&mut rig, RestartPolicy::OnFailure, "exit 7");

@@ -107,8 +107,10 @@ fn pod_cells(name: Value, pod: &Pod, age: Value, now: Timestamp) -> Vec<Value> {
     let status = pod.status.as_ref();
     let containers: &[ContainerStatus] =
         status.and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
-    let total = pod.spec.as_ref().map_or(0, |spec| spec.containers.len());
-    let ready = containers.iter().filter(|container| container.ready).count();
+    let sidecars: Vec<&ContainerStatus> =
+        init_statuses(pod).iter().filter(|status| is_sidecar(pod, &status.name)).collect();
+    let total = pod.spec.as_ref().map_or(0, |spec| spec.containers.len()) + sidecars.len();
+    let ready = containers.iter().chain(sidecars).filter(|container| container.ready).count();
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
     vec![
         name,
@@ -151,8 +153,20 @@ fn init_statuses(pod: &Pod) -> &[ContainerStatus] {
     status.and_then(|status| status.init_container_statuses.as_deref()).unwrap_or_default()
 }
 
+/// Whether a container that begins before the others runs on beside them.
+fn is_sidecar(pod: &Pod, name: &str) -> bool {
+    let init = pod.spec.as_ref().and_then(|spec| spec.init_containers.as_deref());
+    let mut init = init.unwrap_or_default().iter();
+    init.any(|one| one.name == name && one.restart_policy.as_deref() == Some("Always"))
+}
+
 /// How far the containers are that run before the others, if they are not done.
 fn initializing(pod: &Pod) -> Option<String> {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref());
+    let mut conditions = conditions.unwrap_or_default().iter();
+    if conditions.any(|one| one.type_ == "Initialized" && one.status == "True") {
+        return None;
+    }
     let of = pod.spec.as_ref().and_then(|spec| spec.init_containers.as_ref()).map_or(0, Vec::len);
     init_statuses(pod).iter().enumerate().find_map(|(done, container)| {
         let state = container.state.as_ref();
@@ -160,6 +174,9 @@ fn initializing(pod: &Pod) -> Option<String> {
         let waiting = state.and_then(|state| state.waiting.as_ref()?.reason.as_deref());
         match (terminated, waiting) {
             (Some(end), _) if end.exit_code == 0 => None,
+            (None, None) if container.started == Some(true) && is_sidecar(pod, &container.name) => {
+                None
+            }
             (Some(end), _) => Some(format!("Init:{}", end.reason.as_deref().unwrap_or("Error"))),
             (None, Some(reason)) if reason != "PodInitializing" => Some(format!("Init:{reason}")),
             (None, _) => Some(format!("Init:{done}/{of}")),
@@ -174,6 +191,9 @@ fn restarts(pod: &Pod, now: Timestamp) -> String {
         Some(_) => init_statuses(pod),
         None => status.and_then(|status| status.container_statuses.as_deref()).unwrap_or_default(),
     };
+    let sidecars = init_statuses(pod).iter().filter(|status| is_sidecar(pod, &status.name));
+    let sidecars = sidecars.filter(|_| initializing(pod).is_none());
+    let containers: Vec<&ContainerStatus> = containers.iter().chain(sidecars).collect();
     let count: i32 = containers.iter().map(|container| container.restart_count).sum();
     let ends = containers.iter().filter_map(|container| {
         container.last_state.as_ref()?.terminated.as_ref()?.finished_at.as_ref()

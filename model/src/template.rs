@@ -60,6 +60,9 @@ pub struct Container<Env> {
     pub startup_probe: Option<Probe>,
     pub readiness_probe: Option<Probe>,
     pub liveness_probe: Option<Probe>,
+    /// Takes the place of the pod's. One that runs before the others and is always started again runs on
+    /// beside them: a sidecar.
+    pub restart_policy: Option<RestartPolicy>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,32 +180,56 @@ impl ResolvedTemplate {
         self.all_containers().find(|container| container.name == name)
     }
 
+    /// Those that begin before the others and run on beside them.
+    pub fn sidecars(&self) -> impl DoubleEndedIterator<Item = &Container<EnvValue>> {
+        self.init_containers.iter().filter(|container| container.is_sidecar())
+    }
+
+    /// Those that run as long as the pod does, which are probed and have ports.
+    pub fn serving_containers(&self) -> impl Iterator<Item = &Container<EnvValue>> {
+        self.containers.iter().chain(self.sidecars())
+    }
+
     /// Whether several containers of a pod run at the same time: they share network, IPC and host name.
     pub fn shares_sandbox(&self) -> bool {
-        self.containers.len() > 1
+        self.serving_containers().count() > 1
     }
 
     /// Whether a container of this name that ended is started again: of those that run before the others
     /// one that ended well is not, whatever holds for the pod.
     pub fn restart_policy_of(&self, container: &str) -> RestartPolicy {
-        let runs_first = self.init_containers.iter().any(|init| init.name == container);
-        match self.restart_policy {
+        let init = self.init_containers.iter().find(|init| init.name == container);
+        let own = self.container(container).and_then(|container| container.restart_policy);
+        let runs_first = init.is_some_and(|init| !init.is_sidecar());
+        match own.unwrap_or(self.restart_policy) {
             RestartPolicy::Always if runs_first => RestartPolicy::OnFailure,
             policy => policy,
         }
     }
 
     /// What a pod of this template reserves on a node: of each resource what its containers need
-    /// together, or what one of those needs that run before them, alone, whichever is more.
+    /// together with the sidecars, or what one of those needs that run before them, with the sidecars
+    /// that began before it, whichever is more.
     pub fn requests(&self) -> Resources {
+        let (mut sidecars, mut most) = (Resources::default(), Resources::default());
+        for init in &self.init_containers {
+            let needs = sidecars.plus(init.requests());
+            most = most.most(needs);
+            if init.is_sidecar() {
+                sidecars = needs;
+            }
+        }
         let together = self.containers.iter().map(Container::requests);
-        let together = together.fold(Resources::default(), Resources::plus);
-        let alone = self.init_containers.iter().map(Container::requests);
-        Resources { pods: 1, ..alone.fold(together, Resources::most) }
+        Resources { pods: 1, ..most.most(together.fold(sidecars, Resources::plus)) }
     }
 }
 
 impl<Env> Container<Env> {
+    /// Of one that begins before the others: whether it runs on beside them.
+    pub fn is_sidecar(&self) -> bool {
+        self.restart_policy == Some(RestartPolicy::Always)
+    }
+
     fn requests(&self) -> Resources {
         Resources {
             cpu_millis: self.resources.cpu_request_millis,

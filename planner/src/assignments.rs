@@ -134,7 +134,7 @@ fn endpoints(
             if !is_selected(pod, &template.labels, &service.selector) {
                 return None;
             }
-            let mut containers = template.containers.iter();
+            let mut containers = template.serving_containers();
             let target = containers.find_map(|each| each.port_number(&port.target_port))?;
             Some(Endpoint { pod: pod.uid, port: target, place: place(pod, node)? })
         })

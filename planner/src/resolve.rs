@@ -100,6 +100,7 @@ impl Lookup<'_> {
             startup_probe: container.startup_probe.clone(),
             readiness_probe: container.readiness_probe.clone(),
             liveness_probe: container.liveness_probe.clone(),
+            restart_policy: container.restart_policy,
         }
     }
 

@@ -123,3 +123,33 @@ fn containers_of_a_pod_reach_each_other_at_the_loopback_address_and_leave_togeth
     rig.repository.commit("Without it");
     rig.wait_for("nothing of it is left", |rig| containers_of(rig, "both").is_empty());
 }
+
+#[test]
+fn a_job_completes_although_its_sidecar_would_run_for_ever() {
+    let mut rig = started("sidecar");
+    let namespace = rig.application.namespace.clone();
+    let indent =
+        |text: String| text.replace("\n    ", "\n          ").replacen("    -", "          -", 1);
+    let side = indent(container("side", "while :; do sleep 1; done"))
+        + "            restartPolicy: Always\n";
+    let main = indent(container("main", "echo done"));
+    let text = format!(
+        "apiVersion: batch/v1
+kind: Job
+metadata: {{name: work, namespace: {namespace}}}
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      terminationGracePeriodSeconds: 1
+      initContainers:
+{side}      containers:
+{main}"
+    );
+    let declared = commit(&rig, "work", &text);
+    rig.wait_for_verdict(&declared, "healthy");
+    rig.wait_for("the job is complete", |rig| {
+        let jobs = rig.items(&format!("/apis/batch/v1/namespaces/{namespace}/jobs"));
+        jobs.iter().any(|job| job["status"]["succeeded"] == 1)
+    });
+}

@@ -62,6 +62,8 @@ pub struct Container {
     pub readiness_probe: Option<Probe>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub liveness_probe: Option<Probe>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_policy: Option<RestartPolicy>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -271,6 +273,7 @@ impl From<&model::Container<model::EnvValue>> for Container {
             startup_probe,
             readiness_probe,
             liveness_probe,
+            restart_policy,
         } = value;
         Self {
             name: name.clone(),
@@ -285,6 +288,7 @@ impl From<&model::Container<model::EnvValue>> for Container {
             startup_probe: startup_probe.as_ref().map(Probe::from),
             readiness_probe: readiness_probe.as_ref().map(Probe::from),
             liveness_probe: liveness_probe.as_ref().map(Probe::from),
+            restart_policy: restart_policy.map(Into::into),
         }
     }
 }
@@ -306,6 +310,7 @@ impl TryFrom<Container> for model::Container<model::EnvValue> {
             startup_probe,
             readiness_probe,
             liveness_probe,
+            restart_policy,
         } = value;
         Ok(Self {
             name,
@@ -320,6 +325,7 @@ impl TryFrom<Container> for model::Container<model::EnvValue> {
             startup_probe: startup_probe.map(Into::into),
             readiness_probe: readiness_probe.map(Into::into),
             liveness_probe: liveness_probe.map(Into::into),
+            restart_policy: restart_policy.map(Into::into),
         })
     }
 }

@@ -80,6 +80,7 @@ fn container() -> Container<EnvValue> {
             host: Some("127.0.0.1".into()),
             port: PortRef::Number(8080),
         }),
+        restart_policy: None,
     }
 }
 
@@ -99,7 +100,11 @@ fn assignment() -> Assignment {
         labels: map(&[("app", "web")]),
         annotations: map(&[("note", "a \"quoted\" word")]),
         containers: vec![container()],
-        init_containers: vec![Container { name: "init".into(), ..container() }],
+        init_containers: vec![Container {
+            name: "side".into(),
+            restart_policy: Some(RestartPolicy::Always),
+            ..container()
+        }],
         restart_policy: RestartPolicy::Always,
         termination_grace: Duration::from_secs(30),
         node_selector: map(&[("disk", "ssd")]),

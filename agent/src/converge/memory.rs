@@ -28,6 +28,8 @@ pub struct PodMemory {
     pub in_flight: Option<Action>,
     pub retry: Retry,
     pub milestones: PodMilestones,
+    /// Since when it is being stopped by order.
+    pub stopping_since: Option<Timestamp>,
     pub containers: BTreeMap<String, ContainerMemory>,
 }
 
@@ -53,6 +55,8 @@ pub struct ContainerMemory {
     pub counted_exit: Option<String>,
     /// To be killed and started again, and why: a probe gave it up.
     pub condemned: Option<Condemned>,
+    /// The container whose startup probe has passed.
+    pub started: Option<String>,
     /// What to show while it does not run.
     pub waiting: Option<(WaitingReason, String)>,
 }
@@ -158,6 +162,7 @@ impl PodMemory {
             in_flight: None,
             retry: Retry::default(),
             milestones: PodMilestones::default(),
+            stopping_since: None,
             containers: BTreeMap::new(),
         }
     }
@@ -263,7 +268,7 @@ impl PodMemory {
     }
 
     /// An engine call for this pod began.
-    pub fn begin(&mut self, action: Action) {
+    pub fn begin(&mut self, action: Action, now: Timestamp) {
         if let Action::Pull { container, .. } = &action {
             let words = (WaitingReason::Pulling, String::new());
             self.container(container).waiting = Some(words);
@@ -271,6 +276,9 @@ impl PodMemory {
         match &action {
             Action::Start { container, .. } => self.container(container).enter(Stage::Begun),
             Action::Stop { targets, why, .. } => {
+                if *why == StopWhy::Ordered {
+                    self.stopping_since.get_or_insert(now);
+                }
                 let stage = match why {
                     StopWhy::Ordered | StopWhy::NotAssigned => Stopping::Ordered,
                     StopWhy::Unhealthy(_) => Stopping::GivenUp,

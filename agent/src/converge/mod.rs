@@ -9,6 +9,7 @@ mod attempt;
 mod memory;
 mod observed;
 mod sandbox;
+mod sidecars;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -197,9 +198,12 @@ fn converge_pod(input: &Input<'_>, uid: PodUid, pod: Option<&AssignedPod>) -> St
     }
     let containers = input.observed.of_pod(uid);
     match pod {
-        None => leave(uid, containers, None, StopWhy::NotAssigned),
-        Some(AssignedPod { order: PodOrder::Stop { grace }, .. }) => {
-            leave(uid, containers, Some(*grace), StopWhy::Ordered)
+        None => leave(uid, None, containers, None, StopWhy::NotAssigned),
+        Some(pod @ AssignedPod { order: PodOrder::Stop { grace }, .. }) => {
+            let since = memory.and_then(|memory| memory.stopping_since);
+            let spent = since.map_or(Duration::ZERO, |since| input.now.since(since));
+            let grace = Grace { whole: *grace, left: grace.saturating_sub(spent).max(LEAST_GRACE) };
+            leave(uid, Some(pod), containers, Some(grace), StopWhy::Ordered)
         }
         Some(pod @ AssignedPod { order: PodOrder::Run { draining }, .. }) => {
             let view = PodView { pod, memory, draining: *draining, now: input.now };
@@ -208,23 +212,43 @@ fn converge_pod(input: &Input<'_>, uid: PodUid, pod: Option<&AssignedPod>) -> St
     }
 }
 
-/// Stops what runs, the sandbox last, then removes what is left.
+/// What is left for sidecars when the others took the pod's whole grace, as Kubernetes has it.
+const LEAST_GRACE: Duration = Duration::from_secs(2);
+
+/// How long a pod that leaves has to end.
+#[derive(Clone, Copy)]
+struct Grace {
+    whole: Duration,
+    left: Duration,
+}
+
+/// Stops what runs, the sidecars after the others and the sandbox last, then removes what is left.
 fn leave(
-    pod: PodUid,
+    uid: PodUid,
+    pod: Option<&AssignedPod>,
     containers: &[ObservedContainer],
-    grace: Option<Duration>,
+    grace: Option<Grace>,
     why: StopWhy,
 ) -> Step {
-    let running = || containers.iter().filter(|one| one.is_running());
-    let (sandbox, others): (Vec<_>, Vec<_>) = running().partition(|one| one.labels.is_sandbox());
-    if !others.is_empty() {
-        let longest = others.iter().map(|one| one.labels.grace).max().unwrap_or_default();
-        return stop_all(pod, &others, grace.unwrap_or(longest), why);
+    let is_late = |one: &ObservedContainer| {
+        one.labels.is_sandbox()
+            || pod.is_some_and(|pod| sidecars::is_one(&pod.template, &one.labels.container))
+    };
+    let running: Vec<_> = containers.iter().filter(|one| one.is_running()).collect();
+    let first: Vec<_> = running.iter().filter(|one| !is_late(one)).copied().collect();
+    if !first.is_empty() {
+        let longest = first.iter().map(|one| one.labels.grace).max().unwrap_or_default();
+        return stop_all(uid, &first, grace.map_or(longest, |grace| grace.whole), why);
     }
-    if !sandbox.is_empty() {
-        return stop_all(pod, &sandbox, Duration::ZERO, why);
+    if let (Some(pod), Some(grace)) = (pod, grace)
+        && let Some(last) = sidecars::last_running(&pod.template, containers)
+    {
+        return stop(uid, last, grace.left.min(grace.whole), why);
     }
-    containers.first().map_or(Step::Nothing, |one| remove(pod, one))
+    match running.first() {
+        Some(sandbox) => stop(uid, sandbox, Duration::ZERO, why),
+        None => containers.first().map_or(Step::Nothing, |one| remove(uid, one)),
+    }
 }
 
 struct PodView<'a> {
@@ -248,6 +272,16 @@ impl PodView<'_> {
         })
     }
 
+    /// Whether a container runs that had ended for good: someone else started it.
+    fn runs_again(&self, one: &ObservedContainer) -> bool {
+        let name = &one.labels.container;
+        let policy = self.pod.template.restart_policy_of(name);
+        let memory = self.memory_of(name);
+        one.is_running()
+            && !one.labels.is_sandbox()
+            && memory.is_some_and(|memory| memory.final_exit(policy).is_some())
+    }
+
     /// Whether its containers ended for good, or one that runs before the others did without success.
     fn has_ended(&self) -> bool {
         let template = &self.pod.template;
@@ -261,13 +295,19 @@ impl PodView<'_> {
                 .any(|one| exit(one).is_some_and(|exit| exit.exit_code != 0))
     }
 
-    /// The first of the containers that run before the others that did not end well yet.
-    fn next_to_initialize(&self) -> Option<&Container<EnvValue>> {
-        self.pod.template.init_containers.iter().find(|one| {
-            let policy = self.pod.template.restart_policy_of(&one.name);
-            let exit = self.memory_of(&one.name).and_then(|memory| memory.final_exit(policy));
-            exit.is_none_or(|exit| exit.exit_code != 0)
-        })
+    /// Whether the next may begin: it ended well, or is a sidecar that has started.
+    fn is_done_with(&self, init: &Container<EnvValue>, containers: &[ObservedContainer]) -> bool {
+        let memory = self.memory_of(&init.name);
+        if init.is_sidecar() {
+            let current = containers.iter().rev().find(|one| one.labels.container == init.name);
+            let started = memory.and_then(|memory| memory.started.as_deref());
+            return current.filter(|one| one.is_running()).is_some_and(|one| {
+                init.startup_probe.is_none() || started == Some(one.id.as_str())
+            });
+        }
+        let policy = self.pod.template.restart_policy_of(&init.name);
+        let exit = memory.and_then(|memory| memory.final_exit(policy));
+        exit.is_some_and(|exit| exit.exit_code == 0)
     }
 }
 
@@ -277,17 +317,38 @@ fn run(view: &PodView<'_>, containers: &[ObservedContainer]) -> Step {
     {
         return step;
     }
-    if !view.is_initialized(containers)
-        && let Some(first) = view.next_to_initialize()
-    {
-        return run_container(view, first, containers);
+    let grace = view.pod.template.termination_grace;
+    if let Some(again) = containers.iter().find(|one| view.runs_again(one)) {
+        return stop(view.pod.uid, again, grace, StopWhy::Finished);
     }
+    if view.has_ended() {
+        return sidecars::end(view.pod, containers, grace);
+    }
+    let is_initialized = view.is_initialized(containers);
     let mut wait: Option<Timestamp> = None;
-    for wanted in &view.pod.template.containers {
-        match run_container(view, wanted, containers) {
-            Step::Nothing => {}
-            Step::Wait(until) => wait = Some(wait.map_or(until, |earlier| earlier.min(until))),
-            act @ Step::Act(_) => return act,
+    let mut later = |step| match step {
+        Step::Nothing => None,
+        Step::Wait(until) => {
+            wait = Some(wait.map_or(until, |earlier| earlier.min(until)));
+            None
+        }
+        act @ Step::Act(_) => Some(act),
+    };
+    let mut is_next = true;
+    for init in &view.pod.template.init_containers {
+        let is_done = view.is_done_with(init, containers);
+        let runs = init.is_sidecar() || !(is_done || is_initialized);
+        if runs && let Some(act) = later(run_container(view, init, containers)) {
+            return act;
+        }
+        if !is_done && !is_initialized {
+            is_next = false;
+            break;
+        }
+    }
+    for wanted in view.pod.template.containers.iter().filter(|_| is_next) {
+        if let Some(act) = later(run_container(view, wanted, containers)) {
+            return act;
         }
     }
     wait.map_or(Step::Nothing, Step::Wait)
@@ -312,9 +373,6 @@ fn run_container(
         ObservedState::Created if view.draining => Step::Nothing,
         ObservedState::Created => {
             Step::Act(Action::Start { pod, container: wanted.name.clone(), id: current.id.clone() })
-        }
-        ObservedState::Running { .. } if memory.final_exit(policy).is_some() => {
-            stop(pod, current, view.pod.template.termination_grace, StopWhy::Finished)
         }
         ObservedState::Running { .. } => {
             if let Some(condemned) = &memory.condemned

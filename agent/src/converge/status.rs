@@ -5,7 +5,7 @@ use dugout_model::{
     PodReport, ResolvedTemplate, RestartPolicy, WaitingReason,
 };
 
-use crate::converge::{Action, ContainerMemory, PodMemory};
+use crate::converge::{Action, ContainerMemory, PodMemory, sidecars};
 use crate::labels::SANDBOX;
 use crate::runtime::{ObservedContainer, ObservedState};
 
@@ -27,7 +27,9 @@ pub fn pod_report(
 ) -> PodReport {
     let leaves = pod.is_none_or(|pod| matches!(pod.order, PodOrder::Stop { .. }));
     let template = pod.map(|pod| pod.template.as_ref());
-    let view = View { memory, leaves, template, ready: health.ready, engine_known, containers };
+    let mut view =
+        View { memory, rests: leaves, template, ready: health.ready, engine_known, containers };
+    view.rests |= view.containers_ended();
     let names: Vec<&str> = match template {
         Some(template) => template.containers.iter().map(|one| one.name.as_str()).collect(),
         None => {
@@ -42,7 +44,7 @@ pub fn pod_report(
     let gone = gone && memory.is_none_or(|memory| memory.in_flight.is_none());
     let ever_ran = names.iter().any(|name| view.ever_ran(name));
     let init_containers = view.init_containers(&names);
-    let waits_for_others = init_containers.iter().any(|one| !one.ready);
+    let waits_for_others = init_containers.iter().any(|one| !view.is_done_with(one));
     let statuses: Vec<ContainerStatus> =
         names.iter().map(|name| view.container(name, waits_for_others)).collect();
     PodReport {
@@ -69,7 +71,8 @@ pub fn address_of(containers: &[ObservedContainer]) -> Option<PodAddress> {
 
 struct View<'a> {
     memory: Option<&'a PodMemory>,
-    leaves: bool,
+    /// Nothing of it is started again.
+    rests: bool,
     template: Option<&'a ResolvedTemplate>,
     ready: bool,
     engine_known: bool,
@@ -83,6 +86,29 @@ impl View<'_> {
 
     fn policy_of(&self, name: &str) -> RestartPolicy {
         self.template.map_or(RestartPolicy::Always, |template| template.restart_policy_of(name))
+    }
+
+    /// Whether its containers have all ended for good, so that its sidecars end, too.
+    fn containers_ended(&self) -> bool {
+        self.template.is_some_and(|template| {
+            template.containers.iter().all(|one| {
+                let memory = self.memory_of(&one.name);
+                memory.is_some_and(|memory| memory.final_exit(self.policy_of(&one.name)).is_some())
+            })
+        })
+    }
+
+    fn is_sidecar(&self, name: &str) -> bool {
+        self.template.is_some_and(|template| sidecars::is_one(template, name))
+    }
+
+    /// Whether the next of those that begin before the others may begin.
+    fn is_done_with(&self, init: &ContainerStatus) -> bool {
+        match &init.state {
+            ContainerState::Running { .. } => self.is_sidecar(&init.name),
+            ContainerState::Terminated(exit) => exit.exit_code == 0,
+            ContainerState::Waiting { .. } => false,
+        }
     }
 
     fn ever_ran(&self, name: &str) -> bool {
@@ -104,6 +130,10 @@ impl View<'_> {
             let is_terminated = matches!(container.state, ContainerState::Terminated(_));
             memory.final_exit(self.policy_of(&container.name)).filter(|_| is_terminated)
         };
+        // Sidecars end after the others, and how does not matter.
+        if init.iter().any(|one| matches!(one.state, ContainerState::Running { .. })) {
+            return None;
+        }
         if init.iter().filter_map(final_exit).any(|exit| exit.exit_code != 0) {
             return Some(PodPhase::Failed);
         }
@@ -124,6 +154,9 @@ impl View<'_> {
         names
             .map(|one| {
                 let mut status = self.container(&one.name, true);
+                if one.is_sidecar() {
+                    return status;
+                }
                 if let (Some(made), ContainerState::Waiting { .. }) = (made, &status.state) {
                     let finished_at = made.created_at;
                     let exit = ContainerExit { exit_code: 0, oom_killed: false, finished_at };
@@ -171,7 +204,7 @@ impl View<'_> {
             (Some(ObservedState::Running { started_at }), None) => {
                 ContainerState::Running { started_at: *started_at }
             }
-            (Some(ObservedState::Exited { exit, .. }), None) if self.leaves => {
+            (Some(ObservedState::Exited { exit, .. }), None) if self.rests => {
                 ContainerState::Terminated(exit.clone())
             }
             (Some(ObservedState::Exited { exit, .. }), None) => self.after_exit(name, memory, exit),

@@ -53,7 +53,7 @@ impl<R: ContainerRuntime> Node<R> {
         }
     }
 
-    fn sync_probes(&mut self) {
+    pub(super) fn sync_probes(&mut self) {
         let Some(assignment) = self.assignment.clone() else { return };
         let mut before = std::mem::take(&mut self.probes.containers);
         for pod in &assignment.pods {
@@ -61,7 +61,7 @@ impl<R: ContainerRuntime> Node<R> {
                 continue;
             }
             let address = self.address_of(pod.uid);
-            for wanted in &pod.template.containers {
+            for wanted in pod.template.serving_containers() {
                 let newest = self
                     .observed
                     .of_pod(pod.uid)
@@ -91,6 +91,11 @@ impl<R: ContainerRuntime> Node<R> {
                         ContainerProbes::of_adopted(wanted, started_at, self.now)
                     },
                 };
+                if probed.probes.started()
+                    && let Some(memory) = self.memories.get_mut(&pod.uid)
+                {
+                    memory.container(&wanted.name).started = Some(newest.id.clone());
+                }
                 self.probes.containers.insert(newest.id.clone(), probed);
             }
         }
@@ -110,7 +115,13 @@ impl<R: ContainerRuntime> Node<R> {
             return;
         }
         let (pod, name) = (one.pod, one.container.clone());
-        for finding in one.probes.note(kind, result, now) {
+        let findings = one.probes.note(kind, result, now);
+        if one.probes.started()
+            && let Some(memory) = self.memories.get_mut(&pod)
+        {
+            memory.container(&name).started = Some(container.to_owned());
+        }
+        for finding in findings {
             match finding {
                 Finding::Ready(_) => {}
                 Finding::Unhealthy { kind, message } => {
@@ -132,7 +143,7 @@ impl<R: ContainerRuntime> Node<R> {
     pub(super) fn is_ready(&self, pod: &dugout_model::AssignedPod) -> bool {
         let containers = self.observed.of_pod(pod.uid);
         !pod.template.containers.is_empty()
-            && pod.template.containers.iter().all(|wanted| {
+            && pod.template.serving_containers().all(|wanted| {
                 containers
                     .iter()
                     .rev()

@@ -11,6 +11,7 @@ mod node;
 mod publish;
 mod recorded;
 mod settle;
+mod tell;
 #[cfg(test)]
 mod tests;
 

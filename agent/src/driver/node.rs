@@ -326,41 +326,6 @@ impl<R: ContainerRuntime> Node<R> {
         Outcome::Failed(Failure { kind, message })
     }
 
-    fn tell_done(&mut self, action: &Action) {
-        if action.container() == SANDBOX {
-            return;
-        }
-        let (reason, message) = match action {
-            Action::Pull { image, .. } => (reason::PULLED, format!("pulled image {image}")),
-            Action::Create { container, .. } => {
-                (reason::CREATED, format!("made container {container}"))
-            }
-            Action::Start { container, .. } => {
-                (reason::STARTED, format!("started container {container}"))
-            }
-            Action::Stop { .. } | Action::Remove { .. } => return,
-        };
-        self.pod_event(action.pod(), EventType::Normal, reason, message);
-    }
-
-    /// Says that a container is being stopped, when the call is made.
-    pub fn tell_stop(&mut self, uid: PodUid, container: &str, why: &StopWhy) {
-        if container == SANDBOX {
-            return;
-        }
-        let because = match why {
-            StopWhy::Ordered => String::new(),
-            StopWhy::NotAssigned => ": its pod is no longer assigned to this node".to_owned(),
-            StopWhy::Unhealthy(message) => format!(": {message}"),
-            StopWhy::Superseded => ": a newer one runs".to_owned(),
-            StopWhy::SandboxChanged => ": what its pod's containers share is made anew".to_owned(),
-            StopWhy::PodEnded => ": the others of its pod have ended".to_owned(),
-            StopWhy::Finished => ": it had ended, and was started from outside".to_owned(),
-        };
-        let message = format!("stopping container {container}{because}");
-        self.pod_event(uid, EventType::Normal, reason::KILLING, message);
-    }
-
     /// Takes over what was seen of a container.
     pub fn see(&mut self, seen: ObservedContainer) {
         if let Some(news) = self.observed.put(seen) {
@@ -443,12 +408,15 @@ impl<R: ContainerRuntime> Node<R> {
             .memories
             .get(&labels.uid)
             .is_some_and(|memory| memory.in_flight.as_ref().is_some_and(|action| action.stops(id)));
+        let pod_ended = self.memories.get(&labels.uid).is_some_and(|memory| {
+            matches!(&memory.in_flight, Some(Action::Stop { why: StopWhy::PodEnded, .. }))
+        });
         let outside = !ours && (signalled.is_some() || fell);
         let cause = if outside { ExitCause::Outside } else { ExitCause::Itself };
         let now = self.now;
         let memory = memory_of(&mut self.memories, labels.uid, &labels.namespace, &labels.pod);
         let wait = memory.note_exit(id, labels, started_at, exit, cause, now);
-        if !self.is_wanted(labels.uid) || labels.is_sandbox() {
+        if !self.is_wanted(labels.uid) || labels.is_sandbox() || (ours && pod_ended) {
             return;
         }
         let (container, code) = (&labels.container, exit.exit_code);
@@ -562,18 +530,6 @@ impl<R: ContainerRuntime> Node<R> {
         self.assigned(action.pod())
             .and_then(|pod| pod.template.container(action.container()))
             .map_or(PullPolicy::IfNotPresent, |one| one.pull_policy)
-    }
-
-    pub fn pod_event(&mut self, uid: PodUid, event_type: EventType, reason: &str, message: String) {
-        if let Some(memory) = self.memories.get(&uid) {
-            let names = (&memory.namespace, &memory.name);
-            self.events.pod(self.wall, event_type, names, reason, message);
-        }
-    }
-
-    pub fn node_event(&mut self, event_type: EventType, reason: &str, message: String) {
-        tracing::info!(reason, "{message}");
-        self.events.node(self.wall, event_type, &self.name, reason, message);
     }
 }
 

@@ -20,6 +20,8 @@ impl<R: ContainerRuntime> Node<R> {
     pub(super) fn settle(&mut self) -> Option<Timestamp> {
         self.list_when_due();
         self.give_up_pulls();
+        // What has started decides what may begin.
+        self.sync_probes();
         let converge_at = self.converge();
         self.slots.clear();
         self.write_records();
@@ -79,10 +81,11 @@ impl<R: ContainerRuntime> Node<R> {
             }
             Action::Remove { id, .. } => Job::Remove { id: id.clone() },
         };
+        let now = self.now;
         let Some(memory) = self.memories.get_mut(&uid) else { return true };
         let is_pull = matches!(job, Job::Pull { .. });
         let is_first_try = memory.retry.failures == 0;
-        memory.begin(action);
+        memory.begin(action, now);
         if let Job::Pull { image } = &job
             && is_first_try
         {
@@ -112,7 +115,7 @@ impl<R: ContainerRuntime> Node<R> {
         let (now, wall) = (self.now, self.wall);
         self.pod_event(uid, EventType::Warning, reason::FAILED, message.clone());
         if let Some(memory) = self.memories.get_mut(&uid) {
-            memory.begin(action);
+            memory.begin(action, now);
             let failure = Failure { kind: FailureKind::Permanent, message };
             memory.end(&Outcome::Failed(failure), PullPolicy::IfNotPresent, now, wall);
         }

@@ -408,6 +408,7 @@ pub fn container(command: &[&str]) -> Container<EnvValue> {
         startup_probe: None,
         readiness_probe: None,
         liveness_probe: None,
+        restart_policy: None,
     }
 }
 

@@ -97,7 +97,7 @@ impl View<'_> {
             list(of.iter().map(|container| container_status(container, set)).collect())
         };
         core::PodStatus {
-            conditions: Some(conditions(pod, last)),
+            conditions: Some(conditions(pod, last, set)),
             container_statuses: last.and_then(|last| statuses(&last.containers)),
             init_container_statuses: last.and_then(|last| statuses(&last.init_containers)),
             host_ip: node.and_then(|node| node.address).map(|address| address.to_string()),
@@ -125,7 +125,7 @@ pub(crate) fn phase(pod: &Pod) -> &'static str {
             PodPhase::Running => "Running",
             PodPhase::Succeeded => "Succeeded",
             PodPhase::Failed => "Failed",
-            PodPhase::Gone if status.all_containers().all(ended_well) => "Succeeded",
+            PodPhase::Gone if status.containers.iter().all(ended_well) => "Succeeded",
             PodPhase::Gone => "Failed",
         },
     }
@@ -171,7 +171,11 @@ fn reason(pod: &Pod) -> (Option<&'static str>, Option<String>) {
     }
 }
 
-fn conditions(pod: &Pod, last: Option<&PodStatus>) -> Vec<core::PodCondition> {
+fn conditions(
+    pod: &Pod,
+    last: Option<&PodStatus>,
+    set: Option<&ReplicaSet>,
+) -> Vec<core::PodCondition> {
     let scheduled_at = match &pod.placement {
         Placement::Waiting(why) => {
             let mut scheduled = condition("PodScheduled", "False", pod.created_at);
@@ -182,7 +186,7 @@ fn conditions(pod: &Pod, last: Option<&PodStatus>) -> Vec<core::PodCondition> {
         Placement::On { at, .. } => *at,
     };
     let mut conditions =
-        vec![condition("PodScheduled", "True", scheduled_at), initialized(last, scheduled_at)];
+        vec![condition("PodScheduled", "True", scheduled_at), initialized(last, set, scheduled_at)];
     for kind in ["ContainersReady", "Ready"] {
         conditions.push(readiness(kind, pod, last, scheduled_at));
     }
@@ -190,11 +194,15 @@ fn conditions(pod: &Pod, last: Option<&PodStatus>) -> Vec<core::PodCondition> {
 }
 
 /// Whether the containers that run before the others have all ended well.
-fn initialized(last: Option<&PodStatus>, scheduled_at: Timestamp) -> core::PodCondition {
+fn initialized(
+    last: Option<&PodStatus>,
+    set: Option<&ReplicaSet>,
+    scheduled_at: Timestamp,
+) -> core::PodCondition {
     let init = last.map(|status| status.init_containers.as_slice()).unwrap_or_default();
     let incomplete: Vec<&str> = init
         .iter()
-        .filter(|container| !ended_well(container))
+        .filter(|container| !ended_well(container) && !is_running_sidecar(container, set))
         .map(|container| container.name.as_str())
         .collect();
     if incomplete.is_empty() {
@@ -209,6 +217,12 @@ fn initialized(last: Option<&PodStatus>, scheduled_at: Timestamp) -> core::PodCo
     waiting.message =
         Some(format!("containers with incomplete status: [{}]", incomplete.join(" ")));
     waiting
+}
+
+fn is_running_sidecar(container: &ContainerStatus, set: Option<&ReplicaSet>) -> bool {
+    let mut sidecars = set.into_iter().flat_map(|set| set.template.sidecars());
+    matches!(container.state, ContainerState::Running { .. })
+        && sidecars.any(|sidecar| sidecar.name == container.name)
 }
 
 fn readiness(

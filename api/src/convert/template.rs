@@ -110,6 +110,7 @@ fn container<Env>(container: &Container<Env>) -> core::Container {
         ports: list(ports),
         readiness_probe: container.readiness_probe.as_ref().map(probe),
         resources: Some(resources(&container.resources)),
+        restart_policy: container.restart_policy.map(|policy| restart_policy(policy).to_owned()),
         startup_probe: container.startup_probe.as_ref().map(probe),
         working_dir: container.working_dir.clone(),
         ..core::Container::default()

@@ -213,6 +213,7 @@ fn container<Env>(env: Vec<Env>) -> Container<Env> {
             failure_threshold: 3,
         }),
         liveness_probe: None,
+        restart_policy: None,
     }
 }
 

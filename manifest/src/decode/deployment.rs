@@ -152,22 +152,12 @@ pub(super) fn read_pod_spec(spec: &Object<'_>, empty: PodTemplate) -> PodTemplat
         .field("containers")
         .map(|value| value.each(|value| Some(container::read(&value.object()?))))
         .unwrap_or_default();
-    let init_containers = spec.field("initContainers").map(|value| {
-        value.each(|value| {
-            let container = value.object()?;
-            if let Some(policy) = container.field("restartPolicy")
-                && policy.text() == Some("Always")
-            {
-                policy.fail_with(
-                    "a container that runs beside the others shares their network, and containers of a pod do not in Dugout",
-                    "run it as a workload of its own",
-                );
-            }
-            Some(container::read(&container))
-        })
-    });
+    let init_containers = spec
+        .field("initContainers")
+        .map(|value| value.each(|value| Some(container::read_init(&value.object()?))))
+        .unwrap_or_default();
     PodTemplate {
-        init_containers: init_containers.unwrap_or_default(),
+        init_containers,
         containers,
         restart_policy: read_restart_policy(spec),
         termination_grace: seconds(grace),

@@ -111,7 +111,11 @@ fn everything_that_a_template_says_is_part_of_its_identity() {
         |c| c.readiness_probe = Some(probe()),
         |c| c.liveness_probe = Some(probe()),
     ];
-    let of_init: [Edit; 2] = [
+    let of_init: [Edit; 3] = [
+        Box::new(|template| {
+            let restart_policy = Some(RestartPolicy::Always);
+            template.init_containers = vec![Container { restart_policy, ..container("web:1") }];
+        }),
         Box::new(|template| template.init_containers = vec![container("web:1")]),
         Box::new(|template| template.init_containers = vec![container("web:2")]),
     ];
@@ -138,6 +142,16 @@ fn a_pod_reserves_for_its_containers_together_or_for_the_largest_that_runs_befor
         ..template()
     };
     assert_eq!(template.requests(), Resources { cpu_millis: 700, memory_bytes: 50, pods: 1 });
+
+    // A sidecar counts beside the others, and beside those that begin after it.
+    let sidecar = Container { restart_policy: Some(RestartPolicy::Always), ..asks(100, 1) };
+    let template = ResolvedTemplate {
+        init_containers: vec![asks(650, 60), sidecar, asks(500, 10)],
+        ..template
+    };
+    assert_eq!(template.requests(), Resources { cpu_millis: 650, memory_bytes: 60, pods: 1 });
+    let template = ResolvedTemplate { containers: vec![asks(590, 59)], ..template };
+    assert_eq!(template.requests(), Resources { cpu_millis: 690, memory_bytes: 60, pods: 1 });
 }
 
 #[test]

@@ -69,6 +69,8 @@ pub(crate) struct ContainerDocument<Env> {
     startup_probe: Option<ProbeDocument>,
     readiness_probe: Option<ProbeDocument>,
     liveness_probe: Option<ProbeDocument>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    restart_policy: Option<RestartPolicyDocument>,
 }
 
 impl<Env: Stored> Stored for Container<Env> {
@@ -88,6 +90,7 @@ impl<Env: Stored> Stored for Container<Env> {
             startup_probe,
             readiness_probe,
             liveness_probe,
+            restart_policy,
         } = self;
         ContainerDocument {
             name: name.to_document(),
@@ -102,6 +105,7 @@ impl<Env: Stored> Stored for Container<Env> {
             startup_probe: startup_probe.to_document(),
             readiness_probe: readiness_probe.to_document(),
             liveness_probe: liveness_probe.to_document(),
+            restart_policy: restart_policy.to_document(),
         }
     }
 
@@ -119,6 +123,7 @@ impl<Env: Stored> Stored for Container<Env> {
             startup_probe: Stored::from_document(document.startup_probe),
             readiness_probe: Stored::from_document(document.readiness_probe),
             liveness_probe: Stored::from_document(document.liveness_probe),
+            restart_policy: Stored::from_document(document.restart_policy),
         }
     }
 }

@@ -204,9 +204,9 @@ impl Agent {
         self.busy_until.entry(pod).or_insert(until);
     }
 
-    pub fn begin(&mut self, call: &Call) {
+    pub fn begin(&mut self, call: &Call, now: Timestamp) {
         if let Some(memory) = self.memories.get_mut(&call.action.pod()) {
-            memory.begin(call.action.clone());
+            memory.begin(call.action.clone(), now);
         }
     }
 

@@ -307,6 +307,7 @@ impl Workload {
             startup_probe: None,
             readiness_probe: None,
             liveness_probe: None,
+            restart_policy: None,
         }
     }
 }

@@ -50,6 +50,7 @@ pub fn container<Env>(image: &str) -> Container<Env> {
         startup_probe: None,
         readiness_probe: None,
         liveness_probe: None,
+        restart_policy: None,
     }
 }
 

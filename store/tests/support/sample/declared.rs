@@ -312,6 +312,7 @@ impl Dice {
             startup_probe: self.maybe(Dice::probe),
             readiness_probe: self.maybe(Dice::probe),
             liveness_probe: self.maybe(Dice::probe),
+            restart_policy: self.maybe(Dice::restart_policy),
         }
     }
 

@@ -140,7 +140,7 @@ impl Simulation {
             let takes = self.nodes[node].engine.takes(&action);
             let call = Box::new(Call { action, pod, answer });
             let Some(agent) = &mut self.nodes[node].agent else { return };
-            agent.begin(&call);
+            agent.begin(&call, now);
             let life = agent.life;
             self.queue.push(now + takes, Event::Called { node, life, call });
         }
