@@ -5,9 +5,8 @@
 //! replaced whole: written beside, synced, renamed, the folder synced. It is at most
 //! [`dugout_wire::MAX_ASSIGNMENT_BYTES`] large.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,9 +15,10 @@ use dugout_wire as wire;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::file;
+
 const FORMAT: u32 = 1;
 const FILE: &str = "accepted.json";
-const NEW_FILE: &str = "accepted.json.new";
 const ASIDE_FILE: &str = "accepted.json.unreadable";
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -111,7 +111,9 @@ impl AcceptedStore {
             accepted_at: now.as_micros(),
             assignment: wire::Assignment::from(&assignment),
         };
-        write(&self.folder, &stored)
+        serde_json::to_vec(&stored)
+            .map_err(io::Error::other)
+            .and_then(|bytes| file::replace(&self.folder, FILE, &bytes))
             .map_err(|source| AcceptError::Disk { path: self.folder.join(FILE), source })?;
         let assignment = Arc::new(assignment);
         self.held = Some(Arc::clone(&assignment));
@@ -136,21 +138,6 @@ fn read(path: &Path) -> Result<Option<Assignment>, String> {
         return Err(format!("its format is {}, and this agent reads {FORMAT}", stored.format));
     }
     stored.assignment.try_into().map(Some).map_err(|error: wire::WireError| error.to_string())
-}
-
-fn write(folder: &Path, stored: &Stored) -> io::Result<()> {
-    let bytes = serde_json::to_vec(stored).map_err(io::Error::other)?;
-    let new = folder.join(NEW_FILE);
-    // A leftover of a crash may have another mode.
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    file.write_all(&bytes)?;
-    file.sync_data()?;
-    fs::rename(&new, folder.join(FILE))?;
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
@@ -220,7 +207,7 @@ mod tests {
     #[test]
     fn a_leftover_of_a_crash_does_not_matter() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(NEW_FILE), b"half").unwrap();
+        fs::write(folder.path().join("accepted.json.new"), b"half").unwrap();
         let (mut store, found) = open(folder.path());
         assert!(matches!(found, Found::Nothing));
         store.accept(assignment(1, vec![]), at(1)).unwrap();

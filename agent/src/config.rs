@@ -89,6 +89,8 @@ pub enum AgentError {
     DataDirInUse { path: PathBuf },
     #[error("the accepted assignment cannot be used")]
     Accepted(#[source] crate::accepted::AcceptError),
+    #[error("what is known of containers that ended cannot be read in {}", path.display())]
+    Records { path: PathBuf, source: std::io::Error },
 }
 
 /// What stays the same for a data directory: who this agent is, and the engine it last spoke to.

@@ -3,6 +3,8 @@
 //! The API version is negotiated at the first call and again after the engine was away, so an engine
 //! may be upgraded under a running agent. Errors are told apart by status code, never by their text.
 
+mod body;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::IpAddr;
@@ -13,14 +15,13 @@ use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum,
-    ContainerSummaryStateEnum, EndpointSettings, EventMessage, HostConfig, HostConfigLogConfig,
-    RestartPolicy, RestartPolicyNameEnum,
+    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummaryStateEnum,
+    EndpointSettings, EventMessage,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder,
-    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
-    StopContainerOptionsBuilder,
+    ImportImageOptions, ListContainersOptionsBuilder, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use bytes::Bytes;
@@ -30,7 +31,9 @@ use futures_util::{StreamExt, TryStreamExt};
 use thiserror::Error;
 
 use crate::labels::{ContainerLabels, Owner};
+use crate::local::image;
 use crate::metrics::AgentMetrics;
+use crate::pause;
 use crate::runtime::{
     ContainerRuntime, ContainerSpec, EngineEvent, EngineEventKind, EngineInfo, ExecOutcome,
     ListedContainer, ListedState, LogOptions, ObservedContainer, ObservedState, PermanentKind,
@@ -42,6 +45,7 @@ pub const DEFAULT_DOCKER_HOST: &str = "unix:///var/run/docker.sock";
 
 const QUICK: Duration = Duration::from_secs(10);
 const SLOW: Duration = Duration::from_secs(60);
+const LOAD: Duration = Duration::from_secs(120);
 const PULL: Duration = Duration::from_secs(30 * 60);
 /// How long a pull may show no progress.
 const PULL_SILENCE: Duration = Duration::from_secs(120);
@@ -53,9 +57,6 @@ const REMOVAL_LOOK: Duration = Duration::from_millis(50);
 const BOLLARD_TIMEOUT_SECONDS: u64 = 60 * 60;
 /// How much of a command's output is kept.
 const MAX_EXEC_OUTPUT: usize = 4096;
-/// Each container's log: this many files of this size.
-const LOG_FILES: &str = "2";
-const LOG_FILE_SIZE: &str = "10m";
 const DEFAULT_NETWORK: &str = "bridge";
 
 /// A Docker engine. It is reached when it is first needed.
@@ -115,6 +116,24 @@ impl DockerRuntime {
 
     fn held(&self) -> std::sync::MutexGuard<'_, Option<Docker>> {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn create_container(&self, spec: &ContainerSpec) -> Result<String, RuntimeError> {
+        let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
+        let body = body::create_body(spec);
+        let call =
+            |docker: Docker| async move { docker.create_container(Some(options), body).await };
+        Ok(self.call("create", SLOW, call).await?.id)
+    }
+
+    /// Makes the image of an archive.
+    pub(crate) async fn load(&self, archive: Vec<u8>) -> Result<(), RuntimeError> {
+        let body = bollard::body_full(Bytes::from(archive));
+        let call = |docker: Docker| async move {
+            let options = ImportImageOptions { quiet: true, ..ImportImageOptions::default() };
+            docker.import_image(options, body, None).try_for_each(|_| async { Ok(()) }).await
+        };
+        self.call("load", LOAD, call).await
     }
 
     /// Someone else removes the container already: waits until it is gone.
@@ -210,11 +229,19 @@ impl ContainerRuntime for DockerRuntime {
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<String, RuntimeError> {
-        let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
-        let body = create_body(spec);
-        let call =
-            |docker: Docker| async move { docker.create_container(Some(options), body).await };
-        Ok(self.call("create", SLOW, call).await?.id)
+        match self.create_container(spec).await {
+            Err(error)
+                if error.permanent_kind() == Some(PermanentKind::NotFound)
+                    && spec.image == pause::SANDBOX_IMAGE =>
+            {
+                let archive = image::archive(&pause::image()).map_err(|error| {
+                    RuntimeError::Transient { operation: "load", message: error.to_string() }
+                })?;
+                self.load(archive.bytes).await?;
+                self.create_container(spec).await
+            }
+            other => other,
+        }
     }
 
     async fn start(&self, id: &str) -> Result<(), RuntimeError> {
@@ -387,48 +414,6 @@ fn classify(operation: &'static str, error: BollardError) -> RuntimeError {
             RuntimeError::Transient { operation, message: error }
         }
         other => RuntimeError::Transient { operation, message: other.to_string() },
-    }
-}
-
-fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
-    let some = |words: &Vec<String>| (!words.is_empty()).then(|| words.clone());
-    let env = spec.env.iter().map(|(name, value)| {
-        // The environment leaves for its container here. It was checked to be text.
-        format!("{name}={}", String::from_utf8_lossy(value.expose()))
-    });
-    let log_options = HashMap::from([
-        ("max-size".to_owned(), LOG_FILE_SIZE.to_owned()),
-        ("max-file".to_owned(), LOG_FILES.to_owned()),
-    ]);
-    ContainerCreateBody {
-        image: Some(spec.image.clone()),
-        hostname: Some(spec.hostname.clone()),
-        entrypoint: some(&spec.entrypoint),
-        cmd: some(&spec.command),
-        working_dir: spec.working_dir.clone(),
-        env: Some(env.collect()),
-        labels: Some(spec.labels.clone()),
-        exposed_ports: some(&spec.exposed_ports),
-        host_config: Some(HostConfig {
-            cpu_shares: spec.cpu_shares,
-            nano_cpus: spec.nano_cpus,
-            memory: spec.memory_bytes,
-            // No swap beyond the memory limit, as Kubernetes has it.
-            memory_swap: spec.memory_bytes,
-            pids_limit: Some(spec.pids_limit),
-            init: Some(false),
-            restart_policy: Some(RestartPolicy {
-                name: Some(RestartPolicyNameEnum::NO),
-                maximum_retry_count: None,
-            }),
-            security_opt: Some(vec!["no-new-privileges".to_owned()]),
-            log_config: Some(HostConfigLogConfig {
-                typ: Some("json-file".to_owned()),
-                config: Some(log_options),
-            }),
-            ..HostConfig::default()
-        }),
-        ..ContainerCreateBody::default()
     }
 }
 

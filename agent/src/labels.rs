@@ -23,6 +23,10 @@ pub const GRACE: &str = "dev.dugout.grace";
 /// On an image that Dugout made from a program, as for the example; so on its containers, too.
 pub const MADE_IMAGE: &str = "dev.dugout.made-image";
 
+/// The name of the container that holds what a pod's containers share: network, IPC and host name. It is
+/// not a DNS label, so no container of a pod can have it.
+pub const SANDBOX: &str = "POD";
+
 /// The grace of a container that does not say its own.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 
@@ -90,6 +94,10 @@ impl ContainerLabels {
                 .and_then(|text| text.parse().ok())
                 .map_or(DEFAULT_GRACE, Duration::from_millis),
         })
+    }
+
+    pub fn is_sandbox(&self) -> bool {
+        self.container == SANDBOX
     }
 
     /// The container's name on the engine: readable, and unique by the pod's uid and the attempt.

@@ -12,13 +12,16 @@ pub mod converge;
 pub mod docker;
 mod driver;
 pub mod events;
+mod file;
 pub mod labels;
 mod link;
 pub mod local;
 mod logs;
 pub mod metrics;
+mod pause;
 pub mod probe;
 pub mod proxy;
+mod records;
 pub mod runtime;
 pub mod spec;
 #[cfg(test)]
@@ -40,6 +43,7 @@ use docker::DockerRuntime;
 use driver::{Directory, Driver, Start, learn_engine};
 use link::{Link, Server, ServerUrlError};
 use logs::Logs;
+use records::Records;
 
 /// Messages of the link that may wait for the driver.
 const LINK_INBOX: usize = 64;
@@ -64,6 +68,8 @@ pub async fn run(
     let _lock = config::lock(&config.data_dir)?;
     let mut file = NodeFile::open(&config.data_dir)?;
     let (accepted, found) = AcceptedStore::open(&config.data_dir).map_err(AgentError::Accepted)?;
+    let (records, recorded) = Records::open(&config.data_dir)
+        .map_err(|source| AgentError::Records { path: config.data_dir.clone(), source })?;
     let name = node_name(&config, FormerNode::of(&file, &accepted))?;
     file.remember_node(&name, &config.data_dir)?;
     let clock = Clock::start();
@@ -76,6 +82,8 @@ pub async fn run(
         instance: file.instance.clone(),
         accepted: accepted.held().cloned().filter(|held| held.node == name),
         warning: warning(found),
+        records,
+        recorded,
         link: link_events,
         reports,
         directory,

@@ -146,7 +146,7 @@ impl ObservedContainer {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ContainerSpec {
     pub name: String,
-    pub hostname: String,
+    pub namespaces: Namespaces,
     pub image: String,
     /// Replaces the image's entrypoint when not empty.
     pub entrypoint: Vec<String>,
@@ -162,6 +162,22 @@ pub struct ContainerSpec {
     pub nano_cpus: Option<i64>,
     pub memory_bytes: Option<i64>,
     pub pids_limit: i64,
+}
+
+/// Whose network, IPC and host name a container has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Namespaces {
+    Own {
+        hostname: String,
+    },
+    /// Others may join them.
+    Offered {
+        hostname: String,
+    },
+    /// Those of the container with this id.
+    Joined {
+        sandbox: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

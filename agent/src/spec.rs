@@ -5,14 +5,16 @@
 //! default bridge.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use dugout_model::{
     AssignedPod, Container, EnvContent, EnvValue, NodeName, PodField, Protocol, SecretValue,
 };
 use thiserror::Error;
 
-use crate::labels::{ContainerLabels, Owner};
-use crate::runtime::ContainerSpec;
+use crate::labels::{ContainerLabels, Owner, SANDBOX};
+use crate::pause::SANDBOX_IMAGE;
+use crate::runtime::{ContainerSpec, Namespaces};
 
 /// The most processes and threads in one container.
 pub const PIDS_LIMIT: i64 = 4096;
@@ -22,6 +24,8 @@ const MAX_HOSTNAME: usize = 63;
 /// Why a container cannot be described to the engine. The sentence goes to the pod's status.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SpecError {
+    #[error("the sandbox that the pod's containers share is not there")]
+    NoSandbox,
     #[error("the pod has no container {container:?}")]
     NoSuchContainer { container: String },
     #[error(
@@ -30,15 +34,19 @@ pub enum SpecError {
     EnvNotText { name: String },
 }
 
-/// Describes one container of a pod.
+/// Describes one container of a pod. `sandbox` is what it joins where the pod's containers share one.
 pub fn container_spec(
     owner: &Owner,
     pod: &AssignedPod,
     container: &str,
     attempt: u32,
     crashes: u32,
+    sandbox: Option<&str>,
 ) -> Result<ContainerSpec, SpecError> {
-    let Some(wanted) = pod.template.containers.iter().find(|one| one.name == container) else {
+    if container == SANDBOX {
+        return Ok(sandbox_spec(owner, pod, attempt, crashes));
+    }
+    let Some(wanted) = pod.template.container(container) else {
         return Err(SpecError::NoSuchContainer { container: container.to_owned() });
     };
     let labels = ContainerLabels {
@@ -50,18 +58,27 @@ pub fn container_spec(
         crashes,
         grace: pod.template.termination_grace,
     };
+    let namespaces = match (pod.template.shares_sandbox(), sandbox) {
+        (false, _) => Namespaces::Own { hostname: hostname(pod) },
+        (true, Some(sandbox)) => Namespaces::Joined { sandbox: sandbox.to_owned() },
+        (true, None) => return Err(SpecError::NoSandbox),
+    };
     let env = environment(pod, wanted, &owner.node)?;
     let expand_all = |words: &[String]| words.iter().map(|word| expand(word, &env)).collect();
     let resources = &wanted.resources;
     Ok(ContainerSpec {
         name: labels.container_name(),
-        hostname: pod.name.as_str().chars().take(MAX_HOSTNAME).collect(),
+        // Ports belong to whoever has the network.
+        exposed_ports: match namespaces {
+            Namespaces::Joined { .. } => Vec::new(),
+            Namespaces::Own { .. } | Namespaces::Offered { .. } => exposed_ports(wanted),
+        },
+        namespaces,
         image: wanted.image.clone(),
         entrypoint: expand_all(&wanted.command),
         command: expand_all(&wanted.args),
         working_dir: wanted.working_dir.clone(),
         labels: labels.to_map(owner),
-        exposed_ports: exposed_ports(wanted),
         cpu_shares: (resources.cpu_request_millis > 0)
             .then(|| signed((resources.cpu_request_millis.saturating_mul(1024) / 1000).max(2))),
         nano_cpus: resources
@@ -71,6 +88,41 @@ pub fn container_spec(
         pids_limit: PIDS_LIMIT,
         env: env.into_iter().map(|(name, value)| (name, SecretValue::new(value))).collect(),
     })
+}
+
+/// The container that holds what the others of its pod share. It does nothing, and ends when it is killed.
+fn sandbox_spec(owner: &Owner, pod: &AssignedPod, attempt: u32, crashes: u32) -> ContainerSpec {
+    let labels = ContainerLabels {
+        namespace: pod.namespace.clone(),
+        pod: pod.name.clone(),
+        uid: pod.uid,
+        container: SANDBOX.to_owned(),
+        attempt,
+        crashes,
+        grace: Duration::ZERO,
+    };
+    let mut ports: Vec<String> = pod.template.containers.iter().flat_map(exposed_ports).collect();
+    ports.sort();
+    ports.dedup();
+    ContainerSpec {
+        name: labels.container_name(),
+        namespaces: Namespaces::Offered { hostname: hostname(pod) },
+        image: SANDBOX_IMAGE.to_owned(),
+        entrypoint: Vec::new(),
+        command: Vec::new(),
+        working_dir: None,
+        env: Vec::new(),
+        labels: labels.to_map(owner),
+        exposed_ports: ports,
+        cpu_shares: Some(2),
+        nano_cpus: None,
+        memory_bytes: None,
+        pids_limit: 1,
+    }
+}
+
+fn hostname(pod: &AssignedPod) -> String {
+    pod.name.as_str().chars().take(MAX_HOSTNAME).collect()
 }
 
 fn signed(number: u64) -> i64 {
@@ -164,7 +216,7 @@ mod tests {
         let mut template = testing::template("web");
         template.containers[0].env = env;
         let pod = testing::pod(1, template);
-        container_spec(&testing::owner(), &pod, "web", 0, 0).map(|spec| {
+        container_spec(&testing::owner(), &pod, "web", 0, 0, None).map(|spec| {
             spec.env
                 .into_iter()
                 .map(|(name, value)| (name, String::from_utf8(value.expose().to_vec()).unwrap()))
@@ -220,7 +272,7 @@ mod tests {
             memory_limit_bytes: Some(64 << 20),
         };
         let pod = testing::pod(1, template);
-        let spec = container_spec(&testing::owner(), &pod, "web", 2, 1).unwrap();
+        let spec = container_spec(&testing::owner(), &pod, "web", 2, 1, None).unwrap();
         assert_eq!(spec.cpu_shares, Some(512));
         assert_eq!(spec.nano_cpus, Some(1_500_000_000));
         assert_eq!(spec.memory_bytes, Some(64 << 20));

@@ -381,3 +381,189 @@ async fn a_container_gets_its_name_its_environment_and_its_limits() {
     assert!(look("{{.Name}}").contains("dugout_demo_pod-0_main_"));
     rig.finish().await;
 }
+
+/// Adds a pod that is not always started again.
+fn add_with_policy(rig: &mut Rig, policy: RestartPolicy, script: &str) -> PodUid {
+    let uid = rig.add(script);
+    let pod = rig.pods.get_mut(&uid).unwrap();
+    let template = (*pod.template).clone();
+    pod.template = std::sync::Arc::new(ResolvedTemplate { restart_policy: policy, ..template });
+    uid
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restart_policies_are_kept_to_also_when_somebody_meddles_while_the_agent_is_away() {
+    let mut rig = Rig::start().await;
+    // Its own files stay when the same container is started again.
+    let script = format!("[ ! -e /ran ] && touch /ran && exit 0; {SLEEP}");
+    let ends_well = add_with_policy(&mut rig, RestartPolicy::Never, &script);
+    let ends_badly = add_with_policy(&mut rig, RestartPolicy::Never, "exit 3");
+    let removed = add_with_policy(&mut rig, RestartPolicy::Never, SLEEP);
+    let removed_unseen = add_with_policy(&mut rig, RestartPolicy::Never, SLEEP);
+    rig.assign();
+    let phase = |wanted| move |pod: &PodReport| pod.phase == wanted;
+    let ended = rig.until_pod(ends_well, "succeeded", phase(PodPhase::Succeeded)).await;
+    let ended = ended.containers[0].container_id.clone().unwrap();
+    rig.until_pod(ends_badly, "failed", phase(PodPhase::Failed)).await;
+    let first = running_id(&rig.until_running(removed).await).unwrap();
+    let second = running_id(&rig.until_running(removed_unseen).await).unwrap();
+
+    rig.docker_command(&["rm", "-f", &first]);
+    rig.until_pod(removed, "failed", phase(PodPhase::Failed)).await;
+    // What ended runs no second time.
+    rig.docker_command(&["start", &ended]);
+    rig.until_event("Killing", 0).await;
+
+    rig.stop_agent().await;
+    rig.docker_command(&["rm", "-f", &second, &ended]);
+    rig.start_agent();
+    let report = rig.until_pod(removed_unseen, "failed", phase(PodPhase::Failed)).await;
+    assert!(matches!(&report.containers[0].state,
+        ContainerState::Terminated(exit) if exit.exit_code == 137));
+    rig.until_pod(ends_well, "succeeded", phase(PodPhase::Succeeded)).await;
+    assert_eq!(rig.plane.count("Created"), 4);
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn containers_that_run_first_end_well_before_the_others_begin() {
+    let mut rig = Rig::start().await;
+    let ready = rig.add(SLEEP);
+    let stuck = rig.add(SLEEP);
+    for (pod, script) in [(ready, "echo first"), (stuck, "exit 4")] {
+        let pod = rig.pods.get_mut(&pod).unwrap();
+        let mut template = (*pod.template).clone();
+        let command = ["/bin/busybox", "sh", "-c", script];
+        let init = Container { name: "first".into(), ..support::container(&command) };
+        template.init_containers = vec![init];
+        pod.template = std::sync::Arc::new(template);
+    }
+    rig.assign();
+    let report = rig.until_running(ready).await;
+    let ContainerState::Terminated(exit) = &report.init_containers[0].state else {
+        panic!("{report:#?}")
+    };
+    let ContainerState::Running { started_at } = &report.containers[0].state else {
+        panic!("{report:#?}")
+    };
+    assert!(exit.exit_code == 0 && exit.finished_at <= *started_at, "{report:#?}");
+    let looping = |pod: &PodReport| {
+        assert_eq!(pod.phase, PodPhase::Pending);
+        assert!(waiting(pod).is_some_and(|(reason, _)| reason == WaitingReason::PodInitializing));
+        matches!(
+            &pod.init_containers[0].state,
+            ContainerState::Waiting { reason: WaitingReason::CrashLoopBackOff, .. }
+        )
+    };
+    rig.until_pod(stuck, "the first one loops", looping).await;
+    rig.stop_agent().await;
+    rig.start_agent();
+    rig.until_event("Adopted", 0).await;
+    rig.until_running(ready).await;
+    assert_eq!(rig.inspect(&running_id(&report).unwrap()).await.unwrap().labels.attempt, 0);
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn containers_of_a_pod_share_network_ipc_and_host_name_also_after_their_sandbox_fell() {
+    let mut rig = Rig::start().await;
+    let uid = rig.add(&format!("echo here > /dev/shm/note; {SERVE}"));
+    let pod = rig.pods.get_mut(&uid).unwrap();
+    let mut template = (*pod.template).clone();
+    // It is ready when it sees the other at the loopback address, its memory, and its own name.
+    let look = "wget -q -O - http://127.0.0.1:8080/ | grep hello && grep here /dev/shm/note && hostname | grep pod-0";
+    let command = ["/bin/busybox", "sh", "-c", SLEEP];
+    template.containers.push(Container {
+        name: "side".into(),
+        readiness_probe: probe(ProbeAction::Exec {
+            command: ["/bin/busybox", "sh", "-c", look].map(str::to_owned).to_vec(),
+        }),
+        ..support::container(&command)
+    });
+    template.containers[0].readiness_probe = probe(ProbeAction::HttpGet {
+        scheme: HttpScheme::Http,
+        host: None,
+        port: PortRef::Name("http".into()),
+        path: "/".into(),
+        headers: vec![],
+    });
+    pod.template = std::sync::Arc::new(template);
+    rig.assign();
+    let report = rig.until_running(uid).await;
+    assert!(report.address.is_some());
+    assert_eq!(report.containers.len(), 2);
+    let label = format!("label=dev.dugout.uid={}", uid.0);
+    let sandbox = "label=dev.dugout.container=POD";
+    let filters = ["ps", "--quiet", "--no-trunc", "--filter", &label, "--filter", sandbox];
+    let first = rig.docker_command(&filters);
+    rig.docker_command(&["kill", first.trim()]);
+    let restarted =
+        |pod: &PodReport| pod.ready && pod.containers.iter().all(|one| one.restarts == 1);
+    rig.until_pod(uid, "both run in another sandbox", restarted).await;
+    assert_ne!(rig.docker_command(&filters), first);
+
+    rig.order(uid, PodOrder::Stop { grace: Duration::from_secs(2) });
+    rig.assign();
+    rig.until_pod(uid, "gone", |pod| pod.phase == PodPhase::Gone).await;
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sidecar_starts_before_and_ends_after_the_container_that_decides() {
+    let mut rig = Rig::start().await;
+    // It ends well only where it reaches the sidecar.
+    let ask = "wget -q -O - http://127.0.0.1:8080/";
+    let uid = add_with_policy(&mut rig, RestartPolicy::Never, ask);
+    let pod = rig.pods.get_mut(&uid).unwrap();
+    let mut template = (*pod.template).clone();
+    let command = ["/bin/busybox", "sh", "-c", &format!("sleep 1; {SERVE}")];
+    template.init_containers.push(Container {
+        name: "side".into(),
+        restart_policy: Some(RestartPolicy::Always),
+        startup_probe: probe(ProbeAction::TcpSocket { host: None, port: PortRef::Number(8080) })
+            .map(|probe| Probe { failure_threshold: 30, ..probe }),
+        ..support::container(&command)
+    });
+    pod.template = std::sync::Arc::new(template);
+    rig.assign();
+    let report = rig
+        .until_pod(uid, "succeeded", |pod| {
+            assert_ne!(pod.phase, PodPhase::Failed);
+            pod.phase == PodPhase::Succeeded
+        })
+        .await;
+    let (ContainerState::Terminated(side), ContainerState::Terminated(main)) =
+        (&report.init_containers[0].state, &report.containers[0].state)
+    else {
+        panic!("{report:#?}")
+    };
+    assert!(side.finished_at >= main.finished_at, "{report:#?}");
+    let label = format!("label=dev.dugout.uid={}", uid.0);
+    let began = std::time::Instant::now();
+    while !rig.docker_command(&["ps", "--quiet", "--filter", &label]).is_empty() {
+        assert!(began.elapsed() < support::PATIENCE, "nothing of it runs on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_failure_a_container_is_started_until_it_ends_well_and_a_stop_is_no_success() {
+    let mut rig = Rig::start().await;
+    let retried = add_with_policy(&mut rig, RestartPolicy::OnFailure, "exit 7");
+    let stopped = add_with_policy(&mut rig, RestartPolicy::OnFailure, SLEEP);
+    rig.assign();
+    let report =
+        rig.until_pod(retried, "started again", |pod| pod.containers[0].restarts == 1).await;
+    assert_eq!(report.phase, PodPhase::Running);
+    assert_eq!(report.containers[0].last_exit.as_ref().unwrap().exit_code, 7);
+    rig.until_running(stopped).await;
+    rig.order(stopped, PodOrder::Stop { grace: Duration::from_secs(2) });
+    rig.assign();
+    let ended = |pod: &PodReport| {
+        assert_ne!(pod.phase, PodPhase::Succeeded);
+        pod.phase == PodPhase::Gone
+    };
+    rig.until_pod(stopped, "gone", ended).await;
+    rig.finish().await;
+}

@@ -107,14 +107,16 @@ fn pod_cells(name: Value, pod: &Pod, age: Value, now: Timestamp) -> Vec<Value> {
     let status = pod.status.as_ref();
     let containers: &[ContainerStatus] =
         status.and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
-    let total = pod.spec.as_ref().map_or(0, |spec| spec.containers.len());
-    let ready = containers.iter().filter(|container| container.ready).count();
+    let sidecars: Vec<&ContainerStatus> =
+        init_statuses(pod).iter().filter(|status| is_sidecar(pod, &status.name)).collect();
+    let total = pod.spec.as_ref().map_or(0, |spec| spec.containers.len()) + sidecars.len();
+    let ready = containers.iter().chain(sidecars).filter(|container| container.ready).count();
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
     vec![
         name,
         format!("{ready}/{total}").into(),
-        pod_status(pod, containers).into(),
-        restarts(containers, now).into(),
+        pod_status(pod).into(),
+        restarts(pod, now).into(),
         age,
         status.and_then(|status| status.pod_ip.as_deref()).unwrap_or(NONE).into(),
         node.unwrap_or(NONE).into(),
@@ -122,7 +124,7 @@ fn pod_cells(name: Value, pod: &Pod, age: Value, now: Timestamp) -> Vec<Value> {
 }
 
 /// The one word for a pod's state, chosen as `kubectl` does.
-pub(crate) fn pod_status(pod: &Pod, containers: &[ContainerStatus]) -> String {
+pub(crate) fn pod_status(pod: &Pod) -> String {
     let status = pod.status.as_ref();
     match status.and_then(|status| status.reason.as_deref()) {
         Some("NodeLost") => return "Unknown".to_owned(),
@@ -132,7 +134,12 @@ pub(crate) fn pod_status(pod: &Pod, containers: &[ContainerStatus]) -> String {
     if pod.metadata.deletion_timestamp.is_some() {
         return "Terminating".to_owned();
     }
-    let states = containers.iter().filter_map(|container| container.state.as_ref());
+    if let Some(initializing) = initializing(pod) {
+        return initializing;
+    }
+    let containers = status.and_then(|status| status.container_statuses.as_deref());
+    let states =
+        containers.unwrap_or_default().iter().filter_map(|container| container.state.as_ref());
     let mut why_not = states.filter_map(|state| {
         let waiting = state.waiting.as_ref().and_then(|waiting| waiting.reason.clone());
         waiting.or_else(|| state.terminated.as_ref()?.reason.clone())
@@ -141,8 +148,52 @@ pub(crate) fn pod_status(pod: &Pod, containers: &[ContainerStatus]) -> String {
     why_not.next_back().unwrap_or_else(phase)
 }
 
-/// The count, and how long ago the last one was.
-fn restarts(containers: &[ContainerStatus], now: Timestamp) -> String {
+fn init_statuses(pod: &Pod) -> &[ContainerStatus] {
+    let status = pod.status.as_ref();
+    status.and_then(|status| status.init_container_statuses.as_deref()).unwrap_or_default()
+}
+
+/// Whether a container that begins before the others runs on beside them.
+fn is_sidecar(pod: &Pod, name: &str) -> bool {
+    let init = pod.spec.as_ref().and_then(|spec| spec.init_containers.as_deref());
+    let mut init = init.unwrap_or_default().iter();
+    init.any(|one| one.name == name && one.restart_policy.as_deref() == Some("Always"))
+}
+
+/// How far the containers are that run before the others, if they are not done.
+fn initializing(pod: &Pod) -> Option<String> {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref());
+    let mut conditions = conditions.unwrap_or_default().iter();
+    if conditions.any(|one| one.type_ == "Initialized" && one.status == "True") {
+        return None;
+    }
+    let of = pod.spec.as_ref().and_then(|spec| spec.init_containers.as_ref()).map_or(0, Vec::len);
+    init_statuses(pod).iter().enumerate().find_map(|(done, container)| {
+        let state = container.state.as_ref();
+        let terminated = state.and_then(|state| state.terminated.as_ref());
+        let waiting = state.and_then(|state| state.waiting.as_ref()?.reason.as_deref());
+        match (terminated, waiting) {
+            (Some(end), _) if end.exit_code == 0 => None,
+            (None, None) if container.started == Some(true) && is_sidecar(pod, &container.name) => {
+                None
+            }
+            (Some(end), _) => Some(format!("Init:{}", end.reason.as_deref().unwrap_or("Error"))),
+            (None, Some(reason)) if reason != "PodInitializing" => Some(format!("Init:{reason}")),
+            (None, _) => Some(format!("Init:{done}/{of}")),
+        }
+    })
+}
+
+/// The count, and how long ago the last one was: of the containers that run first while they do.
+fn restarts(pod: &Pod, now: Timestamp) -> String {
+    let status = pod.status.as_ref();
+    let containers = match initializing(pod) {
+        Some(_) => init_statuses(pod),
+        None => status.and_then(|status| status.container_statuses.as_deref()).unwrap_or_default(),
+    };
+    let sidecars = init_statuses(pod).iter().filter(|status| is_sidecar(pod, &status.name));
+    let sidecars = sidecars.filter(|_| initializing(pod).is_none());
+    let containers: Vec<&ContainerStatus> = containers.iter().chain(sidecars).collect();
     let count: i32 = containers.iter().map(|container| container.restart_count).sum();
     let ends = containers.iter().filter_map(|container| {
         container.last_state.as_ref()?.terminated.as_ref()?.finished_at.as_ref()
@@ -313,4 +364,44 @@ fn pairs(map: Option<&BTreeMap<String, String>>) -> String {
 
 fn or_none(text: String) -> String {
     if text.is_empty() { NONE.to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pod_whose_first_containers_are_not_done_reads_as_kubectl_prints_it() {
+        let word = |init: Value| {
+            let pod = json!({
+                "spec": {"containers": [], "initContainers": [{"name": "a"}, {"name": "b"}]},
+                "status": {
+                    "phase": "Pending",
+                    "initContainerStatuses": init,
+                    "containerStatuses": [status(json!({"waiting": {"reason": "PodInitializing"}}))],
+                },
+            });
+            pod_status(&serde_json::from_value(pod).unwrap())
+        };
+        fn status(state: Value) -> Value {
+            json!({"name": "", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                "state": state})
+        }
+        let done = || status(json!({"terminated": {"exitCode": 0, "reason": "Completed"}}));
+        let failed = || status(json!({"terminated": {"exitCode": 1, "reason": "Error"}}));
+        let running = || status(json!({"running": {}}));
+        let waiting = |reason: &str| status(json!({"waiting": {"reason": reason}}));
+        for (init, expected) in [
+            (json!([waiting("PodInitializing"), waiting("PodInitializing")]), "Init:0/2"),
+            (json!([running(), waiting("PodInitializing")]), "Init:0/2"),
+            (json!([done(), running()]), "Init:1/2"),
+            (json!([done(), waiting("CrashLoopBackOff")]), "Init:CrashLoopBackOff"),
+            (json!([failed(), waiting("PodInitializing")]), "Init:Error"),
+            (json!([done(), done()]), "PodInitializing"),
+        ] {
+            assert_eq!(word(init), expected);
+        }
+    }
 }

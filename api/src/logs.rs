@@ -112,9 +112,9 @@ fn container(world: &World, pod: &Pod, named: String) -> Result<String, Failure>
             format!("pod \"{}\" is being removed: its replica set is gone", pod.name),
         ));
     };
-    let names: Vec<&str> = set.template.containers.iter().map(|each| each.name.as_str()).collect();
-    match names.as_slice() {
-        [only] if named.is_empty() => Ok((*only).to_owned()),
+    let names: Vec<&str> = set.template.all_containers().map(|each| each.name.as_str()).collect();
+    match set.template.containers.as_slice() {
+        [only] if named.is_empty() => Ok(only.name.clone()),
         _ if names.contains(&named.as_str()) => Ok(named),
         _ if named.is_empty() => Err(Failure::bad_request(format!(
             "pod {} has several containers; choose one of: {}",

@@ -99,6 +99,7 @@ pub struct NodeReport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodReport {
     pub phase: PodPhase,
+    pub init_containers: Vec<ContainerStatus>,
     pub containers: Vec<ContainerStatus>,
     pub address: Option<PodAddress>,
     pub ready: bool,

@@ -243,6 +243,8 @@ impl<T> Seen<T> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodStatus {
     pub phase: PodPhase,
+    /// Those that run to their end before the others.
+    pub init_containers: Vec<ContainerStatus>,
     pub containers: Vec<ContainerStatus>,
     pub address: Option<PodAddress>,
     /// When the control plane learned that all of the pod's containers are ready; absent while they
@@ -250,6 +252,13 @@ pub struct PodStatus {
     pub ready_since: Option<Timestamp>,
     /// What the timeline already tells of it, by the node's clock.
     pub milestones: PodMilestones,
+}
+
+impl PodStatus {
+    /// Its containers, those that run first before the others.
+    pub fn all_containers(&self) -> impl Iterator<Item = &ContainerStatus> {
+        self.init_containers.iter().chain(&self.containers)
+    }
 }
 
 /// How far a pod's own life is.
@@ -297,6 +306,8 @@ pub struct ContainerExit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WaitingReason {
     ContainerCreating,
+    /// Containers that run before it have not all ended well.
+    PodInitializing,
     /// A pull is under way.
     Pulling,
     /// The registry or the engine says that the image is not to be had; it is tried again, rarely.
@@ -310,8 +321,9 @@ pub enum WaitingReason {
 }
 
 impl WaitingReason {
-    pub const ALL: [WaitingReason; 7] = [
+    pub const ALL: [WaitingReason; 8] = [
         WaitingReason::ContainerCreating,
+        WaitingReason::PodInitializing,
         WaitingReason::Pulling,
         WaitingReason::ErrImagePull,
         WaitingReason::ErrImageNeverPull,
@@ -323,6 +335,7 @@ impl WaitingReason {
     pub fn as_str(self) -> &'static str {
         match self {
             WaitingReason::ContainerCreating => "ContainerCreating",
+            WaitingReason::PodInitializing => "PodInitializing",
             WaitingReason::Pulling => "Pulling",
             WaitingReason::ErrImagePull => "ErrImagePull",
             WaitingReason::ErrImageNeverPull => "ErrImageNeverPull",

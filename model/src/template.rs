@@ -11,6 +11,8 @@ use crate::{ObjectName, PortRef, Protocol, SecretValue, StringMap};
 pub struct PodTemplate {
     pub labels: StringMap,
     pub annotations: StringMap,
+    /// Each runs to its end before the next, and all before the others begin.
+    pub init_containers: Vec<Container<EnvSource>>,
     pub containers: Vec<Container<EnvSource>>,
     pub restart_policy: RestartPolicy,
     pub termination_grace: Duration,
@@ -23,6 +25,7 @@ pub struct PodTemplate {
 pub struct ResolvedTemplate {
     pub labels: StringMap,
     pub annotations: StringMap,
+    pub init_containers: Vec<Container<EnvValue>>,
     pub containers: Vec<Container<EnvValue>>,
     pub restart_policy: RestartPolicy,
     pub termination_grace: Duration,
@@ -57,6 +60,9 @@ pub struct Container<Env> {
     pub startup_probe: Option<Probe>,
     pub readiness_probe: Option<Probe>,
     pub liveness_probe: Option<Probe>,
+    /// Takes the place of the pod's. One that runs before the others and is always started again runs on
+    /// beside them: a sidecar.
+    pub restart_policy: Option<RestartPolicy>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,23 +162,82 @@ pub enum HttpScheme {
     Https,
 }
 
+impl PodTemplate {
+    /// Its containers, those that run first before the others.
+    pub fn all_containers(&self) -> impl Iterator<Item = &Container<EnvSource>> {
+        self.init_containers.iter().chain(&self.containers)
+    }
+}
+
 impl ResolvedTemplate {
-    /// What a pod of this template reserves on a node.
+    /// Its containers, those that run first before the others.
+    pub fn all_containers(&self) -> impl Iterator<Item = &Container<EnvValue>> {
+        self.init_containers.iter().chain(&self.containers)
+    }
+
+    /// The container of this name; a pod's containers of either kind share one set of names.
+    pub fn container(&self, name: &str) -> Option<&Container<EnvValue>> {
+        self.all_containers().find(|container| container.name == name)
+    }
+
+    /// Those that begin before the others and run on beside them.
+    pub fn sidecars(&self) -> impl DoubleEndedIterator<Item = &Container<EnvValue>> {
+        self.init_containers.iter().filter(|container| container.is_sidecar())
+    }
+
+    /// Those that run as long as the pod does, which are probed and have ports.
+    pub fn serving_containers(&self) -> impl Iterator<Item = &Container<EnvValue>> {
+        self.containers.iter().chain(self.sidecars())
+    }
+
+    /// Whether several containers of a pod run at the same time: they share network, IPC and host name.
+    pub fn shares_sandbox(&self) -> bool {
+        self.serving_containers().count() > 1
+    }
+
+    /// Whether a container of this name that ended is started again: of those that run before the others
+    /// one that ended well is not, whatever holds for the pod.
+    pub fn restart_policy_of(&self, container: &str) -> RestartPolicy {
+        let init = self.init_containers.iter().find(|init| init.name == container);
+        let own = self.container(container).and_then(|container| container.restart_policy);
+        let runs_first = init.is_some_and(|init| !init.is_sidecar());
+        match own.unwrap_or(self.restart_policy) {
+            RestartPolicy::Always if runs_first => RestartPolicy::OnFailure,
+            policy => policy,
+        }
+    }
+
+    /// What a pod of this template reserves on a node: of each resource what its containers need
+    /// together with the sidecars, or what one of those needs that run before them, with the sidecars
+    /// that began before it, whichever is more.
     pub fn requests(&self) -> Resources {
-        self.containers.iter().fold(
-            Resources { pods: 1, ..Resources::default() },
-            |sum, container| Resources {
-                cpu_millis: sum.cpu_millis.saturating_add(container.resources.cpu_request_millis),
-                memory_bytes: sum
-                    .memory_bytes
-                    .saturating_add(container.resources.memory_request_bytes),
-                pods: sum.pods,
-            },
-        )
+        let (mut sidecars, mut most) = (Resources::default(), Resources::default());
+        for init in &self.init_containers {
+            let needs = sidecars.plus(init.requests());
+            most = most.most(needs);
+            if init.is_sidecar() {
+                sidecars = needs;
+            }
+        }
+        let together = self.containers.iter().map(Container::requests);
+        Resources { pods: 1, ..most.most(together.fold(sidecars, Resources::plus)) }
     }
 }
 
 impl<Env> Container<Env> {
+    /// Of one that begins before the others: whether it runs on beside them.
+    pub fn is_sidecar(&self) -> bool {
+        self.restart_policy == Some(RestartPolicy::Always)
+    }
+
+    fn requests(&self) -> Resources {
+        Resources {
+            cpu_millis: self.resources.cpu_request_millis,
+            memory_bytes: self.resources.memory_request_bytes,
+            pods: 0,
+        }
+    }
+
     /// The number behind a port reference, if this container has it.
     pub fn port_number(&self, port: &PortRef) -> Option<u16> {
         match port {
@@ -195,6 +260,15 @@ pub struct Resources {
 }
 
 impl Resources {
+    /// Of each resource the greater amount.
+    pub fn most(self, other: Resources) -> Resources {
+        Resources {
+            cpu_millis: self.cpu_millis.max(other.cpu_millis),
+            memory_bytes: self.memory_bytes.max(other.memory_bytes),
+            pods: self.pods.max(other.pods),
+        }
+    }
+
     pub fn plus(self, other: Resources) -> Resources {
         Resources {
             cpu_millis: self.cpu_millis.saturating_add(other.cpu_millis),

@@ -77,7 +77,7 @@ fn template_of(pod: &Pod, set: &ReplicaSet) -> SharedTemplate {
         return Arc::new(template);
     };
     template.annotations.insert(COMPLETION_INDEX_LABEL.to_owned(), index.to_string());
-    for container in &mut template.containers {
+    for container in template.init_containers.iter_mut().chain(&mut template.containers) {
         container.env.push(EnvValue {
             name: "JOB_COMPLETION_INDEX".to_owned(),
             content: EnvContent::Text(index.to_string()),
@@ -134,7 +134,7 @@ fn endpoints(
             if !is_selected(pod, &template.labels, &service.selector) {
                 return None;
             }
-            let mut containers = template.containers.iter();
+            let mut containers = template.serving_containers();
             let target = containers.find_map(|each| each.port_number(&port.target_port))?;
             Some(Endpoint { pod: pod.uid, port: target, place: place(pod, node)? })
         })

@@ -18,6 +18,7 @@ pub fn template_hash(template: &ResolvedTemplate) -> TemplateHash {
     let ResolvedTemplate {
         labels,
         annotations,
+        init_containers,
         containers,
         restart_policy,
         termination_grace,
@@ -31,10 +32,12 @@ pub fn template_hash(template: &ResolvedTemplate) -> TemplateHash {
     encoder.duration(*termination_grace);
     encoder.map(node_selector);
     // What came later is written only where it is not the default: templates keep their identity.
-    match restart_policy {
-        RestartPolicy::Always => {}
-        RestartPolicy::OnFailure => encoder.text("restart on failure"),
-        RestartPolicy::Never => encoder.text("restart never"),
+    if *restart_policy != RestartPolicy::Always {
+        encoder.restart_policy(*restart_policy);
+    }
+    if !init_containers.is_empty() {
+        encoder.text("init containers");
+        encoder.list(init_containers, Encoder::container);
     }
     TemplateHash::new(hex::encode(encoder.0.finalize()))
 }
@@ -42,6 +45,14 @@ pub fn template_hash(template: &ResolvedTemplate) -> TemplateHash {
 struct Encoder(Sha256);
 
 impl Encoder {
+    fn restart_policy(&mut self, policy: RestartPolicy) {
+        self.text(match policy {
+            RestartPolicy::Always => "restart always",
+            RestartPolicy::OnFailure => "restart on failure",
+            RestartPolicy::Never => "restart never",
+        });
+    }
+
     fn number(&mut self, number: u64) {
         self.0.update(number.to_be_bytes());
     }
@@ -104,6 +115,7 @@ impl Encoder {
             startup_probe,
             readiness_probe,
             liveness_probe,
+            restart_policy,
         } = container;
         self.text(name);
         self.text(image);
@@ -121,6 +133,10 @@ impl Encoder {
         self.option(startup_probe.as_ref(), Self::probe);
         self.option(readiness_probe.as_ref(), Self::probe);
         self.option(liveness_probe.as_ref(), Self::probe);
+        if let Some(policy) = restart_policy {
+            self.text("restart policy");
+            self.restart_policy(*policy);
+        }
     }
 
     fn env(&mut self, env: &EnvValue) {

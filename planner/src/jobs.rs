@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use dugout_model::{
     Change, Completions, EventType, Job, JobFailure, JobSpec, JobState, JobTally, JobUid,
-    Lifecycle, ObjectId, ObjectName, ObjectUid, Pod, PodOutcome, RestartPolicy, Schedule,
-    StopReason, StoredObject, StringMap, Timestamp,
+    Lifecycle, ObjectId, ObjectName, ObjectUid, Pod, PodOutcome, PodStatus, RestartPolicy,
+    Schedule, StopReason, StoredObject, StringMap, Timestamp,
 };
 
 use crate::draft::Draft;
@@ -276,7 +276,7 @@ fn restarts(draft: &Draft<'_>, job: &Job) -> u32 {
     }
     let pods = pods::at_work(draft, job);
     let containers =
-        pods.iter().filter_map(|pod| pod.seen.known()).flat_map(|seen| &seen.containers);
+        pods.iter().filter_map(|pod| pod.seen.known()).flat_map(PodStatus::all_containers);
     containers.fold(0, |sum, container| sum.saturating_add(container.restarts))
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    Kind, Lifecycle, NodeName, ObjectName, Placement, Pod, PodIdentity, PodPhase, PodUid,
-    ReplicaSet, Seen, StopReason, Timestamp, Unschedulable,
+    Kind, Lifecycle, NodeName, ObjectName, Placement, Pod, PodIdentity, PodPhase, PodStatus,
+    PodUid, ReplicaSet, Seen, StopReason, Timestamp, Unschedulable,
 };
 
 use crate::draft::Draft;
@@ -144,11 +144,10 @@ pub(crate) fn least_useful_first(
 }
 
 fn quality(pod: &Pod) -> Quality {
-    let containers =
-        pod.seen.known().map(|status| status.containers.as_slice()).unwrap_or_default();
+    let containers = pod.seen.known().into_iter().flat_map(PodStatus::all_containers);
     Quality {
         ready_since: Reverse(pod.ready_since()),
-        restarts: Reverse(containers.iter().map(|container| container.restarts).sum()),
+        restarts: Reverse(containers.map(|container| container.restarts).sum()),
         created_at: Reverse(pod.created_at),
         uid: pod.uid,
     }

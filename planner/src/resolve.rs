@@ -42,6 +42,8 @@ pub(crate) fn resolve(
     template: &PodTemplate,
 ) -> Result<ResolvedTemplate, Vec<MissingReference>> {
     let mut lookup = Lookup { world, namespace, missing: Vec::new() };
+    let init_containers =
+        template.init_containers.iter().map(|each| lookup.container(each)).collect();
     let containers = template.containers.iter().map(|each| lookup.container(each)).collect();
     if !lookup.missing.is_empty() {
         lookup.missing.sort();
@@ -51,6 +53,7 @@ pub(crate) fn resolve(
     Ok(ResolvedTemplate {
         labels: template.labels.clone(),
         annotations: template.annotations.clone(),
+        init_containers,
         containers,
         restart_policy: template.restart_policy,
         termination_grace: template.termination_grace,
@@ -61,7 +64,7 @@ pub(crate) fn resolve(
 /// Whether a workload takes content from the config map or secret of this name.
 pub(crate) fn uses(workload: &StoredObject, kind: Kind, name: &ObjectName) -> bool {
     let Some(template) = workload.declared.spec.pod_template() else { return false };
-    let mut env = template.containers.iter().flat_map(|container| &container.env);
+    let mut env = template.all_containers().flat_map(|container| &container.env);
     env.any(|source| match source {
         EnvSource::ConfigMapKey { config_map, .. }
         | EnvSource::AllOfConfigMap { config_map, .. } => {
@@ -97,6 +100,7 @@ impl Lookup<'_> {
             startup_probe: container.startup_probe.clone(),
             readiness_probe: container.readiness_probe.clone(),
             liveness_probe: container.liveness_probe.clone(),
+            restart_policy: container.restart_policy,
         }
     }
 

@@ -216,8 +216,8 @@ pub(crate) fn unavailable_image<'a>(
     mut pods: impl Iterator<Item = &'a Arc<Pod>>,
 ) -> Option<String> {
     pods.find_map(|pod| {
-        let containers = &pod.seen.known()?.containers;
-        containers.iter().find_map(|container| match &container.state {
+        let mut containers = pod.seen.known()?.all_containers();
+        containers.find_map(|container| match &container.state {
             ContainerState::Waiting {
                 reason: WaitingReason::ErrImagePull | WaitingReason::ErrImageNeverPull,
                 message,
@@ -245,9 +245,8 @@ fn why_not_available(pod: &Pod) -> Option<String> {
     if let Placement::Waiting(why) = &pod.placement {
         return Some(why.to_string());
     }
-    let containers =
-        pod.seen.known().map(|status| status.containers.as_slice()).unwrap_or_default();
-    let container = containers.iter().find(|container| !container.ready)?;
+    let mut containers = pod.seen.known()?.all_containers();
+    let container = containers.find(|container| !container.ready)?;
     let name = &container.name;
     Some(match &container.state {
         ContainerState::Waiting { reason, message } => {

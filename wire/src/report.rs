@@ -37,6 +37,8 @@ pub struct EventNumber {
 #[serde(rename_all = "camelCase")]
 pub struct PodReport {
     pub phase: PodPhase,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub init_containers: Vec<ContainerStatus>,
     pub containers: Vec<ContainerStatus>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
@@ -112,6 +114,7 @@ pub struct ContainerExit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WaitingReason {
     ContainerCreating,
+    PodInitializing,
     Pulling,
     ErrImagePull,
     ErrImageNeverPull,
@@ -199,9 +202,18 @@ impl From<EventNumber> for model::EventNumber {
 
 impl From<&model::PodReport> for PodReport {
     fn from(value: &model::PodReport) -> Self {
-        let model::PodReport { phase, containers, address, ready, connections, milestones } = value;
+        let model::PodReport {
+            phase,
+            init_containers,
+            containers,
+            address,
+            ready,
+            connections,
+            milestones,
+        } = value;
         Self {
             phase: (*phase).into(),
+            init_containers: init_containers.iter().map(ContainerStatus::from).collect(),
             containers: containers.iter().map(ContainerStatus::from).collect(),
             address: address.map(|address| address.to_string()),
             ready: *ready,
@@ -215,9 +227,18 @@ impl TryFrom<PodReport> for model::PodReport {
     type Error = WireError;
 
     fn try_from(value: PodReport) -> Result<Self, WireError> {
-        let PodReport { phase, containers, address, ready, connections, milestones } = value;
+        let PodReport {
+            phase,
+            init_containers,
+            containers,
+            address,
+            ready,
+            connections,
+            milestones,
+        } = value;
         Ok(Self {
             phase: phase.into(),
+            init_containers: init_containers.into_iter().map(Into::into).collect(),
             containers: containers.into_iter().map(Into::into).collect(),
             address: address.map(|text| parse_address("pod address", &text)).transpose()?,
             ready,
@@ -378,6 +399,7 @@ impl From<model::WaitingReason> for WaitingReason {
     fn from(value: model::WaitingReason) -> Self {
         match value {
             model::WaitingReason::ContainerCreating => Self::ContainerCreating,
+            model::WaitingReason::PodInitializing => Self::PodInitializing,
             model::WaitingReason::Pulling => Self::Pulling,
             model::WaitingReason::ErrImagePull => Self::ErrImagePull,
             model::WaitingReason::ErrImageNeverPull => Self::ErrImageNeverPull,
@@ -392,6 +414,7 @@ impl From<WaitingReason> for model::WaitingReason {
     fn from(value: WaitingReason) -> Self {
         match value {
             WaitingReason::ContainerCreating => Self::ContainerCreating,
+            WaitingReason::PodInitializing => Self::PodInitializing,
             WaitingReason::Pulling => Self::Pulling,
             WaitingReason::ErrImagePull => Self::ErrImagePull,
             WaitingReason::ErrImageNeverPull => Self::ErrImageNeverPull,

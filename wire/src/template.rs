@@ -18,6 +18,9 @@ use crate::assignment::Protocol;
 pub struct Template {
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
+    /// An older agent does without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub init_containers: Vec<Container>,
     pub containers: Vec<Container>,
     /// An older agent starts every container again, and an older server wants just that.
     #[serde(default, skip_serializing_if = "RestartPolicy::is_always")]
@@ -59,6 +62,8 @@ pub struct Container {
     pub readiness_probe: Option<Probe>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub liveness_probe: Option<Probe>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_policy: Option<RestartPolicy>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,6 +192,7 @@ impl From<&model::ResolvedTemplate> for Template {
         let model::ResolvedTemplate {
             labels,
             annotations,
+            init_containers,
             containers,
             restart_policy,
             termination_grace,
@@ -195,6 +201,7 @@ impl From<&model::ResolvedTemplate> for Template {
         Self {
             labels: labels.clone(),
             annotations: annotations.clone(),
+            init_containers: init_containers.iter().map(Container::from).collect(),
             containers: containers.iter().map(Container::from).collect(),
             restart_policy: (*restart_policy).into(),
             termination_grace_micros: micros(*termination_grace),
@@ -210,6 +217,7 @@ impl TryFrom<Template> for model::ResolvedTemplate {
         let Template {
             labels,
             annotations,
+            init_containers,
             containers,
             restart_policy,
             termination_grace_micros,
@@ -218,6 +226,10 @@ impl TryFrom<Template> for model::ResolvedTemplate {
         Ok(Self {
             labels,
             annotations,
+            init_containers: init_containers
+                .into_iter()
+                .map(TryInto::try_into)
+                .collect::<Result<_, _>>()?,
             containers: containers.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             restart_policy: restart_policy.into(),
             termination_grace: Duration::from_micros(termination_grace_micros),
@@ -261,6 +273,7 @@ impl From<&model::Container<model::EnvValue>> for Container {
             startup_probe,
             readiness_probe,
             liveness_probe,
+            restart_policy,
         } = value;
         Self {
             name: name.clone(),
@@ -275,6 +288,7 @@ impl From<&model::Container<model::EnvValue>> for Container {
             startup_probe: startup_probe.as_ref().map(Probe::from),
             readiness_probe: readiness_probe.as_ref().map(Probe::from),
             liveness_probe: liveness_probe.as_ref().map(Probe::from),
+            restart_policy: restart_policy.map(Into::into),
         }
     }
 }
@@ -296,6 +310,7 @@ impl TryFrom<Container> for model::Container<model::EnvValue> {
             startup_probe,
             readiness_probe,
             liveness_probe,
+            restart_policy,
         } = value;
         Ok(Self {
             name,
@@ -310,6 +325,7 @@ impl TryFrom<Container> for model::Container<model::EnvValue> {
             startup_probe: startup_probe.map(Into::into),
             readiness_probe: readiness_probe.map(Into::into),
             liveness_probe: liveness_probe.map(Into::into),
+            restart_policy: restart_policy.map(Into::into),
         })
     }
 }

@@ -80,6 +80,7 @@ fn container() -> Container<EnvValue> {
             host: Some("127.0.0.1".into()),
             port: PortRef::Number(8080),
         }),
+        restart_policy: None,
     }
 }
 
@@ -99,11 +100,28 @@ fn assignment() -> Assignment {
         labels: map(&[("app", "web")]),
         annotations: map(&[("note", "a \"quoted\" word")]),
         containers: vec![container()],
+        init_containers: vec![Container {
+            name: "side".into(),
+            restart_policy: Some(RestartPolicy::Always),
+            ..container()
+        }],
         restart_policy: RestartPolicy::Always,
         termination_grace: Duration::from_secs(30),
         node_selector: map(&[("disk", "ssd")]),
     });
-    let other = Arc::new(ResolvedTemplate { containers: vec![], ..(*template).clone() });
+    let other = Arc::new(ResolvedTemplate {
+        init_containers: vec![],
+        containers: vec![],
+        ..(*template).clone()
+    });
+    let task = |restart_policy| {
+        Arc::new(ResolvedTemplate {
+            restart_policy,
+            init_containers: vec![],
+            containers: vec![],
+            ..(*template).clone()
+        })
+    };
     Assignment {
         cluster: ClusterId(Uuid::from_u128(1)),
         node: NodeName::new("node-1"),
@@ -112,6 +130,8 @@ fn assignment() -> Assignment {
             pod(2, &template, PodOrder::Run { draining: false }),
             pod(3, &template, PodOrder::Run { draining: true }),
             pod(4, &other, PodOrder::Stop { grace: Duration::from_micros(2_500_001) }),
+            pod(6, &task(RestartPolicy::OnFailure), PodOrder::Run { draining: false }),
+            pod(7, &task(RestartPolicy::Never), PodOrder::Run { draining: false }),
         ],
         services: vec![AssignedService {
             key: ObjectKey::new("demo", "web"),
@@ -169,6 +189,7 @@ fn report() -> NodeReport {
     let at = |micros| Some(Timestamp::from_micros(micros));
     let pod = |phase| PodReport {
         phase,
+        init_containers: containers.iter().take(2).cloned().collect(),
         containers: containers.clone(),
         address: Some("172.17.0.2".parse().unwrap()),
         ready: true,
@@ -182,8 +203,9 @@ fn report() -> NodeReport {
             stopped_at: None,
         },
     };
-    let bare = PodReport {
-        phase: PodPhase::Gone,
+    let bare = |phase| PodReport {
+        phase,
+        init_containers: vec![],
         containers: vec![],
         address: None,
         ready: false,
@@ -207,7 +229,9 @@ fn report() -> NodeReport {
         pods: BTreeMap::from([
             (PodUid(Uuid::from_u128(2)), pod(PodPhase::Running)),
             (PodUid(Uuid::from_u128(3)), pod(PodPhase::Pending)),
-            (PodUid(Uuid::from_u128(4)), bare),
+            (PodUid(Uuid::from_u128(4)), bare(PodPhase::Gone)),
+            (PodUid(Uuid::from_u128(6)), bare(PodPhase::Succeeded)),
+            (PodUid(Uuid::from_u128(7)), bare(PodPhase::Failed)),
         ]),
         events: vec![event(EventType::Normal), event(EventType::Warning)],
         first_event: Some(EventNumber { run: Uuid::from_u128(9), number: 17 }),
@@ -231,7 +255,7 @@ fn registration() -> NodeRegistration {
 fn an_assignment_comes_back_as_it_was_and_each_template_is_sent_once() {
     let value = assignment();
     let sent = wire::Assignment::from(&value);
-    assert_eq!(sent.templates.len(), 2);
+    assert_eq!(sent.templates.len(), 4);
     check_golden("assignment.json", &sent);
     let back = Assignment::try_from(sent).unwrap();
     assert_eq!(back, value);
@@ -290,7 +314,7 @@ fn an_impossible_message_names_what_is_wrong() {
     sent.pods[1].template = 7;
     assert_eq!(
         Assignment::try_from(sent).unwrap_err().to_string(),
-        "pod demo/web-5d9c-3 refers to template 7, and the assignment has only 2"
+        "pod demo/web-5d9c-3 refers to template 7, and the assignment has only 4"
     );
     let mut sent = wire::Assignment::from(&assignment());
     sent.templates[0].containers[0].env[1].content = wire::EnvContent::Secret("%".into());

@@ -10,8 +10,12 @@ use dugout_model::{
 };
 
 use crate::backoff::{CRASH_FORGOTTEN_AFTER, PERMANENT, TRANSIENT, crash_loop_wait};
-use crate::converge::Action;
-use crate::labels::ContainerLabels;
+use crate::converge::{Action, Attempt, Stage, StopWhy, Stopping};
+use crate::labels::{ContainerLabels, SANDBOX};
+
+/// The exit code of a container that is gone without anybody having seen its end: as of one that was
+/// killed, which is what Kubernetes says then.
+const UNKNOWN_EXIT: i64 = 137;
 
 /// The memories of all pods.
 pub type Memories = BTreeMap<PodUid, PodMemory>;
@@ -24,6 +28,8 @@ pub struct PodMemory {
     pub in_flight: Option<Action>,
     pub retry: Retry,
     pub milestones: PodMilestones,
+    /// Since when it is being stopped by order.
+    pub stopping_since: Option<Timestamp>,
     pub containers: BTreeMap<String, ContainerMemory>,
 }
 
@@ -43,21 +49,16 @@ pub struct ContainerMemory {
     /// Not started again before this moment.
     pub restart_at: Option<Timestamp>,
     pub last_exit: Option<ContainerExit>,
-    /// Which attempt ended so, and whether because a probe gave it up.
-    last_exit_of: Option<(u32, GivenUp)>,
+    /// The newest attempt, once it was begun.
+    pub attempt: Option<Attempt>,
     /// The container whose exit was counted last: an exit counts once.
     pub counted_exit: Option<String>,
     /// To be killed and started again, and why: a probe gave it up.
     pub condemned: Option<Condemned>,
+    /// The container whose startup probe has passed.
+    pub started: Option<String>,
     /// What to show while it does not run.
     pub waiting: Option<(WaitingReason, String)>,
-}
-
-/// Whether a probe had given a container up when it ended: then it failed, whatever its exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum GivenUp {
-    Yes,
-    No,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,13 +117,40 @@ impl ContainerMemory {
     /// How its newest attempt ended, if it is not started again, as the restart policy has it. What
     /// became of the container since does not matter.
     pub fn final_exit(&self, policy: RestartPolicy) -> Option<&ContainerExit> {
-        let (attempt, given_up) = self.last_exit_of?;
-        let is_newest = attempt.saturating_add(1) == self.next_attempt;
-        self.last_exit.as_ref().filter(|exit| match policy {
-            RestartPolicy::Always => false,
-            RestartPolicy::OnFailure => is_newest && exit.exit_code == 0 && given_up == GivenUp::No,
-            RestartPolicy::Never => is_newest,
-        })
+        self.newest_attempt()?.final_exit(policy)
+    }
+
+    fn newest_attempt(&self) -> Option<&Attempt> {
+        self.attempt.as_ref().filter(|attempt| self.is_newest(attempt.number))
+    }
+
+    fn is_newest(&self, attempt: u32) -> bool {
+        attempt.saturating_add(1) == self.next_attempt
+    }
+
+    /// The newest attempt is begun or stopped, unless it has ended.
+    fn enter(&mut self, stage: Stage) {
+        let Some(number) = self.next_attempt.checked_sub(1) else { return };
+        let has_ended = |attempt: &&Attempt| matches!(attempt.stage, Stage::Ended { .. });
+        if self.newest_attempt().filter(has_ended).is_none() {
+            self.attempt = Some(Attempt { number, stage });
+        }
+    }
+
+    /// The newest attempt was not begun after all.
+    fn forget_begin(&mut self) {
+        if self.attempt.as_ref().is_some_and(|attempt| attempt.stage == Stage::Begun) {
+            self.attempt = None;
+        }
+    }
+
+    /// The newest attempt ended. The first end counts.
+    fn enter_end(&mut self, exit: &ContainerExit, given_up: bool) {
+        let after = match self.newest_attempt().map(|attempt| &attempt.stage) {
+            Some(Stage::Stopping(why)) => Some(*why),
+            _ => given_up.then_some(Stopping::GivenUp),
+        };
+        self.enter(Stage::Ended { exit: exit.clone(), after });
     }
 }
 
@@ -134,6 +162,7 @@ impl PodMemory {
             in_flight: None,
             retry: Retry::default(),
             milestones: PodMilestones::default(),
+            stopping_since: None,
             containers: BTreeMap::new(),
         }
     }
@@ -145,7 +174,7 @@ impl PodMemory {
     /// A container of this pod was seen for the first time, ours of a moment ago or of an earlier life.
     pub fn note_appeared(&mut self, labels: &ContainerLabels) {
         let memory = self.container(&labels.container);
-        if labels.attempt >= memory.next_attempt {
+        if labels.attempt.saturating_add(1) >= memory.next_attempt {
             memory.next_attempt = labels.attempt.saturating_add(1);
             memory.crashes = labels.crashes;
         }
@@ -172,11 +201,8 @@ impl PodMemory {
         }
         memory.counted_exit = Some(id.to_owned());
         memory.last_exit = Some(exit.clone());
-        let given_up = match memory.condemned.take() {
-            Some(condemned) if condemned.id == id => GivenUp::Yes,
-            _ => GivenUp::No,
-        };
-        memory.last_exit_of = Some((labels.attempt, given_up));
+        let given_up = memory.condemned.take().is_some_and(|condemned| condemned.id == id);
+        memory.enter_end(exit, given_up);
         if cause == ExitCause::Outside {
             memory.restart_at = None;
             return None;
@@ -191,27 +217,83 @@ impl PodMemory {
         (!wait.is_zero()).then_some(wait)
     }
 
-    /// Someone else restarted a container: how its next run ends counts again.
-    pub fn note_restarted(&mut self, labels: &ContainerLabels) {
+    /// A container that someone else started runs, or one of an earlier life. How it ends counts, unless
+    /// it had ended for good: then it is to be stopped, and its end is the one that it had.
+    pub fn note_running(&mut self, labels: &ContainerLabels, policy: RestartPolicy) {
         let memory = self.container(&labels.container);
         memory.condemned = None;
-        memory.counted_exit = None;
+        if memory.is_newest(labels.attempt) && memory.final_exit(policy).is_none() {
+            memory.counted_exit = None;
+            memory.attempt = Some(Attempt { number: labels.attempt, stage: Stage::Begun });
+        }
     }
 
-    /// A container was removed by someone else: it is replaced at once.
-    pub fn note_vanished(&mut self, labels: &ContainerLabels) {
-        let memory = self.container(&labels.container);
-        if labels.attempt.saturating_add(1) == memory.next_attempt {
-            memory.restart_at = None;
-            memory.condemned = None;
+    /// A container was removed by someone else. If it had begun it ended, and nobody knows how: that is
+    /// a failure, with the exit code that Kubernetes gives it. Where it is started again, that is at once.
+    pub fn note_vanished(&mut self, container: &str, attempt: u32, wall: Timestamp) {
+        let memory = self.container(container);
+        if !memory.is_newest(attempt) {
+            return;
+        }
+        memory.restart_at = None;
+        let given_up = memory.condemned.take().is_some();
+        if let Some(Stage::Begun | Stage::Stopping(_)) =
+            memory.newest_attempt().map(|attempt| &attempt.stage)
+        {
+            let exit =
+                ContainerExit { exit_code: UNKNOWN_EXIT, oom_killed: false, finished_at: wall };
+            memory.enter_end(&exit, given_up);
+            memory.last_exit = Some(exit);
+        }
+    }
+
+    /// What must be known of its containers after a restart of the agent.
+    pub fn attempts(&self) -> BTreeMap<String, Attempt> {
+        let containers = self.containers.iter();
+        let containers = containers.filter(|(name, _)| *name != SANDBOX);
+        let newest = containers.filter_map(|(name, memory)| Some((name, memory.newest_attempt()?)));
+        newest.map(|(name, attempt)| (name.clone(), attempt.clone())).collect()
+    }
+
+    /// Takes over what an earlier life knew.
+    pub fn restore(&mut self, attempts: BTreeMap<String, Attempt>) {
+        for (name, attempt) in attempts {
+            let memory = self.container(&name);
+            memory.next_attempt = attempt.number.saturating_add(1);
+            if let Stage::Ended { exit, .. } = &attempt.stage {
+                memory.last_exit = Some(exit.clone());
+            }
+            memory.attempt = Some(attempt);
         }
     }
 
     /// An engine call for this pod began.
-    pub fn begin(&mut self, action: Action) {
+    pub fn begin(&mut self, action: Action, now: Timestamp) {
         if let Action::Pull { container, .. } = &action {
             let words = (WaitingReason::Pulling, String::new());
             self.container(container).waiting = Some(words);
+        }
+        match &action {
+            Action::Start { container, .. } => self.container(container).enter(Stage::Begun),
+            Action::Stop { targets, why, .. } => {
+                if *why == StopWhy::Ordered {
+                    self.stopping_since.get_or_insert(now);
+                }
+                let stage = match why {
+                    StopWhy::Ordered | StopWhy::NotAssigned => Stopping::Ordered,
+                    StopWhy::Unhealthy(_) => Stopping::GivenUp,
+                    StopWhy::Superseded
+                    | StopWhy::Finished
+                    | StopWhy::SandboxChanged
+                    | StopWhy::PodEnded => {
+                        return self.in_flight = Some(action);
+                    }
+                };
+                for target in targets {
+                    self.container(&target.container).enter(Stage::Stopping(stage));
+                }
+            }
+            _ => {}
         }
         self.in_flight = Some(action);
     }
@@ -228,6 +310,13 @@ impl PodMemory {
 
     fn succeeded(&mut self, action: &Action, wall: Timestamp) {
         match action {
+            // It is no milestone of the pod.
+            Action::Create { container, .. } | Action::Start { container, .. }
+                if container == SANDBOX =>
+            {
+                self.container(SANDBOX).waiting = None;
+                self.retry = Retry::default();
+            }
             // Failures are forgotten only when the container runs, so that an image that is pulled
             // and still not there does not spin.
             Action::Pull { container, .. } => {
@@ -252,6 +341,12 @@ impl PodMemory {
     }
 
     fn failed(&mut self, action: &Action, failure: &Failure, policy: PullPolicy, now: Timestamp) {
+        if let Action::Start { container, .. } = action
+            && failure.kind != FailureKind::Transient
+        {
+            // It surely did not begin.
+            self.container(container).forget_begin();
+        }
         let words = failure.message.clone();
         let permanent = failure.kind != FailureKind::Transient;
         let waiting = match action {

@@ -5,8 +5,11 @@
 //!
 //! Of each container the newest attempt counts. One ended attempt is kept beside it, for its log.
 
+mod attempt;
 mod memory;
 mod observed;
+mod sandbox;
+mod sidecars;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -18,23 +21,54 @@ use dugout_model::{
     AssignedPod, Assignment, Container, EnvValue, PodOrder, PodUid, PullPolicy, Timestamp,
 };
 
+pub use attempt::{Attempt, Stage, Stopping};
 pub use memory::{
     Condemned, ContainerMemory, ExitCause, Failure, FailureKind, ImageState, Memories, Outcome,
     PodMemory, Retry,
 };
 pub use observed::{FullList, News, Observed, Overtaken, Sequence};
-pub use status::{Health, pod_report};
+pub use status::{Health, address_of, pod_report};
 
 use crate::runtime::{ObservedContainer, ObservedState};
 
 /// One engine call for one pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    Pull { pod: PodUid, container: String, image: String },
-    Create { pod: PodUid, container: String, attempt: u32, crashes: u32 },
-    Start { pod: PodUid, container: String, id: String },
-    Stop { pod: PodUid, container: String, id: String, grace: Duration, why: StopWhy },
-    Remove { pod: PodUid, container: String, id: String },
+    Pull {
+        pod: PodUid,
+        container: String,
+        image: String,
+    },
+    Create {
+        pod: PodUid,
+        container: String,
+        attempt: u32,
+        crashes: u32,
+    },
+    Start {
+        pod: PodUid,
+        container: String,
+        id: String,
+    },
+    /// Stops containers of the pod at the same time.
+    Stop {
+        pod: PodUid,
+        targets: Vec<StopTarget>,
+        grace: Duration,
+        why: StopWhy,
+    },
+    Remove {
+        pod: PodUid,
+        container: String,
+        id: String,
+    },
+}
+
+/// A container that is stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StopTarget {
+    pub container: String,
+    pub id: String,
 }
 
 /// Why a container is stopped.
@@ -48,18 +82,40 @@ pub enum StopWhy {
     Unhealthy(String),
     /// A newer attempt of it exists.
     Superseded,
+    /// It had ended for good, and someone else started it again.
+    Finished,
+    /// The sandbox that it shared is gone, or was started anew.
+    SandboxChanged,
+    /// It is the sandbox, or runs beside the others, and these have ended for good.
+    PodEnded,
 }
 
 impl Action {
-    /// The name of the container that it is about.
+    /// The name of the container that it is about, or of the first.
     pub fn container(&self) -> &str {
         match self {
             Action::Pull { container, .. }
             | Action::Create { container, .. }
             | Action::Start { container, .. }
-            | Action::Stop { container, .. }
             | Action::Remove { container, .. } => container,
+            Action::Stop { targets, .. } => {
+                targets.first().map_or("", |target| target.container.as_str())
+            }
         }
+    }
+
+    /// Whether the engine is asked to stop, remove or start this container.
+    pub fn concerns(&self, id: &str) -> bool {
+        match self {
+            Action::Pull { .. } | Action::Create { .. } => false,
+            Action::Start { id: other, .. } | Action::Remove { id: other, .. } => other == id,
+            Action::Stop { .. } => self.stops(id),
+        }
+    }
+
+    /// Whether the engine is asked to stop this container.
+    pub fn stops(&self, id: &str) -> bool {
+        matches!(self, Action::Stop { targets, .. } if targets.iter().any(|one| one.id == id))
     }
 
     pub fn pod(&self) -> PodUid {
@@ -142,9 +198,12 @@ fn converge_pod(input: &Input<'_>, uid: PodUid, pod: Option<&AssignedPod>) -> St
     }
     let containers = input.observed.of_pod(uid);
     match pod {
-        None => leave(uid, containers, None, StopWhy::NotAssigned),
-        Some(AssignedPod { order: PodOrder::Stop { grace }, .. }) => {
-            leave(uid, containers, Some(*grace), StopWhy::Ordered)
+        None => leave(uid, None, containers, None, StopWhy::NotAssigned),
+        Some(pod @ AssignedPod { order: PodOrder::Stop { grace }, .. }) => {
+            let since = memory.and_then(|memory| memory.stopping_since);
+            let spent = since.map_or(Duration::ZERO, |since| input.now.since(since));
+            let grace = Grace { whole: *grace, left: grace.saturating_sub(spent).max(LEAST_GRACE) };
+            leave(uid, Some(pod), containers, Some(grace), StopWhy::Ordered)
         }
         Some(pod @ AssignedPod { order: PodOrder::Run { draining }, .. }) => {
             let view = PodView { pod, memory, draining: *draining, now: input.now };
@@ -153,21 +212,42 @@ fn converge_pod(input: &Input<'_>, uid: PodUid, pod: Option<&AssignedPod>) -> St
     }
 }
 
-/// Stops what runs, then removes what is left.
+/// What is left for sidecars when the others took the pod's whole grace, as Kubernetes has it.
+const LEAST_GRACE: Duration = Duration::from_secs(2);
+
+/// How long a pod that leaves has to end.
+#[derive(Clone, Copy)]
+struct Grace {
+    whole: Duration,
+    left: Duration,
+}
+
+/// Stops what runs, the sidecars after the others and the sandbox last, then removes what is left.
 fn leave(
-    pod: PodUid,
+    uid: PodUid,
+    pod: Option<&AssignedPod>,
     containers: &[ObservedContainer],
-    grace: Option<Duration>,
+    grace: Option<Grace>,
     why: StopWhy,
 ) -> Step {
-    let Some(one) = containers.iter().find(|one| one.is_running()).or_else(|| containers.first())
-    else {
-        return Step::Nothing;
+    let is_late = |one: &ObservedContainer| {
+        one.labels.is_sandbox()
+            || pod.is_some_and(|pod| sidecars::is_one(&pod.template, &one.labels.container))
     };
-    if one.is_running() {
-        stop(pod, one, grace.unwrap_or(one.labels.grace), why)
-    } else {
-        remove(pod, one)
+    let running: Vec<_> = containers.iter().filter(|one| one.is_running()).collect();
+    let first: Vec<_> = running.iter().filter(|one| !is_late(one)).copied().collect();
+    if !first.is_empty() {
+        let longest = first.iter().map(|one| one.labels.grace).max().unwrap_or_default();
+        return stop_all(uid, &first, grace.map_or(longest, |grace| grace.whole), why);
+    }
+    if let (Some(pod), Some(grace)) = (pod, grace)
+        && let Some(last) = sidecars::last_running(&pod.template, containers)
+    {
+        return stop(uid, last, grace.left.min(grace.whole), why);
+    }
+    match running.first() {
+        Some(sandbox) => stop(uid, sandbox, Duration::ZERO, why),
+        None => containers.first().map_or(Step::Nothing, |one| remove(uid, one)),
     }
 }
 
@@ -178,13 +258,97 @@ struct PodView<'a> {
     now: Timestamp,
 }
 
+impl PodView<'_> {
+    fn memory_of(&self, container: &str) -> Option<&ContainerMemory> {
+        self.memory.and_then(|memory| memory.containers.get(container))
+    }
+
+    /// Whether containers that run before the others are done with: all ended well, or one of the others
+    /// was made already, whatever became of those before.
+    fn is_initialized(&self, containers: &[ObservedContainer]) -> bool {
+        self.pod.template.containers.iter().any(|one| {
+            self.memory_of(&one.name).is_some_and(|memory| memory.next_attempt > 0)
+                || containers.iter().any(|seen| seen.labels.container == one.name)
+        })
+    }
+
+    /// Whether a container runs that had ended for good: someone else started it.
+    fn runs_again(&self, one: &ObservedContainer) -> bool {
+        let name = &one.labels.container;
+        let policy = self.pod.template.restart_policy_of(name);
+        let memory = self.memory_of(name);
+        one.is_running()
+            && !one.labels.is_sandbox()
+            && memory.is_some_and(|memory| memory.final_exit(policy).is_some())
+    }
+
+    /// Whether its containers ended for good, or one that runs before the others did without success.
+    fn has_ended(&self) -> bool {
+        let template = &self.pod.template;
+        let exit = |one: &Container<EnvValue>| {
+            self.memory_of(&one.name)?.final_exit(template.restart_policy_of(&one.name))
+        };
+        template.containers.iter().all(|one| exit(one).is_some())
+            || template
+                .init_containers
+                .iter()
+                .any(|one| exit(one).is_some_and(|exit| exit.exit_code != 0))
+    }
+
+    /// Whether the next may begin: it ended well, or is a sidecar that has started.
+    fn is_done_with(&self, init: &Container<EnvValue>, containers: &[ObservedContainer]) -> bool {
+        let memory = self.memory_of(&init.name);
+        if init.is_sidecar() {
+            let current = containers.iter().rev().find(|one| one.labels.container == init.name);
+            let started = memory.and_then(|memory| memory.started.as_deref());
+            return current.filter(|one| one.is_running()).is_some_and(|one| {
+                init.startup_probe.is_none() || started == Some(one.id.as_str())
+            });
+        }
+        let policy = self.pod.template.restart_policy_of(&init.name);
+        let exit = memory.and_then(|memory| memory.final_exit(policy));
+        exit.is_some_and(|exit| exit.exit_code == 0)
+    }
+}
+
 fn run(view: &PodView<'_>, containers: &[ObservedContainer]) -> Step {
+    if view.pod.template.shares_sandbox()
+        && let Some(step) = sandbox::provide(view, containers)
+    {
+        return step;
+    }
+    let grace = view.pod.template.termination_grace;
+    if let Some(again) = containers.iter().find(|one| view.runs_again(one)) {
+        return stop(view.pod.uid, again, grace, StopWhy::Finished);
+    }
+    if view.has_ended() {
+        return sidecars::end(view.pod, containers, grace);
+    }
+    let is_initialized = view.is_initialized(containers);
     let mut wait: Option<Timestamp> = None;
-    for wanted in &view.pod.template.containers {
-        match run_container(view, wanted, containers) {
-            Step::Nothing => {}
-            Step::Wait(until) => wait = Some(wait.map_or(until, |earlier| earlier.min(until))),
-            act @ Step::Act(_) => return act,
+    let mut later = |step| match step {
+        Step::Nothing => None,
+        Step::Wait(until) => {
+            wait = Some(wait.map_or(until, |earlier| earlier.min(until)));
+            None
+        }
+        act @ Step::Act(_) => Some(act),
+    };
+    let mut is_next = true;
+    for init in &view.pod.template.init_containers {
+        let is_done = view.is_done_with(init, containers);
+        let runs = init.is_sidecar() || !(is_done || is_initialized);
+        if runs && let Some(act) = later(run_container(view, init, containers)) {
+            return act;
+        }
+        if !is_done && !is_initialized {
+            is_next = false;
+            break;
+        }
+    }
+    for wanted in view.pod.template.containers.iter().filter(|_| is_next) {
+        if let Some(act) = later(run_container(view, wanted, containers)) {
+            return act;
         }
     }
     wait.map_or(Step::Nothing, Step::Wait)
@@ -196,11 +360,10 @@ fn run_container(
     containers: &[ObservedContainer],
 ) -> Step {
     let fresh = ContainerMemory::default();
-    let memory =
-        view.memory.and_then(|memory| memory.containers.get(&wanted.name)).unwrap_or(&fresh);
+    let memory = view.memory_of(&wanted.name).unwrap_or(&fresh);
     let mut attempts = containers.iter().filter(|one| one.labels.container == wanted.name).rev();
     // What ended for good stays so, also when somebody removes what is left of it.
-    let policy = view.pod.template.restart_policy;
+    let policy = view.pod.template.restart_policy_of(&wanted.name);
     let stays_away = view.draining || memory.final_exit(policy).is_some();
     let Some(current) = attempts.next() else {
         return if stays_away { Step::Nothing } else { make(view, wanted, memory, None) };
@@ -271,8 +434,15 @@ fn tidy<'a>(pod: PodUid, mut older: impl Iterator<Item = &'a ObservedContainer>)
 }
 
 fn stop(pod: PodUid, one: &ObservedContainer, grace: Duration, why: StopWhy) -> Step {
-    let container = one.labels.container.clone();
-    Step::Act(Action::Stop { pod, container, id: one.id.clone(), grace, why })
+    stop_all(pod, &[one], grace, why)
+}
+
+fn stop_all(pod: PodUid, all: &[&ObservedContainer], grace: Duration, why: StopWhy) -> Step {
+    let target = |one: &&ObservedContainer| StopTarget {
+        container: one.labels.container.clone(),
+        id: one.id.clone(),
+    };
+    Step::Act(Action::Stop { pod, targets: all.iter().map(target).collect(), grace, why })
 }
 
 fn remove(pod: PodUid, one: &ObservedContainer) -> Step {

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::testing::*;
-use dugout_model::{
-    ContainerExit, ContainerState, PodPhase, ResolvedTemplate, RestartPolicy, WaitingReason,
-};
+use dugout_model::{ContainerExit, ContainerState, PodPhase, RestartPolicy, WaitingReason};
+
+mod several;
 
 /// A node in memory whose engine does what it is told, for whole stories.
 struct Node {
@@ -48,12 +48,17 @@ impl Node {
     }
 
     fn see(&mut self, mut one: ObservedContainer) {
-        one.labels.crashes = one.labels.crashes.max(self.memory().container("web").crashes);
+        let crashes = self.memory().container(&one.labels.container).crashes;
+        one.labels.crashes = one.labels.crashes.max(crashes);
         let news = self.observed.put(one);
         let now = at(self.now);
         match news {
             Some(News::Appeared(one)) => {
                 self.memory().note_appeared(&one.labels);
+                if one.is_running() {
+                    let policy = self.assignment.pods[0].template.restart_policy;
+                    self.memory().note_running(&one.labels, policy);
+                }
                 if let ObservedState::Exited { started_at, exit } = &one.state {
                     let cause = ExitCause::Itself;
                     self.memory().note_exit(&one.id, &one.labels, *started_at, exit, cause, now);
@@ -71,7 +76,7 @@ impl Node {
         let action = self.plan().actions.remove(0);
         let policy = self.assignment.pods[0].template.containers[0].pull_policy;
         let now = at(self.now);
-        self.memory().begin(action);
+        self.memory().begin(action, now);
         let failure = Failure { kind, message: "no".into() };
         self.memory().end(&Outcome::Failed(failure), policy, now, now);
     }
@@ -80,7 +85,7 @@ impl Node {
         let action = self.plan().actions.remove(0);
         let policy = self.assignment.pods[0].template.containers[0].pull_policy;
         let now = at(self.now);
-        self.memory().begin(action);
+        self.memory().begin(action, now);
         self.memory().end(&Outcome::Done, policy, now, now);
     }
 
@@ -117,7 +122,8 @@ fn start(attempt: u32) -> Action {
 fn stop_action(attempt: u32, grace: u64, why: StopWhy) -> Action {
     let id = format!("id-1-{attempt}");
     let grace = Duration::from_secs(grace);
-    Action::Stop { pod: uid(1), container: "web".into(), id, grace, why }
+    let targets = vec![StopTarget { container: "web".into(), id }];
+    Action::Stop { pod: uid(1), targets, grace, why }
 }
 
 fn remove_action(attempt: u32) -> Action {
@@ -141,7 +147,7 @@ fn a_new_pod_is_made_then_started_without_asking_for_its_image() {
 #[test]
 fn a_pod_with_a_call_under_way_gets_no_other() {
     let mut node = one_pod();
-    node.memory().begin(create(0, 0));
+    node.memory().begin(create(0, 0), at(100));
     assert_eq!(node.plan(), Plan::default());
 }
 
@@ -264,7 +270,7 @@ fn a_container_killed_from_outside_or_removed_heals_at_once() {
     let mut node = one_pod();
     node.see(one.clone());
     node.observed.vanished(&one.id);
-    node.memory().note_vanished(&one.labels);
+    node.memory().note_vanished("web", one.labels.attempt, at(50));
     assert_eq!(node.plan().actions, [create(3, 0)]);
 }
 
@@ -355,17 +361,6 @@ fn a_pod_says_that_the_engine_does_not_answer() {
     assert_ne!(report.phase, PodPhase::Gone);
 }
 
-#[test]
-fn every_container_of_a_pod_is_made() {
-    let mut both: ResolvedTemplate = template("web");
-    both.containers
-        .push(dugout_model::Container { name: "side".into(), ..both.containers[0].clone() });
-    let mut node = Node::new(vec![pod(1, both)]);
-    node.see(container(1, 0, running(1)));
-    let side = Action::Create { pod: uid(1), container: "side".into(), attempt: 0, crashes: 0 };
-    assert_eq!(node.plan().actions, [side]);
-}
-
 fn job_like(policy: RestartPolicy) -> Node {
     let mut template = template("web");
     template.restart_policy = policy;
@@ -452,4 +447,131 @@ fn a_success_stays_when_only_an_earlier_failure_is_left_of_the_pod() {
     assert_eq!(report.phase, PodPhase::Succeeded);
     let state = &report.containers[0].state;
     assert!(matches!(state, ContainerState::Terminated(exit) if exit.exit_code == 0));
+}
+
+#[test]
+fn what_is_removed_while_it_runs_failed_whether_or_not_its_end_was_seen() {
+    for was_seen in [true, false] {
+        let mut node = job_like(RestartPolicy::Never);
+        let one = container(1, 0, running(9));
+        node.see(one.clone());
+        if was_seen {
+            node.see(container(1, 0, exited_with(9, 10, 137)));
+        }
+        node.observed.vanished(&one.id);
+        node.memory().note_vanished("web", 0, at(10));
+        node.now = 5_000;
+        assert_eq!(node.plan(), Plan::default(), "its end was seen: {was_seen}");
+        assert_eq!(node.report().phase, PodPhase::Failed);
+        let state = &node.report().containers[0].state;
+        assert!(matches!(state, ContainerState::Terminated(exit) if exit.exit_code == 137));
+    }
+    let mut node = job_like(RestartPolicy::OnFailure);
+    let one = container(1, 0, running(9));
+    node.see(one.clone());
+    node.observed.vanished(&one.id);
+    node.memory().note_vanished("web", 0, at(10));
+    assert_eq!(node.plan().actions, [create(1, 0)]);
+}
+
+#[test]
+fn what_was_never_started_and_is_removed_is_made_again() {
+    let mut node = job_like(RestartPolicy::Never);
+    let one = container(1, 0, ObservedState::Created);
+    node.see(one.clone());
+    node.observed.vanished(&one.id);
+    node.memory().note_vanished("web", 0, at(10));
+    assert_eq!(node.plan().actions, [create(1, 0)]);
+}
+
+#[test]
+fn a_start_that_was_refused_began_nothing() {
+    let mut node = job_like(RestartPolicy::Never);
+    node.see(container(1, 0, ObservedState::Created));
+    node.fail(FailureKind::NotFound);
+    node.observed.vanished("id-1-0");
+    node.memory().note_vanished("web", 0, at(100));
+    node.now = 5_000;
+    assert_eq!(node.plan().actions, [create(1, 0)]);
+}
+
+#[test]
+fn a_container_that_is_told_to_stop_did_not_succeed_by_ending_well() {
+    for policy in [RestartPolicy::Never, RestartPolicy::OnFailure] {
+        let mut node = job_like(policy);
+        node.see(container(1, 0, running(9)));
+        node.assignment.pods[0].order = PodOrder::Stop { grace: Duration::from_secs(4) };
+        assert_eq!(node.plan().actions, [stop_action(0, 4, StopWhy::Ordered)]);
+        node.succeed();
+        node.see(container(1, 0, exited_with(9, 101, 0)));
+        assert_eq!(node.report().phase, PodPhase::Running);
+        assert_eq!(node.plan().actions, [remove_action(0)]);
+    }
+    // One that had ended before keeps what it earned.
+    let mut node = job_like(RestartPolicy::Never);
+    node.see(container(1, 0, exited_with(9, 10, 0)));
+    node.assignment.pods[0].order = PodOrder::Stop { grace: Duration::from_secs(4) };
+    assert_eq!(node.report().phase, PodPhase::Succeeded);
+}
+
+#[test]
+fn what_ended_for_good_and_is_started_by_hand_is_stopped_and_keeps_its_end() {
+    let mut node = job_like(RestartPolicy::Never);
+    node.see(container(1, 0, exited_with(9, 10, 0)));
+    let again = container(1, 0, running(20));
+    node.observed.put(again.clone());
+    node.memory().note_running(&again.labels, RestartPolicy::Never);
+    assert_eq!(node.report().phase, PodPhase::Succeeded);
+    assert_eq!(node.plan().actions, [stop_action(0, 7, StopWhy::Finished)]);
+    node.succeed();
+    node.see(container(1, 0, exited_with(20, 30, 143)));
+    assert_eq!(node.plan(), Plan::default());
+    assert_eq!(node.report().phase, PodPhase::Succeeded);
+}
+
+#[test]
+fn a_failed_container_that_is_started_by_hand_before_its_time_runs_on() {
+    let mut node = job_like(RestartPolicy::OnFailure);
+    node.see(container(1, 0, exited_with(9, 10, 1)));
+    let again = container(1, 0, running(20));
+    node.observed.put(again.clone());
+    node.memory().note_running(&again.labels, RestartPolicy::OnFailure);
+    assert_eq!(node.plan(), Plan::default());
+    node.see(container(1, 0, exited_with(20, 30, 0)));
+    assert_eq!(node.report().phase, PodPhase::Succeeded);
+}
+
+#[test]
+fn a_restarted_agent_knows_what_it_knew_of_an_end() {
+    // Ended for good, then removed by somebody while the agent was away.
+    let mut before = job_like(RestartPolicy::Never);
+    before.see(container(1, 0, exited_with(9, 10, 3)));
+    let attempts = before.memory().attempts();
+    let mut node = job_like(RestartPolicy::Never);
+    node.memory().restore(attempts);
+    assert_eq!(node.plan(), Plan::default());
+    assert_eq!(node.report().phase, PodPhase::Failed);
+
+    // Given up by a probe, and ended well while the agent was away.
+    let mut before = job_like(RestartPolicy::OnFailure);
+    before.see(container(1, 0, running(9)));
+    let condemned = Condemned { id: "id-1-0".into(), why: "does not answer".into() };
+    before.memory().container("web").condemned = Some(condemned);
+    before.succeed();
+    let attempts = before.memory().attempts();
+    let mut node = job_like(RestartPolicy::OnFailure);
+    node.memory().restore(attempts);
+    node.see(container(1, 0, exited_with(9, 10, 0)));
+    assert_eq!(node.plan().actions, [create(1, 1)]);
+
+    // Started, and gone.
+    let mut before = job_like(RestartPolicy::Never);
+    before.see(container(1, 0, ObservedState::Created));
+    before.succeed();
+    let attempts = before.memory().attempts();
+    let mut node = job_like(RestartPolicy::Never);
+    node.memory().restore(attempts);
+    node.memory().note_vanished("web", 0, at(50));
+    assert_eq!(node.plan(), Plan::default());
+    assert_eq!(node.report().phase, PodPhase::Failed);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dugout_model::{EventType, Timestamp, chain};
 
 use super::node::Node;
-use crate::converge::{Action, FullList, Overtaken, Sequence};
+use crate::converge::{FullList, Overtaken, Sequence};
 use crate::events::reason;
 use crate::runtime::{
     ContainerRuntime, EngineEvent, EngineEventKind, ObservedContainer, RuntimeError,
@@ -86,6 +86,9 @@ impl<R: ContainerRuntime> Node<R> {
                 let news = self.observed.apply_list(list, asked);
                 for one in news {
                     self.note(one);
+                }
+                if !self.engine.listed_once {
+                    self.note_lost();
                 }
                 self.forget_vanished();
                 self.engine_found();
@@ -184,11 +187,7 @@ impl<R: ContainerRuntime> Node<R> {
     /// Whether a call of ours for this container is under way.
     fn is_ours(&self, container: &str) -> bool {
         self.memories.values().any(|memory| {
-            matches!(
-                &memory.in_flight,
-                Some(Action::Stop { id, .. } | Action::Remove { id, .. } | Action::Start { id, .. })
-                    if id == container
-            )
+            memory.in_flight.as_ref().is_some_and(|action| action.concerns(container))
         })
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dugout_model::{PodUid, Probe};
 use futures_util::StreamExt as _;
+use futures_util::future::try_join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
@@ -14,6 +15,7 @@ use crate::converge::{FullList, Observed, Sequence};
 use crate::labels::Owner;
 use crate::metrics::AgentMetrics;
 use crate::probe::{ProbeKind, ProbeTarget, try_probe};
+use crate::records::{PodRecord, Records, Version};
 use crate::runtime::{
     ContainerRuntime, ContainerSpec, EngineInfo, ListedContainer, ObservedContainer, RuntimeError,
 };
@@ -33,6 +35,7 @@ const LOOKS_AT_ONCE: usize = 8;
 
 pub(crate) struct Hands<R> {
     pub runtime: Arc<R>,
+    records: Arc<Records>,
     answers: mpsc::Sender<Answer>,
     owner_epoch: OwnerEpoch,
     watching: Option<AbortHandle>,
@@ -65,7 +68,7 @@ pub(crate) enum Job {
     Pull { image: String },
     Create { spec: Box<ContainerSpec> },
     Start { id: String },
-    Stop { id: String, grace: Duration },
+    Stop { ids: Vec<String>, grace: Duration },
     Remove { id: String },
 }
 
@@ -73,18 +76,31 @@ pub(crate) enum Job {
 #[derive(Debug)]
 pub(crate) enum Acted {
     Pulled,
-    Created { id: String },
-    Started { seen: Option<ObservedContainer> },
-    Stopped { seen: Option<ObservedContainer> },
+    Created {
+        id: String,
+    },
+    Started {
+        seen: Option<ObservedContainer>,
+    },
+    /// What is left of each that was to stop.
+    Stopped {
+        seen: Vec<ObservedContainer>,
+    },
     Removed,
     Failed(RuntimeError),
 }
 
 impl<R: ContainerRuntime> Hands<R> {
-    pub fn new(runtime: Arc<R>, answers: mpsc::Sender<Answer>, metrics: AgentMetrics) -> Self {
+    pub fn new(
+        runtime: Arc<R>,
+        records: Records,
+        answers: mpsc::Sender<Answer>,
+        metrics: AgentMetrics,
+    ) -> Self {
         let room = |count| Arc::new(Semaphore::new(count));
         Self {
             runtime,
+            records: Arc::new(records),
             answers,
             owner_epoch: OwnerEpoch::default(),
             watching: None,
@@ -114,8 +130,16 @@ impl<R: ContainerRuntime> Hands<R> {
         answer.asked_under == self.owner_epoch
     }
 
-    /// Makes an engine call for a pod. `slot` is what the pod's last call left to this one.
-    pub fn act(&self, pod: PodUid, owner: Owner, job: Job, slot: Option<Slot>) -> AbortHandle {
+    /// Makes an engine call for a pod. `slot` is what the pod's last call left to this one; `record` is
+    /// what must be on disk before.
+    pub fn act(
+        &self,
+        pod: PodUid,
+        owner: Owner,
+        job: Job,
+        slot: Option<Slot>,
+        record: Option<(Version, PodRecord)>,
+    ) -> AbortHandle {
         let room = match &job {
             Job::Pull { .. } => &self.pulls,
             Job::Create { .. } | Job::Start { .. } => &self.starts,
@@ -123,7 +147,15 @@ impl<R: ContainerRuntime> Hands<R> {
             Job::Remove { .. } => &self.removes,
         };
         let (room, runtime) = (Arc::clone(room), Arc::clone(&self.runtime));
+        let records = Arc::clone(&self.records);
         self.spawn(async move {
+            if let Some((version, record)) = record
+                && let Err(error) = write_record(records, pod, version, record).await
+                && matches!(job, Job::Start { .. })
+            {
+                // It may have to run only once, and nobody would know that it did.
+                return Event::Acted { pod, acted: Acted::Failed(error), slot: None };
+            }
             let mut slot = match slot {
                 Some(slot) => Some(slot),
                 None => room.acquire_owned().await.ok(),
@@ -134,6 +166,12 @@ impl<R: ContainerRuntime> Hands<R> {
             let slot = slot.filter(|_| matches!(acted, Acted::Created { .. }));
             Event::Acted { pod, acted, slot }
         })
+    }
+
+    /// Writes what is known of a pod, in its own time.
+    pub fn write_record(&self, pod: PodUid, version: Version, record: PodRecord) {
+        // A record that could not be written is told, and written with the pod's next news.
+        drop(tokio::spawn(write_record(Arc::clone(&self.records), pod, version, record)));
     }
 
     /// Lists all containers, and looks at those that are not as they are known.
@@ -201,6 +239,21 @@ impl<R: ContainerRuntime> Hands<R> {
     }
 }
 
+async fn write_record(
+    records: Arc<Records>,
+    pod: PodUid,
+    version: Version,
+    record: PodRecord,
+) -> Result<(), RuntimeError> {
+    let writing = tokio::task::spawn_blocking(move || records.write(pod, version, &record));
+    let result = writing.await.map_err(std::io::Error::other).and_then(|result| result);
+    result.map_err(|error| {
+        tracing::warn!(%error, pod = %pod.0, "what is known of a pod cannot be written");
+        let message = format!("its start cannot be written down: {error}");
+        RuntimeError::Transient { operation: "start", message }
+    })
+}
+
 /// Makes the call, and looks at what came of it. The look takes nobody's turn.
 async fn act<R: ContainerRuntime>(
     runtime: &R,
@@ -219,10 +272,12 @@ async fn act<R: ContainerRuntime>(
             *slot = None;
             Acted::Started { seen: runtime.inspect(owner, &id).await? }
         }
-        Job::Stop { id, grace } => {
-            runtime.stop(&id, grace).await?;
+        Job::Stop { ids, grace } => {
+            let stops = ids.iter().map(|id| runtime.stop(id, grace));
+            try_join_all(stops).await?;
             *slot = None;
-            Acted::Stopped { seen: runtime.inspect(owner, &id).await? }
+            let looks = try_join_all(ids.iter().map(|id| runtime.inspect(owner, id))).await?;
+            Acted::Stopped { seen: looks.into_iter().flatten().collect() }
         }
         Job::Remove { id } => {
             runtime.remove(&id).await?;

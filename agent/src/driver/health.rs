@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dugout_model::{EventType, PodAddress, PodOrder, PodUid, Timestamp};
 
 use super::node::Node;
-use crate::converge::Condemned;
+use crate::converge::{Condemned, address_of};
 use crate::events::reason;
 use crate::probe::{ContainerProbes, Finding, ProbeKind, ProbeTarget};
 use crate::proxy::LocalPod;
@@ -53,14 +53,15 @@ impl<R: ContainerRuntime> Node<R> {
         }
     }
 
-    fn sync_probes(&mut self) {
+    pub(super) fn sync_probes(&mut self) {
         let Some(assignment) = self.assignment.clone() else { return };
         let mut before = std::mem::take(&mut self.probes.containers);
         for pod in &assignment.pods {
             if matches!(pod.order, PodOrder::Stop { .. }) {
                 continue;
             }
-            for wanted in &pod.template.containers {
+            let address = self.address_of(pod.uid);
+            for wanted in pod.template.serving_containers() {
                 let newest = self
                     .observed
                     .of_pod(pod.uid)
@@ -69,7 +70,10 @@ impl<R: ContainerRuntime> Node<R> {
                     .find(|one| one.labels.container == wanted.name);
                 let Some(newest) = newest else { continue };
                 let ObservedState::Running { started_at } = newest.state else { continue };
-                let target = ProbeTarget::new(&newest.id, started_at, newest.address, wanted);
+                if self.has_ended(&newest.labels) {
+                    continue;
+                }
+                let target = ProbeTarget::new(&newest.id, started_at, address, wanted);
                 let known = before.remove(&newest.id);
                 let same_run = known.filter(|known| known.target.started_at == started_at);
                 if let Some(known) = same_run {
@@ -87,6 +91,11 @@ impl<R: ContainerRuntime> Node<R> {
                         ContainerProbes::of_adopted(wanted, started_at, self.now)
                     },
                 };
+                if probed.probes.started()
+                    && let Some(memory) = self.memories.get_mut(&pod.uid)
+                {
+                    memory.container(&wanted.name).started = Some(newest.id.clone());
+                }
                 self.probes.containers.insert(newest.id.clone(), probed);
             }
         }
@@ -106,7 +115,13 @@ impl<R: ContainerRuntime> Node<R> {
             return;
         }
         let (pod, name) = (one.pod, one.container.clone());
-        for finding in one.probes.note(kind, result, now) {
+        let findings = one.probes.note(kind, result, now);
+        if one.probes.started()
+            && let Some(memory) = self.memories.get_mut(&pod)
+        {
+            memory.container(&name).started = Some(container.to_owned());
+        }
+        for finding in findings {
             match finding {
                 Finding::Ready(_) => {}
                 Finding::Unhealthy { kind, message } => {
@@ -128,7 +143,7 @@ impl<R: ContainerRuntime> Node<R> {
     pub(super) fn is_ready(&self, pod: &dugout_model::AssignedPod) -> bool {
         let containers = self.observed.of_pod(pod.uid);
         !pod.template.containers.is_empty()
-            && pod.template.containers.iter().all(|wanted| {
+            && pod.template.serving_containers().all(|wanted| {
                 containers
                     .iter()
                     .rev()
@@ -151,7 +166,6 @@ impl<R: ContainerRuntime> Node<R> {
     }
 
     fn address_of(&self, uid: PodUid) -> Option<PodAddress> {
-        let running = self.observed.of_pod(uid).iter().rev().find(|one| one.is_running());
-        running.and_then(|one| one.address)
+        address_of(self.observed.of_pod(uid))
     }
 }

@@ -9,10 +9,13 @@ mod hands;
 mod health;
 mod node;
 mod publish;
+mod recorded;
 mod settle;
+mod tell;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +29,7 @@ use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
 use crate::probe::{ProbeKind, ProbeTarget};
 use crate::proxy::{PortNews, Proxy};
+use crate::records::{PodRecord, Records};
 use crate::runtime::{ContainerRuntime, EngineEvent, ObservedContainer, RuntimeError};
 pub(crate) use hands::learn_engine;
 use hands::{Acted, Answer, Hands, Slot};
@@ -91,6 +95,9 @@ pub(crate) struct Start<R> {
     pub accepted: Option<SharedAssignment>,
     /// What is to be told once, as the accepted set being set aside.
     pub warning: Option<String>,
+    pub records: Records,
+    /// What an earlier life wrote there.
+    pub recorded: BTreeMap<PodUid, PodRecord>,
     pub link: mpsc::Receiver<LinkEvent>,
     pub reports: watch::Sender<Option<Arc<Outgoing>>>,
     pub directory: watch::Sender<Arc<Directory>>,
@@ -103,10 +110,11 @@ impl<R: ContainerRuntime> Driver<R> {
     pub fn new(start: Start<R>) -> Self {
         let (sender, inbox) = mpsc::channel(INBOX);
         let (news, ports) = mpsc::channel(INBOX);
-        let hands = Hands::new(start.runtime, sender, start.metrics.clone());
+        let hands = Hands::new(start.runtime, start.records, sender, start.metrics.clone());
         let proxy = Proxy::new(start.metrics.clone(), news);
         let mut node = Node::new(start.name, start.instance, hands, proxy, start.metrics);
         node.outputs(start.reports, start.directory);
+        node.recorded.begin_with(start.recorded);
         if let Some(warning) = start.warning {
             node.warn_of_accepted(&warning, start.clock.wall());
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use dugout_model::{
-    AssignedPod, EventType, NamespaceName, NodeName, ObjectName, PodUid, PullPolicy,
+    AssignedPod, EventType, NamespaceName, NodeName, ObjectName, PodUid, PullPolicy, RestartPolicy,
     SharedAssignment, Timestamp, chain,
 };
 use tokio::sync::watch;
@@ -14,11 +14,12 @@ use super::engine::EngineState;
 use super::hands::{Acted, Hands, Slot};
 use super::health::ProbeBook;
 use super::publish::{Directory, Published};
+use super::recorded::Recorded;
 use crate::converge::{
     Action, ExitCause, Failure, FailureKind, Memories, News, Observed, Outcome, PodMemory, StopWhy,
 };
 use crate::events::{EventQueue, reason};
-use crate::labels::{ContainerLabels, Owner};
+use crate::labels::{ContainerLabels, Owner, SANDBOX};
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
 use crate::proxy::{PortNews, Proxy};
@@ -52,6 +53,7 @@ pub(super) struct Node<R> {
     pub pulls: HashMap<PodUid, AbortHandle>,
     /// Rights to an engine call that the next settling uses or gives back.
     pub slots: HashMap<PodUid, Slot>,
+    pub recorded: Recorded,
     last_refusal: String,
 }
 
@@ -83,6 +85,7 @@ impl<R: ContainerRuntime> Node<R> {
             started_here: HashSet::new(),
             pulls: HashMap::new(),
             slots: HashMap::new(),
+            recorded: Recorded::default(),
             last_refusal: String::new(),
         }
     }
@@ -132,6 +135,9 @@ impl<R: ContainerRuntime> Node<R> {
         self.last_refusal.clear();
         for pod in &assignment.pods {
             let memory = memory_of(&mut self.memories, pod.uid, &pod.namespace, &pod.name);
+            if let Some(record) = self.recorded.inherit(pod.uid) {
+                memory.restore(record);
+            }
             if let Some(at) = at {
                 memory.milestones.accepted_at.get_or_insert(at);
             }
@@ -190,15 +196,17 @@ impl<R: ContainerRuntime> Node<R> {
             return;
         };
         let (outcome, seen) = match acted {
-            Acted::Failed(error) => (self.failed(&action, &error), None),
-            Acted::Pulled => (Outcome::Done, None),
-            Acted::Created { id } => (Outcome::Done, self.created(&action, id)),
+            Acted::Failed(error) => (self.failed(&action, &error), Vec::new()),
+            Acted::Pulled => (Outcome::Done, Vec::new()),
+            Acted::Created { id } => {
+                (Outcome::Done, self.created(&action, id).into_iter().collect())
+            }
             Acted::Started { seen } => {
                 self.started(&action);
-                (Outcome::Done, seen)
+                (Outcome::Done, seen.into_iter().collect())
             }
             Acted::Stopped { seen } => (Outcome::Done, seen),
-            Acted::Removed => (Outcome::Done, None),
+            Acted::Removed => (Outcome::Done, Vec::new()),
         };
         if outcome == Outcome::Done {
             self.tell_done(&action);
@@ -208,16 +216,28 @@ impl<R: ContainerRuntime> Node<R> {
         if let Some(memory) = self.memories.get_mut(&uid) {
             memory.end(&outcome, policy, now, wall);
         }
-        match (seen, &action, &outcome) {
-            (Some(seen), _, _) => self.see(seen),
-            (None, Action::Remove { id, .. }, Outcome::Done) => self.observed.removed(id),
-            (None, Action::Start { id, .. } | Action::Stop { id, .. }, Outcome::Done) => {
-                let id = id.clone();
-                self.vanish(&id);
-            }
-            _ => {}
+        if outcome == Outcome::Done {
+            self.note_gone(&action, &seen);
+        }
+        for one in seen {
+            self.see(one);
         }
         self.note_stopped(uid);
+    }
+
+    /// What an engine call was about and is not there after it, is gone.
+    fn note_gone(&mut self, action: &Action, seen: &[ObservedContainer]) {
+        let is_gone = |id: &str| seen.iter().all(|one| one.id != id);
+        match action {
+            Action::Remove { id, .. } => self.observed.removed(id),
+            Action::Start { id, .. } if is_gone(id) => self.vanish(id),
+            Action::Stop { targets, .. } => {
+                for target in targets.iter().filter(|target| is_gone(&target.id)) {
+                    self.vanish(&target.id);
+                }
+            }
+            Action::Pull { .. } | Action::Create { .. } | Action::Start { .. } => {}
+        }
     }
 
     /// A fresh container as we made it; the engine need not be asked.
@@ -247,7 +267,10 @@ impl<R: ContainerRuntime> Node<R> {
     }
 
     fn started(&mut self, action: &Action) {
-        let Action::Start { id, .. } = action else { return };
+        let Action::Start { id, container, .. } = action else { return };
+        if container == SANDBOX {
+            return;
+        }
         self.started_here.insert(id.clone());
         self.metrics.containers_started.inc();
         if self.observed.find(id).is_some_and(|one| one.labels.attempt > 0) {
@@ -290,8 +313,8 @@ impl<R: ContainerRuntime> Node<R> {
                 Action::Start { container, .. } => {
                     format!("container {container} cannot be started")
                 }
-                Action::Stop { container, .. } => {
-                    format!("container {container} cannot be stopped")
+                Action::Stop { .. } => {
+                    format!("container {} cannot be stopped", action.container())
                 }
                 Action::Remove { container, .. } => {
                     format!("container {container} cannot be removed")
@@ -301,32 +324,6 @@ impl<R: ContainerRuntime> Node<R> {
             self.pod_event(action.pod(), EventType::Warning, reason::FAILED, text);
         }
         Outcome::Failed(Failure { kind, message })
-    }
-
-    fn tell_done(&mut self, action: &Action) {
-        let (reason, message) = match action {
-            Action::Pull { image, .. } => (reason::PULLED, format!("pulled image {image}")),
-            Action::Create { container, .. } => {
-                (reason::CREATED, format!("made container {container}"))
-            }
-            Action::Start { container, .. } => {
-                (reason::STARTED, format!("started container {container}"))
-            }
-            Action::Stop { .. } | Action::Remove { .. } => return,
-        };
-        self.pod_event(action.pod(), EventType::Normal, reason, message);
-    }
-
-    /// Says that a container is being stopped, when the call is made.
-    pub fn tell_stop(&mut self, uid: PodUid, container: &str, why: &StopWhy) {
-        let because = match why {
-            StopWhy::Ordered => String::new(),
-            StopWhy::NotAssigned => ": its pod is no longer assigned to this node".to_owned(),
-            StopWhy::Unhealthy(message) => format!(": {message}"),
-            StopWhy::Superseded => ": a newer one runs".to_owned(),
-        };
-        let message = format!("stopping container {container}{because}");
-        self.pod_event(uid, EventType::Normal, reason::KILLING, message);
     }
 
     /// Takes over what was seen of a container.
@@ -358,11 +355,19 @@ impl<R: ContainerRuntime> Node<R> {
     fn note_restarted(&mut self, id: String, labels: &ContainerLabels) {
         self.signalled_outside.remove(&id);
         self.started_here.insert(id);
-        if let Some(memory) = self.memories.get_mut(&labels.uid) {
-            memory.note_restarted(labels);
+        self.note_running(labels);
+        if labels.is_sandbox() {
+            return;
         }
         let message = format!("container {} was restarted from outside", labels.container);
         self.pod_event(labels.uid, EventType::Normal, reason::STARTED, message);
+    }
+
+    fn note_running(&mut self, labels: &ContainerLabels) {
+        let policy = self.restart_policy(labels);
+        if let Some(memory) = self.memories.get_mut(&labels.uid) {
+            memory.note_running(labels, policy);
+        }
     }
 
     fn note_appeared(&mut self, one: &ObservedContainer) {
@@ -374,7 +379,8 @@ impl<R: ContainerRuntime> Node<R> {
             ObservedState::Running { started_at } => {
                 memory.milestones.created_at.get_or_insert(one.created_at);
                 memory.milestones.started_at.get_or_insert(*started_at);
-                if !ours && !self.started_here.contains(&one.id) {
+                self.note_running(labels);
+                if !ours && !labels.is_sandbox() && !self.started_here.contains(&one.id) {
                     let message = format!("found container {} running", labels.container);
                     self.pod_event(labels.uid, EventType::Normal, reason::ADOPTED, message);
                 }
@@ -398,15 +404,19 @@ impl<R: ContainerRuntime> Node<R> {
         self.started_here.remove(id);
         let signalled = self.signalled_outside.remove(id);
         let fell = self.engine.was_away();
-        let ours = self.memories.get(&labels.uid).is_some_and(|memory| {
-            matches!(&memory.in_flight, Some(Action::Stop { id: stopping, .. }) if stopping == id)
+        let ours = self
+            .memories
+            .get(&labels.uid)
+            .is_some_and(|memory| memory.in_flight.as_ref().is_some_and(|action| action.stops(id)));
+        let pod_ended = self.memories.get(&labels.uid).is_some_and(|memory| {
+            matches!(&memory.in_flight, Some(Action::Stop { why: StopWhy::PodEnded, .. }))
         });
         let outside = !ours && (signalled.is_some() || fell);
         let cause = if outside { ExitCause::Outside } else { ExitCause::Itself };
         let now = self.now;
         let memory = memory_of(&mut self.memories, labels.uid, &labels.namespace, &labels.pod);
         let wait = memory.note_exit(id, labels, started_at, exit, cause, now);
-        if !self.is_wanted(labels.uid) {
+        if !self.is_wanted(labels.uid) || labels.is_sandbox() || (ours && pod_ended) {
             return;
         }
         let (container, code) = (&labels.container, exit.exit_code);
@@ -441,8 +451,9 @@ impl<R: ContainerRuntime> Node<R> {
     }
 
     fn note_vanished(&mut self, labels: &ContainerLabels) {
+        let wall = self.wall;
         if let Some(memory) = self.memories.get_mut(&labels.uid) {
-            memory.note_vanished(labels);
+            memory.note_vanished(&labels.container, labels.attempt, wall);
         }
         let is_newest = self
             .observed
@@ -450,7 +461,8 @@ impl<R: ContainerRuntime> Node<R> {
             .iter()
             .filter(|one| one.labels.container == labels.container)
             .all(|one| one.labels.attempt <= labels.attempt);
-        if is_newest && self.is_wanted(labels.uid) && !self.has_ended(labels) {
+        let is_told = is_newest && !labels.is_sandbox();
+        if is_told && self.is_wanted(labels.uid) && !self.has_ended(labels) {
             let container = &labels.container;
             let message =
                 format!("container {container} was removed from outside; it is made again at once");
@@ -458,13 +470,31 @@ impl<R: ContainerRuntime> Node<R> {
         }
     }
 
+    /// Of what an earlier life had begun and is not there any more, the end is noted: nobody else tells.
+    pub fn note_lost(&mut self) {
+        let wall = self.wall;
+        for (uid, memory) in &mut self.memories {
+            let containers = self.observed.of_pod(*uid);
+            for (name, attempt) in memory.attempts() {
+                let is_it = |one: &ObservedContainer| {
+                    one.labels.container == name && one.labels.attempt == attempt.number
+                };
+                if !containers.iter().any(is_it) {
+                    memory.note_vanished(&name, attempt.number, wall);
+                }
+            }
+        }
+    }
+
     /// Whether a container ended and is not started again.
-    fn has_ended(&self, labels: &ContainerLabels) -> bool {
+    pub fn has_ended(&self, labels: &ContainerLabels) -> bool {
         let memory = self.memories.get(&labels.uid);
         let container = memory.and_then(|memory| memory.containers.get(&labels.container));
         let pod = self.assigned(labels.uid);
         pod.zip(container)
-            .and_then(|(pod, container)| container.final_exit(pod.template.restart_policy))
+            .and_then(|(pod, memory)| {
+                memory.final_exit(pod.template.restart_policy_of(&labels.container))
+            })
             .is_some()
     }
 
@@ -485,6 +515,11 @@ impl<R: ContainerRuntime> Node<R> {
         self.assignment.as_ref()?.pods.iter().find(|pod| pod.uid == uid)
     }
 
+    fn restart_policy(&self, labels: &ContainerLabels) -> RestartPolicy {
+        let pod = self.assigned(labels.uid);
+        pod.map_or(RestartPolicy::Always, |pod| pod.template.restart_policy_of(&labels.container))
+    }
+
     /// Whether a pod is to run and be restarted.
     fn is_wanted(&self, uid: PodUid) -> bool {
         use dugout_model::PodOrder;
@@ -493,22 +528,8 @@ impl<R: ContainerRuntime> Node<R> {
 
     fn pull_policy(&self, action: &Action) -> PullPolicy {
         self.assigned(action.pod())
-            .and_then(|pod| {
-                pod.template.containers.iter().find(|one| one.name == action.container())
-            })
+            .and_then(|pod| pod.template.container(action.container()))
             .map_or(PullPolicy::IfNotPresent, |one| one.pull_policy)
-    }
-
-    pub fn pod_event(&mut self, uid: PodUid, event_type: EventType, reason: &str, message: String) {
-        if let Some(memory) = self.memories.get(&uid) {
-            let names = (&memory.namespace, &memory.name);
-            self.events.pod(self.wall, event_type, names, reason, message);
-        }
-    }
-
-    pub fn node_event(&mut self, event_type: EventType, reason: &str, message: String) {
-        tracing::info!(reason, "{message}");
-        self.events.node(self.wall, event_type, &self.name, reason, message);
     }
 }
 

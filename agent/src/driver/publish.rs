@@ -171,7 +171,7 @@ impl<R: ContainerRuntime> Node<R> {
         let mut directory = Directory::new();
         for (uid, containers) in self.observed.pods() {
             let entry: &mut Vec<(String, String)> = directory.entry(uid).or_default();
-            for one in containers.iter().rev() {
+            for one in containers.iter().rev().filter(|one| !one.labels.is_sandbox()) {
                 if !entry.iter().any(|(name, _)| *name == one.labels.container) {
                     entry.push((one.labels.container.clone(), one.id.clone()));
                 }
@@ -191,6 +191,7 @@ impl<R: ContainerRuntime> Node<R> {
 fn connections_only(connections: u32) -> PodReport {
     PodReport {
         phase: PodPhase::Pending,
+        init_containers: Vec::new(),
         containers: Vec::new(),
         address: None,
         ready: false,

@@ -20,8 +20,11 @@ impl<R: ContainerRuntime> Node<R> {
     pub(super) fn settle(&mut self) -> Option<Timestamp> {
         self.list_when_due();
         self.give_up_pulls();
+        // What has started decides what may begin.
+        self.sync_probes();
         let converge_at = self.converge();
         self.slots.clear();
+        self.write_records();
         self.probe_when_due();
         self.feed_proxy();
         let publish_at = self.publish();
@@ -59,7 +62,8 @@ impl<R: ContainerRuntime> Node<R> {
             Action::Pull { image, .. } => Job::Pull { image: image.clone() },
             Action::Create { container, attempt, crashes, .. } => {
                 let Some(pod) = self.assigned(uid) else { return true };
-                match container_spec(owner, pod, container, *attempt, *crashes) {
+                let sandbox = self.sandbox_of(uid);
+                match container_spec(owner, pod, container, *attempt, *crashes, sandbox) {
                     Ok(spec) => Job::Create { spec: Box::new(spec) },
                     Err(error) => {
                         self.fail(uid, action, error.to_string());
@@ -68,28 +72,42 @@ impl<R: ContainerRuntime> Node<R> {
                 }
             }
             Action::Start { id, .. } => Job::Start { id: id.clone() },
-            Action::Stop { id, grace, container, why, .. } => {
-                self.tell_stop(uid, container, why);
-                Job::Stop { id: id.clone(), grace: *grace }
+            Action::Stop { targets, grace, why, .. } => {
+                for target in targets {
+                    self.tell_stop(uid, &target.container, why);
+                }
+                let ids = targets.iter().map(|target| target.id.clone()).collect();
+                Job::Stop { ids, grace: *grace }
             }
             Action::Remove { id, .. } => Job::Remove { id: id.clone() },
         };
+        let now = self.now;
         let Some(memory) = self.memories.get_mut(&uid) else { return true };
         let is_pull = matches!(job, Job::Pull { .. });
         let is_first_try = memory.retry.failures == 0;
-        memory.begin(action);
+        memory.begin(action, now);
         if let Job::Pull { image } = &job
             && is_first_try
         {
             let message = format!("pulling image {image}");
             self.pod_event(uid, EventType::Normal, reason::PULLING, message);
         }
+        let record = match job {
+            Job::Start { .. } | Job::Stop { .. } => self.record_before_call(uid),
+            _ => None,
+        };
         let slot = self.slots.remove(&uid).filter(|_| matches!(job, Job::Start { .. }));
-        let handle = self.hands.act(uid, owner.clone(), job, slot);
+        let handle = self.hands.act(uid, owner.clone(), job, slot, record);
         if is_pull {
             self.pulls.insert(uid, handle);
         }
         true
+    }
+
+    /// The newest sandbox of a pod.
+    fn sandbox_of(&self, uid: PodUid) -> Option<&str> {
+        let containers = self.observed.of_pod(uid).iter().rev();
+        containers.filter(|one| one.labels.is_sandbox()).map(|one| one.id.as_str()).next()
     }
 
     /// Notes an action that cannot even be asked for.
@@ -97,7 +115,7 @@ impl<R: ContainerRuntime> Node<R> {
         let (now, wall) = (self.now, self.wall);
         self.pod_event(uid, EventType::Warning, reason::FAILED, message.clone());
         if let Some(memory) = self.memories.get_mut(&uid) {
-            memory.begin(action);
+            memory.begin(action, now);
             let failure = Failure { kind: FailureKind::Permanent, message };
             memory.end(&Outcome::Failed(failure), PullPolicy::IfNotPresent, now, wall);
         }

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::labels::Owner;
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
+use crate::records::Records;
 use crate::runtime::{
     ContainerRuntime, ContainerSpec, EngineEvent, EngineEventKind, EngineInfo, ExecOutcome,
     ListedContainer, LogOptions, ObservedContainer, RuntimeError,
@@ -118,6 +119,7 @@ struct Rig {
     reports: watch::Receiver<Option<Arc<Outgoing>>>,
     _directory: watch::Receiver<Arc<Directory>>,
     _stop: tokio_util::sync::DropGuard,
+    _folder: tempfile::TempDir,
 }
 
 impl Rig {
@@ -126,12 +128,16 @@ impl Rig {
         let (reports_sender, reports) = watch::channel(None);
         let (directory_sender, directory) = watch::channel(Arc::new(Directory::new()));
         let (engine, shutdown) = (Arc::new(engine), CancellationToken::new());
+        let folder = tempfile::tempdir().unwrap();
+        let (records, recorded) = Records::open(folder.path()).unwrap();
         let driver = Driver::new(Start {
             runtime: Arc::clone(&engine),
             name: owner().node,
             instance: "i".into(),
             accepted: None,
             warning: None,
+            records,
+            recorded,
             link: link_events,
             reports: reports_sender,
             directory: directory_sender,
@@ -140,7 +146,8 @@ impl Rig {
             shutdown: shutdown.clone(),
         });
         tokio::spawn(driver.run());
-        Self { engine, link, reports, _directory: directory, _stop: shutdown.drop_guard() }
+        let stop = shutdown.drop_guard();
+        Self { engine, link, reports, _directory: directory, _stop: stop, _folder: folder }
     }
 
     async fn accept(&self, assignment: dugout_model::Assignment) {
@@ -232,11 +239,14 @@ async fn a_container_that_is_restarted_by_hand_is_probed_at_its_new_address() {
 async fn a_look_at_what_was_started_holds_up_no_other_start() {
     let engine = Arc::new(Engine { hides_containers: true, ..Engine::default() });
     let (answers, _inbox) = mpsc::channel(8);
-    let hands = Hands::new(Arc::clone(&engine), answers, AgentMetrics::unregistered());
+    let folder = tempfile::tempdir().unwrap();
+    let (records, _) = Records::open(folder.path()).unwrap();
+    let metrics = AgentMetrics::unregistered();
+    let hands = Hands::new(Arc::clone(&engine), records, answers, metrics);
     let all = STARTS_AT_ONCE + 1;
     for number in 0..all {
         let job = Job::Start { id: number.to_string() };
-        hands.act(uid(number as u128), owner(), job, None);
+        hands.act(uid(number as u128), owner(), job, None, None);
     }
     let started = async {
         while engine.starts.load(Ordering::Relaxed) < all {

@@ -12,8 +12,9 @@ use crate::AgentError;
 use crate::accepted::{AcceptedStore, Found};
 use crate::config::{self, NodeFile};
 use crate::labels::Owner;
+use crate::records;
 
-/// Everything that an agent writes there.
+/// Everything that an agent writes there, beside its records.
 const PARTS: [&str; 6] = [
     "accepted.json",
     "accepted.json.new",
@@ -105,6 +106,7 @@ impl AgentFolder {
                 _ => {}
             }
         }
+        records::purge(&self.path).map_err(failed)?;
         fs::remove_dir(&self.path).map_err(failed)
     }
 }
@@ -112,7 +114,9 @@ impl AgentFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{assignment, at};
+    use crate::converge::{Attempt, Stage};
+    use crate::records::{Records, Version};
+    use crate::testing::{assignment, at, uid};
 
     #[test]
     fn a_folder_tells_whose_containers_it_stands_for_and_is_taken_by_one() {
@@ -122,6 +126,11 @@ mod tests {
         assert!(!AgentFolder::is(&path));
         let held = assignment(1, vec![]);
         AcceptedStore::open(&path).unwrap().0.accept(held.clone(), at(1)).unwrap();
+
+        let (records, _) = Records::open(&path).unwrap();
+        let begun = Attempt { number: 0, stage: Stage::Begun };
+        let record = [("web".to_owned(), begun)].into();
+        records.write(uid(1), Version(1), &record).unwrap();
 
         let taken = AgentFolder::take(&path).unwrap();
         let owner = Owner { cluster: held.cluster, node: held.node };

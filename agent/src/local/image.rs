@@ -24,7 +24,7 @@ pub struct ImageSpec {
     pub user: String,
 }
 
-pub(super) struct Archive {
+pub(crate) struct Archive {
     /// The image's id, which is the digest of its configuration.
     pub id: String,
     pub bytes: Vec<u8>,
@@ -38,7 +38,7 @@ const PASSWD: &str =
 const GROUP: &str = "root:x:0:\nnonroot:x:65532:\n";
 
 /// Puts the archive together: one layer with the program, an empty `/tmp` and the user database.
-pub(super) fn archive(spec: &ImageSpec) -> io::Result<Archive> {
+pub(crate) fn archive(spec: &ImageSpec) -> io::Result<Archive> {
     let layer = layer(spec)?;
     let config = config(spec, &digest(&layer)).to_string().into_bytes();
     let id = digest(&config);

@@ -2,7 +2,7 @@
 //! registry, run PostgreSQL when no server is installed, remove what a cluster left.
 
 mod folder;
-mod image;
+pub(crate) mod image;
 mod postgres;
 
 use std::collections::HashMap;
@@ -10,10 +10,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bollard::query_parameters::{
-    ImportImageOptions, ListContainersOptionsBuilder, RemoveImageOptions,
-};
-use bytes::Bytes;
+use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveImageOptions};
 use dugout_model::{ClusterId, EngineId};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use thiserror::Error;
@@ -29,7 +26,7 @@ use crate::labels::{CLUSTER, DEFAULT_GRACE, GRACE, MADE_IMAGE, NODE};
 use crate::metrics::AgentMetrics;
 use crate::runtime::{ContainerRuntime as _, EngineInfo, PermanentKind, RuntimeError};
 
-const LOAD_DEADLINE: Duration = Duration::from_secs(120);
+const REMOVE_DEADLINE: Duration = Duration::from_secs(120);
 const LIST_DEADLINE: Duration = Duration::from_secs(60);
 const INSPECT_DEADLINE: Duration = Duration::from_secs(10);
 const REMOVES_AT_ONCE: usize = 8;
@@ -112,15 +109,7 @@ impl Local {
         if self.image_id(&spec.name).await?.as_ref() == Some(&archive.id) {
             return Ok(archive.id);
         }
-        let body = bollard::body_full(Bytes::from(archive.bytes));
-        self.runtime
-            .call("load", LOAD_DEADLINE, |docker| async move {
-                let options = ImportImageOptions { quiet: true, ..ImportImageOptions::default() };
-                let steps = docker.import_image(options, body, None);
-                steps.try_for_each(|_| async { Ok(()) }).await
-            })
-            .await
-            .map_err(|error| self.failed(error))?;
+        self.runtime.load(archive.bytes).await.map_err(|error| self.failed(error))?;
         Ok(self.image_id(&spec.name).await?.unwrap_or(archive.id))
     }
 
@@ -151,7 +140,7 @@ impl Local {
         let call = |docker: bollard::Docker| async move {
             docker.remove_image(name, None::<RemoveImageOptions>, None).await
         };
-        match self.runtime.call("remove_image", LOAD_DEADLINE, call).await {
+        match self.runtime.call("remove_image", REMOVE_DEADLINE, call).await {
             Ok(_) => Ok(true),
             Err(error) => match error.permanent_kind() {
                 Some(PermanentKind::NotFound) => Ok(true),

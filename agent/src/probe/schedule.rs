@@ -126,6 +126,11 @@ impl ContainerProbes {
         }
     }
 
+    /// Whether the startup probe has passed, or there is none.
+    pub fn started(&self) -> bool {
+        self.started
+    }
+
     pub fn ready(&self) -> bool {
         self.ready
     }

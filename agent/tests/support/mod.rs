@@ -286,6 +286,7 @@ impl Rig {
             labels: StringMap::new(),
             annotations: StringMap::new(),
             containers: vec![container],
+            init_containers: vec![],
             restart_policy: RestartPolicy::Always,
             termination_grace: Duration::from_secs(2),
             node_selector: StringMap::new(),
@@ -407,6 +408,7 @@ pub fn container(command: &[&str]) -> Container<EnvValue> {
         startup_probe: None,
         readiness_probe: None,
         liveness_probe: None,
+        restart_policy: None,
     }
 }
 

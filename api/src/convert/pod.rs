@@ -93,12 +93,13 @@ impl View<'_> {
         let (reason, message) = reason(pod);
         let address = last.and_then(|status| status.address).map(|address| address.to_string());
         let node = pod.node().and_then(|name| self.world.nodes.get(name));
-        let statuses = last.map(|status| {
-            status.containers.iter().map(|container| container_status(container, set)).collect()
-        });
+        let statuses = |of: &[ContainerStatus]| {
+            list(of.iter().map(|container| container_status(container, set)).collect())
+        };
         core::PodStatus {
-            conditions: Some(conditions(pod, last)),
-            container_statuses: statuses.and_then(list),
+            conditions: Some(conditions(pod, last, set)),
+            container_statuses: last.and_then(|last| statuses(&last.containers)),
+            init_container_statuses: last.and_then(|last| statuses(&last.init_containers)),
             host_ip: node.and_then(|node| node.address).map(|address| address.to_string()),
             message,
             phase: Some(phase(pod).to_owned()),
@@ -170,7 +171,11 @@ fn reason(pod: &Pod) -> (Option<&'static str>, Option<String>) {
     }
 }
 
-fn conditions(pod: &Pod, last: Option<&PodStatus>) -> Vec<core::PodCondition> {
+fn conditions(
+    pod: &Pod,
+    last: Option<&PodStatus>,
+    set: Option<&ReplicaSet>,
+) -> Vec<core::PodCondition> {
     let scheduled_at = match &pod.placement {
         Placement::Waiting(why) => {
             let mut scheduled = condition("PodScheduled", "False", pod.created_at);
@@ -180,14 +185,44 @@ fn conditions(pod: &Pod, last: Option<&PodStatus>) -> Vec<core::PodCondition> {
         }
         Placement::On { at, .. } => *at,
     };
-    let mut conditions = vec![
-        condition("PodScheduled", "True", scheduled_at),
-        condition("Initialized", "True", scheduled_at),
-    ];
+    let mut conditions =
+        vec![condition("PodScheduled", "True", scheduled_at), initialized(last, set, scheduled_at)];
     for kind in ["ContainersReady", "Ready"] {
         conditions.push(readiness(kind, pod, last, scheduled_at));
     }
     conditions
+}
+
+/// Whether the containers that run before the others have all ended well.
+fn initialized(
+    last: Option<&PodStatus>,
+    set: Option<&ReplicaSet>,
+    scheduled_at: Timestamp,
+) -> core::PodCondition {
+    let init = last.map(|status| status.init_containers.as_slice()).unwrap_or_default();
+    let incomplete: Vec<&str> = init
+        .iter()
+        .filter(|container| !ended_well(container) && !is_running_sidecar(container, set))
+        .map(|container| container.name.as_str())
+        .collect();
+    if incomplete.is_empty() {
+        let exits = init.iter().filter_map(|container| match &container.state {
+            ContainerState::Terminated(exit) => Some(exit.finished_at),
+            _ => None,
+        });
+        return condition("Initialized", "True", exits.max().unwrap_or(scheduled_at));
+    }
+    let mut waiting = condition("Initialized", "False", scheduled_at);
+    waiting.reason = Some("ContainersNotInitialized".to_owned());
+    waiting.message =
+        Some(format!("containers with incomplete status: [{}]", incomplete.join(" ")));
+    waiting
+}
+
+fn is_running_sidecar(container: &ContainerStatus, set: Option<&ReplicaSet>) -> bool {
+    let mut sidecars = set.into_iter().flat_map(|set| set.template.sidecars());
+    matches!(container.state, ContainerState::Running { .. })
+        && sidecars.any(|sidecar| sidecar.name == container.name)
 }
 
 fn readiness(
@@ -227,7 +262,7 @@ fn condition(kind: &str, status: &str, since: Timestamp) -> core::PodCondition {
 
 fn container_status(status: &ContainerStatus, set: Option<&ReplicaSet>) -> core::ContainerStatus {
     let image = set
-        .and_then(|set| set.template.containers.iter().find(|other| other.name == status.name))
+        .and_then(|set| set.template.container(&status.name))
         .map(|container| container.image.clone());
     let running = matches!(status.state, ContainerState::Running { .. });
     core::ContainerStatus {
@@ -280,7 +315,7 @@ fn terminated(exit: &ContainerExit) -> core::ContainerState {
 
 /// Kubernetes' class of service, from what the containers reserve and may use.
 fn qos_class(set: &ReplicaSet) -> &'static str {
-    let resources = || set.template.containers.iter().map(|container| container.resources);
+    let resources = || set.template.all_containers().map(|container| container.resources);
     if resources().all(|of| of == dugout_model::ContainerResources::default()) {
         return "BestEffort";
     }

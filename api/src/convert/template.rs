@@ -15,17 +15,13 @@ pub(super) const REDACTED: &str = "(redacted)";
 
 /// The template as Git declares it, with its references.
 pub(super) fn declared(template: &PodTemplate) -> core::PodTemplateSpec {
-    let containers = template
-        .containers
-        .iter()
-        .map(|declared| {
-            let mut result = container(declared);
-            let env: Vec<_> = declared.env.iter().filter_map(env_var).collect();
-            let env_from: Vec<_> = declared.env.iter().filter_map(env_from).collect();
-            (result.env, result.env_from) = (list(env), list(env_from));
-            result
-        })
-        .collect();
+    let declared = |declared: &Container<EnvSource>| {
+        let mut result = container(declared);
+        let env: Vec<_> = declared.env.iter().filter_map(env_var).collect();
+        let env_from: Vec<_> = declared.env.iter().filter_map(env_from).collect();
+        (result.env, result.env_from) = (list(env), list(env_from));
+        result
+    };
     core::PodTemplateSpec {
         metadata: Some(ObjectMeta {
             annotations: strings(&template.annotations),
@@ -33,7 +29,8 @@ pub(super) fn declared(template: &PodTemplate) -> core::PodTemplateSpec {
             ..ObjectMeta::default()
         }),
         spec: Some(core::PodSpec {
-            containers,
+            containers: template.containers.iter().map(declared).collect(),
+            init_containers: list(template.init_containers.iter().map(declared).collect()),
             node_selector: strings(&template.node_selector),
             restart_policy: Some(restart_policy(template.restart_policy).to_owned()),
             termination_grace_period_seconds: Some(seconds(template.termination_grace)),
@@ -64,17 +61,14 @@ fn restart_policy(policy: RestartPolicy) -> &'static str {
 
 /// The spec of a pod of this template.
 pub(super) fn pod_spec(template: &ResolvedTemplate) -> core::PodSpec {
-    let containers = template
-        .containers
-        .iter()
-        .map(|resolved| {
-            let mut result = container(resolved);
-            result.env = list(resolved.env.iter().map(env_value).collect());
-            result
-        })
-        .collect();
+    let resolved = |resolved: &Container<EnvValue>| {
+        let mut result = container(resolved);
+        result.env = list(resolved.env.iter().map(env_value).collect());
+        result
+    };
     core::PodSpec {
-        containers,
+        containers: template.containers.iter().map(resolved).collect(),
+        init_containers: list(template.init_containers.iter().map(resolved).collect()),
         node_selector: strings(&template.node_selector),
         restart_policy: Some(restart_policy(template.restart_policy).to_owned()),
         termination_grace_period_seconds: Some(seconds(template.termination_grace)),
@@ -116,6 +110,7 @@ fn container<Env>(container: &Container<Env>) -> core::Container {
         ports: list(ports),
         readiness_probe: container.readiness_probe.as_ref().map(probe),
         resources: Some(resources(&container.resources)),
+        restart_policy: container.restart_policy.map(|policy| restart_policy(policy).to_owned()),
         startup_probe: container.startup_probe.as_ref().map(probe),
         working_dir: container.working_dir.clone(),
         ..core::Container::default()

@@ -214,6 +214,7 @@ fn container<Env>(env: Vec<Env>) -> Container<Env> {
             failure_threshold: 3,
         }),
         liveness_probe: None,
+        restart_policy: None,
     }
 }
 
@@ -237,6 +238,7 @@ fn deployment() -> Deployment {
                     optional: false,
                 },
             ])],
+            init_containers: vec![],
             restart_policy: RestartPolicy::Always,
             termination_grace: Duration::from_secs(30),
             node_selector: StringMap::new(),
@@ -273,6 +275,7 @@ pub fn replica_set() -> ReplicaSet {
             labels: map(&[("app", "web")]),
             annotations: StringMap::new(),
             containers: vec![container(vec![text("GREETING", "hello"), secret, pod_name])],
+            init_containers: vec![],
             restart_policy: RestartPolicy::Always,
             termination_grace: Duration::from_secs(30),
             node_selector: StringMap::new(),
@@ -351,6 +354,7 @@ pub fn pod(
 fn pod_status(state: ContainerState, ready: bool) -> PodStatus {
     PodStatus {
         phase: PodPhase::Running,
+        init_containers: vec![],
         containers: vec![ContainerStatus {
             name: "web".to_owned(),
             state,

@@ -302,9 +302,13 @@ fn why_pod_waits(pod: &Pod) -> Option<String> {
         let why = condition.message.as_deref().unwrap_or("it has no node yet");
         return Some(format!("pod {name}: {why}"));
     }
-    let states = status.container_statuses.iter().flatten();
-    let waiting = states.filter_map(|each| each.state.as_ref()?.waiting.as_ref()).next();
-    Some(match waiting {
+    let init = status.init_container_statuses.iter().flatten();
+    let states = init.chain(status.container_statuses.iter().flatten());
+    let mut waiting = states.filter_map(|each| each.state.as_ref()?.waiting.as_ref());
+    let first = waiting.clone().next();
+    // What waits for others says less than what these wait for.
+    let says_more = waiting.find(|one| one.reason.as_deref() != Some("PodInitializing"));
+    Some(match says_more.or(first) {
         Some(waiting) => {
             let reason = waiting.reason.as_deref().unwrap_or("waiting");
             match waiting.message.as_deref() {

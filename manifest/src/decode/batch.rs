@@ -57,7 +57,7 @@ fn read_job_spec(spec: &Object<'_>) -> JobSpec {
             .field("podFailurePolicy")
             .and_then(|value| read_failure_policy(&value.object()?))
             .unwrap_or_default(),
-        template: template.map_or_else(empty_template, |template| read_template(&template, "Job")),
+        template: template.map_or_else(empty_template, |template| read_template(&template)),
     }
 }
 

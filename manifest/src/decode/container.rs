@@ -1,6 +1,6 @@
 //! Containers.
 
-use dugout_model::{Container, ContainerPort, EnvSource, PullPolicy};
+use dugout_model::{Container, ContainerPort, EnvSource, PullPolicy, RestartPolicy};
 
 use super::{env, probe, resources, service};
 use crate::image;
@@ -36,8 +36,17 @@ pub(super) fn read(container: &Object<'_>) -> Container<EnvSource> {
         startup_probe: probe("startupProbe"),
         readiness_probe: probe("readinessProbe"),
         liveness_probe: probe("livenessProbe"),
+        restart_policy: None,
         ports: container.field("ports").map(|value| read_ports(&value)).unwrap_or_default(),
     }
+}
+
+/// One of those that begin before the others.
+pub(super) fn read_init(container: &Object<'_>) -> Container<EnvSource> {
+    let policy = container.field("restartPolicy").and_then(|value| value.text());
+    let is_sidecar = policy == Some("Always");
+    let restart_policy = is_sidecar.then_some(RestartPolicy::Always);
+    Container { restart_policy, ..read(container) }
 }
 
 pub(super) fn read_texts(value: &Value<'_>) -> Vec<String> {

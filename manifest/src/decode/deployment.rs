@@ -31,7 +31,7 @@ pub(super) fn read(object: &Object<'_>) -> Deployment {
     let template = spec
         .field("template")
         .and_then(|value| value.object())
-        .map_or_else(empty_template, |template| read_template(&template, "Deployment"));
+        .map_or_else(empty_template, |template| read_template(&template));
     let selector =
         spec.field("selector").and_then(|value| read_selector(&value)).unwrap_or_default();
     Deployment {
@@ -66,6 +66,7 @@ pub(super) fn empty_template() -> PodTemplate {
     PodTemplate {
         labels: Default::default(),
         annotations: Default::default(),
+        init_containers: Vec::new(),
         containers: Vec::new(),
         restart_policy: RestartPolicy::Always,
         termination_grace: Duration::ZERO,
@@ -125,7 +126,7 @@ pub(super) fn read_replicas(spec: &Object<'_>) -> u32 {
 }
 
 /// The template of a workload of this kind, which the rules have held against what it may ask.
-pub(super) fn read_template(template: &Object<'_>, kind: &str) -> PodTemplate {
+pub(super) fn read_template(template: &Object<'_>) -> PodTemplate {
     let metadata = template.field("metadata").and_then(|value| value.object());
     let map = |name, read: fn(&Value<'_>) -> _| {
         metadata
@@ -136,31 +137,27 @@ pub(super) fn read_template(template: &Object<'_>, kind: &str) -> PodTemplate {
     let (labels, annotations) = (map("labels", read_labels), map("annotations", read_annotations));
     let empty = PodTemplate { labels, annotations, ..empty_template() };
     match template.field("spec").and_then(|value| value.object()) {
-        Some(spec) => read_pod_spec(&spec, kind, empty),
+        Some(spec) => read_pod_spec(&spec, empty),
         None => empty,
     }
 }
 
 /// What is made of a pod's spec, with the labels and annotations that were read already.
-pub(super) fn read_pod_spec(spec: &Object<'_>, kind: &str, empty: PodTemplate) -> PodTemplate {
+pub(super) fn read_pod_spec(spec: &Object<'_>, empty: PodTemplate) -> PodTemplate {
     let grace = spec
         .field("terminationGracePeriodSeconds")
         .and_then(|value| value.u32(0, INT32_MAX))
         .unwrap_or(30);
-    let mut containers = Vec::new();
-    if let Some(value) = spec.field("containers") {
-        containers = value.each(|value| Some(container::read(&value.object()?)));
-        if containers.len() > 1 {
-            value.fail_with(
-                format!(
-                    "a pod has exactly one container in Dugout, and here are {}",
-                    containers.len()
-                ),
-                format!("make a {kind} of each"),
-            );
-        }
-    }
+    let containers = spec
+        .field("containers")
+        .map(|value| value.each(|value| Some(container::read(&value.object()?))))
+        .unwrap_or_default();
+    let init_containers = spec
+        .field("initContainers")
+        .map(|value| value.each(|value| Some(container::read_init(&value.object()?))))
+        .unwrap_or_default();
     PodTemplate {
+        init_containers,
         containers,
         restart_policy: read_restart_policy(spec),
         termination_grace: seconds(grace),

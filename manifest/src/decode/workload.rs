@@ -35,7 +35,7 @@ pub(super) fn read_stateful_set(object: &Object<'_>) -> StatefulSet {
     StatefulSet {
         replicas: spec.map_or(0, read_replicas),
         selector: selector_of(spec),
-        template: template_of(spec, "StatefulSet"),
+        template: template_of(spec),
         service_name: service_name
             .and_then(|value| value.text().map(str::to_owned))
             .unwrap_or_default(),
@@ -60,7 +60,7 @@ pub(super) fn read_daemon_set(object: &Object<'_>) -> DaemonSet {
     let spec = spec.as_ref();
     DaemonSet {
         selector: selector_of(spec),
-        template: template_of(spec, "DaemonSet"),
+        template: template_of(spec),
         update: spec.map_or(DaemonSetUpdate::OnDelete, read_daemon_set_update),
         min_ready: seconds(spec.map_or(0, |spec| number(spec, "minReadySeconds", 0))),
         revision_history_limit: spec.map_or(0, read_history_limit),
@@ -81,7 +81,7 @@ pub(super) fn read_replica_set(object: &Object<'_>) -> ReplicaSetSpec {
     ReplicaSetSpec {
         replicas: spec.map_or(0, read_replicas),
         selector: selector_of(spec),
-        template: template_of(spec, "ReplicaSet"),
+        template: template_of(spec),
         min_ready: seconds(spec.map_or(0, |spec| number(spec, "minReadySeconds", 0))),
     }
 }
@@ -90,7 +90,7 @@ pub(super) fn read_replica_set(object: &Object<'_>) -> ReplicaSetSpec {
 pub(super) fn read_replication_controller(object: &Object<'_>) -> ReplicaSetSpec {
     let spec = object.field("spec").and_then(|value| value.object());
     let spec = spec.as_ref();
-    let template = template_of(spec, "ReplicationController");
+    let template = template_of(spec);
     let written = spec.and_then(|spec| spec.field("selector")).map(|value| read_labels(&value));
     let written = written.filter(|labels: &StringMap| !labels.is_empty());
     ReplicaSetSpec {
@@ -115,7 +115,7 @@ pub(super) fn read_pod(
     let annotations = own.map(|(key, value)| (key.clone(), value.clone())).collect();
     let empty = PodTemplate { labels: labels.clone(), annotations, ..empty_template() };
     match object.field("spec").and_then(|value| value.object()) {
-        Some(spec) => read_pod_spec(&spec, "Pod", empty),
+        Some(spec) => read_pod_spec(&spec, empty),
         None => empty,
     }
 }
@@ -155,7 +155,7 @@ fn selector_of(spec: Option<&Object<'_>>) -> LabelSelector {
     value.and_then(|value| read_selector(&value)).unwrap_or_default()
 }
 
-fn template_of(spec: Option<&Object<'_>>, kind: &str) -> PodTemplate {
+fn template_of(spec: Option<&Object<'_>>) -> PodTemplate {
     let template = spec.and_then(|spec| spec.field("template")).and_then(|value| value.object());
-    template.map_or_else(empty_template, |template| read_template(&template, kind))
+    template.map_or_else(empty_template, |template| read_template(&template))
 }

@@ -176,8 +176,19 @@ fn check_host_ports(spec: &View<'_>) {
     }
 }
 
-/// A container that ends cannot be probed or hooked.
+/// A container that ends cannot be probed or hooked, and one of those that do not begin first is no
+/// sidecar.
 fn check_init_containers(spec: &View<'_>) {
+    let policy = spec.text("restartPolicy").unwrap_or("Always");
+    spec.each("containers", |container| {
+        if container.text("restartPolicy") == Some("Always") && policy != "Always" {
+            container.fail_at(
+                "restartPolicy",
+                "must be that of the pod",
+                "remove it, or move the container to initContainers, where it makes a sidecar",
+            );
+        }
+    });
     spec.each("initContainers", |container| {
         if container.text("restartPolicy") == Some("Always") {
             return;

@@ -15,6 +15,8 @@ use super::{Schema, acted, checked, notice, refused, table};
 use crate::rules::{container, env};
 
 const NO_VOLUMES: &str = "Dugout mounts no volumes; pass configuration by env and envFrom";
+const OWN_POLICY: &str =
+    "a container follows its pod's restartPolicy; Always makes a sidecar of one of initContainers";
 const NO_TERMINAL: &str = "Dugout attaches neither input nor a terminal to containers";
 const LOCAL_MESSAGE: &str =
     "has no effect: Dugout reads exit codes and logs, and no termination message";
@@ -41,8 +43,8 @@ pub(super) static CONTAINER: Schema = table(
         refused("volumeDevices", objects(&VOLUME_DEVICE), NO_VOLUMES).unique_by("devicePath"),
         refused("securityContext", object(&SECURITY_CONTEXT), ISOLATION),
         refused("resizePolicy", objects(&CONTAINER_RESIZE_POLICY), "changed resources always make a new pod").unique_by("resourceName"),
-        refused("restartPolicy", words(&["Always", "OnFailure", "Never"]), "a deployment's container is always started again").unless(&["Always"]),
-        refused("restartPolicyRules", objects(&CONTAINER_RESTART_RULE), "a deployment's container is always started again"),
+        refused("restartPolicy", words(&["Always", "OnFailure", "Never"]), OWN_POLICY).unless(&["Always"]),
+        refused("restartPolicyRules", objects(&CONTAINER_RESTART_RULE), OWN_POLICY),
         refused("stdin", BOOL, NO_TERMINAL).unless(&["false"]),
         refused("stdinOnce", BOOL, NO_TERMINAL).unless(&["false"]),
         refused("tty", BOOL, NO_TERMINAL).unless(&["false"]),

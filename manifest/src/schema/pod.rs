@@ -14,7 +14,7 @@ use crate::rules::pod;
 
 const NO_VOLUMES: &str = "Dugout mounts no volumes; pass configuration by env and envFrom";
 const HOST_NAMES: &str = "Dugout does not set up names inside a pod";
-const ONE_CONTAINER: &str = "a pod has exactly one container in Dugout";
+const OWN_PROCESSES: &str = "each container of a pod sees its own processes alone in Dugout";
 const ISOLATION: &str = "Dugout does not change a container's isolation; the pod would run with other rights than this asks for";
 const PLACEMENT: &str = "Dugout places pods by nodeSelector, free CPU and memory, and spreads them evenly; the pod could land where this forbids it";
 
@@ -41,7 +41,7 @@ pub(super) static POD_SPEC: Schema = table(
         acted("terminationGracePeriodSeconds", int(0, INT32_MAX)),
         acted("nodeSelector", LABELS),
         acted("restartPolicy", words(&["Always", "OnFailure", "Never"])),
-        refused("initContainers", objects(&CONTAINER), ONE_CONTAINER).unique_by("name"),
+        acted("initContainers", objects(&CONTAINER)).unique_by("name"),
         refused("ephemeralContainers", objects(&EPHEMERAL_CONTAINER), "ephemeral containers are added to running pods and cannot be declared").unique_by("name"),
         refused("volumes", objects(&VOLUME), NO_VOLUMES).unique_by("name"),
         refused("affinity", object(&AFFINITY), PLACEMENT),
@@ -56,7 +56,7 @@ pub(super) static POD_SPEC: Schema = table(
         refused("hostPID", BOOL, ISOLATION).unless(&["false"]),
         refused("hostIPC", BOOL, ISOLATION).unless(&["false"]),
         refused("hostUsers", BOOL, ISOLATION).unless(&["true"]),
-        refused("shareProcessNamespace", BOOL, ONE_CONTAINER).unless(&["false"]),
+        refused("shareProcessNamespace", BOOL, OWN_PROCESSES).unless(&["false"]),
         refused("securityContext", object(&POD_SECURITY_CONTEXT), ISOLATION),
         refused("runtimeClassName", text(SUBDOMAIN), "containers run with the engine's default runtime"),
         refused("overhead", QUANTITIES, "containers run with the engine's default runtime"),

@@ -165,7 +165,8 @@ fn changed_job(old: &JobSpec, new: &JobSpec) -> Vec<Change> {
 fn is_same_but_images(old: &PodTemplate, new: &PodTemplate) -> bool {
     let mut old = old.clone();
     (old.labels, old.annotations) = (new.labels.clone(), new.annotations.clone());
-    for (old, new) in old.containers.iter_mut().zip(&new.containers) {
+    let containers = old.init_containers.iter_mut().zip(&new.init_containers);
+    for (old, new) in containers.chain(old.containers.iter_mut().zip(&new.containers)) {
         old.image.clone_from(&new.image);
     }
     old == *new

@@ -81,6 +81,7 @@ fn see(draft: &mut Draft<'_>, pod: &Pod, news: &PodReport) {
     let milestones = tell_milestones(draft, pod, told, &news.milestones);
     let status = PodStatus {
         phase: news.phase,
+        init_containers: news.init_containers.clone(),
         containers: news.containers.clone(),
         address: news.address,
         ready_since: (news.ready && news.phase.outcome().is_none())

@@ -48,8 +48,8 @@ fn exits(pod: &Pod) -> Vec<(&str, i64)> {
         ContainerState::Terminated(exit) => Some(exit.exit_code),
         ContainerState::Waiting { .. } | ContainerState::Running { .. } => None,
     };
-    let containers = status.containers.iter();
-    containers
+    status
+        .all_containers()
         .filter_map(|container| Some((container.name.as_str(), exit(container)?)))
         .filter(|(_, code)| *code != 0)
         .collect()

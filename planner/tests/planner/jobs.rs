@@ -332,6 +332,7 @@ fn a_pod_counts_though_its_end_and_its_row_go_in_one_turn() {
     let report = |phase| {
         let news = PodReport {
             phase,
+            init_containers: Vec::new(),
             containers: Vec::new(),
             address: None,
             ready: false,

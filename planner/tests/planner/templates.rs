@@ -14,6 +14,7 @@ fn template() -> ResolvedTemplate {
         labels: StringMap::from([("app".to_owned(), "web".to_owned())]),
         annotations: StringMap::new(),
         containers: vec![container("web:1")],
+        init_containers: vec![],
         restart_policy: RestartPolicy::Always,
         termination_grace: seconds(30),
         node_selector: StringMap::new(),
@@ -110,11 +111,47 @@ fn everything_that_a_template_says_is_part_of_its_identity() {
         |c| c.readiness_probe = Some(probe()),
         |c| c.liveness_probe = Some(probe()),
     ];
+    let of_init: [Edit; 3] = [
+        Box::new(|template| {
+            let restart_policy = Some(RestartPolicy::Always);
+            template.init_containers = vec![Container { restart_policy, ..container("web:1") }];
+        }),
+        Box::new(|template| template.init_containers = vec![container("web:1")]),
+        Box::new(|template| template.init_containers = vec![container("web:2")]),
+    ];
     let template_edits = of_template.into_iter().map(|edit| Box::new(edit) as Edit);
     let container_edits = of_container.into_iter().map(|edit| {
         Box::new(move |template: &mut ResolvedTemplate| edit(&mut template.containers[0])) as Edit
     });
-    all_differ(template_edits.chain(container_edits).collect());
+    all_differ(template_edits.chain(container_edits).chain(of_init).collect());
+}
+
+#[test]
+fn a_pod_reserves_for_its_containers_together_or_for_the_largest_that_runs_before_them() {
+    let asks = |cpu_request_millis, memory_request_bytes| Container {
+        resources: ContainerResources {
+            cpu_request_millis,
+            memory_request_bytes,
+            ..ContainerResources::default()
+        },
+        ..container("web:1")
+    };
+    let template = ResolvedTemplate {
+        init_containers: vec![asks(500, 10), asks(700, 5)],
+        containers: vec![asks(200, 20), asks(300, 30)],
+        ..template()
+    };
+    assert_eq!(template.requests(), Resources { cpu_millis: 700, memory_bytes: 50, pods: 1 });
+
+    // A sidecar counts beside the others, and beside those that begin after it.
+    let sidecar = Container { restart_policy: Some(RestartPolicy::Always), ..asks(100, 1) };
+    let template = ResolvedTemplate {
+        init_containers: vec![asks(650, 60), sidecar, asks(500, 10)],
+        ..template
+    };
+    assert_eq!(template.requests(), Resources { cpu_millis: 650, memory_bytes: 60, pods: 1 });
+    let template = ResolvedTemplate { containers: vec![asks(590, 59)], ..template };
+    assert_eq!(template.requests(), Resources { cpu_millis: 690, memory_bytes: 60, pods: 1 });
 }
 
 #[test]

@@ -255,6 +255,7 @@ fn damaged_world() -> (World, PodUid) {
 fn report_of(pod: PodUid) -> Fact {
     let status = PodReport {
         phase: PodPhase::Running,
+        init_containers: Vec::new(),
         containers: Vec::new(),
         address: None,
         ready: true,

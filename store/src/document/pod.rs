@@ -218,6 +218,8 @@ impl<T: Stored> Stored for Seen<T> {
 mirror! {
     struct PodStatus as PodStatusDocument {
         phase: PodPhase,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        init_containers: Vec<ContainerStatus>,
         containers: Vec<ContainerStatus>,
         address: Option<PodAddress>,
         ready_since: Option<Timestamp>,
@@ -274,6 +276,7 @@ mirror! {
     #[serde(rename_all = "snake_case")]
     enum WaitingReason as WaitingReasonDocument {
         ContainerCreating,
+        PodInitializing,
         Pulling,
         ErrImagePull,
         ErrImageNeverPull,

@@ -17,6 +17,8 @@ mirror! {
     struct PodTemplate as PodTemplateDocument {
         labels: StringMap,
         annotations: StringMap,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        init_containers: Vec<Container<EnvSource>>,
         containers: Vec<Container<EnvSource>>,
         #[serde(default, skip_serializing_if = "RestartPolicyDocument::is_always")]
         restart_policy: RestartPolicy,
@@ -29,6 +31,8 @@ mirror! {
     struct ResolvedTemplate as ResolvedTemplateDocument {
         labels: StringMap,
         annotations: StringMap,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        init_containers: Vec<Container<EnvValue>>,
         containers: Vec<Container<EnvValue>>,
         #[serde(default, skip_serializing_if = "RestartPolicyDocument::is_always")]
         restart_policy: RestartPolicy,
@@ -65,6 +69,8 @@ pub(crate) struct ContainerDocument<Env> {
     startup_probe: Option<ProbeDocument>,
     readiness_probe: Option<ProbeDocument>,
     liveness_probe: Option<ProbeDocument>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    restart_policy: Option<RestartPolicyDocument>,
 }
 
 impl<Env: Stored> Stored for Container<Env> {
@@ -84,6 +90,7 @@ impl<Env: Stored> Stored for Container<Env> {
             startup_probe,
             readiness_probe,
             liveness_probe,
+            restart_policy,
         } = self;
         ContainerDocument {
             name: name.to_document(),
@@ -98,6 +105,7 @@ impl<Env: Stored> Stored for Container<Env> {
             startup_probe: startup_probe.to_document(),
             readiness_probe: readiness_probe.to_document(),
             liveness_probe: liveness_probe.to_document(),
+            restart_policy: restart_policy.to_document(),
         }
     }
 
@@ -115,6 +123,7 @@ impl<Env: Stored> Stored for Container<Env> {
             startup_probe: Stored::from_document(document.startup_probe),
             readiness_probe: Stored::from_document(document.readiness_probe),
             liveness_probe: Stored::from_document(document.liveness_probe),
+            restart_policy: Stored::from_document(document.restart_policy),
         }
     }
 }

@@ -212,6 +212,7 @@ impl Dice {
                 PodPhase::Failed,
                 PodPhase::Gone,
             ]),
+            init_containers: Vec::new(),
             containers: self.some(|dice| ContainerStatus {
                 name: dice.text(),
                 state: dice.container_state(),

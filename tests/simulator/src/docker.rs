@@ -78,8 +78,10 @@ impl FakeEngine {
                 self.create(pod, container, *attempt, *crashes, now).map(|()| None)
             }
             Action::Start { id, .. } => self.start(id, now),
-            Action::Stop { id, .. } => {
-                self.end(id, 0, now);
+            Action::Stop { targets, .. } => {
+                for target in targets {
+                    self.end(&target.id, 0, now);
+                }
                 Ok(None)
             }
             Action::Remove { id, .. } => {
@@ -97,7 +99,7 @@ impl FakeEngine {
         crashes: u32,
         now: Timestamp,
     ) -> Result<(), Failure> {
-        let Some(wanted) = pod.template.containers.iter().find(|one| one.name == container) else {
+        let Some(wanted) = pod.template.container(container) else {
             return Err(failure(FailureKind::Permanent, "no such container"));
         };
         if !self.images.contains(&wanted.image) {

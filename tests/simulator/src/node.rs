@@ -12,7 +12,7 @@ use dugout_agent::converge::{
 use dugout_agent::runtime::ObservedContainer;
 use dugout_model::{
     AssignedPod, EngineId, NodeName, NodeRegistration, NodeReport, PodOrder, PodReport, PodUid,
-    PullPolicy, Resources, SharedAssignment, StringMap, Timestamp, Turn,
+    PullPolicy, Resources, RestartPolicy, SharedAssignment, StringMap, Timestamp, Turn,
 };
 
 use crate::docker::FakeEngine;
@@ -204,9 +204,9 @@ impl Agent {
         self.busy_until.entry(pod).or_insert(until);
     }
 
-    pub fn begin(&mut self, call: &Call) {
+    pub fn begin(&mut self, call: &Call, now: Timestamp) {
         if let Some(memory) = self.memories.get_mut(&call.action.pod()) {
-            memory.begin(call.action.clone());
+            memory.begin(call.action.clone(), now);
         }
     }
 
@@ -273,12 +273,12 @@ impl Agent {
             }
             News::Restarted { labels, .. } => {
                 if let Some(memory) = self.memories.get_mut(&labels.uid) {
-                    memory.note_restarted(&labels);
+                    memory.note_running(&labels, RestartPolicy::Always);
                 }
             }
             News::Vanished { labels, .. } => {
                 if let Some(memory) = self.memories.get_mut(&labels.uid) {
-                    memory.note_vanished(&labels);
+                    memory.note_vanished(&labels.container, labels.attempt, now);
                 }
             }
         }

@@ -291,6 +291,7 @@ impl Workload {
             labels: self.labels(),
             annotations: StringMap::new(),
             containers: vec![self.container()],
+            init_containers: vec![],
             restart_policy: RestartPolicy::Always,
             termination_grace: Duration::from_secs(10),
             node_selector: StringMap::new(),
@@ -325,6 +326,7 @@ impl Workload {
             startup_probe: None,
             readiness_probe: None,
             liveness_probe: None,
+            restart_policy: None,
         }
     }
 }

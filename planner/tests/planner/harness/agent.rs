@@ -128,6 +128,7 @@ impl FakeAgent {
 fn foreign_pod(connections: u32) -> PodReport {
     PodReport {
         phase: PodPhase::Running,
+        init_containers: Vec::new(),
         containers: Vec::new(),
         address: None,
         ready: false,
@@ -176,6 +177,7 @@ impl FakePod {
         };
         PodReport {
             phase,
+            init_containers: vec![],
             containers: vec![self.container(started_at, ready)],
             address: (phase == PodPhase::Running).then_some([10, 0, 0, 1].into()),
             ready,

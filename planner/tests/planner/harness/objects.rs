@@ -12,6 +12,7 @@ pub fn deployment(name: &str, replicas: u32, image: &str) -> Deployment {
             labels: StringMap::from([("app".to_owned(), name.to_owned())]),
             annotations: StringMap::new(),
             containers: vec![container(image)],
+            init_containers: vec![],
             restart_policy: RestartPolicy::Always,
             termination_grace: Duration::from_secs(30),
             node_selector: StringMap::new(),
@@ -49,6 +50,7 @@ pub fn container<Env>(image: &str) -> Container<Env> {
         startup_probe: None,
         readiness_probe: None,
         liveness_probe: None,
+        restart_policy: None,
     }
 }
 

@@ -113,6 +113,7 @@ impl Dice {
         PodTemplate {
             labels: self.map(),
             annotations: self.map(),
+            init_containers: self.some(|dice| dice.container(Dice::env_source)),
             containers: self.some(|dice| dice.container(Dice::env_source)),
             restart_policy: self.restart_policy(),
             termination_grace: self.span(),
@@ -278,6 +279,7 @@ impl Dice {
         Arc::new(ResolvedTemplate {
             labels: self.map(),
             annotations: self.map(),
+            init_containers: self.some(|dice| dice.container(Dice::env_value)),
             containers: self.some(|dice| dice.container(Dice::env_value)),
             restart_policy: self.restart_policy(),
             termination_grace: self.span(),
@@ -312,6 +314,7 @@ impl Dice {
             startup_probe: self.maybe(Dice::probe),
             readiness_probe: self.maybe(Dice::probe),
             liveness_probe: self.maybe(Dice::probe),
+            restart_policy: self.maybe(Dice::restart_policy),
         }
     }
 

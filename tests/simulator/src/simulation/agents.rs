@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dugout_agent::converge::{Action, Failure, FailureKind, Outcome as CallOutcome, StopWhy};
+use dugout_agent::converge::{
+    Action, Failure, FailureKind, Outcome as CallOutcome, StopTarget, StopWhy,
+};
 use dugout_model::{Fact, Timestamp};
 
 use super::{HEARTBEAT, Simulation, WHOLE_LIST};
@@ -138,7 +140,7 @@ impl Simulation {
             let takes = self.nodes[node].engine.takes(&action);
             let call = Box::new(Call { action, pod, answer });
             let Some(agent) = &mut self.nodes[node].agent else { return };
-            agent.begin(&call);
+            agent.begin(&call, now);
             let life = agent.life;
             self.queue.push(now + takes, Event::Called { node, life, call });
         }
@@ -180,9 +182,12 @@ impl Simulation {
 
     pub(super) fn apply(&mut self, node: usize, call: &Call) -> Result<(), Failure> {
         let now = self.now;
-        if let Action::Stop { pod, id, why: StopWhy::Ordered, .. } = &call.action {
+        if let Action::Stop { pod, targets, why: StopWhy::Ordered, .. } = &call.action {
             let containers = &self.nodes[node].engine.containers;
-            if containers.get(id).is_some_and(|one| one.is_ready(now)) {
+            let is_ready = |target: &StopTarget| {
+                containers.get(&target.id).is_some_and(|one| one.is_ready(now))
+            };
+            if targets.iter().any(is_ready) {
                 let world = self.database.open().world.clone();
                 if let Err(rule) = self.rules.stopped(&self.nodes, &world, *pod, now) {
                     self.broken = Some(rule);
@@ -203,9 +208,15 @@ impl Simulation {
 
     pub(super) fn answered(&mut self, node: usize, life: Life, call: &Call, outcome: &CallOutcome) {
         let now = self.now;
-        let seen = match &call.action {
-            Action::Start { id, .. } | Action::Stop { id, .. } => {
-                self.nodes[node].engine.containers.get(id).map(|one| one.observed.clone())
+        let seen: Vec<_> = match &call.action {
+            Action::Start { id, .. } => {
+                let seen = self.nodes[node].engine.containers.get(id);
+                seen.map(|one| one.observed.clone()).into_iter().collect()
+            }
+            Action::Stop { targets, .. } => {
+                let containers = &self.nodes[node].engine.containers;
+                let seen = targets.iter().filter_map(|target| containers.get(&target.id));
+                seen.map(|one| one.observed.clone()).collect()
             }
             Action::Create { pod, container, attempt, .. } => {
                 let mut all = self.nodes[node].engine.containers.values();
@@ -216,15 +227,17 @@ impl Simulation {
                         && labels.attempt == *attempt
                 })
                 .map(|one| one.observed.clone())
+                .into_iter()
+                .collect()
             }
-            Action::Pull { .. } | Action::Remove { .. } => None,
+            Action::Pull { .. } | Action::Remove { .. } => Vec::new(),
         };
         let is_done = *outcome == CallOutcome::Done;
         let Some(agent) = self.nodes[node].agent(life) else { return };
         agent.end(call, outcome, now);
         if is_done {
-            if let Some(seen) = seen {
-                agent.see(seen, now);
+            for one in seen {
+                agent.see(one, now);
             }
             if let Action::Remove { id, .. } = &call.action {
                 agent.removed(id);
@@ -273,7 +286,10 @@ fn words(action: &Action) -> String {
         Action::Pull { image, .. } => format!("pull {image}"),
         Action::Create { pod, attempt, .. } => format!("create {pod} {attempt}"),
         Action::Start { id, .. } => format!("start {id}"),
-        Action::Stop { id, why, .. } => format!("stop {id} {why:?}"),
+        Action::Stop { targets, why, .. } => {
+            let ids: Vec<&str> = targets.iter().map(|target| target.id.as_str()).collect();
+            format!("stop {} {why:?}", ids.join(" "))
+        }
         Action::Remove { id, .. } => format!("remove {id}"),
     }
 }

@@ -1,0 +1,70 @@
+//! What the engine is asked for to make a container.
+
+use std::collections::HashMap;
+
+use bollard::models::{
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, RestartPolicy, RestartPolicyNameEnum,
+};
+
+use crate::runtime::{ContainerSpec, Namespaces};
+
+/// Each container's log: this many files of this size.
+const LOG_FILES: &str = "2";
+const LOG_FILE_SIZE: &str = "10m";
+
+pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
+    let some = |words: &Vec<String>| (!words.is_empty()).then(|| words.clone());
+    let env = spec.env.iter().map(|(name, value)| {
+        // The environment leaves for its container here. It was checked to be text.
+        format!("{name}={}", String::from_utf8_lossy(value.expose()))
+    });
+    let log_options = HashMap::from([
+        ("max-size".to_owned(), LOG_FILE_SIZE.to_owned()),
+        ("max-file".to_owned(), LOG_FILES.to_owned()),
+    ]);
+    let joined = match &spec.namespaces {
+        Namespaces::Own { .. } | Namespaces::Offered { .. } => None,
+        Namespaces::Joined { sandbox } => Some(format!("container:{sandbox}")),
+    };
+    ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        hostname: match &spec.namespaces {
+            Namespaces::Own { hostname } | Namespaces::Offered { hostname } => {
+                Some(hostname.clone())
+            }
+            Namespaces::Joined { .. } => None,
+        },
+        entrypoint: some(&spec.entrypoint),
+        cmd: some(&spec.command),
+        working_dir: spec.working_dir.clone(),
+        env: Some(env.collect()),
+        labels: Some(spec.labels.clone()),
+        exposed_ports: some(&spec.exposed_ports),
+        host_config: Some(HostConfig {
+            cpu_shares: spec.cpu_shares,
+            nano_cpus: spec.nano_cpus,
+            memory: spec.memory_bytes,
+            // No swap beyond the memory limit, as Kubernetes has it.
+            memory_swap: spec.memory_bytes,
+            pids_limit: Some(spec.pids_limit),
+            network_mode: joined.clone(),
+            ipc_mode: match &spec.namespaces {
+                Namespaces::Own { .. } => None,
+                Namespaces::Offered { .. } => Some("shareable".to_owned()),
+                Namespaces::Joined { .. } => joined,
+            },
+            init: Some(false),
+            restart_policy: Some(RestartPolicy {
+                name: Some(RestartPolicyNameEnum::NO),
+                maximum_retry_count: None,
+            }),
+            security_opt: Some(vec!["no-new-privileges".to_owned()]),
+            log_config: Some(HostConfigLogConfig {
+                typ: Some("json-file".to_owned()),
+                config: Some(log_options),
+            }),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    }
+}

@@ -1,0 +1,78 @@
+//! The program of a sandbox: it waits for signals and does nothing else. Pure.
+//!
+//! It is written out as an ELF file of some hundred bytes: header, one segment, the code. So its image
+//! comes from no registry and needs no second compiler.
+
+use crate::local::ImageSpec;
+
+/// The image of every sandbox. Another program gets another tag.
+pub const SANDBOX_IMAGE: &str = "dugout-sandbox:1";
+
+const HEADER: usize = 64;
+const SEGMENT: usize = 56;
+/// Where the file lies in memory.
+const BASE: u64 = 0x40_0000;
+
+#[cfg(target_arch = "x86_64")]
+const MACHINE: u16 = 62;
+#[cfg(target_arch = "aarch64")]
+const MACHINE: u16 = 183;
+
+/// `pause()`, for ever.
+#[cfg(target_arch = "x86_64")]
+const CODE: &[u8] = &[
+    0xb8, 0x22, 0x00, 0x00, 0x00, // mov eax, 34
+    0x0f, 0x05, // syscall
+    0xeb, 0xf7, // jmp to the start
+];
+
+/// `ppoll(0, 0, 0, 0, 0)`, for ever: this machine has no `pause`.
+#[cfg(target_arch = "aarch64")]
+const CODE: &[u8] = &[
+    0x00, 0x00, 0x80, 0xd2, // mov x0, 0
+    0x01, 0x00, 0x80, 0xd2, // mov x1, 0
+    0x02, 0x00, 0x80, 0xd2, // mov x2, 0
+    0x03, 0x00, 0x80, 0xd2, // mov x3, 0
+    0x04, 0x00, 0x80, 0xd2, // mov x4, 0
+    0x28, 0x09, 0x80, 0xd2, // mov x8, 73
+    0x01, 0x00, 0x00, 0xd4, // svc 0
+    0xf9, 0xff, 0xff, 0x17, // b to the start
+];
+
+/// The image, as the engine is given it.
+pub fn image() -> ImageSpec {
+    ImageSpec {
+        name: SANDBOX_IMAGE.to_owned(),
+        program_path: "/pause".to_owned(),
+        program: program(),
+        env: Vec::new(),
+        exposed_ports: Vec::new(),
+        user: "65535:65535".to_owned(),
+    }
+}
+
+/// The program as a file.
+fn program() -> Vec<u8> {
+    let start = (HEADER + SEGMENT) as u64;
+    let size = start + CODE.len() as u64;
+    let mut file = Vec::with_capacity(HEADER + SEGMENT + CODE.len());
+    // 64 bits, little end first, version 1, System V.
+    file.extend([0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    file.extend(2u16.to_le_bytes()); // an executable
+    file.extend(MACHINE.to_le_bytes());
+    file.extend(1u32.to_le_bytes());
+    file.extend((BASE + start).to_le_bytes()); // the entry
+    file.extend((HEADER as u64).to_le_bytes()); // the segments
+    file.extend(0u64.to_le_bytes()); // no sections
+    file.extend(0u32.to_le_bytes());
+    for number in [HEADER as u16, SEGMENT as u16, 1, 0, 0, 0] {
+        file.extend(number.to_le_bytes());
+    }
+    file.extend(1u32.to_le_bytes()); // loaded
+    file.extend(5u32.to_le_bytes()); // read and run
+    for number in [0, BASE, BASE, size, size, 0x1000] {
+        file.extend(number.to_le_bytes());
+    }
+    file.extend(CODE);
+    file
+}
