@@ -324,14 +324,9 @@ impl Reconciler {
 impl dugout_webhook::Wake for Reconciler {
     fn wake(&self, hint: &dugout_webhook::PushHint) {
         let now = self.clock.now();
-        let concerns = |handle: &&SourceHandle| {
-            let declaration = &handle.mirror.config.declaration;
-            hint.may_concern(&declaration.url, &declaration.branch)
-        };
-        let concerned: Vec<&SourceHandle> = self.sources.values().filter(concerns).collect();
-        // The same repository has many spellings: when none is recognised, all are looked at.
-        let rung = if concerned.is_empty() { self.sources.values().collect() } else { concerned };
-        for handle in rung {
+        for handle in
+            hint.concerned(self.sources.values(), |handle| &handle.mirror.config.declaration)
+        {
             handle.doorbell.ring(NoticedBy::Webhook, now);
         }
     }

@@ -19,7 +19,7 @@ use crate::{Dialect, Outcome, PushHint};
 
 /// Who is woken by a push: the source loops.
 pub trait Wake: Send + Sync {
-    /// Wakes the sources that the hint may concern ([`PushHint::may_concern`]). Must not block.
+    /// Wakes the sources that the hint may concern ([`PushHint::concerned`]). Must not block.
     fn wake(&self, hint: &PushHint);
 }
 

@@ -107,6 +107,17 @@ async fn a_ping_is_answered_a_push_wakes_and_the_rest_is_ignored() {
 }
 
 #[tokio::test]
+async fn a_delivery_that_is_replayed_wakes_again_and_does_no_more() {
+    let rig = Rig::new();
+    let body = br#"{"ref":"refs/heads/main"}"#;
+    for _ in 0..2 {
+        assert_eq!(rig.send(github("push", body)).await.0, StatusCode::OK);
+    }
+    let hint = PushHint { reference: Some("refs/heads/main".into()), repositories: vec![] };
+    assert_eq!(rig.woken(), vec![hint; 2]);
+}
+
+#[tokio::test]
 async fn the_generic_dialect_wakes_whatever_is_signed() {
     let rig = Rig::new();
     for body in ["", "{}", "not json"] {
