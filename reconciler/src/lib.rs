@@ -15,6 +15,7 @@ mod metrics;
 mod owed;
 mod protocol;
 mod publish;
+mod pushes;
 mod read;
 mod retention;
 mod rollback;
@@ -320,14 +321,8 @@ impl Reconciler {
     }
 }
 
-/// A push webhook wakes the sources that it may concern. Its payload is only a hint.
 impl dugout_webhook::Wake for Reconciler {
-    fn wake(&self, hint: &dugout_webhook::PushHint) {
-        let now = self.clock.now();
-        for handle in
-            hint.concerned(self.sources.values(), |handle| &handle.mirror.config.declaration)
-        {
-            handle.doorbell.ring(NoticedBy::Webhook, now);
-        }
+    fn wake(&self, hint: &dugout_webhook::PushHint) -> dugout_webhook::Wakening {
+        pushes::wake(&self.engine.leading(), &self.sources, hint, self.clock.now())
     }
 }
