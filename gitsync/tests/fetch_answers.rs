@@ -75,6 +75,15 @@ fn a_redirect_is_told_and_not_followed_and_no_password_goes_along() {
     assert_eq!(elsewhere.connections(), 0);
 }
 
+#[test]
+fn whoever_gets_no_password_is_not_said_to_have_refused_it() {
+    let credentials =
+        Credentials { password: Some(SecretValue::new("hunter2")), ..Credentials::default() };
+    let negotiate = "WWW-Authenticate: Negotiate\r\n";
+    let problem = problem_of("401 Unauthorized", negotiate, credentials);
+    assert!(problem.to_string().contains("kept back"), "{problem}");
+}
+
 /// What is sent as `Authorization`, request by request, to a server that refuses everybody with these
 /// challenges.
 fn sent_to(challenges: &str) -> Vec<Option<String>> {
@@ -95,7 +104,10 @@ fn a_password_is_only_sent_to_whoever_asks_for_one_in_the_basic_way() {
         assert_eq!(sent_to(challenges), [None], "{challenges}");
     }
     let basic = || Some("Basic Z2l0Omh1bnRlcjI=".to_owned());
-    assert_eq!(sent_to("WWW-Authenticate: Basic realm=\"a\"\r\n"), [None, basic()]);
+    for challenges in ["Basic realm=\"a\"", "Negotiate, Basic realm=\"a\""] {
+        let sent = sent_to(&format!("WWW-Authenticate: {challenges}\r\n"));
+        assert_eq!(sent, [None, basic()], "{challenges}");
+    }
 }
 
 /// A mirror with one commit, and a server that is to change its answers once another one is pushed.
