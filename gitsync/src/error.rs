@@ -167,7 +167,9 @@ impl TreeProblem {
     /// What this says about the source as a whole; none when it is about one commit's content.
     pub fn condition(&self) -> Option<SourceCondition> {
         match self {
-            TreeProblem::PathMissing { .. } => Some(SourceCondition::PathMissing),
+            TreeProblem::PathMissing { .. } | TreeProblem::PathInvalid { .. } => {
+                Some(SourceCondition::PathMissing)
+            }
             TreeProblem::CommitUnknown { .. } | TreeProblem::Corrupt(_) => {
                 Some(SourceCondition::Corrupt { message: explain(self) })
             }

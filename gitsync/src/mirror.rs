@@ -82,10 +82,7 @@ impl Mirror {
     /// # Errors
     /// The branch's name is no name, the folder cannot be written, or another process has it open.
     pub fn open(folder: &Path, remote: Remote) -> Result<Mirror, GitError> {
-        libgit::prepare()?;
-        if !git2::Reference::is_valid_name(&reference_of(&remote.branch)) {
-            return Err(GitError::BranchName { branch: remote.branch });
-        }
+        check_branch(&remote.branch)?;
         let lock = lock(folder)?;
         let inner = Inner {
             folder: folder.to_owned(),
@@ -462,6 +459,19 @@ impl Inner {
     }
 }
 
+/// Whether a branch can have that name, given without `refs/heads/`.
+///
+/// # Errors
+/// [`GitError::BranchName`].
+pub fn check_branch(branch: &str) -> Result<(), GitError> {
+    libgit::prepare()?;
+    if git2::Reference::is_valid_name(&reference_of(branch)) {
+        Ok(())
+    } else {
+        Err(GitError::BranchName { branch: branch.to_owned() })
+    }
+}
+
 pub(crate) fn reference_of(branch: &str) -> String {
     format!("refs/heads/{branch}")
 }
@@ -518,6 +528,16 @@ fn lock(folder: &Path) -> Result<File, GitError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_can_be_no_branch_is_told_before_anybody_looks_for_it() {
+        for branch in ["main", "release/1.2", "ä"] {
+            assert!(check_branch(branch).is_ok(), "{branch}");
+        }
+        for branch in ["", "a..b", "a b", "-/", "a.lock", "a~1"] {
+            assert!(check_branch(branch).is_err(), "{branch}");
+        }
+    }
 
     #[test]
     fn only_full_ids_are_object_ids() {
