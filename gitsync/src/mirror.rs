@@ -11,7 +11,7 @@ use std::time::Duration;
 use dugout_model::{Commit, CommitSha};
 use git2::{Oid, Repository, RepositoryInitOptions};
 
-use crate::deadline::{Deadline, Gate};
+use crate::deadline::{Deadline, Gate, Unfinished};
 use crate::folder::{self, FolderEntry, FolderId};
 use crate::network::{Pushed, Session};
 use crate::revert::{self, Onto, Place, RevertRequest, Reverted};
@@ -117,7 +117,7 @@ impl Mirror {
         self.inner
             .gate
             .run(&until, move || inner.fetch(&theirs))
-            .unwrap_or_else(|| Err(self.inner.too_late(deadline)))
+            .unwrap_or_else(|why| Err(self.inner.unfinished(why, deadline)))
     }
 
     pub fn commit(&self, sha: &CommitSha) -> Result<Commit, GitError> {
@@ -185,7 +185,7 @@ impl Mirror {
         self.inner
             .gate
             .run(&until, move || inner.revert(&request, &theirs))
-            .unwrap_or_else(|| Err(RevertProblem::Fetch(self.inner.too_late(span))))
+            .unwrap_or_else(|why| Err(RevertProblem::Fetch(self.inner.unfinished(why, span))))
     }
 }
 
@@ -433,8 +433,14 @@ impl Inner {
         self.folder.join("mirror.git")
     }
 
-    fn too_late(&self, deadline: Duration) -> FetchProblem {
-        FetchProblem::DeadlineExceeded { remote: self.remote.location.to_string(), deadline }
+    fn unfinished(&self, why: Unfinished, deadline: Duration) -> FetchProblem {
+        let remote = self.remote.location.to_string();
+        match why {
+            Unfinished::TooLate => FetchProblem::DeadlineExceeded { remote, deadline },
+            Unfinished::NoThread(_) | Unfinished::Panicked => {
+                FetchProblem::BrokenOff { remote, cause: Box::new(why) }
+            }
+        }
     }
 
     fn corrupt(&self, error: git2::Error) -> FetchProblem {

@@ -438,6 +438,9 @@ fn look_at(mirror: &Mirror) -> Look {
             Look::Head { sha: head, rewritten, moved: true }
         }
         Err(problem) => {
+            if let FetchProblem::BrokenOff { .. } = problem {
+                tracing::error!(error = %chain(&problem), "a repository could not be looked at, through no fault of its own; it will be tried again");
+            }
             Look::Unusable { condition: problem.condition(), outcome: outcome(&problem) }
         }
     }
@@ -450,6 +453,7 @@ fn outcome(problem: &FetchProblem) -> &'static str {
         FetchProblem::Corrupt { .. } => "corrupt",
         FetchProblem::AuthenticationFailed { .. } => "authentication-failed",
         FetchProblem::DeadlineExceeded { .. } => "deadline-exceeded",
+        FetchProblem::BrokenOff { .. } => "broken-off",
         _ => "unreachable",
     }
 }
