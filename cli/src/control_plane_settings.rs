@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use dugout_gitsync::{Credentials, Location};
+use dugout_gitsync::{Credentials, Location, check_branch, check_path};
 use dugout_manifest::Policy;
 use dugout_model::{SourceDeclaration, SourceName};
 use dugout_reconciler::SourceConfig;
@@ -24,6 +24,8 @@ pub fn settings(
     database_url: String,
     data_dir: &DataDir,
 ) -> anyhow::Result<ControlPlaneSettings> {
+    check_branch(&arguments.branch).context("--branch cannot be used")?;
+    check_path(&arguments.path).context("--path cannot be used")?;
     Ok(ControlPlaneSettings {
         database_url,
         listen: arguments.listen,

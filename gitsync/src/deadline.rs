@@ -1,7 +1,9 @@
 //! Blocking work with a deadline: it runs on a thread of its own, which the caller leaves behind
 //! when the time is up, and at most one such thread is alive per repository.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -36,6 +38,17 @@ pub(crate) struct Gate {
     freed: Condvar,
 }
 
+/// Why work has no result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unfinished {
+    #[error("the deadline passed")]
+    TooLate,
+    #[error("the system gives no thread to work on")]
+    NoThread(#[source] io::Error),
+    #[error("the work panicked, which is a defect of Dugout; please report what its log says")]
+    Panicked,
+}
+
 /// The right to work; given back when dropped.
 struct Pass(Arc<Gate>);
 
@@ -60,15 +73,17 @@ impl Gate {
         Some(Pass(Arc::clone(self)))
     }
 
-    /// Runs `work` on its own thread, after the one before it. None when the deadline passed (the
-    /// thread then ends at its next callback or libgit2's own timeout, and the gate stays shut until
-    /// it did), when no thread can be made, or when `work` panicked.
+    /// Runs `work` on its own thread, after the one before it.
+    ///
+    /// # Errors
+    /// When the deadline passed, the thread ends at its next callback or libgit2's own timeout, and the
+    /// gate stays shut until it did. Every other [`Unfinished`] leaves it open.
     pub(crate) fn run<T: Send + 'static>(
         self: &Arc<Gate>,
         deadline: &Arc<Deadline>,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
-        let pass = self.enter(deadline)?;
+    ) -> Result<T, Unfinished> {
+        let pass = self.enter(deadline).ok_or(Unfinished::TooLate)?;
         let (sender, receiver) = mpsc::sync_channel(1);
         thread::Builder::new()
             .name("gitsync".to_owned())
@@ -77,14 +92,14 @@ impl Gate {
                 // The caller may be gone; then nobody wants the result.
                 let _ = sender.send(work());
             })
-            .ok()?;
-        match receiver.recv_timeout(deadline.remaining()) {
-            Ok(result) => Some(result),
-            Err(_) => {
+            .map_err(Unfinished::NoThread)?;
+        receiver.recv_timeout(deadline.remaining()).map_err(|error| match error {
+            RecvTimeoutError::Timeout => {
                 deadline.left.store(true, Ordering::Relaxed);
-                None
+                Unfinished::TooLate
             }
-        }
+            RecvTimeoutError::Disconnected => Unfinished::Panicked,
+        })
     }
 }
 
@@ -97,18 +112,20 @@ mod tests {
         let gate = Arc::new(Gate::default());
         let (release, held) = mpsc::channel::<()>();
         let short = Deadline::after(Duration::from_millis(20));
-        assert_eq!(gate.run(&short, move || held.recv().is_ok()), None);
+        assert!(matches!(gate.run(&short, move || held.recv().is_ok()), Err(Unfinished::TooLate)));
         assert!(short.passed());
-        assert_eq!(gate.run(&Deadline::after(Duration::from_millis(20)), || 1), None);
+        let shut = gate.run(&Deadline::after(Duration::from_millis(20)), || 1);
+        assert!(matches!(shut, Err(Unfinished::TooLate)));
         release.send(()).unwrap();
-        assert_eq!(gate.run(&Deadline::after(Duration::from_secs(30)), || 2), Some(2));
+        assert!(matches!(gate.run(&Deadline::after(Duration::from_secs(30)), || 2), Ok(2)));
     }
 
     #[test]
-    fn a_panic_opens_the_gate_again() {
+    fn a_panic_is_told_from_a_deadline_and_opens_the_gate_again() {
         let gate = Arc::new(Gate::default());
         let deadline = Deadline::after(Duration::from_secs(30));
-        assert_eq!(gate.run(&deadline, || -> u8 { panic!("on purpose") }), None);
-        assert_eq!(gate.run(&Deadline::after(Duration::from_secs(30)), || 2), Some(2));
+        let panicked = gate.run(&deadline, || -> u8 { panic!("on purpose") });
+        assert!(matches!(panicked, Err(Unfinished::Panicked)));
+        assert!(matches!(gate.run(&Deadline::after(Duration::from_secs(30)), || 2), Ok(2)));
     }
 }

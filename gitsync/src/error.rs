@@ -125,6 +125,13 @@ pub enum FetchProblem {
     },
     #[error("the repository {remote} did not answer in full within {} s", deadline.as_secs_f64())]
     DeadlineExceeded { remote: String, deadline: Duration },
+    /// It is no fault of the remote: this process has no thread, or a defect.
+    #[error("the look at the repository {remote} broke off here")]
+    BrokenOff {
+        remote: String,
+        #[source]
+        cause: Cause,
+    },
     #[error("the repository {remote} sends more than {limit_bytes} bytes in one fetch")]
     TooLarge { remote: String, limit_bytes: u64 },
     #[error("the mirror of {remote} cannot be written")]
@@ -167,7 +174,9 @@ impl TreeProblem {
     /// What this says about the source as a whole; none when it is about one commit's content.
     pub fn condition(&self) -> Option<SourceCondition> {
         match self {
-            TreeProblem::PathMissing { .. } => Some(SourceCondition::PathMissing),
+            TreeProblem::PathMissing { .. } | TreeProblem::PathInvalid { .. } => {
+                Some(SourceCondition::PathMissing)
+            }
             TreeProblem::CommitUnknown { .. } | TreeProblem::Corrupt(_) => {
                 Some(SourceCondition::Corrupt { message: explain(self) })
             }

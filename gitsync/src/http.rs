@@ -161,19 +161,18 @@ impl Conversation {
     /// Sends a request and gives its answer, if that is one of Git's.
     fn exchange(&self, service: Service, body: &[u8]) -> Result<Response<Body>, FetchProblem> {
         let client = &self.client;
-        let authorized = client.challenged.load(Ordering::Relaxed);
+        let mut authorized = client.challenged.load(Ordering::Relaxed);
         let mut answer = self.send(service, body, authorized)?;
         if answer.status() == 401 && !authorized && client.authorization().is_some() {
-            let asks_for_basic = answer.headers().get_all(WWW_AUTHENTICATE).iter().any(|value| {
-                value.as_bytes().get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"basic"))
-            });
-            if asks_for_basic {
+            let mut challenges = answer.headers().get_all(WWW_AUTHENTICATE).iter();
+            if challenges.any(|value| asks_for_basic(value.as_bytes())) {
                 drain(answer.body_mut().as_reader());
-                answer = self.send(service, body, true)?;
+                authorized = true;
+                answer = self.send(service, body, authorized)?;
                 client.challenged.store(answer.status() != 401, Ordering::Relaxed);
             }
         }
-        self.judge(service, answer)
+        self.judge(service, answer, authorized)
     }
 
     fn send(
@@ -211,6 +210,7 @@ impl Conversation {
         &self,
         service: Service,
         answer: Response<Body>,
+        authorized: bool,
     ) -> Result<Response<Body>, FetchProblem> {
         let remote = self.client.remote.clone();
         let status = answer.status();
@@ -222,9 +222,13 @@ impl Conversation {
                 return Err(FetchProblem::Redirected { remote, to: address_alone(&to) });
             }
             401 => {
-                let known = self.client.credentials.password.is_some();
-                let tried = if known { "the password" } else { "none are set" }.to_owned();
                 self.client.challenged.store(false, Ordering::Relaxed);
+                let tried = match (authorized, &self.client.credentials.password) {
+                    (true, _) => "the password",
+                    (false, Some(_)) => "the password was kept back, as it did not ask for Basic",
+                    (false, None) => "none are set",
+                };
+                let tried = tried.to_owned();
                 return Err(FetchProblem::AuthenticationFailed { remote, tried });
             }
             403 => return Err(FetchProblem::Forbidden { remote }),
@@ -344,6 +348,28 @@ impl Drop for Stream {
     }
 }
 
+/// Whether `Basic` is among the challenges of a `WWW-Authenticate` header: several may stand in one, and
+/// a quoted parameter may hold commas (RFC 9110, sections 11.3 and 11.6.1).
+fn asks_for_basic(challenges: &[u8]) -> bool {
+    let (mut quoted, mut escaped) = (false, false);
+    let mut parts = challenges.split(|byte| {
+        let literal = std::mem::take(&mut escaped);
+        match byte {
+            b'\\' => escaped = quoted && !literal,
+            b'"' => quoted ^= !literal,
+            _ => {}
+        }
+        *byte == b',' && !quoted
+    });
+    parts.any(|part| {
+        let part = part.trim_ascii();
+        let end = part.iter().position(u8::is_ascii_whitespace).unwrap_or(part.len());
+        let (word, rest) = part.split_at(end);
+        // A parameter may have that name too.
+        word.eq_ignore_ascii_case(b"basic") && !rest.trim_ascii_start().starts_with(b"=")
+    })
+}
+
 /// Reads the little that may be left, so that the connection is free for the next request.
 fn drain(answer: impl Read) {
     let _ = io::copy(&mut answer.take(REST_LIMIT_BYTES), &mut io::sink());
@@ -415,6 +441,28 @@ mod tests {
             ("https://host:1/x.git".to_owned(), Some("a@b".to_owned()))
         );
         assert_eq!(split("http://host/x@y"), ("http://host/x@y".to_owned(), None));
+    }
+
+    #[test]
+    fn a_challenge_is_found_among_others_and_not_inside_of_one() {
+        for challenges in [
+            "Basic",
+            "basic realm=\"git\"",
+            "Negotiate, Basic realm=\"git\"",
+            r#"Digest realm="a \"quoted\", one",nonce="b" , BASIC realm="git""#,
+        ] {
+            assert!(asks_for_basic(challenges.as_bytes()), "{challenges}");
+        }
+        for challenges in [
+            "",
+            "Negotiate",
+            "Basically realm=\"git\"",
+            "Digest realm=\"a, Basic b\"",
+            r#"Digest realm="a \", Basic b""#,
+            "Digest realm=a, basic = b",
+        ] {
+            assert!(!asks_for_basic(challenges.as_bytes()), "{challenges}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use dugout_model::{Commit, CommitSha};
 use git2::{Oid, Repository, RepositoryInitOptions};
 
-use crate::deadline::{Deadline, Gate};
+use crate::deadline::{Deadline, Gate, Unfinished};
 use crate::folder::{self, FolderEntry, FolderId};
 use crate::network::{Pushed, Session};
 use crate::revert::{self, Content, Onto, Place, RevertRequest, Reverted};
@@ -82,10 +82,7 @@ impl Mirror {
     /// # Errors
     /// The branch's name is no name, the folder cannot be written, or another process has it open.
     pub fn open(folder: &Path, remote: Remote) -> Result<Mirror, GitError> {
-        libgit::prepare()?;
-        if !git2::Reference::is_valid_name(&reference_of(&remote.branch)) {
-            return Err(GitError::BranchName { branch: remote.branch });
-        }
+        check_branch(&remote.branch)?;
         let lock = lock(folder)?;
         let inner = Inner {
             folder: folder.to_owned(),
@@ -120,7 +117,7 @@ impl Mirror {
         self.inner
             .gate
             .run(&until, move || inner.fetch(&theirs))
-            .unwrap_or_else(|| Err(self.inner.too_late(deadline)))
+            .unwrap_or_else(|why| Err(self.inner.unfinished(why, deadline)))
     }
 
     pub fn commit(&self, sha: &CommitSha) -> Result<Commit, GitError> {
@@ -195,7 +192,7 @@ impl Mirror {
         self.inner
             .gate
             .run(&until, move || inner.revert(&request, &content, &theirs))
-            .unwrap_or_else(|| Err(RevertProblem::Fetch(self.inner.too_late(span))))
+            .unwrap_or_else(|why| Err(RevertProblem::Fetch(self.inner.unfinished(why, span))))
     }
 }
 
@@ -446,8 +443,14 @@ impl Inner {
         self.folder.join("mirror.git")
     }
 
-    fn too_late(&self, deadline: Duration) -> FetchProblem {
-        FetchProblem::DeadlineExceeded { remote: self.remote.location.to_string(), deadline }
+    fn unfinished(&self, why: Unfinished, deadline: Duration) -> FetchProblem {
+        let remote = self.remote.location.to_string();
+        match why {
+            Unfinished::TooLate => FetchProblem::DeadlineExceeded { remote, deadline },
+            Unfinished::NoThread(_) | Unfinished::Panicked => {
+                FetchProblem::BrokenOff { remote, cause: Box::new(why) }
+            }
+        }
     }
 
     fn corrupt(&self, error: git2::Error) -> FetchProblem {
@@ -469,6 +472,19 @@ impl Inner {
 
     fn unusable(&self, error: git2::Error) -> GitError {
         GitError::Mirror { dir: self.folder.display().to_string(), cause: Box::new(error) }
+    }
+}
+
+/// Whether a branch can have that name, given without `refs/heads/`.
+///
+/// # Errors
+/// [`GitError::BranchName`].
+pub fn check_branch(branch: &str) -> Result<(), GitError> {
+    libgit::prepare()?;
+    if git2::Reference::is_valid_name(&reference_of(branch)) {
+        Ok(())
+    } else {
+        Err(GitError::BranchName { branch: branch.to_owned() })
     }
 }
 
@@ -528,6 +544,16 @@ fn lock(folder: &Path) -> Result<File, GitError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_can_be_no_branch_is_told_before_anybody_looks_for_it() {
+        for branch in ["main", "release/1.2", "ä"] {
+            assert!(check_branch(branch).is_ok(), "{branch}");
+        }
+        for branch in ["", "a..b", "a b", "-/", "a.lock", "a~1"] {
+            assert!(check_branch(branch).is_err(), "{branch}");
+        }
+    }
 
     #[test]
     fn only_full_ids_are_object_ids() {

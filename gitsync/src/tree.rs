@@ -71,6 +71,14 @@ pub(crate) fn read(
     Ok(odb.read(blob.0).map_err(corrupt)?.data().to_vec())
 }
 
+/// Whether a path stays inside a repository.
+///
+/// # Errors
+/// [`TreeProblem::PathInvalid`].
+pub fn check_path(path: &str) -> Result<(), TreeProblem> {
+    normal(path).map(drop)
+}
+
 /// A path without leading and trailing slashes, if it stays inside the repository.
 pub(crate) fn normal(path: &str) -> Result<String, TreeProblem> {
     let path = path.trim_start_matches("./").trim_matches('/');
@@ -106,4 +114,19 @@ pub(crate) fn folder<'r>(
 
 pub(crate) fn corrupt(error: git2::Error) -> TreeProblem {
     TreeProblem::Corrupt(Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_leaves_the_repository_is_told_before_anybody_looks_for_it() {
+        for path in ["", ".", "/", "./apps/web/", "..a"] {
+            assert!(check_path(path).is_ok(), "{path}");
+        }
+        for path in ["..", "../x", "apps/../web", "apps//web", "a\0b"] {
+            assert!(check_path(path).is_err(), "{path}");
+        }
+    }
 }

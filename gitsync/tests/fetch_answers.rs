@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use dugout_gitsync::{Credentials, FetchProblem, Fetched, Mirror};
 use dugout_model::{SecretValue, SourceCondition};
-use support::http::{GitHttp, altered, answer_with};
+use support::http::{GitHttp, altered, answer_recording, answer_with};
 use support::{PATIENCE, Repo, fetch, fetched_head, git, text_of};
 
 fn problem_at(url: &str, credentials: Credentials) -> FetchProblem {
@@ -76,12 +76,38 @@ fn a_redirect_is_told_and_not_followed_and_no_password_goes_along() {
 }
 
 #[test]
-fn a_password_is_only_sent_to_whoever_asks_for_one_in_the_basic_way() {
+fn whoever_gets_no_password_is_not_said_to_have_refused_it() {
     let credentials =
         Credentials { password: Some(SecretValue::new("hunter2")), ..Credentials::default() };
-    let problem =
-        problem_of("401 Unauthorized", "WWW-Authenticate: Negotiate\r\n", credentials.clone());
+    let negotiate = "WWW-Authenticate: Negotiate\r\n";
+    let problem = problem_of("401 Unauthorized", negotiate, credentials);
+    assert!(problem.to_string().contains("kept back"), "{problem}");
+}
+
+/// What is sent as `Authorization`, request by request, to a server that refuses everybody with these
+/// challenges.
+fn sent_to(challenges: &str) -> Vec<Option<String>> {
+    let answer = format!(
+        "HTTP/1.1 401 Unauthorized\r\n{challenges}Content-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    let (address, recorded) = answer_recording(answer);
+    let credentials =
+        Credentials { password: Some(SecretValue::new("hunter2")), ..Credentials::default() };
+    let problem = problem_at(&format!("http://{address}/a.git"), credentials);
     assert!(matches!(problem, FetchProblem::AuthenticationFailed { .. }), "{problem:?}");
+    recorded.lock().unwrap().clone()
+}
+
+#[test]
+fn a_password_is_only_sent_to_whoever_asks_for_one_in_the_basic_way() {
+    for challenges in ["", "WWW-Authenticate: Negotiate\r\n"] {
+        assert_eq!(sent_to(challenges), [None], "{challenges}");
+    }
+    let basic = || Some("Basic Z2l0Omh1bnRlcjI=".to_owned());
+    for challenges in ["Basic realm=\"a\"", "Negotiate, Basic realm=\"a\""] {
+        let sent = sent_to(&format!("WWW-Authenticate: {challenges}\r\n"));
+        assert_eq!(sent, [None, basic()], "{challenges}");
+    }
 }
 
 /// A mirror with one commit, and a server that is to change its answers once another one is pushed.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dugout_model::chain;
+use dugout_model::{Turn, chain};
 use dugout_planner::Settings;
 use dugout_store::{CommitError, Leadership, Store, StoreError};
 use tokio::sync::{mpsc, watch};
@@ -38,7 +38,7 @@ pub(crate) struct Driver {
 impl Ledger for Leadership {
     async fn commit(
         &mut self,
-        turn: dugout_model::Turn,
+        turn: Turn,
         changes: &[dugout_model::Change],
     ) -> Result<(), CommitError> {
         Leadership::commit(self, turn, changes).await
@@ -52,22 +52,13 @@ impl Ledger for Leadership {
 impl Driver {
     /// Runs until shutdown. Nothing that happens to the database ends it.
     pub async fn run(self, mut inbox: mpsc::Receiver<Delivery>, shutdown: CancellationToken) {
-        let mut retry = DATABASE_RETRY_FIRST;
+        let mut retry = Retry(DATABASE_RETRY_FIRST);
         while !shutdown.is_cancelled() {
             let pause = match self.lead_once(&mut inbox, &shutdown).await {
-                Ok(Term::Served) => {
-                    retry = DATABASE_RETRY_FIRST;
-                    DATABASE_RETRY_FIRST
-                }
-                Ok(Term::CommitFailed) => {
-                    retry = (retry * 2).min(DATABASE_RETRY_LAST);
-                    retry
-                }
-                Ok(Term::StandBy) => STANDBY_INTERVAL,
+                Ok(term) => retry.after(term),
                 Err(error) => {
                     self.report_no_database(&error);
-                    retry = (retry * 2).min(DATABASE_RETRY_LAST);
-                    retry
+                    retry.longer()
                 }
             };
             refuse_waiting(&mut inbox);
@@ -100,6 +91,7 @@ impl Driver {
             nodes = world.nodes.len(),
             "leading"
         );
+        let began = world.turn;
         let surroundings = Surroundings {
             settings: self.settings.clone(),
             clock: Arc::clone(&self.clock),
@@ -123,7 +115,7 @@ impl Driver {
                 self.metrics.store_failed();
                 self.say(Leading::Nobody { reason: chain(&error).into() });
                 tracing::error!(error = %chain(&error), "no longer leading: a commit failed");
-                return Ok(Term::CommitFailed);
+                return Ok(Term::of_failed_commit(began, engine.world().turn));
             }
         }
         self.say(Leading::Nobody { reason: "it is changing hands".into() });
@@ -156,14 +148,61 @@ impl Driver {
 }
 
 /// How an attempt to lead ended, when the database answered.
+#[derive(Clone, Copy)]
 enum Term {
+    /// The database did what it was asked, be it only for a while.
     Served,
-    /// The database took the leadership and then not the turn.
+    /// The database took the leadership and then not one turn.
     CommitFailed,
     StandBy,
+}
+
+impl Term {
+    /// Of an engine that began with one turn, and ended with another as the last that is durable.
+    fn of_failed_commit(began: Turn, ended: Turn) -> Term {
+        if began == ended { Term::CommitFailed } else { Term::Served }
+    }
+}
+
+/// The last pause after the database failed: each in a row is longer.
+struct Retry(Duration);
+
+impl Retry {
+    /// How long to pause after a term.
+    fn after(&mut self, term: Term) -> Duration {
+        match term {
+            Term::Served => {
+                self.0 = DATABASE_RETRY_FIRST;
+                self.0
+            }
+            Term::CommitFailed => self.longer(),
+            Term::StandBy => STANDBY_INTERVAL,
+        }
+    }
+
+    fn longer(&mut self) -> Duration {
+        self.0 = (self.0 * 2).min(DATABASE_RETRY_LAST);
+        self.0
+    }
 }
 
 /// Drops what waits, so that its senders learn at once that it was not committed.
 fn refuse_waiting(inbox: &mut mpsc::Receiver<Delivery>) {
     while inbox.try_recv().is_ok() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_took_a_turn_is_tried_again_at_once_however_often_it_failed_before() {
+        let mut retry = Retry(DATABASE_RETRY_FIRST);
+        for _ in 0..10 {
+            retry.after(Term::of_failed_commit(Turn(7), Turn(7)));
+        }
+        assert_eq!(retry.after(Term::of_failed_commit(Turn(7), Turn(7))), DATABASE_RETRY_LAST);
+        assert_eq!(retry.after(Term::of_failed_commit(Turn(7), Turn(8))), DATABASE_RETRY_FIRST);
+        assert_eq!(retry.longer(), DATABASE_RETRY_FIRST * 2);
+    }
 }

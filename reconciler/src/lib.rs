@@ -16,6 +16,7 @@ mod metrics;
 mod owed;
 mod protocol;
 mod publish;
+mod pushes;
 mod read;
 mod retention;
 mod rollback;
@@ -317,19 +318,8 @@ impl Reconciler {
     }
 }
 
-/// A push webhook wakes the sources that it may concern. Its payload is only a hint.
 impl dugout_webhook::Wake for Reconciler {
-    fn wake(&self, hint: &dugout_webhook::PushHint) {
-        let now = self.clock.now();
-        let concerns = |handle: &&SourceHandle| {
-            let declaration = &handle.mirror.config.declaration;
-            hint.may_concern(&declaration.url, &declaration.branch)
-        };
-        let concerned: Vec<&SourceHandle> = self.sources.values().filter(concerns).collect();
-        // The same repository has many spellings: when none is recognised, all are looked at.
-        let rung = if concerned.is_empty() { self.sources.values().collect() } else { concerned };
-        for handle in rung {
-            handle.doorbell.ring(NoticedBy::Webhook, now);
-        }
+    fn wake(&self, hint: &dugout_webhook::PushHint) -> dugout_webhook::Wakening {
+        pushes::wake(&self.engine.leading(), &self.sources, hint, self.clock.now())
     }
 }

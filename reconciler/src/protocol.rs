@@ -255,8 +255,10 @@ async fn stream(
 ) -> Result<StatusCode, Refusal> {
     let chunks = protocol.streams.claim(id).ok_or(Refusal::StreamGone)?;
     if query.status == wire::StreamStatus::Error {
-        let sentence = axum::body::to_bytes(body, REFUSAL_BYTES_MAX).await.unwrap_or_default();
-        let sentence = String::from_utf8_lossy(&sentence).into_owned();
+        let sentence = tokio::select! {
+            () = chunks.closed() => return Err(Refusal::StreamGone),
+            sentence = sentence_of(body) => sentence,
+        };
         // A reader that has gone needs no answer.
         let _ = chunks.send(Err(StreamRefused::ByNode { sentence })).await;
         return Ok(StatusCode::NO_CONTENT);
@@ -272,6 +274,15 @@ async fn stream(
             Some(Ok(bytes)) => chunks.send(Ok(bytes)).await.map_err(|_| Refusal::StreamGone)?,
             Some(Err(_)) | None => return Ok(StatusCode::NO_CONTENT),
         }
+    }
+}
+
+/// Why an agent refuses a stream, if it comes whole and in time.
+async fn sentence_of(body: Body) -> String {
+    let sentence = axum::body::to_bytes(body, REFUSAL_BYTES_MAX);
+    match tokio::time::timeout(MESSAGE_DEADLINE, sentence).await {
+        Ok(Ok(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
+        Ok(Err(_)) | Err(_) => "the node's agent refused, and why did not arrive".to_owned(),
     }
 }
 
@@ -305,4 +316,17 @@ impl From<wire::WireError> for Refusal {
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_that_stalls_is_not_waited_for_longer_than_any_message() {
+        let stalled = futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>();
+        let sentence = sentence_of(Body::from_stream(stalled));
+        let sentence = tokio::time::timeout(MESSAGE_DEADLINE * 2, sentence).await;
+        assert!(sentence.is_ok_and(|sentence| sentence.contains("did not arrive")));
+    }
 }

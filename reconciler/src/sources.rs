@@ -123,7 +123,17 @@ enum Look {
     },
 }
 
+/// How a pass ended that said all there is to say.
+#[derive(Debug, PartialEq, Eq)]
+enum Passed {
+    /// The engine has what the branch ends with.
+    Followed,
+    /// What is there cannot be used, and the engine was told why.
+    Unusable,
+}
+
 /// Why a pass ended early.
+#[derive(Debug)]
 enum PassError {
     NotCommitted(NotCommitted),
     /// The blocking part of the pass did not come back.
@@ -144,11 +154,21 @@ struct Memory {
     /// What was last said of the branch.
     said: Option<(Option<CommitSha>, SourceCondition)>,
     read: ReadCache,
+    /// Passes in a row that did not get to their end, wherever they failed.
     failures: u32,
     /// At the revert that is owed.
     attempts: Option<Attempts>,
     /// The failed commit for whose revert the loop was woken.
     woken_for: Option<CommitSha>,
+}
+
+impl Memory {
+    fn count(&mut self, passed: &Result<Passed, PassError>) {
+        self.failures = match passed {
+            Ok(Passed::Followed) => 0,
+            Ok(Passed::Unusable) | Err(_) => self.failures.saturating_add(1),
+        };
+    }
 }
 
 impl SourceLoop {
@@ -191,17 +211,16 @@ impl SourceLoop {
                 () = shutdown.cancelled() => return,
                 passed = self.pass(&mut memory, ring) => passed,
             };
+            memory.count(&passed);
             match passed {
-                Ok(()) => {
+                Ok(_) => {
                     self.looked.send_if_modified(|looked| !std::mem::replace(looked, true));
                 }
                 Err(PassError::NotCommitted(error)) => {
                     tracing::warn!(source = %declaration.name, error = %chain(&error), "what was read is not committed; it will be read again");
-                    memory.failures = memory.failures.saturating_add(1);
                 }
                 Err(PassError::Interrupted) => {
                     tracing::error!(source = %declaration.name, "reading the repository failed unexpectedly; it will be tried again");
-                    memory.failures = memory.failures.saturating_add(1);
                 }
             }
             // After a failure the first tries come soon, also where polls are rare.
@@ -267,14 +286,18 @@ impl SourceLoop {
         }
     }
 
-    async fn pass(&self, memory: &mut Memory, ring: Ring) -> Result<(), PassError> {
+    async fn pass(&self, memory: &mut Memory, ring: Ring) -> Result<Passed, PassError> {
         self.declare().await?;
-        let Some(mut head) = self.look_and_tell(memory).await? else { return Ok(()) };
+        let Some(mut head) = self.look_and_tell(memory).await? else {
+            return Ok(Passed::Unusable);
+        };
         let mut ring = ring;
         if self.pay(memory, &head.sha).await? {
             // What is there now came after whatever rang.
             ring = Ring { noticed_by: NoticedBy::Poll, at: self.clock.now() };
-            let Some(next) = self.look_and_tell(memory).await? else { return Ok(()) };
+            let Some(next) = self.look_and_tell(memory).await? else {
+                return Ok(Passed::Unusable);
+            };
             head = next;
         }
         self.follow(memory, head, ring).await
@@ -289,24 +312,28 @@ impl SourceLoop {
         match look {
             Look::Unusable { condition, outcome } => {
                 self.metrics.fetched(name.as_str(), outcome, started, now);
-                memory.failures = memory.failures.saturating_add(1);
                 self.say(memory, None, condition).await?;
                 Ok(None)
             }
             Look::Head { sha, rewritten, moved } => {
                 let outcome = if moved { "moved" } else { "unchanged" };
                 self.metrics.fetched(name.as_str(), outcome, started, now);
-                memory.failures = 0;
                 Ok(Some(Head { sha, rewritten, fetched_at: now }))
             }
         }
     }
 
     /// Hands over what the branch ends with, unless that was done.
-    async fn follow(&self, memory: &mut Memory, head: Head, ring: Ring) -> Result<(), PassError> {
+    async fn follow(
+        &self,
+        memory: &mut Memory,
+        head: Head,
+        ring: Ring,
+    ) -> Result<Passed, PassError> {
         if memory.handed_over.as_ref() == Some(&head.sha) || self.is_known(&head.sha) {
             memory.handed_over = Some(head.sha.clone());
-            return self.say(memory, Some(head.sha), SourceCondition::Readable).await;
+            self.say(memory, Some(head.sha), SourceCondition::Readable).await?;
+            return Ok(Passed::Followed);
         }
         self.hand_over(memory, head, ring).await
     }
@@ -317,12 +344,12 @@ impl SourceLoop {
         memory: &mut Memory,
         Head { sha: head, rewritten, fetched_at }: Head,
         ring: Ring,
-    ) -> Result<(), PassError> {
+    ) -> Result<Passed, PassError> {
         let ReadCommit { commit, content, since } = match self.read(memory, &head).await? {
             Ok(read) => read,
             Err(condition) => {
-                memory.failures = memory.failures.saturating_add(1);
-                return self.say(memory, Some(head), condition).await;
+                self.say(memory, Some(head), condition).await?;
+                return Ok(Passed::Unusable);
             }
         };
         let name = self.mirror.config.declaration.name.clone();
@@ -341,7 +368,7 @@ impl SourceLoop {
         self.engine.submit(vec![seen, Fact::Revision(Box::new(revision))]).await?;
         memory.said = Some((Some(head.clone()), SourceCondition::Readable));
         memory.handed_over = Some(head);
-        Ok(())
+        Ok(Passed::Followed)
     }
 
     /// Makes the source known to the engine, as the command line gives it.
@@ -445,6 +472,9 @@ fn look_at(mirror: &Mirror) -> Look {
             Look::Head { sha: head, rewritten, moved: true }
         }
         Err(problem) => {
+            if let FetchProblem::BrokenOff { .. } = problem {
+                tracing::error!(error = %chain(&problem), "a repository could not be looked at, through no fault of its own; it will be tried again");
+            }
             Look::Unusable { condition: problem.condition(), outcome: outcome(&problem) }
         }
     }
@@ -457,6 +487,10 @@ fn outcome(problem: &FetchProblem) -> &'static str {
         FetchProblem::Corrupt { .. } => "corrupt",
         FetchProblem::AuthenticationFailed { .. } => "authentication-failed",
         FetchProblem::DeadlineExceeded { .. } => "deadline-exceeded",
+        FetchProblem::BrokenOff { .. } => "broken-off",
         _ => "unreachable",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! What a push says it is about: enough to wake the right sources, and never believed beyond that.
 
+use dugout_model::SourceDeclaration;
 use serde::Deserialize;
 
 /// Which sources a push may concern. Empty fields mean that it did not say.
@@ -37,18 +38,37 @@ impl PushHint {
         }
     }
 
-    /// Whether a source should look. Errs towards yes: looking once too often costs a moment, once too
-    /// few costs a poll interval. So hosts are not compared (they have aliases), only the last two parts
-    /// of the path, and a source on this machine is always concerned (it may be a mirror of anything).
-    pub fn may_concern(&self, url: &str, branch: &str) -> bool {
-        let on_branch = self
-            .reference
-            .as_deref()
-            .is_none_or(|reference| reference.strip_prefix("refs/heads/") == Some(branch));
-        on_branch
-            && (self.repositories.is_empty()
-                || is_local(url)
-                || self.repositories.iter().any(|name| tail(name) == tail(url)))
+    /// Which of these sources should look. Errs towards yes: looking once too often costs a moment, once
+    /// too few costs a poll interval. So hosts are not compared (they have aliases), only the last two parts
+    /// of the path; a source on this machine is always a candidate (it may be a mirror of anything), and
+    /// when no source has the repository's name, it may be another spelling of any of them.
+    pub fn concerned<S>(
+        &self,
+        sources: impl IntoIterator<Item = S>,
+        declaration: impl Fn(&S) -> &SourceDeclaration,
+    ) -> Vec<S> {
+        let mut sources: Vec<S> = sources.into_iter().collect();
+        if sources.iter().any(|source| self.names(&declaration(source).url)) {
+            sources.retain(|source| {
+                let url = &declaration(source).url;
+                self.names(url) || is_local(url)
+            });
+        }
+        sources.retain(|source| self.is_on(&declaration(source).branch));
+        sources
+    }
+
+    fn names(&self, url: &str) -> bool {
+        self.repositories.iter().any(|name| tail(name) == tail(url))
+    }
+
+    /// What is no full name is taken for a branch's: whoever writes a payload by hand may leave it short.
+    fn is_on(&self, branch: &str) -> bool {
+        let Some(reference) = self.reference.as_deref() else { return true };
+        match reference.strip_prefix("refs/") {
+            Some(full) => full.strip_prefix("heads/") == Some(branch),
+            None => reference == branch,
+        }
     }
 }
 
@@ -94,6 +114,10 @@ fn tail(url: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use dugout_model::{OnFailure, SourceName};
+
     use super::*;
 
     const GITHUB: &[u8] = br#"{"ref":"refs/heads/main","after":"1481a2de7b2a7d02428ad93446ab166be7793fbb",
@@ -101,32 +125,64 @@ mod tests {
         "html_url":"https://github.com/Codertocat/Hello-World","ssh_url":"git@github.com:Codertocat/Hello-World.git",
         "clone_url":"https://github.com/Codertocat/Hello-World.git"},"commits":[]}"#;
 
+    /// The sources at these URLs, on this branch, that a push concerns.
+    fn concerned<'u>(hint: &PushHint, urls: &[&'u str], branch: &str) -> Vec<&'u str> {
+        let sources = urls.iter().map(|url| (*url, declaration(url, branch)));
+        let picked = hint.concerned(sources, |(_, declaration)| declaration);
+        picked.into_iter().map(|(url, _)| url).collect()
+    }
+
+    fn declaration(url: &str, branch: &str) -> SourceDeclaration {
+        SourceDeclaration {
+            name: SourceName::new("any"),
+            url: url.to_owned(),
+            branch: branch.to_owned(),
+            path: String::new(),
+            poll_interval: Duration::from_secs(60),
+            on_failure: OnFailure::default(),
+        }
+    }
+
+    const SPELLINGS: [&str; 7] = [
+        "https://github.com/Codertocat/Hello-World",
+        "https://github.com/codertocat/hello-world.git/",
+        "git@github.com:Codertocat/Hello-World.git",
+        "ssh://git@an-alias:22/Codertocat/Hello-World.git",
+        "/srv/mirror.git",
+        "file:///srv/mirror.git",
+        "./dugout-demo",
+    ];
+    const OTHERS: [&str; 2] =
+        ["https://github.com/Codertocat/Other", "git@github.com:Someone/Hello-World.git"];
+
     #[test]
     fn a_push_concerns_the_sources_of_its_repository_and_branch() {
         let hint = PushHint::read(GITHUB);
         assert_eq!(hint.reference.as_deref(), Some("refs/heads/main"));
-        for url in [
-            "https://github.com/Codertocat/Hello-World",
-            "https://github.com/codertocat/hello-world.git/",
-            "git@github.com:Codertocat/Hello-World.git",
-            "ssh://git@an-alias:22/Codertocat/Hello-World.git",
-            "/srv/mirror.git",
-            "file:///srv/mirror.git",
-            "./dugout-demo",
-        ] {
-            assert!(hint.may_concern(url, "main"), "{url}");
-            assert!(!hint.may_concern(url, "other"), "{url}");
-        }
-        for url in ["https://github.com/Codertocat/Other", "git@github.com:Someone/Hello-World.git"]
-        {
-            assert!(!hint.may_concern(url, "main"), "{url}");
-        }
+        let all = [&SPELLINGS[..], &OTHERS].concat();
+        assert_eq!(concerned(&hint, &all, "main"), SPELLINGS);
+        assert_eq!(concerned(&hint, &all, "other"), [""; 0]);
+    }
+
+    #[test]
+    fn a_push_to_a_repository_that_none_has_the_name_of_concerns_all_on_its_branch() {
+        let hint = PushHint::read(GITHUB);
+        let all = [OTHERS[0], OTHERS[1], "/srv/mirror.git"];
+        assert_eq!(concerned(&hint, &all, "main"), all);
+        assert_eq!(concerned(&hint, &all, "other"), [""; 0]);
     }
 
     #[test]
     fn a_tag_concerns_no_branch_of_the_same_name() {
         let hint = PushHint::read(br#"{"ref":"refs/tags/main"}"#);
-        assert!(!hint.may_concern("/srv/a", "main"));
+        assert_eq!(concerned(&hint, &["/srv/a"], "main"), [""; 0]);
+    }
+
+    #[test]
+    fn a_branch_may_be_named_in_short() {
+        let hint = PushHint::read(br#"{"ref":"main"}"#);
+        assert_eq!(concerned(&hint, &["/srv/a"], "main"), ["/srv/a"]);
+        assert_eq!(concerned(&hint, &["/srv/a"], "other"), [""; 0]);
     }
 
     #[test]
@@ -135,14 +191,14 @@ mod tests {
         for body in ["", "{}", "[]", "null", "payload=%7B%7D", r#"{"ref":7}"#, "\u{0}", &deep] {
             let hint = PushHint::read(body.as_bytes());
             assert_eq!(hint, PushHint::default(), "{:.20}", body);
-            assert!(hint.may_concern("https://host/a/b", "any"));
+            assert_eq!(concerned(&hint, &OTHERS, "any"), OTHERS);
         }
     }
 
     #[test]
     fn a_repository_may_be_named_in_one_word_of_text() {
         let hint = PushHint::read(br#"{"repository":"https://host/team/app.git"}"#);
-        assert!(hint.may_concern("git@host:team/app.git", "main"));
-        assert!(!hint.may_concern("git@host:team/other.git", "main"));
+        let urls = ["git@host:team/app.git", "git@host:team/other.git"];
+        assert_eq!(concerned(&hint, &urls, "main"), urls[..1]);
     }
 }

@@ -10,7 +10,7 @@ mod router;
 mod signature;
 
 pub use hint::PushHint;
-pub use router::{Limits, OnDelivery, Secrets, Wake, router};
+pub use router::{Limits, OnDelivery, Secrets, Wake, Wakening, router};
 pub use signature::{Verdict, verify};
 
 /// How a forge signs and names what it sends.
@@ -44,6 +44,8 @@ pub enum Outcome {
     Pong,
     /// Signed, about something else.
     Ignored,
+    /// Signed, about a push, and this server does not lead.
+    StandingBy,
     /// No secret is configured, so nobody can prove anything.
     NoSecret,
     SignatureMissing,
@@ -57,10 +59,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    pub const ALL: [Outcome; 10] = [
+    pub const ALL: [Outcome; 11] = [
         Outcome::Woke,
         Outcome::Pong,
         Outcome::Ignored,
+        Outcome::StandingBy,
         Outcome::NoSecret,
         Outcome::SignatureMissing,
         Outcome::SignatureWrong,
@@ -76,6 +79,7 @@ impl Outcome {
             Outcome::Woke => "woke",
             Outcome::Pong => "pong",
             Outcome::Ignored => "ignored",
+            Outcome::StandingBy => "standing-by",
             Outcome::NoSecret => "no-secret",
             Outcome::SignatureMissing => "signature-missing",
             Outcome::SignatureWrong => "signature-wrong",

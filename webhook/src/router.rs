@@ -19,8 +19,16 @@ use crate::{Dialect, Outcome, PushHint};
 
 /// Who is woken by a push: the source loops.
 pub trait Wake: Send + Sync {
-    /// Wakes the sources that the hint may concern ([`PushHint::may_concern`]). Must not block.
-    fn wake(&self, hint: &PushHint);
+    /// Wakes the sources that the hint may concern ([`PushHint::concerned`]). Must not block.
+    fn wake(&self, hint: &PushHint) -> Wakening;
+}
+
+/// What became of waking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wakening {
+    Woke,
+    /// Nobody here looks at sources: another server leads, or none does.
+    StandingBy,
 }
 
 /// Called once for every delivery, for counting. Must not block.
@@ -83,7 +91,7 @@ impl Default for Limits {
 /// `POST /webhook/github` and `POST /webhook/generic`.
 ///
 /// 200: woken, or pong. 202: signed and ignored. 400, 401, 403, 408, 413, 429: refused, with a
-/// sentence. Nothing is parsed and nobody is woken before the signature is proved.
+/// sentence. 503: signed, and this server stands by. Nothing is parsed and nobody is woken before the signature is proved.
 pub fn router(
     secrets: Secrets,
     wake: Arc<dyn Wake>,
@@ -121,10 +129,10 @@ impl Receiver {
     async fn answer(&self, dialect: Dialect, request: Request) -> Response {
         let (parts, body) = request.into_parts();
         let outcome = match self.receive(dialect, &parts.headers, body).await {
-            Ok((Verdict::Push, body)) => {
-                self.wake.wake(&PushHint::read(&body));
-                Outcome::Woke
-            }
+            Ok((Verdict::Push, body)) => match self.wake.wake(&PushHint::read(&body)) {
+                Wakening::Woke => Outcome::Woke,
+                Wakening::StandingBy => Outcome::StandingBy,
+            },
             Ok((verdict, _)) => verdict.outcome(),
             Err(outcome) => outcome,
         };
@@ -181,6 +189,11 @@ fn response(dialect: Dialect, outcome: Outcome) -> Response {
         Outcome::Woke => (StatusCode::OK, "The sources are being looked at."),
         Outcome::Pong => (StatusCode::OK, "pong"),
         Outcome::Ignored => (StatusCode::ACCEPTED, "Ignored: only pushes are of interest."),
+        Outcome::StandingBy => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Not delivered: this server does not lead, and only the leader looks at the sources. Send \
+             webhooks to the leader. Nothing is lost: polling finds the push.",
+        ),
         Outcome::NoSecret => (
             StatusCode::FORBIDDEN,
             "Refused: no webhook secret is configured. Set DUGOUT_WEBHOOK_SECRET on the server, and the \

@@ -14,7 +14,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{Request, StatusCode};
 use dugout_model::SecretValue;
-use dugout_webhook::{Dialect, Limits, Outcome, PushHint, Secrets, Wake, router};
+use dugout_webhook::{Dialect, Limits, Outcome, PushHint, Secrets, Wake, Wakening, router};
 use hmac::{Hmac, Mac};
 use http_body_util::BodyExt;
 use sha2::Sha256;
@@ -27,8 +27,17 @@ const SECRET: &str = "a secret of the test";
 struct Woken(Mutex<Vec<PushHint>>);
 
 impl Wake for Woken {
-    fn wake(&self, hint: &PushHint) {
+    fn wake(&self, hint: &PushHint) -> Wakening {
         self.0.lock().unwrap().push(hint.clone());
+        Wakening::Woke
+    }
+}
+
+struct Standby;
+
+impl Wake for Standby {
+    fn wake(&self, _: &PushHint) -> Wakening {
+        Wakening::StandingBy
     }
 }
 
@@ -104,6 +113,25 @@ async fn a_ping_is_answered_a_push_wakes_and_the_rest_is_ignored() {
     let hint =
         PushHint { reference: Some("refs/heads/main".into()), repositories: vec!["a/b".into()] };
     assert_eq!(rig.woken(), [hint]);
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_replayed_wakes_again_and_does_no_more() {
+    let rig = Rig::new();
+    let body = br#"{"ref":"refs/heads/main"}"#;
+    for _ in 0..2 {
+        assert_eq!(rig.send(github("push", body)).await.0, StatusCode::OK);
+    }
+    let hint = PushHint { reference: Some("refs/heads/main".into()), repositories: vec![] };
+    assert_eq!(rig.woken(), vec![hint; 2]);
+}
+
+#[tokio::test]
+async fn a_standby_does_not_say_that_it_looks() {
+    let secrets = Secrets { github: Some(SecretValue::new(SECRET)), generic: None };
+    let router = router(secrets, Arc::new(Standby), Arc::new(|_, _| {}), Limits::default());
+    let response = router.oneshot(github("push", b"{}")).await.unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -206,6 +206,23 @@ pub fn answer_with(answer: impl Into<Vec<u8>>) -> SocketAddr {
         }
     });
     address
+}
+
+/// Gives every caller the same answer, and keeps what each one sent as its `Authorization`.
+pub fn answer_recording(answer: String) -> (SocketAddr, Arc<Mutex<Vec<Option<String>>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let recorded = Arc::new(Mutex::new(Vec::new()));
+    let record = Arc::clone(&recorded);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let Some(request) = read_request(&mut stream) else { continue };
+            record.lock().unwrap().push(header(&request, "authorization").map(str::to_owned));
+            let _ = stream.get_mut().write_all(answer.as_bytes());
+        }
+    });
+    (address, recorded)
 }
 
 /// A Git server whose every answer is changed on its way.
