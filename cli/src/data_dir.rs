@@ -97,6 +97,10 @@ pub enum DataDirError {
     )]
     InUse { path: PathBuf },
     #[error(
+        "HOME is not set to an absolute path, so it is not known where the data directory is; set HOME, or give a directory with --data-dir"
+    )]
+    NoHome,
+    #[error(
         "the data directory {path} has {} MiB free, and a start needs {} MiB; make room there, or give another with --data-dir",
         free_bytes >> 20,
         needed_bytes >> 20
@@ -120,18 +124,27 @@ impl DataDir {
         Self { root: root.into() }
     }
 
+    /// The one that is given, else the usual one of whoever runs this.
+    ///
+    /// # Errors
+    /// When none is given and the environment does not tell where a user's data lie.
+    pub fn choose(given: Option<&Path>) -> Result<Self, DataDirError> {
+        given.map(Path::to_owned).map_or_else(Self::default_root, Ok).map(Self::at)
+    }
+
     /// Where it is when nobody says otherwise: `/var/lib/dugout` for root, else in the user's data
-    /// directory (XDG base directory specification).
-    pub fn default_root() -> PathBuf {
+    /// directory.
+    ///
+    /// # Errors
+    /// When the environment does not tell where that lies.
+    pub fn default_root() -> Result<PathBuf, DataDirError> {
         if is_root() {
-            return PathBuf::from("/var/lib/dugout");
+            return Ok(PathBuf::from("/var/lib/dugout"));
         }
-        let home = || std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-        std::env::var_os("XDG_DATA_HOME")
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-            .unwrap_or_else(|| home().join(".local/share"))
-            .join("dugout")
+        let named = |name| std::env::var_os(name).map(PathBuf::from);
+        user_data(named("XDG_DATA_HOME"), named("HOME"))
+            .map(|folder| folder.join("dugout"))
+            .ok_or(DataDirError::NoHome)
     }
 
     pub fn root(&self) -> &Path {
@@ -345,6 +358,13 @@ impl DataDir {
     }
 }
 
+/// Where a user's data lie (XDG base directory specification, which ignores relative paths).
+fn user_data(data_home: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
+    data_home
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(home.filter(|path| path.is_absolute())?.join(".local/share")))
+}
+
 /// Whether a name is of a data directory: one of its parts, an older log, or a file half-written.
 fn is_part(name: &str) -> bool {
     let stem =
@@ -401,6 +421,20 @@ mod tests {
         assert_eq!(fs::read_to_string(root.join("etc/passwd")).unwrap(), "root");
         assert!(root.join("agent").exists());
         assert_eq!(fs::metadata(&root).unwrap().permissions().mode() & 0o7777, 0o1777);
+    }
+
+    #[test]
+    fn data_never_go_to_a_place_relative_to_the_current_folder() {
+        let chosen = |data_home: Option<&str>, home: Option<&str>| {
+            user_data(data_home.map(PathBuf::from), home.map(PathBuf::from))
+        };
+        let own = Some(PathBuf::from("/home/a/.local/share"));
+        assert_eq!(chosen(Some("/data"), Some("/home/a")), Some(PathBuf::from("/data")));
+        assert_eq!(chosen(Some("data"), Some("/home/a")), own);
+        assert_eq!(chosen(None, Some("/home/a")), own);
+        for home in [None, Some(""), Some("a")] {
+            assert_eq!(chosen(None, home), None, "{home:?}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::postgres;
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
 
 pub async fn run(arguments: DownArguments) -> anyhow::Result<ExitCode> {
-    let data_dir = DataDir::at(arguments.data_dir.clone().unwrap_or_else(DataDir::default_root));
+    let data_dir = DataDir::choose(arguments.data_dir.as_deref())?;
     if !data_dir.root().exists() {
         tell!("Nothing to do: there is no data directory {}.", data_dir.root().display());
         return Ok(ExitCode::SUCCESS);

@@ -31,7 +31,7 @@ const START_BYTES: u64 = 4 << 20;
 
 /// Runs until it is told to stop.
 pub fn run(arguments: UpArguments) -> anyhow::Result<ExitCode> {
-    let data_dir = DataDir::at(arguments.data_dir.clone().unwrap_or_else(DataDir::default_root));
+    let data_dir = DataDir::choose(arguments.data_dir.as_deref())?;
     if arguments.detach {
         return detach::run(&data_dir, &arguments, FIRST_RELEASE_DEADLINE);
     }
