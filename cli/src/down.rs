@@ -11,12 +11,16 @@ use dugout_agent::local::{AgentFolder, Local, LocalError};
 use dugout_model::ClusterId;
 
 use crate::arguments::DownArguments;
+use crate::control_plane::ControlPlane;
 use crate::data_dir::{DataDir, DataDirError, Lock, Running};
 use crate::output::tell;
 use crate::postgres;
 
-/// How long a running control plane may take to stop.
-const STOP_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a running control plane may take to stop: what its own parts may, one after the other, and a
+/// little for the rest. A PostgreSQL in a container gets less than a private one.
+const STOP_DEADLINE: Duration = ControlPlane::STOP_DEADLINE
+    .saturating_add(postgres::STOP_DEADLINE)
+    .saturating_add(Duration::from_secs(5));
 
 pub async fn run(arguments: DownArguments) -> anyhow::Result<ExitCode> {
     let data_dir = DataDir::choose(arguments.data_dir.as_deref())?;
@@ -142,10 +146,13 @@ async fn stop_control_plane(data_dir: &DataDir) -> anyhow::Result<Lock> {
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            Err(DataDirError::InUse { .. }) => bail!(
-                "the control plane did not stop within {} s; end its process yourself and try again",
-                STOP_DEADLINE.as_secs()
-            ),
+            Err(DataDirError::InUse { .. }) => {
+                let process = data_dir.lock_holder().map_or_else(String::new, |id| format!(" {id}"));
+                bail!(
+                    "the control plane did not stop within {} s, and no container was removed; end its process{process} yourself, then run `dugout down` again",
+                    STOP_DEADLINE.as_secs()
+                )
+            }
             Err(error) => return Err(error.into()),
         }
     }
