@@ -15,9 +15,8 @@ pub struct DataDir {
 }
 
 /// What `dugout up` says of itself to `dugout down` and to the other commands. It stays when that has
-/// ended: the lock tells what runs.
+/// ended: the lock tells what runs. A newer release may say more than this one knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Running {
     pub process_id: u32,
     /// Where its HTTP port listens.
@@ -110,6 +109,13 @@ pub enum DataDirError {
         "{path} holds what is not Dugout's ({found}), so it is no data directory; nothing was changed. Give a new or an empty directory with --data-dir"
     )]
     Foreign { path: PathBuf, found: String },
+    /// It is damaged, or of a release that says it in other words.
+    #[error("{path} tells nothing of the last start here: it cannot be understood")]
+    NotUnderstood {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
     #[error("{action} {path} failed; give a directory that can be written with --data-dir")]
     Io {
         action: &'static str,
@@ -324,6 +330,10 @@ impl DataDir {
     }
 
     /// What the last `dugout up` here said of itself. It may have ended since.
+    ///
+    /// # Errors
+    /// [`DataDirError::NotUnderstood`] is no reason to refuse anything: the next start writes it anew, and
+    /// most of what is removed is found without it.
     pub fn read_running(&self) -> Result<Option<Running>, DataDirError> {
         let path = self.running();
         let text = match fs::read(&path) {
@@ -333,7 +343,7 @@ impl DataDir {
         };
         serde_json::from_slice(&text)
             .map(Some)
-            .map_err(|error| self.failed("understanding", &path, error.into()))
+            .map_err(|source| DataDirError::NotUnderstood { path, source })
     }
 
     /// Writes a file whole or not at all, readable by its owner alone.
@@ -507,6 +517,21 @@ mod tests {
         };
         data_dir.write_running(&running).unwrap();
         assert_eq!(data_dir.read_running().unwrap(), Some(running));
+    }
+
+    #[test]
+    fn what_a_newer_release_adds_is_passed_over_and_damage_is_told_apart() {
+        let temporary = tempfile::tempdir().unwrap();
+        let data_dir = DataDir::at(temporary.path());
+        let newer = r#"{"process_id":7,"server_url":"u","cluster":"c","docker_host":"h","mood":"good",
+            "phase":{"phase":"healthy"}}"#;
+        fs::write(data_dir.running(), newer).unwrap();
+        assert_eq!(data_dir.read_running().unwrap().unwrap().cluster, "c");
+        for damaged in ["", "{", r#"{"process_id":7}"#] {
+            fs::write(data_dir.running(), damaged).unwrap();
+            let refused = data_dir.read_running().unwrap_err();
+            assert!(matches!(refused, DataDirError::NotUnderstood { .. }), "{refused}");
+        }
     }
 
     #[test]

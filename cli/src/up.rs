@@ -178,7 +178,14 @@ async fn run_until(
 
 /// The images made by this start and by those before it, for the day when all is removed.
 fn made_before(data_dir: &DataDir, repository: &Repository) -> anyhow::Result<Vec<String>> {
-    let before = data_dir.read_running()?.map(|running| running.images).unwrap_or_default();
+    let before = match data_dir.read_running() {
+        Ok(running) => running.map(|running| running.images).unwrap_or_default(),
+        Err(error @ DataDirError::NotUnderstood { .. }) => {
+            tracing::warn!(error = %chain(&error), "what earlier starts made is not known any more");
+            Vec::new()
+        }
+        Err(error) => return Err(error.into()),
+    };
     let mut images: BTreeSet<String> = before.into_iter().collect();
     images.extend(repository.images.iter().flatten().cloned());
     Ok(images.into_iter().collect())
