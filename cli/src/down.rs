@@ -214,6 +214,13 @@ async fn remove_images(local: &Local, images: &[String]) -> anyhow::Result<()> {
             .with_context(|| format!("the image {image} cannot be removed"))?;
         if removed { &mut gone } else { &mut left }.push(image.as_str());
     }
+    let nameless = local
+        .remove_nameless_made_images()
+        .await
+        .context("the example's earlier images cannot be removed")?;
+    if nameless > 0 {
+        tell!("Removed {nameless} of the example's earlier images, which had no name any more.");
+    }
     if !gone.is_empty() {
         tell!("Removed the images {}.", gone.join(", "));
     }

@@ -49,6 +49,12 @@ fn up_without_a_repository_makes_the_tutorial_and_detach_returns_when_it_is_heal
     assert_eq!(engine.docker(&["ps", "--all", "--quiet"]).1, "", "no container is left");
     assert_eq!(engine.docker(&["images", "--quiet"]).1.lines().count(), 3, "the images are kept");
 
+    // One whose name went to a newer one; the engine makes it of an empty archive.
+    let archive = rig.folder().join("empty.tar");
+    std::fs::write(&archive, [0; 1024]).expect("an archive can be written");
+    let label = "LABEL dev.dugout.made-image=true";
+    engine.docker(&["import", "--change", label, &archive.to_string_lossy()]);
+    assert_eq!(engine.docker(&["images", "--quiet"]).1.lines().count(), 4);
     // Another name that somebody gave to one of them stays.
     engine.docker(&["tag", "dugout-web:1.1", "kept:1"]);
     let purged = rig.dugout_ok(&["down", "--purge", "--data-dir", &data]);
