@@ -20,7 +20,7 @@ use crate::data_dir::{DataDir, DataDirError, Phase, Running};
 use crate::database::Database;
 use crate::first_release::{self, FirstRelease};
 use crate::output::tell;
-use crate::{demo, detach, logging, serve, signals};
+use crate::{demo, detach, http_port, logging, serve, signals};
 
 /// How long `--detach` waits for the first release.
 const FIRST_RELEASE_DEADLINE: Duration = Duration::from_secs(15 * 60);
@@ -75,6 +75,8 @@ async fn prepare(arguments: &UpArguments) -> anyhow::Result<(Local, Repository)>
         "no container engine answers; install Docker (Debian and Ubuntu: apt-get install docker.io), start it, name it with --docker-host (a docker context is not read), or, where permission is denied, join the group docker (sudo usermod -aG docker $USER) and log in again",
     )?;
     tell!("Found     {} at {}", local.version(), local.host());
+    // Asked for again when everything else is there. A start that has no port shall make nothing before.
+    drop(http_port::listen(arguments.control_plane.listen, "--listen").await?);
     let repository = repository(arguments)?;
     Ok((local, repository))
 }

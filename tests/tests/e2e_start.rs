@@ -166,6 +166,21 @@ fn a_missing_engine_and_a_missing_repository_are_said_at_once() {
 }
 
 #[test]
+fn a_start_without_a_free_port_makes_nothing() {
+    let rig = Rig::without_commit("taken");
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
+    let address = taken.local_addr().expect("it has an address").to_string();
+    let data_dir = rig.data_dir();
+    let output =
+        rig.dugout(&["up", "--data-dir", &data_dir.to_string_lossy(), "--listen", &address]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains(&address) && said.contains("--listen"), "{said}");
+    assert!(!rig.folder().join("dugout-demo").exists());
+    assert!(!data_dir.join("postgres").exists());
+}
+
+#[test]
 fn validate_lists_every_problem_and_needs_no_server() {
     let rig = Rig::without_commit("validate");
     rig.repository.write("good.yaml", &rig.application.manifests());
