@@ -17,7 +17,7 @@ use crate::output::{complain, tell};
 use crate::postgres;
 
 /// How long a running control plane may take to stop: what its own parts may, one after the other, and a
-/// little for the rest. A PostgreSQL in a container gets less than a private one.
+/// little for the rest. A PostgreSQL in a container is sooner gone than a private one, unless its engine hangs.
 const STOP_DEADLINE: Duration = ControlPlane::STOP_DEADLINE
     .saturating_add(postgres::STOP_DEADLINE)
     .saturating_add(Duration::from_secs(5));
@@ -230,7 +230,8 @@ async fn remove_images(local: &Local, images: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes the PostgreSQL container that stood in for an installed server; with `--purge` its data, too.
+/// Removes the PostgreSQL container that stood in for an installed server; with `--purge` the volume with
+/// its data, too.
 async fn remove_postgres(
     data_dir: &DataDir,
     running: Option<&Running>,
@@ -245,7 +246,7 @@ async fn remove_postgres(
     if arguments.purge {
         local.remove_postgres(password).await.context("the PostgreSQL container is still there")
     } else {
-        local.stop_postgres(password).await.context("the PostgreSQL container did not stop")
+        local.stop_postgres(password).await.context("the PostgreSQL container is still there")
     }
 }
 

@@ -94,26 +94,29 @@ fn without_an_installed_postgresql_one_is_started_from_its_image_and_keeps_its_d
     rig.wait_for_verdict(&first, "healthy");
     let printed = rig.printed();
     assert!(printed.contains(&format!("PostgreSQL in a container ({IMAGE})")), "{printed}");
-    let made = container();
-    assert_eq!(made.lines().count(), 1);
+    assert_eq!(container().lines().count(), 1);
 
-    // An orderly end stops it and a crash leaves it; what it holds stays.
+    // An orderly end removes it and a crash leaves it; what it holds stays.
     assert!(rig.interrupt());
-    assert_eq!(
-        engine.docker(&["ps", "--quiet", "--filter", "label=dev.dugout.role=postgres"]).1,
-        ""
-    );
+    assert_eq!(container(), "");
     rig.up(&["--docker-host", &host]);
+    let made = container();
     rig.kill();
     rig.up(&["--docker-host", &host]);
     rig.wait_for_verdict(&first, "healthy");
+    assert_eq!(container(), made, "it still ran");
     let history = rig.dugout_ok(&["history"]);
     assert_eq!(history.matches("healthy").count(), 1, "one release, as before: {history}");
-    assert_eq!(container(), made);
+    // One that stopped is made anew, as its port may be another program's by now.
+    rig.kill();
+    engine.docker(&["stop", &made]);
+    rig.up(&["--docker-host", &host]);
+    assert_ne!(container(), made);
+    assert_eq!(container().lines().count(), 1);
 
     rig.dugout_ok(&["down", "--data-dir", &data]);
-    assert_eq!(engine.docker(&["ps", "--quiet"]).1, "", "nothing runs");
-    assert_eq!(container(), made, "its data may be wanted again");
+    assert_eq!(engine.docker(&["ps", "--all", "--quiet"]).1, "", "no container is left");
+    assert_ne!(engine.docker(&["volume", "ls", "--quiet"]).1, "", "its data may be wanted again");
     rig.kill();
     rig.dugout_ok(&["down", "--purge", "--data-dir", &data]);
     assert_eq!(engine.docker(&["ps", "--all", "--quiet"]).1, "");
