@@ -188,12 +188,11 @@ fn token(arguments: &ClientArguments) -> anyhow::Result<Token> {
             .with_context(|| format!("the token file {} cannot be read", path.display()))?;
         return Ok(Token::Given(text.trim().to_owned()));
     }
-    let root = arguments.data_dir.clone().unwrap_or_else(DataDir::default_root);
     // It may well not be there, or not be ours to read: then we go without.
-    match std::fs::read_to_string(DataDir::at(root).operator_token()) {
-        Ok(text) => Ok(Token::Found(text.trim().to_owned())),
-        Err(_) => Ok(Token::Absent),
-    }
+    let found = DataDir::choose(arguments.data_dir.as_deref())
+        .ok()
+        .and_then(|data_dir| std::fs::read_to_string(data_dir.operator_token()).ok());
+    Ok(found.map_or(Token::Absent, |text| Token::Found(text.trim().to_owned())))
 }
 
 async fn json<T: DeserializeOwned>(response: Response) -> anyhow::Result<T> {

@@ -57,6 +57,9 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
+    /// The longest that [`ControlPlane::stop`] takes.
+    pub const STOP_DEADLINE: Duration = HTTP_STOP_DEADLINE.saturating_add(TASKS_STOP_DEADLINE);
+
     pub async fn start(
         settings: ControlPlaneSettings,
         mut registry: Registry,

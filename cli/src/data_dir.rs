@@ -15,9 +15,8 @@ pub struct DataDir {
 }
 
 /// What `dugout up` says of itself to `dugout down` and to the other commands. It stays when that has
-/// ended: the lock tells what runs.
+/// ended: the lock tells what runs. A newer release may say more than this one knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Running {
     pub process_id: u32,
     /// Where its HTTP port listens.
@@ -97,6 +96,10 @@ pub enum DataDirError {
     )]
     InUse { path: PathBuf },
     #[error(
+        "HOME is not set to an absolute path, so it is not known where the data directory is; set HOME, or give a directory with --data-dir"
+    )]
+    NoHome,
+    #[error(
         "the data directory {path} has {} MiB free, and a start needs {} MiB; make room there, or give another with --data-dir",
         free_bytes >> 20,
         needed_bytes >> 20
@@ -106,6 +109,13 @@ pub enum DataDirError {
         "{path} holds what is not Dugout's ({found}), so it is no data directory; nothing was changed. Give a new or an empty directory with --data-dir"
     )]
     Foreign { path: PathBuf, found: String },
+    /// It is damaged, or of a release that says it in other words.
+    #[error("{path} tells nothing of the last start here: it cannot be understood")]
+    NotUnderstood {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
     #[error("{action} {path} failed; give a directory that can be written with --data-dir")]
     Io {
         action: &'static str,
@@ -120,18 +130,27 @@ impl DataDir {
         Self { root: root.into() }
     }
 
+    /// The one that is given, else the usual one of whoever runs this.
+    ///
+    /// # Errors
+    /// When none is given and the environment does not tell where a user's data lie.
+    pub fn choose(given: Option<&Path>) -> Result<Self, DataDirError> {
+        given.map(Path::to_owned).map_or_else(Self::default_root, Ok).map(Self::at)
+    }
+
     /// Where it is when nobody says otherwise: `/var/lib/dugout` for root, else in the user's data
-    /// directory (XDG base directory specification).
-    pub fn default_root() -> PathBuf {
+    /// directory.
+    ///
+    /// # Errors
+    /// When the environment does not tell where that lies.
+    pub fn default_root() -> Result<PathBuf, DataDirError> {
         if is_root() {
-            return PathBuf::from("/var/lib/dugout");
+            return Ok(PathBuf::from("/var/lib/dugout"));
         }
-        let home = || std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-        std::env::var_os("XDG_DATA_HOME")
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-            .unwrap_or_else(|| home().join(".local/share"))
-            .join("dugout")
+        let named = |name| std::env::var_os(name).map(PathBuf::from);
+        user_data(named("XDG_DATA_HOME"), named("HOME"))
+            .map(|folder| folder.join("dugout"))
+            .ok_or(DataDirError::NoHome)
     }
 
     pub fn root(&self) -> &Path {
@@ -311,6 +330,10 @@ impl DataDir {
     }
 
     /// What the last `dugout up` here said of itself. It may have ended since.
+    ///
+    /// # Errors
+    /// [`DataDirError::NotUnderstood`] is no reason to refuse anything: the next start writes it anew, and
+    /// most of what is removed is found without it.
     pub fn read_running(&self) -> Result<Option<Running>, DataDirError> {
         let path = self.running();
         let text = match fs::read(&path) {
@@ -320,7 +343,7 @@ impl DataDir {
         };
         serde_json::from_slice(&text)
             .map(Some)
-            .map_err(|error| self.failed("understanding", &path, error.into()))
+            .map_err(|source| DataDirError::NotUnderstood { path, source })
     }
 
     /// Writes a file whole or not at all, readable by its owner alone.
@@ -343,6 +366,13 @@ impl DataDir {
     fn failed(&self, action: &'static str, path: &Path, source: io::Error) -> DataDirError {
         DataDirError::Io { action, path: path.to_owned(), source }
     }
+}
+
+/// Where a user's data lie (XDG base directory specification, which ignores relative paths).
+fn user_data(data_home: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
+    data_home
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(home.filter(|path| path.is_absolute())?.join(".local/share")))
 }
 
 /// Whether a name is of a data directory: one of its parts, an older log, or a file half-written.
@@ -401,6 +431,20 @@ mod tests {
         assert_eq!(fs::read_to_string(root.join("etc/passwd")).unwrap(), "root");
         assert!(root.join("agent").exists());
         assert_eq!(fs::metadata(&root).unwrap().permissions().mode() & 0o7777, 0o1777);
+    }
+
+    #[test]
+    fn data_never_go_to_a_place_relative_to_the_current_folder() {
+        let chosen = |data_home: Option<&str>, home: Option<&str>| {
+            user_data(data_home.map(PathBuf::from), home.map(PathBuf::from))
+        };
+        let own = Some(PathBuf::from("/home/a/.local/share"));
+        assert_eq!(chosen(Some("/data"), Some("/home/a")), Some(PathBuf::from("/data")));
+        assert_eq!(chosen(Some("data"), Some("/home/a")), own);
+        assert_eq!(chosen(None, Some("/home/a")), own);
+        for home in [None, Some(""), Some("a")] {
+            assert_eq!(chosen(None, home), None, "{home:?}");
+        }
     }
 
     #[test]
@@ -473,6 +517,21 @@ mod tests {
         };
         data_dir.write_running(&running).unwrap();
         assert_eq!(data_dir.read_running().unwrap(), Some(running));
+    }
+
+    #[test]
+    fn what_a_newer_release_adds_is_passed_over_and_damage_is_told_apart() {
+        let temporary = tempfile::tempdir().unwrap();
+        let data_dir = DataDir::at(temporary.path());
+        let newer = r#"{"process_id":7,"server_url":"u","cluster":"c","docker_host":"h","mood":"good",
+            "phase":{"phase":"healthy"}}"#;
+        fs::write(data_dir.running(), newer).unwrap();
+        assert_eq!(data_dir.read_running().unwrap().unwrap().cluster, "c");
+        for damaged in ["", "{", r#"{"process_id":7}"#] {
+            fs::write(data_dir.running(), damaged).unwrap();
+            let refused = data_dir.read_running().unwrap_err();
+            assert!(matches!(refused, DataDirError::NotUnderstood { .. }), "{refused}");
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub enum Database {
     Private {
         found: Found,
         url: String,
+        data_dir: DataDir,
         server: Arc<Mutex<Option<PrivatePostgres>>>,
         watch: JoinHandle<()>,
     },
@@ -83,14 +84,17 @@ impl Database {
     pub async fn stop(self) -> anyhow::Result<()> {
         match self {
             Database::Given { .. } => Ok(()),
-            Database::Private { server, watch, .. } => {
+            Database::Private { data_dir, server, watch, .. } => {
                 watch.abort();
-                match server.lock().await.take() {
-                    Some(server) => {
-                        server.stop().await.context("the private PostgreSQL did not stop")
-                    }
-                    None => Ok(()),
+                let held = server.lock().await.take();
+                if let Some(server) = held {
+                    server.stop().await.context("the private PostgreSQL did not stop")?;
                 }
+                // One that was just being started again is known to its lock file alone.
+                postgres::stop_left_running(data_dir.root())
+                    .await
+                    .context("the private PostgreSQL that was being started did not stop")?;
+                Ok(())
             }
             Database::Container(container) => {
                 container.stop().await.context("the PostgreSQL container did not stop")
@@ -122,7 +126,7 @@ impl Database {
         let server = Arc::new(Mutex::new(Some(server)));
         let watch =
             tokio::spawn(keep_running(found.clone(), data_dir.clone(), Arc::clone(&server)));
-        Ok(Database::Private { found, url, server, watch })
+        Ok(Database::Private { found, url, data_dir: data_dir.clone(), server, watch })
     }
 
     async fn start_container(data_dir: &DataDir, local: &Local) -> anyhow::Result<Database> {
@@ -161,5 +165,35 @@ async fn keep_running(
                 pause = (pause * 2).min(RESTART_PAUSE_LONGEST);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_whose_start_anew_was_cut_off_is_stopped_with_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        // The server may run as another user, who must be able to enter.
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        let data_dir = DataDir::at(folder.path().join("data"));
+        data_dir.create().unwrap();
+        let found = postgres::find().unwrap();
+        let cut_off = PrivatePostgres::start(&found, data_dir.root(), |_| {}).await.unwrap();
+        let url = cut_off.url();
+        drop(cut_off);
+        let database = Database::Private {
+            found,
+            url,
+            data_dir: data_dir.clone(),
+            server: Arc::default(),
+            watch: tokio::spawn(std::future::pending()),
+        };
+        database.stop().await.unwrap();
+        assert!(!postgres::stop_left_running(data_dir.root()).await.unwrap(), "one was left");
     }
 }

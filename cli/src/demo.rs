@@ -48,14 +48,21 @@ fn collect<'a>(folder: &'a Dir<'a>, files: &mut Vec<(&'a Path, &'a [u8])>) {
     }
 }
 
-/// Builds the application's images; returns their names.
-pub async fn images(local: &Local) -> anyhow::Result<Vec<String>> {
-    let program = web_program()?;
-    let binary = std::fs::read(&program)
+/// The names of the application's images.
+pub fn image_names() -> Vec<String> {
+    VERSIONS.map(image_name).into()
+}
+
+fn image_name(version: &str) -> String {
+    format!("{WEB_PROGRAM}:{version}")
+}
+
+/// Builds the application's images from its program.
+pub async fn build_images(local: &Local, program: &Path) -> anyhow::Result<()> {
+    let binary = std::fs::read(program)
         .with_context(|| format!("the example's program {} cannot be read", program.display()))?;
-    let mut names = Vec::with_capacity(VERSIONS.len());
     for version in VERSIONS {
-        let name = format!("{WEB_PROGRAM}:{version}");
+        let name = image_name(version);
         let spec = ImageSpec {
             name: name.clone(),
             program_path: format!("/{WEB_PROGRAM}"),
@@ -68,13 +75,12 @@ pub async fn images(local: &Local) -> anyhow::Result<Vec<String>> {
             .import_image(spec)
             .await
             .with_context(|| format!("the example's image {name} cannot be built"))?;
-        names.push(name);
     }
-    Ok(names)
+    Ok(())
 }
 
 /// Finds the application's program beside this one, or where `DUGOUT_WEB_BIN` says.
-fn web_program() -> anyhow::Result<PathBuf> {
+pub fn web_program() -> anyhow::Result<PathBuf> {
     if let Some(path) = std::env::var_os("DUGOUT_WEB_BIN") {
         return Ok(path.into());
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use crate::arguments::UpArguments;
-use crate::data_dir::{DataDir, Phase};
+use crate::data_dir::{DataDir, DataDirError, Phase, Running};
 use crate::log_file;
 use crate::output::complain;
 use crate::up::require_room;
@@ -48,8 +48,7 @@ pub fn run(
                 log_path.display()
             );
         }
-        let phase = data_dir
-            .read_running()?
+        let phase = said(data_dir)?
             .filter(|running| running.process_id == child.id())
             .map(|running| running.phase);
         match phase {
@@ -74,6 +73,14 @@ pub fn run(
             }
             Some(Phase::Starting) | None => std::thread::sleep(LOOK_INTERVAL),
         }
+    }
+}
+
+/// What the newest start said; nothing while an older one's words are there that cannot be understood.
+fn said(data_dir: &DataDir) -> Result<Option<Running>, DataDirError> {
+    match data_dir.read_running() {
+        Err(DataDirError::NotUnderstood { .. }) => Ok(None),
+        said => said,
     }
 }
 

@@ -8,18 +8,22 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use dugout_agent::AgentError;
 use dugout_agent::local::{AgentFolder, Local, LocalError};
-use dugout_model::ClusterId;
+use dugout_model::{ClusterId, chain};
 
 use crate::arguments::DownArguments;
+use crate::control_plane::ControlPlane;
 use crate::data_dir::{DataDir, DataDirError, Lock, Running};
-use crate::output::tell;
+use crate::output::{complain, tell};
 use crate::postgres;
 
-/// How long a running control plane may take to stop.
-const STOP_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a running control plane may take to stop: what its own parts may, one after the other, and a
+/// little for the rest. A PostgreSQL in a container is sooner gone than a private one, unless its engine hangs.
+const STOP_DEADLINE: Duration = ControlPlane::STOP_DEADLINE
+    .saturating_add(postgres::STOP_DEADLINE)
+    .saturating_add(Duration::from_secs(5));
 
 pub async fn run(arguments: DownArguments) -> anyhow::Result<ExitCode> {
-    let data_dir = DataDir::at(arguments.data_dir.clone().unwrap_or_else(DataDir::default_root));
+    let data_dir = DataDir::choose(arguments.data_dir.as_deref())?;
     if !data_dir.root().exists() {
         tell!("Nothing to do: there is no data directory {}.", data_dir.root().display());
         return Ok(ExitCode::SUCCESS);
@@ -29,7 +33,7 @@ pub async fn run(arguments: DownArguments) -> anyhow::Result<ExitCode> {
     }
     // Before anything is written or stopped: what --data-dir names may be anything.
     data_dir.require_own()?;
-    let running = data_dir.read_running()?;
+    let running = last_start(&data_dir)?;
     // An agent in a process of its own refuses before anything is stopped; the one of `dugout up` ends
     // with it.
     let holder = data_dir.lock_holder();
@@ -61,6 +65,22 @@ pub async fn run(arguments: DownArguments) -> anyhow::Result<ExitCode> {
     drop(lock);
     tell!("Your Git repositories were not touched.");
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the last start here said of itself. Without it the containers are still found by what the agent
+/// keeps.
+fn last_start(data_dir: &DataDir) -> anyhow::Result<Option<Running>> {
+    match data_dir.read_running() {
+        Ok(running) => Ok(running),
+        Err(error @ DataDirError::NotUnderstood { .. }) => {
+            complain!(
+                "dugout: {}; so the images that were made for the example stay, and the containers of other nodes of its cluster",
+                chain(&error)
+            );
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Takes down what an agent with a data directory of its own runs.
@@ -142,10 +162,14 @@ async fn stop_control_plane(data_dir: &DataDir) -> anyhow::Result<Lock> {
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            Err(DataDirError::InUse { .. }) => bail!(
-                "the control plane did not stop within {} s; end its process yourself and try again",
-                STOP_DEADLINE.as_secs()
-            ),
+            Err(DataDirError::InUse { .. }) => {
+                let process =
+                    data_dir.lock_holder().map_or_else(String::new, |id| format!(" {id}"));
+                bail!(
+                    "the control plane did not stop within {} s, and no container was removed; end its process{process} yourself, then run `dugout down` again",
+                    STOP_DEADLINE.as_secs()
+                )
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -190,6 +214,13 @@ async fn remove_images(local: &Local, images: &[String]) -> anyhow::Result<()> {
             .with_context(|| format!("the image {image} cannot be removed"))?;
         if removed { &mut gone } else { &mut left }.push(image.as_str());
     }
+    let nameless = local
+        .remove_nameless_made_images()
+        .await
+        .context("the example's earlier images cannot be removed")?;
+    if nameless > 0 {
+        tell!("Removed {nameless} of the example's earlier images, which had no name any more.");
+    }
     if !gone.is_empty() {
         tell!("Removed the images {}.", gone.join(", "));
     }
@@ -199,7 +230,8 @@ async fn remove_images(local: &Local, images: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes the PostgreSQL container that stood in for an installed server; with `--purge` its data, too.
+/// Removes the PostgreSQL container that stood in for an installed server; with `--purge` the volume with
+/// its data, too.
 async fn remove_postgres(
     data_dir: &DataDir,
     running: Option<&Running>,
@@ -214,6 +246,23 @@ async fn remove_postgres(
     if arguments.purge {
         local.remove_postgres(password).await.context("the PostgreSQL container is still there")
     } else {
-        local.stop_postgres(password).await.context("the PostgreSQL container did not stop")
+        local.stop_postgres(password).await.context("the PostgreSQL container is still there")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_start_that_left_nothing_readable_behind_is_taken_down_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = folder.path().join("data");
+        std::fs::create_dir(&data_dir).unwrap();
+        std::fs::write(data_dir.join("running.json"), "{").unwrap();
+        let arguments =
+            DownArguments { data_dir: Some(data_dir.clone()), purge: true, docker_host: None };
+        run(arguments).await.unwrap();
+        assert!(!data_dir.exists());
     }
 }

@@ -28,6 +28,7 @@ use tokio::task::JoinHandle;
 
 pub use error::PostgresError;
 pub use find::{Found, find};
+pub use process::STOP_DEADLINE;
 
 use home::Home;
 use log::Log;

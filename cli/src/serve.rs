@@ -32,7 +32,7 @@ pub fn server(arguments: ServerArguments) -> anyhow::Result<ExitCode> {
 
 async fn run_server(arguments: ServerArguments) -> anyhow::Result<ExitCode> {
     let shutdown = signals::shutdown_token()?;
-    let data_dir = DataDir::at(arguments.data_dir.clone().unwrap_or_else(DataDir::default_root));
+    let data_dir = DataDir::choose(arguments.data_dir.as_deref())?;
     data_dir.create()?;
     let _lock = data_dir.lock()?;
     let settings = settings(
@@ -72,8 +72,10 @@ pub fn agent(arguments: AgentArguments) -> anyhow::Result<ExitCode> {
 
 async fn run_agent(arguments: AgentArguments) -> anyhow::Result<ExitCode> {
     let shutdown = signals::shutdown_token()?;
-    let data_dir =
-        arguments.data_dir.clone().unwrap_or_else(|| DataDir::default_root().join("agent"));
+    let data_dir = match &arguments.data_dir {
+        Some(given) => given.clone(),
+        None => DataDir::default_root()?.join("agent"),
+    };
     let mut registry = Registry::default();
     let metrics = AgentMetrics::register(&mut registry);
     let config = AgentConfig {

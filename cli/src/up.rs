@@ -1,7 +1,7 @@
 //! `dugout up`: everything in one process on this machine, from nothing to a running example.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::data_dir::{DataDir, DataDirError, Phase, Running};
 use crate::database::Database;
 use crate::first_release::{self, FirstRelease};
 use crate::output::tell;
-use crate::{demo, detach, logging, serve, signals};
+use crate::{demo, detach, http_port, logging, serve, signals};
 
 /// How long `--detach` waits for the first release.
 const FIRST_RELEASE_DEADLINE: Duration = Duration::from_secs(15 * 60);
@@ -31,7 +31,7 @@ const START_BYTES: u64 = 4 << 20;
 
 /// Runs until it is told to stop.
 pub fn run(arguments: UpArguments) -> anyhow::Result<ExitCode> {
-    let data_dir = DataDir::at(arguments.data_dir.clone().unwrap_or_else(DataDir::default_root));
+    let data_dir = DataDir::choose(arguments.data_dir.as_deref())?;
     if arguments.detach {
         return detach::run(&data_dir, &arguments, FIRST_RELEASE_DEADLINE);
     }
@@ -75,31 +75,33 @@ async fn prepare(arguments: &UpArguments) -> anyhow::Result<(Local, Repository)>
         "no container engine answers; install Docker (Debian and Ubuntu: apt-get install docker.io), start it, name it with --docker-host (a docker context is not read), or, where permission is denied, join the group docker (sudo usermod -aG docker $USER) and log in again",
     )?;
     tell!("Found     {} at {}", local.version(), local.host());
-    let repository = repository(arguments, &local).await?;
+    // Asked for again when everything else is there. A start that has no port shall make nothing before.
+    drop(http_port::listen(arguments.control_plane.listen, "--listen").await?);
+    let repository = repository(arguments)?;
     Ok((local, repository))
 }
 
 /// What shall run, and how to reach it.
 struct Repository {
     url: String,
-    /// The images that the tutorial's repository names; `None` for any other repository.
-    images: Option<Vec<String>>,
+    /// The program of the tutorial's application, whose images its repository names; `None` for any other
+    /// repository.
+    program: Option<PathBuf>,
 }
 
-async fn repository(arguments: &UpArguments, local: &Local) -> anyhow::Result<Repository> {
+fn repository(arguments: &UpArguments) -> anyhow::Result<Repository> {
     if let Some(url) = &arguments.repo {
         let url = absolute(url);
         location(&url)?;
         tell!("Found     Git repository {url}");
-        return Ok(Repository { url, images: None });
+        return Ok(Repository { url, program: None });
     }
     let here = std::env::current_dir().context("the current directory cannot be read")?;
-    let images = demo::images(local).await?;
-    tell!("Built     images {}", images.join(", "));
+    let program = demo::web_program()?;
     let (path, made) = demo::repository(&here)?;
     let verb = if made { "Made " } else { "Found" };
     tell!("{verb}     Git repository ./{}", demo::DEMO_FOLDER);
-    Ok(Repository { url: path.to_string_lossy().into_owned(), images: Some(images) })
+    Ok(Repository { url: path.to_string_lossy().into_owned(), program: Some(program) })
 }
 
 /// A path stands for itself wherever the process is started from later; a URL is left as it is.
@@ -137,6 +139,12 @@ async fn run_until(
         phase: Phase::Starting,
     };
     data_dir.write_running(&running)?;
+    // Only now: what is not noted would not be removed. Nothing runs before the agent does.
+    let building = build_images(&repository, local);
+    if shutdown.run_until_cancelled(building).await.transpose()?.is_none() {
+        control_plane.stop().await;
+        return Ok(serve::stopped_early());
+    }
     let starting = start_agent(arguments, data_dir, local, &control_plane, agent_metrics, shutdown);
     let Some(mut agent) = shutdown.run_until_cancelled(starting).await.transpose()? else {
         control_plane.stop().await;
@@ -157,7 +165,7 @@ async fn run_until(
             FirstRelease::Healthy { .. } => Phase::Healthy,
             FirstRelease::Unhealthy { reason } => Phase::Unhealthy(reason.clone()),
         };
-        first.print(&reconciler.world(), &server_url, repository.images.is_some());
+        first.print(&reconciler.world(), &server_url, repository.program.is_some());
         data_dir.write_running(&running)?;
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -176,12 +184,28 @@ async fn run_until(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The images made by this start and by those before it, for the day when all is removed.
+/// The images that this start makes, and those of those before it, for the day when all is removed.
 fn made_before(data_dir: &DataDir, repository: &Repository) -> anyhow::Result<Vec<String>> {
-    let before = data_dir.read_running()?.map(|running| running.images).unwrap_or_default();
+    let before = match data_dir.read_running() {
+        Ok(running) => running.map(|running| running.images).unwrap_or_default(),
+        Err(error @ DataDirError::NotUnderstood { .. }) => {
+            tracing::warn!(error = %chain(&error), "what earlier starts made is not known any more");
+            Vec::new()
+        }
+        Err(error) => return Err(error.into()),
+    };
     let mut images: BTreeSet<String> = before.into_iter().collect();
-    images.extend(repository.images.iter().flatten().cloned());
+    if repository.program.is_some() {
+        images.extend(demo::image_names());
+    }
     Ok(images.into_iter().collect())
+}
+
+async fn build_images(repository: &Repository, local: &Local) -> anyhow::Result<()> {
+    let Some(program) = &repository.program else { return Ok(()) };
+    demo::build_images(local, program).await?;
+    tell!("Built     images {}", demo::image_names().join(", "));
+    Ok(())
 }
 
 /// The agent ends by itself only when it cannot go on; then neither can this.

@@ -1,7 +1,8 @@
 //! Making a repository: the tutorial's, with its first commit.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use git2::{IndexAddOption, Repository, RepositoryInitOptions, Signature};
@@ -21,13 +22,20 @@ pub fn create_repository(
     message: &str,
 ) -> Result<(), GitError> {
     libgit::prepare()?;
-    // Made under another name and then moved: whoever sees the repository sees it whole.
-    let unfinished = path.with_extension("unfinished");
-    if unfinished.exists() {
-        fs::remove_dir_all(&unfinished).map_err(|error| GitError::Setup(Box::new(error)))?;
-    }
-    fill(&unfinished, branch, files, message)?;
-    fs::rename(&unfinished, path).map_err(|error| GitError::Setup(Box::new(error)))
+    // Made under another name and then moved: whoever sees the repository sees it whole. The name is a new
+    // one, because what lies beside the repository is the user's.
+    let io = |error: std::io::Error| GitError::Setup(Box::new(error));
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let unfinished = tempfile::Builder::new()
+        .prefix(".dugout-unfinished-")
+        .permissions(Permissions::from_mode(0o777))
+        .tempdir_in(parent)
+        .map_err(io)?;
+    fill(unfinished.path(), branch, files, message)?;
+    fs::rename(unfinished.path(), path).map_err(io)?;
+    // It bears another name now, so there is nothing to remove.
+    let _ = unfinished.keep();
+    Ok(())
 }
 
 fn fill(
@@ -107,6 +115,18 @@ mod tests {
         assert_eq!(repository.head().unwrap().shorthand().unwrap(), "main");
         assert!(repository.statuses(None).unwrap().is_empty());
         assert!(create_repository(&path, "main", &files, "Again").is_err());
+        let left: Vec<_> =
+            fs::read_dir(temporary.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(left, [path], "a refusal leaves nothing");
+    }
+    #[test]
+    fn what_lies_beside_the_repository_is_not_touched() {
+        let temporary = tempfile::tempdir().unwrap();
+        let beside = temporary.path().join("demo.unfinished");
+        fs::create_dir(&beside).unwrap();
+        fs::write(beside.join("thesis"), "words").unwrap();
+        create_repository(&temporary.path().join("demo"), "main", &[], "Start").unwrap();
+        assert_eq!(fs::read_to_string(beside.join("thesis")).unwrap(), "words");
     }
 
     #[test]

@@ -49,6 +49,12 @@ fn up_without_a_repository_makes_the_tutorial_and_detach_returns_when_it_is_heal
     assert_eq!(engine.docker(&["ps", "--all", "--quiet"]).1, "", "no container is left");
     assert_eq!(engine.docker(&["images", "--quiet"]).1.lines().count(), 3, "the images are kept");
 
+    // One whose name went to a newer one; the engine makes it of an empty archive.
+    let archive = rig.folder().join("empty.tar");
+    std::fs::write(&archive, [0; 1024]).expect("an archive can be written");
+    let label = "LABEL dev.dugout.made-image=true";
+    engine.docker(&["import", "--change", label, &archive.to_string_lossy()]);
+    assert_eq!(engine.docker(&["images", "--quiet"]).1.lines().count(), 4);
     // Another name that somebody gave to one of them stays.
     engine.docker(&["tag", "dugout-web:1.1", "kept:1"]);
     let purged = rig.dugout_ok(&["down", "--purge", "--data-dir", &data]);
@@ -88,26 +94,29 @@ fn without_an_installed_postgresql_one_is_started_from_its_image_and_keeps_its_d
     rig.wait_for_verdict(&first, "healthy");
     let printed = rig.printed();
     assert!(printed.contains(&format!("PostgreSQL in a container ({IMAGE})")), "{printed}");
-    let made = container();
-    assert_eq!(made.lines().count(), 1);
+    assert_eq!(container().lines().count(), 1);
 
-    // An orderly end stops it and a crash leaves it; what it holds stays.
+    // An orderly end removes it and a crash leaves it; what it holds stays.
     assert!(rig.interrupt());
-    assert_eq!(
-        engine.docker(&["ps", "--quiet", "--filter", "label=dev.dugout.role=postgres"]).1,
-        ""
-    );
+    assert_eq!(container(), "");
     rig.up(&["--docker-host", &host]);
+    let made = container();
     rig.kill();
     rig.up(&["--docker-host", &host]);
     rig.wait_for_verdict(&first, "healthy");
+    assert_eq!(container(), made, "it still ran");
     let history = rig.dugout_ok(&["history"]);
     assert_eq!(history.matches("healthy").count(), 1, "one release, as before: {history}");
-    assert_eq!(container(), made);
+    // One that stopped is made anew, as its port may be another program's by now.
+    rig.kill();
+    engine.docker(&["stop", &made]);
+    rig.up(&["--docker-host", &host]);
+    assert_ne!(container(), made);
+    assert_eq!(container().lines().count(), 1);
 
     rig.dugout_ok(&["down", "--data-dir", &data]);
-    assert_eq!(engine.docker(&["ps", "--quiet"]).1, "", "nothing runs");
-    assert_eq!(container(), made, "its data may be wanted again");
+    assert_eq!(engine.docker(&["ps", "--all", "--quiet"]).1, "", "no container is left");
+    assert_ne!(engine.docker(&["volume", "ls", "--quiet"]).1, "", "its data may be wanted again");
     rig.kill();
     rig.dugout_ok(&["down", "--purge", "--data-dir", &data]);
     assert_eq!(engine.docker(&["ps", "--all", "--quiet"]).1, "");
@@ -157,6 +166,21 @@ fn a_missing_engine_and_a_missing_repository_are_said_at_once() {
     ]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("/no/such/repository"));
+}
+
+#[test]
+fn a_start_without_a_free_port_makes_nothing() {
+    let rig = Rig::without_commit("taken");
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
+    let address = taken.local_addr().expect("it has an address").to_string();
+    let data_dir = rig.data_dir();
+    let output =
+        rig.dugout(&["up", "--data-dir", &data_dir.to_string_lossy(), "--listen", &address]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains(&address) && said.contains("--listen"), "{said}");
+    assert!(!rig.folder().join("dugout-demo").exists());
+    assert!(!data_dir.join("postgres").exists());
 }
 
 #[test]

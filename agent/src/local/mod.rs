@@ -10,7 +10,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveImageOptions};
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions,
+};
 use dugout_model::{ClusterId, EngineId};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use thiserror::Error;
@@ -137,6 +139,32 @@ impl Local {
         if !labels.contains_key(MADE_IMAGE) {
             return Ok(false);
         }
+        self.remove_image(name).await
+    }
+
+    /// Removes the images that [`Local::import_image`] made and whose names went to newer ones, but for
+    /// those that a container uses; how many are gone.
+    pub async fn remove_nameless_made_images(&self) -> Result<usize, LocalError> {
+        let filters = HashMap::from([
+            ("label".to_owned(), vec![MADE_IMAGE.to_owned()]),
+            ("dangling".to_owned(), vec!["true".to_owned()]),
+        ]);
+        let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+        let call = |docker: bollard::Docker| async move { docker.list_images(Some(options)).await };
+        let found = self
+            .runtime
+            .call("list_images", LIST_DEADLINE, call)
+            .await
+            .map_err(|error| self.failed(error))?;
+        let mut gone = 0;
+        for image in found {
+            gone += usize::from(self.remove_image(&image.id).await?);
+        }
+        Ok(gone)
+    }
+
+    /// Removes an image unless a container uses it; whether it is gone.
+    async fn remove_image(&self, name: &str) -> Result<bool, LocalError> {
         let call = |docker: bollard::Docker| async move {
             docker.remove_image(name, None::<RemoveImageOptions>, None).await
         };

@@ -48,18 +48,18 @@ impl fmt::Debug for PostgresContainer {
 }
 
 impl PostgresContainer {
-    /// Stops it; its data stay for the next start.
+    /// Stops and removes it; its data stay in their volume for the next start.
     ///
     /// # Errors
-    /// When the engine does not stop it.
+    /// When the engine does not do it.
     pub async fn stop(self) -> Result<(), RuntimeError> {
-        self.runtime.stop(&self.name, STOP_GRACE).await
+        stop_and_remove(&self.runtime, &self.name).await
     }
 }
 
 impl Local {
-    /// Starts the PostgreSQL that belongs to this password, making it when it is not there; waits
-    /// until it accepts connections. It listens on this machine's loopback address alone.
+    /// Starts the PostgreSQL that belongs to this password, unless it runs already; waits until it
+    /// accepts connections. It listens on this machine's loopback address alone.
     pub async fn start_postgres(&self, password: &str) -> Result<PostgresContainer, LocalError> {
         let runtime = DockerRuntime::new(&self.host, AgentMetrics::unregistered());
         let runtime = Arc::new(runtime.map_err(LocalError::Host)?);
@@ -73,8 +73,9 @@ impl Local {
         };
         match fresh {
             Ok(()) => {}
-            // It is there from an earlier start.
-            Err(error) if error.permanent_kind() == Some(PermanentKind::Conflict) => {}
+            Err(error) if error.permanent_kind() == Some(PermanentKind::Conflict) => {
+                self.replace_stopped(&name, password).await?;
+            }
             Err(error) => return Err(self.failed(error)),
         }
         self.runtime.start(&name).await.map_err(|error| self.failed(error))?;
@@ -84,9 +85,24 @@ impl Local {
         Ok(PostgresContainer { image: POSTGRES_IMAGE.to_owned(), url, name, runtime })
     }
 
-    /// Stops the PostgreSQL that belongs to this password; its data stays.
+    /// Makes one anew in the place of one that does not run: somebody else may listen on its port by now.
+    async fn replace_stopped(&self, name: &str, password: &str) -> Result<(), LocalError> {
+        let call = |docker: Docker| async move { docker.inspect_container(name, None).await };
+        let found = self
+            .runtime
+            .call("inspect", INSPECT_DEADLINE, call)
+            .await
+            .map_err(|error| self.failed(error))?;
+        if found.state.and_then(|state| state.running) == Some(true) {
+            return Ok(());
+        }
+        stop_and_remove(&self.runtime, name).await.map_err(|error| self.failed(error))?;
+        self.create_postgres(name, password).await.map_err(|error| self.failed(error))
+    }
+
+    /// Stops and removes the PostgreSQL that belongs to this password; its data stay in their volume.
     pub async fn stop_postgres(&self, password: &str) -> Result<(), LocalError> {
-        self.fine_when_gone(self.runtime.stop(&container_name(password), STOP_GRACE).await)
+        self.fine_when_gone(stop_and_remove(&self.runtime, &container_name(password)).await)
     }
 
     /// Removes the PostgreSQL that belongs to this password, and all its data.
@@ -172,6 +188,11 @@ impl Local {
             .and_then(|bindings| bindings.into_iter().find_map(|one| one.host_port?.parse().ok()))
             .ok_or(LocalError::PostgresWithoutPort)
     }
+}
+
+async fn stop_and_remove(runtime: &DockerRuntime, name: &str) -> Result<(), RuntimeError> {
+    runtime.stop(name, STOP_GRACE).await?;
+    runtime.remove(name).await
 }
 
 /// One for each password, and so for each data directory.

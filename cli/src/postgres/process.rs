@@ -21,6 +21,8 @@ use super::home::Home;
 const FAST_DEADLINE: Duration = Duration::from_secs(30);
 /// An immediate stop writes nothing; the server itself kills what does not end within five seconds.
 const IMMEDIATE_DEADLINE: Duration = Duration::from_secs(15);
+/// The longest that [`stop`] takes.
+pub const STOP_DEADLINE: Duration = FAST_DEADLINE.saturating_add(IMMEDIATE_DEADLINE);
 
 /// What the database's lock file says, after a look at the processes.
 #[derive(Debug)]
@@ -151,7 +153,7 @@ pub async fn stop(
     }
     Err(PostgresError::NotStopped {
         process_id: process_id.as_raw_nonzero().get().cast_unsigned(),
-        seconds: (FAST_DEADLINE + IMMEDIATE_DEADLINE).as_secs(),
+        seconds: STOP_DEADLINE.as_secs(),
     })
 }
 
