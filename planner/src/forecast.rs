@@ -283,6 +283,8 @@ impl<'a> Run<'a> {
                 (false, false) => PodPhase::Running,
             },
             containers: if is_gone { Vec::new() } else { names.map(container).collect() },
+            // Whether a pod is ready is told of the whole.
+            init_containers: Vec::new(),
             address: None,
             ready: !is_gone && !ends,
             connections: 0,
