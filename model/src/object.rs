@@ -277,10 +277,16 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a service is reached. What Kubernetes says in two fields, `type` and `clusterIP`, is one choice here.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServiceType {
     ClusterIp,
+    /// Of type ClusterIP with the cluster address `None`: its name means its pods, and nothing stands
+    /// between.
+    Headless,
     NodePort,
+    /// Its name means another DNS name, which may end with a dot. A selector has no meaning then.
+    ExternalName(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -100,13 +100,18 @@ fn service(metadata: ObjectMeta, spec: &Service) -> core::Service {
             target_port: Some(port(&declared.target_port)),
         })
         .collect();
-    let service_type = match spec.service_type {
-        ServiceType::ClusterIp => "ClusterIP",
-        ServiceType::NodePort => "NodePort",
+    let (service_type, cluster_ip, external_name) = match &spec.service_type {
+        ServiceType::ClusterIp => ("ClusterIP", None, None),
+        ServiceType::Headless => ("ClusterIP", Some("None".to_owned()), None),
+        ServiceType::NodePort => ("NodePort", None, None),
+        ServiceType::ExternalName(name) => ("ExternalName", None, Some(name.clone())),
     };
     core::Service {
         metadata,
         spec: Some(core::ServiceSpec {
+            cluster_ips: cluster_ip.clone().map(|address| vec![address]),
+            cluster_ip,
+            external_name,
             ports: list(ports),
             selector: strings(&spec.selector),
             session_affinity: Some("None".to_owned()),

@@ -118,6 +118,22 @@ fn node(name: &str, condition: NodeCondition, unschedulable: bool) -> Node {
     }
 }
 
+/// The world with a service of each type.
+pub fn world_of_services() -> World {
+    let mut world = world();
+    let inner = || vec![ServicePort { node_port: None, ..service().ports.remove(0) }];
+    for (name, service_type, ports) in [
+        ("inside", ServiceType::ClusterIp, inner()),
+        ("peers", ServiceType::Headless, inner()),
+        ("outside", ServiceType::ExternalName("db.example.com".to_owned()), Vec::new()),
+    ] {
+        let spec = ObjectSpec::Service(Service { service_type, ports, ..service() });
+        let object = stored(300 + world.objects.len() as u128, "demo", name, spec);
+        world.apply(&Change::PutObject(Arc::new(object)));
+    }
+    world
+}
+
 pub fn objects() -> Vec<StoredObject> {
     let specs = [
         ("", "demo", ObjectSpec::Namespace),
@@ -144,23 +160,27 @@ pub fn objects() -> Vec<StoredObject> {
     specs
         .into_iter()
         .enumerate()
-        .map(|(index, (namespace, name, spec))| StoredObject {
-            uid: ObjectUid(uuid(100 + index as u128)),
-            source: SourceName::new("default"),
-            sha: CommitSha::new(SHA),
-            generation: 2,
-            created_at: START,
-            orphaned: false,
-            declared: Arc::new(DeclaredObject {
-                key: ObjectKey::new(namespace, name),
-                labels: map(&[("app", "web")]),
-                annotations: StringMap::new(),
-                policy: ObjectPolicy::default(),
-                spec,
-                origin: Origin { file: "apps/web.yaml".to_owned(), line: 7 },
-            }),
-        })
+        .map(|(index, (namespace, name, spec))| stored(100 + index as u128, namespace, name, spec))
         .collect()
+}
+
+fn stored(number: u128, namespace: &str, name: &str, spec: ObjectSpec) -> StoredObject {
+    StoredObject {
+        uid: ObjectUid(uuid(number)),
+        source: SourceName::new("default"),
+        sha: CommitSha::new(SHA),
+        generation: 2,
+        created_at: START,
+        orphaned: false,
+        declared: Arc::new(DeclaredObject {
+            key: ObjectKey::new(namespace, name),
+            labels: map(&[("app", "web")]),
+            annotations: StringMap::new(),
+            policy: ObjectPolicy::default(),
+            spec,
+            origin: Origin { file: "apps/web.yaml".to_owned(), line: 7 },
+        }),
+    }
 }
 
 fn service() -> Service {

@@ -148,7 +148,7 @@ mirror! {
 
 mirror! {
     #[serde(rename_all = "snake_case")]
-    enum ServiceType as ServiceTypeDocument { ClusterIp, NodePort }
+    enum ServiceType as ServiceTypeDocument { ClusterIp, Headless, NodePort, ExternalName(name: String) }
 }
 
 mirror! {

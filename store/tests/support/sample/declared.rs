@@ -50,7 +50,7 @@ impl Dice {
                 immutable: self.flip(),
             }),
             Kind::Service => ObjectSpec::Service(Service {
-                service_type: self.pick(&[ServiceType::ClusterIp, ServiceType::NodePort]),
+                service_type: self.service_type(),
                 selector: self.map(),
                 ports: self.some(|dice| ServicePort {
                     name: dice.text(),
@@ -368,6 +368,11 @@ impl Dice {
             success_threshold: self.small(),
             failure_threshold: self.small(),
         }
+    }
+
+    fn service_type(&mut self) -> ServiceType {
+        let name = ServiceType::ExternalName(self.text());
+        self.pick(&[ServiceType::ClusterIp, ServiceType::Headless, ServiceType::NodePort, name])
     }
 
     pub(super) fn protocol(&mut self) -> Protocol {
