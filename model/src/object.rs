@@ -1,17 +1,16 @@
 //! What was asked: the objects that Git declares, holding exactly what Dugout acts on.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
     CommitSha, CronJob, DaemonSet, Deployment, JobSpec, NamespaceName, ObjectName, ObjectUid,
-    PodTemplate, ReplicaSetSpec, SecretValue, SourceName, StatefulSet, Timestamp,
+    PodTemplate, ReplicaSetSpec, SecretValue, SortedMap, SourceName, StatefulSet, Timestamp,
 };
 
 /// Labels or annotations.
-pub type StringMap = BTreeMap<String, String>;
+pub type StringMap = SortedMap<String>;
 
 /// The kinds of object that Git may declare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -255,7 +254,7 @@ impl ObjectSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ConfigMap {
     pub data: StringMap,
-    pub binary_data: BTreeMap<String, Vec<u8>>,
+    pub binary_data: SortedMap<Vec<u8>>,
     pub immutable: bool,
 }
 
@@ -264,7 +263,7 @@ pub struct ConfigMap {
 pub struct Secret {
     /// `Opaque` when the manifest names none.
     pub secret_type: String,
-    pub data: BTreeMap<String, SecretValue>,
+    pub data: SortedMap<SecretValue>,
     pub immutable: bool,
 }
 

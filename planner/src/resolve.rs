@@ -131,7 +131,7 @@ impl Lookup<'_> {
             }
             EnvSource::AllOfSecret { secret, prefix, optional } => {
                 let Some(found) = self.secret(secret, *optional) else { return Vec::new() };
-                let value = |(key, value): (&String, &dugout_model::SecretValue)| EnvValue {
+                let value = |(key, value): (&str, &dugout_model::SecretValue)| EnvValue {
                     name: format!("{prefix}{key}"),
                     content: EnvContent::Secret(value.clone()),
                 };

@@ -193,12 +193,12 @@ impl From<&model::ResolvedTemplate> for Template {
             node_selector,
         } = value;
         Self {
-            labels: labels.clone(),
-            annotations: annotations.clone(),
+            labels: labels.into(),
+            annotations: annotations.into(),
             containers: containers.iter().map(Container::from).collect(),
             restart_policy: (*restart_policy).into(),
             termination_grace_micros: micros(*termination_grace),
-            node_selector: node_selector.clone(),
+            node_selector: node_selector.into(),
         }
     }
 }
@@ -216,12 +216,12 @@ impl TryFrom<Template> for model::ResolvedTemplate {
             node_selector,
         } = value;
         Ok(Self {
-            labels,
-            annotations,
+            labels: labels.into(),
+            annotations: annotations.into(),
             containers: containers.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             restart_policy: restart_policy.into(),
             termination_grace: Duration::from_micros(termination_grace_micros),
-            node_selector,
+            node_selector: node_selector.into(),
         })
     }
 }

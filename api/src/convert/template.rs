@@ -1,9 +1,11 @@
 //! Pod templates, as declared and as resolved. The content of a secret never leaves here.
 
+use std::collections::BTreeMap;
+
 use dugout_model::{
     Container, ContainerResources, EnvContent, EnvSource, EnvValue, HttpScheme, PodField,
     PodTemplate, Probe, ProbeAction, PullPolicy, ReplicaSet, ResolvedTemplate, RestartPolicy,
-    StringMap, World,
+    World,
 };
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -83,8 +85,8 @@ pub(super) fn pod_spec(template: &ResolvedTemplate) -> core::PodSpec {
 }
 
 /// The labels of a replica set's pods.
-pub(super) fn pod_labels(world: &World, set: &ReplicaSet) -> StringMap {
-    let mut labels = set.template.labels.clone();
+pub(super) fn pod_labels(world: &World, set: &ReplicaSet) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::from(&set.template.labels);
     labels.extend(hash_label(world, set).map(|(key, hash)| (key.to_owned(), hash.to_owned())));
     labels
 }

@@ -150,7 +150,7 @@ pub fn objects() -> Vec<StoredObject> {
             "web-secret",
             ObjectSpec::Secret(Secret {
                 secret_type: "Opaque".to_owned(),
-                data: BTreeMap::from([("password".to_owned(), SecretValue::new("hunter2"))]),
+                data: SortedMap::from([("password".to_owned(), SecretValue::new("hunter2"))]),
                 immutable: false,
             }),
         ),

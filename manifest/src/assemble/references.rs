@@ -122,14 +122,13 @@ fn has_key(spec: &ObjectSpec, key: &str) -> bool {
 
 /// The first keys, for a hint.
 fn some_keys(spec: &ObjectSpec) -> Vec<&str> {
-    let keys: Vec<&String> = match spec {
+    match spec {
         ObjectSpec::ConfigMap(map) => {
             map.data.keys().chain(map.binary_data.keys()).take(LISTED).collect()
         }
         ObjectSpec::Secret(secret) => secret.data.keys().take(LISTED).collect(),
         _ => Vec::new(),
-    };
-    keys.into_iter().map(String::as_str).collect()
+    }
 }
 
 fn has_port(service: &ServiceFacts, port: &PortRef) -> bool {

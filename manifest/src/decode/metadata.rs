@@ -40,17 +40,22 @@ pub(super) fn read(metadata: &Object<'_>) -> (StringMap, StringMap) {
 
 /// Labels, or a selector's `matchLabels`, or a node selector.
 pub(super) fn read_labels(value: &Value<'_>) -> StringMap {
-    let mut labels = StringMap::new();
+    read_texts(value)
+}
+
+/// A map of texts.
+pub(super) fn read_texts(value: &Value<'_>) -> StringMap {
+    let mut texts = Vec::new();
     value.each_entry(|key, value| {
         if let Some(text) = text_or_empty(&value) {
-            labels.insert(key.to_owned(), text.to_owned());
+            texts.push((key.to_owned(), text.to_owned()));
         }
     });
-    labels
+    texts.into_iter().collect()
 }
 
 pub(super) fn read_annotations(value: &Value<'_>) -> StringMap {
-    let mut annotations = StringMap::new();
+    let mut annotations = Vec::new();
     value.each_entry(|key, value| {
         if key == LAST_APPLIED {
             value.notice_with("has no effect, and is not kept: kubectl left it", "remove it");
@@ -61,10 +66,10 @@ pub(super) fn read_annotations(value: &Value<'_>) -> StringMap {
             value.notice(format!("has no effect: it {why}"));
         }
         if let Some(text) = text_or_empty(&value) {
-            annotations.insert(key.to_owned(), text.to_owned());
+            annotations.push((key.to_owned(), text.to_owned()));
         }
     });
-    annotations
+    annotations.into_iter().collect()
 }
 
 /// Text in a map of texts, where Kubernetes takes null for the empty text.

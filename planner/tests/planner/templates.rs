@@ -76,9 +76,9 @@ fn http_get() -> ProbeAction {
 #[test]
 fn everything_that_a_template_says_is_part_of_its_identity() {
     let of_template: [fn(&mut ResolvedTemplate); 5] = [
-        |t| drop(t.labels.insert("a".to_owned(), "b".to_owned())),
-        |t| drop(t.annotations.insert("a".to_owned(), "b".to_owned())),
-        |t| drop(t.node_selector.insert("a".to_owned(), "b".to_owned())),
+        |t| t.labels.insert("a".to_owned(), "b".to_owned()),
+        |t| t.annotations.insert("a".to_owned(), "b".to_owned()),
+        |t| t.node_selector.insert("a".to_owned(), "b".to_owned()),
         |t| t.termination_grace = Duration::from_millis(30_001),
         |t| t.containers.push(container("web:1")),
     ];
@@ -209,7 +209,7 @@ fn the_environment_holds_every_source_and_later_ones_win() {
     });
     let keys = ObjectSpec::Secret(Secret {
         secret_type: name("Opaque"),
-        data: BTreeMap::from([(name("key"), SecretValue::new("hunter2"))]),
+        data: SortedMap::from([(name("key"), SecretValue::new("hunter2"))]),
         immutable: false,
     });
     cluster.commit(vec![web, config("settings", "greeting", "hello"), declare("keys", keys)]);

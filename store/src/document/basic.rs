@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use dugout_model::{
     CommitSha, EngineId, JobUid, NamespaceName, NodeName, ObjectName, ObjectUid, PodUid, ReleaseId,
-    ReplicaSetUid, SecretValue, SourceName, TemplateHash, Timestamp, Turn,
+    ReplicaSetUid, SecretValue, SortedMap, SourceName, TemplateHash, Timestamp, Turn,
 };
 
 use super::Stored;
@@ -182,6 +182,18 @@ where
             .into_iter()
             .map(|(key, value)| (K::from_document(key), V::from_document(value)))
             .collect()
+    }
+}
+
+impl<V: Stored> Stored for SortedMap<V> {
+    type Document = BTreeMap<String, V::Document>;
+
+    fn to_document(&self) -> Self::Document {
+        self.iter().map(|(key, value)| (key.to_owned(), value.to_document())).collect()
+    }
+
+    fn from_document(document: Self::Document) -> Self {
+        document.into_iter().map(|(key, value)| (key, V::from_document(value))).collect()
     }
 }
 

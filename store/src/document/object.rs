@@ -1,6 +1,5 @@
 //! The stored form of declared objects.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use dugout_model::{
     CommitSha, ConfigMap, CronJob, DaemonSet, DeclaredObject, Deployment, JobSpec, Kind,
     LabelOperator, LabelRequirement, LabelSelector, NamespaceName, ObjectId, ObjectKey, ObjectName,
     ObjectPolicy, ObjectSpec, ObjectUid, Origin, PodTemplate, PortRef, Protocol, Prune,
-    ReplicaSetSpec, Secret, SecretValue, Service, ServicePort, ServiceType, SourceName,
+    ReplicaSetSpec, Secret, SecretValue, Service, ServicePort, ServiceType, SortedMap, SourceName,
     StatefulSet, StoredObject, StringMap, Timestamp,
 };
 
@@ -125,7 +124,7 @@ mirror! {
 mirror! {
     struct ConfigMap as ConfigMapDocument {
         data: StringMap,
-        binary_data: BTreeMap<String, Vec<u8>>,
+        binary_data: SortedMap<Vec<u8>>,
         immutable: bool,
     }
 }
@@ -133,7 +132,7 @@ mirror! {
 mirror! {
     struct Secret as SecretDocument {
         secret_type: String,
-        data: BTreeMap<String, SecretValue>,
+        data: SortedMap<SecretValue>,
         immutable: bool,
     }
 }
