@@ -167,7 +167,7 @@ fn read_whole(
     cache: &mut SourceCache,
 ) -> Result<Whole, TreeError> {
     let known = std::mem::take(cache);
-    let walk = walk::walk(tree, paths)?;
+    let mut walk = walk::walk(tree, paths)?;
     let mut problems = walk.problems.clone();
     let units = parts::units(tree, &walk.kustomizations, &known.parts, cache, &mut problems)?;
     let mut parsed_trees = ParsedTrees::default();
@@ -180,7 +180,14 @@ fn read_whole(
         cache.renderings.insert(folder.clone(), Arc::clone(&rendered));
         renderings.push((folder, rendered));
     }
-    let plain = read_plain(tree, &walk, &renderings, &known, cache, &mut problems)?;
+    let plain = read_plain(
+        tree,
+        std::mem::take(&mut walk.manifests),
+        &renderings,
+        &known,
+        cache,
+        &mut problems,
+    )?;
     Ok(Whole { walk, plain, renderings, problems })
 }
 
@@ -209,7 +216,7 @@ impl Whole {
 /// The manifests that no kustomization has read.
 fn read_plain(
     tree: &dyn Tree,
-    walk: &Walk,
+    manifests: Vec<Manifest>,
     renderings: &[(String, Arc<Rendered>)],
     known: &SourceCache,
     cache: &mut SourceCache,
@@ -221,10 +228,10 @@ fn read_plain(
         .filter(|(_, found)| matches!(found, Found::File { .. }))
         .map(|(path, _)| path.as_str())
         .collect();
-    let mut plain = Vec::with_capacity(walk.manifests.len());
-    for manifest in &walk.manifests {
-        let Manifest { path, target, id, size_bytes } = manifest;
-        if taken.contains(target.as_str()) {
+    let mut plain = Vec::with_capacity(manifests.len());
+    for manifest in manifests {
+        let Manifest { path, target, id, size_bytes } = &manifest;
+        if taken.contains(&**target) {
             continue;
         }
         if *size_bytes > MANIFEST_LIMIT_BYTES {
@@ -244,7 +251,7 @@ fn read_plain(
             None => parse_blob(&tree.read(target, *id)?),
         };
         cache.blobs.insert(*id, blob.clone());
-        plain.push((manifest.clone(), blob));
+        plain.push((manifest, blob));
     }
     Ok(plain)
 }

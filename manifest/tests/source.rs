@@ -275,7 +275,7 @@ fn links_are_followed_inside_the_repository() {
             problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
         }
         Ok(RevisionContent::Objects { objects, .. }) => {
-            objects.values().map(|object| object.origin.file.clone()).collect()
+            objects.values().map(|object| object.origin.file.to_string()).collect()
         }
         Err(error) => panic!("{error}"),
     };

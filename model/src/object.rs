@@ -133,8 +133,8 @@ impl fmt::Display for ObjectId {
 /// Where an object stands in the repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// The path inside the repository.
-    pub file: String,
+    /// The path inside the repository; objects of one file share it.
+    pub file: Arc<str>,
     /// One-based line of the document's first field.
     pub line: u32,
 }

@@ -54,9 +54,9 @@ pub struct Container<Env> {
     pub env: Vec<Env>,
     pub ports: Vec<ContainerPort>,
     pub resources: ContainerResources,
-    pub startup_probe: Option<Probe>,
-    pub readiness_probe: Option<Probe>,
-    pub liveness_probe: Option<Probe>,
+    pub startup_probe: Option<Box<Probe>>,
+    pub readiness_probe: Option<Box<Probe>>,
+    pub liveness_probe: Option<Box<Probe>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -272,9 +272,9 @@ impl From<&model::Container<model::EnvValue>> for Container {
             env: env.iter().map(EnvValue::from).collect(),
             ports: ports.iter().map(ContainerPort::from).collect(),
             resources: (*resources).into(),
-            startup_probe: startup_probe.as_ref().map(Probe::from),
-            readiness_probe: readiness_probe.as_ref().map(Probe::from),
-            liveness_probe: liveness_probe.as_ref().map(Probe::from),
+            startup_probe: startup_probe.as_deref().map(Probe::from),
+            readiness_probe: readiness_probe.as_deref().map(Probe::from),
+            liveness_probe: liveness_probe.as_deref().map(Probe::from),
         }
     }
 }
@@ -307,9 +307,9 @@ impl TryFrom<Container> for model::Container<model::EnvValue> {
             env: env.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             ports: ports.into_iter().map(Into::into).collect(),
             resources: resources.into(),
-            startup_probe: startup_probe.map(Into::into),
-            readiness_probe: readiness_probe.map(Into::into),
-            liveness_probe: liveness_probe.map(Into::into),
+            startup_probe: startup_probe.map(|probe| Box::new(probe.into())),
+            readiness_probe: readiness_probe.map(|probe| Box::new(probe.into())),
+            liveness_probe: liveness_probe.map(|probe| Box::new(probe.into())),
         })
     }
 }

@@ -113,12 +113,12 @@ fn container<Env>(container: &Container<Env>) -> core::Container {
         command: list(container.command.clone()),
         image: Some(container.image.clone()),
         image_pull_policy: Some(policy.to_owned()),
-        liveness_probe: container.liveness_probe.as_ref().map(probe),
+        liveness_probe: container.liveness_probe.as_deref().map(probe),
         name: container.name.clone(),
         ports: list(ports),
-        readiness_probe: container.readiness_probe.as_ref().map(probe),
+        readiness_probe: container.readiness_probe.as_deref().map(probe),
         resources: Some(resources(&container.resources)),
-        startup_probe: container.startup_probe.as_ref().map(probe),
+        startup_probe: container.startup_probe.as_deref().map(probe),
         working_dir: container.working_dir.clone(),
         ..core::Container::default()
     }

@@ -73,7 +73,7 @@ fn object(number: u128, name: &str, spec: ObjectSpec) -> StoredObject {
             annotations: StringMap::new(),
             policy: ObjectPolicy::default(),
             spec,
-            origin: Origin { file: "apps/jobs.yaml".to_owned(), line: 1 },
+            origin: Origin { file: "apps/jobs.yaml".into(), line: 1 },
         }),
     }
 }
@@ -178,7 +178,7 @@ fn stored(number: u128, namespace: &str, name: &str, spec: ObjectSpec) -> Stored
             annotations: StringMap::new(),
             policy: ObjectPolicy::default(),
             spec,
-            origin: Origin { file: "apps/web.yaml".to_owned(), line: 7 },
+            origin: Origin { file: "apps/web.yaml".into(), line: 7 },
         }),
     }
 }
@@ -218,7 +218,7 @@ fn container<Env>(env: Vec<Env>) -> Container<Env> {
             memory_limit_bytes: Some(128 << 20),
         },
         startup_probe: None,
-        readiness_probe: Some(Probe {
+        readiness_probe: Some(Box::new(Probe {
             action: ProbeAction::HttpGet {
                 scheme: HttpScheme::Http,
                 host: None,
@@ -231,7 +231,7 @@ fn container<Env>(env: Vec<Env>) -> Container<Env> {
             timeout: Duration::from_secs(1),
             success_threshold: 1,
             failure_threshold: 3,
-        }),
+        })),
         liveness_probe: None,
     }
 }
@@ -467,7 +467,7 @@ pub fn timeline() -> Vec<TimelineEntry> {
 
 pub fn problem() -> Problem {
     Problem {
-        file: "apps/web.yaml".to_owned(),
+        file: "apps/web.yaml".into(),
         line: 12,
         column: 5,
         severity: Severity::Error,

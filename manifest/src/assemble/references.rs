@@ -175,7 +175,7 @@ impl<'a> Workloads<'a> {
     fn selected(&self, namespace: &str, service: &ServiceFacts) -> Vec<&'a PodFacts> {
         let of_templates = service.selector.iter().filter(|(key, _)| !is_of_ordinals(key));
         let fewest = of_templates
-            .map(|(key, value)| self.by_label.get(&(namespace, key.as_str(), value.as_str())))
+            .map(|(key, value)| self.by_label.get(&(namespace, key, value.as_str())))
             .min_by_key(|places| places.map_or(0, Vec::len))
             .unwrap_or_else(|| self.with_ordinals.get(namespace));
         fewest

@@ -142,9 +142,9 @@ fn check_ports(spec: &View<'_>, service_type: &str) {
 
 /// Notes what others may refer to, and whom the service means.
 fn note(spec: &View<'_>, context: &mut Context) {
-    let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    let pairs = spec.pairs("selector");
     let mut facts = ServiceFacts {
-        selector: spec.pairs("selector").map(owned).collect(),
+        selector: pairs.map(|(key, value)| (key, value.to_owned())).collect(),
         is_external: spec.text("type") == Some("ExternalName"),
         ..ServiceFacts::default()
     };

@@ -106,9 +106,9 @@ fn everything_that_a_template_says_is_part_of_its_identity() {
         |c| c.resources.memory_request_bytes += 1,
         |c| c.resources.cpu_limit_millis = Some(0),
         |c| c.resources.memory_limit_bytes = Some(0),
-        |c| c.startup_probe = Some(probe()),
-        |c| c.readiness_probe = Some(probe()),
-        |c| c.liveness_probe = Some(probe()),
+        |c| c.startup_probe = Some(Box::new(probe())),
+        |c| c.readiness_probe = Some(Box::new(probe())),
+        |c| c.liveness_probe = Some(Box::new(probe())),
     ];
     let template_edits = of_template.into_iter().map(|edit| Box::new(edit) as Edit);
     let container_edits = of_container.into_iter().map(|edit| {
@@ -150,7 +150,7 @@ fn everything_that_a_probe_says_is_part_of_its_templates_identity() {
         Box::new(move |template: &mut ResolvedTemplate| {
             let mut edited = probe();
             edit(&mut edited);
-            template.containers[0].liveness_probe = Some(edited);
+            template.containers[0].liveness_probe = Some(Box::new(edited));
         }) as Edit
     });
     all_differ(edits.collect());

@@ -209,6 +209,18 @@ impl<A: Stored, B: Stored> Stored for (A, B) {
     }
 }
 
+impl Stored for Arc<str> {
+    type Document = String;
+
+    fn to_document(&self) -> String {
+        self.to_string()
+    }
+
+    fn from_document(document: String) -> Self {
+        document.into()
+    }
+}
+
 impl<T: Stored> Stored for Arc<T> {
     type Document = T::Document;
 

@@ -100,7 +100,7 @@ mirror! {
 }
 
 mirror! {
-    struct Origin as OriginDocument { file: String, line: u32 }
+    struct Origin as OriginDocument { file: Arc<str>, line: u32 }
 }
 
 mirror! {

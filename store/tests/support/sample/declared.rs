@@ -29,7 +29,7 @@ impl Dice {
                 prune: self.pick(&[Prune::Enabled, Prune::Disabled, Prune::Confirm]),
                 progress_deadline: self.maybe(Dice::span),
             },
-            origin: Origin { file: self.text(), line: self.small() },
+            origin: Origin { file: self.text().into(), line: self.small() },
         }
     }
 
@@ -307,9 +307,9 @@ impl Dice {
                 cpu_limit_millis: self.maybe(Dice::number),
                 memory_limit_bytes: self.maybe(Dice::number),
             },
-            startup_probe: self.maybe(Dice::probe),
-            readiness_probe: self.maybe(Dice::probe),
-            liveness_probe: self.maybe(Dice::probe),
+            startup_probe: self.maybe(Dice::probe).map(Box::new),
+            readiness_probe: self.maybe(Dice::probe).map(Box::new),
+            liveness_probe: self.maybe(Dice::probe).map(Box::new),
         }
     }
 
