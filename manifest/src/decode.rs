@@ -296,7 +296,7 @@ fn type_of<'s>(value: &Value<'s>) -> Option<(&'s str, &'s str)> {
         value.fail("a document must be a map with apiVersion and kind");
         return None;
     };
-    let hint = "if it is meant for another program, move it out of the source's path";
+    let hint = "if it is meant for another program, name it in .dugoutignore or move it out of the source's path";
     match (view.written("apiVersion"), view.written("kind")) {
         (Some(api_version), Some(kind)) => return Some((api_version, kind)),
         (None, None) => {
