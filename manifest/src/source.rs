@@ -16,7 +16,7 @@ pub use notices::NOTICE_LIMIT;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use dugout_model::{ObjectId, Problem, RevisionContent, Severity};
+use dugout_model::{DeclaredObjects, ObjectId, Problem, RevisionContent, Severity};
 
 use self::notices::listed;
 use self::parts::Parts;
@@ -45,6 +45,8 @@ pub struct SourceCache {
     parts: HashMap<ContentId, Arc<Parts>>,
     /// How the last reading can be followed by its differences.
     settled: Option<Settled>,
+    /// What the last reading declared, if it had no error and cannot be followed.
+    declared: Option<DeclaredObjects>,
 }
 
 /// What a source's folder declares, and in what that may differ from before.
@@ -95,7 +97,9 @@ pub fn read_revision(
     policy: &Policy,
     cache: &mut SourceCache,
 ) -> Result<Reading, TreeError> {
+    let mut before = cache.declared.take();
     if let Some(mut settled) = cache.settled.take() {
+        before = Some(settled.objects());
         let mut fresh = SourceCache::default();
         if let Some(changed) = settled.follow(tree, path, policy, cache, &mut fresh)? {
             let content = settled.content();
@@ -111,14 +115,35 @@ pub fn read_revision(
         let linked = revision.notices_by_namespace();
         (revision.into_content(), linked)
     });
+    let mut changed = None;
     if let RevisionContent::Objects { objects, .. } = &content {
+        changed = before.map(|before| difference(&before, objects));
         cache.settled = Settled::of(path, policy, whole, objects, linked);
+        match cache.settled {
+            // It has them.
+            Some(_) => cache.blobs = HashMap::new(),
+            None => cache.declared = Some(objects.clone()),
+        }
     }
-    if cache.settled.is_some() {
-        // It has them.
-        cache.blobs = HashMap::new();
+    Ok(Reading { content: listed(content, path), changed })
+}
+
+/// The objects that are not the same in both. What was not read or rendered anew is shared, and is told
+/// to be the same without a look at it.
+fn difference(before: &DeclaredObjects, after: &DeclaredObjects) -> BTreeSet<ObjectId> {
+    let mut changed = BTreeSet::new();
+    let mut old = before.iter().peekable();
+    for (id, object) in after {
+        while let Some((gone, _)) = old.next_if(|(other, _)| *other < id) {
+            changed.insert(gone.clone());
+        }
+        let known = old.next_if(|(other, _)| *other == id);
+        if known.is_none_or(|(_, other)| other != object) {
+            changed.insert(id.clone());
+        }
     }
-    Ok(Reading { content: listed(content, path), changed: None })
+    changed.extend(old.map(|(id, _)| id.clone()));
+    changed
 }
 
 /// Reads several folders and files as one source. A file is a manifest whatever its name, but for a

@@ -132,6 +132,11 @@ impl Settled {
         Ok(followed.ok())
     }
 
+    /// The objects that the source declares.
+    pub fn objects(&self) -> DeclaredObjects {
+        self.objects.clone()
+    }
+
     /// What the source declares.
     pub fn content(&self) -> RevisionContent {
         RevisionContent::Objects {
