@@ -239,7 +239,7 @@ pub(crate) fn registration(
     NodeRegistration {
         name,
         instance,
-        labels: config.labels.clone(),
+        labels: config.labels.clone().into(),
         capacity: Resources {
             cpu_millis: engine.cpus.saturating_mul(1000),
             memory_bytes: engine.memory_bytes,

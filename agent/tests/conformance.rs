@@ -521,7 +521,7 @@ async fn a_sidecar_starts_before_and_ends_after_the_container_that_decides() {
         name: "side".into(),
         restart_policy: Some(RestartPolicy::Always),
         startup_probe: probe(ProbeAction::TcpSocket { host: None, port: PortRef::Number(8080) })
-            .map(|probe| Probe { failure_threshold: 30, ..probe }),
+            .map(|probe| Box::new(Probe { failure_threshold: 30, ..*probe })),
         ..support::container(&command)
     });
     pod.template = std::sync::Arc::new(template);

@@ -222,7 +222,7 @@ fn service_cells(name: Value, service: &Service, age: Value) -> Vec<Value> {
         name,
         spec.type_.clone().unwrap_or_default().into(),
         spec.cluster_ip.as_deref().unwrap_or(NONE).into(),
-        NONE.into(),
+        spec.external_name.as_deref().unwrap_or(NONE).into(),
         or_none(ports.join(",")).into(),
         age,
         pairs(spec.selector.as_ref()).into(),

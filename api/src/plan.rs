@@ -134,7 +134,7 @@ fn declared((world, object): (&World, &StoredObject)) -> Value {
     let marks =
         [("labels", &object.declared.labels), ("annotations", &object.declared.annotations)];
     for (name, marks) in marks {
-        let marks = marks.iter().map(|(key, mark)| (key.clone(), Value::from(mark.as_str())));
+        let marks = marks.iter().map(|(key, mark)| (key.to_owned(), Value::from(mark.as_str())));
         fields.insert(format!("metadata.{name}"), Value::Object(marks.collect()));
     }
     value
@@ -142,7 +142,7 @@ fn declared((world, object): (&World, &StoredObject)) -> Value {
 
 /// The keys whose content differs. The content itself is nobody's business.
 fn secret_fields(before: &Secret, after: &Secret, found: &mut Vec<PlannedField>) {
-    let keys: BTreeSet<&String> = before.data.keys().chain(after.data.keys()).collect();
+    let keys: BTreeSet<&str> = before.data.keys().chain(after.data.keys()).collect();
     for key in keys {
         let (old, new) = (before.data.get(key), after.data.get(key));
         if old.is_some() && new.is_some() && old != new {

@@ -292,6 +292,28 @@ async fn a_table_of_pods_reads_as_kubectl_prints_it() {
 }
 
 #[tokio::test]
+async fn services_of_each_type_read_as_kubectl_prints_them() {
+    let door = Door::with(Fake::new(support::world_of_services()));
+    let rows = door.rows("/api/v1/namespaces/demo/services", 5).await;
+    assert_eq!(
+        rows,
+        [
+            "inside ClusterIP <none> <none> 80/TCP",
+            "outside ExternalName <none> db.example.com <none>",
+            "peers ClusterIP None <none> 80/TCP",
+            "web NodePort <none> <none> 80:30080/TCP",
+        ]
+    );
+    let spec = &door.get("/api/v1/namespaces/demo/services/peers").await.json()["spec"];
+    assert_eq!(
+        (&spec["type"], &spec["clusterIP"], &spec["clusterIPs"]),
+        (&"ClusterIP".into(), &"None".into(), &serde_json::json!(["None"]))
+    );
+    let spec = &door.get("/api/v1/namespaces/demo/services/outside").await.json()["spec"];
+    assert_eq!(spec["externalName"], "db.example.com");
+}
+
+#[tokio::test]
 async fn tables_of_jobs_read_as_kubectl_prints_them() {
     let door = Door::with(Fake::new(support::jobs::world_of_jobs()));
     for (resource, columns, expected) in [

@@ -28,7 +28,9 @@ pub fn assemble<'a>(
     files: impl IntoIterator<Item = (&'a str, &'a ParsedBlob)>,
     policy: &Policy,
 ) -> RevisionContent {
-    let units = files.into_iter().map(|(path, blob)| Unit::File { path, content: &blob.content });
+    let files: Vec<(Arc<str>, &ParsedBlob)> =
+        files.into_iter().map(|(path, blob)| (path.into(), blob)).collect();
+    let units = files.iter().map(|(path, blob)| Unit::File { path, content: &blob.content });
     Revision::new(units, Vec::new(), policy, &str::to_owned).into_content()
 }
 
@@ -53,7 +55,7 @@ pub(crate) fn check_namespace<'a>(
 #[derive(Clone, Copy)]
 pub(crate) enum Unit<'a> {
     File {
-        path: &'a str,
+        path: &'a Arc<str>,
         content: &'a Content,
     },
     /// What the kustomization in a folder makes; the lines lead back to its files.
@@ -82,7 +84,7 @@ impl<'a> Unit<'a> {
     /// A problem of the content with the file that it is in.
     pub(crate) fn own(&self, problem: &Problem) -> Problem {
         match self {
-            Unit::File { path, .. } => Problem { file: (*path).to_owned(), ..problem.clone() },
+            Unit::File { path, .. } => Problem { file: path.to_string(), ..problem.clone() },
             Unit::Rendered { .. } => problem.clone(),
         }
     }
@@ -126,7 +128,7 @@ impl<'a> Member<'a> {
             line,
             column: place.column,
             severity,
-            field_path: place.field_path.clone(),
+            field_path: place.field_path.to_string(),
             message,
             hint: Some(hint.to_owned()),
         };
@@ -241,7 +243,7 @@ impl<'a> Revision<'a> {
             }
             members.sort_by_key(|member| member.place());
             let Some(first) = members.first() else { continue };
-            let place = first.object.namespace_place.as_ref().unwrap_or(&first.object.place);
+            let place = first.object.namespace_place();
             let more = match members.len() {
                 1 => String::new(),
                 2 => ", which 1 more object is in".to_owned(),
@@ -251,7 +253,7 @@ impl<'a> Revision<'a> {
             let hint = format!(
                 "add a document with apiVersion: v1, kind: Namespace and metadata.name: {namespace}"
             );
-            found.push(first.tell(place, Severity::Error, message, &hint));
+            found.push(first.tell(&place, Severity::Error, message, &hint));
         }
     }
 

@@ -36,7 +36,7 @@ pub(crate) struct BlobObject {
     pub id: Identity,
     pub api_version: &'static str,
     pub place: Place,
-    pub namespace_place: Option<Place>,
+    pub namespace_at: Option<Position>,
     pub links: Links,
     /// Of the file's problems, the one that decides what becomes of the object.
     pub reason: Option<u32>,
@@ -47,16 +47,28 @@ pub(crate) struct BlobObject {
 
 impl BlobObject {
     fn new(parsed: ParsedObject, reason: Option<u32>) -> Self {
-        let ParsedObject { id, api_version, place, namespace_place, declared, links } = parsed;
+        let ParsedObject { id, api_version, place, namespace_at, declared, mut links } = parsed;
+        links.fit();
         Self {
             id,
             api_version,
             place,
-            namespace_place,
+            namespace_at,
             links,
             reason,
             declared: declared.map(Mutex::new),
         }
+    }
+
+    /// Where its namespace is written, or else where it begins.
+    pub fn namespace_place(&self) -> Place {
+        let Some(at) = self.namespace_at else { return self.place.clone() };
+        let own = &self.place.field_path;
+        let field_path = match own.is_empty() {
+            true => "metadata.namespace".into(),
+            false => format!("{own}.metadata.namespace").into(),
+        };
+        Place { line: at.line, column: at.column, field_path }
     }
 
     /// Says once where the object came from.
@@ -74,11 +86,11 @@ impl BlobObject {
     }
 
     /// The object as it stands in the file at `path`; nothing when it has errors.
-    pub fn declared_in(&self, path: &str) -> Option<Arc<DeclaredObject>> {
+    pub fn declared_in(&self, path: &Arc<str>) -> Option<Arc<DeclaredObject>> {
         // Nothing can panic while the lock is held, and the value is whole at any time.
         let mut declared = self.declared.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        if declared.origin.file != path {
-            Arc::make_mut(&mut declared).origin.file = path.to_owned();
+        if declared.origin.file != *path {
+            Arc::make_mut(&mut declared).origin.file = Arc::clone(path);
         }
         Some(Arc::clone(&declared))
     }
@@ -145,7 +157,10 @@ impl ContentReader {
         let report = Report::new(std::mem::take(&mut self.problems));
         for (decoded, reason) in decode(root, &report, since) {
             match decoded {
-                Decoded::Object(object) => self.objects.push(BlobObject::new(*object, reason)),
+                Decoded::Object(mut object) => {
+                    object.share_names(self.objects.last().map(|object| &object.id.key));
+                    self.objects.push(BlobObject::new(*object, reason));
+                }
                 Decoded::Foreign(object) => self.foreign.push(object),
                 Decoded::Refused(type_name) => self.others.push(Other { type_name, reason }),
                 Decoded::Unknown(type_name) => {
@@ -202,7 +217,7 @@ impl Content {
         }
         for object in &mut self.objects {
             let (file, line) = lines.locate(object.place.line);
-            object.settle(Origin { file: file.to_owned(), line });
+            object.settle(Origin { file: file.into(), line });
         }
     }
 }

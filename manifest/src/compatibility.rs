@@ -225,7 +225,8 @@ fn describe_format(format: &Format) -> String {
 
 fn describe_support(field: &Field) -> String {
     let (word, why, harmless) = match field.support {
-        Support::Acted => return "**acted on**".to_owned(),
+        Support::Acted if field.except.is_empty() => return "**acted on**".to_owned(),
+        Support::Acted => return format!("**acted on**, except {}", field.except),
         Support::Checked => return "checked".to_owned(),
         Support::Notice { why, harmless } => ("notice", why, harmless),
         Support::Refused { why, harmless } => ("refused", why, harmless),

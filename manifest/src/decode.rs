@@ -18,7 +18,7 @@ use crate::schema::{
     GONE, Handling, KINDS, KindEntry, REMOVED, Schema, Scope, find_kind, format::Format, nearest,
 };
 use crate::validate::{Context, Effects, View, validate};
-use crate::yaml::Node;
+use crate::yaml::{Node, Position};
 
 mod batch;
 mod config;
@@ -52,11 +52,29 @@ pub(crate) struct ParsedObject {
     pub api_version: &'static str,
     pub place: Place,
     /// Where `metadata.namespace` stands, if it is written.
-    pub namespace_place: Option<Place>,
+    pub namespace_at: Option<Position>,
     /// Absent when the object has errors, or is of a kind that Dugout does not act on; then its
     /// existence is all that is known of it.
     pub declared: Option<Arc<DeclaredObject>>,
     pub links: Links,
+}
+
+impl ParsedObject {
+    /// Takes the names that it has in common with another object from there: what belongs together often
+    /// has one name, and a file holds thousands of objects of one namespace.
+    pub(crate) fn share_names(&mut self, other: Option<&ObjectKey>) {
+        let Some(other) = other else { return };
+        let key = &mut self.id.key;
+        if key.namespace == other.namespace {
+            key.namespace = other.namespace.clone();
+        }
+        if key.name == other.name {
+            key.name = other.name.clone();
+        }
+        if let Some(declared) = self.declared.as_mut().and_then(Arc::get_mut) {
+            declared.key = key.clone();
+        }
+    }
 }
 
 /// What an object says about others, to be checked when all are known.
@@ -66,6 +84,21 @@ pub(crate) struct Links {
     /// Of a workload: the pods that it makes.
     pub pods: Option<Box<PodFacts>>,
     pub service: Option<Box<ServiceFacts>>,
+}
+
+impl Links {
+    /// Gives back the room that was set aside: they are kept for as long as the file is.
+    pub(crate) fn fit(&mut self) {
+        self.references.shrink_to_fit();
+        if let Some(pods) = &mut self.pods {
+            pods.port_names.shrink_to_fit();
+        }
+        if let Some(service) = &mut self.service {
+            service.ports.shrink_to_fit();
+            service.named_targets.shrink_to_fit();
+            service.node_ports.shrink_to_fit();
+        }
+    }
 }
 
 /// Another object that one needs.
@@ -92,8 +125,7 @@ pub(crate) enum Part {
 /// What a service sees of pods.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PodFacts {
-    /// As a list, which takes a tenth of the memory of a map.
-    pub labels: Vec<(String, String)>,
+    pub labels: StringMap,
     pub port_names: Vec<String>,
     /// Of a stateful set's pods, which are labelled with their names and ordinals.
     pub ordinals: Option<Ordinals>,
@@ -126,7 +158,7 @@ impl PodFacts {
         if let (Some(ordinals), true) = (&self.ordinals, is_of_ordinals(key)) {
             return ordinals.has_label(key, value);
         }
-        self.labels.iter().any(|(own, label)| own == key && label == value)
+        self.labels.get(key).is_some_and(|label| label == value)
     }
 }
 
@@ -138,7 +170,7 @@ pub(crate) fn is_of_ordinals(key: &str) -> bool {
 /// What others see of a service, and whom it means.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ServiceFacts {
-    pub selector: Vec<(String, String)>,
+    pub selector: StringMap,
     /// Name and number.
     pub ports: Vec<(String, u16)>,
     pub named_targets: Vec<(String, Place)>,
@@ -266,7 +298,7 @@ fn type_of<'s>(value: &Value<'s>) -> Option<(&'s str, &'s str)> {
         value.fail("a document must be a map with apiVersion and kind");
         return None;
     };
-    let hint = "if it is meant for another program, move it out of the source's path";
+    let hint = "if it is meant for another program, name it in .dugoutignore or move it out of the source's path";
     match (view.written("apiVersion"), view.written("kind")) {
         (Some(api_version), Some(kind)) => return Some((api_version, kind)),
         (None, None) => {
@@ -409,7 +441,7 @@ fn decode_object(
         }
         Handling::List => None,
     };
-    let Some((id, namespace_place)) = identified else {
+    let Some((id, namespace_at)) = identified else {
         return Decoded::Unknown(TypeName::new(entry.api_version, entry.kind));
     };
     let declared = declared.map(Arc::new);
@@ -419,14 +451,14 @@ fn decode_object(
         id,
         api_version,
         place,
-        namespace_place,
+        namespace_at,
         declared,
         links,
     }))
 }
 
 /// Which object it is, and where its namespace is written; nothing when it has no name.
-fn identify(value: &Value<'_>, entry: &'static KindEntry) -> Option<(Identity, Option<Place>)> {
+fn identify(value: &Value<'_>, entry: &'static KindEntry) -> Option<(Identity, Option<Position>)> {
     let root = View::of(*value)?;
     let metadata = root.get("metadata")?;
     let metadata = View::of(metadata)?;
@@ -450,14 +482,14 @@ fn identify(value: &Value<'_>, entry: &'static KindEntry) -> Option<(Identity, O
         Scope::Namespaced => metadata.text("namespace").unwrap_or(DEFAULT_NAMESPACE),
     };
     let key = ObjectKey { namespace: NamespaceName::new(namespace_text), name: name.into() };
-    Some((Identity { kind: entry.kind, key }, namespace.map(|value| value.place())))
+    Some((Identity { kind: entry.kind, key }, namespace.map(|value| value.at())))
 }
 
 /// The object in Dugout's own form. Whether it may be used is the caller's to know.
 fn read_declared(
     value: &Value<'_>,
     kind: Kind,
-    identified: Option<&(Identity, Option<Place>)>,
+    identified: Option<&(Identity, Option<Position>)>,
     links: &mut Links,
 ) -> Option<DeclaredObject> {
     let object = value.object()?;
@@ -472,7 +504,7 @@ fn read_declared(
     let metadata = metadata.as_ref();
     let policy = metadata.map(|metadata| policy::read(metadata, kind, &key, links));
     let policy = policy.unwrap_or_default();
-    let origin = Origin { file: String::new(), line: value.place().line };
+    let origin = Origin { file: Arc::default(), line: value.place().line };
     Some(DeclaredObject { key, labels, annotations, policy, spec, origin })
 }
 

@@ -131,7 +131,7 @@ impl fmt::Display for Path<'_> {
 pub(crate) struct Place {
     pub line: u32,
     pub column: u32,
-    pub field_path: String,
+    pub field_path: Box<str>,
 }
 
 /// One value with all that is needed to tell what is wrong with it.
@@ -175,7 +175,7 @@ impl<'s> Value<'s> {
 
     pub(crate) fn place(&self) -> Place {
         let Position { line, column } = self.node.at;
-        Place { line, column, field_path: self.path.to_string() }
+        Place { line, column, field_path: self.path.to_string().into() }
     }
 
     /// Tells an error at this value.

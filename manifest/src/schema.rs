@@ -56,6 +56,8 @@ pub(crate) struct Field {
     /// Items of the list must differ in this field; empty where they need not.
     pub unique_by: &'static str,
     pub support: Support,
+    /// Of a field that is acted on: which of its values are not, for a person to read. Empty for most.
+    pub except: &'static str,
 }
 
 /// What Dugout does with a field.
@@ -81,7 +83,7 @@ pub(crate) const fn table(name: &'static str, fields: &'static [Field]) -> Schem
 }
 
 const fn field(name: &'static str, value: Type, support: Support) -> Field {
-    Field { name, value, required: false, unique_by: "", support }
+    Field { name, value, required: false, unique_by: "", support, except: "" }
 }
 
 /// A field that is checked, and means nothing of its own to Dugout yet.
@@ -120,6 +122,12 @@ impl Field {
     /// No two items of the list may have the same text in this field.
     const fn unique_by(mut self, name: &'static str) -> Field {
         self.unique_by = name;
+        self
+    }
+
+    /// Names the values that its decoder refuses.
+    const fn except(mut self, values: &'static str) -> Field {
+        self.except = values;
         self
     }
 

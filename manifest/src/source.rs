@@ -16,7 +16,7 @@ pub use notices::NOTICE_LIMIT;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use dugout_model::{ObjectId, Problem, RevisionContent, Severity};
+use dugout_model::{DeclaredObjects, ObjectId, Problem, RevisionContent, Severity};
 
 use self::notices::listed;
 use self::parts::Parts;
@@ -45,6 +45,8 @@ pub struct SourceCache {
     parts: HashMap<ContentId, Arc<Parts>>,
     /// How the last reading can be followed by its differences.
     settled: Option<Settled>,
+    /// What the last reading declared, if it had no error and cannot be followed.
+    declared: Option<DeclaredObjects>,
 }
 
 /// What a source's folder declares, and in what that may differ from before.
@@ -95,7 +97,9 @@ pub fn read_revision(
     policy: &Policy,
     cache: &mut SourceCache,
 ) -> Result<Reading, TreeError> {
+    let mut before = cache.declared.take();
     if let Some(mut settled) = cache.settled.take() {
+        before = Some(settled.objects());
         let mut fresh = SourceCache::default();
         if let Some(changed) = settled.follow(tree, path, policy, cache, &mut fresh)? {
             let content = settled.content();
@@ -111,14 +115,35 @@ pub fn read_revision(
         let linked = revision.notices_by_namespace();
         (revision.into_content(), linked)
     });
+    let mut changed = None;
     if let RevisionContent::Objects { objects, .. } = &content {
+        changed = before.map(|before| difference(&before, objects));
         cache.settled = Settled::of(path, policy, whole, objects, linked);
+        match cache.settled {
+            // It has them.
+            Some(_) => cache.blobs = HashMap::new(),
+            None => cache.declared = Some(objects.clone()),
+        }
     }
-    if cache.settled.is_some() {
-        // It has them.
-        cache.blobs = HashMap::new();
+    Ok(Reading { content: listed(content, path), changed })
+}
+
+/// The objects that are not the same in both. What was not read or rendered anew is shared, and is told
+/// to be the same without a look at it.
+fn difference(before: &DeclaredObjects, after: &DeclaredObjects) -> BTreeSet<ObjectId> {
+    let mut changed = BTreeSet::new();
+    let mut old = before.iter().peekable();
+    for (id, object) in after {
+        while let Some((gone, _)) = old.next_if(|(other, _)| *other < id) {
+            changed.insert(gone.clone());
+        }
+        let known = old.next_if(|(other, _)| *other == id);
+        if known.is_none_or(|(_, other)| other != object) {
+            changed.insert(id.clone());
+        }
     }
-    Ok(Reading { content: listed(content, path), changed: None })
+    changed.extend(old.map(|(id, _)| id.clone()));
+    changed
 }
 
 /// Reads several folders and files as one source. A file is a manifest whatever its name, but for a
@@ -167,7 +192,7 @@ fn read_whole(
     cache: &mut SourceCache,
 ) -> Result<Whole, TreeError> {
     let known = std::mem::take(cache);
-    let walk = walk::walk(tree, paths)?;
+    let mut walk = walk::walk(tree, paths)?;
     let mut problems = walk.problems.clone();
     let units = parts::units(tree, &walk.kustomizations, &known.parts, cache, &mut problems)?;
     let mut parsed_trees = ParsedTrees::default();
@@ -180,7 +205,14 @@ fn read_whole(
         cache.renderings.insert(folder.clone(), Arc::clone(&rendered));
         renderings.push((folder, rendered));
     }
-    let plain = read_plain(tree, &walk, &renderings, &known, cache, &mut problems)?;
+    let plain = read_plain(
+        tree,
+        std::mem::take(&mut walk.manifests),
+        &renderings,
+        &known,
+        cache,
+        &mut problems,
+    )?;
     Ok(Whole { walk, plain, renderings, problems })
 }
 
@@ -209,7 +241,7 @@ impl Whole {
 /// The manifests that no kustomization has read.
 fn read_plain(
     tree: &dyn Tree,
-    walk: &Walk,
+    manifests: Vec<Manifest>,
     renderings: &[(String, Arc<Rendered>)],
     known: &SourceCache,
     cache: &mut SourceCache,
@@ -221,10 +253,10 @@ fn read_plain(
         .filter(|(_, found)| matches!(found, Found::File { .. }))
         .map(|(path, _)| path.as_str())
         .collect();
-    let mut plain = Vec::with_capacity(walk.manifests.len());
-    for manifest in &walk.manifests {
-        let Manifest { path, target, id, size_bytes } = manifest;
-        if taken.contains(target.as_str()) {
+    let mut plain = Vec::with_capacity(manifests.len());
+    for manifest in manifests {
+        let Manifest { path, target, id, size_bytes } = &manifest;
+        if taken.contains(&**target) {
             continue;
         }
         if *size_bytes > MANIFEST_LIMIT_BYTES {
@@ -244,7 +276,7 @@ fn read_plain(
             None => parse_blob(&tree.read(target, *id)?),
         };
         cache.blobs.insert(*id, blob.clone());
-        plain.push((manifest.clone(), blob));
+        plain.push((manifest, blob));
     }
     Ok(plain)
 }

@@ -34,7 +34,7 @@ fn check(bytes: &[u8]) {
         RevisionContent::Objects { objects, notices } => {
             assert!(objects.iter().all(|(id, object)| *id == object.id()));
             assert!(notices.iter().all(|notice| notice.severity == Severity::Notice));
-            assert!(objects.values().all(|object| object.origin.file == "a.yaml"));
+            assert!(objects.values().all(|object| &*object.origin.file == "a.yaml"));
         }
     }
     assert_eq!(content, assemble([("a.yaml", &parse_blob(bytes))], &Policy::default()));
@@ -152,7 +152,7 @@ fn a_blob_tells_the_path_it_is_asked_for() {
         else {
             panic!("refused")
         };
-        assert!(objects.values().all(|object| object.origin.file == path));
+        assert!(objects.values().all(|object| &*object.origin.file == path));
         let RevisionContent::Problems(problems) = assemble([(path, &bad)], &Policy::default())
         else {
             panic!("taken")

@@ -173,6 +173,34 @@ fn a_changed_file_of_many_is_all_that_is_looked_at() {
     assert_eq!(changed, ["ConfigMap default/a7", "ConfigMap default/other"]);
 }
 
+/// A source with kustomizations is read whole; what is told to differ is what does.
+#[test]
+fn a_changed_kustomization_says_which_objects_differ() {
+    let kustomization = |prefix: &str| {
+        format!("namePrefix: {prefix}-\nresources: [map.yaml]\nlabels: [{{pairs: {{a: b}}}}]\n")
+    };
+    let mut files = Files::default();
+    for team in ["one", "two"] {
+        files.add(format!("top/{team}/kustomization.yaml"), kustomization(team));
+        files.add(format!("top/{team}/map.yaml"), config_map("a") + "---\n" + &config_map("b"));
+    }
+    let mut cache = SourceCache::default();
+    let mut read = |files: &Files| {
+        let reading = read_revision(files, "top", &Policy::default(), &mut cache).unwrap();
+        let changed = reading.changed?;
+        Some(changed.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    assert_eq!(read(&files), None, "nothing was read before");
+    assert_eq!(read(&files), Some(Vec::new()));
+    files.add("top/two/map.yaml", config_map("a") + "---\n" + &config_map("c"));
+    let (b, c) = ("ConfigMap default/two-b".to_owned(), "ConfigMap default/two-c".to_owned());
+    assert_eq!(read(&files), Some(vec![b.clone(), c.clone()]));
+    files.add("top/two/map.yaml", "broken: [");
+    assert_eq!(read(&files), None, "it has errors");
+    files.add("top/two/map.yaml", config_map("a"));
+    assert_eq!(read(&files), None, "it had errors");
+}
+
 /// Of many notices the first are listed with their number, however the source is read.
 #[test]
 fn notices_are_counted_and_the_first_listed() {
@@ -275,7 +303,7 @@ fn links_are_followed_inside_the_repository() {
             problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
         }
         Ok(RevisionContent::Objects { objects, .. }) => {
-            objects.values().map(|object| object.origin.file.clone()).collect()
+            objects.values().map(|object| object.origin.file.to_string()).collect()
         }
         Err(error) => panic!("{error}"),
     };

@@ -33,6 +33,7 @@ pub enum Change {
     PutQuarantine(Quarantine),
     /// Kept for history; not part of the world.
     PutRevision(Arc<StoredRevision>),
-    AppendTimeline(TimelineEntry),
-    AppendEvent(Event),
+    // Boxed, as they are larger than all others and a turn may have hundreds of thousands.
+    AppendTimeline(Box<TimelineEntry>),
+    AppendEvent(Box<Event>),
 }

@@ -1,17 +1,16 @@
 //! What was asked: the objects that Git declares, holding exactly what Dugout acts on.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
     CommitSha, CronJob, DaemonSet, Deployment, JobSpec, NamespaceName, ObjectName, ObjectUid,
-    PodTemplate, ReplicaSetSpec, SecretValue, SourceName, StatefulSet, Timestamp,
+    PodTemplate, ReplicaSetSpec, SecretValue, SortedMap, SourceName, StatefulSet, Timestamp,
 };
 
 /// Labels or annotations.
-pub type StringMap = BTreeMap<String, String>;
+pub type StringMap = SortedMap<String>;
 
 /// The kinds of object that Git may declare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -134,8 +133,8 @@ impl fmt::Display for ObjectId {
 /// Where an object stands in the repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// The path inside the repository.
-    pub file: String,
+    /// The path inside the repository; objects of one file share it.
+    pub file: Arc<str>,
     /// One-based line of the document's first field.
     pub line: u32,
 }
@@ -268,7 +267,7 @@ impl ObjectSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ConfigMap {
     pub data: StringMap,
-    pub binary_data: BTreeMap<String, Vec<u8>>,
+    pub binary_data: SortedMap<Vec<u8>>,
     pub immutable: bool,
 }
 
@@ -277,7 +276,7 @@ pub struct ConfigMap {
 pub struct Secret {
     /// `Opaque` when the manifest names none.
     pub secret_type: String,
-    pub data: BTreeMap<String, SecretValue>,
+    pub data: SortedMap<SecretValue>,
     pub immutable: bool,
 }
 
@@ -290,10 +289,16 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a service is reached. What Kubernetes says in two fields, `type` and `clusterIP`, is one choice here.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServiceType {
     ClusterIp,
+    /// Of type ClusterIP with the cluster address `None`: its name means its pods, and nothing stands
+    /// between.
+    Headless,
     NodePort,
+    /// Its name means another DNS name, which may end with a dot. A selector has no meaning then.
+    ExternalName(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

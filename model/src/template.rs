@@ -57,9 +57,9 @@ pub struct Container<Env> {
     pub env: Vec<Env>,
     pub ports: Vec<ContainerPort>,
     pub resources: ContainerResources,
-    pub startup_probe: Option<Probe>,
-    pub readiness_probe: Option<Probe>,
-    pub liveness_probe: Option<Probe>,
+    pub startup_probe: Option<Box<Probe>>,
+    pub readiness_probe: Option<Box<Probe>>,
+    pub liveness_probe: Option<Box<Probe>>,
     /// Takes the place of the pod's. One that runs before the others and is always started again runs on
     /// beside them: a sidecar.
     pub restart_policy: Option<RestartPolicy>,

@@ -147,7 +147,7 @@ fn endpoints(
 fn is_selected(pod: &Pod, labels: &StringMap, selector: &StringMap) -> bool {
     let own_labels = pod.own_labels();
     selector.iter().all(|(key, wanted)| {
-        let own = own_labels.iter().find(|(own, _)| own == key).map(|(_, value)| value);
+        let own = own_labels.iter().find(|(own, _)| *own == key).map(|(_, value)| value);
         own.or_else(|| labels.get(key)) == Some(wanted)
     })
 }

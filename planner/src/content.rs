@@ -50,22 +50,21 @@ impl Sink {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
-    use dugout_model::{ObjectKey, ObjectPolicy, Origin, Secret, SecretValue};
+    use dugout_model::{ObjectKey, ObjectPolicy, Origin, Secret, SecretValue, StringMap};
 
     use super::*;
 
     fn secret(value: &str, line: u32) -> DeclaredObject {
         DeclaredObject {
             key: ObjectKey::new("demo", "keys"),
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
+            labels: StringMap::default(),
+            annotations: StringMap::default(),
             policy: ObjectPolicy::default(),
-            origin: Origin { file: "keys.yaml".to_owned(), line },
+            origin: Origin { file: "keys.yaml".into(), line },
             spec: ObjectSpec::Secret(Secret {
                 secret_type: "Opaque".to_owned(),
-                data: BTreeMap::from([("key".to_owned(), SecretValue::new(value))]),
+                data: [("key".to_owned(), SecretValue::new(value))].into_iter().collect(),
                 immutable: false,
             }),
         }

@@ -106,8 +106,8 @@ impl<'a> Draft<'a> {
             }
             Change::PutQuarantine(row) => self.touch(Row::Quarantine(row)),
             Change::PutRevision(row) => self.revisions.push(row),
-            Change::AppendTimeline(entry) => self.timeline.push(entry),
-            Change::AppendEvent(event) => self.events.push(event),
+            Change::AppendTimeline(entry) => self.timeline.push(*entry),
+            Change::AppendEvent(event) => self.events.push(*event),
         }
     }
 
@@ -165,15 +165,14 @@ impl<'a> Draft<'a> {
         }
         // Revisions first: releases refer to them. Deletions last and backwards, for the same reason.
         let revisions = std::mem::take(&mut self.revisions).into_iter().map(Change::PutRevision);
-        let timeline = std::mem::take(&mut self.timeline).into_iter().map(Change::AppendTimeline);
-        let events = std::mem::take(&mut self.events).into_iter().map(Change::AppendEvent);
+        let timeline = std::mem::take(&mut self.timeline).into_iter();
+        let events = std::mem::take(&mut self.events).into_iter();
         let sources = puts.iter().take_while(|put| matches!(put, Change::PutSource(_))).count();
-        let rest = puts.split_off(sources);
-        puts.extend(revisions);
-        puts.extend(rest);
+        puts.splice(sources..sources, revisions);
         puts.extend(deletes.into_iter().rev());
-        puts.extend(timeline);
-        puts.extend(events);
+        puts.extend(timeline.map(|entry| Change::AppendTimeline(Box::new(entry))));
+        puts.extend(events.map(|event| Change::AppendEvent(Box::new(event))));
+        puts.shrink_to_fit();
         puts
     }
 

@@ -130,9 +130,9 @@ impl Encoder {
         self.list(env, Self::env);
         self.list(ports, Self::port);
         self.resources(resources);
-        self.option(startup_probe.as_ref(), Self::probe);
-        self.option(readiness_probe.as_ref(), Self::probe);
-        self.option(liveness_probe.as_ref(), Self::probe);
+        self.option(startup_probe.as_deref(), Self::probe);
+        self.option(readiness_probe.as_deref(), Self::probe);
+        self.option(liveness_probe.as_deref(), Self::probe);
         if let Some(policy) = restart_policy {
             self.text("restart policy");
             self.restart_policy(*policy);

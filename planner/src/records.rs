@@ -55,7 +55,7 @@ impl Draft<'_> {
             reason: reason.to_owned(),
             message: message.to_string(),
         };
-        self.push(Change::AppendEvent(event));
+        self.push(Change::AppendEvent(Box::new(event)));
     }
 
     /// Tells a step of a release as a whole.
@@ -74,7 +74,7 @@ impl Draft<'_> {
             subject: String::new(),
             message: message.to_string(),
         };
-        self.push(Change::AppendTimeline(entry));
+        self.push(Change::AppendTimeline(Box::new(entry)));
     }
 
     /// Tells a step of a pod that comes: it belongs to the release that made its template current.
@@ -124,6 +124,6 @@ impl Draft<'_> {
             subject: format!("Pod {}/{}", pod.namespace, pod.name),
             message: message.to_string(),
         };
-        self.push(Change::AppendTimeline(entry));
+        self.push(Change::AppendTimeline(Box::new(entry)));
     }
 }

@@ -87,6 +87,8 @@ impl Lookup<'_> {
     fn container(&mut self, container: &Container<EnvSource>) -> Container<EnvValue> {
         let values: Vec<EnvValue> =
             container.env.iter().flat_map(|source| self.values(source)).collect();
+        let mut env = last_of_each_name(values);
+        env.shrink_to_fit();
         Container {
             name: container.name.clone(),
             image: container.image.clone(),
@@ -94,7 +96,7 @@ impl Lookup<'_> {
             command: container.command.clone(),
             args: container.args.clone(),
             working_dir: container.working_dir.clone(),
-            env: last_of_each_name(values),
+            env,
             ports: container.ports.clone(),
             resources: container.resources,
             startup_probe: container.startup_probe.clone(),
@@ -135,7 +137,7 @@ impl Lookup<'_> {
             }
             EnvSource::AllOfSecret { secret, prefix, optional } => {
                 let Some(found) = self.secret(secret, *optional) else { return Vec::new() };
-                let value = |(key, value): (&String, &dugout_model::SecretValue)| EnvValue {
+                let value = |(key, value): (&str, &dugout_model::SecretValue)| EnvValue {
                     name: format!("{prefix}{key}"),
                     content: EnvContent::Secret(value.clone()),
                 };

@@ -118,8 +118,8 @@ fn ten_changes(dice: &mut Dice, set: ReplicaSetUid) -> Vec<Change> {
         let uid = PodUid(uuid::Uuid::from_u128(pod));
         changes.push(Change::PutPod(Arc::new(dice.pod(uid, set))));
         changes.push(match pod % 2 {
-            0 => Change::AppendTimeline(dice.timeline_entry(source.clone(), sha.clone())),
-            _ => Change::AppendEvent(dice.event()),
+            0 => Change::AppendTimeline(Box::new(dice.timeline_entry(source.clone(), sha.clone()))),
+            _ => Change::AppendEvent(Box::new(dice.event())),
         });
     }
     changes

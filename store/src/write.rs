@@ -11,7 +11,7 @@ use crate::document::{ReplicaSetHead, Stored, encode};
 use crate::{CommitError, StoreError, moment, text};
 
 /// Rows in one statement, which bounds the memory of a turn on both sides.
-const ROWS_PER_STATEMENT: usize = 5_000;
+const ROWS_PER_STATEMENT: usize = 1_000;
 /// The same for revisions, each of which holds all objects of a commit.
 const REVISIONS_PER_STATEMENT: usize = 16;
 

@@ -69,7 +69,7 @@ async fn a_timeline_is_in_order_of_time_and_a_limit_keeps_its_end() {
     let late_too = stage.entry("aa11", 3);
     let other = stage.entry("bb22", 2);
     let appended = [&late, &early, &other, &late_too];
-    stage.commit(&appended.map(|entry| Change::AppendTimeline(entry.clone()))).await;
+    stage.commit(&appended.map(|entry| Change::AppendTimeline(Box::new(entry.clone())))).await;
 
     let (store, source) = (&stage.store, &stage.source);
     let all = store.timeline(source, Some("aa11"), 100).await.unwrap();
@@ -79,7 +79,7 @@ async fn a_timeline_is_in_order_of_time_and_a_limit_keeps_its_end() {
 
     // What befell the commit itself is never cut off.
     let noticed = TimelineEntry { subject: String::new(), ..stage.entry("aa11", 0) };
-    stage.commit(&[Change::AppendTimeline(noticed.clone())]).await;
+    stage.commit(&[Change::AppendTimeline(Box::new(noticed.clone()))]).await;
     let end = stage.store.timeline(&stage.source, Some("aa11"), 2).await.unwrap();
     assert_eq!(end, [noticed, late, late_too]);
     let store = &stage.store;
@@ -96,7 +96,10 @@ async fn without_a_commit_the_timeline_is_that_of_the_newest_release() {
         [stage.release(1, "aa11", Verdict::Healthy), stage.release(2, "bb22", Verdict::Failed)];
     let mut changes: Vec<Change> =
         releases.into_iter().map(|row| Change::PutRelease(Arc::new(row))).collect();
-    changes.extend([Change::AppendTimeline(old), Change::AppendTimeline(new.clone())]);
+    changes.extend([
+        Change::AppendTimeline(Box::new(old)),
+        Change::AppendTimeline(Box::new(new.clone())),
+    ]);
     stage.commit(&changes).await;
     assert_eq!(stage.store.timeline(&stage.source, None, 100).await.unwrap(), [new]);
 }
@@ -105,7 +108,7 @@ async fn without_a_commit_the_timeline_is_that_of_the_newest_release() {
 async fn a_prefix_of_two_commits_is_said_to_be_ambiguous_and_one_of_none_finds_nothing() {
     let mut stage = Stage::new().await;
     let entries = [stage.entry("aa11", 1), stage.entry("aa11", 2), stage.entry("aaff", 3)];
-    stage.commit(&entries.map(Change::AppendTimeline)).await;
+    stage.commit(&entries.map(|entry| Change::AppendTimeline(Box::new(entry)))).await;
     let (store, source) = (&stage.store, &stage.source);
     match store.timeline(source, Some("aa"), 100).await {
         Err(StoreError::AmbiguousCommit { first, second, .. }) => {
@@ -148,7 +151,7 @@ async fn events_come_newest_last_by_namespace_or_all() {
     let namespaces = ["demo", "", "odd\0name", "demo"];
     let events = namespaces
         .map(|namespace| Event { namespace: NamespaceName::new(namespace), ..stage.dice.event() });
-    stage.commit(&events.clone().map(Change::AppendEvent)).await;
+    stage.commit(&events.clone().map(|event| Change::AppendEvent(Box::new(event)))).await;
     let [first, second, third, fourth] = events;
     let store = &stage.store;
     let all = store.events(None, 3).await.unwrap();
@@ -192,9 +195,9 @@ async fn old_history_goes_in_bounded_steps_and_the_world_stays() {
         revision.hops.validated_at = moment(id);
         changes.push(Change::PutRevision(Arc::new(revision)));
         changes.push(Change::PutRelease(Arc::new(stage.release(id, &sha, verdict))));
-        changes.push(Change::AppendTimeline(stage.entry(&sha, id)));
+        changes.push(Change::AppendTimeline(Box::new(stage.entry(&sha, id))));
         let event = Event { at: moment(id), ..stage.dice.event() };
-        changes.push(Change::AppendEvent(event));
+        changes.push(Change::AppendEvent(Box::new(event)));
     }
     stage.commit(&changes).await;
 

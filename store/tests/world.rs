@@ -73,9 +73,9 @@ fn random_change(dice: &mut Dice, world: &World) -> Change {
             0 => Change::PutRevision(Arc::new(dice.revision(source))),
             1 => {
                 let sha = dice.sha();
-                Change::AppendTimeline(dice.timeline_entry(source, sha))
+                Change::AppendTimeline(Box::new(dice.timeline_entry(source, sha)))
             }
-            _ => Change::AppendEvent(dice.event()),
+            _ => Change::AppendEvent(Box::new(dice.event())),
         },
     }
 }
@@ -265,7 +265,7 @@ async fn a_value_that_cannot_be_stored_is_refused_and_the_leader_goes_on() {
     let source = Change::PutSource(Arc::new(dice.source(SourceName::new("known"))));
     let event = Event { at: Timestamp::from_micros(i64::MIN), ..dice.event() };
     let release = dice.release(ReleaseId(u64::MAX), SourceName::new("known"));
-    for refused in [Change::AppendEvent(event), Change::PutRelease(Arc::new(release))] {
+    for refused in [Change::AppendEvent(Box::new(event)), Change::PutRelease(Arc::new(release))] {
         let changes = [source.clone(), refused];
         let error = leadership.commit(world.turn.next(), &changes).await.unwrap_err();
         assert!(matches!(error, CommitError::Unstorable { .. }), "{error:?}");

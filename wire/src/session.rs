@@ -76,7 +76,7 @@ impl Registration {
         Ok(model::NodeRegistration {
             name,
             instance,
-            labels,
+            labels: labels.into(),
             capacity: capacity.into(),
             engine: model::EngineId::new(engine),
             engine_version,
@@ -100,7 +100,7 @@ impl From<&model::NodeRegistration> for Registration {
         } = value;
         Self {
             instance: instance.clone(),
-            labels: labels.clone(),
+            labels: labels.into(),
             capacity: (*capacity).into(),
             engine: engine.as_str().to_owned(),
             engine_version: engine_version.clone(),

@@ -199,13 +199,13 @@ impl From<&model::ResolvedTemplate> for Template {
             node_selector,
         } = value;
         Self {
-            labels: labels.clone(),
-            annotations: annotations.clone(),
+            labels: labels.into(),
+            annotations: annotations.into(),
             init_containers: init_containers.iter().map(Container::from).collect(),
             containers: containers.iter().map(Container::from).collect(),
             restart_policy: (*restart_policy).into(),
             termination_grace_micros: micros(*termination_grace),
-            node_selector: node_selector.clone(),
+            node_selector: node_selector.into(),
         }
     }
 }
@@ -224,8 +224,8 @@ impl TryFrom<Template> for model::ResolvedTemplate {
             node_selector,
         } = value;
         Ok(Self {
-            labels,
-            annotations,
+            labels: labels.into(),
+            annotations: annotations.into(),
             init_containers: init_containers
                 .into_iter()
                 .map(TryInto::try_into)
@@ -233,7 +233,7 @@ impl TryFrom<Template> for model::ResolvedTemplate {
             containers: containers.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             restart_policy: restart_policy.into(),
             termination_grace: Duration::from_micros(termination_grace_micros),
-            node_selector,
+            node_selector: node_selector.into(),
         })
     }
 }
@@ -285,9 +285,9 @@ impl From<&model::Container<model::EnvValue>> for Container {
             env: env.iter().map(EnvValue::from).collect(),
             ports: ports.iter().map(ContainerPort::from).collect(),
             resources: (*resources).into(),
-            startup_probe: startup_probe.as_ref().map(Probe::from),
-            readiness_probe: readiness_probe.as_ref().map(Probe::from),
-            liveness_probe: liveness_probe.as_ref().map(Probe::from),
+            startup_probe: startup_probe.as_deref().map(Probe::from),
+            readiness_probe: readiness_probe.as_deref().map(Probe::from),
+            liveness_probe: liveness_probe.as_deref().map(Probe::from),
             restart_policy: restart_policy.map(Into::into),
         }
     }
@@ -322,9 +322,9 @@ impl TryFrom<Container> for model::Container<model::EnvValue> {
             env: env.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             ports: ports.into_iter().map(Into::into).collect(),
             resources: resources.into(),
-            startup_probe: startup_probe.map(Into::into),
-            readiness_probe: readiness_probe.map(Into::into),
-            liveness_probe: liveness_probe.map(Into::into),
+            startup_probe: startup_probe.map(|probe| Box::new(probe.into())),
+            readiness_probe: readiness_probe.map(|probe| Box::new(probe.into())),
+            liveness_probe: liveness_probe.map(|probe| Box::new(probe.into())),
             restart_policy: restart_policy.map(Into::into),
         })
     }

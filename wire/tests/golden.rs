@@ -31,15 +31,15 @@ fn map(pairs: &[(&str, &str)]) -> StringMap {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
-fn probe(action: ProbeAction) -> Option<Probe> {
-    Some(Probe {
+fn probe(action: ProbeAction) -> Option<Box<Probe>> {
+    Some(Box::new(Probe {
         action,
         initial_delay: Duration::ZERO,
         period: Duration::from_secs(10),
         timeout: Duration::from_millis(1500),
         success_threshold: 1,
         failure_threshold: 3,
-    })
+    }))
 }
 
 fn container() -> Container<EnvValue> {

@@ -197,14 +197,14 @@ async fn a_container_that_is_restarted_by_hand_is_probed_at_its_new_address() {
     let old_server = TcpListener::bind((old, 0)).await.unwrap();
     let port = old_server.local_addr().unwrap().port();
     let mut wanted = template("web");
-    wanted.containers[0].readiness_probe = Some(Probe {
+    wanted.containers[0].readiness_probe = Some(Box::new(Probe {
         action: ProbeAction::TcpSocket { host: None, port: PortRef::Number(port) },
         initial_delay: Duration::ZERO,
         period: Duration::from_millis(100),
         timeout: Duration::from_secs(1),
         success_threshold: 1,
         failure_threshold: 1,
-    });
+    }));
     let container_at = |address: Ipv4Addr, started| ObservedContainer {
         address: Some(IpAddr::V4(address)),
         ..container(1, 0, running(started))

@@ -113,8 +113,8 @@ impl ContainerProbes {
     }
 
     fn new(container: &Container<EnvValue>, started_at: Timestamp) -> Self {
-        let schedule = |probe: &Option<Probe>, extra| {
-            probe.as_ref().map(|probe| Schedule::new(probe.clone(), started_at, extra))
+        let schedule = |probe: &Option<Box<Probe>>, extra| {
+            probe.as_deref().map(|probe| Schedule::new(probe.clone(), started_at, extra))
         };
         Self {
             startup: schedule(&container.startup_probe, true),
@@ -320,15 +320,15 @@ mod tests {
     use super::*;
     use crate::testing::{at, template};
 
-    fn probe(initial: u64, period: u64, successes: u32, failures: u32) -> Option<Probe> {
-        Some(Probe {
+    fn probe(initial: u64, period: u64, successes: u32, failures: u32) -> Option<Box<Probe>> {
+        Some(Box::new(Probe {
             action: ProbeAction::TcpSocket { host: None, port: dugout_model::PortRef::Number(80) },
             initial_delay: Duration::from_secs(initial),
             period: Duration::from_secs(period),
             timeout: Duration::from_secs(1),
             success_threshold: successes,
             failure_threshold: failures,
-        })
+        }))
     }
 
     fn container() -> Container<EnvValue> {

@@ -413,15 +413,15 @@ pub fn container(command: &[&str]) -> Container<EnvValue> {
 }
 
 /// A probe with a short period.
-pub fn probe(action: ProbeAction) -> Option<Probe> {
-    Some(Probe {
+pub fn probe(action: ProbeAction) -> Option<Box<Probe>> {
+    Some(Box::new(Probe {
         action,
         initial_delay: Duration::ZERO,
         period: Duration::from_secs(1),
         timeout: Duration::from_secs(1),
         success_threshold: 1,
         failure_threshold: 2,
-    })
+    }))
 }
 
 pub fn running_id(pod: &PodReport) -> Option<String> {

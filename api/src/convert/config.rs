@@ -66,7 +66,7 @@ fn namespace(metadata: ObjectMeta) -> core::Namespace {
 
 fn config_map(metadata: ObjectMeta, spec: &ConfigMap) -> core::ConfigMap {
     let binary =
-        spec.binary_data.iter().map(|(key, value)| (key.clone(), ByteString(value.clone())));
+        spec.binary_data.iter().map(|(key, value)| (key.to_owned(), ByteString(value.clone())));
     core::ConfigMap {
         binary_data: (!spec.binary_data.is_empty()).then(|| binary.collect()),
         data: strings(&spec.data),
@@ -77,7 +77,7 @@ fn config_map(metadata: ObjectMeta, spec: &ConfigMap) -> core::ConfigMap {
 
 /// The keys of a secret, each with a marker in the place of its content.
 fn secret(metadata: ObjectMeta, spec: &Secret) -> core::Secret {
-    let data = spec.data.keys().map(|key| (key.clone(), ByteString(REDACTED.into()))).collect();
+    let data = spec.data.keys().map(|key| (key.to_owned(), ByteString(REDACTED.into()))).collect();
     core::Secret {
         data: Some(data),
         immutable: spec.immutable.then_some(true),
@@ -100,13 +100,18 @@ fn service(metadata: ObjectMeta, spec: &Service) -> core::Service {
             target_port: Some(port(&declared.target_port)),
         })
         .collect();
-    let service_type = match spec.service_type {
-        ServiceType::ClusterIp => "ClusterIP",
-        ServiceType::NodePort => "NodePort",
+    let (service_type, cluster_ip, external_name) = match &spec.service_type {
+        ServiceType::ClusterIp => ("ClusterIP", None, None),
+        ServiceType::Headless => ("ClusterIP", Some("None".to_owned()), None),
+        ServiceType::NodePort => ("NodePort", None, None),
+        ServiceType::ExternalName(name) => ("ExternalName", None, Some(name.clone())),
     };
     core::Service {
         metadata,
         spec: Some(core::ServiceSpec {
+            cluster_ips: cluster_ip.clone().map(|address| vec![address]),
+            cluster_ip,
+            external_name,
             ports: list(ports),
             selector: strings(&spec.selector),
             session_affinity: Some("None".to_owned()),

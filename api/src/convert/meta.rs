@@ -32,7 +32,7 @@ const REVISION: &str = "deployment.kubernetes.io/revision";
 /// The metadata of an object that Git declares.
 pub(super) fn of_object(view: View<'_>, object: &StoredObject) -> ObjectMeta {
     let declared = &object.declared;
-    let mut annotations = declared.annotations.clone();
+    let mut annotations = BTreeMap::from(&declared.annotations);
     annotations.insert(COMMIT.to_owned(), object.sha.to_string());
     annotations.insert(SOURCE.to_owned(), object.source.to_string());
     if object.orphaned {
@@ -54,16 +54,18 @@ pub(super) fn of_object(view: View<'_>, object: &StoredObject) -> ObjectMeta {
 }
 
 /// Annotations of what a replica set stands for.
-pub(super) fn of_replica_set(template: &StringMap, set: &ReplicaSet) -> StringMap {
-    let mut annotations = template.clone();
+pub(super) fn of_replica_set(
+    mut annotations: BTreeMap<String, String>,
+    set: &ReplicaSet,
+) -> BTreeMap<String, String> {
     annotations.insert(COMMIT.to_owned(), set.sha.to_string());
     annotations.insert(REVISION.to_owned(), set.revision.to_string());
     annotations
 }
 
 /// Annotations of a run of a job.
-pub(super) fn of_run(job: &Job) -> StringMap {
-    let mut annotations = job.annotations.clone();
+pub(super) fn of_run(job: &Job) -> BTreeMap<String, String> {
+    let mut annotations = BTreeMap::from(&job.annotations);
     annotations.insert(COMMIT.to_owned(), job.sha.to_string());
     annotations.insert(SOURCE.to_owned(), job.source.to_string());
     let scheduled_at = job.scheduled_at.and_then(moment);
@@ -71,8 +73,8 @@ pub(super) fn of_run(job: &Job) -> StringMap {
     annotations
 }
 
-pub(super) fn with_commit(annotations: &StringMap, set: &ReplicaSet) -> StringMap {
-    let mut annotations = annotations.clone();
+pub(super) fn with_commit(annotations: &StringMap, set: &ReplicaSet) -> BTreeMap<String, String> {
+    let mut annotations = BTreeMap::from(annotations);
     annotations.insert(COMMIT.to_owned(), set.sha.to_string());
     annotations
 }
@@ -138,7 +140,7 @@ pub(super) fn some_text(text: &str) -> Option<String> {
 }
 
 pub(super) fn strings(map: &StringMap) -> Option<BTreeMap<String, String>> {
-    (!map.is_empty()).then(|| map.clone())
+    (!map.is_empty()).then(|| map.into())
 }
 
 pub(super) fn list<T>(items: Vec<T>) -> Option<Vec<T>> {

@@ -1,9 +1,11 @@
 //! Pod templates, as declared and as resolved. The content of a secret never leaves here.
 
+use std::collections::BTreeMap;
+
 use dugout_model::{
     Container, ContainerResources, EnvContent, EnvSource, EnvValue, HttpScheme, PodField,
     PodTemplate, Probe, ProbeAction, PullPolicy, ReplicaSet, ResolvedTemplate, RestartPolicy,
-    StringMap, World,
+    World,
 };
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -77,8 +79,8 @@ pub(super) fn pod_spec(template: &ResolvedTemplate) -> core::PodSpec {
 }
 
 /// The labels of a replica set's pods.
-pub(super) fn pod_labels(world: &World, set: &ReplicaSet) -> StringMap {
-    let mut labels = set.template.labels.clone();
+pub(super) fn pod_labels(world: &World, set: &ReplicaSet) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::from(&set.template.labels);
     labels.extend(hash_label(world, set).map(|(key, hash)| (key.to_owned(), hash.to_owned())));
     labels
 }
@@ -105,13 +107,13 @@ fn container<Env>(container: &Container<Env>) -> core::Container {
         command: list(container.command.clone()),
         image: Some(container.image.clone()),
         image_pull_policy: Some(policy.to_owned()),
-        liveness_probe: container.liveness_probe.as_ref().map(probe),
+        liveness_probe: container.liveness_probe.as_deref().map(probe),
         name: container.name.clone(),
         ports: list(ports),
-        readiness_probe: container.readiness_probe.as_ref().map(probe),
+        readiness_probe: container.readiness_probe.as_deref().map(probe),
         resources: Some(resources(&container.resources)),
         restart_policy: container.restart_policy.map(|policy| restart_policy(policy).to_owned()),
-        startup_probe: container.startup_probe.as_ref().map(probe),
+        startup_probe: container.startup_probe.as_deref().map(probe),
         working_dir: container.working_dir.clone(),
         ..core::Container::default()
     }

@@ -1,5 +1,6 @@
 //! Deployments and replica sets, with the counts and conditions of `apps/v1`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ impl View<'_> {
     ) -> apps::Deployment {
         if let Some(current) = self.world.current_replica_set(object.uid) {
             let annotations = metadata.annotations.get_or_insert_default();
-            *annotations = of_replica_set(annotations, current);
+            *annotations = of_replica_set(std::mem::take(annotations), current);
             annotations.insert("dugout.dev/commit".to_owned(), object.sha.to_string());
         }
         apps::Deployment {
@@ -48,7 +49,7 @@ impl View<'_> {
         let min_ready = spec.map(|spec| spec.min_ready).unwrap_or_default();
         apps::ReplicaSet {
             metadata: ObjectMeta {
-                annotations: Some(of_replica_set(&Default::default(), set)),
+                annotations: Some(of_replica_set(BTreeMap::new(), set)),
                 creation_timestamp: time(set.created_at),
                 generation: Some(1),
                 labels: Some(pod_labels(self.world, set)),

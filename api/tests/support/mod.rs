@@ -73,7 +73,7 @@ fn object(number: u128, name: &str, spec: ObjectSpec) -> StoredObject {
             annotations: StringMap::new(),
             policy: ObjectPolicy::default(),
             spec,
-            origin: Origin { file: "apps/jobs.yaml".to_owned(), line: 1 },
+            origin: Origin { file: "apps/jobs.yaml".into(), line: 1 },
         }),
     }
 }
@@ -119,6 +119,22 @@ fn node(name: &str, condition: NodeCondition, unschedulable: bool) -> Node {
     }
 }
 
+/// The world with a service of each type.
+pub fn world_of_services() -> World {
+    let mut world = world();
+    let inner = || vec![ServicePort { node_port: None, ..service().ports.remove(0) }];
+    for (name, service_type, ports) in [
+        ("inside", ServiceType::ClusterIp, inner()),
+        ("peers", ServiceType::Headless, inner()),
+        ("outside", ServiceType::ExternalName("db.example.com".to_owned()), Vec::new()),
+    ] {
+        let spec = ObjectSpec::Service(Service { service_type, ports, ..service() });
+        let object = stored(300 + world.objects.len() as u128, "demo", name, spec);
+        world.apply(&Change::PutObject(Arc::new(object)));
+    }
+    world
+}
+
 pub fn objects() -> Vec<StoredObject> {
     let specs = [
         ("", "demo", ObjectSpec::Namespace),
@@ -135,7 +151,7 @@ pub fn objects() -> Vec<StoredObject> {
             "web-secret",
             ObjectSpec::Secret(Secret {
                 secret_type: "Opaque".to_owned(),
-                data: BTreeMap::from([("password".to_owned(), SecretValue::new("hunter2"))]),
+                data: SortedMap::from([("password".to_owned(), SecretValue::new("hunter2"))]),
                 immutable: false,
             }),
         ),
@@ -145,23 +161,27 @@ pub fn objects() -> Vec<StoredObject> {
     specs
         .into_iter()
         .enumerate()
-        .map(|(index, (namespace, name, spec))| StoredObject {
-            uid: ObjectUid(uuid(100 + index as u128)),
-            source: SourceName::new("default"),
-            sha: CommitSha::new(SHA),
-            generation: 2,
-            created_at: START,
-            orphaned: false,
-            declared: Arc::new(DeclaredObject {
-                key: ObjectKey::new(namespace, name),
-                labels: map(&[("app", "web")]),
-                annotations: StringMap::new(),
-                policy: ObjectPolicy::default(),
-                spec,
-                origin: Origin { file: "apps/web.yaml".to_owned(), line: 7 },
-            }),
-        })
+        .map(|(index, (namespace, name, spec))| stored(100 + index as u128, namespace, name, spec))
         .collect()
+}
+
+fn stored(number: u128, namespace: &str, name: &str, spec: ObjectSpec) -> StoredObject {
+    StoredObject {
+        uid: ObjectUid(uuid(number)),
+        source: SourceName::new("default"),
+        sha: CommitSha::new(SHA),
+        generation: 2,
+        created_at: START,
+        orphaned: false,
+        declared: Arc::new(DeclaredObject {
+            key: ObjectKey::new(namespace, name),
+            labels: map(&[("app", "web")]),
+            annotations: StringMap::new(),
+            policy: ObjectPolicy::default(),
+            spec,
+            origin: Origin { file: "apps/web.yaml".into(), line: 7 },
+        }),
+    }
 }
 
 fn service() -> Service {
@@ -199,7 +219,7 @@ fn container<Env>(env: Vec<Env>) -> Container<Env> {
             memory_limit_bytes: Some(128 << 20),
         },
         startup_probe: None,
-        readiness_probe: Some(Probe {
+        readiness_probe: Some(Box::new(Probe {
             action: ProbeAction::HttpGet {
                 scheme: HttpScheme::Http,
                 host: None,
@@ -212,7 +232,7 @@ fn container<Env>(env: Vec<Env>) -> Container<Env> {
             timeout: Duration::from_secs(1),
             success_threshold: 1,
             failure_threshold: 3,
-        }),
+        })),
         liveness_probe: None,
         restart_policy: None,
     }
@@ -452,7 +472,7 @@ pub fn timeline() -> Vec<TimelineEntry> {
 
 pub fn problem() -> Problem {
     Problem {
-        file: "apps/web.yaml".to_owned(),
+        file: "apps/web.yaml".into(),
         line: 12,
         column: 5,
         severity: Severity::Error,
@@ -573,9 +593,9 @@ impl Backend for Fake {
                     spec.replicas += 1;
                 }
                 ObjectSpec::Secret(spec) => {
-                    for value in spec.data.values_mut() {
-                        *value = SecretValue::new("never shown");
-                    }
+                    let keys: Vec<String> = spec.data.keys().map(str::to_owned).collect();
+                    let hidden = |key| (key, SecretValue::new("never shown"));
+                    spec.data = keys.into_iter().map(hidden).collect();
                 }
                 _ => {}
             }

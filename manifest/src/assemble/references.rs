@@ -123,14 +123,13 @@ fn has_key(spec: &ObjectSpec, key: &str) -> bool {
 
 /// The first keys, for a hint.
 fn some_keys(spec: &ObjectSpec) -> Vec<&str> {
-    let keys: Vec<&String> = match spec {
+    match spec {
         ObjectSpec::ConfigMap(map) => {
             map.data.keys().chain(map.binary_data.keys()).take(LISTED).collect()
         }
         ObjectSpec::Secret(secret) => secret.data.keys().take(LISTED).collect(),
         _ => Vec::new(),
-    };
-    keys.into_iter().map(String::as_str).collect()
+    }
 }
 
 fn has_port(service: &ServiceFacts, port: &PortRef) -> bool {
@@ -177,7 +176,7 @@ impl<'a> Workloads<'a> {
     fn selected(&self, namespace: &str, service: &ServiceFacts) -> Vec<&'a PodFacts> {
         let of_templates = service.selector.iter().filter(|(key, _)| !is_of_ordinals(key));
         let fewest = of_templates
-            .map(|(key, value)| self.by_label.get(&(namespace, key.as_str(), value.as_str())))
+            .map(|(key, value)| self.by_label.get(&(namespace, key, value.as_str())))
             .min_by_key(|places| places.map_or(0, Vec::len))
             .unwrap_or_else(|| self.with_ordinals.get(namespace));
         fewest

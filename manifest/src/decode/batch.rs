@@ -8,7 +8,7 @@ use dugout_model::{
 };
 
 use super::deployment::{INT32_MAX, REPLICA_LIMIT, empty_template, read_template};
-use super::metadata::{read_annotations, read_labels};
+use super::metadata::{read_annotations, read_own_labels};
 use crate::reader::{Object, Value};
 
 /// The one condition of pods that Dugout has a meaning for in a failure policy.
@@ -185,7 +185,7 @@ fn read_cron_job_spec(spec: &Object<'_>) -> CronJob {
         suspended: spec.field("suspend").and_then(|value| value.boolean()).unwrap_or(false),
         successful_history_limit: count("successfulJobsHistoryLimit", 3),
         failed_history_limit: count("failedJobsHistoryLimit", 1),
-        job_labels: map("labels", read_labels),
+        job_labels: map("labels", read_own_labels),
         job_annotations: map("annotations", read_annotations),
         job: job
             .and_then(|value| value.object())

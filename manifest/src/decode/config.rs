@@ -1,43 +1,32 @@
 //! Config maps and secrets.
 
-use std::collections::BTreeMap;
+use dugout_model::{ConfigMap, Secret, SecretValue, SortedMap};
 
-use dugout_model::{ConfigMap, Secret, SecretValue, StringMap};
-
-use super::metadata::text_or_empty;
+use super::metadata::{read_texts, text_or_empty};
 use crate::reader::{Object, Value};
 use crate::text_forms::decode_base64;
 
 pub(super) fn read_config_map(object: &Object<'_>) -> ConfigMap {
-    let mut data = StringMap::new();
-    if let Some(value) = object.field("data") {
-        value.each_entry(|key, value| {
-            if let Some(text) = text_or_empty(&value) {
-                data.insert(key.to_owned(), text.to_owned());
-            }
-        });
-    }
-    let binary_data =
-        object.field("binaryData").map(|value| read_bytes(&value)).unwrap_or_default();
+    let data = object.field("data").map(|value| read_texts(&value)).unwrap_or_default();
+    let binary_data = object.field("binaryData").map(|value| read_bytes(&value));
+    let binary_data = binary_data.into_iter().flatten().collect();
     ConfigMap { data, binary_data, immutable: read_immutable(object) }
 }
 
 /// No message about a secret repeats any of its values; the reader sees to that.
 pub(super) fn read_secret(object: &Object<'_>) -> Secret {
-    let mut data: BTreeMap<String, SecretValue> = object
-        .field("data")
-        .map(|value| read_bytes(&value))
-        .unwrap_or_default()
-        .into_iter()
-        .map(|(key, bytes)| (key, SecretValue::new(bytes)))
-        .collect();
+    let bytes = object.field("data").map(|value| read_bytes(&value)).unwrap_or_default();
+    let mut data: Vec<(String, SecretValue)> =
+        bytes.into_iter().map(|(key, bytes)| (key, SecretValue::new(bytes))).collect();
     if let Some(value) = object.field("stringData") {
+        // They win over `data`, as the last of a key stays.
         value.each_entry(|key, value| {
             if let Some(text) = text_or_empty(&value) {
-                data.insert(key.to_owned(), SecretValue::new(text));
+                data.push((key.to_owned(), SecretValue::new(text)));
             }
         });
     }
+    let data: SortedMap<SecretValue> = data.into_iter().collect();
     let secret_type = match object.field("type") {
         Some(value) => read_secret_type(&value),
         None => "Opaque".to_owned(),
@@ -61,11 +50,11 @@ fn read_immutable(object: &Object<'_>) -> bool {
 }
 
 /// What is written as base64, by key.
-fn read_bytes(value: &Value<'_>) -> BTreeMap<String, Vec<u8>> {
-    let mut all = BTreeMap::new();
+fn read_bytes(value: &Value<'_>) -> Vec<(String, Vec<u8>)> {
+    let mut all = Vec::new();
     value.each_entry(|key, value| {
         if let Some(bytes) = text_or_empty(&value).and_then(decode_base64) {
-            all.insert(key.to_owned(), bytes);
+            all.push((key.to_owned(), bytes));
         }
     });
     all

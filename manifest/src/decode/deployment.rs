@@ -8,7 +8,7 @@ use dugout_model::{
 };
 
 use super::container;
-use super::metadata::{read_annotations, read_labels};
+use super::metadata::{read_annotations, read_labels, read_own_labels};
 use crate::reader::{Object, Value};
 use crate::yaml::ScalarKind;
 
@@ -134,7 +134,8 @@ pub(super) fn read_template(template: &Object<'_>) -> PodTemplate {
             .and_then(|metadata| metadata.field(name).map(|value| read(&value)))
             .unwrap_or_default()
     };
-    let (labels, annotations) = (map("labels", read_labels), map("annotations", read_annotations));
+    let (labels, annotations) =
+        (map("labels", read_own_labels), map("annotations", read_annotations));
     let empty = PodTemplate { labels, annotations, ..empty_template() };
     match template.field("spec").and_then(|value| value.object()) {
         Some(spec) => read_pod_spec(&spec, empty),

@@ -16,6 +16,7 @@ pub(super) fn read(container: &Object<'_>) -> Vec<EnvSource> {
     if let Some(value) = container.field("env") {
         sources.extend(value.each(|item| read_variable(&item.object()?)));
     }
+    sources.shrink_to_fit();
     sources
 }
 

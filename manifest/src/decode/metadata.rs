@@ -24,7 +24,41 @@ const FOREIGN_ANNOTATIONS: &[(&str, &str)] = &[
     ("seccomp.security.alpha.kubernetes.io/", "sets a seccomp profile, which Dugout does not"),
     ("cluster-autoscaler.kubernetes.io/", "steers an autoscaler, which Dugout does not have"),
     ("deployment.kubernetes.io/revision", "is set by Kubernetes; Dugout counts revisions itself"),
+    ("argocd.argoproj.io/", "steers Argo CD; Dugout applies a commit as one"),
+    ("helm.sh/hook", "makes a hook of Helm; here the object is as any other"),
+    (
+        "helm.sh/resource-policy",
+        "steers Helm; dugout.dev/prune says what becomes of what leaves Git",
+    ),
+    (
+        "kustomize.toolkit.fluxcd.io/",
+        "steers Flux; dugout.dev/prune says what becomes of what leaves Git",
+    ),
+    ("helm.toolkit.fluxcd.io/", "steers Flux"),
+    ("sidecar.istio.io/", ADDS_PROXY),
+    ("linkerd.io/", ADDS_PROXY),
+    ("config.linkerd.io/", ADDS_PROXY),
+    ("vault.hashicorp.com/", "has secrets written into pods, which Dugout does not"),
+    ("cert-manager.io/", "asks for certificates, which Dugout does not issue"),
+    ("external-dns.alpha.kubernetes.io/", "has names published, which Dugout does not"),
+    ("nginx.ingress.kubernetes.io/", "steers an ingress controller"),
+    ("traefik.ingress.kubernetes.io/", "steers an ingress controller"),
+    (
+        "reloader.stakater.com/",
+        "has pods replaced when their configuration changes, as Dugout always does",
+    ),
 ];
+
+/// The same of labels. They are kept, as selectors may name them.
+const FOREIGN_LABELS: &[(&str, &str)] = &[
+    ("pod-security.kubernetes.io/", "asks for a check of pods that Dugout does not make"),
+    ("istio-injection", ADDS_PROXY),
+    ("istio.io/", ADDS_PROXY),
+    ("sidecar.istio.io/", ADDS_PROXY),
+    ("kustomize.toolkit.fluxcd.io/", "steers Flux"),
+];
+
+const ADDS_PROXY: &str = "steers a service mesh, of which Dugout adds none to pods";
 
 /// Labels and annotations of an object.
 pub(super) fn read(metadata: &Object<'_>) -> (StringMap, StringMap) {
@@ -32,39 +66,54 @@ pub(super) fn read(metadata: &Object<'_>) -> (StringMap, StringMap) {
         // Read with the identity; asking again says that they were not overlooked.
         metadata.field(name);
     }
-    let labels = metadata.field("labels").map(|value| read_labels(&value)).unwrap_or_default();
+    let labels = metadata.field("labels").map(|value| read_own_labels(&value)).unwrap_or_default();
     let annotations =
         metadata.field("annotations").map(|value| read_annotations(&value)).unwrap_or_default();
     (labels, annotations)
 }
 
+/// The labels of an object or of what is made from a template.
+pub(super) fn read_own_labels(value: &Value<'_>) -> StringMap {
+    value.each_entry(|key, value| tell_foreign(FOREIGN_LABELS, key, &value));
+    read_labels(value)
+}
+
+/// Tells what steers another program.
+fn tell_foreign(foreign: &[(&str, &str)], key: &str, value: &Value<'_>) {
+    if let Some((_, why)) = foreign.iter().find(|(start, _)| key.starts_with(start)) {
+        value.notice(format!("has no effect: it {why}"));
+    }
+}
+
 /// Labels, or a selector's `matchLabels`, or a node selector.
 pub(super) fn read_labels(value: &Value<'_>) -> StringMap {
-    let mut labels = StringMap::new();
+    read_texts(value)
+}
+
+/// A map of texts.
+pub(super) fn read_texts(value: &Value<'_>) -> StringMap {
+    let mut texts = Vec::new();
     value.each_entry(|key, value| {
         if let Some(text) = text_or_empty(&value) {
-            labels.insert(key.to_owned(), text.to_owned());
+            texts.push((key.to_owned(), text.to_owned()));
         }
     });
-    labels
+    texts.into_iter().collect()
 }
 
 pub(super) fn read_annotations(value: &Value<'_>) -> StringMap {
-    let mut annotations = StringMap::new();
+    let mut annotations = Vec::new();
     value.each_entry(|key, value| {
         if key == LAST_APPLIED {
             value.notice_with("has no effect, and is not kept: kubectl left it", "remove it");
             return;
         }
-        if let Some((_, why)) = FOREIGN_ANNOTATIONS.iter().find(|(start, _)| key.starts_with(start))
-        {
-            value.notice(format!("has no effect: it {why}"));
-        }
+        tell_foreign(FOREIGN_ANNOTATIONS, key, &value);
         if let Some(text) = text_or_empty(&value) {
-            annotations.insert(key.to_owned(), text.to_owned());
+            annotations.push((key.to_owned(), text.to_owned()));
         }
     });
-    annotations
+    annotations.into_iter().collect()
 }
 
 /// Text in a map of texts, where Kubernetes takes null for the empty text.

@@ -7,7 +7,7 @@ use super::deployment::{INT32_MAX, seconds};
 use super::service::read_port_ref;
 use crate::reader::{Object, Value};
 
-pub(super) fn read(value: &Value<'_>) -> Option<Probe> {
+pub(super) fn read(value: &Value<'_>) -> Option<Box<Probe>> {
     let probe = value.object()?;
     // Kubernetes takes zero for "not set" in all of them but the first.
     let number = |name, default| {
@@ -19,14 +19,14 @@ pub(super) fn read(value: &Value<'_>) -> Option<Probe> {
     };
     let initial_delay =
         probe.field("initialDelaySeconds").and_then(|value| value.u32(0, INT32_MAX)).unwrap_or(0);
-    Some(Probe {
+    Some(Box::new(Probe {
         initial_delay: seconds(initial_delay),
         period: seconds(number("periodSeconds", 10)),
         timeout: seconds(number("timeoutSeconds", 1)),
         success_threshold: number("successThreshold", 1),
         failure_threshold: number("failureThreshold", 3),
         action: read_action(&probe)?,
-    })
+    }))
 }
 
 fn read_action(probe: &Object<'_>) -> Option<ProbeAction> {

@@ -112,7 +112,7 @@ pub(super) fn read_pod(
     annotations: &StringMap,
 ) -> PodTemplate {
     let own = annotations.iter().filter(|(key, _)| !key.starts_with(policy::PREFIX));
-    let annotations = own.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let annotations = own.map(|(key, value)| (key, value.clone())).collect();
     let empty = PodTemplate { labels: labels.clone(), annotations, ..empty_template() };
     match object.field("spec").and_then(|value| value.object()) {
         Some(spec) => read_pod_spec(&spec, empty),

@@ -124,10 +124,16 @@ impl<'s> Value<'s> {
     ) {
         let message = format!("there is no field {} here", quoted(&entry.key));
         let nearest = if self.report.is_full() { None } else { nearest() };
-        let hint = nearest.map(|name| format!("did you mean {name}?"));
+        let hint = match &*entry.key {
+            // What SOPS adds to a file when it encrypts it.
+            "sops" => Some(ENCRYPTED.to_owned()),
+            _ => nearest.map(|name| format!("did you mean {name}?")),
+        };
         self.report.tell(Severity::Error, entry.key_at, &self.path, message, hint);
     }
 }
+
+const ENCRYPTED: &str = "the file is encrypted with SOPS, and Dugout does not decrypt it yet; leave it out with .dugoutignore";
 
 /// A map as rules see it: a field of the wrong type is as if it were not there.
 #[derive(Clone, Copy)]

@@ -2,6 +2,15 @@
 
 use crate::validate::{Context, View};
 
+pub(crate) fn service_account(account: &View<'_>, _: &mut Context) {
+    if let Some(value) = account.get("imagePullSecrets").filter(|value| value.len() > 0) {
+        value.notice_with(
+            "has no effect: Dugout pulls without credentials",
+            "load the images on the nodes or use a registry that they may read",
+        );
+    }
+}
+
 pub(crate) fn role(role: &View<'_>, _: &mut Context) {
     role.each("rules", |rule| {
         if rule.count("nonResourceURLs") > 0 {

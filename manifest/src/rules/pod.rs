@@ -18,10 +18,8 @@ pub(crate) fn pod(pod: &View<'_>, context: &mut Context) {
 pub(crate) fn note_pods(template: &View<'_>, context: &mut Context) {
     let mut facts = PodFacts::default();
     template.within("metadata", |metadata| {
-        facts.labels = metadata
-            .pairs("labels")
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect();
+        facts.labels =
+            metadata.pairs("labels").map(|(key, value)| (key, value.to_owned())).collect();
     });
     template.within("spec", |spec| {
         for list in CONTAINER_LISTS {

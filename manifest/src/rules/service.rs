@@ -11,7 +11,7 @@ pub(crate) const NODE_PORTS: std::ops::RangeInclusive<i64> = 30_000..=32_767;
 
 pub(crate) fn service(spec: &View<'_>, context: &mut Context) {
     let service_type = spec.text("type").unwrap_or("ClusterIP");
-    let headless = spec.text("clusterIP") == Some("None");
+    let headless = is_headless(spec);
     note(spec, context);
     match service_type {
         "ExternalName" => check_external_name(spec),
@@ -36,11 +36,8 @@ pub(crate) fn service(spec: &View<'_>, context: &mut Context) {
         let message = format!("must not be None for a service of type {service_type}");
         spec.fail_at("clusterIP", &message, "a headless service has type ClusterIP");
     }
-    let first = spec.texts("clusterIPs").first().copied();
-    if let (Some(one), Some(first)) = (spec.text("clusterIP"), first)
-        && one != first
-    {
-        spec.fail_at("clusterIPs", "must begin with clusterIP", "make them equal");
+    if service_type != "ExternalName" {
+        check_cluster_ips(spec);
     }
     if spec.has("sessionAffinityConfig") && spec.text("sessionAffinity") != Some("ClientIP") {
         spec.fail_at("sessionAffinityConfig", "needs sessionAffinity: ClientIP", "remove it");
@@ -53,8 +50,33 @@ fn check_external_name(spec: &View<'_>) {
     if !spec.is_filled("externalName") {
         spec.fail_at("externalName", "is required with type: ExternalName", "write the DNS name");
     }
-    if spec.text("clusterIP").is_some_and(|address| address != "None") {
-        spec.fail_at("clusterIP", "must not be there with type: ExternalName", "remove it");
+    for name in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        if spec.is_filled(name) {
+            spec.fail_at(name, "must not be there with type: ExternalName", "remove it");
+        }
+    }
+}
+
+/// Whether the service has no address of its own by choice.
+fn is_headless(spec: &View<'_>) -> bool {
+    spec.text("clusterIP") == Some("None")
+}
+
+fn check_cluster_ips(spec: &View<'_>) {
+    let all = spec.texts("clusterIPs");
+    match (spec.text("clusterIP"), all.as_slice()) {
+        (_, []) => {}
+        (None, [first, ..]) => {
+            let hint = format!("write clusterIP: {first} as well, or nothing but that");
+            spec.fail_at("clusterIPs", "must not be there without clusterIP", &hint);
+        }
+        (Some(one), [first, ..]) if one != *first => {
+            spec.fail_at("clusterIPs", "must begin with clusterIP", "make them equal");
+        }
+        (Some("None"), [_, _, ..]) => {
+            spec.fail_at("clusterIPs", "must have nothing beside None", "remove the others");
+        }
+        _ => {}
     }
 }
 
@@ -120,9 +142,9 @@ fn check_ports(spec: &View<'_>, service_type: &str) {
 
 /// Notes what others may refer to, and whom the service means.
 fn note(spec: &View<'_>, context: &mut Context) {
-    let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    let pairs = spec.pairs("selector");
     let mut facts = ServiceFacts {
-        selector: spec.pairs("selector").map(owned).collect(),
+        selector: pairs.map(|(key, value)| (key, value.to_owned())).collect(),
         is_external: spec.text("type") == Some("ExternalName"),
         ..ServiceFacts::default()
     };

@@ -18,7 +18,8 @@ pub(super) static SERVICE_ACCOUNT: Schema = table(
         checked("imagePullSecrets", objects(&LOCAL_OBJECT_REFERENCE)),
         checked("secrets", objects(&OBJECT_REFERENCE)),
     ],
-);
+)
+.with(&[access::service_account]);
 
 pub(super) static ROLE: Schema =
     table("Role", &[API_VERSION, KIND, METADATA, checked("rules", objects(&POLICY_RULE))])

@@ -11,6 +11,7 @@ use super::value::{
 use super::{API_VERSION, KIND, METADATA, STATUS, Schema, acted, checked, notice, refused, table};
 use crate::rules::service;
 
+const ADDRESSES: &str = "addresses, which are refused";
 const LOAD_BALANCER: &str = "belongs to services of type LoadBalancer, which Dugout does not serve";
 
 pub(super) static SERVICE: Schema = table(
@@ -21,28 +22,67 @@ pub(super) static SERVICE: Schema = table(
 pub(super) static SERVICE_SPEC: Schema = table(
     "ServiceSpec",
     &[
-        acted("type", words(&["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"])),
+        acted("type", words(&["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]))
+            .except("`LoadBalancer`, which is refused"),
         acted("selector", LABELS),
         acted("ports", objects(&SERVICE_PORT)).unique_by("name"),
-        refused("clusterIP", text(CLUSTER_IP), "Dugout gives services no cluster address that could be chosen, and serves no headless services"),
-        refused("clusterIPs", texts(CLUSTER_IP), "Dugout gives services no cluster address that could be chosen, and serves no headless services"),
-        refused("externalIPs", texts(IP), "Dugout serves node ports only on the nodes' own addresses"),
-        refused("externalName", text(SUBDOMAIN_DOT), "services of type ExternalName need a cluster DNS, which Dugout does not have"),
-        refused("externalTrafficPolicy", words(&["Cluster", "Local"]), "node ports serve every ready pod on the node's engine").unless(&["Cluster"]),
-        refused("internalTrafficPolicy", words(&["Cluster", "Local"]), "services serve every ready pod on the node's engine").unless(&["Cluster"]),
-        refused("sessionAffinity", words(&["None", "ClientIP"]), "connections are spread over all ready pods").unless(&["None"]),
-        refused("sessionAffinityConfig", object(&SESSION_AFFINITY_CONFIG), "connections are spread over all ready pods"),
-        refused("publishNotReadyAddresses", BOOL, "only ready pods get connections").unless(&["false"]),
-        refused("trafficDistribution", words(&["PreferClose", "PreferSameZone", "PreferSameNode"]), "connections are spread over all ready pods"),
-        notice("ipFamilies", texts(Words(&["IPv4", "IPv6"])), "has no effect: a node port listens on every address of its node"),
-        notice("ipFamilyPolicy", words(&["SingleStack", "PreferDualStack", "RequireDualStack"]), "has no effect: a node port listens on every address of its node").unless(&["SingleStack"]),
+        acted("clusterIP", text(CLUSTER_IP)).except(ADDRESSES),
+        acted("clusterIPs", texts(CLUSTER_IP)).except(ADDRESSES),
+        refused(
+            "externalIPs",
+            texts(IP),
+            "Dugout serves node ports only on the nodes' own addresses",
+        ),
+        acted("externalName", text(SUBDOMAIN_DOT)),
+        refused(
+            "externalTrafficPolicy",
+            words(&["Cluster", "Local"]),
+            "node ports serve every ready pod on the node's engine",
+        )
+        .unless(&["Cluster"]),
+        refused(
+            "internalTrafficPolicy",
+            words(&["Cluster", "Local"]),
+            "services serve every ready pod on the node's engine",
+        )
+        .unless(&["Cluster"]),
+        refused(
+            "sessionAffinity",
+            words(&["None", "ClientIP"]),
+            "connections are spread over all ready pods",
+        )
+        .unless(&["None"]),
+        refused(
+            "sessionAffinityConfig",
+            object(&SESSION_AFFINITY_CONFIG),
+            "connections are spread over all ready pods",
+        ),
+        acted("publishNotReadyAddresses", BOOL)
+            .except("`true` with type NodePort, which is refused"),
+        refused(
+            "trafficDistribution",
+            words(&["PreferClose", "PreferSameZone", "PreferSameNode"]),
+            "connections are spread over all ready pods",
+        ),
+        notice(
+            "ipFamilies",
+            texts(Words(&["IPv4", "IPv6"])),
+            "has no effect: a node port listens on every address of its node",
+        ),
+        notice(
+            "ipFamilyPolicy",
+            words(&["SingleStack", "PreferDualStack", "RequireDualStack"]),
+            "has no effect: a node port listens on every address of its node",
+        )
+        .unless(&["SingleStack"]),
         refused("allocateLoadBalancerNodePorts", BOOL, LOAD_BALANCER),
         refused("healthCheckNodePort", int(0, 65_535), LOAD_BALANCER).unless(&["0"]),
         refused("loadBalancerClass", text(QUALIFIED_NAME), LOAD_BALANCER),
         refused("loadBalancerIP", text(IP), LOAD_BALANCER),
         refused("loadBalancerSourceRanges", texts(CIDR), LOAD_BALANCER),
     ],
-).with(&[service::service]);
+)
+.with(&[service::service]);
 
 pub(super) static SERVICE_PORT: Schema = table(
     "ServicePort",

@@ -1,12 +1,14 @@
 //! The notices of a source: all are counted, and the first are listed, so that a commit costs what it
 //! changes also where every file has one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use dugout_model::{NamespaceName, Problem, RevisionContent, Severity};
 
 use super::file_problem;
+use crate::assemble::Unit;
+use crate::blob::Content;
 
 /// How many notices of a revision are listed; more than a person reads in one go. Errors always are.
 pub const NOTICE_LIMIT: usize = 100;
@@ -14,21 +16,34 @@ pub const NOTICE_LIMIT: usize = 100;
 /// Every notice of a source that is followed, by what it is about and in order.
 #[derive(Default)]
 pub(super) struct Notices {
-    by_subject: HashMap<About, Vec<Arc<Problem>>>,
-    /// Each with how many subjects have it.
+    /// The files that have some of their own, which stand in what was parsed of them.
+    files: BTreeMap<Arc<str>, Arc<Content>>,
+    /// How many those are together.
+    of_files: usize,
+    /// What the objects of a namespace are to each other.
+    by_namespace: HashMap<NamespaceName, Vec<Arc<Problem>>>,
+    /// Those of the namespaces, each with how many of them have it.
     sorted: BTreeMap<Arc<Problem>, usize>,
 }
 
-/// What a notice is about, so that it goes when that changes.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) enum About {
-    File(Arc<str>),
-    Namespace(NamespaceName),
-}
-
 impl Notices {
-    /// Adds what there is to say about a subject that nothing is said about.
-    pub fn put(&mut self, about: About, notices: Vec<Problem>) {
+    /// Adds a file that nothing is said about.
+    pub fn put_file(&mut self, path: &Arc<str>, content: &Arc<Content>) {
+        let count = count_distinct(content);
+        if count > 0 {
+            self.of_files += count;
+            self.files.insert(Arc::clone(path), Arc::clone(content));
+        }
+    }
+
+    pub fn take_file(&mut self, path: &str) {
+        if let Some(content) = self.files.remove(path) {
+            self.of_files -= count_distinct(&content);
+        }
+    }
+
+    /// Adds what there is to say about a namespace that nothing is said about.
+    pub fn put_namespace(&mut self, namespace: NamespaceName, notices: Vec<Problem>) {
         if notices.is_empty() {
             return;
         }
@@ -36,12 +51,12 @@ impl Notices {
         for notice in &notices {
             *self.sorted.entry(Arc::clone(notice)).or_default() += 1;
         }
-        self.by_subject.insert(about, notices);
+        self.by_namespace.insert(namespace, notices);
     }
 
-    /// Takes back what was said about a subject.
-    pub fn take(&mut self, about: &About) {
-        for notice in self.by_subject.remove(about).unwrap_or_default() {
+    /// Takes back what was said about a namespace.
+    pub fn take_namespace(&mut self, namespace: &NamespaceName) {
+        for notice in self.by_namespace.remove(namespace).unwrap_or_default() {
             if let Some(count) = self.sorted.get_mut(&notice) {
                 *count -= 1;
                 if *count == 0 {
@@ -53,11 +68,32 @@ impl Notices {
 
     /// The first notices in order, and how many there are when not all are among them.
     pub fn listed(&self, source_path: &str) -> Vec<Problem> {
-        let first = self.sorted.keys().take(NOTICE_LIMIT);
-        let mut listed: Vec<Problem> = first.map(|notice| Problem::clone(notice)).collect();
-        tell_rest(&mut listed, self.sorted.len(), source_path);
+        let of_namespaces = self.sorted.keys().take(NOTICE_LIMIT);
+        let mut listed: Vec<Problem> = of_namespaces.map(|notice| Problem::clone(notice)).collect();
+        let mut of_files = Vec::new();
+        // Notices are in the order of their files, so the first are those of the first files.
+        for (path, content) in &self.files {
+            if of_files.len() >= NOTICE_LIMIT {
+                break;
+            }
+            let unit = Unit::File { path, content };
+            let mut own: Vec<Problem> =
+                content.problems.iter().map(|problem| unit.own(problem)).collect();
+            own.sort();
+            own.dedup();
+            of_files.extend(own);
+        }
+        listed.extend(of_files);
+        listed.sort();
+        listed.truncate(NOTICE_LIMIT);
+        tell_rest(&mut listed, self.of_files + self.sorted.len(), source_path);
         listed
     }
+}
+
+/// How many different problems a file has.
+fn count_distinct(content: &Content) -> usize {
+    content.problems.iter().collect::<BTreeSet<_>>().len()
 }
 
 /// A revision's content with no more than the first notices.

@@ -12,7 +12,7 @@ use dugout_model::{
     DeclaredObjects, Kind, NamespaceName, ObjectId, ObjectKey, Problem, RevisionContent, Severity,
 };
 
-use super::notices::{About, Notices};
+use super::notices::Notices;
 use super::walk::{BYTE_LIMIT, DEPTH_LIMIT, FILE_LIMIT, Listed, is_plain};
 use super::{MANIFEST_LIMIT_BYTES, SourceCache, Whole};
 use crate::assemble::{Policy, Unit, check_namespace};
@@ -84,10 +84,10 @@ impl Settled {
         };
         for (manifest, blob) in plain {
             let file = File { id: manifest.id, size_bytes: manifest.size_bytes, blob };
-            settled.index_file(manifest.path.into(), file, &mut BTreeSet::new()).ok()?;
+            settled.index_file(manifest.path, file, &mut BTreeSet::new()).ok()?;
         }
         for (namespace, notices) in linked {
-            settled.notices.put(About::Namespace(namespace), notices);
+            settled.notices.put_namespace(namespace, notices);
         }
         Some(settled)
     }
@@ -130,6 +130,11 @@ impl Settled {
             };
         }
         Ok(followed.ok())
+    }
+
+    /// The objects that the source declares.
+    pub fn objects(&self) -> DeclaredObjects {
+        self.objects.clone()
     }
 
     /// What the source declares.
@@ -232,7 +237,7 @@ impl Settled {
             self.remove_file(path, &mut dirty, &mut changed)?;
         }
         for (path, file) in added {
-            self.add_file(&path, file, &mut dirty, &mut changed)?;
+            self.add_file(path.into(), file, &mut dirty, &mut changed)?;
         }
         if self.files.len() > FILE_LIMIT || self.bytes > BYTE_LIMIT {
             return Err(ReadWhole);
@@ -269,26 +274,26 @@ impl Settled {
                 self.node_ports.remove(&port);
             }
         }
-        self.notices.take(&About::File(path));
+        self.notices.take_file(&path);
         Ok(())
     }
 
     fn add_file(
         &mut self,
-        path: &str,
+        path: Arc<str>,
         file: File,
         dirty: &mut BTreeSet<NamespaceName>,
         changed: &mut BTreeSet<ObjectId>,
     ) -> Followed<()> {
         for object in &file.blob.content.objects {
             let Some(id) = object_id(&object.id) else { continue };
-            let declared = object.declared_in(path).ok_or(ReadWhole)?;
+            let declared = object.declared_in(&path).ok_or(ReadWhole)?;
             if self.objects.insert(id.clone(), declared).is_some() {
                 return Err(ReadWhole);
             }
             changed.insert(id);
         }
-        self.index_file(path.into(), file, dirty)
+        self.index_file(path, file, dirty)
     }
 
     /// Remembers a file whose objects are among the declared ones, if it has no error and no other file
@@ -316,9 +321,7 @@ impl Settled {
             let files = self.by_namespace.entry(object.id.key.namespace.clone()).or_default();
             files.insert(Arc::clone(&path));
         }
-        let unit = Unit::File { path: &path, content: &content };
-        let notices = content.problems.iter().map(|problem| unit.own(problem)).collect();
-        self.notices.put(About::File(Arc::clone(&path)), notices);
+        self.notices.put_file(&path, &content);
         self.bytes += file.size_bytes;
         self.files.insert(path, file);
         Ok(())
@@ -336,8 +339,7 @@ impl Settled {
 
     /// Checks what the objects of one namespace say about each other.
     fn check(&mut self, namespace: &NamespaceName) -> Followed<()> {
-        let about = About::Namespace(namespace.clone());
-        self.notices.take(&about);
+        self.notices.take_namespace(namespace);
         let files = match self.by_namespace.get(namespace) {
             Some(files) if !files.is_empty() => files,
             _ => {
@@ -357,7 +359,7 @@ impl Settled {
         if found.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(ReadWhole);
         }
-        self.notices.put(about, found);
+        self.notices.put_namespace(namespace.clone(), found);
         Ok(())
     }
 }

@@ -46,11 +46,10 @@ pub(super) struct Listed {
     pub entries: Arc<[(String, Found)]>,
 }
 
-#[derive(Clone)]
 pub(super) struct Manifest {
-    pub path: String,
+    pub path: Arc<str>,
     /// Where the file is when the path is a link, and otherwise the same.
-    pub target: String,
+    pub target: Arc<str>,
     pub id: ContentId,
     pub size_bytes: u64,
 }
@@ -96,7 +95,7 @@ impl Walker<'_> {
                 self.walk.kustomizations.push(parent(top).to_owned());
             }
             Ok((target, Found::File { id, size_bytes })) => {
-                self.manifest(top, target, id, size_bytes);
+                self.manifest(top, &target, id, size_bytes);
             }
             Ok((folder, Found::Folder { id })) => {
                 let entries = self.tree.list(&folder)?;
@@ -171,7 +170,7 @@ impl Walker<'_> {
                 self.folder(path, *id, entries, depth + 1)
             }
             Found::File { id, size_bytes } if is_manifest_path(name) => {
-                self.manifest(path, path.to_owned(), *id, *size_bytes);
+                self.manifest(path, path, *id, *size_bytes);
                 Ok(())
             }
             Found::Link { .. } => self.link(path, name),
@@ -197,7 +196,7 @@ impl Walker<'_> {
         let tree = self.tree;
         match follow(path, &mut |path| tree.find(path))? {
             Ok((target, Found::File { id, size_bytes })) if is_manifest_path(name) => {
-                self.manifest(path, target, id, size_bytes);
+                self.manifest(path, &target, id, size_bytes);
             }
             Ok((_, Found::File { .. })) => {}
             Ok((_, Found::Folder { .. })) => self.tell(
@@ -217,7 +216,7 @@ impl Walker<'_> {
         Ok(())
     }
 
-    fn manifest(&mut self, path: &str, target: String, id: ContentId, size_bytes: u64) {
+    fn manifest(&mut self, path: &str, target: &str, id: ContentId, size_bytes: u64) {
         self.bytes = self.bytes.saturating_add(size_bytes);
         if self.walk.manifests.len() >= FILE_LIMIT || self.bytes > BYTE_LIMIT {
             let why = format!(
@@ -227,7 +226,9 @@ impl Walker<'_> {
             self.fill(path, &why);
             return;
         }
-        self.walk.manifests.push(Manifest { path: path.to_owned(), target, id, size_bytes });
+        let path: Arc<str> = path.into();
+        let target = if *target == *path { Arc::clone(&path) } else { target.into() };
+        self.walk.manifests.push(Manifest { path, target, id, size_bytes });
     }
 
     fn is_ignored(&self, path: &str, is_folder: bool) -> bool {

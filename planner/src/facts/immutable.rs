@@ -174,7 +174,7 @@ fn is_same_but_images(old: &PodTemplate, new: &PodTemplate) -> bool {
 
 fn problem(next: &DeclaredObject, change: Change) -> Problem {
     Problem {
-        file: next.origin.file.clone(),
+        file: next.origin.file.to_string(),
         line: next.origin.line,
         column: 1,
         severity: Severity::Error,

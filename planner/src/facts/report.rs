@@ -57,7 +57,7 @@ fn take_events(draft: &mut Draft<'_>, node: &Node, report: &NodeReport) {
     let taken = usize::try_from(taken).unwrap_or(usize::MAX);
     let fresh = report.events.get(taken..).unwrap_or_default();
     for event in fresh {
-        draft.push(Change::AppendEvent(event.clone()));
+        draft.push(Change::AppendEvent(Box::new(event.clone())));
     }
     if let Some(first) = report.first_event
         && !fresh.is_empty()

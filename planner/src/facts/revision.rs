@@ -144,7 +144,7 @@ fn in_question(
 /// An object has one owner, or two repositories would undo each other for ever.
 fn conflict(object: &DeclaredObject, other: &StoredObject) -> Problem {
     Problem {
-        file: object.origin.file.clone(),
+        file: object.origin.file.to_string(),
         line: object.origin.line,
         column: 1,
         severity: Severity::Error,

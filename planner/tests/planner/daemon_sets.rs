@@ -52,7 +52,7 @@ fn only_nodes_that_the_template_admits_have_one() {
     assert_eq!(cluster.verdict(&sha), Verdict::Healthy);
 
     let mut registration = cluster.agent("b").registration();
-    registration.labels.clear();
+    registration.labels = StringMap::new();
     cluster.turn(&[Fact::NodeJoined(registration)]);
     assert!(cluster.active().is_empty(), "its node lost the label");
     let nobody = cluster.commit(vec![logs("logs:1", select("nobody"))]);

@@ -70,7 +70,8 @@ fn each_index_is_done_once_and_told_to_its_pod() {
         .pods
         .iter()
         .map(|pod| {
-            let index = &pod.template.labels["batch.kubernetes.io/job-completion-index"];
+            let index = "batch.kubernetes.io/job-completion-index";
+            let index = pod.template.labels.get(index).expect("an index");
             let variable = pod.template.containers[0].env.last().expect("a variable");
             assert_eq!(variable.name, "JOB_COMPLETION_INDEX");
             assert_eq!(variable.content, EnvContent::Text(index.clone()));

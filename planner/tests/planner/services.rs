@@ -64,7 +64,8 @@ fn a_service_may_mean_one_pod_of_a_stateful_set() {
     let node = NodeName::new("a");
     let assignment = dugout_planner::assignment(&cluster.world, &node).expect("the node exists");
     let meant = assignment.pods.iter().find(|pod| pod.name.as_str() == "db-1").expect("a pod");
-    assert_eq!(meant.template.labels["apps.kubernetes.io/pod-index"], "1");
+    let ordinal = meant.template.labels.get("apps.kubernetes.io/pod-index");
+    assert_eq!(ordinal.map(String::as_str), Some("1"));
     let endpoints = endpoints(&cluster, "a");
     assert_eq!(endpoints.iter().map(|each| each.pod).collect::<Vec<_>>(), [meant.uid]);
 }

@@ -77,9 +77,9 @@ fn http_get() -> ProbeAction {
 #[test]
 fn everything_that_a_template_says_is_part_of_its_identity() {
     let of_template: [fn(&mut ResolvedTemplate); 5] = [
-        |t| drop(t.labels.insert("a".to_owned(), "b".to_owned())),
-        |t| drop(t.annotations.insert("a".to_owned(), "b".to_owned())),
-        |t| drop(t.node_selector.insert("a".to_owned(), "b".to_owned())),
+        |t| t.labels.insert("a".to_owned(), "b".to_owned()),
+        |t| t.annotations.insert("a".to_owned(), "b".to_owned()),
+        |t| t.node_selector.insert("a".to_owned(), "b".to_owned()),
         |t| t.termination_grace = Duration::from_millis(30_001),
         |t| t.containers.push(container("web:1")),
     ];
@@ -107,9 +107,9 @@ fn everything_that_a_template_says_is_part_of_its_identity() {
         |c| c.resources.memory_request_bytes += 1,
         |c| c.resources.cpu_limit_millis = Some(0),
         |c| c.resources.memory_limit_bytes = Some(0),
-        |c| c.startup_probe = Some(probe()),
-        |c| c.readiness_probe = Some(probe()),
-        |c| c.liveness_probe = Some(probe()),
+        |c| c.startup_probe = Some(Box::new(probe())),
+        |c| c.readiness_probe = Some(Box::new(probe())),
+        |c| c.liveness_probe = Some(Box::new(probe())),
     ];
     let of_init: [Edit; 3] = [
         Box::new(|template| {
@@ -187,7 +187,7 @@ fn everything_that_a_probe_says_is_part_of_its_templates_identity() {
         Box::new(move |template: &mut ResolvedTemplate| {
             let mut edited = probe();
             edit(&mut edited);
-            template.containers[0].liveness_probe = Some(edited);
+            template.containers[0].liveness_probe = Some(Box::new(edited));
         }) as Edit
     });
     all_differ(edits.collect());
@@ -246,7 +246,7 @@ fn the_environment_holds_every_source_and_later_ones_win() {
     });
     let keys = ObjectSpec::Secret(Secret {
         secret_type: name("Opaque"),
-        data: BTreeMap::from([(name("key"), SecretValue::new("hunter2"))]),
+        data: SortedMap::from([(name("key"), SecretValue::new("hunter2"))]),
         immutable: false,
     });
     cluster.commit(vec![web, config("settings", "greeting", "hello"), declare("keys", keys)]);

@@ -14,7 +14,8 @@ use uuid::Uuid;
 
 use dugout_model::{
     CommitSha, ContentHash, EngineId, JobUid, NamespaceName, NodeName, ObjectName, ObjectUid,
-    PodUid, ReleaseId, ReplicaSetUid, SecretValue, SourceName, TemplateHash, Timestamp, Turn,
+    PodUid, ReleaseId, ReplicaSetUid, SecretValue, SortedMap, SourceName, TemplateHash, Timestamp,
+    Turn,
 };
 
 use super::Stored;
@@ -194,6 +195,18 @@ where
     }
 }
 
+impl<V: Stored> Stored for SortedMap<V> {
+    type Document = BTreeMap<String, V::Document>;
+
+    fn to_document(&self) -> Self::Document {
+        self.iter().map(|(key, value)| (key.to_owned(), value.to_document())).collect()
+    }
+
+    fn from_document(document: Self::Document) -> Self {
+        document.into_iter().map(|(key, value)| (key, V::from_document(value))).collect()
+    }
+}
+
 impl<A: Stored, B: Stored> Stored for (A, B) {
     type Document = (A::Document, B::Document);
 
@@ -203,6 +216,18 @@ impl<A: Stored, B: Stored> Stored for (A, B) {
 
     fn from_document(document: Self::Document) -> Self {
         (A::from_document(document.0), B::from_document(document.1))
+    }
+}
+
+impl Stored for Arc<str> {
+    type Document = String;
+
+    fn to_document(&self) -> String {
+        self.to_string()
+    }
+
+    fn from_document(document: String) -> Self {
+        document.into()
     }
 }
 

@@ -1,6 +1,5 @@
 //! The stored form of declared objects.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use dugout_model::{
     CommitSha, ConfigMap, CronJob, DaemonSet, DeclaredObject, Deployment, Hook, JobSpec, Kind,
     LabelOperator, LabelRequirement, LabelSelector, NamespaceName, ObjectId, ObjectKey, ObjectName,
     ObjectPolicy, ObjectSpec, ObjectUid, Origin, PodTemplate, PortRef, Protocol, Prune,
-    ReplicaSetSpec, Secret, SecretValue, Service, ServicePort, ServiceType, SourceName,
+    ReplicaSetSpec, Secret, SecretValue, Service, ServicePort, ServiceType, SortedMap, SourceName,
     StatefulSet, StoredObject, StringMap, Timestamp,
 };
 
@@ -116,7 +115,7 @@ mirror! {
 }
 
 mirror! {
-    struct Origin as OriginDocument { file: String, line: u32 }
+    struct Origin as OriginDocument { file: Arc<str>, line: u32 }
 }
 
 mirror! {
@@ -140,7 +139,7 @@ mirror! {
 mirror! {
     struct ConfigMap as ConfigMapDocument {
         data: StringMap,
-        binary_data: BTreeMap<String, Vec<u8>>,
+        binary_data: SortedMap<Vec<u8>>,
         immutable: bool,
     }
 }
@@ -148,7 +147,7 @@ mirror! {
 mirror! {
     struct Secret as SecretDocument {
         secret_type: String,
-        data: BTreeMap<String, SecretValue>,
+        data: SortedMap<SecretValue>,
         immutable: bool,
     }
 }
@@ -163,7 +162,7 @@ mirror! {
 
 mirror! {
     #[serde(rename_all = "snake_case")]
-    enum ServiceType as ServiceTypeDocument { ClusterIp, NodePort }
+    enum ServiceType as ServiceTypeDocument { ClusterIp, Headless, NodePort, ExternalName(name: String) }
 }
 
 mirror! {

@@ -339,6 +339,6 @@ fn declare(name: &str, spec: ObjectSpec) -> DeclaredObject {
         annotations: StringMap::from([deadline]),
         policy: ObjectPolicy::default(),
         spec,
-        origin: Origin { file: format!("{name}.yaml"), line: 1 },
+        origin: Origin { file: format!("{name}.yaml").into(), line: 1 },
     }
 }

@@ -187,14 +187,14 @@ fn with_sidecars(policy: RestartPolicy) -> Node {
         ..template.containers[0].clone()
     };
     let action = dugout_model::ProbeAction::Exec { command: vec!["check".into()] };
-    let startup_probe = Some(dugout_model::Probe {
+    let startup_probe = Some(Box::new(dugout_model::Probe {
         action,
         initial_delay: Duration::ZERO,
         period: Duration::from_secs(1),
         timeout: Duration::from_secs(1),
         success_threshold: 1,
         failure_threshold: 1,
-    });
+    }));
     let proxy = dugout_model::Container { startup_probe, ..sidecar("proxy") };
     template.init_containers = vec![proxy, sidecar("logs")];
     pod.template = std::sync::Arc::new(template);

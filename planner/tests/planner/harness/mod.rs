@@ -120,8 +120,8 @@ impl Cluster {
         self.timers.extend(result.wake_at);
         for change in &result.changes {
             match change {
-                Change::AppendTimeline(entry) => self.timeline.push(entry.clone()),
-                Change::AppendEvent(event) => self.events.push(event.clone()),
+                Change::AppendTimeline(entry) => self.timeline.push((**entry).clone()),
+                Change::AppendEvent(event) => self.events.push((**event).clone()),
                 Change::PutRelease(row) => {
                     self.releases.insert(row.id, Arc::clone(row));
                 }

@@ -61,7 +61,7 @@ pub fn declare(name: &str, spec: ObjectSpec) -> DeclaredObject {
         annotations: StringMap::new(),
         policy: ObjectPolicy::default(),
         spec,
-        origin: Origin { file: format!("{name}.yaml"), line: 1 },
+        origin: Origin { file: format!("{name}.yaml").into(), line: 1 },
     }
 }
 

@@ -31,7 +31,7 @@ impl Dice {
                 depends_on: self.some(Dice::object_id),
                 hook: self.maybe(|dice| dice.pick(&[Hook::Before, Hook::After])),
             },
-            origin: Origin { file: self.text(), line: self.small() },
+            origin: Origin { file: self.text().into(), line: self.small() },
         }
     }
 
@@ -52,7 +52,7 @@ impl Dice {
                 immutable: self.flip(),
             }),
             Kind::Service => ObjectSpec::Service(Service {
-                service_type: self.pick(&[ServiceType::ClusterIp, ServiceType::NodePort]),
+                service_type: self.service_type(),
                 selector: self.map(),
                 ports: self.some(|dice| ServicePort {
                     name: dice.text(),
@@ -311,9 +311,9 @@ impl Dice {
                 cpu_limit_millis: self.maybe(Dice::number),
                 memory_limit_bytes: self.maybe(Dice::number),
             },
-            startup_probe: self.maybe(Dice::probe),
-            readiness_probe: self.maybe(Dice::probe),
-            liveness_probe: self.maybe(Dice::probe),
+            startup_probe: self.maybe(Dice::probe).map(Box::new),
+            readiness_probe: self.maybe(Dice::probe).map(Box::new),
+            liveness_probe: self.maybe(Dice::probe).map(Box::new),
             restart_policy: self.maybe(Dice::restart_policy),
         }
     }
@@ -373,6 +373,11 @@ impl Dice {
             success_threshold: self.small(),
             failure_threshold: self.small(),
         }
+    }
+
+    fn service_type(&mut self) -> ServiceType {
+        let name = ServiceType::ExternalName(self.text());
+        self.pick(&[ServiceType::ClusterIp, ServiceType::Headless, ServiceType::NodePort, name])
     }
 
     pub(super) fn protocol(&mut self) -> Protocol {
