@@ -145,6 +145,7 @@ async fn run_until(
         control_plane.stop().await;
         return Ok(serve::stopped_early());
     }
+    let started_at = control_plane.reconciler.clock().now();
     let starting = start_agent(arguments, data_dir, local, &control_plane, agent_metrics, shutdown);
     let Some(mut agent) = shutdown.run_until_cancelled(starting).await.transpose()? else {
         control_plane.stop().await;
@@ -165,7 +166,8 @@ async fn run_until(
             FirstRelease::Healthy { .. } => Phase::Healthy,
             FirstRelease::Unhealthy { reason } => Phase::Unhealthy(reason.clone()),
         };
-        first.print(&reconciler.world(), &server_url, repository.program.is_some());
+        let events = first_release::events_since(&reconciler, started_at).await;
+        first.print(&reconciler.world(), &events, &server_url, repository.program.is_some());
         data_dir.write_running(&running)?;
         tokio::select! {
             () = shutdown.cancelled() => {}
