@@ -43,8 +43,7 @@ pub enum Records {
 }
 
 impl Running {
-    /// The cluster all of whose containers go with this data directory; `None` where only those of its own
-    /// node do.
+    /// The cluster that ends with this data directory; `None` where it goes on without it.
     pub fn whole_cluster(&self) -> Option<&str> {
         match self.records {
             Records::Own => Some(&self.cluster),

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use dugout_agent::AgentError;
-use dugout_agent::local::{AgentFolder, Local, LocalError};
+use dugout_agent::labels::Owner;
+use dugout_agent::local::{AgentFolder, Local, LocalError, Node, Removed};
 use dugout_model::{ClusterId, chain};
 
 use crate::arguments::DownArguments;
@@ -44,15 +45,7 @@ pub async fn run(arguments: DownArguments) -> anyhow::Result<ExitCode> {
     postgres::stop_left_running(data_dir.root())
         .await
         .context("the private PostgreSQL that was left running cannot be stopped")?;
-    if let Some(running) = &running
-        && let Some(cluster) = running.whole_cluster()
-    {
-        let local = engine(running, arguments.docker_host.as_deref()).await?;
-        remove_containers(&local, cluster).await?;
-    }
-    if let Some(agent) = &agent {
-        remove_node(agent, running.as_ref(), &arguments).await?;
-    }
+    remove_containers(agent.as_ref(), running.as_ref(), &arguments).await?;
     if let Some(running) = running.as_ref().filter(|_| arguments.purge) {
         let local = engine(running, arguments.docker_host.as_deref()).await?;
         remove_images(&local, &running.images).await?;
@@ -74,7 +67,7 @@ fn last_start(data_dir: &DataDir) -> anyhow::Result<Option<Running>> {
         Ok(running) => Ok(running),
         Err(error @ DataDirError::NotUnderstood { .. }) => {
             complain!(
-                "dugout: {}; so the images that were made for the example stay, and the containers of other nodes of its cluster",
+                "dugout: {}; so the images that were made for the example stay",
                 chain(&error)
             );
             Ok(None)
@@ -111,22 +104,66 @@ fn take_agent(path: &Path) -> anyhow::Result<Option<AgentFolder>> {
     }
 }
 
-/// Removes the containers of an agent's node, unless they went with the whole cluster's.
+/// Removes the containers of this data directory's node. Those of the other nodes of its cluster are told:
+/// their agents tend them, and would make them again at once.
+async fn remove_containers(
+    agent: Option<&AgentFolder>,
+    running: Option<&Running>,
+    arguments: &DownArguments,
+) -> anyhow::Result<()> {
+    let own = running.and_then(|running| Some((running, running.whole_cluster()?)));
+    let Some((running, cluster)) = own else {
+        return match agent {
+            Some(agent) => remove_node(agent, running, arguments).await,
+            None => Ok(()),
+        };
+    };
+    let cluster = cluster.parse().map(ClusterId).context("the cluster's id is damaged")?;
+    let local = engine(running, arguments.docker_host.as_deref()).await?;
+    let incomplete = "not everything could be removed; run `dugout down` again";
+    let removed = match agent.map(AgentFolder::node) {
+        Some(Ok(None)) => Removed::default(),
+        Some(Ok(Some(node))) => {
+            let owner = Owner { cluster, node: node.owner.node.clone() };
+            // The start found the engine where it is asked now, so nothing more tells which it is.
+            local.remove_node(&Node { owner, engine: None }).await.context(incomplete)?
+        }
+        // Which of them are of its node cannot be read any more.
+        Some(Err(_)) | None => local.remove_everything(cluster).await.context(incomplete)?,
+    };
+    tell!("Removed {removed}.");
+    if let Some(agent) = agent
+        && let Ok(Some(node)) = agent.node()
+        && node.owner.cluster != cluster
+    {
+        remove_node(agent, Some(running), arguments).await?;
+    }
+    tell_of_others(&local, cluster).await
+}
+
+/// Says which containers of a cluster stay, and how they go.
+async fn tell_of_others(local: &Local, cluster: ClusterId) -> anyhow::Result<()> {
+    let others = local.nodes_of(cluster).await.context("what is left cannot be looked at")?;
+    for (node, count) in others {
+        let labels = Owner { cluster, node: node.clone() }.filters();
+        let filters: Vec<String> =
+            labels.iter().map(|label| format!("--filter label={label}")).collect();
+        tell!(
+            "Left {} of node {node}, another of this cluster: end its agent, then run `dugout down` with its data directory; where that is lost, docker rm --force $(docker ps --all --quiet {}).",
+            Removed { containers: count },
+            filters.join(" ")
+        );
+    }
+    Ok(())
+}
+
+/// Removes the containers that an agent's folder tells of.
 async fn remove_node(
     agent: &AgentFolder,
     running: Option<&Running>,
     arguments: &DownArguments,
 ) -> anyhow::Result<()> {
-    let gone = running.and_then(Running::whole_cluster);
-    let node = match agent.node() {
-        Ok(Some(node)) => node,
-        Ok(None) => return Ok(()),
-        Err(_) if gone.is_some() => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    if gone == Some(&*node.owner.cluster.to_string()) {
-        return Ok(());
-    }
+    let Some(node) = agent.node()? else { return Ok(()) };
     let docker_host =
         arguments.docker_host.as_deref().or(running.map(|running| &*running.docker_host));
     let local = Local::connect(docker_host).await.with_context(|| {
@@ -191,16 +228,6 @@ async fn engine(running: &Running, docker_host: Option<&str>) -> anyhow::Result<
     Local::connect(Some(host)).await.with_context(|| {
         format!("the container engine at {host} does not answer; start it, then run `dugout down` again to remove the containers")
     })
-}
-
-async fn remove_containers(local: &Local, cluster: &str) -> anyhow::Result<()> {
-    let cluster = cluster.parse().map(ClusterId).context("the cluster's id is damaged")?;
-    let removed = local
-        .remove_everything(cluster)
-        .await
-        .context("not everything could be removed; run `dugout down` again")?;
-    tell!("Removed {removed}.");
-    Ok(())
 }
 
 /// Removes the images that were made for the example, but for those that a container of somebody else

@@ -4,9 +4,10 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
+use dugout_agent::events::reason;
 use dugout_model::{
-    Kind, ObjectSpec, Quarantine, Release, ServiceType, SourceCondition, SourceName, Timestamp,
-    Verdict, World,
+    Event, Kind, ObjectKey, ObjectSpec, Quarantine, Release, ServiceType, SourceCondition,
+    SourceName, Timestamp, Verdict, World, chain,
 };
 use dugout_reconciler::{Leading, Reconciler};
 use tokio::time::Instant;
@@ -19,6 +20,9 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long another server may lead before it is told: after a crash the database takes a moment to see
 /// that the leader before this one is gone.
 const STANDBY_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How many of the newest events are looked through after a start.
+const EVENTS: u32 = 1_000;
 
 /// How the first release ended.
 pub enum FirstRelease {
@@ -129,7 +133,7 @@ fn all_available(world: &World, source: &SourceName, now: Timestamp) -> bool {
 
 impl FirstRelease {
     /// Tells what was applied, what to open, and what to try next.
-    pub fn print(&self, world: &World, server_url: &str, is_demo: bool) {
+    pub fn print(&self, world: &World, events: &[Event], server_url: &str, is_demo: bool) {
         match self {
             FirstRelease::Healthy { release } => {
                 let span = release
@@ -148,7 +152,7 @@ impl FirstRelease {
             FirstRelease::Unhealthy { reason } => tell!("Waiting   {reason}"),
         }
         tell!("\nOpen");
-        for (address, what) in addresses(world) {
+        for (address, what) in addresses(world, events) {
             tell!("  {address:<28}{what}");
         }
         tell!("  {server_url:<28}Dugout itself");
@@ -170,6 +174,20 @@ impl FirstRelease {
     }
 }
 
+/// What happened since a start, the oldest first; nothing where the database does not answer, which the
+/// log says.
+pub async fn events_since(reconciler: &Reconciler, start: Timestamp) -> Vec<Event> {
+    let mut events = match reconciler.store().events(None, EVENTS).await {
+        Ok(events) => events,
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "the events of this start cannot be read");
+            Vec::new()
+        }
+    };
+    events.retain(|event| event.at >= start);
+    events
+}
+
 /// What makes a shell find this program as `dugout`; `None` where it does already.
 fn export_line() -> Option<String> {
     let program = std::env::current_exe().ok()?;
@@ -189,24 +207,70 @@ fn is_on(path: Option<&OsStr>, program: &Path) -> bool {
     first.is_some_and(|first| program.canonicalize().is_ok_and(|program| program == first))
 }
 
-/// The node ports on this machine, with the services behind them.
-fn addresses(world: &World) -> Vec<(String, String)> {
+/// The node ports on this machine, with the services behind them. `events` are those since the start, the
+/// newest last.
+fn addresses(world: &World, events: &[Event]) -> Vec<(String, String)> {
     let mut addresses = Vec::new();
     for object in world.objects_of(Kind::Service) {
         let Some(service) = object.as_service() else { continue };
         if service.service_type != ServiceType::NodePort {
             continue;
         }
+        let id = object.declared.id();
         for port in service.ports.iter().filter_map(|port| port.node_port) {
-            addresses.push((format!("http://127.0.0.1:{port}"), object.declared.id().to_string()));
+            let what = match not_open(events, &id.key, port) {
+                None => id.to_string(),
+                Some(why) => format!(
+                    "{id} is NOT there: {why}. End the program that has the port, or give the Service another nodePort"
+                ),
+            };
+            addresses.push((format!("http://127.0.0.1:{port}"), what));
         }
     }
     addresses
 }
 
+/// Why a service's node port is not open, in the words of the agent that said it last.
+fn not_open<'a>(events: &'a [Event], service: &ObjectKey, node_port: u16) -> Option<&'a str> {
+    let about = |event: &&Event| {
+        matches!(&*event.reason, reason::NODE_PORT_UNAVAILABLE | reason::NODE_PORT_AVAILABLE)
+            && event.kind == "Service"
+            && event.namespace == service.namespace
+            && event.name == service.name.as_str()
+            && event.message.starts_with(&format!("node port {node_port} "))
+    };
+    let last = events.iter().rev().find(about)?;
+    (last.reason == reason::NODE_PORT_UNAVAILABLE).then_some(&*last.message)
+}
+
 #[cfg(test)]
 mod tests {
+    use dugout_model::EventType;
+
     use super::*;
+
+    #[test]
+    fn a_node_port_is_there_unless_its_last_word_says_no() {
+        let service = ObjectKey::new("demo", "web");
+        let said = |reason: &str, message: &str| Event {
+            at: Timestamp::from_micros(1),
+            event_type: EventType::Warning,
+            kind: "Service".to_owned(),
+            namespace: service.namespace.clone(),
+            name: service.name.to_string(),
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+        };
+        let taken = "node port 30080 cannot be opened on node n: in use";
+        let no = said(reason::NODE_PORT_UNAVAILABLE, taken);
+        let yes = said(reason::NODE_PORT_AVAILABLE, "node port 30080 is open on node n");
+        let other = said(reason::NODE_PORT_AVAILABLE, "node port 3008 is open on node n");
+        let last_word = |events: &[Event]| not_open(events, &service, 30080).map(str::to_owned);
+        assert_eq!(last_word(&[]), None);
+        assert_eq!(last_word(&[yes.clone(), no.clone(), other]), Some(taken.to_owned()));
+        assert_eq!(last_word(&[no.clone(), yes]), None);
+        assert_eq!(not_open(&[no], &ObjectKey::new("demo", "api"), 30080), None);
+    }
 
     #[test]
     fn a_shell_finds_the_program_only_where_it_is_the_first_of_its_name() {

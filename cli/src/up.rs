@@ -139,13 +139,12 @@ async fn run_until(
         phase: Phase::Starting,
     };
     data_dir.write_running(&running)?;
-    // Only now: what is not noted would not be removed. Nothing runs before the agent does.
-    let building = build_images(&repository, local);
-    if shutdown.run_until_cancelled(building).await.transpose()?.is_none() {
-        control_plane.stop().await;
-        return Ok(serve::stopped_early());
-    }
-    let starting = start_agent(arguments, data_dir, local, &control_plane, agent_metrics, shutdown);
+    let started_at = control_plane.reconciler.clock().now();
+    let starting = async {
+        // Only now: what is not noted would not be removed. Nothing runs before the agent does.
+        build_images(&repository, local).await?;
+        start_agent(arguments, data_dir, local, &control_plane, agent_metrics, shutdown).await
+    };
     let Some(mut agent) = shutdown.run_until_cancelled(starting).await.transpose()? else {
         control_plane.stop().await;
         return Ok(serve::stopped_early());
@@ -165,7 +164,8 @@ async fn run_until(
             FirstRelease::Healthy { .. } => Phase::Healthy,
             FirstRelease::Unhealthy { reason } => Phase::Unhealthy(reason.clone()),
         };
-        first.print(&reconciler.world(), &server_url, repository.program.is_some());
+        let events = first_release::events_since(&reconciler, started_at).await;
+        first.print(&reconciler.world(), &events, &server_url, repository.program.is_some());
         data_dir.write_running(&running)?;
         tokio::select! {
             () = shutdown.cancelled() => {}

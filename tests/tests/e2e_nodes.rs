@@ -68,18 +68,7 @@ fn two_agents_on_one_engine_share_the_work_and_one_takes_over_from_the_other() {
 
 #[test]
 fn down_of_an_agents_folder_removes_its_containers_and_nothing_of_another_node() {
-    let mut rig = Rig::new("node-down");
-    let first = rig.repository.head();
-    rig.up(&["--node-timeout", "3s", "--node-name", "first"]);
-    rig.wait_for_verdict(&first, "healthy");
-    let token = rig.dugout_ok(&["token", "create"]).trim().to_owned();
-    let mut second = SecondAgent::start(&rig, &token);
-    rig.wait_for("the second node is ready", second_is_ready);
-    rig.application.replicas = 4;
-    rig.commit_application("Four");
-    rig.wait_for("both nodes run two", |rig| {
-        ["first", "second"].iter().all(|node| containers_of(rig, node).len() == 2)
-    });
+    let (mut rig, mut second) = two_nodes_with_two_each("node-down");
     both_ends_keep_alive(&mut rig, &second);
 
     let folder = rig.folder().join("second");
@@ -98,6 +87,39 @@ fn down_of_an_agents_folder_removes_its_containers_and_nothing_of_another_node()
     assert!(kept.iter().all(|id| containers_of(&rig, "first").contains(id)), "another node's stay");
     assert!(!folder.exists(), "its data is purged");
     rig.wait_for("the other node takes over", |rig| containers_of(rig, "first").len() == 4);
+}
+
+#[test]
+fn down_of_up_leaves_the_nodes_of_other_agents_and_tells_of_them() {
+    let (rig, mut second) = two_nodes_with_two_each("up-down");
+    let kept = containers_of(&rig, "second");
+    let data_dir = rig.data_dir();
+    let said = rig.dugout_ok(&["down", "--data-dir", &data_dir.to_string_lossy()]);
+    assert!(said.contains("Removed 2 containers."), "{said}");
+    assert!(said.contains("Left 2 containers of node second"), "{said}");
+    assert!(containers_of(&rig, "first").is_empty());
+    assert_eq!(containers_of(&rig, "second"), kept);
+    second.kill();
+    let folder = rig.folder().join("second");
+    rig.dugout_ok(&["down", "--data-dir", &folder.to_string_lossy()]);
+    assert!(containers_of(&rig, "second").is_empty());
+}
+
+/// The node of `dugout up`, `first`, and another agent's, each with two pods.
+fn two_nodes_with_two_each(name: &str) -> (Rig, SecondAgent) {
+    let mut rig = Rig::new(name);
+    let first = rig.repository.head();
+    rig.up(&["--node-timeout", "3s", "--node-name", "first"]);
+    rig.wait_for_verdict(&first, "healthy");
+    let token = rig.dugout_ok(&["token", "create"]).trim().to_owned();
+    let second = SecondAgent::start(&rig, &token);
+    rig.wait_for("the second node is ready", second_is_ready);
+    rig.application.replicas = 4;
+    rig.commit_application("Four");
+    rig.wait_for("both nodes run two", |rig| {
+        ["first", "second"].iter().all(|node| containers_of(rig, node).len() == 2)
+    });
+    (rig, second)
 }
 
 /// A peer that vanished without a word is noticed by the kernel: each connection between an agent and

@@ -169,6 +169,18 @@ fn a_missing_engine_and_a_missing_repository_are_said_at_once() {
 }
 
 #[test]
+fn a_node_port_that_another_program_has_is_said_where_it_would_be_opened() {
+    let mut rig = Rig::new("held");
+    let node_port = rig.application.node_port;
+    let _held = std::net::TcpListener::bind(("0.0.0.0", node_port)).expect("the port is free");
+    rig.up(&[]);
+    rig.wait_for("the end of the start", |rig| rig.printed().contains("Try next"));
+    let printed = rig.printed();
+    let line = printed.lines().find(|line| line.contains(&format!(":{node_port}")));
+    assert!(line.is_some_and(|line| line.contains("NOT there")), "{printed}");
+}
+
+#[test]
 fn a_start_without_a_free_port_makes_nothing() {
     let rig = Rig::without_commit("taken");
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");

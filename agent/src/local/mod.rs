@@ -5,15 +5,16 @@ mod folder;
 pub(crate) mod image;
 mod postgres;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bollard::models::ContainerSummary;
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions,
 };
-use dugout_model::{ClusterId, EngineId};
+use dugout_model::{ClusterId, EngineId, NodeName};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use thiserror::Error;
 
@@ -204,16 +205,29 @@ impl Local {
         }
     }
 
-    async fn remove_labelled(&self, labels: Vec<String>) -> Result<Removed, LocalError> {
+    /// How many containers of a cluster are on this engine, by the node that they are of.
+    pub async fn nodes_of(
+        &self,
+        cluster: ClusterId,
+    ) -> Result<BTreeMap<NodeName, usize>, LocalError> {
+        let mut nodes = BTreeMap::new();
+        for mut container in self.labelled(vec![format!("{CLUSTER}={cluster}")]).await? {
+            let node = container.labels.as_mut().and_then(|labels| labels.remove(NODE));
+            *nodes.entry(NodeName::new(node.unwrap_or_default())).or_default() += 1;
+        }
+        Ok(nodes)
+    }
+
+    async fn labelled(&self, labels: Vec<String>) -> Result<Vec<ContainerSummary>, LocalError> {
         let filters = HashMap::from([("label".to_owned(), labels)]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let call =
             |docker: bollard::Docker| async move { docker.list_containers(Some(options)).await };
-        let found = self
-            .runtime
-            .call("list", LIST_DEADLINE, call)
-            .await
-            .map_err(|error| self.failed(error))?;
+        self.runtime.call("list", LIST_DEADLINE, call).await.map_err(|error| self.failed(error))
+    }
+
+    async fn remove_labelled(&self, labels: Vec<String>) -> Result<Removed, LocalError> {
+        let found = self.labelled(labels).await?;
         let containers = found.into_iter().filter_map(|one| {
             let grace = one.labels.as_ref().and_then(|labels| labels.get(GRACE)?.parse().ok());
             Some((one.id?, grace.map_or(DEFAULT_GRACE, Duration::from_millis)))
