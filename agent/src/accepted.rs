@@ -1,7 +1,8 @@
 //! The accepted assignment on disk, so that a node goes on by itself after a restart.
 //!
-//! One file, `accepted.json`: `{"format":1,"acceptedAt":<microseconds>,"assignment":{…}}`, where the
-//! assignment is as the agent protocol has it. It holds secrets, so only its owner may read it. It is
+//! One file, `accepted.json`: `{"format":1,"acceptedAt":<microseconds>,"formerClusters":[…],"assignment":{…}}`,
+//! where the assignment is as the agent protocol has it, and the former clusters are those whose containers
+//! may still be here. It holds secrets, so only its owner may read it. It is
 //! replaced whole: written beside, synced, renamed, the folder synced. It is at most
 //! [`dugout_wire::MAX_ASSIGNMENT_BYTES`] large.
 
@@ -10,7 +11,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dugout_model::{Assignment, SharedAssignment, Timestamp, Turn};
+use dugout_model::{Assignment, ClusterId, SharedAssignment, Timestamp, Turn};
 use dugout_wire as wire;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -18,6 +19,9 @@ use thiserror::Error;
 use crate::file;
 
 const FORMAT: u32 = 1;
+
+/// The most former clusters that are remembered; the oldest is forgotten first.
+const FORMER_CLUSTERS: usize = 32;
 const FILE: &str = "accepted.json";
 const ASIDE_FILE: &str = "accepted.json.unreadable";
 
@@ -26,6 +30,9 @@ const ASIDE_FILE: &str = "accepted.json.unreadable";
 struct Stored {
     format: u32,
     accepted_at: i64,
+    /// The last is the newest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former_clusters: Vec<String>,
     assignment: wire::Assignment,
 }
 
@@ -34,6 +41,7 @@ struct Stored {
 pub struct AcceptedStore {
     folder: PathBuf,
     held: Option<SharedAssignment>,
+    former: Vec<ClusterId>,
 }
 
 /// Why an assignment is not taken over.
@@ -65,11 +73,12 @@ impl AcceptedStore {
         let disk = |source| AcceptError::Disk { path: folder.to_owned(), source };
         fs::create_dir_all(folder).map_err(disk)?;
         let path = folder.join(FILE);
-        let mut store = Self { folder: folder.to_owned(), held: None };
+        let mut store = Self { folder: folder.to_owned(), held: None, former: Vec::new() };
         match read(&path) {
             Ok(None) => Ok((store, Found::Nothing)),
-            Ok(Some(assignment)) => {
+            Ok(Some((assignment, former))) => {
                 store.held = Some(Arc::new(assignment));
+                store.former = former;
                 Ok((store, Found::Assignment))
             }
             Err(why) => {
@@ -82,6 +91,11 @@ impl AcceptedStore {
 
     pub fn held(&self) -> Option<&SharedAssignment> {
         self.held.as_ref()
+    }
+
+    /// The clusters that the node belonged to before, without the one of [`AcceptedStore::held`].
+    pub fn former_clusters(&self) -> &[ClusterId] {
+        &self.former
     }
 
     /// Takes over an assignment: on return it is on disk. The same one again changes nothing. One of
@@ -106,9 +120,11 @@ impl AcceptedStore {
                 return Err(AcceptError::OtherContent { generation: offered });
             }
         }
+        let former = former_with(&self.former, self.held.as_deref(), assignment.cluster);
         let stored = Stored {
             format: FORMAT,
             accepted_at: now.as_micros(),
+            former_clusters: former.iter().map(ToString::to_string).collect(),
             assignment: wire::Assignment::from(&assignment),
         };
         serde_json::to_vec(&stored)
@@ -117,11 +133,21 @@ impl AcceptedStore {
             .map_err(|source| AcceptError::Disk { path: self.folder.join(FILE), source })?;
         let assignment = Arc::new(assignment);
         self.held = Some(Arc::clone(&assignment));
+        self.former = former;
         Ok(assignment)
     }
 }
 
-fn read(path: &Path) -> Result<Option<Assignment>, String> {
+/// The former clusters once an assignment of `next` is held in the place of `held`.
+fn former_with(former: &[ClusterId], held: Option<&Assignment>, next: ClusterId) -> Vec<ClusterId> {
+    let held = held.map(|held| held.cluster);
+    let before = former.iter().copied().filter(|cluster| Some(*cluster) != held);
+    let mut all: Vec<ClusterId> = before.chain(held).filter(|cluster| *cluster != next).collect();
+    all.drain(..all.len().saturating_sub(FORMER_CLUSTERS));
+    all
+}
+
+fn read(path: &Path) -> Result<Option<(Assignment, Vec<ClusterId>)>, String> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -137,7 +163,11 @@ fn read(path: &Path) -> Result<Option<Assignment>, String> {
     if stored.format != FORMAT {
         return Err(format!("its format is {}, and this agent reads {FORMAT}", stored.format));
     }
-    stored.assignment.try_into().map(Some).map_err(|error: wire::WireError| error.to_string())
+    let former = stored.former_clusters.iter().map(|cluster| cluster.parse().map(ClusterId));
+    let former = former.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    let assignment =
+        stored.assignment.try_into().map_err(|error: wire::WireError| error.to_string())?;
+    Ok(Some((assignment, former)))
 }
 
 #[cfg(test)]
@@ -178,6 +208,24 @@ mod tests {
         assert!(matches!(other, AcceptError::OtherContent { .. }));
         assert_eq!(**store.held().unwrap(), wanted);
         assert_eq!(**open(folder.path()).0.held().unwrap(), wanted);
+    }
+
+    #[test]
+    fn former_clusters_are_remembered_until_the_node_is_theirs_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |cluster: u128| Assignment {
+            cluster: ClusterId(uuid::Uuid::from_u128(cluster)),
+            ..assignment(1, vec![])
+        };
+        let former_after = |cluster: u128| -> Vec<u128> {
+            open(folder.path()).0.accept(of(cluster), at(1)).unwrap();
+            let (store, _) = open(folder.path());
+            store.former_clusters().iter().map(|cluster| cluster.0.as_u128()).collect()
+        };
+        assert_eq!(former_after(1), []);
+        assert_eq!(former_after(2), [1]);
+        assert_eq!(former_after(3), [1, 2]);
+        assert_eq!(former_after(1), [2, 3]);
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub mod reason {
     pub const ENGINE_LOST: &str = "EngineLost";
     pub const ENGINE_BACK: &str = "EngineBack";
     pub const ASSIGNMENT_REFUSED: &str = "AssignmentRefused";
+    pub const CLUSTER_CHANGED: &str = "ClusterChanged";
     pub const NODE_PORT_UNAVAILABLE: &str = "NodePortUnavailable";
     pub const NODE_PORT_AVAILABLE: &str = "NodePortAvailable";
 }

@@ -132,12 +132,11 @@ async fn remove_containers(
         Some(Err(_)) | None => local.remove_everything(cluster).await.context(incomplete)?,
     };
     tell!("Removed {removed}.");
-    if let Some(agent) = agent
-        && let Ok(Some(node)) = agent.node()
-        && node.owner.cluster != cluster
-    {
-        remove_node(agent, Some(running), arguments).await?;
-    }
+    let nodes = agent
+        .into_iter()
+        .flat_map(|agent| agent.node().ok().flatten().into_iter().chain(agent.former()));
+    let former: Vec<&Node> = nodes.filter(|node| node.owner.cluster != cluster).collect();
+    remove_nodes(&former, Some(running), arguments).await?;
     tell_of_others(&local, cluster).await
 }
 
@@ -157,26 +156,38 @@ async fn tell_of_others(local: &Local, cluster: ClusterId) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Removes the containers that an agent's folder tells of.
+/// Removes the containers that an agent's folder tells of, those of former clusters, too.
 async fn remove_node(
     agent: &AgentFolder,
     running: Option<&Running>,
     arguments: &DownArguments,
 ) -> anyhow::Result<()> {
     let Some(node) = agent.node()? else { return Ok(()) };
+    let nodes: Vec<&Node> = std::iter::once(node).chain(agent.former()).collect();
+    remove_nodes(&nodes, running, arguments).await
+}
+
+async fn remove_nodes(
+    nodes: &[&Node],
+    running: Option<&Running>,
+    arguments: &DownArguments,
+) -> anyhow::Result<()> {
+    let Some(first) = nodes.first() else { return Ok(()) };
     let docker_host =
         arguments.docker_host.as_deref().or(running.map(|running| &*running.docker_host));
     let local = Local::connect(docker_host).await.with_context(|| {
         format!(
             "the containers of node {} are still there; start the engine, or name it with --docker-host, then run `dugout down` again",
-            node.owner.node
+            first.owner.node
         )
     })?;
-    let removed = local
-        .remove_node(node)
-        .await
-        .context("not everything could be removed; run `dugout down` again")?;
-    tell!("Removed {removed} of node {}.", node.owner.node);
+    for node in nodes {
+        let removed = local
+            .remove_node(node)
+            .await
+            .context("not everything could be removed; run `dugout down` again")?;
+        tell!("Removed {removed} of node {} of cluster {}.", node.owner.node, node.owner.cluster);
+    }
     Ok(())
 }
 

@@ -210,3 +210,24 @@ fn nodes_in_use(rig: &Rig) -> Vec<String> {
     let of = |pod: &serde_json::Value| pod["spec"]["nodeName"].as_str().map(str::to_owned);
     rig.pods().iter().filter_map(of).collect::<BTreeSet<_>>().into_iter().collect()
 }
+
+#[test]
+fn down_removes_what_its_node_ran_in_a_former_cluster_too() {
+    let postgres = Postgres::start();
+    let mut rig = Rig::new("former");
+    let first = rig.repository.head();
+    rig.up(&[]);
+    rig.wait_for_verdict(&first, "healthy");
+    let former = rig.containers();
+    assert!(rig.interrupt());
+    // Another database is another cluster.
+    let url = postgres.url();
+    rig.up(&["--postgres-url", &url]);
+    rig.wait_for("the new cluster's containers run", |rig| {
+        let all = rig.containers();
+        former.iter().all(|id| all.contains(id)) && all.len() == 2 * former.len()
+    });
+    rig.wait_for_verdict(&first, "healthy");
+    rig.dugout_ok(&["down", "--data-dir", &rig.data_dir().to_string_lossy()]);
+    assert_eq!(rig.containers(), Vec::<String>::new());
+}

@@ -151,10 +151,10 @@ impl<R: ContainerRuntime> Node<R> {
     fn become_owner(&mut self, owner: Owner) {
         if let Some(former) = &self.owner {
             let message = format!(
-                "this node belonged to cluster {} and belongs to {} now; containers of the former cluster are left alone",
+                "this node belonged to cluster {} and belongs to {} now; containers of the former cluster run on, and `dugout down` with this node's data directory removes them, too",
                 former.cluster, owner.cluster
             );
-            self.node_event(EventType::Warning, reason::ASSIGNMENT_REFUSED, message);
+            self.node_event(EventType::Warning, reason::CLUSTER_CHANGED, message);
         }
         self.owner = Some(owner);
         self.hands.change_owner();

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use dugout_model::EngineId;
+use dugout_model::{Assignment, EngineId};
 
 use super::LocalError;
 use crate::AgentError;
@@ -29,6 +29,7 @@ const PARTS: [&str; 6] = [
 pub struct AgentFolder {
     path: PathBuf,
     known: Known,
+    former: Vec<Node>,
     _lock: File,
 }
 
@@ -67,15 +68,21 @@ impl AgentFolder {
         let file = NodeFile::open(path).map_err(unusable)?;
         let lost = matches!(found, Found::SetAside { .. })
             || path.join("accepted.json.unreadable").exists();
-        let known = match accepted.held() {
-            Some(held) => Known::Node(Node {
-                owner: Owner { cluster: held.cluster, node: held.node.clone() },
-                engine: file.engine.map(|engine| EngineId::new(engine.id)),
-            }),
+        let node_of = |cluster, held: &Assignment| Node {
+            owner: Owner { cluster, node: held.node.clone() },
+            engine: file.engine.as_ref().map(|engine| EngineId::new(&engine.id)),
+        };
+        let held = accepted.held();
+        let former = held.iter().flat_map(|held| {
+            accepted.former_clusters().iter().map(|cluster| node_of(*cluster, held))
+        });
+        let former = former.collect();
+        let known = match held {
+            Some(held) => Known::Node(node_of(held.cluster, held)),
             None if lost => Known::Lost(file.node.unwrap_or_default()),
             None => Known::Nothing,
         };
-        Ok(Self { path: path.to_owned(), known, _lock: lock })
+        Ok(Self { path: path.to_owned(), known, former, _lock: lock })
     }
 
     /// The node whose containers may be here; `None` when it never was told to run anything.
@@ -90,6 +97,11 @@ impl AgentFolder {
                 Err(LocalError::ClusterUnknown { path: self.path.clone(), node: node.clone() })
             }
         }
+    }
+
+    /// The same node in the clusters that it belonged to before: what it made there may still be here.
+    pub fn former(&self) -> &[Node] {
+        &self.former
     }
 
     /// Removes what the agent wrote, and the directory.
