@@ -166,6 +166,8 @@ pub enum TreeProblem {
     TooManyFiles { path: String, limit: usize },
     #[error("the file has {size_bytes} bytes, more than the {limit_bytes} that are read")]
     FileTooLarge { size_bytes: u64, limit_bytes: u64 },
+    #[error("the object {id} is not of the kind that the commit says it is; make the commit anew")]
+    WrongKind { id: String },
     #[error("an object of the repository is missing or damaged")]
     Corrupt(#[source] Cause),
 }
@@ -180,7 +182,9 @@ impl TreeProblem {
             TreeProblem::CommitUnknown { .. } | TreeProblem::Corrupt(_) => {
                 Some(SourceCondition::Corrupt { message: explain(self) })
             }
-            _ => None,
+            TreeProblem::TooManyFiles { .. }
+            | TreeProblem::FileTooLarge { .. }
+            | TreeProblem::WrongKind { .. } => None,
         }
     }
 }

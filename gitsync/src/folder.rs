@@ -8,7 +8,7 @@ use git2::{ObjectType, Oid, Repository};
 
 use crate::TreeProblem;
 use crate::tree::{
-    BlobId, MODE_FOLDER, MODE_LINK, MODE_MASK, MODE_SUBMODULE, corrupt, folder, normal,
+    BlobId, MODE_FOLDER, MODE_LINK, MODE_MASK, MODE_SUBMODULE, corrupt, find_tree, folder, normal,
 };
 
 /// The id of a folder with all that is below: equal content, equal id.
@@ -76,7 +76,7 @@ pub(crate) fn entries(
     repository: &Repository,
     id: FolderId,
 ) -> Result<Vec<FolderEntry>, TreeProblem> {
-    let tree = repository.find_tree(id.0).map_err(corrupt)?;
+    let tree = find_tree(repository, id.0)?;
     if tree.len() > ENTRY_LIMIT {
         return Err(TreeProblem::TooManyFiles { path: String::new(), limit: ENTRY_LIMIT });
     }

@@ -63,7 +63,7 @@ pub(crate) fn read(
     let odb = repository.odb().map_err(corrupt)?;
     let (size, kind) = odb.read_header(blob.0).map_err(corrupt)?;
     if kind != ObjectType::Blob {
-        return Err(corrupt(git2::Error::from_str("the object is no file")));
+        return Err(TreeProblem::WrongKind { id: blob.0.to_string() });
     }
     if size as u64 > limit_bytes {
         return Err(TreeProblem::FileTooLarge { size_bytes: size as u64, limit_bytes });
@@ -101,15 +101,27 @@ pub(crate) fn folder<'r>(
     let commit = repository
         .find_commit(id)
         .map_err(|error| if is_missing(&error) { unknown() } else { corrupt(error) })?;
-    let mut tree = commit.tree().map_err(corrupt)?;
+    let mut tree = find_tree(repository, commit.tree_id())?;
     for part in path.split('/').filter(|part| !part.is_empty()) {
         let next = match tree.get_name(part) {
             Some(entry) if entry.filemode() & MODE_MASK == MODE_FOLDER => entry.id(),
             _ => return Ok(None),
         };
-        tree = repository.find_tree(next).map_err(corrupt)?;
+        tree = find_tree(repository, next)?;
     }
     Ok(Some(tree))
+}
+
+/// The tree with this id. Another object there is sound, and the commit that calls it a folder is wrong.
+pub(crate) fn find_tree(repository: &Repository, id: Oid) -> Result<Tree<'_>, TreeProblem> {
+    repository.find_tree(id).map_err(|error| {
+        match repository.odb().and_then(|odb| odb.read_header(id)) {
+            Ok((_, kind)) if kind != ObjectType::Tree => {
+                TreeProblem::WrongKind { id: id.to_string() }
+            }
+            _ => corrupt(error),
+        }
+    })
 }
 
 pub(crate) fn corrupt(error: git2::Error) -> TreeProblem {
@@ -119,6 +131,21 @@ pub(crate) fn corrupt(error: git2::Error) -> TreeProblem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_object_of_another_kind_is_no_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = Repository::init_bare(dir.path()).unwrap();
+        let file = repository.blob(b"a").unwrap();
+        let folder = repository.treebuilder(None).unwrap().write().unwrap();
+        let found = read(&repository, BlobId(folder), 1);
+        assert!(matches!(found, Err(TreeProblem::WrongKind { .. })), "{found:?}");
+        let found = find_tree(&repository, file).map(|tree| tree.id());
+        assert!(matches!(found, Err(TreeProblem::WrongKind { .. })), "{found:?}");
+        let found =
+            find_tree(&repository, Oid::from_bytes(&[7; 20]).unwrap()).map(|tree| tree.id());
+        assert!(matches!(found, Err(TreeProblem::Corrupt(_))), "{found:?}");
+    }
 
     #[test]
     fn a_path_that_leaves_the_repository_is_told_before_anybody_looks_for_it() {

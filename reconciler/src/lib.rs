@@ -41,9 +41,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use clock::{Clock, SystemClock};
+pub use dugout_model::peer_network;
 pub use engine::{Engine, EngineEnd, Ledger, Surroundings};
 pub use forecast::{ForecastError, Foreseen};
-pub use guesses::peer_network;
 pub use handle::{EngineHandle, Leading, NotCommitted};
 pub use metrics::{Adding, EngineMetrics, register_build_info};
 pub use publish::Publisher;

@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 
 use dugout_gitsync::{GitError, Mirror, TreeProblem};
 use dugout_manifest::{Policy, SourceCache, TreeError, read_revision, read_source};
-use dugout_model::{Commit, CommitSha, Difference, RevisionContent, SourceCondition, chain};
+use dugout_model::{
+    Commit, CommitSha, Difference, Problem, RevisionContent, Severity, SourceCondition, chain,
+};
 
 use self::commit_tree::{CommitTree, Folders};
 use self::recording::Recording;
@@ -74,7 +76,13 @@ pub(crate) fn read_commit(
     let (top, path) = mirror.top_folder(sha, path).map_err(ReadProblem::Tree)?;
     let tree = CommitTree::new(mirror, top, std::mem::take(&mut cache.folders));
     let before = cache.last.take();
-    let reading = read_revision(&tree, &path, policy, &mut cache.source)?;
+    let reading = match read_revision(&tree, &path, policy, &mut cache.source) {
+        Ok(reading) => reading,
+        Err(error) => {
+            let content = refused(ReadProblem::from(error), &path)?;
+            return Ok(ReadCommit { commit, content, since: None });
+        }
+    };
     cache.folders = tree.into_folders();
     cache.last = Some(sha.clone());
     let since = before.zip(reading.changed).map(|(from, ids)| Difference { from, ids });
@@ -96,4 +104,36 @@ pub(crate) fn read_apart(
     let recording = Recording::new(&tree);
     let content = read_source(&recording, &path, policy, &mut SourceCache::default())?;
     Ok((content, recording.into_used()))
+}
+
+/// A commit that is wrong in itself is as if its manifests were: another reading finds the same.
+fn refused(problem: ReadProblem, path: &str) -> Result<RevisionContent, ReadProblem> {
+    match &problem {
+        ReadProblem::Tree(tree) if tree.condition().is_none() => {
+            Ok(RevisionContent::Problems(vec![Problem {
+                file: path.to_owned(),
+                line: 0,
+                column: 0,
+                severity: Severity::Error,
+                field_path: String::new(),
+                message: chain(&problem),
+                hint: None,
+            }]))
+        }
+        _ => Err(problem),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_the_commit_is_told_of_the_commit_and_not_of_the_repository() {
+        let wrong = TreeProblem::WrongKind { id: "1234".to_owned() };
+        let content = refused(ReadProblem::Tree(wrong), "apps");
+        assert!(matches!(content, Ok(RevisionContent::Problems(problems)) if problems.len() == 1));
+        let damaged = TreeProblem::Corrupt("a byte".into());
+        assert!(refused(ReadProblem::Tree(damaged), "apps").is_err());
+    }
 }

@@ -20,6 +20,21 @@ impl Bucket {
 
     /// Takes a token if there is one.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
+        self.fill(now);
+        let taken = self.level >= TOKEN;
+        if taken {
+            self.level -= TOKEN;
+        }
+        taken
+    }
+
+    /// Whether it is as it was when it was new.
+    pub(crate) fn is_full(&mut self, now: Instant) -> bool {
+        self.fill(now);
+        self.level == self.full
+    }
+
+    fn fill(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.filled_at);
         let millis = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
         let gained = millis.saturating_mul(self.per_second);
@@ -27,11 +42,6 @@ impl Bucket {
             self.level = self.level.saturating_add(gained).min(self.full);
             self.filled_at = now;
         }
-        let taken = self.level >= TOKEN;
-        if taken {
-            self.level -= TOKEN;
-        }
-        taken
     }
 }
 

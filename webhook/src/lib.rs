@@ -6,6 +6,7 @@
 
 mod bucket;
 mod hint;
+mod peers;
 mod router;
 mod signature;
 

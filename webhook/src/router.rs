@@ -1,11 +1,12 @@
 //! The HTTP side: reads a delivery within its limits, checks it, wakes, and answers at once.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -13,7 +14,7 @@ use dugout_model::SecretValue;
 use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 
-use crate::bucket::Bucket;
+use crate::peers::Peers;
 use crate::signature::{Verdict, Verifier};
 use crate::{Dialect, Outcome, PushHint};
 
@@ -71,8 +72,11 @@ pub struct Limits {
     pub read_deadline: Duration,
     /// Bodies that are read at the same time.
     pub concurrent: usize,
-    /// Deliveries that go through at once after a quiet time.
+    /// Of these, how many for one caller's network ([`dugout_model::peer_network`]).
+    pub concurrent_per_peer: usize,
+    /// Deliveries of one caller's network that go through at once after a quiet time.
     pub burst: u32,
+    /// Of one caller's network.
     pub per_second: u32,
 }
 
@@ -82,13 +86,15 @@ impl Default for Limits {
             body_bytes: 1 << 20,
             read_deadline: Duration::from_secs(5),
             concurrent: 8,
+            concurrent_per_peer: 4,
             burst: 100,
             per_second: 20,
         }
     }
 }
 
-/// `POST /webhook/github` and `POST /webhook/generic`.
+/// `POST /webhook/github` and `POST /webhook/generic`. Serve them with connection information, or all
+/// callers count as one.
 ///
 /// 200: woken, or pong. 202: signed and ignored. 400, 401, 403, 408, 413, 429: refused, with a
 /// sentence. 503: signed, and this server stands by. Nothing is parsed and nobody is woken before the signature is proved.
@@ -104,7 +110,7 @@ pub fn router(
         on_delivery,
         limits,
         reading: Semaphore::new(limits.concurrent),
-        bucket: Mutex::new(Bucket::new(limits.burst, limits.per_second, Instant::now())),
+        peers: Peers::new(limits),
     });
     let mut router = Router::new();
     for dialect in Dialect::ALL {
@@ -122,13 +128,15 @@ struct Receiver {
     on_delivery: OnDelivery,
     limits: Limits,
     reading: Semaphore,
-    bucket: Mutex<Bucket>,
+    peers: Arc<Peers>,
 }
 
 impl Receiver {
     async fn answer(&self, dialect: Dialect, request: Request) -> Response {
         let (parts, body) = request.into_parts();
-        let outcome = match self.receive(dialect, &parts.headers, body).await {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+        let outcome = match self.receive(dialect, peer, &parts.headers, body).await {
             Ok((Verdict::Push, body)) => match self.wake.wake(&PushHint::read(&body)) {
                 Wakening::Woke => Outcome::Woke,
                 Wakening::StandingBy => Outcome::StandingBy,
@@ -144,14 +152,13 @@ impl Receiver {
     async fn receive(
         &self,
         dialect: Dialect,
+        peer: IpAddr,
         headers: &HeaderMap,
         body: Body,
     ) -> Result<(Verdict, Vec<u8>), Outcome> {
         let verifier =
             Verifier::new(dialect, headers, self.secrets.of(dialect)).map_err(Verdict::outcome)?;
-        if !self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now()) {
-            return Err(Outcome::TooMany);
-        }
+        let _place = self.peers.enter(peer, Instant::now()).ok_or(Outcome::TooMany)?;
         let _reading = self.reading.try_acquire().map_err(|_| Outcome::TooMany)?;
         let reading = self.read(verifier, headers, body);
         tokio::time::timeout(self.limits.read_deadline, reading)

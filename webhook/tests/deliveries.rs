@@ -245,6 +245,29 @@ async fn a_flood_is_cut_to_the_burst() {
 }
 
 #[tokio::test]
+async fn a_stranger_spends_nothing_of_anybody_elses() {
+    let limits = Limits { burst: 2, per_second: 0, concurrent_per_peer: 1, ..Limits::default() };
+    let rig = Rig::with(Some(SECRET), limits);
+    let from = |peer: [u8; 4], mut request: Request<Body>| {
+        let peer = std::net::SocketAddr::from((peer, 1));
+        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+        rig.send(request)
+    };
+    let (stranger, forge) = ([192, 0, 2, 1], [192, 0, 2, 2]);
+    let stuck = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+    let mut first = Box::pin(from(stranger, generic(&sign(b""), stuck)));
+    assert!(tokio::time::timeout(Duration::from_millis(20), &mut first).await.is_err());
+    // It has its one body under way.
+    let wrong = || generic(&format!("sha256={}", "0".repeat(64)), "{}");
+    assert_eq!(from(stranger, wrong()).await.0, StatusCode::TOO_MANY_REQUESTS);
+    drop(first);
+    // And one delivery left of two.
+    assert_eq!(from(stranger, wrong()).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(from(stranger, wrong()).await.0, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(from(forge, generic(&sign(b""), "")).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn other_methods_and_paths_are_not_ours() {
     let rig = Rig::new();
     let get = Request::get("/webhook/github").body(Body::empty()).unwrap();
