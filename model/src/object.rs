@@ -158,7 +158,7 @@ pub struct ObjectPolicy {
     /// How long a rollout may make no progress, for the kinds that have no field for it.
     pub progress_deadline: Option<Duration>,
     /// Workloads of the same source without which nothing new of this one begins, in order.
-    pub depends_on: Vec<ObjectId>,
+    pub depends_on: Box<[ObjectId]>,
     pub hook: Option<Hook>,
 }
 

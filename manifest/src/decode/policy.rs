@@ -129,11 +129,11 @@ fn read_dependencies(
     kind: Kind,
     object: &ObjectKey,
     links: &mut Links,
-) -> Vec<ObjectId> {
+) -> Box<[ObjectId]> {
     if !Kind::WORKLOADS.contains(&kind) {
         let message = format!("a {} has no rollout that could wait", kind.as_str());
         value.fail_with(message, "remove it");
-        return Vec::new();
+        return Box::default();
     }
     let mut named = BTreeSet::new();
     let items = value.text().unwrap_or_default().split(',').map(str::trim);

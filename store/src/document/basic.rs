@@ -153,6 +153,18 @@ impl<T: Stored> Stored for Option<T> {
     }
 }
 
+impl<T: Stored> Stored for Box<[T]> {
+    type Document = Vec<T::Document>;
+
+    fn to_document(&self) -> Self::Document {
+        self.iter().map(T::to_document).collect()
+    }
+
+    fn from_document(document: Self::Document) -> Self {
+        document.into_iter().map(T::from_document).collect()
+    }
+}
+
 impl<T: Stored> Stored for Vec<T> {
     type Document = Vec<T::Document>;
 

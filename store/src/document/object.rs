@@ -48,7 +48,7 @@ mirror! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         progress_deadline: Option<Duration>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        depends_on: Vec<ObjectId>,
+        depends_on: Box<[ObjectId]>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         hook: Option<Hook>,
     }

@@ -28,7 +28,7 @@ impl Dice {
             policy: ObjectPolicy {
                 prune: self.pick(&[Prune::Enabled, Prune::Disabled, Prune::Confirm]),
                 progress_deadline: self.maybe(Dice::span),
-                depends_on: self.some(Dice::object_id),
+                depends_on: self.some(Dice::object_id).into(),
                 hook: self.maybe(|dice| dice.pick(&[Hook::Before, Hook::After])),
             },
             origin: Origin { file: self.text().into(), line: self.small() },
