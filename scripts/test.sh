@@ -15,7 +15,7 @@ main() {
     trap finish EXIT
     if [ "$(id -u)" != 0 ]; then
         echo 'make test starts container engines and networks of its own and needs root for that:' >&2
-        echo '    sudo env "PATH=$PATH" "HOME=$HOME" make test' >&2
+        echo "    sudo env \"PATH=\$PATH\" \"HOME=\$HOME\" make test" >&2
         failed=1
         exit 1
     fi
