@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dugout_model::{
-    Commit, CommitSha, Event, Forecast, NamespaceName, OperatorRequest, PodUid, Problem, Release,
+    CommitSha, Event, Foreseen, NamespaceName, OperatorRequest, PodUid, Problem, Release,
     SourceName, TimelineEntry, Timestamp, World,
 };
 use futures_util::Stream;
@@ -178,16 +178,6 @@ pub struct RollbackRequest {
     pub to: Option<String>,
     /// Goes into the message of the commit.
     pub reason: Option<String>,
-}
-
-/// What would come of a commit.
-#[derive(Clone, Debug)]
-pub struct Foreseen {
-    pub source: SourceName,
-    pub commit: Commit,
-    /// With what it was compared.
-    pub before: Arc<World>,
-    pub forecast: Forecast,
 }
 
 /// What a rollback did.

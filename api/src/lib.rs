@@ -31,8 +31,8 @@ mod target;
 pub use access::{Access, AccessError, MINIMUM_TOKEN_BYTES};
 pub use age::age;
 pub use backend::{
-    Backend, BackendError, ByteStream, Call, Foreseen, JoinToken, Leading, LogsRequest,
-    NewJoinToken, RollbackDone, RollbackRequest,
+    Backend, BackendError, ByteStream, Call, JoinToken, Leading, LogsRequest, NewJoinToken,
+    RollbackDone, RollbackRequest,
 };
 pub use convert::{Object, View};
 pub use failure::{Failure, Reason};

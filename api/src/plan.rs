@@ -4,12 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dugout_model::{
-    End, Forecast, Kind, NodeName, ObjectDifference, ObjectId, ObjectSpec, Obstacle, Outcome,
-    PodsDifference, Secret, SourceDifference, StoredObject, World, compare,
+    End, Forecast, Foreseen, Kind, NodeName, ObjectDifference, ObjectId, ObjectSpec, Obstacle,
+    Outcome, PodsDifference, Secret, SourceDifference, StoredObject, World, compare,
 };
 use serde_json::Value;
 
-use crate::backend::Foreseen;
 use crate::convert::View;
 use crate::dugout::{API_VERSION, PlanAnswer, PlannedField, PlannedObject, PlannedWorkload};
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_api::{
-    Backend, BackendError, ByteStream, Call, Foreseen, JoinToken, Leading, LogsRequest,
-    NewJoinToken, RollbackDone, RollbackRequest,
+    Backend, BackendError, ByteStream, Call, JoinToken, Leading, LogsRequest, NewJoinToken,
+    RollbackDone, RollbackRequest,
 };
 use dugout_model::{
-    Event, NamespaceName, NoticedBy, OperatorRequest, Problem, Release, SourceName, TimelineEntry,
-    World,
+    Event, Foreseen, NamespaceName, NoticedBy, OperatorRequest, Problem, Release, SourceName,
+    TimelineEntry, World,
 };
 use dugout_reconciler::{
     ForecastError, NotCommitted, Reconciler, Rollback, RollbackError, StreamRefused, Tokens,
@@ -154,9 +154,7 @@ impl Backend for ControlPlaneBackend {
     ) -> Call<'a, Foreseen> {
         Box::pin(async move {
             let foreseen = self.reconciler.foresee(source, reference).await;
-            let foreseen = foreseen.map_err(|error| from_forecast(&error))?;
-            let dugout_reconciler::Foreseen { source, commit, before, forecast } = foreseen;
-            Ok(Foreseen { source, commit, before, forecast })
+            foreseen.map_err(|error| from_forecast(&error))
         })
     }
 

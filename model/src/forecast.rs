@@ -4,9 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::{
-    NodeName, ObjectId, ObjectUid, Placement, Pod, PodUid, Problem, RolloutState, Severity,
+    Commit, NodeName, ObjectId, ObjectUid, Placement, Pod, PodUid, Problem, RolloutState, Severity,
     SourceName, StoredObject, Unschedulable, World,
 };
+
+/// What would come of a commit, and with what it was compared.
+#[derive(Clone, Debug)]
+pub struct Foreseen {
+    pub source: SourceName,
+    pub commit: Commit,
+    pub before: Arc<World>,
+    pub forecast: Forecast,
+}
 
 /// What would come of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]

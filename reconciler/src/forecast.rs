@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dugout_gitsync::{FetchProblem, Fetched, GitError, Mirror, Remote};
 use dugout_model::{
-    Commit, CommitSha, Forecast, NoticedBy, Revision, RevisionHops, SourceName, Timestamp, World,
+    CommitSha, Foreseen, NoticedBy, Revision, RevisionHops, SourceName, Timestamp, World,
 };
 use dugout_planner::{Settings, forecast};
 
@@ -17,15 +17,6 @@ use crate::sources::SharedMirror;
 
 /// How long a branch that is not followed may take to come.
 const FETCH_DEADLINE: Duration = Duration::from_secs(60);
-
-/// What would come of a commit, and what it was compared with.
-#[derive(Clone, Debug)]
-pub struct Foreseen {
-    pub source: SourceName,
-    pub commit: Commit,
-    pub before: Arc<World>,
-    pub forecast: Forecast,
-}
 
 /// Why nothing can be said of a commit.
 #[derive(Debug, thiserror::Error)]

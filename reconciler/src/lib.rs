@@ -31,7 +31,7 @@ use std::sync::Arc;
 use axum::Router;
 use dugout_gitsync::Doorbell;
 use dugout_model::{
-    Fact, NodeName, NoticedBy, OperatorRequest, SourceDeclaration, SourceName, World,
+    Fact, Foreseen, NodeName, NoticedBy, OperatorRequest, SourceDeclaration, SourceName, World,
 };
 use dugout_planner::Settings;
 use dugout_store::{Store, StoreError};
@@ -43,7 +43,7 @@ use tokio_util::sync::CancellationToken;
 pub use clock::{Clock, SystemClock};
 pub use dugout_model::peer_network;
 pub use engine::{Engine, EngineEnd, Ledger, Surroundings};
-pub use forecast::{ForecastError, Foreseen};
+pub use forecast::ForecastError;
 pub use handle::{EngineHandle, Leading, NotCommitted};
 pub use metrics::{Adding, EngineMetrics, register_build_info};
 pub use publish::Publisher;

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dugout_api::{
-    Backend, BackendError, ByteStream, Call, Foreseen, JoinToken, Leading, LogsRequest,
-    NewJoinToken, RollbackDone, RollbackRequest,
+    Backend, BackendError, ByteStream, Call, JoinToken, Leading, LogsRequest, NewJoinToken,
+    RollbackDone, RollbackRequest,
 };
 use dugout_model::*;
 use uuid::Uuid;

@@ -20,16 +20,10 @@ const DEPENDS_ON: &str = "dugout.dev/depends-on";
 
 const HOOK: &str = "dugout.dev/hook";
 
-/// What has a rollout that comes to an end: one can wait for it.
-const AWAITED: [Kind; 7] = [
-    Kind::Pod,
-    Kind::ReplicaSet,
-    Kind::ReplicationController,
-    Kind::Deployment,
-    Kind::StatefulSet,
-    Kind::DaemonSet,
-    Kind::Job,
-];
+/// What has a rollout that comes to an end: one can wait for it. A schedule is in place at once.
+fn awaited() -> impl Iterator<Item = Kind> {
+    Kind::WORKLOADS.into_iter().filter(|kind| *kind != Kind::CronJob)
+}
 
 /// All of them, with what each may be and what it says, for messages and the page of compatibility.
 pub(crate) const ANNOTATIONS: [(&str, &str, &str); 4] = [
@@ -140,7 +134,7 @@ fn read_dependencies(
     for item in items.filter(|item| !item.is_empty()) {
         let Some((kind, name)) = read_workload(item) else {
             let message = format!("{} is no workload that one could wait for", value.quote(item));
-            let kinds = AWAITED.map(Kind::as_str).join(", ");
+            let kinds = awaited().map(Kind::as_str).collect::<Vec<_>>().join(", ");
             value.fail_with(message, format!("write Kind/name, as Job/migrate, of {kinds}"));
             continue;
         };
@@ -160,7 +154,7 @@ fn read_dependencies(
 /// A workload of the same namespace as `Kind/name`.
 fn read_workload(text: &str) -> Option<(Kind, &str)> {
     let (kind, name) = text.split_once('/')?;
-    let kind = AWAITED.into_iter().find(|known| known.as_str() == kind)?;
+    let kind = awaited().find(|known| known.as_str() == kind)?;
     (!name.is_empty() && !name.contains('/')).then_some((kind, name))
 }
 
