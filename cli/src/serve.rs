@@ -51,6 +51,7 @@ async fn run_server(arguments: ServerArguments) -> anyhow::Result<ExitCode> {
         data_dir.operator_token().display()
     );
     tokio::select! {
+        biased;
         () = shutdown.cancelled() => {}
         () = control_plane.failed() => return Err(control_plane_ended()),
     }

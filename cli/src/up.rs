@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use dugout_agent::local::Local;
 use dugout_agent::{AgentConfig, AgentMetrics};
 use dugout_model::{SourceName, chain};
@@ -153,12 +153,8 @@ async fn run_until(
 
     let source = SourceName::new(SOURCE_NAME);
     let reconciler = control_plane.reconciler.clone();
-    let first = tokio::select! {
-        () = shutdown.cancelled() => None,
-        ended = &mut agent => return agent_ended(ended),
-        () = control_plane.failed() => return Err(control_plane_ended()),
-        first = first_release::wait(&reconciler, &source) => Some(first),
-    };
+    let waiting = first_release::wait(&reconciler, &source);
+    let first = unless_ended(shutdown, &mut agent, &mut control_plane, waiting).await?;
     if let Some(first) = first {
         running.phase = match &first {
             FirstRelease::Healthy { .. } => Phase::Healthy,
@@ -167,11 +163,8 @@ async fn run_until(
         let events = first_release::events_since(&reconciler, started_at).await;
         first.print(&reconciler.world(), &events, &server_url, repository.program.is_some());
         data_dir.write_running(&running)?;
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            ended = &mut agent => return agent_ended(ended),
-            () = control_plane.failed() => return Err(control_plane_ended()),
-        }
+        unless_ended(shutdown, &mut agent, &mut control_plane, std::future::pending::<()>())
+            .await?;
     }
     tell!(
         "Stopping. The containers keep running; `dugout up` adopts them, `dugout down` removes them."
@@ -208,14 +201,35 @@ async fn build_images(repository: &Repository, local: &Local) -> anyhow::Result<
     Ok(())
 }
 
+type AgentTask = tokio::task::JoinHandle<Result<(), dugout_agent::AgentError>>;
+
+/// Does some work unless this process is told to stop first (`None`), or a part of it ends by itself.
+async fn unless_ended<T>(
+    shutdown: &CancellationToken,
+    agent: &mut AgentTask,
+    control_plane: &mut ControlPlane,
+    work: impl Future<Output = T>,
+) -> anyhow::Result<Option<T>> {
+    tokio::select! {
+        // In this order: the signal ends the agent too, and that is no failure.
+        biased;
+        () = shutdown.cancelled() => Ok(None),
+        ended = agent => Err(agent_ended(ended)),
+        () = control_plane.failed() => Err(control_plane_ended()),
+        done = work => Ok(Some(done)),
+    }
+}
+
 /// The agent ends by itself only when it cannot go on; then neither can this.
 fn agent_ended(
     ended: Result<Result<(), dugout_agent::AgentError>, tokio::task::JoinError>,
-) -> anyhow::Result<ExitCode> {
-    ended
-        .context("this machine's agent failed unexpectedly")?
-        .context("this machine's agent ended")?;
-    bail!("this machine's agent ended")
+) -> anyhow::Error {
+    let error = match ended {
+        Err(error) => anyhow::Error::new(error).context("this machine's agent failed unexpectedly"),
+        Ok(Err(error)) => error.into(),
+        Ok(Ok(())) => anyhow::anyhow!("nothing told it to"),
+    };
+    error.context("this machine's agent ended")
 }
 
 /// What to say when a part of the control plane is no more.
@@ -234,7 +248,7 @@ async fn start_agent(
     control_plane: &ControlPlane,
     metrics: AgentMetrics,
     shutdown: &CancellationToken,
-) -> anyhow::Result<tokio::task::JoinHandle<Result<(), dugout_agent::AgentError>>> {
+) -> anyhow::Result<AgentTask> {
     let token = data_dir.secret(&data_dir.join_token(), random_token)?;
     control_plane
         .reconciler

@@ -129,7 +129,11 @@ impl Rig {
     fn end_with(&mut self, kind: rustix::process::Signal) -> bool {
         let mut child = self.process.take().expect("it runs");
         signal(child.id(), kind);
-        child.wait().expect("the process ends").success()
+        let status = child.wait().expect("the process ends");
+        if !status.success() {
+            eprintln!("dugout up ended with {status} after {kind:?}:\n{}", self.printed());
+        }
+        status.success()
     }
 
     pub fn is_running(&mut self) -> bool {
