@@ -25,6 +25,10 @@ pub trait Backend: Send + Sync + 'static {
     /// The newest read snapshot. Cheap: it is called once for each request.
     fn world(&self) -> Arc<World>;
 
+    /// The time by the clock that stamps everything in the world, so that no age is off where somebody
+    /// set the machine's.
+    fn now(&self) -> Timestamp;
+
     /// Whether this server is the one that writes.
     fn leading(&self) -> Leading;
 

@@ -9,7 +9,7 @@ use dugout_api::{
 };
 use dugout_model::{
     Event, Foreseen, NamespaceName, NoticedBy, OperatorRequest, Problem, Release, SourceName,
-    TimelineEntry, World,
+    TimelineEntry, Timestamp, World,
 };
 use dugout_reconciler::{
     ForecastError, NotCommitted, Reconciler, Rollback, RollbackError, StreamRefused, Tokens,
@@ -44,6 +44,10 @@ impl ControlPlaneBackend {
 impl Backend for ControlPlaneBackend {
     fn world(&self) -> Arc<World> {
         self.reconciler.world()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.reconciler.clock().now()
     }
 
     fn leading(&self) -> Leading {

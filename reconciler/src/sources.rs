@@ -236,7 +236,8 @@ impl SourceLoop {
     /// Wakes the loop at changes of a repository on this machine. Without it, polling finds them.
     fn watch(&self) -> Option<Watch> {
         let path = self.mirror.config.location.local_path()?;
-        match Watch::start(path, Arc::clone(&self.doorbell)) {
+        let clock = Arc::clone(&self.clock);
+        match Watch::start(path, Arc::clone(&self.doorbell), move || clock.now()) {
             Ok(watch) => Some(watch),
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "the repository cannot be watched; it is polled");

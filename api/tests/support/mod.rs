@@ -508,6 +508,10 @@ impl Backend for Fake {
         Arc::clone(&self.world)
     }
 
+    fn now(&self) -> Timestamp {
+        now()
+    }
+
     fn leading(&self) -> Leading {
         self.leading.clone()
     }
