@@ -96,6 +96,7 @@ fn verdict(world: &World, source: &SourceName, now: Timestamp) -> Option<FirstRe
         (SourceCondition::Corrupt { message }, _) => {
             return unreadable(format!("{} is damaged: {message}", row.url));
         }
+        (SourceCondition::NotPlanned { message }, _) => return unreadable(message.clone()),
     }
     if let Some(sha) = row.status.head.as_ref().filter(|sha| {
         world.quarantine.contains(&Quarantine { source: source.clone(), sha: (*sha).clone() })

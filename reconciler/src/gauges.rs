@@ -112,8 +112,15 @@ fn nodes(world: &World, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result
 }
 
 fn sources(world: &World, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
-    const CONDITIONS: [&str; 6] =
-        ["Unread", "Readable", "Unreachable", "BranchMissing", "PathMissing", "Corrupt"];
+    const CONDITIONS: [&str; 7] = [
+        "Unread",
+        "Readable",
+        "Unreachable",
+        "BranchMissing",
+        "PathMissing",
+        "Corrupt",
+        "NotPlanned",
+    ];
     let rows = world.sources.values().flat_map(|source| {
         let now = match &source.status.condition {
             SourceCondition::Unread => "Unread",
@@ -122,6 +129,7 @@ fn sources(world: &World, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Resu
             SourceCondition::BranchMissing => "BranchMissing",
             SourceCondition::PathMissing => "PathMissing",
             SourceCondition::Corrupt { .. } => "Corrupt",
+            SourceCondition::NotPlanned { .. } => "NotPlanned",
         };
         CONDITIONS.map(|condition| {
             let labels =

@@ -366,7 +366,17 @@ impl SourceLoop {
             head: Some(head.clone()),
             condition: SourceCondition::Readable,
         };
-        self.engine.submit(vec![seen, Fact::Revision(Box::new(revision))]).await?;
+        let submitted = self.engine.submit(vec![seen, Fact::Revision(Box::new(revision))]).await;
+        if let Err(NotCommitted::Refused) = submitted {
+            // Else nothing but the log would say why a commit is not acted on.
+            let message = format!(
+                "commit {} was read, and the plan that follows from it was refused, which is a defect of Dugout: the server's log says what is wrong with it",
+                head.short()
+            );
+            self.say(memory, Some(head), SourceCondition::NotPlanned { message }).await?;
+            return Err(NotCommitted::Refused.into());
+        }
+        submitted?;
         memory.said = Some((Some(head.clone()), SourceCondition::Readable));
         memory.handed_over = Some(head);
         Ok(Passed::Followed)
