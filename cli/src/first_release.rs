@@ -15,7 +15,7 @@ use dugout_reconciler::{Leading, Reconciler};
 use tokio::time::Instant;
 
 use crate::data_dir::Phase;
-use crate::first_release::waits::{Waits, wanted_pods};
+use crate::first_release::waits::Waits;
 use crate::output::tell;
 
 /// How often it is looked again though nothing changed.
@@ -127,9 +127,7 @@ fn verdict(world: &World, source: &SourceName, now: Timestamp) -> Option<FirstRe
 fn all_available(world: &World, source: &SourceName, now: Timestamp) -> bool {
     let mut objects = world.objects.values().filter(|object| object.source == *source);
     objects.all(|object| {
-        wanted_pods(&object.declared.spec).is_none_or(|(wanted, min_ready)| {
-            world.pod_counts(object.uid, None, min_ready, now).available >= wanted
-        })
+        world.availability(object, now).is_none_or(|pods| pods.available >= pods.desired)
     })
 }
 

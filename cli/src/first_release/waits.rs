@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dugout_model::{
-    ContainerState, ObjectSpec, Placement, Pod, SourceCondition, SourceName, StoredObject,
+    Availability, ContainerState, Placement, Pod, SourceCondition, SourceName, StoredObject,
     Timestamp, WaitingReason, World,
 };
 use tokio::time::Instant;
@@ -55,28 +55,15 @@ fn what_waits(world: &World, source: &SourceName, now: Timestamp) -> String {
 
 /// What an object's pods wait for; `None` for one that has those it asks for, or has none.
 fn unavailable(world: &World, object: &StoredObject, now: Timestamp) -> Option<String> {
-    let (wanted, min_ready) = wanted_pods(&object.declared.spec)?;
-    let available = world.pod_counts(object.uid, None, min_ready, now).available;
-    if available >= wanted {
+    let Availability { desired, available } = world.availability(object, now)?;
+    if available >= desired {
         return None;
     }
     let id = object.declared.id();
     let mut pods = world.replica_sets_of(object.uid).flat_map(|set| world.pods_of(set.uid));
     let why = pods.find_map(|pod| why_pod_waits(pod)).map(|why| format!("; {why}"));
     let why = why.unwrap_or_default();
-    Some(format!("{id}: {available} of {wanted} pods are available{why}"))
-}
-
-/// How many pods a workload asks for, and how long one must be ready; `None` where it is no fixed number.
-pub(super) fn wanted_pods(spec: &ObjectSpec) -> Option<(u32, Duration)> {
-    match spec {
-        ObjectSpec::Deployment(spec) => Some((spec.replicas, spec.min_ready)),
-        ObjectSpec::StatefulSet(spec) => Some((spec.replicas, spec.min_ready)),
-        ObjectSpec::ReplicaSet(spec) | ObjectSpec::ReplicationController(spec) => {
-            Some((spec.replicas, spec.min_ready))
-        }
-        _ => None,
-    }
+    Some(format!("{id}: {available} of {desired} pods are available{why}"))
 }
 
 fn why_pod_waits(pod: &Pod) -> Option<String> {
