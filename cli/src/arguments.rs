@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use dugout_manifest::{check_label_value, check_qualified_name};
 use dugout_model::OnFailure;
 
 /// GitOps for containers on your own Docker hosts: what is committed is what runs.
@@ -132,7 +133,7 @@ pub struct ControlPlaneArguments {
     #[arg(long = "skip-group", value_name = "GROUP", value_delimiter = ',')]
     pub skip_groups: Vec<String>,
     /// Where to listen
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7300")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7300", value_parser = listen_address)]
     pub listen: SocketAddr,
     /// A name by which programs on this machine may call the server without a token, as a proxy
     /// would; may be given several times
@@ -143,14 +144,14 @@ pub struct ControlPlaneArguments {
     pub webhook_secret_file: Option<PathBuf>,
     /// How often to look at the repository when nothing says that it changed; a number with ms, s, m,
     /// h or d
-    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
+    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = poll_interval)]
     pub poll_interval: Duration,
     /// What becomes of a release that fails: `revert` puts back everything that was healthy before and
     /// pushes a revert commit, `hold` leaves what runs as it is
     #[arg(long, value_name = "POLICY", default_value = "revert", value_parser = on_failure)]
     pub on_failure: OnFailure,
     /// How long a node may be silent before its pods move; a number with ms, s, m, h or d
-    #[arg(long, value_name = "SPAN", default_value = "15s", value_parser = span)]
+    #[arg(long, value_name = "SPAN", default_value = "15s", value_parser = node_timeout)]
     pub node_timeout: Duration,
 }
 
@@ -177,10 +178,10 @@ pub struct UpArguments {
     #[arg(long)]
     pub detach: bool,
     /// The name of this machine's node [default: its host name]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = node_name)]
     pub node_name: Option<String>,
     /// A label of this machine's node; may be given several times
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = key_value)]
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
 }
 
@@ -231,14 +232,14 @@ pub struct AgentArguments {
     #[arg(long, env = "DUGOUT_JOIN_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// The name of this node [default: the machine's host name]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = node_name)]
     pub name: Option<String>,
     /// The container engine, as tcp://127.0.0.1:2375 [default: the variable DOCKER_HOST, else
     /// unix:///var/run/docker.sock; a docker context is not read]
     #[arg(long, value_name = "URI")]
     pub docker_host: Option<String>,
     /// A label of this node; may be given several times
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = key_value)]
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
     /// Where the agent keeps its files [default: agent in the data directory of the machine]
     #[arg(long, value_name = "DIR")]
@@ -248,7 +249,7 @@ pub struct AgentArguments {
     pub address: Option<IpAddr>,
     /// Where to serve /metrics and /healthz, as 127.0.0.1:7301, to whoever can reach it
     /// [default: nowhere]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
     pub metrics_listen: Option<SocketAddr>,
 }
 
@@ -510,16 +511,58 @@ fn span(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "that is longer than time can be counted".to_owned())
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("give KEY=VALUE".to_owned()),
+/// A label as Kubernetes takes it: a selector can name no other.
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("give KEY=VALUE")?;
+    check_qualified_name(key).map_err(|rule| format!("the key {rule}"))?;
+    check_label_value(value).map_err(|rule| format!("the value {rule}"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn node_name(text: &str) -> Result<String, String> {
+    let name = dugout_wire::parse_node_name(text).map_err(|error| error.to_string())?;
+    Ok(name.to_string())
+}
+
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "give an IP address and a port, as 127.0.0.1:7300 or [::]:7300".to_owned())
+}
+
+/// Each poll asks the repository's server, which may be a forge for everybody.
+fn poll_interval(text: &str) -> Result<Duration, String> {
+    at_least(text, Duration::from_secs(1))
+}
+
+/// Agents report each second where there is no news. With less than a few of those a node would be lost
+/// and found all the time.
+fn node_timeout(text: &str) -> Result<Duration, String> {
+    at_least(text, Duration::from_secs(3))
+}
+
+fn at_least(text: &str, least: Duration) -> Result<Duration, String> {
+    let given = span(text)?;
+    if given < least {
+        return Err(format!("give {} s or more", least.as_secs()));
     }
+    Ok(given)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_work_is_refused_before_anything_is_started() {
+        assert!(poll_interval("0s").is_err() && poll_interval("999ms").is_err());
+        assert_eq!(poll_interval("1s"), Ok(Duration::from_secs(1)));
+        assert!(node_timeout("1ms").is_err() && node_timeout("3s").is_ok());
+        assert!(node_name("Bad Name!").is_err() && node_name("node-1.example").is_ok());
+        assert!(label("a b=c").is_err() && label("a=b c").is_err() && label("a").is_err());
+        let known = label("example.com/zone=").expect("a label may be empty");
+        assert_eq!(known, ("example.com/zone".to_owned(), String::new()));
+        assert!(listen_address("localhost:7300").is_err() && listen_address("[::1]:1").is_ok());
+    }
 
     #[test]
     fn spans_have_a_number_and_a_unit() {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use dugout_agent::events::reason;
 use dugout_model::{
-    Event, Kind, ObjectKey, Quarantine, Release, ServiceType, SourceCondition, SourceName,
-    Timestamp, Verdict, World, chain,
+    Availability, Event, Kind, ObjectKey, Quarantine, Release, ServiceType, SourceCondition,
+    SourceName, Timestamp, Verdict, World, chain,
 };
 use dugout_reconciler::{Leading, Reconciler};
 use tokio::time::Instant;
@@ -85,7 +85,7 @@ fn verdict(world: &World, source: &SourceName, now: Timestamp) -> Option<FirstRe
         (SourceCondition::Unread, _) | (SourceCondition::Readable, None) => return None,
         (SourceCondition::Readable, Some(_)) => {}
         (SourceCondition::Unreachable { message }, _) => {
-            return unreadable(format!("{} cannot be reached: {message}", row.url));
+            return unreadable(message.clone());
         }
         (SourceCondition::BranchMissing, _) => {
             return unreadable(format!("{} has no branch {}", row.url, row.branch));
@@ -126,9 +126,7 @@ fn verdict(world: &World, source: &SourceName, now: Timestamp) -> Option<FirstRe
 /// Whether every workload of the source that asks for a number of pods has them.
 fn all_available(world: &World, source: &SourceName, now: Timestamp) -> bool {
     let mut objects = world.objects.values().filter(|object| object.source == *source);
-    objects.all(|object| {
-        world.availability(object, now).is_none_or(|pods| pods.available >= pods.desired)
-    })
+    objects.all(|object| world.availability(object, now).is_none_or(Availability::is_all_there))
 }
 
 impl FirstRelease {
@@ -162,7 +160,7 @@ impl FirstRelease {
                 );
                 tell!("          {}", kinds.join(", "));
             }
-            FirstRelease::Unhealthy { reason } => tell!("Waiting   {reason}"),
+            FirstRelease::Unhealthy { reason } => tell!("Not well  {reason}"),
         }
         tell!("\nOpen");
         for Address { url, service, closed } in addresses(world, events) {

@@ -1,6 +1,7 @@
 //! Where the log goes: standard error for servers and agents, a file for `dugout up`, whose terminal
 //! is for people.
 
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -21,6 +22,7 @@ pub fn to_standard_error() {
     tracing_subscriber::fmt()
         .with_env_filter(filter())
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .log_internal_errors(COMPLAINS)
         .init();
 }

@@ -9,8 +9,9 @@ use k8s_openapi::jiff::Timestamp;
 /// Writes to standard output.
 pub fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| {
+        io::Error::new(error.kind(), format!("standard output cannot be written: {error}"))
+    })
 }
 
 /// A line on standard output for whoever may be reading while a program works. A terminal that has gone,

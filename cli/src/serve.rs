@@ -100,6 +100,12 @@ async fn run_agent(arguments: AgentArguments) -> anyhow::Result<ExitCode> {
 /// The join token: as given, else from its file.
 fn join_token(arguments: &AgentArguments) -> anyhow::Result<String> {
     if let Some(token) = &arguments.token {
+        if token.trim().is_empty() {
+            bail!(Usage(
+                "the join token is empty; `dugout token create` on the server prints one"
+                    .to_owned()
+            ));
+        }
         return Ok(token.clone());
     }
     let Some(path) = &arguments.join_token_file else {

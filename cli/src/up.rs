@@ -95,7 +95,7 @@ fn repository(arguments: &UpArguments) -> anyhow::Result<Repository> {
     if let Some(url) = &arguments.repo {
         let url = absolute(url);
         location(&url)?;
-        tell!("Found     Git repository {url}");
+        tell!("Follows   Git repository {url}");
         return Ok(Repository { url, program: None });
     }
     let here = std::env::current_dir().context("the current directory cannot be read")?;

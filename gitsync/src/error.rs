@@ -143,6 +143,19 @@ pub enum FetchProblem {
 }
 
 impl FetchProblem {
+    /// Whether the remote is away, as opposed to there and unwilling: it will be back without anybody's
+    /// changing anything.
+    pub fn is_away(&self) -> bool {
+        match self {
+            FetchProblem::Unreachable { .. }
+            | FetchProblem::NoRepository { .. }
+            | FetchProblem::DeadlineExceeded { .. }
+            | FetchProblem::BrokenOff { .. } => true,
+            FetchProblem::Refused { status, .. } => *status >= 500,
+            _ => false,
+        }
+    }
+
     /// What this says about the source as a whole.
     pub fn condition(&self) -> SourceCondition {
         match self {

@@ -194,6 +194,28 @@ impl Mirror {
             .run(&until, move || inner.revert(&request, &content, &theirs))
             .unwrap_or_else(|why| Err(RevertProblem::Fetch(self.inner.unfinished(why, span))))
     }
+
+    /// Whether a revert could be made on top of the branch as it was seen last, without the remote. Leaves
+    /// nothing but objects that nobody names.
+    ///
+    /// # Errors
+    /// As [`Mirror::revert`], of those that need no remote.
+    pub fn rehearse_revert(
+        &self,
+        request: &RevertRequest,
+        content: &impl Content,
+    ) -> Result<(), RevertProblem> {
+        let repository = self.inner.open_reader().map_err(|error| self.inner.write(error))?;
+        let head = repository.refname_to_id(HEAD_REFERENCE);
+        let head = head.map_err(|error| RevertProblem::Read(Box::new(error)))?;
+        let files = content.files([&sha_of(head), &request.to]);
+        let draft = revert::compose(&repository, head, request, files.as_ref())?;
+        let commit = draft.write(&repository, request).map_err(|error| self.inner.write(error))?;
+        match content.objection(&sha_of(commit), &request.to) {
+            Some(message) => Err(RevertProblem::OtherContent { to: request.to.clone(), message }),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Inner {

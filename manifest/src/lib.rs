@@ -53,6 +53,7 @@ pub use blob::{ParsedBlob, parse_blob};
 pub use compatibility::compatibility_page;
 pub use coverage::{Coverage, KindName, Outcome, Tally};
 pub use layout::is_manifest_path;
+pub use names::{check_label_value, check_qualified_name};
 pub use problems::PROBLEM_LIMIT;
 pub use source::{
     MANIFEST_LIMIT_BYTES, NOTICE_LIMIT, Reading, SourceCache, read_paths, read_revision,

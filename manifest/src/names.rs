@@ -119,7 +119,10 @@ pub(crate) fn check_webhook_name(text: &str) -> Result<(), &'static str> {
 }
 
 /// The key of a label or an annotation: a name with an optional DNS prefix.
-pub(crate) fn check_qualified_name(text: &str) -> Result<(), &'static str> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_qualified_name(text: &str) -> Result<(), &'static str> {
     let name = match text.split_once('/') {
         Some((prefix, name)) => {
             if check_subdomain(prefix).is_err() {
@@ -137,7 +140,11 @@ pub(crate) fn check_qualified_name(text: &str) -> Result<(), &'static str> {
     )
 }
 
-pub(crate) fn check_label_value(text: &str) -> Result<(), &'static str> {
+/// The value of a label.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_label_value(text: &str) -> Result<(), &'static str> {
     if text.is_empty() || is_label_text(text) {
         return Ok(());
     }

@@ -40,12 +40,22 @@ pub struct WentBack {
     pub source: SourceName,
     /// The earlier commit.
     pub to: CommitSha,
+    pub standing: Standing,
     /// What it declares.
     pub objects: DeclaredObjects,
     /// For the message of the revert commit.
     pub reason: String,
     /// Why the branch cannot be had.
     pub delayed_by: String,
+}
+
+/// What is known of the commit to which a person went back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// A release of it was healthy.
+    Proven,
+    /// None was.
+    Untried,
 }
 
 /// Whether a revert commit that could not be pushed will be tried again.

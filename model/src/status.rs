@@ -30,12 +30,28 @@ pub struct PodCounts {
 pub struct Availability {
     pub desired: u32,
     pub available: u32,
+    /// Of the others, those that have their place on a node that is not ready.
+    pub lost: u32,
+}
+
+impl Availability {
+    /// Whether nothing is missing but what comes back with its node, or never.
+    pub fn is_all_there(self) -> bool {
+        self.available.saturating_add(self.lost) >= self.desired
+    }
 }
 
 impl World {
     /// What an object has of the pods that it asks for at any time; `None` for one that makes no pods,
     /// or makes them to end.
     pub fn availability(&self, object: &StoredObject, now: Timestamp) -> Option<Availability> {
+        let lost = || {
+            let sets = self.replica_sets_of(object.uid);
+            let pods = sets.flat_map(|set| self.pods_of(set.uid));
+            let pods = pods.filter(|pod| pod.is_at_work() && pod.ready_since().is_none());
+            let nodes = pods.filter_map(|pod| self.nodes.get(pod.node()?));
+            u32::try_from(nodes.filter(|node| !node.is_ready()).count()).unwrap_or(u32::MAX)
+        };
         let (desired, min_ready) = match &object.declared.spec {
             ObjectSpec::Deployment(spec) => (spec.replicas, spec.min_ready),
             ObjectSpec::StatefulSet(spec) => (spec.replicas, spec.min_ready),
@@ -50,12 +66,13 @@ impl World {
                 return Some(Availability {
                     desired: count(wanted.len()),
                     available: count(there.intersection(&wanted).count()),
+                    lost: lost(),
                 });
             }
             _ => return None,
         };
         let available = self.pod_counts(object.uid, None, min_ready, now).available;
-        Some(Availability { desired, available })
+        Some(Availability { desired, available, lost: lost() })
     }
 
     /// The nodes on each of which a daemon set wants a pod.

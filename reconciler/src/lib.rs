@@ -274,7 +274,8 @@ impl Reconciler {
         };
         let mirror = Arc::clone(&handle.mirror);
         let request = rollback::Request { to, reason: request.reason, at: self.clock.now() };
-        let done = rollback::perform(mirror, &self.engine, &self.world(), request).await?;
+        let done =
+            rollback::perform(mirror, (&self.engine, &self.store), &self.world(), request).await?;
         handle.doorbell.ring(NoticedBy::Operator, self.clock.now());
         Ok(done)
     }

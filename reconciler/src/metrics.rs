@@ -8,7 +8,9 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use dugout_model::{Change, Release, SourceName, Step, TimelineEntry, Timestamp, Verdict, World};
+use dugout_model::{
+    Change, JobState, Release, SourceName, Step, TimelineEntry, Timestamp, Verdict, World,
+};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -48,6 +50,7 @@ pub struct EngineMetrics {
     store_errors: Counter,
     plans_refused: Counter,
     releases: Family<ReleaseLabels, Counter>,
+    jobs_failed: Family<NamespaceLabels, Counter>,
     release_duration: Family<ReleaseLabels, Histogram>,
     restore_duration: Family<SourceLabels, Histogram>,
     hops: Family<HopLabels, Histogram>,
@@ -74,6 +77,7 @@ impl EngineMetrics {
                 "Plans that the independent check refused; each is a defect",
             ),
             releases: add.one("dugout_releases", "Releases by final verdict"),
+            jobs_failed: add.one("dugout_jobs_failed", "Jobs that failed for good"),
             release_duration: add.seconds_by(
                 "dugout_release_duration_seconds",
                 "Time from the turn that applied a commit to its final verdict",
@@ -125,7 +129,7 @@ impl EngineMetrics {
         self.leader.set(i64::from(here));
     }
 
-    /// Counts what a committed turn says about releases and hops.
+    /// Counts what a committed turn says about releases, jobs and hops.
     pub(crate) fn committed(&self, before: &World, changes: &[Change], now: Timestamp) {
         let mut last_steps = self.last_steps.lock().unwrap_or_else(PoisonError::into_inner);
         for change in changes {
@@ -134,6 +138,13 @@ impl EngineMetrics {
                     let known = before.releases.get(&release.id);
                     if known.is_none_or(|known| known.finished_at.is_none()) {
                         self.release(release);
+                    }
+                }
+                Change::PutJob(job) if matches!(job.state, JobState::Failed { .. }) => {
+                    let known = before.jobs.get(&job.uid);
+                    if known.is_none_or(|known| !known.is_finished()) {
+                        let labels = NamespaceLabels { namespace: job.namespace.to_string() };
+                        self.jobs_failed.get_or_create(&labels).inc();
                     }
                 }
                 Change::AppendTimeline(entry) => {
@@ -240,6 +251,11 @@ struct FetchLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceLabels {
     source: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NamespaceLabels {
+    namespace: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

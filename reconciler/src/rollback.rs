@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use dugout_gitsync::{GitError, Identity, Mirror, Onto, RevertProblem, RevertRequest, Reverted};
 use dugout_model::{
-    CommitSha, Fact, Quarantine, Release, RevisionContent, SourceCondition, SourceName, Timestamp,
-    Verdict, WentBack, World, chain,
+    CommitSha, Fact, Quarantine, Release, RevisionContent, SourceCondition, SourceName, Standing,
+    Timestamp, Verdict, WentBack, World, chain,
 };
 use dugout_store::{Store, StoreError};
 
@@ -77,6 +77,13 @@ pub enum RollbackError {
     Commit(#[source] GitError),
     #[error("nothing was reverted")]
     Revert(#[source] RevertProblem),
+    /// The branch is away, and by what is here the revert cannot be made.
+    #[error("the branch cannot be had ({branch}), and by what is here nothing can be reverted")]
+    Alone {
+        branch: String,
+        #[source]
+        problem: RevertProblem,
+    },
     /// The branch cannot be had, and the cluster cannot go back before it.
     #[error("the branch cannot be had ({branch}), and {why}")]
     NotBefore { branch: String, why: &'static str },
@@ -107,6 +114,22 @@ pub(crate) async fn last_healthy(
         .ok_or_else(|| RollbackError::NothingHealthy { source_name: source.clone() })
 }
 
+/// Whether a release of a commit was healthy.
+async fn standing(
+    store: &Store,
+    source: &SourceName,
+    sha: &CommitSha,
+) -> Result<Standing, RollbackError> {
+    let releases = store
+        .releases(Some(source), RELEASES_LOOKED_THROUGH)
+        .await
+        .map_err(RollbackError::History)?;
+    let is_proven = releases
+        .iter()
+        .any(|release| release.commit.sha == *sha && release.verdict == Verdict::Healthy);
+    Ok(if is_proven { Standing::Proven } else { Standing::Untried })
+}
+
 /// Of releases, newest first: the first healthy one whose commit is not the newest release's.
 fn healthy_before_newest(releases: &[Release]) -> Option<CommitSha> {
     let newest = releases.first()?;
@@ -129,7 +152,7 @@ pub(crate) struct Request {
 /// before it.
 pub(crate) async fn perform(
     mirror: Arc<SharedMirror>,
-    engine: &EngineHandle,
+    (engine, store): (&EngineHandle, &Store),
     world: &World,
     request: Request,
 ) -> Result<RolledBack, RollbackError> {
@@ -139,15 +162,20 @@ pub(crate) async fn perform(
         Some(SourceCondition::Unreachable { .. }) => HOPELESS_DEADLINE,
         _ => ROLLBACK_DEADLINE,
     };
-    let config = Arc::clone(&mirror);
     let work = move || {
         let opened = mirror.open().map_err(RollbackError::Mirror)?;
         let to = opened.resolve(&request.to).map_err(RollbackError::Commit)?;
         let reason = request.reason.unwrap_or_else(|| format!("back to {}", subject(&opened, &to)));
-        match revert(&mirror, &opened, &to, &reason, request.at, deadline) {
+        let revert = revert_request(&mirror, &to, &reason, request.at, deadline);
+        let declared = || mirror.declared(Arc::clone(&opened));
+        match opened.revert(revert.clone(), declared()) {
             Ok(reverted) => Ok((to, Way::Pushed(reverted))),
             Err(problem) => {
-                let why = unreachable(&problem).ok_or(RollbackError::Revert(problem))?;
+                let why = away(&problem).ok_or(RollbackError::Revert(problem))?;
+                // What would never come to the branch must not come to the cluster.
+                opened
+                    .rehearse_revert(&revert, &declared())
+                    .map_err(|problem| RollbackError::Alone { branch: why.clone(), problem })?;
                 let content = read_back(&mirror, &opened, &to, &why)?;
                 Ok((to, Way::Alone { content, reason, why }))
             }
@@ -158,8 +186,8 @@ pub(crate) async fn perform(
     let on_branch = match way {
         Way::Pushed(reverted) => OnBranch::Pushed(reverted),
         Way::Alone { content, reason, why } => {
-            let asked =
-                went_back(world, config.config.name(), &to, content, (reason, why.clone()))?;
+            let standing = standing(store, &source, &to).await?;
+            let asked = went_back(world, &source, (&to, standing), content, (reason, why.clone()))?;
             let submitted = engine.submit(vec![Fact::WentBack(Box::new(asked))]).await;
             submitted
                 .map_err(|error| RollbackError::NotCommitted { branch: why.clone(), error })?;
@@ -180,16 +208,15 @@ enum Way {
     },
 }
 
-fn revert(
+fn revert_request(
     mirror: &SharedMirror,
-    opened: &Arc<Mirror>,
     to: &CommitSha,
     reason: &str,
     at: Timestamp,
     deadline: Duration,
-) -> Result<Reverted, RevertProblem> {
+) -> RevertRequest {
     let declaration = &mirror.config.declaration;
-    let request = RevertRequest {
+    RevertRequest {
         source: declaration.name.clone(),
         to: to.clone(),
         onto: Onto::AnyHead,
@@ -198,17 +225,13 @@ fn revert(
         author: author(),
         at,
         deadline,
-    };
-    opened.revert(request, mirror.declared(Arc::clone(opened)))
+    }
 }
 
-/// Why the branch cannot be had, if that is what is wrong.
-fn unreachable(problem: &RevertProblem) -> Option<String> {
+/// Why the branch is away, if that is what is wrong.
+fn away(problem: &RevertProblem) -> Option<String> {
     match problem {
-        RevertProblem::Fetch(fetch) => match fetch.condition() {
-            SourceCondition::Unreachable { message } => Some(message),
-            _ => None,
-        },
+        RevertProblem::Fetch(fetch) if fetch.is_away() => Some(chain(fetch)),
         _ => None,
     }
 }
@@ -230,7 +253,7 @@ fn read_back(
 fn went_back(
     world: &World,
     source: &SourceName,
-    to: &CommitSha,
+    (to, standing): (&CommitSha, Standing),
     content: RevisionContent,
     (reason, why): (String, String),
 ) -> Result<WentBack, RollbackError> {
@@ -251,7 +274,8 @@ fn went_back(
         RevisionContent::Objects { objects, .. } => objects,
         RevisionContent::Problems(_) => return not("that commit's manifests have errors"),
     };
-    Ok(WentBack { source: source.clone(), to: to.clone(), objects, reason, delayed_by: why })
+    let (source, to) = (source.clone(), to.clone());
+    Ok(WentBack { source, to, standing, objects, reason, delayed_by: why })
 }
 
 fn subject(mirror: &Mirror, sha: &CommitSha) -> String {

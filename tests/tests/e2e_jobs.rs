@@ -65,6 +65,8 @@ fn a_release_waits_for_its_job_and_a_failed_job_fails_it() {
         let line = format!("dugout_jobs{{namespace=\"{namespace}\",state=\"{state}\"}} {count}\n");
         assert!(metrics.contains(&line), "the metrics have no {line}:\n{metrics}");
     }
+    let failed = format!("dugout_jobs_failed_total{{namespace=\"{namespace}\"}} 1\n");
+    assert!(metrics.contains(&failed), "the metrics have no {failed}:\n{metrics}");
     assert_eq!(rig.visit("/version").as_deref(), Some("1.0\n"), "what ran before serves");
 }
 

@@ -230,6 +230,24 @@ fn rollback_while_the_git_server_is_down_goes_back_at_once_and_is_pushed_later()
 }
 
 #[test]
+fn rollback_while_git_is_down_goes_nowhere_that_the_branch_cannot_follow() {
+    let mut served = Served::start("offbranch", &["--poll-interval", "1s"]);
+    let first = served.rig.repository.head();
+    served.rig.application.image = "dugout-web:1.1".to_owned();
+    served.rig.repository.write("apps/web.yaml", &served.rig.application.manifests());
+    served.rig.repository.git(&["commit", "--quiet", "--all", "--amend", "--message", "Again"]);
+    let second = served.rig.repository.head();
+    served.push(&["--force"]);
+    served.rig.wait_for_verdict(&second, "healthy");
+    served.stop();
+    let refused = served.rig.dugout(&["rollback"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains(&first) && said.contains("not part of the branch"), "{said}");
+    assert_eq!(served.rig.visit("/version").as_deref(), Some("1.1\n"), "nothing moved");
+}
+
+#[test]
 fn a_suspended_source_is_seen_and_not_applied_until_resumed() {
     let mut rig = Rig::new("suspend");
     let first = rig.repository.head();

@@ -203,6 +203,35 @@ fn a_start_that_takes_long_says_what_it_waits_for() {
 }
 
 #[test]
+fn a_start_that_waits_for_a_job_says_so() {
+    let mut rig = Rig::without_commit("waitsjob");
+    let namespace = &rig.application.namespace;
+    let job = format!(
+        "apiVersion: v1
+kind: Namespace
+metadata: {{name: {namespace}}}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {{name: migrate, namespace: {namespace}}}
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{{name: main, image: 'dugout-nowhere:1.0'}}]
+"
+    );
+    rig.repository.write("job.yaml", &job);
+    rig.repository.commit("A job");
+    rig.up(&[]);
+    rig.wait_for("what is waited for", |rig| {
+        let printed = rig.printed();
+        let mut lines = printed.lines();
+        lines.any(|line| line.starts_with("Waiting") && line.contains("migrate: pod migrate-"))
+    });
+}
+
+#[test]
 fn a_start_without_a_free_port_makes_nothing() {
     let rig = Rig::without_commit("taken");
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");

@@ -220,7 +220,10 @@ fn response(dialect: Dialect, outcome: Outcome) -> Response {
             StatusCode::PAYLOAD_TOO_LARGE,
             "Refused: the body is too large. Nothing is lost: polling finds the push.",
         ),
-        Outcome::TooSlow => (StatusCode::REQUEST_TIMEOUT, "Refused: the body took too long."),
+        Outcome::TooSlow => (
+            StatusCode::REQUEST_TIMEOUT,
+            "Refused: the body took too long. Nothing is lost: the next poll finds what was pushed; deliver it again to have it now.",
+        ),
         Outcome::TooMany => (
             StatusCode::TOO_MANY_REQUESTS,
             "Refused: too many deliveries. Nothing is lost: polling finds the push.",

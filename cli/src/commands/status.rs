@@ -179,7 +179,10 @@ fn release_text(release: &Release, paint: Paint, now: Timestamp) -> String {
     if let Some(revert) = &status.revert {
         let _ = writeln!(text, "  {}", revert_text(revert));
     }
-    let problems: Vec<String> = status.problems.iter().flatten().map(problem_line).collect();
+    let problems = status.problems.iter().flatten().map(problem_line);
+    // Of a single problem the reason has told already.
+    let problems: Vec<String> =
+        problems.filter(|line| status.reason.as_ref() != Some(line)).collect();
     let all = format!("'dugout timeline {}' lists them all", short(&spec.sha));
     text + &lines(&problems, &all)
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use dugout_model::{
-    Availability, ContainerState, Placement, Pod, SourceCondition, SourceName, StoredObject,
-    Timestamp, WaitingReason, World,
+    Availability, ContainerState, Placement, Pod, ReplicaSetUid, SourceCondition, SourceName,
+    StoredObject, Timestamp, WaitingReason, World,
 };
 use tokio::time::Instant;
 
@@ -49,21 +49,30 @@ fn what_waits(world: &World, source: &SourceName, now: Timestamp) -> String {
     }
     let mut objects = world.objects.values().filter(|object| object.source == *source);
     objects
-        .find_map(|object| unavailable(world, object, now))
-        .unwrap_or_else(|| "everything runs; the release is watched until it is healthy".to_owned())
+        .find_map(|object| unavailable(world, object, now).or_else(|| unfinished(world, object)))
+        .unwrap_or_else(|| "the release is watched until all of it is healthy".to_owned())
 }
 
 /// What an object's pods wait for; `None` for one that has those it asks for, or has none.
 fn unavailable(world: &World, object: &StoredObject, now: Timestamp) -> Option<String> {
-    let Availability { desired, available } = world.availability(object, now)?;
-    if available >= desired {
+    let pods = world.availability(object, now)?;
+    if pods.is_all_there() {
         return None;
     }
+    let Availability { desired, available, .. } = pods;
     let id = object.declared.id();
     let mut pods = world.replica_sets_of(object.uid).flat_map(|set| world.pods_of(set.uid));
     let why = pods.find_map(|pod| why_pod_waits(pod)).map(|why| format!("; {why}"));
     let why = why.unwrap_or_default();
     Some(format!("{id}: {available} of {desired} pods are available{why}"))
+}
+
+/// What the runs of a job wait for; `None` where there is none that is not finished.
+fn unfinished(world: &World, object: &StoredObject) -> Option<String> {
+    let job = world.jobs_of(object.uid).find(|job| !job.is_finished())?;
+    let mut pods = world.pods_of(ReplicaSetUid(job.uid.0));
+    let why = pods.find_map(|pod| why_pod_waits(pod)).unwrap_or_else(|| "it runs".to_owned());
+    Some(format!("{}: {why}", object.declared.id()))
 }
 
 fn why_pod_waits(pod: &Pod) -> Option<String> {

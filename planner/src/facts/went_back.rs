@@ -6,7 +6,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dugout_model::{Change, EventType, ObjectId, OwedRevert, SourceName, Step, WentBack};
+use dugout_model::{
+    Change, EventType, ObjectId, OwedRevert, Release, SourceName, Standing, Step, WentBack,
+};
 
 use super::revision::{close, make_desired};
 use crate::draft::Draft;
@@ -19,24 +21,30 @@ pub(super) fn apply(draft: &mut Draft<'_>, asked: &WentBack) {
         draft.report.ignored.push(Ignored::UnknownSource { source: name.clone() });
         return;
     };
-    let Some(newest) = draft.world.newest_release(name).map(|newest| newest.commit.sha.clone())
-    else {
+    let Some(newest) = draft.world.newest_release(name).cloned() else {
         // Nothing of the source was ever seen; there is nothing to go back from.
         return;
     };
     let in_question = in_question(draft, name, asked);
     let reason = format!("a person went back to {}", to.short());
     close(draft, name, &reason, |release| release.verdict.is_open());
+    if !newest.verdict.is_open() {
+        // Its verdict is for ever; that it is not what is applied must be seen all the same.
+        let reason = Some(reason.clone());
+        draft.push(Change::PutRelease(Arc::new(Release { reason, ..(*newest).clone() })));
+    }
     let touched = make_desired(draft, &source, to, &asked.objects, &in_question);
-    way_back::forget(draft, name);
-
     let mut source = (*source).clone();
     source.status.applied = Some(to.clone());
-    // What a person chose is what a later failure goes back to.
-    source.status.healthy = Some(to.clone());
+    if asked.standing == Standing::Proven {
+        // A later failure goes back to what a person chose. What was never healthy has to show itself
+        // first: until then what was keeps its place.
+        way_back::forget(draft, name);
+        source.status.healthy = Some(to.clone());
+    }
     source.status.approved = None;
     source.status.owed_revert = Some(OwedRevert {
-        failed: newest.clone(),
+        failed: newest.commit.sha.clone(),
         to: to.clone(),
         reason: asked.reason.clone(),
         delayed_by: Some(asked.delayed_by.clone()),
@@ -49,7 +57,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, asked: &WentBack) {
         way_back::count_of_objects(touched.len())
     );
     let now = draft.now;
-    draft.tell((name, &newest), now, Step::Reverted, &message);
+    draft.tell((name, &newest.commit.sha), now, Step::Reverted, &message);
     draft.event(EventType::Normal, Subject::source(name), "WentBack", message);
 }
 

@@ -455,13 +455,19 @@ fn two_sources_that_want_one_object_and_take_each_other_back_come_to_rest() {
 }
 
 /// A person goes back to a commit that declared these objects.
-fn go_back(cluster: &mut Cluster, to: &CommitSha, objects: Vec<DeclaredObject>) {
+fn go_back(
+    cluster: &mut Cluster,
+    to: &CommitSha,
+    standing: Standing,
+    objects: Vec<DeclaredObject>,
+) {
     let RevisionContent::Objects { objects, .. } = content_of(objects) else {
         panic!("objects are sound")
     };
     let asked = WentBack {
         source: SourceName::new(SOURCE),
         to: to.clone(),
+        standing,
         objects,
         reason: "it is ugly".to_owned(),
         delayed_by: "the remote does not answer".to_owned(),
@@ -478,10 +484,12 @@ fn a_person_goes_back_although_the_branch_cannot_be_had_and_the_branch_learns_it
     cluster.run_for(seconds(5));
     assert_eq!(cluster.verdict(&ugly), Verdict::Healthy);
 
-    go_back(&mut cluster, &good, first());
+    go_back(&mut cluster, &good, Standing::Proven, first());
     cluster.run_for(seconds(5));
     assert_eq!(asked(&cluster), before);
     assert_eq!(cluster.verdict(&ugly), Verdict::Healthy, "a verdict is for ever");
+    let reason = cluster.release(&ugly).reason.clone().expect("why it is not applied any more");
+    assert!(reason.contains("went back"), "{reason}");
     let status = &source(&cluster).status;
     let owed = status.owed_revert.clone().expect("the branch is to learn it");
     assert_eq!((owed.failed, owed.to), (ugly.clone(), good.clone()));
@@ -509,7 +517,7 @@ fn a_person_goes_back_in_the_middle_of_a_rollout_and_leaves_what_another_source_
     let content = content_of(vec![config("old", "key", "theirs")]);
     let revision = cluster.revision("rival", &CommitSha::new("feedface"), content);
     cluster.turn(&[Fact::Revision(Box::new(revision))]);
-    go_back(&mut cluster, &good, first());
+    go_back(&mut cluster, &good, Standing::Proven, first());
     assert_eq!(cluster.verdict(&slow), Verdict::Superseded);
     let row = &cluster.world.objects[&ObjectId::new(Kind::ConfigMap, "demo", "old")];
     assert_eq!(row.source, SourceName::new("rival"));
@@ -518,4 +526,20 @@ fn a_person_goes_back_in_the_middle_of_a_rollout_and_leaves_what_another_source_
     assert_eq!(cluster.images(), ["api:1", "web:1", "web:1"]);
     let status = &source(&cluster).status;
     assert_eq!(status.owed_revert.as_ref().map(|owed| &owed.failed), Some(&slow));
+}
+
+#[test]
+fn what_was_never_healthy_has_to_show_itself_when_a_person_goes_back_to_it() {
+    let (mut cluster, _) = healthy();
+    let bad = CommitSha::new("feedface");
+    let fix = cluster.commit(vec![web(2, "web:2"), api("api:1")]);
+    cluster.run_for(seconds(5));
+    let good = asked(&cluster);
+    go_back(&mut cluster, &bad, Standing::Untried, broken());
+    cluster.run_for(seconds(5));
+    assert_eq!(source(&cluster).status.healthy, Some(fix.clone()));
+    let revert = cluster.commit_with_message(broken(), &takes_back(&fix));
+    cluster.run_for(seconds(90));
+    assert_eq!(cluster.verdict(&revert), Verdict::Reverted);
+    assert_eq!(asked(&cluster), good);
 }
