@@ -25,6 +25,7 @@ mod status;
 mod template;
 mod time;
 mod timeline;
+mod volume;
 mod workload;
 mod world;
 
@@ -49,5 +50,6 @@ pub use status::*;
 pub use template::*;
 pub use time::*;
 pub use timeline::*;
+pub use volume::*;
 pub use workload::*;
 pub use world::*;

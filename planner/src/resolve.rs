@@ -58,6 +58,7 @@ pub(crate) fn resolve(
         restart_policy: template.restart_policy,
         termination_grace: template.termination_grace,
         node_selector: template.node_selector.clone(),
+        volumes: template.volumes.clone(),
     })
 }
 
@@ -103,6 +104,7 @@ impl Lookup<'_> {
             readiness_probe: container.readiness_probe.clone(),
             liveness_probe: container.liveness_probe.clone(),
             restart_policy: container.restart_policy,
+            mounts: container.mounts.clone(),
         }
     }
 

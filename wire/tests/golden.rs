@@ -81,6 +81,7 @@ fn container() -> Container<EnvValue> {
             port: PortRef::Number(8080),
         }),
         restart_policy: None,
+        mounts: Box::default(),
     }
 }
 
@@ -108,6 +109,7 @@ fn assignment() -> Assignment {
         restart_policy: RestartPolicy::Always,
         termination_grace: Duration::from_secs(30),
         node_selector: map(&[("disk", "ssd")]),
+        volumes: Box::default(),
     });
     let other = Arc::new(ResolvedTemplate {
         init_containers: vec![],

@@ -17,43 +17,49 @@ use super::remote_volume::{
 };
 use super::storage::PERSISTENT_VOLUME_CLAIM_SPEC;
 use super::value::{BOOL, INT64_MAX, QUANTITY, TEXT, int, object, objects, text, text_map, words};
-use super::{Schema, checked, table};
+use super::{Schema, acted, checked, refused, table};
 use crate::rules::{env, volume};
+
+const NO_DRIVER: &str = "Dugout uses no storage drivers; mount it on the nodes and use hostPath";
+const NO_CLAIMS: &str =
+    "Dugout binds no claims yet; use hostPath on a node that nodeSelector picks";
+const NO_FILES: &str = "Dugout mounts no configuration yet; pass it by env and envFrom";
+const GATED: &str = "it is behind a feature gate of Kubernetes, and Dugout does not have it";
 
 pub(super) static VOLUME: Schema = table(
     "Volume",
     &[
-        checked("awsElasticBlockStore", object(&AWS_ELASTIC_BLOCK_STORE_VOLUME_SOURCE)),
-        checked("azureDisk", object(&AZURE_DISK_VOLUME_SOURCE)),
-        checked("azureFile", object(&AZURE_FILE_VOLUME_SOURCE)),
-        checked("cephfs", object(&CEPH_FS_VOLUME_SOURCE)),
-        checked("cinder", object(&CINDER_VOLUME_SOURCE)),
-        checked("configMap", object(&CONFIG_MAP_VOLUME_SOURCE)),
-        checked("csi", object(&CSI_VOLUME_SOURCE)),
-        checked("downwardAPI", object(&DOWNWARD_API_VOLUME_SOURCE)),
-        checked("emptyDir", object(&EMPTY_DIR_VOLUME_SOURCE)),
-        checked("ephemeral", object(&EPHEMERAL_VOLUME_SOURCE)),
-        checked("fc", object(&FC_VOLUME_SOURCE)),
-        checked("flexVolume", object(&FLEX_VOLUME_SOURCE)),
-        checked("flocker", object(&FLOCKER_VOLUME_SOURCE)),
-        checked("gcePersistentDisk", object(&GCE_PERSISTENT_DISK_VOLUME_SOURCE)),
-        checked("gitRepo", object(&GIT_REPO_VOLUME_SOURCE)),
-        checked("glusterfs", object(&GLUSTERFS_VOLUME_SOURCE)),
-        checked("hostPath", object(&HOST_PATH_VOLUME_SOURCE)),
-        checked("image", object(&IMAGE_VOLUME_SOURCE)),
-        checked("iscsi", object(&ISCSI_VOLUME_SOURCE)),
-        checked("name", text(LABEL)).required(),
-        checked("nfs", object(&NFS_VOLUME_SOURCE)),
-        checked("persistentVolumeClaim", object(&PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE)),
-        checked("photonPersistentDisk", object(&PHOTON_PERSISTENT_DISK_VOLUME_SOURCE)),
-        checked("portworxVolume", object(&PORTWORX_VOLUME_SOURCE)),
-        checked("projected", object(&PROJECTED_VOLUME_SOURCE)),
-        checked("quobyte", object(&QUOBYTE_VOLUME_SOURCE)),
-        checked("rbd", object(&RBD_VOLUME_SOURCE)),
-        checked("scaleIO", object(&SCALE_IO_VOLUME_SOURCE)),
-        checked("secret", object(&SECRET_VOLUME_SOURCE)),
-        checked("storageos", object(&STORAGE_OS_VOLUME_SOURCE)),
-        checked("vsphereVolume", object(&VSPHERE_VIRTUAL_DISK_VOLUME_SOURCE)),
+        refused("awsElasticBlockStore", object(&AWS_ELASTIC_BLOCK_STORE_VOLUME_SOURCE), NO_DRIVER),
+        refused("azureDisk", object(&AZURE_DISK_VOLUME_SOURCE), NO_DRIVER),
+        refused("azureFile", object(&AZURE_FILE_VOLUME_SOURCE), NO_DRIVER),
+        refused("cephfs", object(&CEPH_FS_VOLUME_SOURCE), NO_DRIVER),
+        refused("cinder", object(&CINDER_VOLUME_SOURCE), NO_DRIVER),
+        refused("configMap", object(&CONFIG_MAP_VOLUME_SOURCE), NO_FILES),
+        refused("csi", object(&CSI_VOLUME_SOURCE), NO_DRIVER),
+        refused("downwardAPI", object(&DOWNWARD_API_VOLUME_SOURCE), NO_FILES),
+        acted("emptyDir", object(&EMPTY_DIR_VOLUME_SOURCE)),
+        refused("ephemeral", object(&EPHEMERAL_VOLUME_SOURCE), NO_CLAIMS),
+        refused("fc", object(&FC_VOLUME_SOURCE), NO_DRIVER),
+        refused("flexVolume", object(&FLEX_VOLUME_SOURCE), NO_DRIVER),
+        refused("flocker", object(&FLOCKER_VOLUME_SOURCE), NO_DRIVER),
+        refused("gcePersistentDisk", object(&GCE_PERSISTENT_DISK_VOLUME_SOURCE), NO_DRIVER),
+        refused("gitRepo", object(&GIT_REPO_VOLUME_SOURCE), NO_DRIVER),
+        refused("glusterfs", object(&GLUSTERFS_VOLUME_SOURCE), NO_DRIVER),
+        acted("hostPath", object(&HOST_PATH_VOLUME_SOURCE)),
+        refused("image", object(&IMAGE_VOLUME_SOURCE), NO_DRIVER),
+        refused("iscsi", object(&ISCSI_VOLUME_SOURCE), NO_DRIVER),
+        acted("name", text(LABEL)).required(),
+        refused("nfs", object(&NFS_VOLUME_SOURCE), NO_DRIVER),
+        refused("persistentVolumeClaim", object(&PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE), NO_CLAIMS),
+        refused("photonPersistentDisk", object(&PHOTON_PERSISTENT_DISK_VOLUME_SOURCE), NO_DRIVER),
+        refused("portworxVolume", object(&PORTWORX_VOLUME_SOURCE), NO_DRIVER),
+        refused("projected", object(&PROJECTED_VOLUME_SOURCE), NO_FILES),
+        refused("quobyte", object(&QUOBYTE_VOLUME_SOURCE), NO_DRIVER),
+        refused("rbd", object(&RBD_VOLUME_SOURCE), NO_DRIVER),
+        refused("scaleIO", object(&SCALE_IO_VOLUME_SOURCE), NO_DRIVER),
+        refused("secret", object(&SECRET_VOLUME_SOURCE), NO_FILES),
+        refused("storageos", object(&STORAGE_OS_VOLUME_SOURCE), NO_DRIVER),
+        refused("vsphereVolume", object(&VSPHERE_VIRTUAL_DISK_VOLUME_SOURCE), NO_DRIVER),
     ],
 )
 .with(&[volume::volume]);
@@ -116,17 +122,17 @@ pub(super) static KEY_TO_PATH: Schema = table(
 pub(super) static EMPTY_DIR_VOLUME_SOURCE: Schema = table(
     "EmptyDirVolumeSource",
     &[
-        checked("medium", text(MEDIUM)),
-        checked("mode", int(0, 0o7777)),
-        checked("sizeLimit", QUANTITY),
+        acted("medium", text(MEDIUM)).except("`HugePages`, which is refused"),
+        refused("mode", int(0, 0o7777), GATED),
+        acted("sizeLimit", QUANTITY),
     ],
 );
 
 pub(super) static HOST_PATH_VOLUME_SOURCE: Schema = table(
     "HostPathVolumeSource",
     &[
-        checked("path", text(BACKSTEP_FREE_PATH)).required(),
-        checked(
+        acted("path", text(BACKSTEP_FREE_PATH)).required(),
+        acted(
             "type",
             words(&[
                 "DirectoryOrCreate",

@@ -118,6 +118,7 @@ impl Dice {
             restart_policy: self.restart_policy(),
             termination_grace: self.span(),
             node_selector: self.map(),
+            volumes: self.some(Dice::volume).into(),
         }
     }
 
@@ -284,6 +285,7 @@ impl Dice {
             restart_policy: self.restart_policy(),
             termination_grace: self.span(),
             node_selector: self.map(),
+            volumes: self.some(Dice::volume).into(),
         })
     }
 
@@ -315,6 +317,47 @@ impl Dice {
             readiness_probe: self.maybe(Dice::probe).map(Box::new),
             liveness_probe: self.maybe(Dice::probe).map(Box::new),
             restart_policy: self.maybe(Dice::restart_policy),
+            mounts: self.some(Dice::mount).into(),
+        }
+    }
+
+    fn volume(&mut self) -> Volume {
+        Volume {
+            name: self.text(),
+            source: match self.below(3) {
+                0 => VolumeSource::EmptyDir(EmptyDir::Disk),
+                1 => VolumeSource::EmptyDir(EmptyDir::Memory {
+                    size_limit_bytes: self.maybe(Dice::number),
+                }),
+                _ => VolumeSource::HostPath(HostPath {
+                    path: self.text(),
+                    path_type: self.pick(&[
+                        HostPathType::Any,
+                        HostPathType::DirectoryOrCreate,
+                        HostPathType::Directory,
+                        HostPathType::FileOrCreate,
+                        HostPathType::File,
+                        HostPathType::Socket,
+                        HostPathType::CharDevice,
+                        HostPathType::BlockDevice,
+                    ]),
+                }),
+            },
+        }
+    }
+
+    fn mount(&mut self) -> VolumeMount {
+        let sub_path = self.text();
+        VolumeMount {
+            volume: self.text(),
+            path: self.text(),
+            access: self.pick(&[MountAccess::ReadWrite, MountAccess::ReadOnly]),
+            sub_path: self.pick(&[
+                None,
+                Some(SubPath::Fixed(sub_path.clone())),
+                Some(SubPath::Expanded(sub_path)),
+            ]),
+            propagation: self.pick(&[MountPropagation::None, MountPropagation::HostToContainer]),
         }
     }
 
