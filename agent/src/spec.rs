@@ -186,7 +186,7 @@ fn environment(
     Ok(env)
 }
 
-fn field_value(field: &PodField, pod: &AssignedPod, node: &NodeName) -> String {
+pub(crate) fn field_value(field: &PodField, pod: &AssignedPod, node: &NodeName) -> String {
     match field {
         PodField::Name => pod.name.to_string(),
         PodField::Namespace => pod.namespace.to_string(),
@@ -363,12 +363,14 @@ mod tests {
 
         let container = &pod.template.containers[0];
         let sub_paths = sub_paths(&pod, container, &testing::owner().node).unwrap();
-        let wanted = testing::layout().preparation(&pod, container, &sub_paths).unwrap();
+        let node = testing::owner().node;
+        let when = (&node, testing::at(0));
+        let wanted = testing::layout().preparation(&pod, container, &sub_paths, when).unwrap();
         let [only] = wanted.parts.as_slice() else { panic!("{:?}", wanted.parts) };
         assert_eq!((only.path.as_str(), &only.target), ("x/a b", &part));
         let pod = mounting(Vec::new());
         let container = &pod.template.containers[0];
-        assert_eq!(testing::layout().preparation(&pod, container, &[]), None, "none is used");
+        assert_eq!(testing::layout().preparation(&pod, container, &[], when), None, "none is used");
     }
 
     #[test]

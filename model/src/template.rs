@@ -4,7 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{ObjectName, PortRef, Protocol, SecretValue, StringMap, Volume, VolumeMount};
+use crate::{
+    ObjectName, PortRef, Projection, Protocol, SecretValue, StringMap, Volume, VolumeFiles,
+    VolumeMount,
+};
 
 /// A pod template as a manifest declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +20,7 @@ pub struct PodTemplate {
     pub restart_policy: RestartPolicy,
     pub termination_grace: Duration,
     pub node_selector: StringMap,
-    pub volumes: Box<[Volume]>,
+    pub volumes: Box<[Volume<Projection>]>,
 }
 
 /// A pod template with the content of its config maps and secrets in place. This, hashed, is the
@@ -31,7 +34,7 @@ pub struct ResolvedTemplate {
     pub restart_policy: RestartPolicy,
     pub termination_grace: Duration,
     pub node_selector: StringMap,
-    pub volumes: Box<[Volume]>,
+    pub volumes: Box<[Volume<VolumeFiles>]>,
 }
 
 /// Whether a container that ended is started again on its node.
@@ -211,7 +214,7 @@ impl ResolvedTemplate {
     }
 
     /// The volumes that a container mounts; a pod need not have what it does not use.
-    pub fn mounted_volumes(&self) -> impl Iterator<Item = &Volume> {
+    pub fn mounted_volumes(&self) -> impl Iterator<Item = &Volume<VolumeFiles>> {
         self.volumes.iter().filter(|volume| {
             let mut mounts = self.all_containers().flat_map(|container| &container.mounts);
             mounts.any(|mount| mount.volume == volume.name)

@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use dugout_model::{
-    Container, ContainerPort, ContainerResources, EmptyDir, EnvContent, EnvValue, HostPath,
-    HttpScheme, MountAccess, MountPropagation, PodField, PortRef, Probe, ProbeAction, Protocol,
-    PullPolicy, ResolvedTemplate, RestartPolicy, StringMap, SubPath, TemplateHash, Volume,
-    VolumeMount, VolumeSource,
+    Container, ContainerPort, ContainerResources, EmptyDir, EnvContent, EnvValue, FileContent,
+    FileField, HostPath, HttpScheme, MountAccess, MountPropagation, PodField, PortRef, Probe,
+    ProbeAction, Protocol, PullPolicy, ResolvedTemplate, RestartPolicy, StringMap, SubPath,
+    TemplateHash, Volume, VolumeFile, VolumeFiles, VolumeMount, VolumeSource,
 };
 use sha2::{Digest, Sha256};
 
@@ -150,7 +150,7 @@ impl Encoder {
         }
     }
 
-    fn volume(&mut self, volume: &Volume) {
+    fn volume(&mut self, volume: &Volume<VolumeFiles>) {
         let Volume { name, source } = volume;
         self.text(name);
         match source {
@@ -163,6 +163,32 @@ impl Encoder {
                 self.tag(2);
                 self.text(path);
                 self.text(path_type.as_str());
+            }
+            VolumeSource::Files(files) => {
+                self.tag(3);
+                self.list(files, Self::file);
+            }
+        }
+    }
+
+    fn file(&mut self, file: &VolumeFile) {
+        let VolumeFile { path, mode, content } = file;
+        self.text(path);
+        self.number(mode.bits().into());
+        match content {
+            FileContent::Plain(bytes) => {
+                self.tag(0);
+                self.bytes(bytes);
+            }
+            FileContent::Secret(secret) => {
+                self.tag(1);
+                self.bytes(secret.expose());
+            }
+            FileContent::Field(FileField::Labels) => self.tag(2),
+            FileContent::Field(FileField::Annotations) => self.tag(3),
+            FileContent::Field(FileField::One(field)) => {
+                self.tag(4);
+                self.field(field);
             }
         }
     }

@@ -107,11 +107,21 @@ fn containers_of_a_pod_share_folders_that_outlive_them_and_go_with_the_pod() {
         ],
         "[{name: disk, emptyDir: {}}, {name: memory, emptyDir: {medium: Memory, sizeLimit: 1Mi}}]",
     );
+    let first = "  initContainers:
+    - name: first
+      image: dugout-busybox:1
+      imagePullPolicy: Never
+      command: [/bin/busybox, sh, -c, 'echo first > /shared/first']
+      volumeMounts: [{name: disk, mountPath: /shared}]
+  containers:
+";
+    let text = text.replace("  containers:\n", first);
     let declared = commit(&rig, "shares", &text);
     rig.wait_for_verdict(&declared, "healthy");
     rig.wait_for("the text is there", |rig| {
         inside(rig, "shares", "read", "cat /shared/text") == "hello"
     });
+    assert_eq!(inside(&rig, "shares", "read", "cat /shared/first"), "first");
     let refused = inside(&rig, "shares", "read", "touch /shared/more");
     assert!(refused.contains("Read-only file system"), "{refused}");
     inside(&rig, "shares", "read", "echo part > /part/text");
@@ -208,6 +218,8 @@ fn a_host_path_is_what_it_says_or_the_pod_waits_and_says_why() {
             waiting["reason"] == "ContainerCreating" && waiting["message"] == why.as_str()
         })
     });
+    let events = rig.dugout_ok(&["events", "-n", &rig.application.namespace]);
+    assert!(events.contains("FailedMount"), "{events}");
     std::fs::create_dir(&missing).expect("a folder can be made");
     rig.wait_for_verdict(&declared, "healthy");
     rig.repository.git(&["rm", "--quiet", "apps/host.yaml", "apps/waits.yaml"]);
@@ -215,4 +227,118 @@ fn a_host_path_is_what_it_says_or_the_pod_waits_and_says_why() {
     rig.wait_for("nothing of them is left", |rig| pod_folders(rig).is_empty());
     let kept = std::fs::read_to_string(folder.join("text")).expect("the node's file stays");
     assert_eq!(kept, "from the node\n");
+}
+
+/// A config map and a secret, and a deployment that mounts both and itself.
+fn configured(rig: &Rig, greeting: &str) -> String {
+    let namespace = &rig.application.namespace;
+    format!(
+        "apiVersion: v1
+kind: ConfigMap
+metadata: {{name: settings, namespace: {namespace}}}
+data: {{greeting: {greeting}, other: same}}
+binaryData: {{raw: /wA=}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: keys, namespace: {namespace}}}
+stringData: {{password: hunter2}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: reader, namespace: {namespace}}}
+spec:
+  selector: {{matchLabels: {{app: reader}}}}
+  template:
+    metadata: {{labels: {{app: reader, tier: back}}}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: main
+        image: dugout-busybox:1
+        imagePullPolicy: Never
+        command: [/bin/busybox, sh, -c, sleep 1000]
+        volumeMounts:
+        - {{name: settings, mountPath: /etc/settings}}
+        - {{name: settings, mountPath: /etc/one, subPath: greeting}}
+        - {{name: keys, mountPath: /etc/keys}}
+        - {{name: all, mountPath: /etc/all}}
+      volumes:
+      - {{name: settings, configMap: {{name: settings, defaultMode: 0444}}}}
+      - {{name: keys, secret: {{secretName: keys}}}}
+      - name: all
+        projected:
+          sources:
+          - configMap: {{name: settings, items: [{{key: greeting, path: deep/greeting, mode: 0404}}]}}
+          - secret: {{name: keys, items: [{{key: password, path: deep/password}}]}}
+          - secret: {{name: missing, optional: true}}
+          - downwardAPI: {{items: [{{path: labels, fieldRef: {{fieldPath: metadata.labels}}}}, {{path: name, fieldRef: {{fieldPath: metadata.name}}}}]}}
+"
+    )
+}
+
+/// The name of the deployment's only pod.
+fn reader(rig: &Rig) -> String {
+    let pods = rig.pods();
+    let names = pods.iter().filter_map(|pod| pod["metadata"]["name"].as_str());
+    let readers: Vec<&str> = names.filter(|name| name.starts_with("reader-")).collect();
+    assert_eq!(readers.len(), 1, "{readers:?}");
+    readers[0].to_owned()
+}
+
+#[test]
+fn configuration_is_mounted_as_files_and_a_change_of_it_rolls_the_pods() {
+    let mut rig = started("files");
+    let text = configured(&rig, "hello");
+    let declared = commit(&rig, "reader", &text);
+    rig.wait_for_verdict(&declared, "healthy");
+    rig.wait_for_ready(usize::try_from(rig.application.replicas).expect("few") + 1);
+    let pod = reader(&rig);
+    let seen = |rig: &Rig, script: &str| inside(rig, &reader(rig), "main", script);
+    assert_eq!(seen(&rig, "cat /etc/settings/greeting /etc/one"), "hellohello");
+    assert_eq!(seen(&rig, "od -An -tx1 /etc/settings/raw"), "ff 00");
+    assert_eq!(seen(&rig, "cat /etc/keys/password /etc/all/deep/password"), "hunter2hunter2");
+    assert_eq!(
+        seen(&rig, "cat /etc/all/labels | grep tier; cat /etc/all/name"),
+        format!("tier=\"back\"\n{pod}")
+    );
+    assert_eq!(
+        seen(
+            &rig,
+            "readlink /etc/settings/greeting; stat -L -c %a /etc/settings/greeting /etc/all/deep/greeting /etc/all/deep/password"
+        ),
+        "..data/greeting\n444\n404\n644"
+    );
+    for folder in ["/etc/settings", "/etc/keys", "/etc/all"] {
+        let refused = seen(&rig, &format!("touch {folder}/more"));
+        assert!(refused.contains("Read-only file system"), "{refused}");
+    }
+    for folder in ["/etc/keys", "/etc/all"] {
+        let mount = seen(&rig, &format!("grep ' {folder} ' /proc/mounts"));
+        assert!(mount.starts_with(&format!("tmpfs {folder} tmpfs ro")), "{mount}");
+    }
+    let on_disk = seen(&rig, "grep ' /etc/settings ' /proc/mounts");
+    assert!(!on_disk.starts_with("tmpfs"), "{on_disk}");
+
+    let planned = {
+        rig.repository.write("apps/reader.yaml", &configured(&rig, "welcome"));
+        rig.repository.commit("Another greeting")
+    };
+    rig.wait_for_verdict(&planned, "healthy");
+    rig.wait_for_ready(usize::try_from(rig.application.replicas).expect("few") + 1);
+    assert_ne!(reader(&rig), pod);
+    assert_eq!(seen(&rig, "cat /etc/settings/greeting /etc/one"), "welcomewelcome");
+    rig.wait_for("what the former pod had is gone", |rig| pod_folders(rig).len() == 1);
+    // Of the new pod: the two folders in memory and the file that is mounted alone.
+    assert_eq!(mounted(&rig), 3);
+}
+
+#[test]
+fn a_key_that_is_not_there_rejects_the_commit() {
+    let mut rig = started("key");
+    let text = configured(&rig, "hello").replace("key: greeting", "key: greting");
+    let declared = commit(&rig, "reader", &text);
+    rig.wait_for_verdict(&declared, "rejected");
+    let told = rig.dugout_ok(&["history"]);
+    assert!(told.contains("rejected"), "{told}");
 }

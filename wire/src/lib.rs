@@ -43,8 +43,8 @@ pub use template::{
     PodField, PortRef, Probe, ProbeAction, PullPolicy, RestartPolicy, Template,
 };
 pub use volume::{
-    EmptyDir, HostPathType, MountAccess, MountPropagation, SubPath, Volume, VolumeMount,
-    VolumeSource,
+    EmptyDir, FileContent, HostPathType, MountAccess, MountPropagation, SubPath, Volume,
+    VolumeFile, VolumeMount, VolumeSource,
 };
 
 /// The header that carries the protocol's version on every request.

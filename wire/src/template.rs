@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::WireError;
 use crate::assignment::Protocol;
-use crate::volume::{Volume, VolumeMount};
+use crate::volume::{FilesTable, Volume, VolumeMount};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -192,8 +192,8 @@ pub(crate) fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
-impl From<&model::ResolvedTemplate> for Template {
-    fn from(value: &model::ResolvedTemplate) -> Self {
+impl Template {
+    pub(crate) fn from_model(value: &model::ResolvedTemplate, files: &mut FilesTable) -> Self {
         let model::ResolvedTemplate {
             labels,
             annotations,
@@ -212,15 +212,14 @@ impl From<&model::ResolvedTemplate> for Template {
             restart_policy: (*restart_policy).into(),
             termination_grace_micros: micros(*termination_grace),
             node_selector: node_selector.into(),
-            volumes: volumes.iter().map(Volume::from).collect(),
+            volumes: volumes.iter().map(|one| Volume::from_model(one, files)).collect(),
         }
     }
-}
 
-impl TryFrom<Template> for model::ResolvedTemplate {
-    type Error = WireError;
-
-    fn try_from(value: Template) -> Result<Self, WireError> {
+    pub(crate) fn into_model(
+        self,
+        files: &[model::VolumeFiles],
+    ) -> Result<model::ResolvedTemplate, WireError> {
         let Template {
             labels,
             annotations,
@@ -230,8 +229,8 @@ impl TryFrom<Template> for model::ResolvedTemplate {
             termination_grace_micros,
             node_selector,
             volumes,
-        } = value;
-        Ok(Self {
+        } = self;
+        Ok(model::ResolvedTemplate {
             labels: labels.into(),
             annotations: annotations.into(),
             init_containers: init_containers
@@ -242,7 +241,10 @@ impl TryFrom<Template> for model::ResolvedTemplate {
             restart_policy: restart_policy.into(),
             termination_grace: Duration::from_micros(termination_grace_micros),
             node_selector: node_selector.into(),
-            volumes: volumes.into_iter().map(Into::into).collect(),
+            volumes: volumes
+                .into_iter()
+                .map(|one| one.into_model(files))
+                .collect::<Result<_, _>>()?,
         })
     }
 }

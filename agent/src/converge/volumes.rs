@@ -1,12 +1,17 @@
 //! Which volumes nobody needs any more. Pure.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use dugout_model::{AssignedPod, PodOrder, PodUid, Timestamp};
 
 use super::{Input, PodView};
-use crate::backoff::TRANSIENT;
+use crate::backoff::Backoff;
 use crate::runtime::{ObservedContainer, ObservedState};
+
+/// What hinders a removal may pass at once, or need a person.
+const REMOVAL: Backoff =
+    Backoff { first: Duration::from_millis(200), longest: Duration::from_secs(300) };
 
 /// The pods that have volumes on the node's disk.
 pub type HeldVolumes = BTreeMap<PodUid, Held>;
@@ -33,7 +38,7 @@ impl Held {
     /// A removal failed.
     pub fn stuck(self, now: Timestamp) -> Held {
         let failures = self.failures().saturating_add(1);
-        Held::Stuck { failures, not_before: now + TRANSIENT.after(failures) }
+        Held::Stuck { failures, not_before: now + REMOVAL.after(failures) }
     }
 }
 
@@ -80,8 +85,6 @@ fn is_needed(input: &Input<'_>, uid: PodUid, pod: Option<&AssignedPod>) -> bool 
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use dugout_model::{Assignment, ContainerExit, ObjectName, RestartPolicy};
 
     use super::*;

@@ -30,7 +30,7 @@ impl<R: ContainerRuntime> Node<R> {
         let Some(wanted) = pod.template.container(container) else { return Ok(None) };
         let sub_paths = sub_paths(pod, wanted, &owner.node).map_err(|error| error.to_string())?;
         let layout = self.hands.volume_layout(owner);
-        let preparation = layout.preparation(pod, wanted, &sub_paths);
+        let preparation = layout.preparation(pod, wanted, &sub_paths, (&owner.node, self.wall));
         if preparation.is_some() {
             self.held_volumes.entry(uid).or_default();
         }

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use dugout_model::{AssignedPod, ClusterId, Container, EnvValue, PodUid, Volume, VolumeSource};
+use dugout_model::{
+    AssignedPod, ClusterId, Container, EnvValue, MountAccess, NodeName, PodUid, Timestamp, Volume,
+    VolumeFiles, VolumeSource,
+};
 
 use super::{Part, Preparation};
 use crate::runtime::BindMount;
@@ -47,7 +50,10 @@ impl Layout {
                 Some(BindMount {
                     source,
                     target: absolute(&mount.path),
-                    access: mount.access,
+                    access: match volume.source {
+                        VolumeSource::Files(_) => MountAccess::ReadOnly,
+                        VolumeSource::EmptyDir(_) | VolumeSource::HostPath(_) => mount.access,
+                    },
                     propagation: mount.propagation,
                 })
             })
@@ -60,6 +66,7 @@ impl Layout {
         pod: &AssignedPod,
         container: &Container<EnvValue>,
         sub_paths: &[Option<String>],
+        (node, wall): (&NodeName, Timestamp),
     ) -> Option<Preparation> {
         pod.template.mounted_volumes().next()?;
         let mounts = container.mounts.iter().zip(sub_paths).enumerate();
@@ -71,9 +78,10 @@ impl Layout {
             })
         });
         Some(Preparation {
-            pod: pod.uid,
+            pod: pod.clone(),
+            node: node.clone(),
+            wall,
             folder: self.pod(pod.uid),
-            template: pod.template.clone(),
             parts: parts.collect(),
         })
     }
@@ -85,10 +93,10 @@ pub(super) const PARTS: &str = "parts";
 pub(super) const VOLUMES: &str = "volumes";
 
 /// Where a volume of the pod with this folder lies.
-pub(super) fn place(pod: &Path, volume: &Volume) -> PathBuf {
+pub(super) fn place(pod: &Path, volume: &Volume<VolumeFiles>) -> PathBuf {
     match &volume.source {
         VolumeSource::HostPath(host_path) => PathBuf::from(&host_path.path),
-        VolumeSource::EmptyDir(_) => pod.join(VOLUMES).join(&volume.name),
+        VolumeSource::EmptyDir(_) | VolumeSource::Files(_) => pod.join(VOLUMES).join(&volume.name),
     }
 }
 

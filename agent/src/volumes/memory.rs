@@ -27,6 +27,21 @@ pub(super) fn mount_empty(folder: &Path, size_bytes: Option<u64>) -> Result<(), 
     mount_at(folder, MountFlags::empty(), &format!("mode=0777{size}"))
 }
 
+/// Mounts an empty file system at a folder for files that are nobody's to write or run, and that never
+/// reach a disk: where the kernel is too old to keep them out of the swap space, they may get there.
+pub(super) fn mount_private(folder: &Path) -> Result<(), VolumeProblem> {
+    let flags = MountFlags::NOEXEC;
+    match mount_at(folder, flags, "mode=0777,noswap") {
+        Err(VolumeProblem::Io { source, .. }) if source.raw_os_error() == Some(NOT_KNOWN) => {
+            mount_at(folder, flags, "mode=0777")
+        }
+        other => other,
+    }
+}
+
+/// What the kernel says of an option that it does not know.
+const NOT_KNOWN: i32 = Errno::INVAL.raw_os_error();
+
 fn mount_at(folder: &Path, flags: MountFlags, options: &str) -> Result<(), VolumeProblem> {
     let failed = |error: Errno| match error {
         Errno::PERM | Errno::ACCESS => VolumeProblem::MayNotMountMemory,

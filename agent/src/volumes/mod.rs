@@ -11,10 +11,12 @@ mod host_path;
 mod layout;
 mod memory;
 mod mount_table;
+mod payload;
 mod prepare;
 mod remove;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::collections::HashSet;
 use std::fs;
@@ -60,6 +62,8 @@ pub enum VolumeProblem {
         "subPath {path:?} needs a mount of its own, and this agent may not mount; run the agent as root"
     )]
     MayNotMountPart { path: String },
+    #[error("its files cannot be written: {source}")]
+    Files { source: io::Error },
     #[error("subPath {path:?} leads out of the volume")]
     OutOfVolume { path: String },
     #[error("subPath needs openat2, which Linux has since 5.6; this node's kernel is older")]
@@ -101,7 +105,7 @@ impl Volumes {
 
     /// Brings the volumes of a pod, and the parts of them that a container mounts, into being.
     pub fn prepare(&self, wanted: &Preparation) -> Result<(), VolumeError> {
-        let _turn = self.take(wanted.pod).ok_or(VolumeError::Busy)?;
+        let _turn = self.take(wanted.pod.uid).ok_or(VolumeError::Busy)?;
         prepare::prepare(wanted)
     }
 

@@ -5,21 +5,25 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use dugout_model::{EmptyDir, PodUid, SharedTemplate, Volume, VolumeSource};
+use dugout_model::{
+    AssignedPod, EmptyDir, FileContent, NodeName, Timestamp, Volume, VolumeFiles, VolumeSource,
+};
 use rustix::mount::mount_bind;
 
 use super::beneath::{self, Held};
 use super::layout::{VOLUMES, place};
 use super::mount_table::MountTable;
-use super::{VolumeError, VolumeProblem, host_path, memory, remove};
+use super::{VolumeError, VolumeProblem, host_path, memory, payload, remove, writer};
 
 /// What must be there before a container of a pod is made or started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Preparation {
-    pub pod: PodUid,
+    pub pod: AssignedPod,
+    pub node: NodeName,
+    /// When it was asked for; it names the folder of files that are new.
+    pub wall: Timestamp,
     /// The pod's own.
     pub folder: PathBuf,
-    pub template: SharedTemplate,
     pub parts: Vec<Part>,
 }
 
@@ -37,14 +41,15 @@ pub(super) fn prepare(wanted: &Preparation) -> Result<(), VolumeError> {
     let folder = |source| VolumeError::Folder { path: wanted.folder.clone(), source };
     make_private(&wanted.folder.join(VOLUMES)).map_err(folder)?;
     let mounted = MountTable::read().map_err(folder)?;
-    for volume in wanted.template.mounted_volumes() {
+    let template = &wanted.pod.template;
+    for volume in template.mounted_volumes() {
         make(wanted, volume, &mounted).map_err(|problem| {
             let volume = volume.name.clone();
             VolumeError::Volume { volume, problem }
         })?;
     }
     for part in &wanted.parts {
-        let volume = wanted.template.volumes.iter().find(|volume| volume.name == part.volume);
+        let volume = template.volumes.iter().find(|volume| volume.name == part.volume);
         let Some(volume) = volume else { continue };
         mount_part(part, &place(&wanted.folder, volume), &mounted).map_err(|problem| {
             let volume = volume.name.clone();
@@ -54,7 +59,11 @@ pub(super) fn prepare(wanted: &Preparation) -> Result<(), VolumeError> {
     Ok(())
 }
 
-fn make(wanted: &Preparation, volume: &Volume, mounted: &MountTable) -> Result<(), VolumeProblem> {
+fn make(
+    wanted: &Preparation,
+    volume: &Volume<VolumeFiles>,
+    mounted: &MountTable,
+) -> Result<(), VolumeProblem> {
     let path = place(&wanted.folder, volume);
     let io = |source| VolumeProblem::Io { path: path.clone(), source };
     match &volume.source {
@@ -65,8 +74,19 @@ fn make(wanted: &Preparation, volume: &Volume, mounted: &MountTable) -> Result<(
                 return Ok(());
             }
             make_private(&path).map_err(io)?;
-            let size_bytes = memory::size_bytes(&wanted.template, *size_limit_bytes);
+            let size_bytes = memory::size_bytes(&wanted.pod.template, *size_limit_bytes);
             memory::mount_empty(&path, size_bytes)
+        }
+        VolumeSource::Files(files) => {
+            if !files.iter().any(|file| matches!(file.content, FileContent::Secret(_))) {
+                make_open(&path).map_err(io)?;
+            } else if !mounted.contains(&path) {
+                make_private(&path).map_err(io)?;
+                memory::mount_private(&path)?;
+            }
+            let payload = payload::of(files, &wanted.pod, &wanted.node);
+            let written = writer::write(&path, &payload, wanted.wall);
+            written.map_err(|source| VolumeProblem::Files { source })
         }
     }
 }

@@ -5,14 +5,16 @@ use std::os::unix::net::UnixListener;
 use std::process::Command;
 
 use dugout_model::{
-    EmptyDir, HostPath, HostPathType, MountAccess, MountPropagation, ResolvedTemplate, SubPath,
-    Volume, VolumeMount, VolumeSource,
+    EmptyDir, FileContent, FileMode, HostPath, HostPathType, MountAccess, MountPropagation,
+    ResolvedTemplate, SecretValue, SubPath, Volume, VolumeFile, VolumeFiles, VolumeMount,
+    VolumeSource,
 };
+use rustix::thread::CapabilitySet;
 use tempfile::TempDir;
 
 use super::mount_table::MountTable;
 use super::*;
-use crate::testing::{owner, pod, template, uid};
+use crate::testing::{at, owner, pod, template, uid};
 
 /// Says which test is run again in a mount namespace of its own.
 const INSIDE: &str = "DUGOUT_TEST_MOUNTS";
@@ -60,7 +62,11 @@ impl Rig {
     }
 
     /// Prepares a pod whose container mounts every volume whole and then these parts.
-    fn prepare(&self, volumes: Vec<Volume>, parts: &[(&str, &str)]) -> Result<(), VolumeError> {
+    fn prepare(
+        &self,
+        volumes: Vec<Volume<VolumeFiles>>,
+        parts: &[(&str, &str)],
+    ) -> Result<(), VolumeError> {
         let whole = volumes.iter().map(|volume| (volume.name.as_str(), None));
         let parts = parts.iter().map(|(volume, path)| (*volume, Some(*path)));
         let mounts = parts.chain(whole).map(|(volume, path)| VolumeMount {
@@ -81,7 +87,9 @@ impl Rig {
         let container = &pod.template.containers[0];
         let sub_paths = crate::spec::sub_paths(&pod, container, &owner().node).unwrap();
         let layout = self.volumes.layout(&owner());
-        self.volumes.prepare(&layout.preparation(&pod, container, &sub_paths).unwrap())
+        self.volumes.prepare(
+            &layout.preparation(&pod, container, &sub_paths, (&owner().node, at(0))).unwrap(),
+        )
     }
 
     fn remove(&self) {
@@ -90,15 +98,15 @@ impl Rig {
     }
 }
 
-fn volume(name: &str, source: VolumeSource) -> Volume {
+fn volume(name: &str, source: VolumeSource<VolumeFiles>) -> Volume<VolumeFiles> {
     Volume { name: name.to_owned(), source }
 }
 
-fn disk(name: &str) -> Volume {
+fn disk(name: &str) -> Volume<VolumeFiles> {
     volume(name, VolumeSource::EmptyDir(EmptyDir::Disk))
 }
 
-fn host(path: &Path, path_type: HostPathType) -> Volume {
+fn host(path: &Path, path_type: HostPathType) -> Volume<VolumeFiles> {
     let path = path.to_str().unwrap().to_owned();
     volume("host", VolumeSource::HostPath(HostPath { path, path_type }))
 }
@@ -322,4 +330,98 @@ fn one_pods_volumes_are_made_by_one_at_a_time() {
     assert!(rig.volumes.remove(&owner(), uid(1)).is_err());
     drop(turn);
     rig.prepare(vec![disk("cache")], &[]).unwrap();
+}
+
+fn files(name: &str, content: impl Fn(&str) -> FileContent) -> Volume<VolumeFiles> {
+    let file = |path: &str| VolumeFile {
+        path: path.to_owned(),
+        mode: FileMode::DEFAULT,
+        content: content(path),
+    };
+    volume(name, VolumeSource::Files(["a", "b/c"].map(file).into()))
+}
+
+#[test]
+fn files_without_a_secret_are_on_the_disk_and_written_once() {
+    let rig = Rig::new();
+    let plain = || vec![files("plain", |path| FileContent::Plain(path.as_bytes().into()))];
+    rig.prepare(plain(), &[]).unwrap();
+    let folder = rig.volume("plain");
+    let inode = || fs::metadata(folder.join("b/c")).unwrap().ino();
+    let before = inode();
+    rig.prepare(plain(), &[]).unwrap();
+    assert_eq!(inode(), before);
+    assert_eq!(fs::read(folder.join("b/c")).unwrap(), b"b/c");
+    assert_eq!(fs::read_link(folder.join("a")).unwrap(), Path::new("..data/a"));
+    rig.remove();
+}
+
+#[test]
+fn secrets_are_in_memory_alone_and_a_part_of_them_is_a_file() {
+    if !may_mount("secrets_are_in_memory_alone_and_a_part_of_them_is_a_file") {
+        return;
+    }
+    let rig = Rig::new();
+    let private = || vec![files("private", |path| FileContent::Secret(SecretValue::new(path)))];
+    rig.prepare(private(), &[("private", "b/c")]).unwrap();
+    rig.prepare(private(), &[("private", "b/c")]).unwrap();
+    let folder = rig.volume("private");
+    assert_eq!(fs::read(folder.join("a")).unwrap(), b"a");
+    assert_eq!(fs::read(rig.part(0)).unwrap(), b"b/c");
+    assert_eq!(MountTable::read().unwrap().below(&rig.pod_folder()).count(), 2);
+    remove::unmount(&rig.part(0)).unwrap();
+    remove::unmount(&folder).unwrap();
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "nothing is below the mount");
+    // As after the node was started anew.
+    rig.prepare(private(), &[("private", "b/c")]).unwrap();
+    assert_eq!(fs::read(rig.part(0)).unwrap(), b"b/c");
+    rig.remove();
+}
+
+/// Does something in a thread that may not mount, whoever runs the tests.
+fn without_the_right_to_mount<T: Send>(act: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let limited = scope.spawn(|| {
+            let mut rights = rustix::thread::capabilities(None).unwrap();
+            rights.effective.remove(CapabilitySet::SYS_ADMIN);
+            rustix::thread::set_capabilities(None, rights).unwrap();
+            act()
+        });
+        limited.join().unwrap()
+    })
+}
+
+#[test]
+fn an_agent_that_may_not_mount_says_so_and_writes_no_secret_to_the_disk() {
+    let rig = Rig::new();
+    let private = || vec![files("private", |path| FileContent::Secret(SecretValue::new(path)))];
+    let memory = || {
+        let limit = EmptyDir::Memory { size_limit_bytes: None };
+        vec![volume("fast", VolumeSource::EmptyDir(limit))]
+    };
+    for volumes in [private(), memory()] {
+        let error = without_the_right_to_mount(|| rig.prepare(volumes, &[])).unwrap_err();
+        assert!(error.to_string().ends_with("run the agent as root"), "{error}");
+    }
+    let part = || rig.prepare(vec![disk("cache")], &[("cache", "a")]);
+    let error = without_the_right_to_mount(part).unwrap_err();
+    assert!(error.to_string().ends_with("run the agent as root"), "{error}");
+    assert_eq!(fs::read_dir(rig.volume("private")).unwrap().count(), 0);
+    rig.remove();
+}
+
+#[test]
+fn files_that_cannot_be_told_from_folders_are_refused_with_their_volume() {
+    let rig = Rig::new();
+    let file = |path: &str| VolumeFile {
+        path: path.to_owned(),
+        mode: FileMode::DEFAULT,
+        content: FileContent::Plain(b"x".as_slice().into()),
+    };
+    let both = volume("both", VolumeSource::Files(["a", "a/b"].map(file).into()));
+    let error = rig.prepare(vec![both], &[]).unwrap_err().to_string();
+    assert!(
+        error.starts_with("MountVolume.SetUp failed for volume \"both\" : its files"),
+        "{error}"
+    );
 }

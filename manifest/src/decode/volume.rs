@@ -1,9 +1,11 @@
 //! Volumes, and where containers mount them.
 
 use dugout_model::{
-    EmptyDir, HostPath, HostPathType, MountAccess, MountPropagation, SubPath, Volume, VolumeMount,
-    VolumeSource,
+    EmptyDir, FieldFile, FileMode, FileSource, HostPath, HostPathType, KeyFile, MountAccess,
+    MountPropagation, ObjectName, Projection, SubPath, Volume, VolumeMount, VolumeSource,
 };
+
+use super::env;
 
 use crate::quantity::Quantity;
 use crate::reader::{Object, Value};
@@ -20,22 +22,98 @@ const HOST_PATH_TYPES: &[(&str, HostPathType)] = &[
 ];
 
 /// The volumes of a pod.
-pub(super) fn read(spec: &Object<'_>) -> Box<[Volume]> {
+pub(super) fn read(spec: &Object<'_>) -> Box<[Volume<Projection>]> {
     let Some(value) = spec.field("volumes") else { return Box::default() };
     value.each(|item| read_volume(&item.object()?)).into()
 }
 
 /// Without a source it is an empty folder, as Kubernetes has it.
-fn read_volume(volume: &Object<'_>) -> Option<Volume> {
+fn read_volume(volume: &Object<'_>) -> Option<Volume<Projection>> {
     let name = volume.field("name")?.text()?.to_owned();
     let inside = |field| volume.field(field).and_then(|value| value.object());
     let source = if let Some(path) = inside("hostPath") {
         VolumeSource::HostPath(read_host_path(&path)?)
+    } else if let Some(config_map) = inside("configMap") {
+        VolumeSource::Files(alone(&config_map, read_config_map(&config_map)?))
+    } else if let Some(secret) = inside("secret") {
+        VolumeSource::Files(alone(&secret, read_secret(&secret, "secretName")?))
+    } else if let Some(fields) = inside("downwardAPI") {
+        VolumeSource::Files(alone(&fields, read_fields(&fields)))
+    } else if let Some(projected) = inside("projected") {
+        let sources = projected.field("sources");
+        let sources = sources.map(|value| value.each(|item| read_projection(&item.object()?)));
+        let default_mode = read_mode(&projected, "defaultMode").unwrap_or(FileMode::DEFAULT);
+        let sources = sources.unwrap_or_default().into();
+        VolumeSource::Files(Projection { default_mode, sources })
     } else {
         let empty = inside("emptyDir");
         VolumeSource::EmptyDir(empty.map_or(EmptyDir::Disk, |empty| read_empty_dir(&empty)))
     };
     Some(Volume { name, source })
+}
+
+/// The files of a volume that has this source and no other.
+fn alone(volume: &Object<'_>, source: FileSource) -> Projection {
+    let default_mode = read_mode(volume, "defaultMode").unwrap_or(FileMode::DEFAULT);
+    Projection { default_mode, sources: [source].into() }
+}
+
+fn read_projection(projection: &Object<'_>) -> Option<FileSource> {
+    let inside = |field| projection.field(field).and_then(|value| value.object());
+    if let Some(config_map) = inside("configMap") {
+        return read_config_map(&config_map);
+    }
+    if let Some(secret) = inside("secret") {
+        return read_secret(&secret, "name");
+    }
+    Some(read_fields(&inside("downwardAPI")?))
+}
+
+fn read_config_map(source: &Object<'_>) -> Option<FileSource> {
+    let (items, optional) = (read_items(source), read_optional(source));
+    let config_map = ObjectName::new(source.field("name")?.text()?);
+    Some(FileSource::ConfigMap { config_map, items, optional })
+}
+
+fn read_secret(source: &Object<'_>, name: &'static str) -> Option<FileSource> {
+    let (items, optional) = (read_items(source), read_optional(source));
+    let secret = ObjectName::new(source.field(name)?.text()?);
+    Some(FileSource::Secret { secret, items, optional })
+}
+
+fn read_optional(source: &Object<'_>) -> bool {
+    source.field("optional").and_then(|value| value.boolean()).unwrap_or(false)
+}
+
+fn read_items(source: &Object<'_>) -> Box<[KeyFile]> {
+    let Some(value) = source.field("items") else { return Box::default() };
+    let item = |item: Value<'_>| {
+        let item = item.object()?;
+        let mode = read_mode(&item, "mode");
+        let path = item.field("path").and_then(|value| value.text());
+        let key = item.field("key").and_then(|value| value.text());
+        Some(KeyFile { key: key?.to_owned(), path: path?.to_owned(), mode })
+    };
+    value.each(item).into()
+}
+
+fn read_fields(source: &Object<'_>) -> FileSource {
+    let Some(value) = source.field("items") else { return FileSource::Fields(Box::default()) };
+    let item = |item: Value<'_>| {
+        let item = item.object()?;
+        let mode = read_mode(&item, "mode");
+        let path = item.field("path").and_then(|value| value.text());
+        let field = item.field("fieldRef").and_then(|value| value.object());
+        let field = env::read_file_field(&field?)?;
+        Some(FieldFile { path: path?.to_owned(), field, mode })
+    };
+    FileSource::Fields(value.each(item).into())
+}
+
+/// Permissions, in octal or not: the number counts.
+fn read_mode(object: &Object<'_>, field: &'static str) -> Option<FileMode> {
+    let bits = object.field(field)?.u32(0, 0o777)?;
+    u16::try_from(bits).ok().map(FileMode::new)
 }
 
 fn read_empty_dir(empty: &Object<'_>) -> EmptyDir {

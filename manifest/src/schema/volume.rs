@@ -3,7 +3,8 @@
 use super::container::{OBJECT_FIELD_SELECTOR, RESOURCE_FIELD_SELECTOR};
 use super::format::Format::{Any, Free};
 use super::format::{
-    ABSOLUTE_PATH, BACKSTEP_FREE_PATH, CONFIG_KEY, IMAGE, LABEL, MEDIUM, RELATIVE_PATH, SUBDOMAIN,
+    ABSOLUTE_PATH, BACKSTEP_FREE_PATH, CONFIG_KEY, FILE_PATH, IMAGE, LABEL, MEDIUM, RELATIVE_PATH,
+    SUBDOMAIN,
 };
 use super::metadata::{LABEL_SELECTOR, TEMPLATE_METADATA};
 use super::pod::LOCAL_OBJECT_REFERENCE;
@@ -23,7 +24,6 @@ use crate::rules::{env, volume};
 const NO_DRIVER: &str = "Dugout uses no storage drivers; mount it on the nodes and use hostPath";
 const NO_CLAIMS: &str =
     "Dugout binds no claims yet; use hostPath on a node that nodeSelector picks";
-const NO_FILES: &str = "Dugout mounts no configuration yet; pass it by env and envFrom";
 const GATED: &str = "it is behind a feature gate of Kubernetes, and Dugout does not have it";
 
 pub(super) static VOLUME: Schema = table(
@@ -34,9 +34,9 @@ pub(super) static VOLUME: Schema = table(
         refused("azureFile", object(&AZURE_FILE_VOLUME_SOURCE), NO_DRIVER),
         refused("cephfs", object(&CEPH_FS_VOLUME_SOURCE), NO_DRIVER),
         refused("cinder", object(&CINDER_VOLUME_SOURCE), NO_DRIVER),
-        refused("configMap", object(&CONFIG_MAP_VOLUME_SOURCE), NO_FILES),
+        acted("configMap", object(&CONFIG_MAP_VOLUME_SOURCE)),
         refused("csi", object(&CSI_VOLUME_SOURCE), NO_DRIVER),
-        refused("downwardAPI", object(&DOWNWARD_API_VOLUME_SOURCE), NO_FILES),
+        acted("downwardAPI", object(&DOWNWARD_API_VOLUME_SOURCE)),
         acted("emptyDir", object(&EMPTY_DIR_VOLUME_SOURCE)),
         refused("ephemeral", object(&EPHEMERAL_VOLUME_SOURCE), NO_CLAIMS),
         refused("fc", object(&FC_VOLUME_SOURCE), NO_DRIVER),
@@ -53,11 +53,11 @@ pub(super) static VOLUME: Schema = table(
         refused("persistentVolumeClaim", object(&PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE), NO_CLAIMS),
         refused("photonPersistentDisk", object(&PHOTON_PERSISTENT_DISK_VOLUME_SOURCE), NO_DRIVER),
         refused("portworxVolume", object(&PORTWORX_VOLUME_SOURCE), NO_DRIVER),
-        refused("projected", object(&PROJECTED_VOLUME_SOURCE), NO_FILES),
+        acted("projected", object(&PROJECTED_VOLUME_SOURCE)),
         refused("quobyte", object(&QUOBYTE_VOLUME_SOURCE), NO_DRIVER),
         refused("rbd", object(&RBD_VOLUME_SOURCE), NO_DRIVER),
         refused("scaleIO", object(&SCALE_IO_VOLUME_SOURCE), NO_DRIVER),
-        refused("secret", object(&SECRET_VOLUME_SOURCE), NO_FILES),
+        acted("secret", object(&SECRET_VOLUME_SOURCE)),
         refused("storageos", object(&STORAGE_OS_VOLUME_SOURCE), NO_DRIVER),
         refused("vsphereVolume", object(&VSPHERE_VIRTUAL_DISK_VOLUME_SOURCE), NO_DRIVER),
     ],
@@ -67,11 +67,11 @@ pub(super) static VOLUME: Schema = table(
 pub(super) static CONFIG_MAP_VOLUME_SOURCE: Schema = table(
     "ConfigMapVolumeSource",
     &[
-        checked("defaultMode", int(0, 0o777)),
-        checked("defaultUser", int(0, INT64_MAX)),
-        checked("items", objects(&KEY_TO_PATH)),
-        checked("name", text(SUBDOMAIN)).required(),
-        checked("optional", BOOL),
+        acted("defaultMode", int(0, 0o777)),
+        refused("defaultUser", int(0, INT64_MAX), GATED),
+        acted("items", objects(&KEY_TO_PATH)),
+        acted("name", text(SUBDOMAIN)).required(),
+        acted("optional", BOOL),
     ],
 )
 .with(&[env::config_map]);
@@ -79,11 +79,11 @@ pub(super) static CONFIG_MAP_VOLUME_SOURCE: Schema = table(
 pub(super) static SECRET_VOLUME_SOURCE: Schema = table(
     "SecretVolumeSource",
     &[
-        checked("defaultMode", int(0, 0o777)),
-        checked("defaultUser", int(0, INT64_MAX)),
-        checked("items", objects(&KEY_TO_PATH)),
-        checked("optional", BOOL),
-        checked("secretName", text(SUBDOMAIN)).required(),
+        acted("defaultMode", int(0, 0o777)),
+        refused("defaultUser", int(0, INT64_MAX), GATED),
+        acted("items", objects(&KEY_TO_PATH)),
+        acted("optional", BOOL),
+        acted("secretName", text(SUBDOMAIN)).required(),
     ],
 )
 .with(&[volume::secret]);
@@ -91,20 +91,24 @@ pub(super) static SECRET_VOLUME_SOURCE: Schema = table(
 pub(super) static DOWNWARD_API_VOLUME_SOURCE: Schema = table(
     "DownwardAPIVolumeSource",
     &[
-        checked("defaultMode", int(0, 0o777)),
-        checked("defaultUser", int(0, INT64_MAX)),
-        checked("items", objects(&DOWNWARD_API_VOLUME_FILE)),
+        acted("defaultMode", int(0, 0o777)),
+        refused("defaultUser", int(0, INT64_MAX), GATED),
+        acted("items", objects(&DOWNWARD_API_VOLUME_FILE)),
     ],
 );
 
 pub(super) static DOWNWARD_API_VOLUME_FILE: Schema = table(
     "DownwardAPIVolumeFile",
     &[
-        checked("fieldRef", object(&OBJECT_FIELD_SELECTOR)),
-        checked("mode", int(0, 0o777)),
-        checked("path", text(RELATIVE_PATH)).required(),
-        checked("resourceFieldRef", object(&RESOURCE_FIELD_SELECTOR)),
-        checked("user", int(0, INT64_MAX)),
+        acted("fieldRef", object(&OBJECT_FIELD_SELECTOR)),
+        acted("mode", int(0, 0o777)),
+        acted("path", text(FILE_PATH)).required(),
+        refused(
+            "resourceFieldRef",
+            object(&RESOURCE_FIELD_SELECTOR),
+            "write the amount in a config map",
+        ),
+        refused("user", int(0, INT64_MAX), GATED),
     ],
 )
 .with(&[volume::downward_file]);
@@ -112,10 +116,10 @@ pub(super) static DOWNWARD_API_VOLUME_FILE: Schema = table(
 pub(super) static KEY_TO_PATH: Schema = table(
     "KeyToPath",
     &[
-        checked("key", text(CONFIG_KEY)).required(),
-        checked("mode", int(0, 0o777)),
-        checked("path", text(RELATIVE_PATH)).required(),
-        checked("user", int(0, INT64_MAX)),
+        acted("key", text(CONFIG_KEY)).required(),
+        acted("mode", int(0, 0o777)),
+        acted("path", text(FILE_PATH)).required(),
+        refused("user", int(0, INT64_MAX), GATED),
     ],
 );
 
@@ -197,21 +201,34 @@ pub(super) static CSI_VOLUME_SOURCE: Schema = table(
 pub(super) static PROJECTED_VOLUME_SOURCE: Schema = table(
     "ProjectedVolumeSource",
     &[
-        checked("defaultMode", int(0, 0o777)),
-        checked("defaultUser", int(0, INT64_MAX)),
-        checked("sources", objects(&VOLUME_PROJECTION)),
+        acted("defaultMode", int(0, 0o777)),
+        refused("defaultUser", int(0, INT64_MAX), GATED),
+        acted("sources", objects(&VOLUME_PROJECTION)),
     ],
-);
+)
+.with(&[volume::projected]);
 
 pub(super) static VOLUME_PROJECTION: Schema = table(
     "VolumeProjection",
     &[
-        checked("clusterTrustBundle", object(&CLUSTER_TRUST_BUNDLE_PROJECTION)),
-        checked("configMap", object(&CONFIG_MAP_PROJECTION)),
-        checked("downwardAPI", object(&DOWNWARD_API_PROJECTION)),
-        checked("podCertificate", object(&POD_CERTIFICATE_PROJECTION)),
-        checked("secret", object(&SECRET_PROJECTION)),
-        checked("serviceAccountToken", object(&SERVICE_ACCOUNT_TOKEN_PROJECTION)),
+        refused(
+            "clusterTrustBundle",
+            object(&CLUSTER_TRUST_BUNDLE_PROJECTION),
+            "Dugout has no trust bundles; use a config map",
+        ),
+        acted("configMap", object(&CONFIG_MAP_PROJECTION)),
+        acted("downwardAPI", object(&DOWNWARD_API_PROJECTION)),
+        refused(
+            "podCertificate",
+            object(&POD_CERTIFICATE_PROJECTION),
+            "Dugout signs no certificates; use a secret",
+        ),
+        acted("secret", object(&SECRET_PROJECTION)),
+        refused(
+            "serviceAccountToken",
+            object(&SERVICE_ACCOUNT_TOKEN_PROJECTION),
+            "pods get no credentials for an API server",
+        ),
     ],
 )
 .with(&[volume::projection]);
@@ -219,9 +236,9 @@ pub(super) static VOLUME_PROJECTION: Schema = table(
 pub(super) static CONFIG_MAP_PROJECTION: Schema = table(
     "ConfigMapProjection",
     &[
-        checked("items", objects(&KEY_TO_PATH)),
-        checked("name", text(SUBDOMAIN)).required(),
-        checked("optional", BOOL),
+        acted("items", objects(&KEY_TO_PATH)),
+        acted("name", text(SUBDOMAIN)).required(),
+        acted("optional", BOOL),
     ],
 )
 .with(&[env::config_map]);
@@ -229,15 +246,15 @@ pub(super) static CONFIG_MAP_PROJECTION: Schema = table(
 pub(super) static SECRET_PROJECTION: Schema = table(
     "SecretProjection",
     &[
-        checked("items", objects(&KEY_TO_PATH)),
-        checked("name", text(SUBDOMAIN)).required(),
-        checked("optional", BOOL),
+        acted("items", objects(&KEY_TO_PATH)),
+        acted("name", text(SUBDOMAIN)).required(),
+        acted("optional", BOOL),
     ],
 )
 .with(&[env::secret]);
 
 pub(super) static DOWNWARD_API_PROJECTION: Schema =
-    table("DownwardAPIProjection", &[checked("items", objects(&DOWNWARD_API_VOLUME_FILE))]);
+    table("DownwardAPIProjection", &[acted("items", objects(&DOWNWARD_API_VOLUME_FILE))]);
 
 pub(super) static SERVICE_ACCOUNT_TOKEN_PROJECTION: Schema = table(
     "ServiceAccountTokenProjection",

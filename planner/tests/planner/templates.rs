@@ -85,8 +85,21 @@ fn mount() -> VolumeMount {
     }
 }
 
+fn plain(text: &str) -> FileContent {
+    FileContent::Plain(text.as_bytes().into())
+}
+
+fn files(all: &[(&str, u16, FileContent)]) -> VolumeSource<VolumeFiles> {
+    let file = |(path, mode, content): &(&str, u16, FileContent)| VolumeFile {
+        path: (*path).to_owned(),
+        mode: FileMode::new(*mode),
+        content: content.clone(),
+    };
+    VolumeSource::Files(all.iter().map(file).collect())
+}
+
 /// Volumes of every kind, all different.
-fn volume_sources() -> Vec<VolumeSource> {
+fn volume_sources() -> Vec<VolumeSource<VolumeFiles>> {
     let host = |path: &str, path_type| {
         VolumeSource::HostPath(HostPath { path: path.to_owned(), path_type })
     };
@@ -103,6 +116,18 @@ fn volume_sources() -> Vec<VolumeSource> {
         host("/a", HostPathType::Socket),
         host("/a", HostPathType::CharDevice),
         host("/a", HostPathType::BlockDevice),
+        files(&[]),
+        files(&[("a", 0o644, plain("x"))]),
+        files(&[("b", 0o644, plain("x"))]),
+        files(&[("a", 0o600, plain("x"))]),
+        files(&[("a", 0o644, plain("y"))]),
+        files(&[("a", 0o644, plain("x")), ("b", 0o644, plain("x"))]),
+        files(&[("a", 0o644, FileContent::Secret(SecretValue::new("x")))]),
+        files(&[("a", 0o644, FileContent::Secret(SecretValue::new("y")))]),
+        files(&[("a", 0o644, FileContent::Field(FileField::Labels))]),
+        files(&[("a", 0o644, FileContent::Field(FileField::Annotations))]),
+        files(&[("a", 0o644, FileContent::Field(FileField::One(PodField::Name)))]),
+        files(&[("a", 0o644, FileContent::Field(FileField::One(PodField::Uid)))]),
     ]
 }
 

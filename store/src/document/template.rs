@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use dugout_model::{
     Container, ContainerPort, ContainerResources, EnvContent, EnvSource, EnvValue, HttpScheme,
-    ObjectName, PodField, PodTemplate, PortRef, Probe, ProbeAction, Protocol, PullPolicy,
-    ResolvedTemplate, RestartPolicy, SecretValue, StringMap, Volume,
+    ObjectName, PodField, PodTemplate, PortRef, Probe, ProbeAction, Projection, Protocol,
+    PullPolicy, ResolvedTemplate, RestartPolicy, SecretValue, StringMap, Volume, VolumeFiles,
 };
 
 use super::Stored;
@@ -26,7 +26,7 @@ mirror! {
         termination_grace: Duration,
         node_selector: StringMap,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        volumes: Box<[Volume]>,
+        volumes: Box<[Volume<Projection>]>,
     }
 }
 
@@ -42,7 +42,7 @@ mirror! {
         termination_grace: Duration,
         node_selector: StringMap,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        volumes: Box<[Volume]>,
+        volumes: Box<[Volume<VolumeFiles>]>,
     }
 }
 

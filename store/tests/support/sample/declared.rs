@@ -118,7 +118,7 @@ impl Dice {
             restart_policy: self.restart_policy(),
             termination_grace: self.span(),
             node_selector: self.map(),
-            volumes: self.some(Dice::volume).into(),
+            volumes: self.some(|dice| dice.volume(Dice::projection)).into(),
         }
     }
 
@@ -285,7 +285,7 @@ impl Dice {
             restart_policy: self.restart_policy(),
             termination_grace: self.span(),
             node_selector: self.map(),
-            volumes: self.some(Dice::volume).into(),
+            volumes: self.some(|dice| dice.volume(Dice::files)).into(),
         })
     }
 
@@ -321,10 +321,11 @@ impl Dice {
         }
     }
 
-    fn volume(&mut self) -> Volume {
+    fn volume<F>(&mut self, files: impl FnOnce(&mut Dice) -> F) -> Volume<F> {
         Volume {
             name: self.text(),
-            source: match self.below(3) {
+            source: match self.below(4) {
+                3 => VolumeSource::Files(files(self)),
                 0 => VolumeSource::EmptyDir(EmptyDir::Disk),
                 1 => VolumeSource::EmptyDir(EmptyDir::Memory {
                     size_limit_bytes: self.maybe(Dice::number),
@@ -344,6 +345,57 @@ impl Dice {
                 }),
             },
         }
+    }
+
+    fn projection(&mut self) -> Projection {
+        Projection {
+            default_mode: self.mode(),
+            sources: self
+                .some(|dice| {
+                    let (name, optional) = (ObjectName::new(dice.text()), dice.flip());
+                    let items = dice.some(|dice| KeyFile {
+                        key: dice.text(),
+                        path: dice.text(),
+                        mode: dice.maybe(Dice::mode),
+                    });
+                    let items = items.into();
+                    match dice.below(3) {
+                        0 => FileSource::ConfigMap { config_map: name, items, optional },
+                        1 => FileSource::Secret { secret: name, items, optional },
+                        _ => FileSource::Fields(dice.some(Dice::field_file).into()),
+                    }
+                })
+                .into(),
+        }
+    }
+
+    fn field_file(&mut self) -> FieldFile {
+        FieldFile { path: self.text(), field: self.file_field(), mode: self.maybe(Dice::mode) }
+    }
+
+    fn files(&mut self) -> VolumeFiles {
+        self.some(|dice| VolumeFile {
+            path: dice.text(),
+            mode: dice.mode(),
+            content: match dice.below(3) {
+                0 => FileContent::Plain(dice.bytes().into()),
+                1 => FileContent::Secret(SecretValue::new(dice.bytes())),
+                _ => FileContent::Field(dice.file_field()),
+            },
+        })
+        .into()
+    }
+
+    fn file_field(&mut self) -> FileField {
+        match self.below(3) {
+            0 => FileField::Labels,
+            1 => FileField::Annotations,
+            _ => FileField::One(self.pod_field()),
+        }
+    }
+
+    fn mode(&mut self) -> FileMode {
+        FileMode::new(self.below(0o1000) as u16)
     }
 
     fn mount(&mut self) -> VolumeMount {
