@@ -26,7 +26,8 @@ impl<R: ContainerRuntime> Node<R> {
         let Some(owner) = self.owner.as_ref().filter(|_| container != SANDBOX) else {
             return Ok(None);
         };
-        let Some(pod) = self.assigned(uid) else { return Ok(None) };
+        let pod = self.assigned(uid).filter(|pod| !pod.template.volumes.is_empty());
+        let Some(pod) = pod else { return Ok(None) };
         let Some(wanted) = pod.template.container(container) else { return Ok(None) };
         let sub_paths = sub_paths(pod, wanted, &owner.node).map_err(|error| error.to_string())?;
         let layout = self.hands.volume_layout(owner);
