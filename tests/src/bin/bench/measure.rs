@@ -102,6 +102,11 @@ pub fn pss_mib(process_id: u32) -> f64 {
     mib_of(&format!("/proc/{process_id}/smaps_rollup"), "Pss:")
 }
 
+/// The resident set of a process.
+pub fn resident_mib(process_id: u32) -> f64 {
+    mib_of(&format!("/proc/{process_id}/status"), "VmRSS:")
+}
+
 /// The largest resident set that a process ever had.
 pub fn peak_mib(process_id: u32) -> f64 {
     mib_of(&format!("/proc/{process_id}/status"), "VmHWM:")
