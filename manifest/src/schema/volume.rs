@@ -17,7 +17,9 @@ use super::remote_volume::{
     STORAGE_OS_VOLUME_SOURCE, VSPHERE_VIRTUAL_DISK_VOLUME_SOURCE,
 };
 use super::storage::PERSISTENT_VOLUME_CLAIM_SPEC;
-use super::value::{BOOL, INT64_MAX, QUANTITY, TEXT, int, object, objects, text, text_map, words};
+use super::value::{
+    BOOL, INT64_MAX, MODE, QUANTITY, TEXT, int, object, objects, text, text_map, words,
+};
 use super::{Schema, acted, checked, refused, table};
 use crate::rules::{env, volume};
 
@@ -67,7 +69,7 @@ pub(super) static VOLUME: Schema = table(
 pub(super) static CONFIG_MAP_VOLUME_SOURCE: Schema = table(
     "ConfigMapVolumeSource",
     &[
-        acted("defaultMode", int(0, 0o777)),
+        acted("defaultMode", MODE),
         refused("defaultUser", int(0, INT64_MAX), GATED),
         acted("items", objects(&KEY_TO_PATH)),
         acted("name", text(SUBDOMAIN)).required(),
@@ -79,7 +81,7 @@ pub(super) static CONFIG_MAP_VOLUME_SOURCE: Schema = table(
 pub(super) static SECRET_VOLUME_SOURCE: Schema = table(
     "SecretVolumeSource",
     &[
-        acted("defaultMode", int(0, 0o777)),
+        acted("defaultMode", MODE),
         refused("defaultUser", int(0, INT64_MAX), GATED),
         acted("items", objects(&KEY_TO_PATH)),
         acted("optional", BOOL),
@@ -91,7 +93,7 @@ pub(super) static SECRET_VOLUME_SOURCE: Schema = table(
 pub(super) static DOWNWARD_API_VOLUME_SOURCE: Schema = table(
     "DownwardAPIVolumeSource",
     &[
-        acted("defaultMode", int(0, 0o777)),
+        acted("defaultMode", MODE),
         refused("defaultUser", int(0, INT64_MAX), GATED),
         acted("items", objects(&DOWNWARD_API_VOLUME_FILE)),
     ],
@@ -101,7 +103,7 @@ pub(super) static DOWNWARD_API_VOLUME_FILE: Schema = table(
     "DownwardAPIVolumeFile",
     &[
         acted("fieldRef", object(&OBJECT_FIELD_SELECTOR)),
-        acted("mode", int(0, 0o777)),
+        acted("mode", MODE),
         acted("path", text(FILE_PATH)).required(),
         refused(
             "resourceFieldRef",
@@ -117,7 +119,7 @@ pub(super) static KEY_TO_PATH: Schema = table(
     "KeyToPath",
     &[
         acted("key", text(CONFIG_KEY)).required(),
-        acted("mode", int(0, 0o777)),
+        acted("mode", MODE),
         acted("path", text(FILE_PATH)).required(),
         refused("user", int(0, INT64_MAX), GATED),
     ],
@@ -201,7 +203,7 @@ pub(super) static CSI_VOLUME_SOURCE: Schema = table(
 pub(super) static PROJECTED_VOLUME_SOURCE: Schema = table(
     "ProjectedVolumeSource",
     &[
-        acted("defaultMode", int(0, 0o777)),
+        acted("defaultMode", MODE),
         refused("defaultUser", int(0, INT64_MAX), GATED),
         acted("sources", objects(&VOLUME_PROJECTION)),
     ],
