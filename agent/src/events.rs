@@ -25,6 +25,8 @@ pub mod reason {
     pub const BACK_OFF: &str = "BackOff";
     pub const UNHEALTHY: &str = "Unhealthy";
     pub const FAILED: &str = "Failed";
+    pub const FAILED_MOUNT: &str = "FailedMount";
+    pub const FAILED_UNMOUNT: &str = "FailedUnMount";
     pub const COMPLETED: &str = "Completed";
     pub const ADOPTED: &str = "Adopted";
     /// A container was killed or removed by someone else, or fell with its engine.

@@ -27,6 +27,7 @@ pub mod spec;
 #[cfg(test)]
 mod testing;
 mod tls;
+mod volumes;
 
 use std::sync::{Arc, Mutex};
 
@@ -44,6 +45,7 @@ use driver::{Directory, Driver, Start, learn_engine};
 use link::{Link, Server, ServerUrlError};
 use logs::Logs;
 use records::Records;
+use volumes::Volumes;
 
 /// Messages of the link that may wait for the driver.
 const LINK_INBOX: usize = 64;
@@ -70,6 +72,8 @@ pub async fn run(
     let (accepted, found) = AcceptedStore::open(&config.data_dir).map_err(AgentError::Accepted)?;
     let (records, recorded) = Records::open(&config.data_dir)
         .map_err(|source| AgentError::Records { path: config.data_dir.clone(), source })?;
+    let volumes = Volumes::open(&config.data_dir)
+        .map_err(|source| AgentError::DataDir { path: config.data_dir.clone(), source })?;
     let name = node_name(&config, FormerNode::of(&file, &accepted))?;
     file.remember_node(&name, &config.data_dir)?;
     let clock = Clock::start();
@@ -84,6 +88,7 @@ pub async fn run(
         warning: warning(found),
         records,
         recorded,
+        volumes,
         link: link_events,
         reports,
         directory,

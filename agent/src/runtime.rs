@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::future::Future;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dugout_model::{ContainerExit, SecretValue, Timestamp};
+use dugout_model::{ContainerExit, MountAccess, MountPropagation, SecretValue, Timestamp};
 use futures_util::stream::BoxStream;
 use thiserror::Error;
 
@@ -163,6 +164,17 @@ pub struct ContainerSpec {
     pub nano_cpus: Option<i64>,
     pub memory_bytes: Option<i64>,
     pub pids_limit: i64,
+    pub mounts: Vec<BindMount>,
+}
+
+/// A file or folder of the node that a container sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindMount {
+    pub source: PathBuf,
+    /// Inside the container; absolute.
+    pub target: String,
+    pub access: MountAccess,
+    pub propagation: MountPropagation,
 }
 
 /// Whose network, IPC and host name a container has.

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use dugout_model::{
     AssignedPod, Container, EnvContent, EnvValue, NodeName, PodField, Protocol, SecretValue,
+    SubPath, VolumeMount,
 };
 use thiserror::Error;
 
 use crate::labels::{ContainerLabels, Owner, SANDBOX};
 use crate::pause::SANDBOX_IMAGE;
 use crate::runtime::{ContainerSpec, Namespaces};
+use crate::volumes::Layout;
 
 /// The most processes and threads in one container.
 pub const PIDS_LIMIT: i64 = 4096;
@@ -32,17 +34,30 @@ pub enum SpecError {
         "environment variable {name}: the value must be UTF-8 text without a zero byte; mount it as a file, or encode it"
     )]
     EnvNotText { name: String },
+    #[error("subPathExpr {expression:?}: the container has no variable for a $(NAME) in it")]
+    NoVariable { expression: String },
+    #[error("subPathExpr {expression:?} makes {path:?}, which must be a relative path without ..")]
+    BadSubPath { expression: String, path: String },
 }
 
-/// Describes one container of a pod. `sandbox` is what it joins where the pod's containers share one.
+/// Where a container is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    pub owner: &'a Owner,
+    /// What it joins where the pod's containers share one.
+    pub sandbox: Option<&'a str>,
+    pub volumes: &'a Layout,
+}
+
+/// Describes one container of a pod.
 pub fn container_spec(
-    owner: &Owner,
     pod: &AssignedPod,
     container: &str,
     attempt: u32,
     crashes: u32,
-    sandbox: Option<&str>,
+    place: &Place<'_>,
 ) -> Result<ContainerSpec, SpecError> {
+    let Place { owner, sandbox, volumes } = *place;
     if container == SANDBOX {
         return Ok(sandbox_spec(owner, pod, attempt, crashes));
     }
@@ -64,6 +79,7 @@ pub fn container_spec(
         (true, None) => return Err(SpecError::NoSandbox),
     };
     let env = environment(pod, wanted, &owner.node)?;
+    let parts = sub_paths_with(wanted, &env)?;
     let expand_all = |words: &[String]| words.iter().map(|word| expand(word, &env)).collect();
     let resources = &wanted.resources;
     Ok(ContainerSpec {
@@ -86,6 +102,7 @@ pub fn container_spec(
             .map(|millis| signed(millis.saturating_mul(1_000_000))),
         memory_bytes: resources.memory_limit_bytes.map(signed),
         pids_limit: PIDS_LIMIT,
+        mounts: volumes.mounts(pod, wanted, &parts),
         env: env.into_iter().map(|(name, value)| (name, SecretValue::new(value))).collect(),
     })
 }
@@ -118,6 +135,7 @@ fn sandbox_spec(owner: &Owner, pod: &AssignedPod, attempt: u32, crashes: u32) ->
         nano_cpus: None,
         memory_bytes: None,
         pids_limit: 1,
+        mounts: Vec::new(),
     }
 }
 
@@ -168,7 +186,7 @@ fn environment(
     Ok(env)
 }
 
-fn field_value(field: &PodField, pod: &AssignedPod, node: &NodeName) -> String {
+pub(crate) fn field_value(field: &PodField, pod: &AssignedPod, node: &NodeName) -> String {
     match field {
         PodField::Name => pod.name.to_string(),
         PodField::Namespace => pod.namespace.to_string(),
@@ -177,6 +195,39 @@ fn field_value(field: &PodField, pod: &AssignedPod, node: &NodeName) -> String {
         PodField::Label(key) => pod.template.labels.get(key).cloned().unwrap_or_default(),
         PodField::Annotation(key) => pod.template.annotations.get(key).cloned().unwrap_or_default(),
     }
+}
+
+/// The part of its volume that each of a container's mounts shows, with its variables filled in.
+pub(crate) fn sub_paths(
+    pod: &AssignedPod,
+    container: &Container<EnvValue>,
+    node: &NodeName,
+) -> Result<Vec<Option<String>>, SpecError> {
+    sub_paths_with(container, &environment(pod, container, node)?)
+}
+
+fn sub_paths_with(
+    container: &Container<EnvValue>,
+    env: &BTreeMap<String, String>,
+) -> Result<Vec<Option<String>>, SpecError> {
+    let sub_path = |mount: &VolumeMount| match &mount.sub_path {
+        None => Ok(None),
+        Some(SubPath::Fixed(path)) => Ok(Some(path.clone())),
+        Some(SubPath::Expanded(expression)) => expanded_path(expression, env).map(Some),
+    };
+    container.mounts.iter().map(sub_path).collect()
+}
+
+fn expanded_path(expression: &str, env: &BTreeMap<String, String>) -> Result<String, SpecError> {
+    let path = expand(expression, env);
+    // What is not known stays as it is written, and so does what two dollars hide.
+    if expand(&expression.replace("$$", ""), env).contains("$(") {
+        return Err(SpecError::NoVariable { expression: expression.to_owned() });
+    }
+    if path.starts_with('/') || path.split('/').any(|part| part == "..") {
+        return Err(SpecError::BadSubPath { expression: expression.to_owned(), path });
+    }
+    Ok(path)
 }
 
 /// Replaces `$(NAME)` as Kubernetes does: an unknown name stays as it is written, `$$` is one `$`.
@@ -209,14 +260,24 @@ fn expand(text: &str, env: &BTreeMap<String, String>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use dugout_model::{
+        EmptyDir, HostPath, HostPathType, MountAccess, MountPropagation, Volume, VolumeSource,
+    };
+
     use super::*;
     use crate::testing;
+
+    fn spec_of(pod: &AssignedPod, attempt: u32, crashes: u32) -> Result<ContainerSpec, SpecError> {
+        let (owner, volumes) = (testing::owner(), testing::layout());
+        let place = Place { owner: &owner, sandbox: None, volumes: &volumes };
+        container_spec(pod, "web", attempt, crashes, &place)
+    }
 
     fn env_of(env: Vec<EnvValue>) -> Result<Vec<(String, String)>, SpecError> {
         let mut template = testing::template("web");
         template.containers[0].env = env;
         let pod = testing::pod(1, template);
-        container_spec(&testing::owner(), &pod, "web", 0, 0, None).map(|spec| {
+        spec_of(&pod, 0, 0).map(|spec| {
             spec.env
                 .into_iter()
                 .map(|(name, value)| (name, String::from_utf8(value.expose().to_vec()).unwrap()))
@@ -262,6 +323,68 @@ mod tests {
         assert_eq!(error, SpecError::EnvNotText { name: "KEY".into() });
     }
 
+    fn mounting(mounts: Vec<VolumeMount>) -> AssignedPod {
+        let mut template = testing::template("web");
+        template.containers[0].env = vec![text("NAME", "a b")];
+        template.containers[0].mounts = mounts.into();
+        let empty = VolumeSource::EmptyDir(EmptyDir::Disk);
+        let host = HostPath { path: "/srv/data".to_owned(), path_type: HostPathType::Directory };
+        template.volumes = [("empty", empty), ("host", VolumeSource::HostPath(host))]
+            .map(|(name, source)| Volume { name: name.to_owned(), source })
+            .into();
+        testing::pod(1, template)
+    }
+
+    fn mount(volume: &str, path: &str, sub_path: Option<SubPath>) -> VolumeMount {
+        VolumeMount {
+            volume: volume.to_owned(),
+            path: path.to_owned(),
+            access: MountAccess::ReadOnly,
+            sub_path,
+            propagation: MountPropagation::HostToContainer,
+        }
+    }
+
+    #[test]
+    fn a_mount_is_the_volumes_own_place_or_that_of_a_part_of_it() {
+        let pod = mounting(vec![
+            mount("host", "/data", None),
+            mount("empty", "cache", None),
+            mount("host", "/one", Some(SubPath::Expanded("x/$(NAME)".to_owned()))),
+        ]);
+        let spec = spec_of(&pod, 0, 0).unwrap();
+        let folder = testing::layout().pod(pod.uid);
+        let sources: Vec<_> = spec.mounts.iter().map(|one| one.source.clone()).collect();
+        let part = folder.join("parts/web/2");
+        assert_eq!(sources, ["/srv/data".into(), folder.join("volumes/empty"), part.clone()]);
+        let targets: Vec<_> = spec.mounts.iter().map(|one| one.target.as_str()).collect();
+        assert_eq!(targets, ["/data", "/cache", "/one"]);
+        assert!(spec.mounts.iter().all(|one| one.access == MountAccess::ReadOnly));
+
+        let container = &pod.template.containers[0];
+        let sub_paths = sub_paths(&pod, container, &testing::owner().node).unwrap();
+        let node = testing::owner().node;
+        let when = (&node, testing::at(0));
+        let wanted = testing::layout().preparation(&pod, container, &sub_paths, when).unwrap();
+        let [only] = wanted.parts.as_slice() else { panic!("{:?}", wanted.parts) };
+        assert_eq!((only.path.as_str(), &only.target), ("x/a b", &part));
+        let pod = mounting(Vec::new());
+        let container = &pod.template.containers[0];
+        assert_eq!(testing::layout().preparation(&pod, container, &[], when), None, "none is used");
+    }
+
+    #[test]
+    fn a_part_is_relative_and_all_its_variables_are_known() {
+        for bad in ["/$(NAME)", "../$(NAME)", "a/$(OTHER)"] {
+            let pod = mounting(vec![mount("empty", "/x", Some(SubPath::Expanded(bad.to_owned())))]);
+            assert!(spec_of(&pod, 0, 0).is_err(), "{bad}");
+        }
+        let literal = SubPath::Expanded("a/$$(OTHER)".to_owned());
+        let pod = mounting(vec![mount("empty", "/x", Some(literal))]);
+        let sub_paths = sub_paths(&pod, &pod.template.containers[0], &testing::owner().node);
+        assert_eq!(sub_paths.unwrap(), [Some("a/$(OTHER)".to_owned())]);
+    }
+
     #[test]
     fn resources_become_the_engines_units() {
         let mut template = testing::template("web");
@@ -272,7 +395,7 @@ mod tests {
             memory_limit_bytes: Some(64 << 20),
         };
         let pod = testing::pod(1, template);
-        let spec = container_spec(&testing::owner(), &pod, "web", 2, 1, None).unwrap();
+        let spec = spec_of(&pod, 2, 1).unwrap();
         assert_eq!(spec.cpu_shares, Some(512));
         assert_eq!(spec.nano_cpus, Some(1_500_000_000));
         assert_eq!(spec.memory_bytes, Some(64 << 20));

@@ -1,5 +1,6 @@
 //! Small values for the tests of this crate.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,14 @@ use uuid::Uuid;
 
 use crate::labels::{ContainerLabels, Owner};
 use crate::runtime::{ObservedContainer, ObservedState};
+use crate::volumes::Layout;
 
 pub fn owner() -> Owner {
     Owner { cluster: ClusterId(Uuid::from_u128(77)), node: NodeName::new("node-a") }
+}
+
+pub fn layout() -> Layout {
+    Layout::new(Path::new("/data/volumes"), owner().cluster)
 }
 
 pub fn at(seconds: u64) -> Timestamp {
@@ -35,11 +41,13 @@ pub fn template(container: &str) -> ResolvedTemplate {
             readiness_probe: None,
             liveness_probe: None,
             restart_policy: None,
+            mounts: Box::default(),
         }],
         init_containers: vec![],
         restart_policy: RestartPolicy::Always,
         termination_grace: Duration::from_secs(7),
         node_selector: StringMap::new(),
+        volumes: Box::default(),
     }
 }
 

@@ -23,6 +23,8 @@ const STOP_DEADLINE: Duration = ControlPlane::STOP_DEADLINE
     .saturating_add(postgres::STOP_DEADLINE)
     .saturating_add(Duration::from_secs(5));
 
+const VOLUMES_LEFT: &str = "the volumes of its pods are not all removed; run `dugout down` again, as root where containers wrote there as root";
+
 pub async fn run(arguments: DownArguments) -> anyhow::Result<ExitCode> {
     let data_dir = DataDir::choose(arguments.data_dir.as_deref())?;
     if !data_dir.root().exists() {
@@ -46,6 +48,9 @@ pub async fn run(arguments: DownArguments) -> anyhow::Result<ExitCode> {
         .await
         .context("the private PostgreSQL that was left running cannot be stopped")?;
     remove_containers(agent.as_ref(), running.as_ref(), &arguments).await?;
+    if let Some(agent) = &agent {
+        agent.remove_volumes().context(VOLUMES_LEFT)?;
+    }
     if let Some(running) = running.as_ref().filter(|_| arguments.purge) {
         let local = engine(running, arguments.docker_host.as_deref()).await?;
         remove_images(&local, &running.images).await?;
@@ -80,6 +85,7 @@ fn last_start(data_dir: &DataDir) -> anyhow::Result<Option<Running>> {
 async fn agent_alone(path: &Path, arguments: &DownArguments) -> anyhow::Result<ExitCode> {
     let Some(agent) = take_agent(path)? else { return Ok(ExitCode::SUCCESS) };
     remove_node(&agent, None, arguments).await?;
+    agent.remove_volumes().context(VOLUMES_LEFT)?;
     if arguments.purge {
         agent.purge()?;
         tell!("Removed the data directory {}.", path.display());

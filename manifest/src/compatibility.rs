@@ -201,6 +201,7 @@ fn describe_value(value: &Type) -> String {
         Type::TextMap { values, .. } => format!("map of {}", describe_format(values)),
         Type::Bool => "true or false".to_owned(),
         Type::Int { lowest, highest } => range(*lowest, *highest),
+        Type::Mode => "permissions, as 0644".to_owned(),
         Type::Ints { lowest, highest } => format!("list of {}", range(*lowest, *highest)),
         Type::Number => "number".to_owned(),
         Type::Quantity => "quantity".to_owned(),

@@ -30,6 +30,7 @@ pub(crate) mod policy;
 mod probe;
 mod resources;
 mod service;
+mod volume;
 mod workload;
 
 /// Which object it is: unique in a cluster.
@@ -128,7 +129,7 @@ pub(crate) struct PodFacts {
     pub labels: StringMap,
     pub port_names: Vec<String>,
     /// Of a stateful set's pods, which are labelled with their names and ordinals.
-    pub ordinals: Option<Ordinals>,
+    pub ordinals: Option<Box<Ordinals>>,
 }
 
 /// Which pods a stateful set has.

@@ -53,6 +53,12 @@ pub(crate) fn check_relative_path(text: &str) -> Checked {
     check_no_backsteps(text)
 }
 
+/// A file in a volume. Names with two dots at their beginning are what swaps its files at once.
+pub(crate) fn check_file_path(text: &str) -> Checked {
+    check_relative_path(text)?;
+    ensure(!text.starts_with(".."), "must not begin with ..")
+}
+
 /// Where a volume goes in a container. Engines split mounts at colons.
 pub(crate) fn check_mount_path(text: &str) -> Checked {
     ensure(!text.contains(':'), "must not contain a colon")?;

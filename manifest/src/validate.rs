@@ -155,6 +155,7 @@ fn check_value(value: &Value<'_>, field: &'static Field, effects: Effects, conte
                 item.int(lowest, highest);
             });
         }
+        Type::Mode => check_mode(value),
         Type::Number => {
             if !value.is_number() {
                 value.fail(format!("must be a number, not {}", value.describe()));
@@ -287,6 +288,18 @@ fn check_int_or_percent(value: &Value<'_>, highest_percent: u32) {
             format!("must be a whole number or a percentage, not {}", value.quote(text)),
             "write 1 or \"25%\"",
         ),
+    }
+}
+
+/// Nine bits. Who forgets the zero that makes a number octal means another.
+fn check_mode(value: &Value<'_>) {
+    const HIGHEST: i64 = 0o777;
+    match value.as_int() {
+        Some(number) if !(0..=HIGHEST).contains(&number) => value.fail_with(
+            format!("must be between 0 and 0777 in octal, which is {HIGHEST}, not {number}"),
+            "write it with a zero before it, as 0644",
+        ),
+        _ => drop(value.int(0, HIGHEST)),
     }
 }
 

@@ -26,6 +26,7 @@ mod status;
 mod template;
 mod time;
 mod timeline;
+mod volume;
 mod workload;
 mod world;
 
@@ -51,5 +52,6 @@ pub use status::*;
 pub use template::*;
 pub use time::*;
 pub use timeline::*;
+pub use volume::*;
 pub use workload::*;
 pub use world::*;

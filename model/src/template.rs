@@ -4,7 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{ObjectName, PortRef, Protocol, SecretValue, StringMap};
+use crate::{
+    ObjectName, PortRef, Projection, Protocol, SecretValue, StringMap, Volume, VolumeFiles,
+    VolumeMount,
+};
 
 /// A pod template as a manifest declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +20,7 @@ pub struct PodTemplate {
     pub restart_policy: RestartPolicy,
     pub termination_grace: Duration,
     pub node_selector: StringMap,
+    pub volumes: Box<[Volume<Projection>]>,
 }
 
 /// A pod template with the content of its config maps and secrets in place. This, hashed, is the
@@ -30,6 +34,7 @@ pub struct ResolvedTemplate {
     pub restart_policy: RestartPolicy,
     pub termination_grace: Duration,
     pub node_selector: StringMap,
+    pub volumes: Box<[Volume<VolumeFiles>]>,
 }
 
 /// Whether a container that ended is started again on its node.
@@ -63,6 +68,7 @@ pub struct Container<Env> {
     /// Takes the place of the pod's. One that runs before the others and is always started again runs on
     /// beside them: a sidecar.
     pub restart_policy: Option<RestartPolicy>,
+    pub mounts: Box<[VolumeMount]>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,6 +211,22 @@ impl ResolvedTemplate {
             RestartPolicy::Always if runs_first => RestartPolicy::OnFailure,
             policy => policy,
         }
+    }
+
+    /// The volumes that a container mounts; a pod need not have what it does not use.
+    pub fn mounted_volumes(&self) -> impl Iterator<Item = &Volume<VolumeFiles>> {
+        self.volumes.iter().filter(|volume| {
+            let mut mounts = self.all_containers().flat_map(|container| &container.mounts);
+            mounts.any(|mount| mount.volume == volume.name)
+        })
+    }
+
+    /// The most memory that all its containers together may take; without one that a container has no
+    /// limit.
+    pub fn memory_limit_bytes(&self) -> Option<u64> {
+        let mut limits = self.containers.iter().chain(self.sidecars());
+        limits
+            .try_fold(0_u64, |sum, one| Some(sum.saturating_add(one.resources.memory_limit_bytes?)))
     }
 
     /// What a pod of this template reserves on a node: of each resource what its containers need

@@ -7,9 +7,10 @@
 use std::time::Duration;
 
 use dugout_model::{
-    Container, ContainerPort, ContainerResources, EnvContent, EnvValue, HttpScheme, PodField,
-    PortRef, Probe, ProbeAction, Protocol, PullPolicy, ResolvedTemplate, RestartPolicy, StringMap,
-    TemplateHash,
+    Container, ContainerPort, ContainerResources, EmptyDir, EnvContent, EnvValue, FileContent,
+    FileField, HostPath, HttpScheme, MountAccess, MountPropagation, PodField, PortRef, Probe,
+    ProbeAction, Protocol, PullPolicy, ResolvedTemplate, RestartPolicy, StringMap, SubPath,
+    TemplateHash, Volume, VolumeFile, VolumeFiles, VolumeMount, VolumeSource,
 };
 use sha2::{Digest, Sha256};
 
@@ -23,6 +24,7 @@ pub fn template_hash(template: &ResolvedTemplate) -> TemplateHash {
         restart_policy,
         termination_grace,
         node_selector,
+        volumes,
     } = template;
     let mut encoder = Encoder(Sha256::new());
     encoder.text("dugout template 1");
@@ -38,6 +40,10 @@ pub fn template_hash(template: &ResolvedTemplate) -> TemplateHash {
     if !init_containers.is_empty() {
         encoder.text("init containers");
         encoder.list(init_containers, Encoder::container);
+    }
+    if !volumes.is_empty() {
+        encoder.text("volumes");
+        encoder.list(volumes, Encoder::volume);
     }
     TemplateHash::new(hex::encode(encoder.0.finalize()))
 }
@@ -116,6 +122,7 @@ impl Encoder {
             readiness_probe,
             liveness_probe,
             restart_policy,
+            mounts,
         } = container;
         self.text(name);
         self.text(image);
@@ -137,6 +144,78 @@ impl Encoder {
             self.text("restart policy");
             self.restart_policy(*policy);
         }
+        if !mounts.is_empty() {
+            self.text("mounts");
+            self.list(mounts, Self::mount);
+        }
+    }
+
+    fn volume(&mut self, volume: &Volume<VolumeFiles>) {
+        let Volume { name, source } = volume;
+        self.text(name);
+        match source {
+            VolumeSource::EmptyDir(EmptyDir::Disk) => self.tag(0),
+            VolumeSource::EmptyDir(EmptyDir::Memory { size_limit_bytes }) => {
+                self.tag(1);
+                self.option(*size_limit_bytes, Self::number);
+            }
+            VolumeSource::HostPath(HostPath { path, path_type }) => {
+                self.tag(2);
+                self.text(path);
+                self.text(path_type.as_str());
+            }
+            VolumeSource::Files(files) => {
+                self.tag(3);
+                self.list(files, Self::file);
+            }
+        }
+    }
+
+    fn file(&mut self, file: &VolumeFile) {
+        let VolumeFile { path, mode, content } = file;
+        self.text(path);
+        self.number(mode.bits().into());
+        match content {
+            FileContent::Plain(bytes) => {
+                self.tag(0);
+                self.bytes(bytes);
+            }
+            FileContent::Secret(secret) => {
+                self.tag(1);
+                self.bytes(secret.expose());
+            }
+            FileContent::Field(FileField::Labels) => self.tag(2),
+            FileContent::Field(FileField::Annotations) => self.tag(3),
+            FileContent::Field(FileField::One(field)) => {
+                self.tag(4);
+                self.field(field);
+            }
+        }
+    }
+
+    fn mount(&mut self, mount: &VolumeMount) {
+        let VolumeMount { volume, path, access, sub_path, propagation } = mount;
+        self.text(volume);
+        self.text(path);
+        self.tag(match access {
+            MountAccess::ReadWrite => 0,
+            MountAccess::ReadOnly => 1,
+        });
+        match sub_path {
+            None => self.tag(0),
+            Some(SubPath::Fixed(path)) => {
+                self.tag(1);
+                self.text(path);
+            }
+            Some(SubPath::Expanded(expression)) => {
+                self.tag(2);
+                self.text(expression);
+            }
+        }
+        self.tag(match propagation {
+            MountPropagation::None => 0,
+            MountPropagation::HostToContainer => 1,
+        });
     }
 
     fn env(&mut self, env: &EnvValue) {

@@ -3,6 +3,8 @@
 //! Content is part of a template's identity, so a changed value rolls its consumers like a changed
 //! image. A reference that cannot be resolved stops the rollout before anything of it starts.
 
+mod files;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -45,6 +47,7 @@ pub(crate) fn resolve(
     let init_containers =
         template.init_containers.iter().map(|each| lookup.container(each)).collect();
     let containers = template.containers.iter().map(|each| lookup.container(each)).collect();
+    let volumes = template.volumes.iter().map(|each| files::volume(&mut lookup, each)).collect();
     if !lookup.missing.is_empty() {
         lookup.missing.sort();
         lookup.missing.dedup();
@@ -58,6 +61,7 @@ pub(crate) fn resolve(
         restart_policy: template.restart_policy,
         termination_grace: template.termination_grace,
         node_selector: template.node_selector.clone(),
+        volumes,
     })
 }
 
@@ -65,7 +69,7 @@ pub(crate) fn resolve(
 pub(crate) fn uses(workload: &StoredObject, kind: Kind, name: &ObjectName) -> bool {
     let Some(template) = workload.declared.spec.pod_template() else { return false };
     let mut env = template.all_containers().flat_map(|container| &container.env);
-    env.any(|source| match source {
+    let in_env = env.any(|source| match source {
         EnvSource::ConfigMapKey { config_map, .. }
         | EnvSource::AllOfConfigMap { config_map, .. } => {
             kind == Kind::ConfigMap && config_map == name
@@ -74,7 +78,8 @@ pub(crate) fn uses(workload: &StoredObject, kind: Kind, name: &ObjectName) -> bo
             kind == Kind::Secret && secret == name
         }
         EnvSource::Literal { .. } | EnvSource::Field { .. } => false,
-    })
+    });
+    in_env || template.volumes.iter().any(|volume| files::uses(volume, kind, name))
 }
 
 struct Lookup<'a> {
@@ -83,7 +88,7 @@ struct Lookup<'a> {
     missing: Vec<MissingReference>,
 }
 
-impl Lookup<'_> {
+impl<'a> Lookup<'a> {
     fn container(&mut self, container: &Container<EnvSource>) -> Container<EnvValue> {
         let values: Vec<EnvValue> =
             container.env.iter().flat_map(|source| self.values(source)).collect();
@@ -103,6 +108,7 @@ impl Lookup<'_> {
             readiness_probe: container.readiness_probe.clone(),
             liveness_probe: container.liveness_probe.clone(),
             restart_policy: container.restart_policy,
+            mounts: container.mounts.clone(),
         }
     }
 
@@ -155,29 +161,27 @@ impl Lookup<'_> {
     ) -> Vec<EnvValue> {
         match value {
             Some(Some(value)) => return vec![value],
-            Some(None) if !optional => self
-                .missing
-                .push(MissingReference { object: self.id(kind, name), key: Some(key.to_owned()) }),
+            Some(None) if !optional => self.miss_key(kind, name, key),
             Some(None) | None => {}
         }
         Vec::new()
     }
 
-    fn config_map(&mut self, name: &ObjectName, optional: bool) -> Option<ConfigMap> {
+    fn config_map(&mut self, name: &ObjectName, optional: bool) -> Option<&'a ConfigMap> {
         match self.spec(Kind::ConfigMap, name, optional) {
-            Some(ObjectSpec::ConfigMap(map)) => Some(map.clone()),
+            Some(ObjectSpec::ConfigMap(map)) => Some(map),
             _ => None,
         }
     }
 
-    fn secret(&mut self, name: &ObjectName, optional: bool) -> Option<Secret> {
+    fn secret(&mut self, name: &ObjectName, optional: bool) -> Option<&'a Secret> {
         match self.spec(Kind::Secret, name, optional) {
-            Some(ObjectSpec::Secret(secret)) => Some(secret.clone()),
+            Some(ObjectSpec::Secret(secret)) => Some(secret),
             _ => None,
         }
     }
 
-    fn spec(&mut self, kind: Kind, name: &ObjectName, optional: bool) -> Option<&ObjectSpec> {
+    fn spec(&mut self, kind: Kind, name: &ObjectName, optional: bool) -> Option<&'a ObjectSpec> {
         let id = self.id(kind, name);
         match self.world.objects.get(&id) {
             Some(object) => Some(&object.declared.spec),
@@ -188,6 +192,11 @@ impl Lookup<'_> {
                 None
             }
         }
+    }
+
+    fn miss_key(&mut self, kind: Kind, name: &ObjectName, key: &str) {
+        let object = self.id(kind, name);
+        self.missing.push(MissingReference { object, key: Some(key.to_owned()) });
     }
 
     fn id(&self, kind: Kind, name: &ObjectName) -> ObjectId {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::WireError;
 use crate::names::{parse_address, parse_node_name};
 use crate::template::{Template, micros};
+use crate::volume::{FilesTable, VolumeFile};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -19,6 +20,9 @@ pub struct Assignment {
     pub node: String,
     pub generation: u64,
     pub templates: Vec<Template>,
+    /// What the volumes of templates hold; each list once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volume_files: Vec<Vec<VolumeFile>>,
     pub pods: Vec<AssignedPod>,
     pub services: Vec<AssignedService>,
 }
@@ -97,6 +101,7 @@ impl From<&model::Assignment> for Assignment {
             node: node.as_str().to_owned(),
             generation: generation.0,
             templates: templates.rows,
+            volume_files: templates.files.rows,
             pods,
             services: services.iter().map(service_to_wire).collect(),
         }
@@ -107,10 +112,15 @@ impl TryFrom<Assignment> for model::Assignment {
     type Error = WireError;
 
     fn try_from(value: Assignment) -> Result<Self, WireError> {
-        let Assignment { cluster, node, generation, templates, pods, services } = value;
+        let Assignment { cluster, node, generation, templates, volume_files, pods, services } =
+            value;
+        let volume_files = volume_files
+            .into_iter()
+            .map(|list| list.into_iter().map(TryInto::try_into).collect())
+            .collect::<Result<Vec<model::VolumeFiles>, WireError>>()?;
         let templates = templates
             .into_iter()
-            .map(|template| Ok(Arc::new(template.try_into()?)))
+            .map(|template| Ok(Arc::new(template.into_model(&volume_files)?)))
             .collect::<Result<Vec<model::SharedTemplate>, WireError>>()?;
         Ok(Self {
             cluster: model::ClusterId(cluster),
@@ -130,12 +140,13 @@ impl TryFrom<Assignment> for model::Assignment {
 struct TemplateTable {
     rows: Vec<Template>,
     places: HashMap<*const model::ResolvedTemplate, u32>,
+    files: FilesTable,
 }
 
 impl TemplateTable {
     fn place(&mut self, template: &model::SharedTemplate) -> u32 {
         *self.places.entry(Arc::as_ptr(template)).or_insert_with(|| {
-            self.rows.push(Template::from(&**template));
+            self.rows.push(Template::from_model(template, &mut self.files));
             u32::try_from(self.rows.len() - 1).unwrap_or(u32::MAX)
         })
     }

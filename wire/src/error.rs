@@ -11,6 +11,10 @@ pub enum WireError {
     MissingTemplate { pod: String, index: u32, count: usize },
     #[error("environment variable {name}: the secret value is not base64")]
     SecretNotBase64 { name: String },
+    #[error("volume {volume} refers to files {index}, and the assignment has only {count} lists")]
+    MissingFiles { volume: String, index: u32, count: usize },
+    #[error("file {path:?} of a volume: the content is not base64")]
+    FileNotBase64 { path: String },
     #[error("{field}: {text:?} is not an IP address")]
     Address { field: &'static str, text: String },
     #[error("the report has {count} events; at most {limit} are taken at once")]

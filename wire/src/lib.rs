@@ -24,6 +24,7 @@ mod report;
 mod session;
 mod stream;
 mod template;
+mod volume;
 
 pub use assignment::{
     AssignedPod, AssignedService, AssignedServicePort, Assignment, Endpoint, EndpointPlace,
@@ -40,6 +41,10 @@ pub use stream::{LogsRequest, StreamKind, StreamQuery, StreamRequest, StreamStat
 pub use template::{
     Container, ContainerPort, ContainerResources, EnvContent, EnvValue, Header, HttpScheme,
     PodField, PortRef, Probe, ProbeAction, PullPolicy, RestartPolicy, Template,
+};
+pub use volume::{
+    EmptyDir, FileContent, HostPathType, MountAccess, MountPropagation, SubPath, Volume,
+    VolumeFile, VolumeMount, VolumeSource,
 };
 
 /// The header that carries the protocol's version on every request.

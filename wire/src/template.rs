@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::WireError;
 use crate::assignment::Protocol;
+use crate::volume::{FilesTable, Volume, VolumeMount};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,6 +28,8 @@ pub struct Template {
     pub restart_policy: RestartPolicy,
     pub termination_grace_micros: u64,
     pub node_selector: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -64,6 +67,8 @@ pub struct Container {
     pub liveness_probe: Option<Probe>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_policy: Option<RestartPolicy>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<VolumeMount>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,8 +192,8 @@ pub(crate) fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
-impl From<&model::ResolvedTemplate> for Template {
-    fn from(value: &model::ResolvedTemplate) -> Self {
+impl Template {
+    pub(crate) fn from_model(value: &model::ResolvedTemplate, files: &mut FilesTable) -> Self {
         let model::ResolvedTemplate {
             labels,
             annotations,
@@ -197,6 +202,7 @@ impl From<&model::ResolvedTemplate> for Template {
             restart_policy,
             termination_grace,
             node_selector,
+            volumes,
         } = value;
         Self {
             labels: labels.into(),
@@ -206,14 +212,14 @@ impl From<&model::ResolvedTemplate> for Template {
             restart_policy: (*restart_policy).into(),
             termination_grace_micros: micros(*termination_grace),
             node_selector: node_selector.into(),
+            volumes: volumes.iter().map(|one| Volume::from_model(one, files)).collect(),
         }
     }
-}
 
-impl TryFrom<Template> for model::ResolvedTemplate {
-    type Error = WireError;
-
-    fn try_from(value: Template) -> Result<Self, WireError> {
+    pub(crate) fn into_model(
+        self,
+        files: &[model::VolumeFiles],
+    ) -> Result<model::ResolvedTemplate, WireError> {
         let Template {
             labels,
             annotations,
@@ -222,8 +228,9 @@ impl TryFrom<Template> for model::ResolvedTemplate {
             restart_policy,
             termination_grace_micros,
             node_selector,
-        } = value;
-        Ok(Self {
+            volumes,
+        } = self;
+        Ok(model::ResolvedTemplate {
             labels: labels.into(),
             annotations: annotations.into(),
             init_containers: init_containers
@@ -234,6 +241,10 @@ impl TryFrom<Template> for model::ResolvedTemplate {
             restart_policy: restart_policy.into(),
             termination_grace: Duration::from_micros(termination_grace_micros),
             node_selector: node_selector.into(),
+            volumes: volumes
+                .into_iter()
+                .map(|one| one.into_model(files))
+                .collect::<Result<_, _>>()?,
         })
     }
 }
@@ -274,6 +285,7 @@ impl From<&model::Container<model::EnvValue>> for Container {
             readiness_probe,
             liveness_probe,
             restart_policy,
+            mounts,
         } = value;
         Self {
             name: name.clone(),
@@ -289,6 +301,7 @@ impl From<&model::Container<model::EnvValue>> for Container {
             readiness_probe: readiness_probe.as_deref().map(Probe::from),
             liveness_probe: liveness_probe.as_deref().map(Probe::from),
             restart_policy: restart_policy.map(Into::into),
+            mounts: mounts.iter().map(VolumeMount::from).collect(),
         }
     }
 }
@@ -311,6 +324,7 @@ impl TryFrom<Container> for model::Container<model::EnvValue> {
             readiness_probe,
             liveness_probe,
             restart_policy,
+            mounts,
         } = value;
         Ok(Self {
             name,
@@ -326,6 +340,7 @@ impl TryFrom<Container> for model::Container<model::EnvValue> {
             readiness_probe: readiness_probe.map(|probe| Box::new(probe.into())),
             liveness_probe: liveness_probe.map(|probe| Box::new(probe.into())),
             restart_policy: restart_policy.map(Into::into),
+            mounts: mounts.into_iter().map(Into::into).collect(),
         })
     }
 }

@@ -81,7 +81,43 @@ fn container() -> Container<EnvValue> {
             port: PortRef::Number(8080),
         }),
         restart_policy: None,
+        mounts: [mount("cache", None), mount("settings", Some(SubPath::Fixed("a".into())))].into(),
     }
+}
+
+fn mount(volume: &str, sub_path: Option<SubPath>) -> VolumeMount {
+    VolumeMount {
+        volume: volume.into(),
+        path: format!("/{volume}"),
+        access: MountAccess::ReadOnly,
+        sub_path,
+        propagation: MountPropagation::HostToContainer,
+    }
+}
+
+fn volumes() -> Box<[Volume<VolumeFiles>]> {
+    let file =
+        |path: &str, content| VolumeFile { path: path.into(), mode: FileMode::new(0o640), content };
+    let files: VolumeSource<VolumeFiles> = VolumeSource::Files(Arc::new([
+        file("a", FileContent::Plain(b"text".as_slice().into())),
+        file("b", FileContent::Plain([0xfe, b'y'].as_slice().into())),
+        file("c", FileContent::Secret(SecretValue::new([0xff, b'x']))),
+        file("d", FileContent::Field(FileField::Labels)),
+        file("e", FileContent::Field(FileField::Annotations)),
+        file("f", FileContent::Field(FileField::One(PodField::Uid))),
+    ]));
+    let limit = EmptyDir::Memory { size_limit_bytes: Some(1 << 20) };
+    let host = HostPath { path: "/srv".into(), path_type: HostPathType::Directory };
+    [
+        ("cache", VolumeSource::EmptyDir(EmptyDir::Disk)),
+        ("fast", VolumeSource::EmptyDir(limit)),
+        ("host", VolumeSource::HostPath(host)),
+        ("settings", files),
+        ("none", VolumeSource::Files(Arc::default())),
+        ("nothing", VolumeSource::Files(Arc::default())),
+    ]
+    .map(|(name, source)| Volume { name: name.into(), source })
+    .into()
 }
 
 fn pod(uid: u128, template: &SharedTemplate, order: PodOrder) -> AssignedPod {
@@ -108,6 +144,7 @@ fn assignment() -> Assignment {
         restart_policy: RestartPolicy::Always,
         termination_grace: Duration::from_secs(30),
         node_selector: map(&[("disk", "ssd")]),
+        volumes: volumes(),
     });
     let other = Arc::new(ResolvedTemplate {
         init_containers: vec![],
@@ -256,6 +293,8 @@ fn an_assignment_comes_back_as_it_was_and_each_template_is_sent_once() {
     let value = assignment();
     let sent = wire::Assignment::from(&value);
     assert_eq!(sent.templates.len(), 4);
+    // Their content is sent once, however many templates have it.
+    assert_eq!(sent.volume_files.len(), 2);
     check_golden("assignment.json", &sent);
     let back = Assignment::try_from(sent).unwrap();
     assert_eq!(back, value);
@@ -319,6 +358,15 @@ fn an_impossible_message_names_what_is_wrong() {
     let mut sent = wire::Assignment::from(&assignment());
     sent.templates[0].containers[0].env[1].content = wire::EnvContent::Secret("%".into());
     assert!(Assignment::try_from(sent).unwrap_err().to_string().contains("PASSWORD"));
+    let mut sent = wire::Assignment::from(&assignment());
+    sent.volume_files[0][1].content = wire::FileContent::Binary("%".into());
+    assert!(Assignment::try_from(sent).unwrap_err().to_string().contains("\"b\""));
+    let mut sent = wire::Assignment::from(&assignment());
+    sent.volume_files.clear();
+    assert_eq!(
+        Assignment::try_from(sent).unwrap_err().to_string(),
+        "volume settings refers to files 0, and the assignment has only 0 lists"
+    );
     let mut sent = wire::Registration::from(&registration());
     sent.address = Some("here".into());
     assert!(sent.into_model(NodeName::new("a")).is_err());

@@ -101,6 +101,8 @@ pub enum FailureKind {
     Permanent,
     /// It may work at the next try.
     Transient,
+    /// A volume of the pod cannot be had now. The engine was not asked.
+    NoVolumes,
 }
 
 /// Why a container ended.
@@ -348,7 +350,7 @@ impl PodMemory {
             self.container(container).forget_begin();
         }
         let words = failure.message.clone();
-        let permanent = failure.kind != FailureKind::Transient;
+        let permanent = matches!(failure.kind, FailureKind::NotFound | FailureKind::Permanent);
         let waiting = match action {
             Action::Create { container, .. } if failure.kind == FailureKind::NotFound => {
                 let memory = self.container(container);

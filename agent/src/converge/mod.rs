@@ -13,6 +13,7 @@ mod sidecars;
 mod status;
 #[cfg(test)]
 mod tests;
+pub mod volumes;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, HostConfig, HostConfigLogConfig, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountBindOptions,
+    MountBindOptionsPropagationEnum, MountType, RestartPolicy, RestartPolicyNameEnum,
 };
+use dugout_model::{MountAccess, MountPropagation};
 
-use crate::runtime::{ContainerSpec, Namespaces};
+use crate::runtime::{BindMount, ContainerSpec, Namespaces};
 
 /// Each container's log: this many files of this size.
 const LOG_FILES: &str = "2";
@@ -54,6 +56,7 @@ pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
                 Namespaces::Joined { .. } => joined,
             },
             init: Some(false),
+            mounts: some_mounts(&spec.mounts),
             restart_policy: Some(RestartPolicy {
                 name: Some(RestartPolicyNameEnum::NO),
                 maximum_retry_count: None,
@@ -67,4 +70,24 @@ pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
         }),
         ..ContainerCreateBody::default()
     }
+}
+
+/// As mounts and not as binds: the engine then refuses a source that is not there instead of making a
+/// folder of it.
+fn some_mounts(mounts: &[BindMount]) -> Option<Vec<Mount>> {
+    let mount = |mount: &BindMount| Mount {
+        typ: Some(MountType::BIND),
+        source: Some(mount.source.to_string_lossy().into_owned()),
+        target: Some(mount.target.clone()),
+        read_only: Some(mount.access == MountAccess::ReadOnly),
+        bind_options: Some(MountBindOptions {
+            propagation: Some(match mount.propagation {
+                MountPropagation::None => MountBindOptionsPropagationEnum::RPRIVATE,
+                MountPropagation::HostToContainer => MountBindOptionsPropagationEnum::RSLAVE,
+            }),
+            ..MountBindOptions::default()
+        }),
+        ..Mount::default()
+    };
+    (!mounts.is_empty()).then(|| mounts.iter().map(mount).collect())
 }

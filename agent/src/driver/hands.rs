@@ -1,6 +1,7 @@
 //! The driver's hands: everything that takes time, done beside it. Each effect ends with one message.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::records::{PodRecord, Records, Version};
 use crate::runtime::{
     ContainerRuntime, ContainerSpec, EngineInfo, ListedContainer, ObservedContainer, RuntimeError,
 };
+use crate::volumes::{Layout, Preparation, VolumeError, Volumes};
 
 /// Containers that are made and started at once. The engine knows best what can overlap, so it is given
 /// enough to choose from: twenty containers at one to sixteen at once were ready soonest with sixteen, on
@@ -32,10 +34,13 @@ const STOPS_AT_ONCE: usize = 64;
 const REMOVES_AT_ONCE: usize = 4;
 const PROBES_AT_ONCE: usize = 64;
 const LOOKS_AT_ONCE: usize = 8;
+/// A disk that takes longer hangs.
+const VOLUMES_DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Hands<R> {
     pub runtime: Arc<R>,
     records: Arc<Records>,
+    volumes: Arc<Volumes>,
     answers: mpsc::Sender<Answer>,
     owner_epoch: OwnerEpoch,
     watching: Option<AbortHandle>,
@@ -66,8 +71,8 @@ pub(crate) type Slot = OwnedSemaphorePermit;
 #[derive(Debug)]
 pub(crate) enum Job {
     Pull { image: String },
-    Create { spec: Box<ContainerSpec> },
-    Start { id: String },
+    Create { spec: Box<ContainerSpec>, volumes: Option<Preparation> },
+    Start { id: String, volumes: Option<Preparation> },
     Stop { ids: Vec<String>, grace: Duration },
     Remove { id: String },
 }
@@ -88,12 +93,15 @@ pub(crate) enum Acted {
     },
     Removed,
     Failed(RuntimeError),
+    /// The engine was not asked, because a volume of the pod cannot be had.
+    NoVolumes(VolumeError),
 }
 
 impl<R: ContainerRuntime> Hands<R> {
     pub fn new(
         runtime: Arc<R>,
         records: Records,
+        volumes: Volumes,
         answers: mpsc::Sender<Answer>,
         metrics: AgentMetrics,
     ) -> Self {
@@ -101,6 +109,7 @@ impl<R: ContainerRuntime> Hands<R> {
         Self {
             runtime,
             records: Arc::new(records),
+            volumes: Arc::new(volumes),
             answers,
             owner_epoch: OwnerEpoch::default(),
             watching: None,
@@ -136,7 +145,7 @@ impl<R: ContainerRuntime> Hands<R> {
         &self,
         pod: PodUid,
         owner: Owner,
-        job: Job,
+        mut job: Job,
         slot: Option<Slot>,
         record: Option<(Version, PodRecord)>,
     ) -> AbortHandle {
@@ -148,6 +157,7 @@ impl<R: ContainerRuntime> Hands<R> {
         };
         let (room, runtime) = (Arc::clone(room), Arc::clone(&self.runtime));
         let records = Arc::clone(&self.records);
+        let volumes = Arc::clone(&self.volumes);
         self.spawn(async move {
             if let Some((version, record)) = record
                 && let Err(error) = write_record(records, pod, version, record).await
@@ -160,6 +170,13 @@ impl<R: ContainerRuntime> Hands<R> {
                 Some(slot) => Some(slot),
                 None => room.acquire_owned().await.ok(),
             };
+            if let Job::Create { volumes: wanted, .. } | Job::Start { volumes: wanted, .. } =
+                &mut job
+                && let Some(wanted) = wanted.take()
+                && let Err(error) = prepare(volumes, wanted).await
+            {
+                return Event::Acted { pod, acted: Acted::NoVolumes(error), slot: None };
+            }
             let acted = act(runtime.as_ref(), &owner, job, &mut slot).await;
             let acted = acted.unwrap_or_else(Acted::Failed);
             // The start follows at once: a container is not made before the last one runs.
@@ -172,6 +189,33 @@ impl<R: ContainerRuntime> Hands<R> {
     pub fn write_record(&self, pod: PodUid, version: Version, record: PodRecord) {
         // A record that could not be written is told, and written with the pod's next news.
         drop(tokio::spawn(write_record(Arc::clone(&self.records), pod, version, record)));
+    }
+
+    /// Finds the pods of an owner that have volumes here.
+    pub fn find_volumes(&self, owner: Owner) {
+        let volumes = Arc::clone(&self.volumes);
+        self.spawn(async move {
+            let finding = tokio::task::spawn_blocking(move || volumes.find(&owner));
+            Event::VolumesFound(finding.await.map_err(io::Error::other).and_then(|found| found))
+        });
+    }
+
+    /// Removes the volumes of a pod.
+    pub fn remove_volumes(&self, owner: Owner, pod: PodUid) {
+        let (volumes, room) = (Arc::clone(&self.volumes), Arc::clone(&self.removes));
+        self.spawn(async move {
+            let _permit = room.acquire_owned().await;
+            let removing = tokio::task::spawn_blocking(move || volumes.remove(&owner, pod));
+            let result = match tokio::time::timeout(VOLUMES_DEADLINE, removing).await {
+                Ok(ended) => ended.map_err(io::Error::other).and_then(|result| result),
+                Err(_) => Err(io::ErrorKind::TimedOut.into()),
+            };
+            Event::VolumesRemoved { pod, result }
+        });
+    }
+
+    pub fn volume_layout(&self, owner: &Owner) -> Layout {
+        self.volumes.layout(owner)
     }
 
     /// Lists all containers, and looks at those that are not as they are known.
@@ -254,6 +298,18 @@ async fn write_record(
     })
 }
 
+async fn prepare(volumes: Arc<Volumes>, wanted: Preparation) -> Result<(), VolumeError> {
+    let folder = wanted.folder.clone();
+    let preparing = tokio::task::spawn_blocking(move || volumes.prepare(&wanted));
+    match tokio::time::timeout(VOLUMES_DEADLINE, preparing).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(error)) => {
+            Err(VolumeError::Folder { path: folder, source: io::Error::other(error) })
+        }
+        Err(_) => Err(VolumeError::Deadline { seconds: VOLUMES_DEADLINE.as_secs() }),
+    }
+}
+
 /// Makes the call, and looks at what came of it. The look takes nobody's turn.
 async fn act<R: ContainerRuntime>(
     runtime: &R,
@@ -266,8 +322,8 @@ async fn act<R: ContainerRuntime>(
             runtime.pull(&image).await?;
             Acted::Pulled
         }
-        Job::Create { spec } => Acted::Created { id: runtime.create(&spec).await? },
-        Job::Start { id } => {
+        Job::Create { spec, .. } => Acted::Created { id: runtime.create(&spec).await? },
+        Job::Start { id, .. } => {
             runtime.start(&id).await?;
             *slot = None;
             Acted::Started { seen: runtime.inspect(owner, &id).await? }

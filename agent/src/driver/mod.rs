@@ -14,8 +14,10 @@ mod settle;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod volumes;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +33,7 @@ use crate::probe::{ProbeKind, ProbeTarget};
 use crate::proxy::{PortNews, Proxy};
 use crate::records::{PodRecord, Records};
 use crate::runtime::{ContainerRuntime, EngineEvent, ObservedContainer, RuntimeError};
+use crate::volumes::Volumes;
 pub(crate) use hands::learn_engine;
 use hands::{Acted, Answer, Hands, Slot};
 use node::Node;
@@ -71,6 +74,12 @@ pub(crate) enum Event {
         kind: ProbeKind,
         result: Result<(), String>,
     },
+    /// The pods that have volumes on the disk.
+    VolumesFound(io::Result<Vec<PodUid>>),
+    VolumesRemoved {
+        pod: PodUid,
+        result: io::Result<()>,
+    },
     /// What was asked for under a former owner.
     OfFormerOwner,
     /// A moment that was waited for came.
@@ -98,6 +107,7 @@ pub(crate) struct Start<R> {
     pub records: Records,
     /// What an earlier life wrote there.
     pub recorded: BTreeMap<PodUid, PodRecord>,
+    pub volumes: Volumes,
     pub link: mpsc::Receiver<LinkEvent>,
     pub reports: watch::Sender<Option<Arc<Outgoing>>>,
     pub directory: watch::Sender<Arc<Directory>>,
@@ -110,7 +120,8 @@ impl<R: ContainerRuntime> Driver<R> {
     pub fn new(start: Start<R>) -> Self {
         let (sender, inbox) = mpsc::channel(INBOX);
         let (news, ports) = mpsc::channel(INBOX);
-        let hands = Hands::new(start.runtime, start.records, sender, start.metrics.clone());
+        let metrics = start.metrics.clone();
+        let hands = Hands::new(start.runtime, start.records, start.volumes, sender, metrics);
         let proxy = Proxy::new(start.metrics.clone(), news);
         let mut node = Node::new(start.name, start.instance, hands, proxy, start.metrics);
         node.outputs(start.reports, start.directory);
@@ -172,6 +183,8 @@ impl<R: ContainerRuntime> Driver<R> {
             Event::Engine(event) => node.engine_event(event),
             Event::EngineSilent => node.engine_silent(),
             Event::Probed { target, kind, result } => node.probed(&target, kind, result),
+            Event::VolumesFound(found) => node.volumes_found(found),
+            Event::VolumesRemoved { pod, result } => node.volumes_removed(pod, result),
             Event::OfFormerOwner | Event::Time | Event::Shutdown => {}
         }
     }

@@ -15,6 +15,7 @@ use super::hands::{Acted, Hands, Slot};
 use super::health::ProbeBook;
 use super::publish::{Directory, Published};
 use super::recorded::Recorded;
+use crate::converge::volumes::HeldVolumes;
 use crate::converge::{
     Action, ExitCause, Failure, FailureKind, Memories, News, Observed, Outcome, PodMemory, StopWhy,
 };
@@ -26,6 +27,7 @@ use crate::proxy::{PortNews, Proxy};
 use crate::runtime::{
     ContainerRuntime, ObservedContainer, ObservedState, PermanentKind, RuntimeError, Signalled,
 };
+use crate::volumes::VolumeError;
 
 pub(super) struct Node<R> {
     pub name: NodeName,
@@ -54,6 +56,8 @@ pub(super) struct Node<R> {
     /// Rights to an engine call that the next settling uses or gives back.
     pub slots: HashMap<PodUid, Slot>,
     pub recorded: Recorded,
+    /// Pods with volumes on this node's disk.
+    pub held_volumes: HeldVolumes,
     last_refusal: String,
 }
 
@@ -86,6 +90,7 @@ impl<R: ContainerRuntime> Node<R> {
             pulls: HashMap::new(),
             slots: HashMap::new(),
             recorded: Recorded::default(),
+            held_volumes: HeldVolumes::new(),
             last_refusal: String::new(),
         }
     }
@@ -156,8 +161,10 @@ impl<R: ContainerRuntime> Node<R> {
             );
             self.node_event(EventType::Warning, reason::CLUSTER_CHANGED, message);
         }
-        self.owner = Some(owner);
         self.hands.change_owner();
+        self.hands.find_volumes(owner.clone());
+        self.held_volumes.clear();
+        self.owner = Some(owner);
         self.observed = Observed::default();
         self.memories = Memories::new();
         self.probes = ProbeBook::default();
@@ -197,6 +204,7 @@ impl<R: ContainerRuntime> Node<R> {
         };
         let (outcome, seen) = match acted {
             Acted::Failed(error) => (self.failed(&action, &error), Vec::new()),
+            Acted::NoVolumes(error) => (self.no_volumes(&action, &error), Vec::new()),
             Acted::Pulled => (Outcome::Done, Vec::new()),
             Acted::Created { id } => {
                 (Outcome::Done, self.created(&action, id).into_iter().collect())
@@ -324,6 +332,16 @@ impl<R: ContainerRuntime> Node<R> {
             self.pod_event(action.pod(), EventType::Warning, reason::FAILED, text);
         }
         Outcome::Failed(Failure { kind, message })
+    }
+
+    /// A container was not made or started, because a volume of its pod cannot be had.
+    fn no_volumes(&mut self, action: &Action, error: &VolumeError) -> Outcome {
+        let message = error.to_string();
+        let failures = self.memories.get(&action.pod()).map_or(0, |memory| memory.retry.failures);
+        if failures == 0 || failures.is_power_of_two() {
+            self.pod_event(action.pod(), EventType::Warning, reason::FAILED_MOUNT, message.clone());
+        }
+        Outcome::Failed(Failure { kind: FailureKind::NoVolumes, message })
     }
 
     /// Takes over what was seen of a container.

@@ -10,7 +10,7 @@ use crate::converge::{Action, Failure, FailureKind, Input, Outcome, converge};
 use crate::events::reason;
 use crate::labels::Owner;
 use crate::runtime::{ContainerRuntime, ObservedContainer};
-use crate::spec::container_spec;
+use crate::spec::{Place, container_spec};
 
 /// How often the connections of leaving pods are counted.
 const COUNT_CONNECTIONS_EVERY: Duration = Duration::from_millis(100);
@@ -24,13 +24,15 @@ impl<R: ContainerRuntime> Node<R> {
         self.sync_probes();
         let converge_at = self.converge();
         self.slots.clear();
+        let volumes_at = self.remove_volumes();
         self.write_records();
         self.probe_when_due();
         self.feed_proxy();
         let publish_at = self.publish();
         self.forget_what_left();
         let count_at = self.someone_leaves().then(|| self.now + COUNT_CONNECTIONS_EVERY);
-        [converge_at, self.engine.wake_at(), self.probes.next_at(), publish_at, count_at]
+        let engine_at = self.engine.wake_at();
+        [converge_at, engine_at, volumes_at, self.probes.next_at(), publish_at, count_at]
             .into_iter()
             .flatten()
             .min()
@@ -63,15 +65,25 @@ impl<R: ContainerRuntime> Node<R> {
             Action::Create { container, attempt, crashes, .. } => {
                 let Some(pod) = self.assigned(uid) else { return true };
                 let sandbox = self.sandbox_of(uid);
-                match container_spec(owner, pod, container, *attempt, *crashes, sandbox) {
-                    Ok(spec) => Job::Create { spec: Box::new(spec) },
-                    Err(error) => {
-                        self.fail(uid, action, error.to_string());
+                let layout = self.hands.volume_layout(owner);
+                let place = Place { owner, sandbox, volumes: &layout };
+                let spec = container_spec(pod, container, *attempt, *crashes, &place);
+                let spec = spec.map_err(|error| error.to_string());
+                match spec.and_then(|spec| Ok((spec, self.volumes_for(uid, container)?))) {
+                    Ok((spec, volumes)) => Job::Create { spec: Box::new(spec), volumes },
+                    Err(message) => {
+                        self.fail(uid, action, message);
                         return false;
                     }
                 }
             }
-            Action::Start { id, .. } => Job::Start { id: id.clone() },
+            Action::Start { id, container, .. } => match self.volumes_for(uid, container) {
+                Ok(volumes) => Job::Start { id: id.clone(), volumes },
+                Err(message) => {
+                    self.fail(uid, action, message);
+                    return false;
+                }
+            },
             Action::Stop { targets, grace, why, .. } => {
                 for target in targets {
                     self.tell_stop(uid, &target.container, why);

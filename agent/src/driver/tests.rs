@@ -29,6 +29,7 @@ use crate::runtime::{
     ListedContainer, LogOptions, ObservedContainer, RuntimeError,
 };
 use crate::testing::{assignment, container, owner, pod, running, template, uid};
+use crate::volumes::Volumes;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -138,6 +139,7 @@ impl Rig {
             warning: None,
             records,
             recorded,
+            volumes: Volumes::open(folder.path()).unwrap(),
             link: link_events,
             reports: reports_sender,
             directory: directory_sender,
@@ -242,10 +244,11 @@ async fn a_look_at_what_was_started_holds_up_no_other_start() {
     let folder = tempfile::tempdir().unwrap();
     let (records, _) = Records::open(folder.path()).unwrap();
     let metrics = AgentMetrics::unregistered();
-    let hands = Hands::new(Arc::clone(&engine), records, answers, metrics);
+    let volumes = Volumes::open(folder.path()).unwrap();
+    let hands = Hands::new(Arc::clone(&engine), records, volumes, answers, metrics);
     let all = STARTS_AT_ONCE + 1;
     for number in 0..all {
-        let job = Job::Start { id: number.to_string() };
+        let job = Job::Start { id: number.to_string(), volumes: None };
         hands.act(uid(number as u128), owner(), job, None, None);
     }
     let started = async {

@@ -12,7 +12,7 @@ use crate::AgentError;
 use crate::accepted::{AcceptedStore, Found};
 use crate::config::{self, NodeFile};
 use crate::labels::Owner;
-use crate::records;
+use crate::{records, volumes};
 
 /// Everything that an agent writes there, beside its records.
 const PARTS: [&str; 6] = [
@@ -104,6 +104,16 @@ impl AgentFolder {
         &self.former
     }
 
+    /// Removes the volumes of its pods. Their containers must be gone.
+    ///
+    /// # Errors
+    /// When something of them cannot be removed.
+    pub fn remove_volumes(&self) -> Result<(), LocalError> {
+        volumes::purge(&self.path).map_err(|source| {
+            LocalError::Folder(Box::new(AgentError::DataDir { path: self.path.clone(), source }))
+        })
+    }
+
     /// Removes what the agent wrote, and the directory.
     ///
     /// # Errors
@@ -119,6 +129,7 @@ impl AgentFolder {
             }
         }
         records::purge(&self.path).map_err(failed)?;
+        volumes::purge(&self.path).map_err(failed)?;
         fs::remove_dir(&self.path).map_err(failed)
     }
 }

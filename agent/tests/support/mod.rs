@@ -290,6 +290,7 @@ impl Rig {
             restart_policy: RestartPolicy::Always,
             termination_grace: Duration::from_secs(2),
             node_selector: StringMap::new(),
+            volumes: Box::default(),
         };
         self.pods.insert(
             uid,
@@ -409,6 +410,7 @@ pub fn container(command: &[&str]) -> Container<EnvValue> {
         readiness_probe: None,
         liveness_probe: None,
         restart_policy: None,
+        mounts: Box::default(),
     }
 }
 

@@ -12,6 +12,7 @@ mod node;
 mod pod;
 mod stateful_set;
 mod template;
+mod volume;
 mod workload;
 
 use dugout_model::{Timestamp, World};

@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::meta::{bytes, cpu, hash_label, int, list, port, seconds, some_text, strings};
+use super::volume;
 
 /// What stands in the place of a secret's content.
 pub(super) const REDACTED: &str = "(redacted)";
@@ -36,6 +37,7 @@ pub(super) fn declared(template: &PodTemplate) -> core::PodTemplateSpec {
             node_selector: strings(&template.node_selector),
             restart_policy: Some(restart_policy(template.restart_policy).to_owned()),
             termination_grace_period_seconds: Some(seconds(template.termination_grace)),
+            volumes: list(template.volumes.iter().map(volume::declared).collect()),
             ..core::PodSpec::default()
         }),
     }
@@ -74,6 +76,7 @@ pub(super) fn pod_spec(template: &ResolvedTemplate) -> core::PodSpec {
         node_selector: strings(&template.node_selector),
         restart_policy: Some(restart_policy(template.restart_policy).to_owned()),
         termination_grace_period_seconds: Some(seconds(template.termination_grace)),
+        volumes: list(template.volumes.iter().map(volume::resolved).collect()),
         ..core::PodSpec::default()
     }
 }
@@ -114,6 +117,7 @@ fn container<Env>(container: &Container<Env>) -> core::Container {
         resources: Some(resources(&container.resources)),
         restart_policy: container.restart_policy.map(|policy| restart_policy(policy).to_owned()),
         startup_probe: container.startup_probe.as_deref().map(probe),
+        volume_mounts: list(container.mounts.iter().map(volume::mount).collect()),
         working_dir: container.working_dir.clone(),
         ..core::Container::default()
     }
@@ -247,19 +251,23 @@ fn literal(name: &str, value: &str) -> core::EnvVar {
 }
 
 fn field_source(field: &PodField) -> core::EnvVarSource {
-    let field_path = match field {
+    core::EnvVarSource {
+        field_ref: Some(field_selector(field_path(field))),
+        ..core::EnvVarSource::default()
+    }
+}
+
+pub(super) fn field_selector(field_path: String) -> core::ObjectFieldSelector {
+    core::ObjectFieldSelector { api_version: Some("v1".to_owned()), field_path }
+}
+
+pub(super) fn field_path(field: &PodField) -> String {
+    match field {
         PodField::Name => "metadata.name".to_owned(),
         PodField::Namespace => "metadata.namespace".to_owned(),
         PodField::Uid => "metadata.uid".to_owned(),
         PodField::NodeName => "spec.nodeName".to_owned(),
         PodField::Label(key) => format!("metadata.labels['{key}']"),
         PodField::Annotation(key) => format!("metadata.annotations['{key}']"),
-    };
-    core::EnvVarSource {
-        field_ref: Some(core::ObjectFieldSelector {
-            api_version: Some("v1".to_owned()),
-            field_path,
-        }),
-        ..core::EnvVarSource::default()
     }
 }

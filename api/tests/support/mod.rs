@@ -235,6 +235,7 @@ fn container<Env>(env: Vec<Env>) -> Container<Env> {
         })),
         liveness_probe: None,
         restart_policy: None,
+        mounts: Box::default(),
     }
 }
 
@@ -262,6 +263,7 @@ fn deployment() -> Deployment {
             restart_policy: RestartPolicy::Always,
             termination_grace: Duration::from_secs(30),
             node_selector: StringMap::new(),
+            volumes: Box::default(),
         },
         strategy: Strategy::RollingUpdate {
             max_surge: IntOrPercent::Percent(25),
@@ -299,6 +301,7 @@ pub fn replica_set() -> ReplicaSet {
             restart_policy: RestartPolicy::Always,
             termination_grace: Duration::from_secs(30),
             node_selector: StringMap::new(),
+            volumes: Box::default(),
         }),
         template_hash: TemplateHash::new("5d9c7b0011223344"),
         revision: 2,

@@ -2,7 +2,7 @@
 
 use dugout_model::{Container, ContainerPort, EnvSource, PullPolicy, RestartPolicy};
 
-use super::{env, probe, resources, service};
+use super::{env, probe, resources, service, volume};
 use crate::image;
 use crate::reader::{Object, Value};
 
@@ -37,6 +37,7 @@ pub(super) fn read(container: &Object<'_>) -> Container<EnvSource> {
         readiness_probe: probe("readinessProbe"),
         liveness_probe: probe("livenessProbe"),
         restart_policy: None,
+        mounts: volume::read_mounts(container),
         ports: container.field("ports").map(|value| read_ports(&value)).unwrap_or_default(),
     }
 }

@@ -7,8 +7,8 @@ use dugout_model::{
     RestartPolicy, Strategy,
 };
 
-use super::container;
 use super::metadata::{read_annotations, read_labels, read_own_labels};
+use super::{container, volume};
 use crate::reader::{Object, Value};
 use crate::yaml::ScalarKind;
 
@@ -71,6 +71,7 @@ pub(super) fn empty_template() -> PodTemplate {
         restart_policy: RestartPolicy::Always,
         termination_grace: Duration::ZERO,
         node_selector: Default::default(),
+        volumes: Box::default(),
     }
 }
 
@@ -166,6 +167,7 @@ pub(super) fn read_pod_spec(spec: &Object<'_>, empty: PodTemplate) -> PodTemplat
             .field("nodeSelector")
             .map(|value| read_labels(&value))
             .unwrap_or_default(),
+        volumes: volume::read(spec),
         ..empty
     }
 }

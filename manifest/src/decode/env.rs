@@ -1,11 +1,12 @@
 //! The environment of a container.
 
-use dugout_model::{EnvSource, ObjectName, PodField};
+use dugout_model::{EnvSource, FileField, ObjectName, PodField};
 
 use crate::reader::{Object, Value};
 use crate::text_forms::check_field_path;
 
 const FIELDS: &str = "metadata.name, metadata.namespace, metadata.uid, spec.nodeName, metadata.labels['KEY'] and metadata.annotations['KEY']";
+const FILE_FIELDS: &str = "metadata.name, metadata.namespace, metadata.uid, metadata.labels, metadata.labels['KEY'], metadata.annotations and metadata.annotations['KEY']";
 
 /// `envFrom`, then `env`: later entries win.
 pub(super) fn read(container: &Object<'_>) -> Vec<EnvSource> {
@@ -76,13 +77,39 @@ fn read_optional(reference: &Object<'_>) -> bool {
 fn read_field(reference: &Object<'_>) -> Option<PodField> {
     let value = reference.field("fieldPath")?;
     let path = value.text()?;
+    let field = parse_field(path);
+    if field.is_none() && check_field_path(path).is_ok() {
+        let message =
+            format!("{} is not a field that Dugout hands to containers", value.quote(path));
+        value.fail_with(message, format!("there are {FIELDS}"));
+    }
+    field
+}
+
+/// A field that becomes a file: all labels or annotations as well, and what is not the pod's own not.
+pub(super) fn read_file_field(reference: &Object<'_>) -> Option<FileField> {
+    let value = reference.field("fieldPath")?;
+    let path = value.text()?;
+    let field = match path {
+        "metadata.labels" => Some(FileField::Labels),
+        "metadata.annotations" => Some(FileField::Annotations),
+        _ => parse_field(path).filter(|field| *field != PodField::NodeName).map(FileField::One),
+    };
+    if field.is_none() && check_field_path(path).is_ok() {
+        let message = format!("{} is not a field that a file can hold", value.quote(path));
+        value.fail_with(message, format!("there are {FILE_FIELDS}"));
+    }
+    field
+}
+
+fn parse_field(path: &str) -> Option<PodField> {
     let keyed = |prefix: &str| {
         path.strip_prefix(prefix)
             .and_then(|rest| rest.strip_prefix("['"))
             .and_then(|rest| rest.strip_suffix("']"))
             .map(str::to_owned)
     };
-    let field = match path {
+    match path {
         "metadata.name" => Some(PodField::Name),
         "metadata.namespace" => Some(PodField::Namespace),
         "metadata.uid" => Some(PodField::Uid),
@@ -90,11 +117,5 @@ fn read_field(reference: &Object<'_>) -> Option<PodField> {
         _ => keyed("metadata.labels")
             .map(PodField::Label)
             .or_else(|| keyed("metadata.annotations").map(PodField::Annotation)),
-    };
-    if field.is_none() && check_field_path(path).is_ok() {
-        let message =
-            format!("{} is not a field that Dugout hands to containers", value.quote(path));
-        value.fail_with(message, format!("there are {FIELDS}"));
     }
-    field
 }

@@ -1,5 +1,7 @@
 //! Volumes of pods.
 
+use std::collections::BTreeSet;
+
 use super::env::refer_to_items;
 use crate::decode::Part;
 use crate::validate::{Context, View};
@@ -46,4 +48,24 @@ pub(crate) fn projection(projection: &View<'_>, _: &mut Context) {
         "clusterTrustBundle",
         "podCertificate",
     ]);
+}
+
+/// A path in a projected volume comes from one source, as far as paths are written.
+pub(crate) fn projected(volume: &View<'_>, _: &mut Context) {
+    let mut taken = BTreeSet::new();
+    volume.each("sources", |source| {
+        for kind in ["secret", "configMap", "downwardAPI"] {
+            source.within(kind, |source| {
+                source.each("items", |item| {
+                    if let Some(path) = item.get("path")
+                        && let Some(text) = path.as_text()
+                        && !taken.insert(text.to_owned())
+                    {
+                        let message = format!("the path {} stands here twice", path.quote(text));
+                        path.fail(message);
+                    }
+                });
+            });
+        }
+    });
 }

@@ -103,7 +103,8 @@ fn note_ordinals(spec: &View<'_>, context: &mut Context) {
     let Some(pods) = &mut context.links.pods else { return };
     let first = spec.within("ordinals", |ordinals| ordinals.int("start")).flatten().unwrap_or(0);
     let end = first.saturating_add(spec.int("replicas").unwrap_or(1));
-    pods.ordinals = Some(Ordinals { prefix: format!("{name}-"), ordinals: first..end });
+    let ordinals = Ordinals { prefix: format!("{name}-"), ordinals: first..end };
+    pods.ordinals = Some(Box::new(ordinals));
 }
 
 fn is_zero(details: &View<'_>, name: &'static str) -> bool {

@@ -14,7 +14,6 @@ use super::value::{
 use super::{Schema, acted, checked, notice, refused, table};
 use crate::rules::{container, env};
 
-const NO_VOLUMES: &str = "Dugout mounts no volumes; pass configuration by env and envFrom";
 const OWN_POLICY: &str =
     "a container follows its pod's restartPolicy; Always makes a sidecar of one of initContainers";
 const NO_TERMINAL: &str = "Dugout attaches neither input nor a terminal to containers";
@@ -39,8 +38,8 @@ pub(super) static CONTAINER: Schema = table(
         acted("readinessProbe", object(&PROBE)),
         acted("livenessProbe", object(&PROBE)),
         refused("lifecycle", object(&LIFECYCLE), "Dugout runs no hooks; a preStop sleep is not needed, because connections are drained before SIGTERM"),
-        refused("volumeMounts", objects(&VOLUME_MOUNT), NO_VOLUMES).unique_by("mountPath"),
-        refused("volumeDevices", objects(&VOLUME_DEVICE), NO_VOLUMES).unique_by("devicePath"),
+        acted("volumeMounts", objects(&VOLUME_MOUNT)).unique_by("mountPath"),
+        refused("volumeDevices", objects(&VOLUME_DEVICE), "Dugout binds no claims yet, and only a claim can be a device").unique_by("devicePath"),
         refused("securityContext", object(&SECURITY_CONTEXT), ISOLATION),
         refused("resizePolicy", objects(&CONTAINER_RESIZE_POLICY), "changed resources always make a new pod").unique_by("resourceName"),
         refused("restartPolicy", words(&["Always", "OnFailure", "Never"]), OWN_POLICY).unless(&["Always"]),
@@ -155,7 +154,11 @@ pub(super) static ENV_VAR_SOURCE: Schema = table(
             object(&RESOURCE_FIELD_SELECTOR),
             "write the amount as a value",
         ),
-        refused("fileKeyRef", object(&FILE_KEY_SELECTOR), NO_VOLUMES),
+        refused(
+            "fileKeyRef",
+            object(&FILE_KEY_SELECTOR),
+            "Dugout reads no variables from files; use a config map or a secret",
+        ),
     ],
 )
 .with(&[env::source]);
@@ -324,14 +327,20 @@ pub(super) static CAPABILITIES: Schema =
 pub(super) static VOLUME_MOUNT: Schema = table(
     "VolumeMount",
     &[
-        checked("bindMountOptions", TEXTS),
-        checked("mountPath", text(MOUNT_PATH)).required(),
-        checked("mountPropagation", words(&["None", "HostToContainer", "Bidirectional"])),
-        checked("name", text(LABEL)).required(),
-        checked("readOnly", BOOL),
-        checked("recursiveReadOnly", words(&["Disabled", "IfPossible", "Enabled"])),
-        checked("subPath", text(RELATIVE_PATH)),
-        checked("subPathExpr", text(RELATIVE_PATH)),
+        acted("name", text(LABEL)).required(),
+        acted("mountPath", text(MOUNT_PATH)).required(),
+        acted("readOnly", BOOL),
+        acted("subPath", text(RELATIVE_PATH)),
+        acted("subPathExpr", text(RELATIVE_PATH)),
+        acted("mountPropagation", words(&["None", "HostToContainer", "Bidirectional"]))
+            .except("`Bidirectional`, which is refused"),
+        refused(
+            "recursiveReadOnly",
+            words(&["Disabled", "IfPossible", "Enabled"]),
+            "the engine makes what is mounted below read-only where it can, and Dugout cannot ask for more",
+        )
+        .unless(&["Disabled", "IfPossible"]),
+        refused("bindMountOptions", TEXTS, "it is behind a feature gate of Kubernetes, and Dugout does not have it"),
     ],
 )
 .with(&[container::mount]);

@@ -37,6 +37,7 @@ pub(crate) const DEVICE_PATH: Format = rule("path without ..", text_forms::check
 pub(crate) const DNS_SEARCH: Format = rule("DNS name", names::check_dns_search);
 pub(crate) const ENDPOINT_IP: Format = rule("IP address", text_forms::check_endpoint_ip);
 pub(crate) const FIELD_PATH: Format = rule("field of a pod", text_forms::check_field_path);
+pub(crate) const FILE_PATH: Format = rule("relative path", text_forms::check_file_path);
 pub(crate) const GIT_URL: Format =
     Format::Private { name: "address of a Git repository", check: text_forms::check_git_url };
 pub(crate) const HEADER_NAME: Format = rule("HTTP header", text_forms::check_header_name);

@@ -12,7 +12,6 @@ use super::volume::VOLUME;
 use super::{API_VERSION, KIND, METADATA, STATUS, Schema, acted, checked, notice, refused, table};
 use crate::rules::pod;
 
-const NO_VOLUMES: &str = "Dugout mounts no volumes; pass configuration by env and envFrom";
 const HOST_NAMES: &str = "Dugout does not set up names inside a pod";
 const OWN_PROCESSES: &str = "each container of a pod sees its own processes alone in Dugout";
 const ISOLATION: &str = "Dugout does not change a container's isolation; the pod would run with other rights than this asks for";
@@ -43,7 +42,7 @@ pub(super) static POD_SPEC: Schema = table(
         acted("restartPolicy", words(&["Always", "OnFailure", "Never"])),
         acted("initContainers", objects(&CONTAINER)).unique_by("name"),
         refused("ephemeralContainers", objects(&EPHEMERAL_CONTAINER), "ephemeral containers are added to running pods and cannot be declared").unique_by("name"),
-        refused("volumes", objects(&VOLUME), NO_VOLUMES).unique_by("name"),
+        acted("volumes", objects(&VOLUME)).unique_by("name"),
         refused("affinity", object(&AFFINITY), PLACEMENT),
         refused("topologySpreadConstraints", objects(&TOPOLOGY_SPREAD_CONSTRAINT), PLACEMENT),
         refused("nodeName", text(SUBDOMAIN), "pods are placed by Dugout; use nodeSelector"),

@@ -23,6 +23,8 @@ pub(crate) enum Type {
         lowest: i64,
         highest: i64,
     },
+    /// Permissions of a file: nine bits, mostly written in octal.
+    Mode,
     Number,
     /// An amount that is not negative, as `250m` or `1Gi`.
     Quantity,
@@ -56,6 +58,7 @@ pub(crate) const TEXTS: Type = texts(Format::Any);
 pub(crate) const BOOL: Type = Type::Bool;
 /// What counts, or waits for seconds.
 pub(crate) const COUNT: Type = int(0, INT32_MAX);
+pub(crate) const MODE: Type = Type::Mode;
 pub(crate) const NUMBER: Type = Type::Number;
 pub(crate) const QUANTITY: Type = Type::Quantity;
 pub(crate) const QUANTITIES: Type = Type::Quantities;

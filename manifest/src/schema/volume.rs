@@ -3,7 +3,8 @@
 use super::container::{OBJECT_FIELD_SELECTOR, RESOURCE_FIELD_SELECTOR};
 use super::format::Format::{Any, Free};
 use super::format::{
-    ABSOLUTE_PATH, BACKSTEP_FREE_PATH, CONFIG_KEY, IMAGE, LABEL, MEDIUM, RELATIVE_PATH, SUBDOMAIN,
+    ABSOLUTE_PATH, BACKSTEP_FREE_PATH, CONFIG_KEY, FILE_PATH, IMAGE, LABEL, MEDIUM, RELATIVE_PATH,
+    SUBDOMAIN,
 };
 use super::metadata::{LABEL_SELECTOR, TEMPLATE_METADATA};
 use super::pod::LOCAL_OBJECT_REFERENCE;
@@ -16,44 +17,51 @@ use super::remote_volume::{
     STORAGE_OS_VOLUME_SOURCE, VSPHERE_VIRTUAL_DISK_VOLUME_SOURCE,
 };
 use super::storage::PERSISTENT_VOLUME_CLAIM_SPEC;
-use super::value::{BOOL, INT64_MAX, QUANTITY, TEXT, int, object, objects, text, text_map, words};
-use super::{Schema, checked, table};
+use super::value::{
+    BOOL, INT64_MAX, MODE, QUANTITY, TEXT, int, object, objects, text, text_map, words,
+};
+use super::{Schema, acted, checked, refused, table};
 use crate::rules::{env, volume};
+
+const NO_DRIVER: &str = "Dugout uses no storage drivers; mount it on the nodes and use hostPath";
+const NO_CLAIMS: &str =
+    "Dugout binds no claims yet; use hostPath on a node that nodeSelector picks";
+const GATED: &str = "it is behind a feature gate of Kubernetes, and Dugout does not have it";
 
 pub(super) static VOLUME: Schema = table(
     "Volume",
     &[
-        checked("awsElasticBlockStore", object(&AWS_ELASTIC_BLOCK_STORE_VOLUME_SOURCE)),
-        checked("azureDisk", object(&AZURE_DISK_VOLUME_SOURCE)),
-        checked("azureFile", object(&AZURE_FILE_VOLUME_SOURCE)),
-        checked("cephfs", object(&CEPH_FS_VOLUME_SOURCE)),
-        checked("cinder", object(&CINDER_VOLUME_SOURCE)),
-        checked("configMap", object(&CONFIG_MAP_VOLUME_SOURCE)),
-        checked("csi", object(&CSI_VOLUME_SOURCE)),
-        checked("downwardAPI", object(&DOWNWARD_API_VOLUME_SOURCE)),
-        checked("emptyDir", object(&EMPTY_DIR_VOLUME_SOURCE)),
-        checked("ephemeral", object(&EPHEMERAL_VOLUME_SOURCE)),
-        checked("fc", object(&FC_VOLUME_SOURCE)),
-        checked("flexVolume", object(&FLEX_VOLUME_SOURCE)),
-        checked("flocker", object(&FLOCKER_VOLUME_SOURCE)),
-        checked("gcePersistentDisk", object(&GCE_PERSISTENT_DISK_VOLUME_SOURCE)),
-        checked("gitRepo", object(&GIT_REPO_VOLUME_SOURCE)),
-        checked("glusterfs", object(&GLUSTERFS_VOLUME_SOURCE)),
-        checked("hostPath", object(&HOST_PATH_VOLUME_SOURCE)),
-        checked("image", object(&IMAGE_VOLUME_SOURCE)),
-        checked("iscsi", object(&ISCSI_VOLUME_SOURCE)),
-        checked("name", text(LABEL)).required(),
-        checked("nfs", object(&NFS_VOLUME_SOURCE)),
-        checked("persistentVolumeClaim", object(&PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE)),
-        checked("photonPersistentDisk", object(&PHOTON_PERSISTENT_DISK_VOLUME_SOURCE)),
-        checked("portworxVolume", object(&PORTWORX_VOLUME_SOURCE)),
-        checked("projected", object(&PROJECTED_VOLUME_SOURCE)),
-        checked("quobyte", object(&QUOBYTE_VOLUME_SOURCE)),
-        checked("rbd", object(&RBD_VOLUME_SOURCE)),
-        checked("scaleIO", object(&SCALE_IO_VOLUME_SOURCE)),
-        checked("secret", object(&SECRET_VOLUME_SOURCE)),
-        checked("storageos", object(&STORAGE_OS_VOLUME_SOURCE)),
-        checked("vsphereVolume", object(&VSPHERE_VIRTUAL_DISK_VOLUME_SOURCE)),
+        refused("awsElasticBlockStore", object(&AWS_ELASTIC_BLOCK_STORE_VOLUME_SOURCE), NO_DRIVER),
+        refused("azureDisk", object(&AZURE_DISK_VOLUME_SOURCE), NO_DRIVER),
+        refused("azureFile", object(&AZURE_FILE_VOLUME_SOURCE), NO_DRIVER),
+        refused("cephfs", object(&CEPH_FS_VOLUME_SOURCE), NO_DRIVER),
+        refused("cinder", object(&CINDER_VOLUME_SOURCE), NO_DRIVER),
+        acted("configMap", object(&CONFIG_MAP_VOLUME_SOURCE)),
+        refused("csi", object(&CSI_VOLUME_SOURCE), NO_DRIVER),
+        acted("downwardAPI", object(&DOWNWARD_API_VOLUME_SOURCE)),
+        acted("emptyDir", object(&EMPTY_DIR_VOLUME_SOURCE)),
+        refused("ephemeral", object(&EPHEMERAL_VOLUME_SOURCE), NO_CLAIMS),
+        refused("fc", object(&FC_VOLUME_SOURCE), NO_DRIVER),
+        refused("flexVolume", object(&FLEX_VOLUME_SOURCE), NO_DRIVER),
+        refused("flocker", object(&FLOCKER_VOLUME_SOURCE), NO_DRIVER),
+        refused("gcePersistentDisk", object(&GCE_PERSISTENT_DISK_VOLUME_SOURCE), NO_DRIVER),
+        refused("gitRepo", object(&GIT_REPO_VOLUME_SOURCE), NO_DRIVER),
+        refused("glusterfs", object(&GLUSTERFS_VOLUME_SOURCE), NO_DRIVER),
+        acted("hostPath", object(&HOST_PATH_VOLUME_SOURCE)),
+        refused("image", object(&IMAGE_VOLUME_SOURCE), NO_DRIVER),
+        refused("iscsi", object(&ISCSI_VOLUME_SOURCE), NO_DRIVER),
+        acted("name", text(LABEL)).required(),
+        refused("nfs", object(&NFS_VOLUME_SOURCE), NO_DRIVER),
+        refused("persistentVolumeClaim", object(&PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE), NO_CLAIMS),
+        refused("photonPersistentDisk", object(&PHOTON_PERSISTENT_DISK_VOLUME_SOURCE), NO_DRIVER),
+        refused("portworxVolume", object(&PORTWORX_VOLUME_SOURCE), NO_DRIVER),
+        acted("projected", object(&PROJECTED_VOLUME_SOURCE)),
+        refused("quobyte", object(&QUOBYTE_VOLUME_SOURCE), NO_DRIVER),
+        refused("rbd", object(&RBD_VOLUME_SOURCE), NO_DRIVER),
+        refused("scaleIO", object(&SCALE_IO_VOLUME_SOURCE), NO_DRIVER),
+        acted("secret", object(&SECRET_VOLUME_SOURCE)),
+        refused("storageos", object(&STORAGE_OS_VOLUME_SOURCE), NO_DRIVER),
+        refused("vsphereVolume", object(&VSPHERE_VIRTUAL_DISK_VOLUME_SOURCE), NO_DRIVER),
     ],
 )
 .with(&[volume::volume]);
@@ -61,11 +69,11 @@ pub(super) static VOLUME: Schema = table(
 pub(super) static CONFIG_MAP_VOLUME_SOURCE: Schema = table(
     "ConfigMapVolumeSource",
     &[
-        checked("defaultMode", int(0, 0o777)),
-        checked("defaultUser", int(0, INT64_MAX)),
-        checked("items", objects(&KEY_TO_PATH)),
-        checked("name", text(SUBDOMAIN)).required(),
-        checked("optional", BOOL),
+        acted("defaultMode", MODE),
+        refused("defaultUser", int(0, INT64_MAX), GATED),
+        acted("items", objects(&KEY_TO_PATH)),
+        acted("name", text(SUBDOMAIN)).required(),
+        acted("optional", BOOL),
     ],
 )
 .with(&[env::config_map]);
@@ -73,11 +81,11 @@ pub(super) static CONFIG_MAP_VOLUME_SOURCE: Schema = table(
 pub(super) static SECRET_VOLUME_SOURCE: Schema = table(
     "SecretVolumeSource",
     &[
-        checked("defaultMode", int(0, 0o777)),
-        checked("defaultUser", int(0, INT64_MAX)),
-        checked("items", objects(&KEY_TO_PATH)),
-        checked("optional", BOOL),
-        checked("secretName", text(SUBDOMAIN)).required(),
+        acted("defaultMode", MODE),
+        refused("defaultUser", int(0, INT64_MAX), GATED),
+        acted("items", objects(&KEY_TO_PATH)),
+        acted("optional", BOOL),
+        acted("secretName", text(SUBDOMAIN)).required(),
     ],
 )
 .with(&[volume::secret]);
@@ -85,20 +93,24 @@ pub(super) static SECRET_VOLUME_SOURCE: Schema = table(
 pub(super) static DOWNWARD_API_VOLUME_SOURCE: Schema = table(
     "DownwardAPIVolumeSource",
     &[
-        checked("defaultMode", int(0, 0o777)),
-        checked("defaultUser", int(0, INT64_MAX)),
-        checked("items", objects(&DOWNWARD_API_VOLUME_FILE)),
+        acted("defaultMode", MODE),
+        refused("defaultUser", int(0, INT64_MAX), GATED),
+        acted("items", objects(&DOWNWARD_API_VOLUME_FILE)),
     ],
 );
 
 pub(super) static DOWNWARD_API_VOLUME_FILE: Schema = table(
     "DownwardAPIVolumeFile",
     &[
-        checked("fieldRef", object(&OBJECT_FIELD_SELECTOR)),
-        checked("mode", int(0, 0o777)),
-        checked("path", text(RELATIVE_PATH)).required(),
-        checked("resourceFieldRef", object(&RESOURCE_FIELD_SELECTOR)),
-        checked("user", int(0, INT64_MAX)),
+        acted("fieldRef", object(&OBJECT_FIELD_SELECTOR)),
+        acted("mode", MODE),
+        acted("path", text(FILE_PATH)).required(),
+        refused(
+            "resourceFieldRef",
+            object(&RESOURCE_FIELD_SELECTOR),
+            "write the amount in a config map",
+        ),
+        refused("user", int(0, INT64_MAX), GATED),
     ],
 )
 .with(&[volume::downward_file]);
@@ -106,27 +118,27 @@ pub(super) static DOWNWARD_API_VOLUME_FILE: Schema = table(
 pub(super) static KEY_TO_PATH: Schema = table(
     "KeyToPath",
     &[
-        checked("key", text(CONFIG_KEY)).required(),
-        checked("mode", int(0, 0o777)),
-        checked("path", text(RELATIVE_PATH)).required(),
-        checked("user", int(0, INT64_MAX)),
+        acted("key", text(CONFIG_KEY)).required(),
+        acted("mode", MODE),
+        acted("path", text(FILE_PATH)).required(),
+        refused("user", int(0, INT64_MAX), GATED),
     ],
 );
 
 pub(super) static EMPTY_DIR_VOLUME_SOURCE: Schema = table(
     "EmptyDirVolumeSource",
     &[
-        checked("medium", text(MEDIUM)),
-        checked("mode", int(0, 0o7777)),
-        checked("sizeLimit", QUANTITY),
+        acted("medium", text(MEDIUM)).except("`HugePages`, which is refused"),
+        refused("mode", int(0, 0o7777), GATED),
+        acted("sizeLimit", QUANTITY),
     ],
 );
 
 pub(super) static HOST_PATH_VOLUME_SOURCE: Schema = table(
     "HostPathVolumeSource",
     &[
-        checked("path", text(BACKSTEP_FREE_PATH)).required(),
-        checked(
+        acted("path", text(BACKSTEP_FREE_PATH)).required(),
+        acted(
             "type",
             words(&[
                 "DirectoryOrCreate",
@@ -191,21 +203,34 @@ pub(super) static CSI_VOLUME_SOURCE: Schema = table(
 pub(super) static PROJECTED_VOLUME_SOURCE: Schema = table(
     "ProjectedVolumeSource",
     &[
-        checked("defaultMode", int(0, 0o777)),
-        checked("defaultUser", int(0, INT64_MAX)),
-        checked("sources", objects(&VOLUME_PROJECTION)),
+        acted("defaultMode", MODE),
+        refused("defaultUser", int(0, INT64_MAX), GATED),
+        acted("sources", objects(&VOLUME_PROJECTION)),
     ],
-);
+)
+.with(&[volume::projected]);
 
 pub(super) static VOLUME_PROJECTION: Schema = table(
     "VolumeProjection",
     &[
-        checked("clusterTrustBundle", object(&CLUSTER_TRUST_BUNDLE_PROJECTION)),
-        checked("configMap", object(&CONFIG_MAP_PROJECTION)),
-        checked("downwardAPI", object(&DOWNWARD_API_PROJECTION)),
-        checked("podCertificate", object(&POD_CERTIFICATE_PROJECTION)),
-        checked("secret", object(&SECRET_PROJECTION)),
-        checked("serviceAccountToken", object(&SERVICE_ACCOUNT_TOKEN_PROJECTION)),
+        refused(
+            "clusterTrustBundle",
+            object(&CLUSTER_TRUST_BUNDLE_PROJECTION),
+            "Dugout has no trust bundles; use a config map",
+        ),
+        acted("configMap", object(&CONFIG_MAP_PROJECTION)),
+        acted("downwardAPI", object(&DOWNWARD_API_PROJECTION)),
+        refused(
+            "podCertificate",
+            object(&POD_CERTIFICATE_PROJECTION),
+            "Dugout signs no certificates; use a secret",
+        ),
+        acted("secret", object(&SECRET_PROJECTION)),
+        refused(
+            "serviceAccountToken",
+            object(&SERVICE_ACCOUNT_TOKEN_PROJECTION),
+            "pods get no credentials for an API server",
+        ),
     ],
 )
 .with(&[volume::projection]);
@@ -213,9 +238,9 @@ pub(super) static VOLUME_PROJECTION: Schema = table(
 pub(super) static CONFIG_MAP_PROJECTION: Schema = table(
     "ConfigMapProjection",
     &[
-        checked("items", objects(&KEY_TO_PATH)),
-        checked("name", text(SUBDOMAIN)).required(),
-        checked("optional", BOOL),
+        acted("items", objects(&KEY_TO_PATH)),
+        acted("name", text(SUBDOMAIN)).required(),
+        acted("optional", BOOL),
     ],
 )
 .with(&[env::config_map]);
@@ -223,15 +248,15 @@ pub(super) static CONFIG_MAP_PROJECTION: Schema = table(
 pub(super) static SECRET_PROJECTION: Schema = table(
     "SecretProjection",
     &[
-        checked("items", objects(&KEY_TO_PATH)),
-        checked("name", text(SUBDOMAIN)).required(),
-        checked("optional", BOOL),
+        acted("items", objects(&KEY_TO_PATH)),
+        acted("name", text(SUBDOMAIN)).required(),
+        acted("optional", BOOL),
     ],
 )
 .with(&[env::secret]);
 
 pub(super) static DOWNWARD_API_PROJECTION: Schema =
-    table("DownwardAPIProjection", &[checked("items", objects(&DOWNWARD_API_VOLUME_FILE))]);
+    table("DownwardAPIProjection", &[acted("items", objects(&DOWNWARD_API_VOLUME_FILE))]);
 
 pub(super) static SERVICE_ACCOUNT_TOKEN_PROJECTION: Schema = table(
     "ServiceAccountTokenProjection",

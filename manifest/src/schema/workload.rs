@@ -93,7 +93,7 @@ pub(super) static STATEFUL_SET_SPEC: Schema = table(
         notice(
             "persistentVolumeClaimRetentionPolicy",
             object(&STATEFUL_SET_PERSISTENT_VOLUME_CLAIM_RETENTION_POLICY),
-            "has no effect: Dugout mounts no volumes yet",
+            "has no effect: Dugout binds no claims yet",
         ),
         acted("podManagementPolicy", words(&["OrderedReady", "Parallel"])),
         acted("replicas", COUNT),
@@ -102,7 +102,7 @@ pub(super) static STATEFUL_SET_SPEC: Schema = table(
         acted("serviceName", text(SERVICE_NAME)),
         acted("template", object(&POD_TEMPLATE_SPEC)).required(),
         acted("updateStrategy", object(&STATEFUL_SET_UPDATE_STRATEGY)),
-        refused("volumeClaimTemplates", objects(&CLAIM_TEMPLATE), "Dugout mounts no volumes yet"),
+        refused("volumeClaimTemplates", objects(&CLAIM_TEMPLATE), "Dugout binds no claims yet"),
     ],
 )
 .with(&[workload::stateful_set]);

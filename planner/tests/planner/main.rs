@@ -20,4 +20,5 @@ mod services;
 mod sources;
 mod stateful_sets;
 mod templates;
+mod volumes;
 mod way_back;

@@ -18,6 +18,7 @@ fn template() -> ResolvedTemplate {
         restart_policy: RestartPolicy::Always,
         termination_grace: seconds(30),
         node_selector: StringMap::new(),
+        volumes: Box::default(),
     }
 }
 
@@ -74,6 +75,62 @@ fn http_get() -> ProbeAction {
     }
 }
 
+fn mount() -> VolumeMount {
+    VolumeMount {
+        volume: "v".to_owned(),
+        path: "/v".to_owned(),
+        access: MountAccess::ReadWrite,
+        sub_path: None,
+        propagation: MountPropagation::None,
+    }
+}
+
+fn plain(text: &str) -> FileContent {
+    FileContent::Plain(text.as_bytes().into())
+}
+
+fn files(all: &[(&str, u16, FileContent)]) -> VolumeSource<VolumeFiles> {
+    let file = |(path, mode, content): &(&str, u16, FileContent)| VolumeFile {
+        path: (*path).to_owned(),
+        mode: FileMode::new(*mode),
+        content: content.clone(),
+    };
+    VolumeSource::Files(all.iter().map(file).collect())
+}
+
+/// Volumes of every kind, all different.
+fn volume_sources() -> Vec<VolumeSource<VolumeFiles>> {
+    let host = |path: &str, path_type| {
+        VolumeSource::HostPath(HostPath { path: path.to_owned(), path_type })
+    };
+    vec![
+        VolumeSource::EmptyDir(EmptyDir::Disk),
+        VolumeSource::EmptyDir(EmptyDir::Memory { size_limit_bytes: None }),
+        VolumeSource::EmptyDir(EmptyDir::Memory { size_limit_bytes: Some(1) }),
+        host("/a", HostPathType::Any),
+        host("/b", HostPathType::Any),
+        host("/a", HostPathType::Directory),
+        host("/a", HostPathType::DirectoryOrCreate),
+        host("/a", HostPathType::File),
+        host("/a", HostPathType::FileOrCreate),
+        host("/a", HostPathType::Socket),
+        host("/a", HostPathType::CharDevice),
+        host("/a", HostPathType::BlockDevice),
+        files(&[]),
+        files(&[("a", 0o644, plain("x"))]),
+        files(&[("b", 0o644, plain("x"))]),
+        files(&[("a", 0o600, plain("x"))]),
+        files(&[("a", 0o644, plain("y"))]),
+        files(&[("a", 0o644, plain("x")), ("b", 0o644, plain("x"))]),
+        files(&[("a", 0o644, FileContent::Secret(SecretValue::new("x")))]),
+        files(&[("a", 0o644, FileContent::Secret(SecretValue::new("y")))]),
+        files(&[("a", 0o644, FileContent::Field(FileField::Labels))]),
+        files(&[("a", 0o644, FileContent::Field(FileField::Annotations))]),
+        files(&[("a", 0o644, FileContent::Field(FileField::One(PodField::Name)))]),
+        files(&[("a", 0o644, FileContent::Field(FileField::One(PodField::Uid)))]),
+    ]
+}
+
 #[test]
 fn everything_that_a_template_says_is_part_of_its_identity() {
     let of_template: [fn(&mut ResolvedTemplate); 5] = [
@@ -124,6 +181,32 @@ fn everything_that_a_template_says_is_part_of_its_identity() {
         Box::new(move |template: &mut ResolvedTemplate| edit(&mut template.containers[0])) as Edit
     });
     all_differ(template_edits.chain(container_edits).chain(of_init).collect());
+}
+
+#[test]
+fn volumes_and_mounts_are_part_of_a_templates_identity() {
+    let of_volumes = volume_sources().into_iter().map(|source| {
+        Box::new(move |template: &mut ResolvedTemplate| {
+            template.volumes = [Volume { name: "v".to_owned(), source: source.clone() }].into();
+        }) as Edit
+    });
+    let of_mounts: [fn(&mut VolumeMount); 7] = [
+        |_| {},
+        |m| m.volume.push('x'),
+        |m| m.path.push('x'),
+        |m| m.access = MountAccess::ReadOnly,
+        |m| m.sub_path = Some(SubPath::Fixed("x".to_owned())),
+        |m| m.sub_path = Some(SubPath::Expanded("x".to_owned())),
+        |m| m.propagation = MountPropagation::HostToContainer,
+    ];
+    let of_mounts = of_mounts.into_iter().map(|edit| {
+        Box::new(move |template: &mut ResolvedTemplate| {
+            let mut mount = mount();
+            edit(&mut mount);
+            template.containers[0].mounts = [mount].into();
+        }) as Edit
+    });
+    all_differ(of_volumes.chain(of_mounts).collect());
 }
 
 #[test]

@@ -153,6 +153,30 @@ impl<T: Stored> Stored for Option<T> {
     }
 }
 
+impl Stored for Arc<[u8]> {
+    type Document = Base64;
+
+    fn to_document(&self) -> Base64 {
+        Base64(self.to_vec())
+    }
+
+    fn from_document(document: Base64) -> Self {
+        document.0.into()
+    }
+}
+
+impl<T: Stored> Stored for Arc<[T]> {
+    type Document = Vec<T::Document>;
+
+    fn to_document(&self) -> Self::Document {
+        self.iter().map(Stored::to_document).collect()
+    }
+
+    fn from_document(document: Self::Document) -> Self {
+        document.into_iter().map(Stored::from_document).collect()
+    }
+}
+
 impl<T: Stored> Stored for Box<[T]> {
     type Document = Vec<T::Document>;
 

@@ -14,6 +14,7 @@ mod pod;
 mod release;
 mod rollout;
 mod template;
+mod volume;
 mod workload;
 
 pub(crate) use pod::ReplicaSetHead;

@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use dugout_model::{
     Container, ContainerPort, ContainerResources, EnvContent, EnvSource, EnvValue, HttpScheme,
-    ObjectName, PodField, PodTemplate, PortRef, Probe, ProbeAction, Protocol, PullPolicy,
-    ResolvedTemplate, RestartPolicy, SecretValue, StringMap,
+    ObjectName, PodField, PodTemplate, PortRef, Probe, ProbeAction, Projection, Protocol,
+    PullPolicy, ResolvedTemplate, RestartPolicy, SecretValue, StringMap, Volume, VolumeFiles,
 };
 
 use super::Stored;
 use super::mirror::mirror;
+use super::volume::VolumeMountDocument;
 
 mirror! {
     struct PodTemplate as PodTemplateDocument {
@@ -24,6 +25,8 @@ mirror! {
         restart_policy: RestartPolicy,
         termination_grace: Duration,
         node_selector: StringMap,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        volumes: Box<[Volume<Projection>]>,
     }
 }
 
@@ -38,6 +41,8 @@ mirror! {
         restart_policy: RestartPolicy,
         termination_grace: Duration,
         node_selector: StringMap,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        volumes: Box<[Volume<VolumeFiles>]>,
     }
 }
 
@@ -71,6 +76,8 @@ pub(crate) struct ContainerDocument<Env> {
     liveness_probe: Option<ProbeDocument>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     restart_policy: Option<RestartPolicyDocument>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    mounts: Vec<VolumeMountDocument>,
 }
 
 impl<Env: Stored> Stored for Container<Env> {
@@ -91,6 +98,7 @@ impl<Env: Stored> Stored for Container<Env> {
             readiness_probe,
             liveness_probe,
             restart_policy,
+            mounts,
         } = self;
         ContainerDocument {
             name: name.to_document(),
@@ -106,6 +114,7 @@ impl<Env: Stored> Stored for Container<Env> {
             readiness_probe: readiness_probe.to_document(),
             liveness_probe: liveness_probe.to_document(),
             restart_policy: restart_policy.to_document(),
+            mounts: mounts.to_document(),
         }
     }
 
@@ -124,6 +133,7 @@ impl<Env: Stored> Stored for Container<Env> {
             readiness_probe: Stored::from_document(document.readiness_probe),
             liveness_probe: Stored::from_document(document.liveness_probe),
             restart_policy: Stored::from_document(document.restart_policy),
+            mounts: Stored::from_document(document.mounts),
         }
     }
 }

@@ -295,6 +295,7 @@ impl Workload {
             restart_policy: RestartPolicy::Always,
             termination_grace: Duration::from_secs(10),
             node_selector: StringMap::new(),
+            volumes: Box::default(),
         }
     }
 
@@ -327,6 +328,7 @@ impl Workload {
             readiness_probe: None,
             liveness_probe: None,
             restart_policy: None,
+            mounts: Box::default(),
         }
     }
 }

@@ -101,6 +101,7 @@ fn write_value(text: &mut String, value: &Type, choices: &mut Choices<'_>, depth
         Type::Text(_)
         | Type::Bool
         | Type::Int { .. }
+        | Type::Mode
         | Type::Number
         | Type::Quantity
         | Type::IntOrPercent { .. }

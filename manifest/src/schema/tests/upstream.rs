@@ -164,7 +164,7 @@ fn fits<'a>(value: &Type, shape: &Shape<'a>) -> Result<Option<&'a str>, ()> {
         (Type::Text(format), Shape::Time) if is(format, TIME) => Ok(None),
         (Type::Text(_), Shape::Text)
         | (Type::Bool, Shape::Bool)
-        | (Type::Int { .. }, Shape::Int)
+        | (Type::Int { .. } | Type::Mode, Shape::Int)
         | (Type::Number, Shape::Number)
         | (Type::Quantity, Shape::Quantity)
         | (Type::Port | Type::IntOrPercent { .. }, Shape::IntOrText)

@@ -85,6 +85,7 @@ fn sets() -> [Arc<ReplicaSet>; 3] {
             readiness_probe: None,
             liveness_probe: None,
             restart_policy: None,
+            mounts: Box::default(),
         };
         let zone = in_zone.then(|| ("zone".to_owned(), "1".to_owned()));
         Arc::new(ReplicaSet {
@@ -101,6 +102,7 @@ fn sets() -> [Arc<ReplicaSet>; 3] {
                 restart_policy: RestartPolicy::Always,
                 termination_grace: Duration::ZERO,
                 node_selector: zone.into_iter().collect(),
+                volumes: Box::default(),
             }),
             template_hash: TemplateHash::new("1"),
             revision: 1,

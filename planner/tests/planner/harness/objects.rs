@@ -16,6 +16,7 @@ pub fn deployment(name: &str, replicas: u32, image: &str) -> Deployment {
             restart_policy: RestartPolicy::Always,
             termination_grace: Duration::from_secs(30),
             node_selector: StringMap::new(),
+            volumes: Box::default(),
         },
         strategy: Strategy::RollingUpdate {
             max_surge: IntOrPercent::Percent(25),
@@ -51,6 +52,7 @@ pub fn container<Env>(image: &str) -> Container<Env> {
         readiness_probe: None,
         liveness_probe: None,
         restart_policy: None,
+        mounts: Box::default(),
     }
 }
 

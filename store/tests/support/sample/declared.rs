@@ -118,6 +118,7 @@ impl Dice {
             restart_policy: self.restart_policy(),
             termination_grace: self.span(),
             node_selector: self.map(),
+            volumes: self.some(|dice| dice.volume(Dice::projection)).into(),
         }
     }
 
@@ -284,6 +285,7 @@ impl Dice {
             restart_policy: self.restart_policy(),
             termination_grace: self.span(),
             node_selector: self.map(),
+            volumes: self.some(|dice| dice.volume(Dice::files)).into(),
         })
     }
 
@@ -315,6 +317,99 @@ impl Dice {
             readiness_probe: self.maybe(Dice::probe).map(Box::new),
             liveness_probe: self.maybe(Dice::probe).map(Box::new),
             restart_policy: self.maybe(Dice::restart_policy),
+            mounts: self.some(Dice::mount).into(),
+        }
+    }
+
+    fn volume<F>(&mut self, files: impl FnOnce(&mut Dice) -> F) -> Volume<F> {
+        Volume {
+            name: self.text(),
+            source: match self.below(4) {
+                3 => VolumeSource::Files(files(self)),
+                0 => VolumeSource::EmptyDir(EmptyDir::Disk),
+                1 => VolumeSource::EmptyDir(EmptyDir::Memory {
+                    size_limit_bytes: self.maybe(Dice::number),
+                }),
+                _ => VolumeSource::HostPath(HostPath {
+                    path: self.text(),
+                    path_type: self.pick(&[
+                        HostPathType::Any,
+                        HostPathType::DirectoryOrCreate,
+                        HostPathType::Directory,
+                        HostPathType::FileOrCreate,
+                        HostPathType::File,
+                        HostPathType::Socket,
+                        HostPathType::CharDevice,
+                        HostPathType::BlockDevice,
+                    ]),
+                }),
+            },
+        }
+    }
+
+    fn projection(&mut self) -> Projection {
+        Projection {
+            default_mode: self.mode(),
+            sources: self
+                .some(|dice| {
+                    let (name, optional) = (ObjectName::new(dice.text()), dice.flip());
+                    let items = dice.some(|dice| KeyFile {
+                        key: dice.text(),
+                        path: dice.text(),
+                        mode: dice.maybe(Dice::mode),
+                    });
+                    let items = items.into();
+                    match dice.below(3) {
+                        0 => FileSource::ConfigMap { config_map: name, items, optional },
+                        1 => FileSource::Secret { secret: name, items, optional },
+                        _ => FileSource::Fields(dice.some(Dice::field_file).into()),
+                    }
+                })
+                .into(),
+        }
+    }
+
+    fn field_file(&mut self) -> FieldFile {
+        FieldFile { path: self.text(), field: self.file_field(), mode: self.maybe(Dice::mode) }
+    }
+
+    fn files(&mut self) -> VolumeFiles {
+        self.some(|dice| VolumeFile {
+            path: dice.text(),
+            mode: dice.mode(),
+            content: match dice.below(3) {
+                0 => FileContent::Plain(dice.bytes().into()),
+                1 => FileContent::Secret(SecretValue::new(dice.bytes())),
+                _ => FileContent::Field(dice.file_field()),
+            },
+        })
+        .into()
+    }
+
+    fn file_field(&mut self) -> FileField {
+        match self.below(3) {
+            0 => FileField::Labels,
+            1 => FileField::Annotations,
+            _ => FileField::One(self.pod_field()),
+        }
+    }
+
+    fn mode(&mut self) -> FileMode {
+        FileMode::new(self.below(0o1000) as u16)
+    }
+
+    fn mount(&mut self) -> VolumeMount {
+        let sub_path = self.text();
+        VolumeMount {
+            volume: self.text(),
+            path: self.text(),
+            access: self.pick(&[MountAccess::ReadWrite, MountAccess::ReadOnly]),
+            sub_path: self.pick(&[
+                None,
+                Some(SubPath::Fixed(sub_path.clone())),
+                Some(SubPath::Expanded(sub_path)),
+            ]),
+            propagation: self.pick(&[MountPropagation::None, MountPropagation::HostToContainer]),
         }
     }
 

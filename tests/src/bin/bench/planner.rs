@@ -257,6 +257,7 @@ fn deployment(name: &str, image: String) -> DeclaredObject {
         readiness_probe: None,
         liveness_probe: None,
         restart_policy: None,
+        mounts: Box::default(),
     };
     let deployment = Deployment {
         replicas: REPLICAS,
@@ -269,6 +270,7 @@ fn deployment(name: &str, image: String) -> DeclaredObject {
             restart_policy: RestartPolicy::Always,
             termination_grace: Duration::from_secs(30),
             node_selector: StringMap::new(),
+            volumes: Box::default(),
         },
         strategy: Strategy::RollingUpdate {
             max_surge: IntOrPercent::Percent(25),

@@ -1,0 +1,106 @@
+//! Where the volumes of a pod lie, and what of them a container mounts. Pure.
+
+use std::path::{Path, PathBuf};
+
+use dugout_model::{
+    AssignedPod, ClusterId, Container, EnvValue, MountAccess, NodeName, PodUid, Timestamp, Volume,
+    VolumeFiles, VolumeSource,
+};
+
+use super::{Part, Preparation};
+use crate::runtime::BindMount;
+
+/// The folder of one cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout(PathBuf);
+
+impl Layout {
+    pub fn new(volumes: &Path, cluster: ClusterId) -> Self {
+        Self(volumes.join(cluster.to_string()))
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn pod(&self, pod: PodUid) -> PathBuf {
+        self.0.join(pod.to_string())
+    }
+
+    fn part(&self, pod: PodUid, container: &str, index: usize) -> PathBuf {
+        self.pod(pod).join(PARTS).join(container).join(index.to_string())
+    }
+
+    /// What a container mounts, in the order in which it is written. `sub_paths` has the part of each
+    /// mount, with its variables filled in.
+    pub(crate) fn mounts(
+        &self,
+        pod: &AssignedPod,
+        container: &Container<EnvValue>,
+        sub_paths: &[Option<String>],
+    ) -> Vec<BindMount> {
+        let mounts = container.mounts.iter().zip(sub_paths).enumerate();
+        mounts
+            .filter_map(|(index, (mount, sub_path))| {
+                let volume = pod.template.volumes.iter().find(|one| one.name == mount.volume)?;
+                let source = match sub_path {
+                    None => place(&self.pod(pod.uid), volume),
+                    Some(_) => self.part(pod.uid, &container.name, index),
+                };
+                Some(BindMount {
+                    source,
+                    target: absolute(&mount.path),
+                    access: match volume.source {
+                        VolumeSource::Files(_) => MountAccess::ReadOnly,
+                        VolumeSource::EmptyDir(_) | VolumeSource::HostPath(_) => mount.access,
+                    },
+                    propagation: mount.propagation,
+                })
+            })
+            .collect()
+    }
+
+    /// What must be there before this container is made or started; `None` when its pod mounts nothing.
+    pub(crate) fn preparation(
+        &self,
+        pod: &AssignedPod,
+        container: &Container<EnvValue>,
+        sub_paths: &[Option<String>],
+        (node, wall): (&NodeName, Timestamp),
+    ) -> Option<Preparation> {
+        pod.template.mounted_volumes().next()?;
+        let mounts = container.mounts.iter().zip(sub_paths).enumerate();
+        let parts = mounts.filter_map(|(index, (mount, sub_path))| {
+            Some(Part {
+                volume: mount.volume.clone(),
+                path: sub_path.clone()?,
+                target: self.part(pod.uid, &container.name, index),
+            })
+        });
+        Some(Preparation {
+            pod: pod.clone(),
+            node: node.clone(),
+            wall,
+            folder: self.pod(pod.uid),
+            parts: parts.collect(),
+        })
+    }
+}
+
+/// The folder of the parts in that of a pod.
+pub(super) const PARTS: &str = "parts";
+/// The folder of the volumes in that of a pod.
+pub(super) const VOLUMES: &str = "volumes";
+
+/// Where a volume of the pod with this folder lies.
+pub(super) fn place(pod: &Path, volume: &Volume<VolumeFiles>) -> PathBuf {
+    match &volume.source {
+        VolumeSource::HostPath(host_path) => PathBuf::from(&host_path.path),
+        VolumeSource::EmptyDir(_) | VolumeSource::Files(_) => pod.join(VOLUMES).join(&volume.name),
+    }
+}
+
+/// A mount path as the engine takes it.
+fn absolute(path: &str) -> String {
+    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
+}

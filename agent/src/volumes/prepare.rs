@@ -1,0 +1,144 @@
+//! Making the volumes of a pod. Every step looks first at what is there.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use dugout_model::{
+    AssignedPod, EmptyDir, FileContent, NodeName, Timestamp, Volume, VolumeFiles, VolumeSource,
+};
+use rustix::mount::mount_bind;
+
+use super::beneath::{self, Held};
+use super::layout::{VOLUMES, place};
+use super::mount_table::MountTable;
+use super::{VolumeError, VolumeProblem, host_path, memory, payload, remove, writer};
+
+/// What must be there before a container of a pod is made or started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Preparation {
+    pub pod: AssignedPod,
+    pub node: NodeName,
+    /// When it was asked for; it names the folder of files that are new.
+    pub wall: Timestamp,
+    /// The pod's own.
+    pub folder: PathBuf,
+    pub parts: Vec<Part>,
+}
+
+/// A file or folder of a volume that a container mounts alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub volume: String,
+    /// Inside the volume.
+    pub path: String,
+    /// Where it is mounted for the engine to find.
+    pub target: PathBuf,
+}
+
+pub(super) fn prepare(wanted: &Preparation) -> Result<(), VolumeError> {
+    let folder = |source| VolumeError::Folder { path: wanted.folder.clone(), source };
+    make_private(&wanted.folder.join(VOLUMES)).map_err(folder)?;
+    let mounted = MountTable::read().map_err(folder)?;
+    let template = &wanted.pod.template;
+    for volume in template.mounted_volumes() {
+        make(wanted, volume, &mounted).map_err(|problem| {
+            let volume = volume.name.clone();
+            VolumeError::Volume { volume, problem }
+        })?;
+    }
+    for part in &wanted.parts {
+        let volume = template.volumes.iter().find(|volume| volume.name == part.volume);
+        let Some(volume) = volume else { continue };
+        mount_part(part, &place(&wanted.folder, volume), &mounted).map_err(|problem| {
+            let volume = volume.name.clone();
+            VolumeError::Volume { volume, problem }
+        })?;
+    }
+    Ok(())
+}
+
+fn make(
+    wanted: &Preparation,
+    volume: &Volume<VolumeFiles>,
+    mounted: &MountTable,
+) -> Result<(), VolumeProblem> {
+    let path = place(&wanted.folder, volume);
+    let io = |source| VolumeProblem::Io { path: path.clone(), source };
+    match &volume.source {
+        VolumeSource::HostPath(host_path) => host_path::check(host_path),
+        VolumeSource::EmptyDir(EmptyDir::Disk) => make_open(&path).map_err(io),
+        VolumeSource::EmptyDir(EmptyDir::Memory { size_limit_bytes }) => {
+            if mounted.contains(&path) {
+                return Ok(());
+            }
+            make_private(&path).map_err(io)?;
+            let size_bytes = memory::size_bytes(&wanted.pod.template, *size_limit_bytes);
+            memory::mount_empty(&path, size_bytes)
+        }
+        VolumeSource::Files(files) => {
+            if !files.iter().any(|file| matches!(file.content, FileContent::Secret(_))) {
+                make_open(&path).map_err(io)?;
+            } else if !mounted.contains(&path) {
+                make_private(&path).map_err(io)?;
+                memory::mount_private(&path)?;
+            }
+            let payload = payload::of(files, &wanted.pod, &wanted.node);
+            let written = writer::write(&path, &payload, wanted.wall);
+            written.map_err(|source| VolumeProblem::Files { source })
+        }
+    }
+}
+
+/// Makes a folder that nobody but the agent enters, with those above it.
+fn make_private(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Makes a folder in which everybody may write. It appears with its mode, and one that is there stays as
+/// its containers left it.
+fn make_open(folder: &Path) -> io::Result<()> {
+    if folder.exists() {
+        return Ok(());
+    }
+    let new = folder.with_extension("new");
+    make_private(&new)?;
+    fs::set_permissions(&new, Permissions::from_mode(0o777))?;
+    fs::rename(&new, folder)
+}
+
+/// Mounts a part of a volume where the engine will look for it, unless just that is mounted there. The
+/// engine follows links wherever they lead, so it is never given the path itself.
+fn mount_part(part: &Part, volume: &Path, mounted: &MountTable) -> Result<(), VolumeProblem> {
+    let io = |source| VolumeProblem::Io { path: part.target.clone(), source };
+    let held = beneath::open(volume, &part.path)?;
+    if mounted.contains(&part.target) {
+        if is_same(&held, &part.target).map_err(io)? {
+            return Ok(());
+        }
+        remove::unmount(&part.target).map_err(io)?;
+    }
+    make_target(&part.target, held.is_folder).map_err(io)?;
+    mount_bind(beneath::through(&held.file), &part.target).map_err(|error| match error {
+        rustix::io::Errno::PERM => VolumeProblem::MayNotMountPart { path: part.path.clone() },
+        error => io(error.into()),
+    })
+}
+
+fn is_same(held: &Held, target: &Path) -> io::Result<bool> {
+    let (held, target) = (fs::metadata(beneath::through(&held.file))?, fs::metadata(target)?);
+    Ok((held.dev(), held.ino()) == (target.dev(), target.ino()))
+}
+
+/// A mount needs a file or folder to lie on. What another start left there is none of a volume's.
+fn make_target(target: &Path, is_folder: bool) -> io::Result<()> {
+    if let Some(folder) = target.parent() {
+        make_private(folder)?;
+    }
+    remove::remove_target(target)?;
+    match is_folder {
+        true => make_private(target),
+        false => File::create_new(target).map(drop),
+    }
+}
