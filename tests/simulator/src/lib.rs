@@ -7,6 +7,7 @@
 //! Then the faults stop, a last good commit comes, and within a bound everything must be as a fresh
 //! deployment of it would be, and stay so for an hour without one further change.
 
+mod bugs;
 mod docker;
 mod events;
 mod ledger;
@@ -18,6 +19,7 @@ mod server;
 mod simulation;
 mod trace;
 
-pub use rules::Broken;
+pub use bugs::Bug;
+pub use rules::{Broken, Rule};
 pub use scenario::Scenario;
 pub use simulation::{CrashPoint, Options, Outcome, simulate};

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use dugout_agent::converge::{
     ExitCause, FullList, Health, Input, Memories, News, Observed, Outcome, Plan, PodMemory,
-    Sequence, converge, pod_report,
+    Sequence, pod_report,
 };
 use dugout_agent::runtime::ObservedContainer;
 use dugout_model::{
@@ -15,6 +15,7 @@ use dugout_model::{
     PullPolicy, Resources, RestartPolicy, SharedAssignment, StringMap, Timestamp, Turn,
 };
 
+use crate::bugs::{Bug, converge_with};
 use crate::docker::FakeEngine;
 use crate::events::{Alarm, Call, Life};
 
@@ -29,6 +30,9 @@ pub(crate) struct Node {
     pub is_cut_off: bool,
     /// Without power: nothing runs.
     pub is_dark: bool,
+    /// Since when it is one or the other.
+    pub silent_since: Option<Timestamp>,
+    bug: Option<Bug>,
 }
 
 /// The agent's process, with what it forgets when it is killed.
@@ -53,7 +57,7 @@ pub(crate) enum Refused {
 }
 
 impl Node {
-    pub fn new(name: &str, engine: FakeEngine) -> Self {
+    pub fn new(name: &str, engine: FakeEngine, bug: Option<Bug>) -> Self {
         Self {
             name: NodeName::new(name),
             engine,
@@ -61,6 +65,8 @@ impl Node {
             agent: None,
             is_cut_off: false,
             is_dark: false,
+            silent_since: None,
+            bug,
         }
     }
 
@@ -69,7 +75,7 @@ impl Node {
             name: self.name.clone(),
             instance: format!("instance-of-{}", self.name),
             labels: StringMap::from([("name".to_owned(), self.name.to_string())]),
-            capacity: Resources { cpu_millis: 4_000, memory_bytes: 8 << 30, pods: 110 },
+            capacity: Resources { cpu_millis: 2_000, memory_bytes: 8 << 30, pods: 110 },
             engine: EngineId::new(format!("engine-of-{}", self.name)),
             engine_version: "29".to_owned(),
             agent_version: "0.1".to_owned(),
@@ -103,6 +109,7 @@ impl Node {
     /// Whether an assignment is to be written to the disk.
     pub fn judge(&self, offered: &SharedAssignment) -> Result<(), Refused> {
         match &self.accepted {
+            Some(_) if self.bug == Some(Bug::GenerationNotChecked) => Ok(()),
             Some(held) if offered.generation < held.generation => Err(Refused::Older),
             Some(held) if offered.generation == held.generation && **offered != **held => {
                 Err(Refused::OtherContent)
@@ -128,13 +135,14 @@ impl Node {
                 || !observed.of_pod(*uid).is_empty()
                 || assignment.is_none_or(|held| held.pods.iter().any(|pod| pod.uid == *uid))
         });
-        converge(Input {
+        let input = Input {
             assignment,
             observed: &agent.observed,
             memories: &agent.memories,
             engine_known: agent.has_listed,
             now,
-        })
+        };
+        converge_with(self.bug, input)
     }
 
     pub fn assigned(&self, uid: PodUid) -> Option<&AssignedPod> {
@@ -153,7 +161,7 @@ impl Node {
         let mut pods: BTreeMap<PodUid, PodReport> = BTreeMap::new();
         for pod in accepted.iter().flat_map(|accepted| &accepted.pods) {
             let is_draining = pod.order != PodOrder::Run { draining: false };
-            let is_busy = agent.busy_until.get(&pod.uid).is_some_and(|until| *until > now);
+            let is_busy = agent.is_busy(pod.uid, now);
             let health = Health {
                 ready: is_ready(pod.uid) && !matches!(pod.order, PodOrder::Stop { .. }),
                 connections: u32::from(is_draining && is_busy),
@@ -202,6 +210,11 @@ impl Agent {
 
     pub fn keep_busy(&mut self, pod: PodUid, until: Timestamp) {
         self.busy_until.entry(pod).or_insert(until);
+    }
+
+    /// Whether requests to a leaving pod are under way.
+    pub fn is_busy(&self, pod: PodUid, now: Timestamp) -> bool {
+        self.busy_until.get(&pod).is_some_and(|until| *until > now)
     }
 
     pub fn begin(&mut self, call: &Call, now: Timestamp) {

@@ -1,17 +1,81 @@
 //! What must hold at every moment, whatever fails: looked up in what really runs, not in what anybody
 //! believes.
 
+mod books;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use dugout_agent::labels::ContainerLabels;
 use dugout_model::{
-    DaemonSet, DaemonSetUpdate, IntOrPercent, ObjectName, ObjectSpec, Pod, PodUid, ReplicaSetUid,
-    StatefulSetUpdate, StoredObject, Strategy, TemplateHash, Timestamp, Verdict, World,
+    DaemonSet, DaemonSetUpdate, IntOrPercent, ObjectName, ObjectSpec, Pod, PodUid, ReleaseId,
+    ReplicaSetUid, StatefulSetUpdate, StoredObject, Strategy, TemplateHash, Timestamp, Verdict,
+    World,
 };
 
 use crate::docker::FakeContainer;
 use crate::node::Node;
 use crate::scenario::REJECTED_IMAGE;
+
+pub(crate) use books::{Commits, GitCommit};
+
+/// What must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// The planner's own check accepts every plan.
+    PlansAreSound,
+    /// No two pods with one name run.
+    NamesAreUnique,
+    /// A pod runs on one node alone.
+    PodsStay,
+    /// Each container of a pod runs once.
+    ContainersRunOnce,
+    /// What is known to be gone does not begin.
+    GoneStaysGone,
+    /// Nothing of a commit with errors runs.
+    RejectedNeverRuns,
+    /// What is stopped by choice leaves enough that serves.
+    EnoughServe,
+    /// What is stopped by choice has no request under way.
+    RequestsEnd,
+    /// What crashes again and again waits ever longer.
+    CrashesBackOff,
+    /// One generation of an assignment has one content.
+    GenerationsFence,
+    /// A deposed leader writes nothing.
+    OneWriter,
+    /// The world in memory is the database.
+    MemoryIsTheDatabase,
+    /// What is healthy is what its commit declares.
+    GitIsTheTruth,
+    /// A commit that removes too much is held.
+    DeletionsAreHeld,
+    /// A template has one replica set.
+    TemplatesAreReused,
+    /// A node that is silent is not ready.
+    SilenceIsNoticed,
+    /// A release comes to a verdict.
+    ReleasesEnd,
+    /// Once nothing fails any more, everything is as it was asked.
+    EverythingSettles,
+    /// And then nothing changes.
+    QuietStaysQuiet,
+    /// A moment has an end.
+    TimeGoesOn,
+}
+
+/// That a rule is broken, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Breach {
+    pub rule: Rule,
+    pub why: String,
+}
+
+impl Rule {
+    pub(crate) fn broken(self, why: impl Into<String>) -> Breach {
+        Breach { rule: self, why: why.into() }
+    }
+}
 
 /// A rule that was broken, when, and what happened before.
 #[derive(Clone, Debug)]
@@ -19,7 +83,8 @@ pub struct Broken {
     pub seed: u64,
     /// Seconds into the run.
     pub at_seconds: f64,
-    pub rule: String,
+    pub rule: Rule,
+    pub why: String,
     /// The last lines of the trace.
     pub trace: Vec<String>,
 }
@@ -32,33 +97,98 @@ const CALM: Duration = Duration::from_secs(40);
 pub(crate) struct Rules {
     /// The last moment at which something failed or somebody asked for something else.
     pub disturbed_at: Timestamp,
+    /// The same, but for containers that ended by themselves.
+    pub asked_at: Timestamp,
     /// The node on which each pod ran first.
     ran_on: BTreeMap<PodUid, usize>,
+    /// Pods whose rows went.
+    gone: BTreeSet<PodUid>,
+    crashes: BTreeMap<(PodUid, String), Crashes>,
+    verdicts: BTreeMap<ReleaseId, Verdict>,
+    /// Until when each pod that leaves has time for its requests.
+    drained_by: BTreeMap<PodUid, Timestamp>,
+    /// The world after the turn before.
+    before: Option<World>,
 }
+
+/// How often a container crashed in a row, and when it did last.
+#[derive(Clone, Copy, Default)]
+struct Crashes {
+    count: u32,
+    at: Timestamp,
+}
+
+/// The back-off of Kubernetes, reckoned apart from the agent's.
+const BACK_OFF: Duration = Duration::from_secs(10);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 
 impl Rules {
     /// Looks at everything that runs.
-    pub fn look(&mut self, nodes: &[Node]) -> Result<(), String> {
+    pub fn look(&mut self, nodes: &[Node]) -> Result<(), Breach> {
         let mut names = BTreeMap::new();
         for (number, node) in nodes.iter().enumerate() {
             let mut running = BTreeSet::new();
             for container in node.engine.running() {
                 let labels = &container.observed.labels;
                 if *names.entry(labels.pod.as_str()).or_insert(labels.uid) != labels.uid {
-                    return Err(format!("two pods with the name {} run", labels.pod));
+                    let why = format!("two pods with the name {} run", labels.pod);
+                    return Err(Rule::NamesAreUnique.broken(why));
                 }
                 if !running.insert((labels.uid, labels.container.as_str())) {
-                    return Err(format!("pod {} runs a container twice on one node", labels.pod));
+                    let why = format!("pod {} runs a container twice on one node", labels.pod);
+                    return Err(Rule::ContainersRunOnce.broken(why));
                 }
                 if *self.ran_on.entry(labels.uid).or_insert(number) != number {
-                    return Err(format!("pod {} runs on a second node", labels.pod));
+                    let why = format!("pod {} runs on a second node", labels.pod);
+                    return Err(Rule::PodsStay.broken(why));
                 }
                 if container.image == REJECTED_IMAGE {
-                    return Err("something of a rejected commit runs".to_owned());
+                    let why = format!("pod {} is of a rejected commit", labels.pod);
+                    return Err(Rule::RejectedNeverRuns.broken(why));
                 }
             }
         }
         Ok(())
+    }
+
+    /// A container is started.
+    pub fn started(&self, labels: &ContainerLabels, now: Timestamp) -> Result<(), Breach> {
+        if self.gone.contains(&labels.uid) {
+            let why = format!("pod {} was gone", labels.pod);
+            return Err(Rule::GoneStaysGone.broken(why));
+        }
+        let key = (labels.uid, labels.container.clone());
+        let crashes = self.crashes.get(&key).copied().unwrap_or_default();
+        let Some(doublings) = crashes.count.checked_sub(2) else { return Ok(()) };
+        let wait = (BACK_OFF * 2_u32.pow(doublings.min(8))).min(LONGEST_BACK_OFF);
+        // Whoever kills a container, or an agent, ends the waiting.
+        if crashes.at > self.asked_at && now.since(crashes.at) < wait {
+            let why = format!("pod {} starts anew before {wait:?} are over", labels.pod);
+            return Err(Rule::CrashesBackOff.broken(why));
+        }
+        Ok(())
+    }
+
+    /// A pod with requests under way is stopped by order: only when its time for them is over.
+    pub fn cut_short(&self, pod: PodUid, now: Timestamp) -> Result<(), Breach> {
+        match self.drained_by.get(&pod) {
+            Some(until) if now < *until => {
+                let why = format!("pod {pod} is stopped with requests under way");
+                Err(Rule::RequestsEnd.broken(why))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A container ended by itself.
+    pub fn crashed(&mut self, labels: &ContainerLabels, started_at: Timestamp, now: Timestamp) {
+        let key = (labels.uid, labels.container.clone());
+        let crashes = self.crashes.entry(key).or_default();
+        if now.since(started_at) >= FORGOTTEN_AFTER {
+            crashes.count = 0;
+        }
+        *crashes = Crashes { count: crashes.count + 1, at: now };
     }
 
     /// A container is stopped by order while it serves: enough others must serve.
@@ -68,7 +198,7 @@ impl Rules {
         world: &World,
         pod: PodUid,
         now: Timestamp,
-    ) -> Result<(), String> {
+    ) -> Result<(), Breach> {
         if now.since(self.disturbed_at) < CALM {
             return Ok(());
         }
@@ -85,36 +215,46 @@ impl Rules {
         };
         match enough {
             true => Ok(()),
-            false => Err(format!(
+            false => Err(Rule::EnoughServe.broken(format!(
                 "{} has {} serving pods left by choice, and must keep more",
                 object.declared.id(),
                 serving.len()
-            )),
+            ))),
         }
     }
 }
 
 /// How many pods must go on serving whatever is stopped by choice.
 fn least(spec: &ObjectSpec) -> usize {
-    let (replicas, unavailable) = match spec {
+    let (replicas, surge, unavailable) = match spec {
         ObjectSpec::Deployment(spec) => match spec.strategy {
             Strategy::Recreate => return 0,
-            Strategy::RollingUpdate { max_unavailable, .. } => (spec.replicas, max_unavailable),
-        },
-        ObjectSpec::StatefulSet(spec) => match spec.update {
-            StatefulSetUpdate::OnDelete => (spec.replicas, IntOrPercent::Int(0)),
-            StatefulSetUpdate::RollingUpdate { max_unavailable, .. } => {
-                (spec.replicas, max_unavailable)
+            Strategy::RollingUpdate { max_surge, max_unavailable } => {
+                (spec.replicas, max_surge, max_unavailable)
             }
         },
-        ObjectSpec::ReplicaSet(spec) => (spec.replicas, IntOrPercent::Int(0)),
+        ObjectSpec::StatefulSet(spec) => match spec.update {
+            StatefulSetUpdate::OnDelete => (spec.replicas, IntOrPercent::Int(1), NONE),
+            StatefulSetUpdate::RollingUpdate { max_unavailable, .. } => {
+                (spec.replicas, NONE, max_unavailable)
+            }
+        },
+        // Nothing rolls here.
+        ObjectSpec::ReplicaSet(spec) => (spec.replicas, IntOrPercent::Int(1), NONE),
         _ => return 0,
     };
-    match unavailable {
-        IntOrPercent::Int(unavailable) => replicas.saturating_sub(unavailable) as usize,
-        IntOrPercent::Percent(_) => 0,
-    }
+    // A share of the pods, in hundredths: of those that come on top every part of one counts, of those
+    // that may be missing only whole ones.
+    let hundredths = |asked| match asked {
+        IntOrPercent::Int(pods) => pods * 100,
+        IntOrPercent::Percent(percent) => percent * replicas,
+    };
+    let is_stuck = hundredths(surge) == 0 && hundredths(unavailable) < 100;
+    let missing = if is_stuck { 1 } else { hundredths(unavailable) / 100 };
+    replicas.saturating_sub(missing) as usize
 }
+
+const NONE: IntOrPercent = IntOrPercent::Int(0);
 
 /// How many nodes may be without a serving daemon because of an update.
 fn tolerated(spec: &DaemonSet) -> usize {

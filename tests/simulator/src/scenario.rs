@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use dugout_model::{
     ConfigMap, Container, ContainerPort, ContainerResources, DaemonSet, DaemonSetUpdate,
-    DeclaredObject, Deployment, EnvSource, IntOrPercent, Kind, LabelSelector, ObjectId, ObjectKey,
-    ObjectName, ObjectPolicy, ObjectSpec, Origin, PodManagement, PodTemplate, Problem, Protocol,
-    PullPolicy, ReplicaSetSpec, RestartPolicy, RevisionContent, Severity, StatefulSet,
-    StatefulSetUpdate, Strategy, StringMap,
+    DeclaredObject, DeclaredObjects, Deployment, EnvSource, IntOrPercent, Kind, LabelSelector,
+    ObjectId, ObjectKey, ObjectName, ObjectPolicy, ObjectSpec, Origin, PodManagement, PodTemplate,
+    Problem, Protocol, PullPolicy, ReplicaSetSpec, RestartPolicy, RevisionContent, Severity,
+    StatefulSet, StatefulSetUpdate, Strategy, StringMap,
 };
 
 use crate::random::Random;
@@ -29,6 +29,8 @@ pub(crate) enum Asks {
     Objects(Vec<Workload>, u8),
     /// Its manifests have errors.
     Nonsense,
+    /// It declares nothing at all, and is held.
+    Nothing,
     /// The commit of this number comes again, as after a forced push.
     Again(usize),
 }
@@ -41,6 +43,7 @@ pub(crate) struct Workload {
     pub replicas: u32,
     pub image: &'static str,
     pub min_ready_seconds: u64,
+    pub cpu_millis: u64,
     pub reads_config: bool,
     /// Whether it waits for the one before it in the list.
     pub follows: bool,
@@ -90,6 +93,9 @@ pub struct Scenario {
 const GOOD: [&str; 3] = ["web:1", "web:2", "web:slow"];
 const BAD: [&str; 3] = ["web:missing", "web:unready", "web:crash"];
 
+/// Replicas and processor time: one pod fits on each of the three nodes.
+const TOO_MUCH: (u32, u64) = (5, 1_200);
+
 impl Scenario {
     pub(crate) fn from(random: &mut Random) -> Self {
         let trades = trades(random);
@@ -98,17 +104,30 @@ impl Scenario {
         let mut commits = Vec::new();
         let mut workloads = all(random);
         let mut config = 0;
+        let mut after = random.millis(500, 40_000);
         for number in 0..4 + random.below(6) as usize {
-            let asks = match random.below(12) {
+            let mut is_bad = false;
+            let asks = match random.below(13) {
                 0 => Asks::Nonsense,
+                12 => Asks::Nothing,
                 1 if number > 1 => Asks::Again(random.below(number as u64 - 1) as usize),
                 2 => {
                     config = random.below(3) as u8;
                     Asks::Objects(workloads.clone(), config)
                 }
                 3 => {
+                    is_bad = true;
                     let mut bad = workloads.clone();
-                    bad[some(random)].image = random.pick(&BAD);
+                    if random.one_in(2) {
+                        let changed = some(random);
+                        bad[changed] = workload(random, trades[changed]);
+                    }
+                    let broken = &mut bad[some(random)];
+                    if matches!(broken.shape, Shape::Deployment(_)) && random.one_in(2) {
+                        (broken.replicas, broken.cpu_millis) = TOO_MUCH;
+                    } else {
+                        broken.image = random.pick(&BAD);
+                    }
                     Asks::Objects(bad, config)
                 }
                 4 => {
@@ -122,7 +141,13 @@ impl Scenario {
                     Asks::Objects(workloads.clone(), config)
                 }
             };
-            commits.push(Commit { after: random.millis(500, 40_000), asks });
+            commits.push(Commit { after, asks });
+            // Now and then there is the time to see what becomes of a commit.
+            let is_watched = if is_bad { random.one_in(2) } else { random.one_in(8) };
+            after = match is_watched {
+                true => random.millis(370_000, 450_000),
+                false => random.millis(500, 40_000),
+            };
         }
         Self { commits, last: all(random) }
     }
@@ -136,6 +161,8 @@ fn trades(random: &mut Random) -> [(&'static str, Trade); 3] {
 }
 
 fn workload(random: &mut Random, (name, trade): (&'static str, Trade)) -> Workload {
+    // Of a bare pod nothing may change but its image.
+    let is_bare = matches!(trade, Trade::Bare);
     Workload {
         name,
         shape: shape(random, trade),
@@ -146,8 +173,8 @@ fn workload(random: &mut Random, (name, trade): (&'static str, Trade)) -> Worklo
         },
         image: random.pick(&GOOD),
         min_ready_seconds: random.pick(&[0, 0, 3]),
-        // Of a bare pod nothing may change but its image.
-        reads_config: random.one_in(2) && !matches!(trade, Trade::Bare),
+        cpu_millis: if is_bare { 100 } else { random.pick(&[100, 100, 250]) },
+        reads_config: random.one_in(2) && !is_bare,
         follows: random.one_in(3),
     }
 }
@@ -172,8 +199,12 @@ fn shape(random: &mut Random, trade: Trade) -> Shape {
 }
 
 fn strategy(random: &mut Random) -> Strategy {
-    match random.below(4) {
+    match random.below(5) {
         0 => Strategy::Recreate,
+        1 => Strategy::RollingUpdate {
+            max_surge: IntOrPercent::Percent(random.pick(&[0, 25, 40])),
+            max_unavailable: IntOrPercent::Percent(random.pick(&[25, 30, 50])),
+        },
         _ => {
             let surge = random.below(3) as u32;
             let unavailable = if surge == 0 { 1 } else { random.below(2) as u32 };
@@ -195,6 +226,25 @@ pub(crate) fn content(workloads: &[Workload], config: u8) -> RevisionContent {
     objects.push(declare("settings", ObjectSpec::ConfigMap(settings)));
     let objects = objects.into_iter().map(|object| (object.id(), Arc::new(object))).collect();
     RevisionContent::Objects { objects, notices: Vec::new() }
+}
+
+/// What a reader would see that passes over errors.
+pub(crate) fn what_can_be_read() -> RevisionContent {
+    let web = Workload {
+        name: ALWAYS.0,
+        shape: Shape::Deployment(Strategy::Recreate),
+        replicas: 1,
+        image: REJECTED_IMAGE,
+        min_ready_seconds: 0,
+        cpu_millis: 100,
+        reads_config: false,
+        follows: false,
+    };
+    content(&[web], 0)
+}
+
+pub(crate) fn nothing() -> RevisionContent {
+    RevisionContent::Objects { objects: DeclaredObjects::new(), notices: Vec::new() }
 }
 
 pub(crate) fn nonsense() -> RevisionContent {
@@ -319,7 +369,7 @@ impl Workload {
                 protocol: Protocol::Tcp,
             }],
             resources: ContainerResources {
-                cpu_request_millis: 100,
+                cpu_request_millis: self.cpu_millis,
                 memory_request_bytes: 64 << 20,
                 ..ContainerResources::default()
             },
@@ -332,12 +382,12 @@ impl Workload {
 }
 
 fn declare(name: &str, spec: ObjectSpec) -> DeclaredObject {
-    let deadline = ("dugout.dev/progress-deadline-seconds".to_owned(), "60".to_owned());
+    let progress_deadline = Some(Duration::from_secs(60));
     DeclaredObject {
         key: ObjectKey::new("demo", name),
         labels: StringMap::new(),
-        annotations: StringMap::from([deadline]),
-        policy: ObjectPolicy::default(),
+        annotations: StringMap::new(),
+        policy: ObjectPolicy { progress_deadline, ..ObjectPolicy::default() },
         spec,
         origin: Origin { file: format!("{name}.yaml").into(), line: 1 },
     }

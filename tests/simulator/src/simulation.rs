@@ -10,13 +10,14 @@ use dugout_model::{
     RevisionHops, SourceDeclaration, SourceName, Timestamp, World,
 };
 
+use crate::bugs::Bug;
 use crate::docker::FakeEngine;
 use crate::events::{Event, Life, Queue};
 use crate::ledger::SharedDatabase;
 use crate::node::Node;
 use crate::random::Random;
-use crate::rules::{Broken, Rules, State, settled};
-use crate::scenario::{Asks, Scenario, content, nonsense};
+use crate::rules::{Breach, Broken, Commits, GitCommit, Rule, Rules, State, settled};
+use crate::scenario::{Asks, Scenario, content, nonsense, nothing, what_can_be_read};
 use crate::server::{FakeClock, Server};
 use crate::trace::Trace;
 
@@ -27,6 +28,8 @@ pub struct Options {
     pub with_faults: bool,
     /// A process is killed at this one of its effects.
     pub crash: Option<CrashPoint>,
+    /// What is done wrong on purpose.
+    pub bug: Option<Bug>,
     /// How long nothing may change once everything has settled.
     pub quiet: Duration,
 }
@@ -68,7 +71,7 @@ const MOMENT_EVENTS: u32 = 10_000;
 impl Options {
     /// Nothing fails but what the commits themselves bring, and then an hour is quiet.
     pub const CALM: Options =
-        Options { with_faults: false, crash: None, quiet: Duration::from_secs(60 * 60) };
+        Options { with_faults: false, crash: None, bug: None, quiet: Duration::from_secs(60 * 60) };
     /// Everything fails that may.
     pub const FAULTS: Options = Options { with_faults: true, ..Options::CALM };
 }
@@ -77,10 +80,11 @@ impl Options {
 pub fn simulate(seed: u64, options: &Options) -> Outcome {
     let mut simulation = Simulation::new(seed, options);
     let result = simulation.run();
-    let broken = result.as_ref().err().map(|rule| Broken {
+    let broken = result.as_ref().err().map(|breach| Broken {
         seed,
         at_seconds: simulation.now.since(START).as_secs_f64(),
-        rule: rule.clone(),
+        rule: breach.rule,
+        why: breach.why.clone(),
         trace: simulation.trace.tail(),
     });
     let state = result.unwrap_or_default();
@@ -109,7 +113,9 @@ struct Simulation {
     chance: Random,
     faults: Random,
     scenario: Scenario,
-    commits: Vec<(CommitSha, RevisionContent)>,
+    bug: Option<Bug>,
+    shas: Vec<CommitSha>,
+    commits: Commits,
     database: SharedDatabase,
     server: Option<Server>,
     /// A server that does not know yet that another leads.
@@ -122,7 +128,7 @@ struct Simulation {
     at_this_moment: u32,
     faults_stopped: bool,
     rules: Rules,
-    broken: Option<String>,
+    broken: Option<Breach>,
     trace: Trace,
 }
 
@@ -132,7 +138,9 @@ impl Simulation {
         let mut seeds = Random::from_seed(seed);
         let (mut people, chance, faults) = (seeds.fork(), seeds.fork(), seeds.fork());
         let scenario = Scenario::from(&mut people);
-        let nodes = NODES.map(|name| Node::new(name, FakeEngine::new(name, seeds.fork()))).into();
+        let nodes = NODES
+            .map(|name| Node::new(name, FakeEngine::new(name, seeds.fork()), options.bug))
+            .into();
         let world = World::empty(ClusterId(uuid::Uuid::from_u128(7)));
         Self {
             with_faults: options.with_faults,
@@ -143,8 +151,10 @@ impl Simulation {
             chance,
             faults,
             scenario,
-            commits: Vec::new(),
-            database: SharedDatabase::new(world, options.crash),
+            bug: options.bug,
+            shas: Vec::new(),
+            commits: Commits::new(),
+            database: SharedDatabase::new(world, options.crash, options.bug),
             server: None,
             deposed: None,
             head: None,
@@ -158,7 +168,7 @@ impl Simulation {
         }
     }
 
-    fn run(&mut self) -> Result<State, String> {
+    fn run(&mut self) -> Result<State, Breach> {
         self.queue.push(self.now, Event::ServerStart);
         for node in 0..self.nodes.len() {
             self.queue.push(self.now + Duration::from_millis(100), Event::AgentStart(node));
@@ -180,16 +190,17 @@ impl Simulation {
         let done = self.done_so_far();
         self.run_until(self.now + self.quiet)?;
         if self.done_so_far() != done {
-            return Err("something changed though nothing happened".to_owned());
+            let why = "something changed though nothing happened";
+            return Err(Rule::QuietStaysQuiet.broken(why));
         }
         Ok(state)
     }
 
-    fn run_until(&mut self, end: Timestamp) -> Result<(), String> {
+    fn run_until(&mut self, end: Timestamp) -> Result<(), Breach> {
         while let Some((at, event)) = self.queue.pop_before(end) {
             self.at_this_moment = if at == self.now { self.at_this_moment + 1 } else { 0 };
             if self.at_this_moment > MOMENT_EVENTS {
-                return Err(format!("time stands still: again and again {event:?}"));
+                return Err(Rule::TimeGoesOn.broken(format!("again and again {event:?}")));
             }
             self.now = at;
             self.clock.set(at);
@@ -204,14 +215,14 @@ impl Simulation {
     }
 
     /// Runs until everything is as it was asked, at most for [`SETTLE`].
-    fn settle(&mut self) -> Result<State, String> {
+    fn settle(&mut self) -> Result<State, Breach> {
         let end = self.now + SETTLE;
         loop {
             self.run_until(self.now + Duration::from_secs(10))?;
             let world = self.database.open().world.clone();
             match settled(&self.nodes, &world, self.now) {
                 Ok(state) => return Ok(state),
-                Err(why) if self.now >= end => return Err(format!("it does not settle: {why}")),
+                Err(why) if self.now >= end => return Err(Rule::EverythingSettles.broken(why)),
                 Err(_) => {}
             }
         }
@@ -238,8 +249,16 @@ impl Simulation {
         self.trace.note(self.now, line);
     }
 
+    /// Something fails, or somebody asks for something else.
     fn disturb(&mut self) {
-        self.rules.disturbed_at = self.now;
+        (self.rules.disturbed_at, self.rules.asked_at) = (self.now, self.now);
+    }
+
+    /// The first rule that is broken ends the run.
+    fn note_broken(&mut self, result: Result<(), Breach>) {
+        if let Err(breach) = result {
+            self.broken.get_or_insert(breach);
+        }
     }
 
     fn next_life(&mut self) -> Life {
@@ -297,31 +316,42 @@ impl Simulation {
         match self.scenario.commits[number].asks.clone() {
             Asks::Objects(workloads, config) => self.commit(content(&workloads, config)),
             Asks::Nonsense => self.commit(nonsense()),
+            Asks::Nothing => self.commit(nothing()),
             Asks::Again(number) => {
-                if let Some((sha, content)) = self.commits.get(number).cloned() {
+                if let Some(sha) = self.shas.get(number).cloned() {
                     self.note(format!("commit {} comes again", sha.short()));
-                    self.read(&sha, content);
+                    self.read(&sha);
                 }
             }
         }
     }
 
     fn commit(&mut self, content: RevisionContent) {
-        let sha = CommitSha::new(format!("{:08x}{}", self.commits.len() + 1, "0".repeat(32)));
+        let sha = CommitSha::new(format!("{:08x}{}", self.shas.len() + 1, "0".repeat(32)));
         self.note(format!("commit {}", sha.short()));
-        self.commits.push((sha.clone(), content.clone()));
-        self.read(&sha, content);
+        self.shas.push(sha.clone());
+        let message = "A change".to_owned();
+        self.commits.insert(sha.clone(), GitCommit { message, content });
+        self.read(&sha);
     }
 
     /// The source loop reads a commit, and tells the engine when there is one.
-    fn read(&mut self, sha: &CommitSha, content: RevisionContent) {
+    fn read(&mut self, sha: &CommitSha) {
         self.disturb();
+        let Some(GitCommit { message, mut content }) = self.commits.get(sha).cloned() else {
+            return;
+        };
+        if let (Some(Bug::RejectedPartlyApplied), RevisionContent::Problems(_)) =
+            (self.bug, &content)
+        {
+            content = what_can_be_read();
+        }
         let revision = Revision {
             source: SourceName::new(SOURCE),
             commit: Commit {
                 sha: sha.clone(),
                 author: "Ada <ada@example.com>".to_owned(),
-                message: "A change".to_owned(),
+                message,
                 committed_at: self.now,
                 parents: Vec::new(),
             },
@@ -375,10 +405,16 @@ impl Simulation {
     fn serve(&mut self, facts: Vec<Fact>) {
         let Some(mut server) = self.server.take() else { return };
         let lives = server.step(facts);
-        if server.refused_a_plan() {
-            self.broken.get_or_insert("a plan was refused by its own check".to_owned());
+        if let Some(breach) = server.refused() {
+            self.note_broken(Err(breach));
         }
         self.take_committed();
+        if lives {
+            let database = self.database.open().world.clone();
+            let (world, since) = (server.world(), server.since);
+            let sound = self.rules.believed(world, &database, &self.nodes, since, self.now);
+            self.note_broken(sound);
+        }
         let alarm = server.due_at().and_then(|at| server.alarm.set(at.max(self.now)));
         let life = server.life;
         self.server = Some(server);
@@ -394,6 +430,9 @@ impl Simulation {
     /// What became durable goes to the trace.
     fn take_committed(&mut self) {
         let committed = std::mem::take(&mut self.database.open().committed);
+        let world = self.database.open().world.clone();
+        let sound = self.rules.committed(&committed, &world, &self.commits);
+        self.note_broken(sound);
         for change in committed {
             match change {
                 Change::AppendTimeline(entry) => self.note(format!(
@@ -468,7 +507,8 @@ impl Simulation {
             let turn = self.database.open().world.turn;
             let lives = deposed.step(vec![fact.clone()]);
             if self.database.open().world.turn != turn {
-                self.broken = Some("a deposed server wrote".to_owned());
+                let why = "a deposed server wrote";
+                self.note_broken(Err(Rule::OneWriter.broken(why)));
             }
             if lives {
                 self.deposed = Some(deposed);

@@ -11,7 +11,8 @@ fn must_hold(seed: u64, options: &Options) -> Outcome {
     if let Some(broken) = &outcome.broken {
         let trace = broken.trace.join("\n");
         let at = broken.at_seconds;
-        panic!("{trace}\nseed {seed} {options:?} at {at:.3} s: {}", broken.rule);
+        let (rule, why) = (broken.rule, &broken.why);
+        panic!("{trace}\nseed {seed} {options:?} at {at:.3} s: {rule:?}: {why}");
     }
     outcome
 }

@@ -11,6 +11,7 @@ use dugout_model::{Fact, Timestamp};
 use super::{HEARTBEAT, Simulation, WHOLE_LIST};
 use crate::events::{Answer, Call, Event, Life};
 use crate::node::Refused;
+use crate::rules::Rule;
 
 impl Simulation {
     pub(super) fn start_agent(&mut self, node: usize) {
@@ -94,8 +95,8 @@ impl Simulation {
             Ok(()) => {}
             Err(Refused::Older) => return,
             Err(Refused::OtherContent) => {
-                self.broken = Some("one generation has two contents".to_owned());
-                return;
+                let why = format!("agent {}", self.nodes[node].name);
+                return self.note_broken(Err(Rule::GenerationsFence.broken(why)));
             }
         }
         if self.nodes[node].accepted.as_ref().is_none_or(|held| **held != *assignment) {
@@ -189,10 +190,19 @@ impl Simulation {
             };
             if targets.iter().any(is_ready) {
                 let world = self.database.open().world.clone();
-                if let Err(rule) = self.rules.stopped(&self.nodes, &world, *pod, now) {
-                    self.broken = Some(rule);
-                }
+                let enough = self.rules.stopped(&self.nodes, &world, *pod, now);
+                self.note_broken(enough);
             }
+            if self.nodes[node].agent.as_ref().is_some_and(|agent| agent.is_busy(*pod, now)) {
+                let allowed = self.rules.cut_short(*pod, now);
+                self.note_broken(allowed);
+            }
+        }
+        if let Action::Start { id, .. } = &call.action
+            && let Some(container) = self.nodes[node].engine.containers.get(id)
+        {
+            let allowed = self.rules.started(&container.observed.labels, now);
+            self.note_broken(allowed);
         }
         self.note(format!("{} does {}", self.nodes[node].name, words(&call.action)));
         let ends_at = self.nodes[node].engine.apply(&call.action, call.pod.as_ref(), now)?;
@@ -200,9 +210,8 @@ impl Simulation {
             let container = id.clone();
             self.queue.push(at, Event::Ends { node, container, started_at: now });
         }
-        if let Err(rule) = self.rules.look(&self.nodes) {
-            self.broken = Some(rule);
-        }
+        let runs = self.rules.look(&self.nodes);
+        self.note_broken(runs);
         Ok(())
     }
 
@@ -261,8 +270,11 @@ impl Simulation {
             return;
         }
         engine.end(container, 1, now);
+        if let Some(ended) = engine.containers.get(container) {
+            self.rules.crashed(&ended.observed.labels, started_at, now);
+        }
         self.note(format!("{container} ends"));
-        self.disturb();
+        self.rules.disturbed_at = now;
         self.tell_engine_event(node, container);
     }
 

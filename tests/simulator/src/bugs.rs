@@ -1,0 +1,84 @@
+//! Bugs that a run can be given on purpose, to prove that the rules find each of them.
+//!
+//! The products know nothing of them. A bug stands at a seam of the simulation: what a part reads, or what
+//! it decides, is changed on its way, so that the whole behaves as if that part had the bug, turn after
+//! turn. The parts themselves stay the real ones, and there is no second build of them.
+
+mod planner;
+
+use dugout_agent::converge::{Input, Memories, Plan, converge};
+
+pub(crate) use planner::plan;
+
+/// One bug, named by what is done wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// A rollout makes one pod more than the surge allows.
+    SurgeOffByOne,
+    /// A percentage of pods that may be unavailable is rounded up.
+    UnavailableRoundedUp,
+    /// A pod counts as ready once it has started: earlier ones stop before it serves.
+    StartedCountsAsReady,
+    MinReadyIgnored,
+    /// With Recreate, new pods come beside the old ones.
+    RecreateOverlaps,
+    /// A pod is stopped though requests are under way.
+    NotDrained,
+    /// A name is given to another pod while the one before still stops: two pods of one ordinal.
+    NameFreedTooEarly,
+    /// A pod that stops on a lost node counts as gone.
+    LostCountsAsEnded,
+    NodeLossNotNoticed,
+    /// Nodes take twice what they have.
+    DoubleBooked,
+    /// An assignment changes under the same generation.
+    GenerationNotRaised,
+    /// An agent takes over an older assignment than the one that it has.
+    GenerationNotChecked,
+    /// An agent that starts does not look for what runs already.
+    AdoptsNothing,
+    /// A container that crashes again and again starts at once.
+    BackOffNotApplied,
+    /// A deposed leader may write.
+    StaleEpochAccepted,
+    /// Half of a transaction is written when the connection is lost.
+    PartOfATransaction,
+    /// A leader that begins does not know what is in quarantine.
+    LoadForgetsQuarantine,
+    /// What failed may come again.
+    QuarantineIgnored,
+    /// Of a commit with errors, what can be read is applied.
+    RejectedPartlyApplied,
+    /// What left Git stays.
+    PruneForgotten,
+    /// A commit that removes too much is not held.
+    HeldDeletionPruned,
+    /// A changed config map is not taken over.
+    ConfigurationNotRolled,
+    DependsOnIgnored,
+    DeadlineNeverFires,
+    /// A release that fails leaves one object as it was changed.
+    WayBackIncomplete,
+    /// A template that comes back gets another replica set.
+    ReplicaSetNotReused,
+}
+
+/// What an agent decides, with a bug of its own if it has one.
+pub(crate) fn converge_with(bug: Option<Bug>, input: Input<'_>) -> Plan {
+    match bug {
+        Some(Bug::BackOffNotApplied) => {
+            let memories = without_back_off(input.memories);
+            converge(Input { memories: &memories, ..input })
+        }
+        Some(Bug::AdoptsNothing) => converge(Input { engine_known: true, ..input }),
+        _ => converge(input),
+    }
+}
+
+fn without_back_off(memories: &Memories) -> Memories {
+    let mut memories = memories.clone();
+    for container in memories.values_mut().flat_map(|pod| pod.containers.values_mut()) {
+        container.restart_at = None;
+    }
+    memories
+}

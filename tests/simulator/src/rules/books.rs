@@ -1,0 +1,181 @@
+//! What must hold of what is committed, and of the world in the server's memory.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dugout_model::{
+    Change, CommitSha, DeclaredObjects, Lifecycle, Pod, Release, ReplicaSet, RevisionContent,
+    Timestamp, Verdict, World,
+};
+
+use super::{Breach, Rule, Rules};
+use crate::node::Node;
+use crate::server::NODE_TIMEOUT;
+
+/// How long a release may roll though nobody asks for anything else and nothing fails: several times the
+/// deadline of each of its workloads, which may wait for each other.
+const LONGEST_RELEASE: Duration = Duration::from_secs(6 * 60);
+
+/// How much later than it must a server may notice that a node is silent: word may be under way.
+const NOTICE: Duration = Duration::from_secs(10);
+
+/// Every commit as it is in Git.
+pub(crate) type Commits = BTreeMap<CommitSha, GitCommit>;
+
+#[derive(Clone, Debug)]
+pub(crate) struct GitCommit {
+    pub message: String,
+    /// What it declares, as far as it can be read.
+    pub content: RevisionContent,
+}
+
+impl Rules {
+    /// Looks at what was committed, which has led to this world.
+    pub fn committed(
+        &mut self,
+        changes: &[Change],
+        after: &World,
+        commits: &Commits,
+    ) -> Result<(), Breach> {
+        for change in changes {
+            match change {
+                Change::DeletePod(uid) => {
+                    self.gone.insert(*uid);
+                }
+                Change::PutPod(pod) => self.leaves_in_order(pod, after)?,
+                Change::PutReplicaSet(row) => has_own_template(row, after)?,
+                Change::PutRelease(row) => {
+                    let before = self.verdicts.insert(row.id, row.verdict);
+                    if let (None, Verdict::Rolling | Verdict::Healthy) = (before, row.verdict) {
+                        self.keeps_enough(changes, row, commits)?;
+                    }
+                    if row.verdict == Verdict::Healthy && before != Some(Verdict::Healthy) {
+                        is_as_declared(after, row, objects_of(commits, row))?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.before = Some(after.clone());
+        Ok(())
+    }
+
+    /// A pod that serves leaves every list of endpoints before it is stopped.
+    fn leaves_in_order(&mut self, pod: &Pod, after: &World) -> Result<(), Breach> {
+        match pod.lifecycle {
+            Lifecycle::Active => {}
+            Lifecycle::Draining { deadline, .. } => {
+                self.drained_by.insert(pod.uid, deadline);
+            }
+            Lifecycle::Stopping { .. } => {
+                let before = self.before.as_ref().and_then(|before| before.pods.get(&pod.uid));
+                let served =
+                    before.is_some_and(|pod| pod.is_active()) && pod.ready_since().is_some();
+                let node = pod.node().and_then(|node| after.nodes.get(node));
+                if !node.is_some_and(|node| node.is_ready()) {
+                    // Whoever is lost is waited for no longer.
+                    self.drained_by.remove(&pod.uid);
+                } else if served {
+                    let why = format!("pod {} serves and is stopped", pod.name);
+                    return Err(Rule::RequestsEnd.broken(why));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A release that was not held removes few of the objects.
+    fn keeps_enough(
+        &self,
+        changes: &[Change],
+        release: &Release,
+        commits: &Commits,
+    ) -> Result<(), Breach> {
+        let declared = objects_of(commits, release);
+        let commit = commits.get(&release.commit.sha);
+        let is_meant = commit.is_some_and(|commit| commit.message.contains("Dugout-"));
+        let is_deletion = |change: &&Change| matches!(change, Change::DeleteObject(_));
+        let removed = changes.iter().filter(is_deletion).count();
+        let is_all = removed > 0 && declared.is_some_and(|declared| declared.is_empty());
+        let all = self.before.as_ref().map_or(0, |before| before.objects.len());
+        let is_much = removed > 3 && removed * 100 > all * 30;
+        if !is_meant && (is_all || is_much) {
+            let sha = release.commit.sha.short();
+            let why = format!("{sha} removes {removed} of {all} objects");
+            return Err(Rule::DeletionsAreHeld.broken(why));
+        }
+        Ok(())
+    }
+
+    /// Looks at what a server believes.
+    pub fn believed(
+        &self,
+        world: &World,
+        database: &World,
+        nodes: &[Node],
+        led_since: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), Breach> {
+        if world != database {
+            let why = format!("at turn {}", world.turn.0);
+            return Err(Rule::MemoryIsTheDatabase.broken(why));
+        }
+        for release in world.releases.values().filter(|row| row.verdict == Verdict::Rolling) {
+            let span = now.since(release.started_at.max(self.asked_at));
+            if span > LONGEST_RELEASE {
+                let why = format!("{} rolls for {span:?}", release.commit.sha.short());
+                return Err(Rule::ReleasesEnd.broken(why));
+            }
+        }
+        for node in nodes {
+            let silent_since = node.silent_since.map(|since| since.max(led_since));
+            let is_silent = silent_since.is_some_and(|at| now.since(at) > NODE_TIMEOUT + NOTICE);
+            if is_silent && world.nodes.get(&node.name).is_some_and(|row| row.is_ready()) {
+                let why = format!("node {} is silent and counts as ready", node.name);
+                return Err(Rule::SilenceIsNoticed.broken(why));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn objects_of<'a>(commits: &'a Commits, release: &Release) -> Option<&'a DeclaredObjects> {
+    match &commits.get(&release.commit.sha)?.content {
+        RevisionContent::Objects { objects, .. } => Some(objects),
+        RevisionContent::Problems(_) => None,
+    }
+}
+
+fn has_own_template(set: &ReplicaSet, world: &World) -> Result<(), Breach> {
+    let others = world.replica_sets_of(set.owner).filter(|other| other.uid != set.uid);
+    match { others }.find(|other| other.template_hash == set.template_hash) {
+        None => Ok(()),
+        Some(other) => {
+            let why = format!("{} and {} have one template", set.name, other.name);
+            Err(Rule::TemplatesAreReused.broken(why))
+        }
+    }
+}
+
+fn is_as_declared(
+    world: &World,
+    release: &Release,
+    declared: Option<&DeclaredObjects>,
+) -> Result<(), Breach> {
+    let sha = release.commit.sha.short();
+    let Some(declared) = declared else {
+        let why = format!("{sha} has errors and is healthy");
+        return Err(Rule::GitIsTheTruth.broken(why));
+    };
+    let rows = world.objects.iter();
+    let differs = rows
+        .map(|(id, row)| (id, declared.get(id).is_some_and(|asked| asked.asks_same(&row.declared))))
+        .find_map(|(id, is_asked_for)| (!is_asked_for).then_some(id));
+    match differs.or_else(|| declared.keys().find(|id| !world.objects.contains_key(*id))) {
+        None => Ok(()),
+        Some(id) => {
+            let why = format!("{id} is not as {sha} declares it, which is healthy");
+            Err(Rule::GitIsTheTruth.broken(why))
+        }
+    }
+}
