@@ -59,6 +59,9 @@ pub enum Bug {
     DeadlineNeverFires,
     /// A release that fails leaves one object as it was changed.
     WayBackIncomplete,
+    /// A release that went back owes Git nothing.
+    RevertNotPushed,
+    RevertPushedTwice,
     /// A template that comes back gets another replica set.
     ReplicaSetNotReused,
 }

@@ -18,6 +18,8 @@ pub(crate) enum Event {
     ServerStart,
     /// Work of the server may be due.
     ServerDue(Life),
+    /// The source's loop looks at the branch.
+    SourceLooks(Life),
     /// Word of a node reaches whoever leads.
     Arrives {
         node: usize,

@@ -10,6 +10,7 @@
 mod bugs;
 mod docker;
 mod events;
+mod git;
 mod ledger;
 mod node;
 mod random;

@@ -14,10 +14,11 @@ use dugout_model::{
 };
 
 use crate::docker::FakeContainer;
+use crate::git::Git;
 use crate::node::Node;
 use crate::scenario::REJECTED_IMAGE;
 
-pub(crate) use books::{Commits, GitCommit};
+pub(crate) use books::Seen;
 
 /// What must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,10 +45,16 @@ pub enum Rule {
     GenerationsFence,
     /// A deposed leader writes nothing.
     OneWriter,
+    /// What is not committed does not exist.
+    TransactionsAreWhole,
     /// The world in memory is the database.
     MemoryIsTheDatabase,
     /// What is healthy is what its commit declares.
     GitIsTheTruth,
+    /// What went back is taken back in Git, too.
+    RevertsCome,
+    /// And no more than once.
+    RevertsComeOnce,
     /// A commit that removes too much is held.
     DeletionsAreHeld,
     /// A template has one replica set.
@@ -297,7 +304,12 @@ fn serving<'a>(
 pub(crate) type State = BTreeMap<String, BTreeMap<TemplateHash, usize>>;
 
 /// Whether everything is as it was asked, with nothing beside it; and what that is.
-pub(crate) fn settled(nodes: &[Node], world: &World, now: Timestamp) -> Result<State, String> {
+pub(crate) fn settled(
+    nodes: &[Node],
+    world: &World,
+    git: &Git,
+    now: Timestamp,
+) -> Result<State, String> {
     let mut state = State::new();
     let mut expected = BTreeSet::new();
     for object in world.objects.values().filter(|object| object.declared.spec.is_workload()) {
@@ -329,6 +341,9 @@ pub(crate) fn settled(nodes: &[Node], world: &World, now: Timestamp) -> Result<S
         return Err(format!("container {} is an orphan", orphan.observed.id));
     }
     match world.releases.values().next_back() {
+        Some(newest) if Some(&newest.commit.sha) != git.head.as_ref() => {
+            Err(format!("the newest release is of {}", newest.commit.sha.short()))
+        }
         Some(newest) if newest.verdict == Verdict::Healthy => Ok(state),
         newest => Err(format!("the newest release is {:?}", newest.map(|newest| newest.verdict))),
     }

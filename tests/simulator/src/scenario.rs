@@ -6,9 +6,9 @@ use std::time::Duration;
 use dugout_model::{
     ConfigMap, Container, ContainerPort, ContainerResources, DaemonSet, DaemonSetUpdate,
     DeclaredObject, DeclaredObjects, Deployment, EnvSource, IntOrPercent, Kind, LabelSelector,
-    ObjectId, ObjectKey, ObjectName, ObjectPolicy, ObjectSpec, Origin, PodManagement, PodTemplate,
-    Problem, Protocol, PullPolicy, ReplicaSetSpec, RestartPolicy, RevisionContent, Severity,
-    StatefulSet, StatefulSetUpdate, Strategy, StringMap,
+    ObjectId, ObjectKey, ObjectName, ObjectPolicy, ObjectSpec, OnFailure, Origin, PodManagement,
+    PodTemplate, Problem, Protocol, PullPolicy, ReplicaSetSpec, RestartPolicy, RevisionContent,
+    Severity, StatefulSet, StatefulSetUpdate, Strategy, StringMap,
 };
 
 use crate::random::Random;
@@ -86,6 +86,7 @@ const OTHERS: [(&str, Trade); 6] = [
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub(crate) commits: Vec<Commit>,
+    pub(crate) on_failure: OnFailure,
     /// The good commit that ends every run.
     pub(crate) last: Vec<Workload>,
 }
@@ -105,12 +106,17 @@ impl Scenario {
         let mut workloads = all(random);
         let mut config = 0;
         let mut after = random.millis(500, 40_000);
-        for number in 0..4 + random.below(6) as usize {
+        // How many commits were made, and the last of them that is bad.
+        let (mut made, mut bad_one) = (0, None);
+        for _ in 0..4 + random.below(6) {
             let mut is_bad = false;
-            let asks = match random.below(13) {
+            let asks = match random.below(14) {
                 0 => Asks::Nonsense,
                 12 => Asks::Nothing,
-                1 if number > 1 => Asks::Again(random.below(number as u64 - 1) as usize),
+                1 | 13 if made > 1 => match bad_one {
+                    Some(bad) if random.one_in(2) => Asks::Again(bad),
+                    _ => Asks::Again(random.below(made as u64 - 1) as usize),
+                },
                 2 => {
                     config = random.below(3) as u8;
                     Asks::Objects(workloads.clone(), config)
@@ -141,6 +147,10 @@ impl Scenario {
                     Asks::Objects(workloads.clone(), config)
                 }
             };
+            if is_bad {
+                bad_one = Some(made);
+            }
+            made += usize::from(!matches!(asks, Asks::Again(_)));
             commits.push(Commit { after, asks });
             // Now and then there is the time to see what becomes of a commit.
             let is_watched = if is_bad { random.one_in(2) } else { random.one_in(8) };
@@ -149,7 +159,8 @@ impl Scenario {
                 false => random.millis(500, 40_000),
             };
         }
-        Self { commits, last: all(random) }
+        let on_failure = if random.one_in(4) { OnFailure::Hold } else { OnFailure::Revert };
+        Self { commits, on_failure, last: all(random) }
     }
 }
 

@@ -2,24 +2,24 @@
 
 mod agents;
 mod faults;
+mod source;
 
 use std::time::Duration;
 
-use dugout_model::{
-    Change, ClusterId, Commit, CommitSha, Fact, NoticedBy, OnFailure, Revision, RevisionContent,
-    RevisionHops, SourceDeclaration, SourceName, Timestamp, World,
-};
+use dugout_model::{Change, ClusterId, Fact, RevisionContent, Timestamp, World};
 
 use crate::bugs::Bug;
 use crate::docker::FakeEngine;
 use crate::events::{Event, Life, Queue};
+use crate::git::{Git, PEOPLES_MESSAGE};
 use crate::ledger::SharedDatabase;
 use crate::node::Node;
 use crate::random::Random;
-use crate::rules::{Breach, Broken, Commits, GitCommit, Rule, Rules, State, settled};
-use crate::scenario::{Asks, Scenario, content, nonsense, nothing, what_can_be_read};
+use crate::rules::{Breach, Broken, Rule, Rules, Seen, State, settled};
+use crate::scenario::{Asks, Scenario, content, nonsense, nothing};
 use crate::server::{FakeClock, Server};
 use crate::trace::Trace;
+use source::SourceLoop;
 
 /// What a run is made of beside its seed.
 #[derive(Clone, Debug)]
@@ -114,14 +114,12 @@ struct Simulation {
     faults: Random,
     scenario: Scenario,
     bug: Option<Bug>,
-    shas: Vec<CommitSha>,
-    commits: Commits,
     database: SharedDatabase,
     server: Option<Server>,
     /// A server that does not know yet that another leads.
     deposed: Option<Server>,
-    /// The newest revision, which a source loop would read again at a start.
-    head: Option<Fact>,
+    git: Git,
+    source: SourceLoop,
     nodes: Vec<Node>,
     lives: u64,
     /// How many events happened at this moment.
@@ -152,12 +150,11 @@ impl Simulation {
             faults,
             scenario,
             bug: options.bug,
-            shas: Vec::new(),
-            commits: Commits::new(),
             database: SharedDatabase::new(world, options.crash, options.bug),
             server: None,
             deposed: None,
-            head: None,
+            git: Git::default(),
+            source: SourceLoop::default(),
             nodes,
             lives: 0,
             at_this_moment: 0,
@@ -220,7 +217,7 @@ impl Simulation {
         loop {
             self.run_until(self.now + Duration::from_secs(10))?;
             let world = self.database.open().world.clone();
-            match settled(&self.nodes, &world, self.now) {
+            match settled(&self.nodes, &world, &self.git, self.now) {
                 Ok(state) => return Ok(state),
                 Err(why) if self.now >= end => return Err(Rule::EverythingSettles.broken(why)),
                 Err(_) => {}
@@ -306,6 +303,7 @@ impl Simulation {
                 }
             }
             Event::Ends { node, container, started_at } => self.ends(node, &container, started_at),
+            Event::SourceLooks(life) => self.look_at_branch(life),
             Event::Fault => self.fault(),
             Event::NodeBack(node) => self.node_back(node),
             Event::FaultsEnd => {}
@@ -318,56 +316,28 @@ impl Simulation {
             Asks::Nonsense => self.commit(nonsense()),
             Asks::Nothing => self.commit(nothing()),
             Asks::Again(number) => {
-                if let Some(sha) = self.shas.get(number).cloned() {
+                if let Some(sha) = self.git.of_people(number) {
                     self.note(format!("commit {} comes again", sha.short()));
-                    self.read(&sha);
+                    self.git.head = Some(sha);
+                    self.tell_of_branch();
                 }
             }
         }
     }
 
     fn commit(&mut self, content: RevisionContent) {
-        let sha = CommitSha::new(format!("{:08x}{}", self.shas.len() + 1, "0".repeat(32)));
+        let sha = self.git.commit(PEOPLES_MESSAGE.to_owned(), content);
         self.note(format!("commit {}", sha.short()));
-        self.shas.push(sha.clone());
-        let message = "A change".to_owned();
-        self.commits.insert(sha.clone(), GitCommit { message, content });
-        self.read(&sha);
+        self.tell_of_branch();
     }
 
-    /// The source loop reads a commit, and tells the engine when there is one.
-    fn read(&mut self, sha: &CommitSha) {
+    /// A webhook calls, or does not: then the branch is looked at some time later.
+    fn tell_of_branch(&mut self) {
         self.disturb();
-        let Some(GitCommit { message, mut content }) = self.commits.get(sha).cloned() else {
-            return;
-        };
-        if let (Some(Bug::RejectedPartlyApplied), RevisionContent::Problems(_)) =
-            (self.bug, &content)
-        {
-            content = what_can_be_read();
+        if !self.is_lost() {
+            let delay = self.delay();
+            self.ring(delay);
         }
-        let revision = Revision {
-            source: SourceName::new(SOURCE),
-            commit: Commit {
-                sha: sha.clone(),
-                author: "Ada <ada@example.com>".to_owned(),
-                message,
-                committed_at: self.now,
-                parents: Vec::new(),
-            },
-            content,
-            hops: RevisionHops {
-                noticed_by: NoticedBy::Webhook,
-                noticed_at: self.now,
-                fetched_at: self.now,
-                validated_at: self.now,
-            },
-            rewritten: false,
-            since: None,
-        };
-        let fact = Fact::Revision(Box::new(revision));
-        self.head = Some(fact.clone());
-        self.serve(vec![fact]);
     }
 }
 
@@ -380,16 +350,9 @@ impl Simulation {
         let life = self.next_life();
         self.note(format!("server {} leads", life.0));
         self.server = Some(Server::start(life, &self.database, &self.clock));
-        let mut facts = vec![Fact::SourceDeclared(SourceDeclaration {
-            name: SourceName::new(SOURCE),
-            url: "file:///shop.git".to_owned(),
-            branch: "main".to_owned(),
-            path: String::new(),
-            poll_interval: Duration::from_secs(5),
-            on_failure: OnFailure::Revert,
-        })];
-        facts.extend(self.head.clone());
-        self.serve(facts);
+        let declaration = self.declaration();
+        self.serve(vec![Fact::SourceDeclared(declaration)]);
+        self.begin_source(life);
     }
 
     fn kill_server(&mut self) {
@@ -412,7 +375,8 @@ impl Simulation {
         if lives {
             let database = self.database.open().world.clone();
             let (world, since) = (server.world(), server.since);
-            let sound = self.rules.believed(world, &database, &self.nodes, since, self.now);
+            let seen = Seen { nodes: &self.nodes, git: &self.git, led_since: since, now: self.now };
+            let sound = self.rules.believed(world, &database, &seen);
             self.note_broken(sound);
         }
         let alarm = server.due_at().and_then(|at| server.alarm.set(at.max(self.now)));
@@ -425,13 +389,14 @@ impl Simulation {
             self.queue.push(at, Event::ServerDue(life));
         }
         self.offer_assignments();
+        self.ring_for_owed();
     }
 
     /// What became durable goes to the trace.
     fn take_committed(&mut self) {
         let committed = std::mem::take(&mut self.database.open().committed);
         let world = self.database.open().world.clone();
-        let sound = self.rules.committed(&committed, &world, &self.commits);
+        let sound = self.rules.committed(&committed, &world, &self.git);
         self.note_broken(sound);
         for change in committed {
             match change {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use dugout_simulator::{Bug, Options, Rule, simulate};
 
 /// How many seeds may pass before a bug is found.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 60;
 
 /// Runs seeds with a bug, each with faults and without, until a rule is broken. It must be the one that says
 /// what the bug does wrong, with this word.
@@ -106,7 +106,7 @@ fn stale_epoch_accepted_is_found() {
 
 #[test]
 fn part_of_a_transaction_is_found() {
-    is_found(Bug::PartOfATransaction, Rule::GenerationsFence, "");
+    is_found(Bug::PartOfATransaction, Rule::TransactionsAreWhole, "");
 }
 
 #[test]
@@ -157,4 +157,14 @@ fn way_back_incomplete_is_found() {
 #[test]
 fn replica_set_not_reused_is_found() {
     is_found(Bug::ReplicaSetNotReused, Rule::TemplatesAreReused, "");
+}
+
+#[test]
+fn revert_not_pushed_is_found() {
+    is_found(Bug::RevertNotPushed, Rule::RevertsCome, "");
+}
+
+#[test]
+fn revert_pushed_twice_is_found() {
+    is_found(Bug::RevertPushedTwice, Rule::RevertsComeOnce, "");
 }

@@ -209,7 +209,9 @@ fn misread_fact(bug: Bug, world: &World, fact: &Fact) -> Fact {
                 |object: &DeclaredObject| matches!(object.spec, ObjectSpec::ConfigMap(_));
             let rows = world.objects.iter().filter(|(_, row)| is_config(&row.declared));
             for (id, row) in rows {
-                objects.insert(id.clone(), Arc::clone(&row.declared));
+                if let Some(asked) = objects.get_mut(id) {
+                    *asked = Arc::clone(&row.declared);
+                }
             }
         }
         _ => {}
@@ -246,6 +248,15 @@ fn decided_wrongly(bug: Bug, world: &World, mut plan: Plan) -> Plan {
                 {
                     let (name, identity) = (before.name.clone(), before.identity.clone());
                     *row = Arc::new(Pod { name, identity, ..(**row).clone() });
+                }
+            }
+        }
+        Bug::RevertNotPushed => {
+            for change in &mut plan.changes {
+                if let Change::PutSource(row) = change {
+                    let mut source = (**row).clone();
+                    source.status.owed_revert = None;
+                    *row = Arc::new(source);
                 }
             }
         }

@@ -1,14 +1,14 @@
 //! What must hold of what is committed, and of the world in the server's memory.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dugout_model::{
-    Change, CommitSha, DeclaredObjects, Lifecycle, Pod, Release, ReplicaSet, RevisionContent,
-    Timestamp, Verdict, World,
+    Change, DeclaredObjects, Lifecycle, Pod, Release, ReplicaSet, RevisionContent, Timestamp,
+    Verdict, World,
 };
 
 use super::{Breach, Rule, Rules};
+use crate::git::Git;
 use crate::node::Node;
 use crate::server::NODE_TIMEOUT;
 
@@ -19,14 +19,16 @@ const LONGEST_RELEASE: Duration = Duration::from_secs(6 * 60);
 /// How much later than it must a server may notice that a node is silent: word may be under way.
 const NOTICE: Duration = Duration::from_secs(10);
 
-/// Every commit as it is in Git.
-pub(crate) type Commits = BTreeMap<CommitSha, GitCommit>;
+/// How long a revert may take that nothing hinders.
+const REVERT: Duration = Duration::from_secs(60);
 
-#[derive(Clone, Debug)]
-pub(crate) struct GitCommit {
-    pub message: String,
-    /// What it declares, as far as it can be read.
-    pub content: RevisionContent,
+/// What there is beside the books.
+pub(crate) struct Seen<'a> {
+    pub nodes: &'a [Node],
+    pub git: &'a Git,
+    /// Since when the server leads.
+    pub led_since: Timestamp,
+    pub now: Timestamp,
 }
 
 impl Rules {
@@ -35,8 +37,13 @@ impl Rules {
         &mut self,
         changes: &[Change],
         after: &World,
-        commits: &Commits,
+        git: &Git,
     ) -> Result<(), Breach> {
+        let is_as_before = self.before.as_ref().is_none_or(|before| before == after);
+        if changes.is_empty() && !is_as_before {
+            let why = format!("after turn {}", after.turn.0);
+            return Err(Rule::TransactionsAreWhole.broken(why));
+        }
         for change in changes {
             match change {
                 Change::DeletePod(uid) => {
@@ -47,10 +54,10 @@ impl Rules {
                 Change::PutRelease(row) => {
                     let before = self.verdicts.insert(row.id, row.verdict);
                     if let (None, Verdict::Rolling | Verdict::Healthy) = (before, row.verdict) {
-                        self.keeps_enough(changes, row, commits)?;
+                        self.keeps_enough(changes, row, git)?;
                     }
                     if row.verdict == Verdict::Healthy && before != Some(Verdict::Healthy) {
-                        is_as_declared(after, row, objects_of(commits, row))?;
+                        is_as_declared(after, row, objects_of(git, row))?;
                     }
                 }
                 _ => {}
@@ -85,14 +92,9 @@ impl Rules {
     }
 
     /// A release that was not held removes few of the objects.
-    fn keeps_enough(
-        &self,
-        changes: &[Change],
-        release: &Release,
-        commits: &Commits,
-    ) -> Result<(), Breach> {
-        let declared = objects_of(commits, release);
-        let commit = commits.get(&release.commit.sha);
+    fn keeps_enough(&self, changes: &[Change], release: &Release, git: &Git) -> Result<(), Breach> {
+        let declared = objects_of(git, release);
+        let commit = git.get(&release.commit.sha);
         let is_meant = commit.is_some_and(|commit| commit.message.contains("Dugout-"));
         let is_deletion = |change: &&Change| matches!(change, Change::DeleteObject(_));
         let removed = changes.iter().filter(is_deletion).count();
@@ -108,39 +110,46 @@ impl Rules {
     }
 
     /// Looks at what a server believes.
-    pub fn believed(
-        &self,
-        world: &World,
-        database: &World,
-        nodes: &[Node],
-        led_since: Timestamp,
-        now: Timestamp,
-    ) -> Result<(), Breach> {
+    pub fn believed(&self, world: &World, database: &World, seen: &Seen<'_>) -> Result<(), Breach> {
         if world != database {
             let why = format!("at turn {}", world.turn.0);
             return Err(Rule::MemoryIsTheDatabase.broken(why));
         }
-        for release in world.releases.values().filter(|row| row.verdict == Verdict::Rolling) {
-            let span = now.since(release.started_at.max(self.asked_at));
-            if span > LONGEST_RELEASE {
-                let why = format!("{} rolls for {span:?}", release.commit.sha.short());
-                return Err(Rule::ReleasesEnd.broken(why));
+        world.releases.values().try_for_each(|release| self.comes_to_an_end(release, seen))?;
+        seen.nodes.iter().try_for_each(|node| is_noticed(node, world, seen))
+    }
+
+    fn comes_to_an_end(&self, release: &Release, seen: &Seen<'_>) -> Result<(), Breach> {
+        let sha = release.commit.sha.short();
+        let since = |moment: Timestamp| seen.now.since(moment.max(self.asked_at));
+        let is_head = seen.git.head.as_ref() == Some(&release.commit.sha);
+        match (release.verdict, release.finished_at) {
+            (Verdict::Rolling, _) if since(release.started_at) > LONGEST_RELEASE => {
+                let why = format!("{sha} rolls for {:?}", since(release.started_at));
+                Err(Rule::ReleasesEnd.broken(why))
             }
-        }
-        for node in nodes {
-            let silent_since = node.silent_since.map(|since| since.max(led_since));
-            let is_silent = silent_since.is_some_and(|at| now.since(at) > NODE_TIMEOUT + NOTICE);
-            if is_silent && world.nodes.get(&node.name).is_some_and(|row| row.is_ready()) {
-                let why = format!("node {} is silent and counts as ready", node.name);
-                return Err(Rule::SilenceIsNoticed.broken(why));
+            (Verdict::Reverted, Some(finished_at))
+                if is_head && release.revert.is_none() && since(finished_at) > REVERT =>
+            {
+                Err(Rule::RevertsCome.broken(format!("the branch still ends with {sha}")))
             }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
-fn objects_of<'a>(commits: &'a Commits, release: &Release) -> Option<&'a DeclaredObjects> {
-    match &commits.get(&release.commit.sha)?.content {
+fn is_noticed(node: &Node, world: &World, seen: &Seen<'_>) -> Result<(), Breach> {
+    let silent_since = node.silent_since.map(|since| since.max(seen.led_since));
+    let is_silent = silent_since.is_some_and(|at| seen.now.since(at) > NODE_TIMEOUT + NOTICE);
+    if is_silent && world.nodes.get(&node.name).is_some_and(|row| row.is_ready()) {
+        let why = format!("node {} is silent and counts as ready", node.name);
+        return Err(Rule::SilenceIsNoticed.broken(why));
+    }
+    Ok(())
+}
+
+fn objects_of<'a>(git: &'a Git, release: &Release) -> Option<&'a DeclaredObjects> {
+    match &git.get(&release.commit.sha)?.content {
         RevisionContent::Objects { objects, .. } => Some(objects),
         RevisionContent::Problems(_) => None,
     }
