@@ -6,7 +6,10 @@
 
 mod planner;
 
+use std::sync::Arc;
+
 use dugout_agent::converge::{Input, Memories, Plan, converge};
+use dugout_model::{Assignment, RestartPolicy};
 
 pub(crate) use planner::plan;
 
@@ -62,6 +65,15 @@ pub enum Bug {
     /// A release that went back owes Git nothing.
     RevertNotPushed,
     RevertPushedTwice,
+    HookIgnored,
+    /// A pod that ends well counts for two.
+    CompletionsCountedTwice,
+    /// A job may fail once more often than it says.
+    BackoffLimitOffByOne,
+    /// What a schedule has come to is forgotten.
+    ScheduleForgotten,
+    /// What ended is started again, whatever the restart policy says.
+    RestartPolicyIgnored,
     /// A template that comes back gets another replica set.
     ReplicaSetNotReused,
 }
@@ -73,9 +85,21 @@ pub(crate) fn converge_with(bug: Option<Bug>, input: Input<'_>) -> Plan {
             let memories = without_back_off(input.memories);
             converge(Input { memories: &memories, ..input })
         }
+        Some(Bug::RestartPolicyIgnored) => {
+            let assignment = input.assignment.map(always_again);
+            converge(Input { assignment: assignment.as_ref(), ..input })
+        }
         Some(Bug::AdoptsNothing) => converge(Input { engine_known: true, ..input }),
         _ => converge(input),
     }
+}
+
+fn always_again(assignment: &Assignment) -> Assignment {
+    let mut assignment = assignment.clone();
+    for pod in &mut assignment.pods {
+        Arc::make_mut(&mut pod.template).restart_policy = RestartPolicy::Always;
+    }
+    assignment
 }
 
 fn without_back_off(memories: &Memories) -> Memories {

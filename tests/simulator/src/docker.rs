@@ -1,6 +1,7 @@
 //! A container engine whose containers behave as their image's tag says: `missing` cannot be pulled,
 //! `unready` never becomes ready, `crash` ends a second after each start, `slow` takes eight seconds to
-//! become ready; everything else is ready soon.
+//! become ready, `done` ends well after a while, `fails` ends badly, and `flaky` now so and now so;
+//! everything else is ready soon.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,6 +19,13 @@ pub(crate) struct FakeContainer {
     pub image: String,
     /// When its probes pass; never without it.
     pub ready_at: Option<Timestamp>,
+}
+
+/// How a container ends by itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    pub at: Timestamp,
+    pub exit_code: i64,
 }
 
 impl FakeContainer {
@@ -56,13 +64,13 @@ impl FakeEngine {
         }
     }
 
-    /// A call takes effect. The second value is when the container that it started will end by itself.
+    /// A call takes effect. The value is how the container that it started will end by itself.
     pub fn apply(
         &mut self,
         action: &Action,
         pod: Option<&AssignedPod>,
         now: Timestamp,
-    ) -> Result<Option<Timestamp>, Failure> {
+    ) -> Result<Option<End>, Failure> {
         match action {
             Action::Pull { image, .. } if image.ends_with(":missing") => {
                 Err(failure(FailureKind::Permanent, "manifest unknown"))
@@ -133,8 +141,9 @@ impl FakeEngine {
         Ok(())
     }
 
-    fn start(&mut self, id: &str, now: Timestamp) -> Result<Option<Timestamp>, Failure> {
+    fn start(&mut self, id: &str, now: Timestamp) -> Result<Option<End>, Failure> {
         let soon = self.random.millis(200, 1_500);
+        let flaky = self.random.below(2) as i64;
         let Some(container) = self.containers.get_mut(id) else {
             return Err(failure(FailureKind::NotFound, "no such container"));
         };
@@ -149,7 +158,13 @@ impl FakeEngine {
             "slow" => Some(now + Duration::from_secs(8)),
             _ => Some(now + soon),
         };
-        Ok((tag == "crash").then(|| now + Duration::from_secs(1)))
+        let at = now + Duration::from_secs(1);
+        Ok(match tag {
+            "crash" | "fails" => Some(End { at, exit_code: 1 }),
+            "done" => Some(End { at: at + soon, exit_code: 0 }),
+            "flaky" => Some(End { at: at + soon, exit_code: flaky }),
+            _ => None,
+        })
     }
 
     /// A running container ends.

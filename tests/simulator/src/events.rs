@@ -54,6 +54,7 @@ pub(crate) enum Event {
         node: usize,
         container: String,
         started_at: Timestamp,
+        exit_code: i64,
     },
     Fault,
     /// A node that was cut off or dark is back.

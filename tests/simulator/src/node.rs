@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use dugout_agent::converge::{
-    ExitCause, FullList, Health, Input, Memories, News, Observed, Outcome, Plan, PodMemory,
-    Sequence, pod_report,
+    Attempt, ExitCause, FullList, Health, Input, Memories, News, Observed, Outcome, Plan,
+    PodMemory, Sequence, pod_report,
 };
 use dugout_agent::runtime::ObservedContainer;
 use dugout_model::{
@@ -25,6 +25,8 @@ pub(crate) struct Node {
     pub engine: FakeEngine,
     /// What is on the disk.
     pub accepted: Option<SharedAssignment>,
+    /// What is on the disk of pods that are not always started again.
+    records: BTreeMap<PodUid, BTreeMap<String, Attempt>>,
     pub agent: Option<Agent>,
     /// Nothing passes between it and the control plane.
     pub is_cut_off: bool,
@@ -62,6 +64,7 @@ impl Node {
             name: NodeName::new(name),
             engine,
             accepted: None,
+            records: BTreeMap::new(),
             agent: None,
             is_cut_off: false,
             is_dark: false,
@@ -102,8 +105,21 @@ impl Node {
         };
         if let Some(accepted) = &self.accepted {
             agent.remember_pods(&accepted.pods);
+            for (uid, record) in &self.records {
+                if let Some(memory) = agent.memories.get_mut(uid) {
+                    memory.restore(record.clone());
+                }
+            }
         }
         self.agent = Some(agent);
+    }
+
+    /// Writes what must outlive the agent, before its engine is asked for more.
+    pub fn write_records(&mut self) {
+        let (Some(agent), Some(accepted)) = (&self.agent, &self.accepted) else { return };
+        let is_kept = |pod: &&AssignedPod| pod.template.restart_policy != RestartPolicy::Always;
+        let memory = |pod: &AssignedPod| Some((pod.uid, agent.memories.get(&pod.uid)?.attempts()));
+        self.records = accepted.pods.iter().filter(is_kept).filter_map(memory).collect();
     }
 
     /// Whether an assignment is to be written to the disk.

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use dugout_agent::labels::ContainerLabels;
 use dugout_model::{
-    DaemonSet, DaemonSetUpdate, IntOrPercent, ObjectName, ObjectSpec, Pod, PodUid, ReleaseId,
-    ReplicaSetUid, StatefulSetUpdate, StoredObject, Strategy, TemplateHash, Timestamp, Verdict,
-    World,
+    DaemonSet, DaemonSetUpdate, IntOrPercent, JobUid, ObjectName, ObjectSpec, ObjectUid, Pod,
+    PodUid, ReleaseId, ReplicaSetUid, RestartPolicy, StatefulSetUpdate, StoredObject, Strategy,
+    TemplateHash, Timestamp, Verdict, World,
 };
 
 use crate::docker::FakeContainer;
 use crate::git::Git;
 use crate::node::Node;
-use crate::scenario::REJECTED_IMAGE;
+use crate::scenario::{MAIN_CONTAINER, REJECTED_IMAGE};
 
 pub(crate) use books::Seen;
 
@@ -31,6 +31,14 @@ pub enum Rule {
     PodsStay,
     /// Each container of a pod runs once.
     ContainersRunOnce,
+    /// What may not be started again is not.
+    NeverMeansOnce,
+    /// A job is complete when enough of its pods did what they should.
+    WorkIsCounted,
+    /// A job that failed too often gives up.
+    JobsGiveUp,
+    /// One time of a schedule makes one job.
+    TimesRunOnce,
     /// What is known to be gone does not begin.
     GoneStaysGone,
     /// Nothing of a commit with errors runs.
@@ -112,6 +120,11 @@ pub(crate) struct Rules {
     gone: BTreeSet<PodUid>,
     crashes: BTreeMap<(PodUid, String), Crashes>,
     verdicts: BTreeMap<ReleaseId, Verdict>,
+    /// Containers that were begun.
+    begun: BTreeSet<(PodUid, String)>,
+    /// Pods of each job that ended by themselves, and whether they did well.
+    work: BTreeMap<JobUid, BTreeMap<PodUid, bool>>,
+    scheduled: BTreeSet<(ObjectUid, Timestamp)>,
     /// Until when each pod that leaves has time for its requests.
     drained_by: BTreeMap<PodUid, Timestamp>,
     /// The world after the turn before.
@@ -160,7 +173,17 @@ impl Rules {
     }
 
     /// A container is started.
-    pub fn started(&self, labels: &ContainerLabels, now: Timestamp) -> Result<(), Breach> {
+    pub fn started(
+        &mut self,
+        labels: &ContainerLabels,
+        policy: Option<RestartPolicy>,
+        now: Timestamp,
+    ) -> Result<(), Breach> {
+        let is_first = self.begun.insert((labels.uid, labels.container.clone()));
+        if !is_first && policy == Some(RestartPolicy::Never) {
+            let why = format!("pod {} runs a second time", labels.pod);
+            return Err(Rule::NeverMeansOnce.broken(why));
+        }
         if self.gone.contains(&labels.uid) {
             let why = format!("pod {} was gone", labels.pod);
             return Err(Rule::GoneStaysGone.broken(why));
@@ -189,7 +212,19 @@ impl Rules {
     }
 
     /// A container ended by itself.
-    pub fn crashed(&mut self, labels: &ContainerLabels, started_at: Timestamp, now: Timestamp) {
+    pub fn ended(
+        &mut self,
+        labels: &ContainerLabels,
+        started_at: Timestamp,
+        exit_code: i64,
+        now: Timestamp,
+    ) {
+        let before = self.before.as_ref();
+        let pod = before.and_then(|before| before.pods.get(&labels.uid));
+        if let Some(pod) = pod.filter(|_| labels.container == MAIN_CONTAINER) {
+            let job = self.work.entry(JobUid(pod.replica_set.0)).or_default();
+            job.insert(labels.uid, exit_code == 0);
+        }
         let key = (labels.uid, labels.container.clone());
         let crashes = self.crashes.entry(key).or_default();
         if now.since(started_at) >= FORGOTTEN_AFTER {
@@ -314,6 +349,12 @@ pub(crate) fn settled(
     let mut expected = BTreeSet::new();
     for object in world.objects.values().filter(|object| object.declared.spec.is_workload()) {
         let name = object.declared.id().to_string();
+        if matches!(object.declared.spec, ObjectSpec::Job(_) | ObjectSpec::CronJob(_)) {
+            let pods = work_done(world, object)?;
+            expected.extend(pods.iter().map(|pod| pod.uid));
+            state.entry(name).or_default().insert(TemplateHash::new("done"), 1);
+            continue;
+        }
         let Some(current) = world.current_replica_set(object.uid) else {
             return Err(format!("{name} has no template"));
         };
@@ -346,6 +387,28 @@ pub(crate) fn settled(
         }
         Some(newest) if newest.verdict == Verdict::Healthy => Ok(state),
         newest => Err(format!("the newest release is {:?}", newest.map(|newest| newest.verdict))),
+    }
+}
+
+/// The pods of a job, or of those that a schedule made: all of them have ended.
+fn work_done<'a>(world: &'a World, object: &StoredObject) -> Result<Vec<&'a Pod>, String> {
+    let name = object.declared.id();
+    let jobs: Vec<_> = world.jobs_of(object.uid).collect();
+    if let Some(job) = jobs.iter().find(|job| !job.is_finished()) {
+        return Err(format!("job {} is {}", job.name, job.state));
+    }
+    let is_complete = match &object.declared.spec {
+        ObjectSpec::Job(spec) => {
+            jobs.iter().any(|job| job.is_complete() && job.spec.asks_same_work(spec))
+        }
+        _ => true,
+    };
+    let pods: Vec<&Pod> =
+        jobs.iter().flat_map(|job| world.pods_of(job.replica_set())).map(AsRef::as_ref).collect();
+    match pods.iter().find(|pod| !pod.is_active() || !pod.is_finished()) {
+        _ if !is_complete => Err(format!("{name} is not complete")),
+        Some(pod) => Err(format!("pod {} of {name} has not ended", pod.name)),
+        None => Ok(pods),
     }
 }
 

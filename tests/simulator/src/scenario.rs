@@ -4,17 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    ConfigMap, Container, ContainerPort, ContainerResources, DaemonSet, DaemonSetUpdate,
-    DeclaredObject, DeclaredObjects, Deployment, EnvSource, IntOrPercent, Kind, LabelSelector,
-    ObjectId, ObjectKey, ObjectName, ObjectPolicy, ObjectSpec, OnFailure, Origin, PodManagement,
-    PodTemplate, Problem, Protocol, PullPolicy, ReplicaSetSpec, RestartPolicy, RevisionContent,
-    Severity, StatefulSet, StatefulSetUpdate, Strategy, StringMap,
+    Completions, ConcurrencyPolicy, ConfigMap, Container, ContainerPort, ContainerResources,
+    CronJob, DaemonSet, DaemonSetUpdate, DeclaredObject, DeclaredObjects, Deployment, EnvSource,
+    Hook, IntOrPercent, JobSpec, Kind, LabelSelector, ObjectId, ObjectKey, ObjectName,
+    ObjectPolicy, ObjectSpec, OnFailure, Origin, PodManagement, PodTemplate, Problem, Protocol,
+    PullPolicy, ReplicaSetSpec, RestartPolicy, RevisionContent, Severity, StatefulSet,
+    StatefulSetUpdate, Strategy, StringMap,
 };
 
 use crate::random::Random;
 
 /// The image of commits that are rejected: nothing of it may ever run.
 pub(crate) const REJECTED_IMAGE: &str = "web:rejected";
+
+/// The container that does a pod's work.
+pub(crate) const MAIN_CONTAINER: &str = "app";
 
 /// One commit.
 #[derive(Clone, Debug)]
@@ -47,6 +51,8 @@ pub(crate) struct Workload {
     pub reads_config: bool,
     /// Whether it waits for the one before it in the list.
     pub follows: bool,
+    /// What a hook is to do: another number is other work.
+    pub work: u64,
 }
 
 /// Its kind, and what is that kind's own.
@@ -57,6 +63,8 @@ pub(crate) enum Shape {
     DaemonSet { max_surge: u32, max_unavailable: u32 },
     ReplicaSet,
     Pod,
+    Job { completions: Completions, backoff_limit: u32, restart: RestartPolicy, hook: Option<Hook> },
+    CronJob { concurrency: ConcurrencyPolicy, history_limit: u32, suspended: bool },
 }
 
 /// What each name is, from commit to commit.
@@ -68,18 +76,26 @@ enum Trade {
     Daemon,
     Replicated,
     Bare,
+    /// A job that is declared once and stays as it is.
+    Once,
+    Hook(Hook),
+    Cron,
 }
 
 const ALWAYS: (&str, Trade) = ("web", Trade::Deployment);
 
-/// Of these a run has two more: each run is quick, and many runs have each pair.
-const OTHERS: [(&str, Trade); 6] = [
+/// Of these a run has three more: each run is quick, and many runs have each pair.
+const OTHERS: [(&str, Trade); 10] = [
     ("api", Trade::Deployment),
     ("db", Trade::Ordered),
     ("cache", Trade::Parallel),
     ("logs", Trade::Daemon),
     ("set", Trade::Replicated),
     ("tool", Trade::Bare),
+    ("once", Trade::Once),
+    ("migrate", Trade::Hook(Hook::Before)),
+    ("verify", Trade::Hook(Hook::After)),
+    ("tick", Trade::Cron),
 ];
 
 /// Everything that people do in one run.
@@ -92,6 +108,8 @@ pub struct Scenario {
 }
 
 const GOOD: [&str; 3] = ["web:1", "web:2", "web:slow"];
+const GOOD_WORK: [&str; 3] = ["job:done", "job:done", "job:flaky"];
+const BAD_WORK: [&str; 2] = ["job:missing", "job:fails"];
 const BAD: [&str; 3] = ["web:missing", "web:unready", "web:crash"];
 
 /// Replicas and processor time: one pod fits on each of the three nodes.
@@ -131,6 +149,11 @@ impl Scenario {
                     let broken = &mut bad[some(random)];
                     if matches!(broken.shape, Shape::Deployment(_)) && random.one_in(2) {
                         (broken.replicas, broken.cpu_millis) = TOO_MUCH;
+                    } else if let Shape::CronJob { .. } = broken.shape {
+                        // A run goes on with what it began with, and an image may come some day.
+                        broken.image = "job:fails";
+                    } else if broken.is_work() {
+                        broken.image = random.pick(&BAD_WORK);
                     } else {
                         broken.image = random.pick(&BAD);
                     }
@@ -160,33 +183,63 @@ impl Scenario {
             };
         }
         let on_failure = if random.one_in(4) { OnFailure::Hold } else { OnFailure::Revert };
-        Self { commits, on_failure, last: all(random) }
+        let last = all(random).into_iter().map(Workload::at_last).collect();
+        Self { commits, on_failure, last }
     }
 }
 
 /// What a run is about.
-fn trades(random: &mut Random) -> [(&'static str, Trade); 3] {
-    let first = random.below(OTHERS.len() as u64) as usize;
-    let step = 1 + random.below(OTHERS.len() as u64 - 1) as usize;
-    [ALWAYS, OTHERS[first], OTHERS[(first + step) % OTHERS.len()]]
+fn trades(random: &mut Random) -> [(&'static str, Trade); 4] {
+    let mut others = OTHERS.to_vec();
+    let mut other = || others.remove(random.below(others.len() as u64) as usize);
+    [ALWAYS, other(), other(), other()]
 }
 
 fn workload(random: &mut Random, (name, trade): (&'static str, Trade)) -> Workload {
     // Of a bare pod nothing may change but its image.
     let is_bare = matches!(trade, Trade::Bare);
+    // Of a job that is no hook nothing may change at all.
+    if matches!(trade, Trade::Once) {
+        return once(name);
+    }
     Workload {
         name,
         shape: shape(random, trade),
         replicas: match trade {
             Trade::Deployment => random.below(6) as u32,
             Trade::Ordered | Trade::Parallel | Trade::Replicated => random.below(4) as u32,
-            Trade::Daemon | Trade::Bare => 1,
+            Trade::Daemon | Trade::Bare | Trade::Once | Trade::Hook(_) | Trade::Cron => 1,
         },
-        image: random.pick(&GOOD),
+        image: match trade {
+            Trade::Hook(_) | Trade::Cron => random.pick(&GOOD_WORK),
+            _ => random.pick(&GOOD),
+        },
         min_ready_seconds: random.pick(&[0, 0, 3]),
         cpu_millis: if is_bare { 100 } else { random.pick(&[100, 100, 250]) },
         reads_config: random.one_in(2) && !is_bare,
-        follows: random.one_in(3),
+        // What comes after everything is awaited by nobody.
+        follows: random.one_in(3) && !matches!(trade, Trade::Hook(_)),
+        work: random.below(3),
+    }
+}
+
+/// It fails as often as it must.
+fn once(name: &'static str) -> Workload {
+    Workload {
+        name,
+        shape: Shape::Job {
+            completions: Completions::Count(2),
+            backoff_limit: 50,
+            restart: RestartPolicy::Never,
+            hook: None,
+        },
+        replicas: 1,
+        image: "job:done",
+        min_ready_seconds: 0,
+        cpu_millis: 100,
+        reads_config: false,
+        follows: false,
+        work: 0,
     }
 }
 
@@ -206,6 +259,22 @@ fn shape(random: &mut Random, trade: Trade) -> Shape {
         },
         Trade::Replicated => Shape::ReplicaSet,
         Trade::Bare => Shape::Pod,
+        Trade::Once => once("").shape,
+        Trade::Hook(hook) => Shape::Job {
+            completions: random.pick(&[Completions::Count(1), Completions::Indexed(2)]),
+            backoff_limit: random.below(3) as u32,
+            restart: random.pick(&[RestartPolicy::Never, RestartPolicy::OnFailure]),
+            hook: Some(hook),
+        },
+        Trade::Cron => Shape::CronJob {
+            concurrency: random.pick(&[
+                ConcurrencyPolicy::Allow,
+                ConcurrencyPolicy::Forbid,
+                ConcurrencyPolicy::Replace,
+            ]),
+            history_limit: random.below(2) as u32,
+            suspended: random.one_in(6),
+        },
     }
 }
 
@@ -250,6 +319,7 @@ pub(crate) fn what_can_be_read() -> RevisionContent {
         cpu_millis: 100,
         reads_config: false,
         follows: false,
+        work: 0,
     };
     content(&[web], 0)
 }
@@ -273,9 +343,49 @@ pub(crate) fn nonsense() -> RevisionContent {
 impl Workload {
     fn declared(&self, before: Option<&Workload>) -> DeclaredObject {
         let mut object = declare(self.name, self.spec());
-        let awaited = before.filter(|_| self.follows);
+        let awaited = before.filter(|other| self.follows && other.may_be_awaited());
         object.policy.depends_on = awaited.map(|other| other.id()).into_iter().collect();
+        if let Shape::Job { hook, .. } = self.shape {
+            object.policy.hook = hook;
+        }
         object
+    }
+
+    fn is_work(&self) -> bool {
+        matches!(self.shape, Shape::Job { .. } | Shape::CronJob { .. })
+    }
+
+    fn may_be_awaited(&self) -> bool {
+        !matches!(self.shape, Shape::Job { hook: Some(Hook::After), .. })
+    }
+
+    /// The same as part of the last commit: a hook does something that it has not done before, and comes
+    /// to a good end; and no schedule makes anything new.
+    fn at_last(mut self) -> Self {
+        match &mut self.shape {
+            Shape::Job { hook: Some(_), .. } => (self.image, self.work) = ("job:done", 9),
+            Shape::CronJob { suspended, .. } => *suspended = true,
+            _ => {}
+        }
+        self
+    }
+
+    fn job_spec(
+        &self,
+        completions: Completions,
+        backoff_limit: u32,
+        restart: RestartPolicy,
+    ) -> JobSpec {
+        JobSpec {
+            completions,
+            parallelism: 1,
+            backoff_limit,
+            active_deadline: None,
+            ttl_after_finished: None,
+            suspended: false,
+            pod_failure_policy: Vec::new(),
+            template: PodTemplate { restart_policy: restart, ..self.template() },
+        }
     }
 
     fn id(&self) -> ObjectId {
@@ -285,6 +395,8 @@ impl Workload {
             Shape::DaemonSet { .. } => Kind::DaemonSet,
             Shape::ReplicaSet => Kind::ReplicaSet,
             Shape::Pod => Kind::Pod,
+            Shape::Job { .. } => Kind::Job,
+            Shape::CronJob { .. } => Kind::CronJob,
         };
         ObjectId::new(kind, "demo", self.name)
     }
@@ -336,6 +448,25 @@ impl Workload {
                 ObjectSpec::ReplicaSet(Box::new(spec))
             }
             Shape::Pod => ObjectSpec::Pod(Box::new(template)),
+            Shape::Job { completions, backoff_limit, restart, .. } => {
+                let spec = self.job_spec(*completions, *backoff_limit, *restart);
+                ObjectSpec::Job(Box::new(spec))
+            }
+            Shape::CronJob { concurrency, history_limit, suspended } => {
+                let job = self.job_spec(Completions::Count(1), 1, RestartPolicy::Never);
+                ObjectSpec::CronJob(Box::new(CronJob {
+                    schedule: "* * * * *".to_owned(),
+                    time_zone: None,
+                    concurrency: *concurrency,
+                    starting_deadline: None,
+                    suspended: *suspended,
+                    successful_history_limit: *history_limit,
+                    failed_history_limit: 1,
+                    job_labels: StringMap::new(),
+                    job_annotations: StringMap::new(),
+                    job,
+                }))
+            }
         }
     }
 
@@ -367,11 +498,11 @@ impl Workload {
             optional: false,
         };
         Container {
-            name: "app".to_owned(),
+            name: MAIN_CONTAINER.to_owned(),
             image: self.image.to_owned(),
             pull_policy: PullPolicy::IfNotPresent,
             command: Vec::new(),
-            args: Vec::new(),
+            args: vec![self.work.to_string()].into_iter().filter(|_| self.is_work()).collect(),
             working_dir: None,
             env: if self.reads_config { vec![greeting] } else { Vec::new() },
             ports: vec![ContainerPort {

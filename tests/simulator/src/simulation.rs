@@ -302,7 +302,9 @@ impl Simulation {
                     self.settle_node(node);
                 }
             }
-            Event::Ends { node, container, started_at } => self.ends(node, &container, started_at),
+            Event::Ends { node, container, started_at, exit_code } => {
+                self.ends(node, &container, started_at, exit_code);
+            }
             Event::SourceLooks(life) => self.look_at_branch(life),
             Event::Fault => self.fault(),
             Event::NodeBack(node) => self.node_back(node),

@@ -168,3 +168,28 @@ fn revert_not_pushed_is_found() {
 fn revert_pushed_twice_is_found() {
     is_found(Bug::RevertPushedTwice, Rule::RevertsComeOnce, "");
 }
+
+#[test]
+fn hook_ignored_is_found() {
+    is_found(Bug::HookIgnored, Rule::PlansAreSound, "while it waits for Job");
+}
+
+#[test]
+fn completions_counted_twice_is_found() {
+    is_found(Bug::CompletionsCountedTwice, Rule::WorkIsCounted, "");
+}
+
+#[test]
+fn backoff_limit_off_by_one_is_found() {
+    is_found(Bug::BackoffLimitOffByOne, Rule::JobsGiveUp, "");
+}
+
+#[test]
+fn schedule_forgotten_is_found() {
+    is_found(Bug::ScheduleForgotten, Rule::TimesRunOnce, "");
+}
+
+#[test]
+fn restart_policy_ignored_is_found() {
+    is_found(Bug::RestartPolicyIgnored, Rule::NeverMeansOnce, "");
+}

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dugout_model::{
-    Baseline, Change, Contacts, DeclaredObject, Deployment, Fact, IntOrPercent, Lifecycle, Node,
-    ObjectName, ObjectPolicy, ObjectSpec, Pod, PodIdentity, PodUid, Prune, ReplicaSet, Resources,
-    Revision, RevisionContent, Rollout, Seen, Source, StoredObject, Strategy, TemplateHash, Turn,
-    World,
+    Baseline, Change, Contacts, DeclaredObject, Deployment, Fact, IntOrPercent, Job, JobSpec,
+    Lifecycle, Node, ObjectName, ObjectPolicy, ObjectSpec, Pod, PodIdentity, PodUid, Prune,
+    ReplicaSet, Resources, Revision, RevisionContent, Rollout, Schedule, Seen, Source,
+    StoredObject, Strategy, TemplateHash, Turn, World,
 };
 use dugout_planner::{Plan, PlanInput, Work};
 
@@ -22,7 +23,7 @@ pub(crate) fn plan(bug: Option<Bug>, input: PlanInput<'_>) -> Plan {
         input.facts.iter().map(|fact| misread_fact(bug, input.world, fact)).collect();
     let truth = input.world;
     let mut due = input.due.clone();
-    if bug == Bug::DependsOnIgnored {
+    if matches!(bug, Bug::DependsOnIgnored | Bug::HookIgnored) {
         // Who does not know for whom it waits is woken by nobody.
         due.insert(Work::Everything);
     }
@@ -73,6 +74,22 @@ fn misread_world(bug: Bug, input: &PlanInput<'_>) -> World {
                 world.apply(&Change::PutRollout(Arc::new(row)));
             }
         }
+        Bug::BackoffLimitOffByOne if !is_read => {
+            let jobs: Vec<Arc<Job>> = world.jobs.values().cloned().collect();
+            for job in jobs {
+                let backoff_limit = job.spec.backoff_limit + 1;
+                let spec = Arc::new(JobSpec { backoff_limit, ..(*job.spec).clone() });
+                world.apply(&Change::PutJob(Arc::new(Job { spec, ..(*job).clone() })));
+            }
+        }
+        Bug::ScheduleForgotten => {
+            let rows: Vec<Arc<Schedule>> = world.schedules.values().cloned().collect();
+            for row in rows {
+                let last_scheduled_at = row.last_scheduled_at - Duration::from_secs(60);
+                let row = Schedule { last_scheduled_at, ..(*row).clone() };
+                world.apply(&Change::PutSchedule(Arc::new(row)));
+            }
+        }
         Bug::WayBackIncomplete => {
             let rows: Vec<Arc<Baseline>> = world.baselines.values().cloned().collect();
             if let [_, .., last] = rows.as_slice() {
@@ -111,7 +128,8 @@ fn misread_objects(bug: Bug, world: &mut World) {
 
 fn misread_policy(bug: Bug, policy: &mut ObjectPolicy) {
     match bug {
-        Bug::DependsOnIgnored => (policy.depends_on, policy.hook) = (Box::default(), None),
+        Bug::DependsOnIgnored => policy.depends_on = Box::default(),
+        Bug::HookIgnored => policy.hook = None,
         Bug::PruneForgotten => policy.prune = Prune::Disabled,
         _ => {}
     }
@@ -125,6 +143,9 @@ fn misread_spec(bug: Bug, spec: &mut ObjectSpec) {
             ObjectSpec::DaemonSet(spec) => spec.min_ready = Default::default(),
             _ => {}
         }
+    }
+    if let (Bug::BackoffLimitOffByOne, ObjectSpec::Job(spec)) = (bug, &mut *spec) {
+        spec.backoff_limit += 1;
     }
     if let ObjectSpec::Deployment(deployment) = spec {
         deployment.strategy = misread_strategy(bug, deployment);
@@ -251,6 +272,15 @@ fn decided_wrongly(bug: Bug, world: &World, mut plan: Plan) -> Plan {
                 }
             }
         }
+        Bug::BackoffLimitOffByOne => replace_jobs(&mut plan, world, |job, before| Job {
+            spec: Arc::clone(&before.spec),
+            ..job.clone()
+        }),
+        Bug::CompletionsCountedTwice => replace_jobs(&mut plan, world, |job, before| {
+            let mut job = job.clone();
+            job.tally.succeeded += job.tally.succeeded.saturating_sub(before.tally.succeeded);
+            job
+        }),
         Bug::RevertNotPushed => {
             for change in &mut plan.changes {
                 if let Change::PutSource(row) = change {
@@ -264,6 +294,16 @@ fn decided_wrongly(bug: Bug, world: &World, mut plan: Plan) -> Plan {
         _ => {}
     }
     plan
+}
+
+fn replace_jobs(plan: &mut Plan, world: &World, with: impl Fn(&Job, &Job) -> Job) {
+    for change in &mut plan.changes {
+        if let Change::PutJob(row) = change
+            && let Some(before) = world.jobs.get(&row.uid)
+        {
+            *row = Arc::new(with(row, before));
+        }
+    }
 }
 
 fn replace_nodes(plan: &mut Plan, world: &World, with: impl Fn(&Node, &Node) -> Node) {

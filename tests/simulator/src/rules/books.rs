@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use dugout_model::{
-    Change, DeclaredObjects, Lifecycle, Pod, Release, ReplicaSet, RevisionContent, Timestamp,
-    Verdict, World,
+    Change, DeclaredObjects, Job, Lifecycle, Pod, Release, ReplicaSet, RestartPolicy,
+    RevisionContent, Timestamp, Verdict, World,
 };
 
 use super::{Breach, Rule, Rules};
@@ -49,7 +49,11 @@ impl Rules {
                 Change::DeletePod(uid) => {
                     self.gone.insert(*uid);
                 }
-                Change::PutPod(pod) => self.leaves_in_order(pod, after)?,
+                Change::PutPod(pod) => {
+                    self.leaves_in_order(pod, after)?;
+                    self.has_not_given_up(pod, after)?;
+                }
+                Change::PutJob(job) => self.has_done_its_work(job)?,
                 Change::PutReplicaSet(row) => has_own_template(row, after)?,
                 Change::PutRelease(row) => {
                     let before = self.verdicts.insert(row.id, row.verdict);
@@ -87,6 +91,39 @@ impl Rules {
                     return Err(Rule::RequestsEnd.broken(why));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// A job makes no pod any more once too many have failed. Where something fails beside its work, its
+    /// server may count otherwise.
+    fn has_not_given_up(&self, pod: &Pod, after: &World) -> Result<(), Breach> {
+        let is_new = self.before.as_ref().is_none_or(|before| !before.pods.contains_key(&pod.uid));
+        let Some(job) = after.job_of(pod).filter(|_| is_new) else { return Ok(()) };
+        let ended = self.work.get(&job.uid);
+        let failed = ended.map_or(0, |pods| pods.values().filter(|is_good| !**is_good).count());
+        let is_calm = self.asked_at <= job.created_at;
+        let is_pod_for_pod = job.spec.template.restart_policy == RestartPolicy::Never;
+        if is_calm && is_pod_for_pod && failed > job.spec.backoff_limit as usize {
+            let why = format!("job {} goes on after {failed} failures", job.name);
+            return Err(Rule::JobsGiveUp.broken(why));
+        }
+        Ok(())
+    }
+
+    fn has_done_its_work(&mut self, job: &Job) -> Result<(), Breach> {
+        let is_new = self.before.as_ref().is_none_or(|before| !before.jobs.contains_key(&job.uid));
+        if let Some(at) = job.scheduled_at.filter(|_| is_new)
+            && !self.scheduled.insert((job.owner, at))
+        {
+            let why = format!("job {} was made before", job.name);
+            return Err(Rule::TimesRunOnce.broken(why));
+        }
+        let ended = self.work.get(&job.uid);
+        let done = ended.map_or(0, |pods| pods.values().filter(|is_good| **is_good).count());
+        if job.is_complete() && job.tally.succeeded as usize > done {
+            let why = format!("job {} is complete, and {done} of its pods ended well", job.name);
+            return Err(Rule::WorkIsCounted.broken(why));
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use dugout_agent::converge::{
 use dugout_model::{Fact, Timestamp};
 
 use super::{HEARTBEAT, Simulation, WHOLE_LIST};
+use crate::docker::End;
 use crate::events::{Answer, Call, Event, Life};
 use crate::node::Refused;
 use crate::rules::Rule;
@@ -145,6 +146,7 @@ impl Simulation {
             let life = agent.life;
             self.queue.push(now + takes, Event::Called { node, life, call });
         }
+        self.nodes[node].write_records();
         self.report(node, false);
         let wake_at = [plan.wake_at, self.nodes[node].wake_at(now)].into_iter().flatten().min();
         let soon = now + Duration::from_millis(1);
@@ -200,15 +202,19 @@ impl Simulation {
         }
         if let Action::Start { id, .. } = &call.action
             && let Some(container) = self.nodes[node].engine.containers.get(id)
+            && !container.observed.is_running()
         {
-            let allowed = self.rules.started(&container.observed.labels, now);
+            let labels = &container.observed.labels;
+            let policy =
+                call.pod.as_ref().map(|pod| pod.template.restart_policy_of(&labels.container));
+            let allowed = self.rules.started(labels, policy, now);
             self.note_broken(allowed);
         }
         self.note(format!("{} does {}", self.nodes[node].name, words(&call.action)));
-        let ends_at = self.nodes[node].engine.apply(&call.action, call.pod.as_ref(), now)?;
-        if let (Some(at), Action::Start { id, .. }) = (ends_at, &call.action) {
+        let end = self.nodes[node].engine.apply(&call.action, call.pod.as_ref(), now)?;
+        if let (Some(End { at, exit_code }), Action::Start { id, .. }) = (end, &call.action) {
             let container = id.clone();
-            self.queue.push(at, Event::Ends { node, container, started_at: now });
+            self.queue.push(at, Event::Ends { node, container, started_at: now, exit_code });
         }
         let runs = self.rules.look(&self.nodes);
         self.note_broken(runs);
@@ -258,7 +264,13 @@ impl Simulation {
     }
 
     /// A container ends by itself.
-    pub(super) fn ends(&mut self, node: usize, container: &str, started_at: Timestamp) {
+    pub(super) fn ends(
+        &mut self,
+        node: usize,
+        container: &str,
+        started_at: Timestamp,
+        exit_code: i64,
+    ) {
         use dugout_agent::runtime::ObservedState;
         let now = self.now;
         let engine = &mut self.nodes[node].engine;
@@ -269,11 +281,11 @@ impl Simulation {
         if !is_this_run {
             return;
         }
-        engine.end(container, 1, now);
+        engine.end(container, exit_code, now);
         if let Some(ended) = engine.containers.get(container) {
-            self.rules.crashed(&ended.observed.labels, started_at, now);
+            self.rules.ended(&ended.observed.labels, started_at, exit_code, now);
         }
-        self.note(format!("{container} ends"));
+        self.note(format!("{container} ends with {exit_code}"));
         self.rules.disturbed_at = now;
         self.tell_engine_event(node, container);
     }
