@@ -74,6 +74,8 @@ pub enum Bug {
     ScheduleForgotten,
     /// What ended is started again, whatever the restart policy says.
     RestartPolicyIgnored,
+    /// What a pod runs first is not awaited.
+    InitNotAwaited,
     /// A template that comes back gets another replica set.
     ReplicaSetNotReused,
 }
@@ -89,6 +91,10 @@ pub(crate) fn converge_with(bug: Option<Bug>, input: Input<'_>) -> Plan {
             let assignment = input.assignment.map(always_again);
             converge(Input { assignment: assignment.as_ref(), ..input })
         }
+        Some(Bug::InitNotAwaited) => {
+            let assignment = input.assignment.map(init_as_sidecars);
+            converge(Input { assignment: assignment.as_ref(), ..input })
+        }
         Some(Bug::AdoptsNothing) => converge(Input { engine_known: true, ..input }),
         _ => converge(input),
     }
@@ -98,6 +104,16 @@ fn always_again(assignment: &Assignment) -> Assignment {
     let mut assignment = assignment.clone();
     for pod in &mut assignment.pods {
         Arc::make_mut(&mut pod.template).restart_policy = RestartPolicy::Always;
+    }
+    assignment
+}
+
+fn init_as_sidecars(assignment: &Assignment) -> Assignment {
+    let mut assignment = assignment.clone();
+    for pod in &mut assignment.pods {
+        for init in &mut Arc::make_mut(&mut pod.template).init_containers {
+            init.restart_policy = Some(RestartPolicy::Always);
+        }
     }
     assignment
 }

@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dugout_agent::converge::{Action, Failure, FailureKind};
-use dugout_agent::labels::ContainerLabels;
+use dugout_agent::labels::{ContainerLabels, SANDBOX};
 use dugout_agent::runtime::{ObservedContainer, ObservedState};
 use dugout_model::{AssignedPod, ContainerExit, Timestamp};
 
 use crate::random::Random;
+use crate::scenario::MAIN_CONTAINER;
 
 #[derive(Clone, Debug)]
 pub(crate) struct FakeContainer {
@@ -29,8 +30,11 @@ pub(crate) struct End {
 }
 
 impl FakeContainer {
-    pub fn is_ready(&self, now: Timestamp) -> bool {
-        self.observed.is_running() && self.ready_at.is_some_and(|at| at <= now)
+    /// Whether it is the container that does its pod's work, and does it.
+    pub fn serves(&self, now: Timestamp) -> bool {
+        self.observed.labels.container == MAIN_CONTAINER
+            && self.observed.is_running()
+            && self.ready_at.is_some_and(|at| at <= now)
     }
 }
 
@@ -107,10 +111,13 @@ impl FakeEngine {
         crashes: u32,
         now: Timestamp,
     ) -> Result<(), Failure> {
-        let Some(wanted) = pod.template.container(container) else {
-            return Err(failure(FailureKind::Permanent, "no such container"));
+        let image = match pod.template.container(container) {
+            Some(wanted) => wanted.image.clone(),
+            // An engine has what a sandbox is made of.
+            None if container == SANDBOX => SANDBOX.to_owned(),
+            None => return Err(failure(FailureKind::Permanent, "no such container")),
         };
-        if !self.images.contains(&wanted.image) {
+        if !self.images.contains(&image) && container != SANDBOX {
             return Err(failure(FailureKind::NotFound, "no such image"));
         }
         let labels = ContainerLabels {
@@ -131,12 +138,11 @@ impl FakeEngine {
         let observed = ObservedContainer {
             id: id.clone(),
             labels,
-            image_id: Some(wanted.image.clone()),
+            image_id: Some(image.clone()),
             state: ObservedState::Created,
             address: None,
             created_at: now,
         };
-        let image = wanted.image.clone();
         self.containers.insert(id, FakeContainer { observed, image, ready_at: None });
         Ok(())
     }

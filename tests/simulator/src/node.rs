@@ -172,7 +172,7 @@ impl Node {
         let agent = self.agent.as_mut().filter(|agent| agent.has_listed)?;
         let is_ready = |uid: PodUid| {
             let mut containers = engine.containers.values();
-            containers.any(|one| one.observed.labels.uid == uid && one.is_ready(now))
+            containers.any(|one| one.observed.labels.uid == uid && one.serves(now))
         };
         let mut pods: BTreeMap<PodUid, PodReport> = BTreeMap::new();
         for pod in accepted.iter().flat_map(|accepted| &accepted.pods) {
@@ -242,11 +242,7 @@ impl Agent {
     /// A call was answered.
     pub fn end(&mut self, call: &Call, outcome: &Outcome, now: Timestamp) {
         let policy = call.pod.as_ref().and_then(|pod| {
-            let containers = &pod.template.containers;
-            containers
-                .iter()
-                .find(|one| one.name == call.action.container())
-                .map(|one| one.pull_policy)
+            pod.template.container(call.action.container()).map(|one| one.pull_policy)
         });
         if let Some(memory) = self.memories.get_mut(&call.action.pod()) {
             memory.end(outcome, policy.unwrap_or(PullPolicy::IfNotPresent), now, now);

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use dugout_agent::labels::ContainerLabels;
 use dugout_model::{
-    DaemonSet, DaemonSetUpdate, IntOrPercent, JobUid, ObjectName, ObjectSpec, ObjectUid, Pod,
-    PodUid, ReleaseId, ReplicaSetUid, RestartPolicy, StatefulSetUpdate, StoredObject, Strategy,
-    TemplateHash, Timestamp, Verdict, World,
+    AssignedPod, DaemonSet, DaemonSetUpdate, IntOrPercent, JobUid, ObjectName, ObjectSpec,
+    ObjectUid, Pod, PodUid, ReleaseId, ReplicaSetUid, RestartPolicy, StatefulSetUpdate,
+    StoredObject, Strategy, TemplateHash, Timestamp, Verdict, World,
 };
 
 use crate::docker::FakeContainer;
@@ -31,6 +31,8 @@ pub enum Rule {
     PodsStay,
     /// Each container of a pod runs once.
     ContainersRunOnce,
+    /// What runs before a pod's work has ended when that begins.
+    InitComesFirst,
     /// What may not be started again is not.
     NeverMeansOnce,
     /// A job is complete when enough of its pods did what they should.
@@ -122,6 +124,8 @@ pub(crate) struct Rules {
     verdicts: BTreeMap<ReleaseId, Verdict>,
     /// Containers that were begun.
     begun: BTreeSet<(PodUid, String)>,
+    /// Those that ended well by themselves.
+    done: BTreeSet<(PodUid, String)>,
     /// Pods of each job that ended by themselves, and whether they did well.
     work: BTreeMap<JobUid, BTreeMap<PodUid, bool>>,
     scheduled: BTreeSet<(ObjectUid, Timestamp)>,
@@ -176,11 +180,24 @@ impl Rules {
     pub fn started(
         &mut self,
         labels: &ContainerLabels,
-        policy: Option<RestartPolicy>,
+        pod: Option<&AssignedPod>,
         now: Timestamp,
     ) -> Result<(), Breach> {
+        let template = pod.map(|pod| &pod.template);
+        let policy = template.map(|template| template.restart_policy_of(&labels.container));
         let is_first = self.begun.insert((labels.uid, labels.container.clone()));
-        if !is_first && policy == Some(RestartPolicy::Never) {
+        if is_first && labels.container == MAIN_CONTAINER {
+            let first = template.into_iter().flat_map(|template| &template.init_containers);
+            let has_ended = |name: &str| self.done.contains(&(labels.uid, name.to_owned()));
+            if let Some(init) =
+                first.filter(|one| !one.is_sidecar()).find(|one| !has_ended(&one.name))
+            {
+                let why = format!("pod {} begins before its {} has ended", labels.pod, init.name);
+                return Err(Rule::InitComesFirst.broken(why));
+            }
+        }
+        let may_run_again = labels.is_sandbox() || policy != Some(RestartPolicy::Never);
+        if !is_first && !may_run_again {
             let why = format!("pod {} runs a second time", labels.pod);
             return Err(Rule::NeverMeansOnce.broken(why));
         }
@@ -219,6 +236,9 @@ impl Rules {
         exit_code: i64,
         now: Timestamp,
     ) {
+        if exit_code == 0 {
+            self.done.insert((labels.uid, labels.container.clone()));
+        }
         let before = self.before.as_ref();
         let pod = before.and_then(|before| before.pods.get(&labels.uid));
         if let Some(pod) = pod.filter(|_| labels.container == MAIN_CONTAINER) {
@@ -331,7 +351,7 @@ fn serving<'a>(
     nodes
         .iter()
         .flat_map(|node| node.engine.running())
-        .filter(move |one| one.is_ready(now))
+        .filter(move |one| one.serves(now))
         .filter(of_name)
 }
 
@@ -363,7 +383,7 @@ pub(crate) fn settled(
         let serving = nodes
             .iter()
             .flat_map(|node| node.engine.running())
-            .filter(|one| one.is_ready(now))
+            .filter(|one| one.serves(now))
             .filter(|one| pods.iter().any(|pod| pod.uid == one.observed.labels.uid))
             .count();
         let asked = replicas(&object.declared.spec, nodes.len());

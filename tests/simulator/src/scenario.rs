@@ -1,18 +1,17 @@
 //! What people do: commits, good and bad, which a seed determines. The last one is good.
 
-use std::sync::Arc;
+mod declared;
+
 use std::time::Duration;
 
 use dugout_model::{
-    Completions, ConcurrencyPolicy, ConfigMap, Container, ContainerPort, ContainerResources,
-    CronJob, DaemonSet, DaemonSetUpdate, DeclaredObject, DeclaredObjects, Deployment, EnvSource,
-    Hook, IntOrPercent, JobSpec, Kind, LabelSelector, ObjectId, ObjectKey, ObjectName,
-    ObjectPolicy, ObjectSpec, OnFailure, Origin, PodManagement, PodTemplate, Problem, Protocol,
-    PullPolicy, ReplicaSetSpec, RestartPolicy, RevisionContent, Severity, StatefulSet,
-    StatefulSetUpdate, Strategy, StringMap,
+    Completions, ConcurrencyPolicy, Hook, IntOrPercent, OnFailure, PodManagement, RestartPolicy,
+    Strategy,
 };
 
 use crate::random::Random;
+
+pub(crate) use declared::{content, nonsense, nothing, what_can_be_read};
 
 /// The image of commits that are rejected: nothing of it may ever run.
 pub(crate) const REJECTED_IMAGE: &str = "web:rejected";
@@ -31,6 +30,8 @@ pub(crate) struct Commit {
 #[derive(Clone, Debug)]
 pub(crate) enum Asks {
     Objects(Vec<Workload>, u8),
+    /// The same, and it cannot work.
+    Bad(Vec<Workload>, u8),
     /// Its manifests have errors.
     Nonsense,
     /// It declares nothing at all, and is held.
@@ -53,6 +54,17 @@ pub(crate) struct Workload {
     pub follows: bool,
     /// What a hook is to do: another number is other work.
     pub work: u64,
+    pub helper: Helper,
+}
+
+/// What a pod has beside the container that does its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Helper {
+    None,
+    /// A container that ends before that one begins.
+    Init,
+    /// A container that begins before it and runs on beside it.
+    Sidecar,
 }
 
 /// Its kind, and what is that kind's own.
@@ -117,63 +129,12 @@ const TOO_MUCH: (u32, u64) = (5, 1_200);
 
 impl Scenario {
     pub(crate) fn from(random: &mut Random) -> Self {
-        let trades = trades(random);
-        let all = |random: &mut Random| trades.map(|trade| workload(random, trade)).to_vec();
-        let some = |random: &mut Random| random.below(trades.len() as u64) as usize;
+        let mut people = People::of(random);
         let mut commits = Vec::new();
-        let mut workloads = all(random);
-        let mut config = 0;
         let mut after = random.millis(500, 40_000);
-        // How many commits were made, and the last of them that is bad.
-        let (mut made, mut bad_one) = (0, None);
         for _ in 0..4 + random.below(6) {
-            let mut is_bad = false;
-            let asks = match random.below(14) {
-                0 => Asks::Nonsense,
-                12 => Asks::Nothing,
-                1 | 13 if made > 1 => match bad_one {
-                    Some(bad) if random.one_in(2) => Asks::Again(bad),
-                    _ => Asks::Again(random.below(made as u64 - 1) as usize),
-                },
-                2 => {
-                    config = random.below(3) as u8;
-                    Asks::Objects(workloads.clone(), config)
-                }
-                3 => {
-                    is_bad = true;
-                    let mut bad = workloads.clone();
-                    if random.one_in(2) {
-                        let changed = some(random);
-                        bad[changed] = workload(random, trades[changed]);
-                    }
-                    let broken = &mut bad[some(random)];
-                    if matches!(broken.shape, Shape::Deployment(_)) && random.one_in(2) {
-                        (broken.replicas, broken.cpu_millis) = TOO_MUCH;
-                    } else if let Shape::CronJob { .. } = broken.shape {
-                        // A run goes on with what it began with, and an image may come some day.
-                        broken.image = "job:fails";
-                    } else if broken.is_work() {
-                        broken.image = random.pick(&BAD_WORK);
-                    } else {
-                        broken.image = random.pick(&BAD);
-                    }
-                    Asks::Objects(bad, config)
-                }
-                4 => {
-                    let mut fewer = workloads.clone();
-                    fewer.remove(some(random));
-                    Asks::Objects(fewer, config)
-                }
-                _ => {
-                    let changed = some(random);
-                    workloads[changed] = workload(random, trades[changed]);
-                    Asks::Objects(workloads.clone(), config)
-                }
-            };
-            if is_bad {
-                bad_one = Some(made);
-            }
-            made += usize::from(!matches!(asks, Asks::Again(_)));
+            let asks = people.ask(random);
+            let is_bad = people.note(&asks);
             commits.push(Commit { after, asks });
             // Now and then there is the time to see what becomes of a commit.
             let is_watched = if is_bad { random.one_in(2) } else { random.one_in(8) };
@@ -183,8 +144,97 @@ impl Scenario {
             };
         }
         let on_failure = if random.one_in(4) { OnFailure::Hold } else { OnFailure::Revert };
-        let last = all(random).into_iter().map(Workload::at_last).collect();
+        let last = people.anything(random).into_iter().map(Workload::at_last).collect();
         Self { commits, on_failure, last }
+    }
+}
+
+/// What those who write the commits have in mind.
+struct People {
+    trades: [(&'static str, Trade); 4],
+    /// The workloads as they should be, and the content of the config map.
+    workloads: Vec<Workload>,
+    config: u8,
+    /// How many commits were made, and the last of them that is bad.
+    made: usize,
+    bad_one: Option<usize>,
+}
+
+impl People {
+    fn of(random: &mut Random) -> Self {
+        let trades = trades(random);
+        let workloads = trades.map(|trade| workload(random, trade)).to_vec();
+        Self { trades, workloads, config: 0, made: 0, bad_one: None }
+    }
+
+    /// All workloads, as they have never been.
+    fn anything(&self, random: &mut Random) -> Vec<Workload> {
+        self.trades.map(|trade| workload(random, trade)).to_vec()
+    }
+
+    fn ask(&mut self, random: &mut Random) -> Asks {
+        let workloads = match random.below(14) {
+            0 => return Asks::Nonsense,
+            12 => return Asks::Nothing,
+            1 | 13 if self.made > 1 => {
+                return match self.bad_one {
+                    Some(bad) if random.one_in(2) => Asks::Again(bad),
+                    _ => Asks::Again(random.below(self.made as u64 - 1) as usize),
+                };
+            }
+            2 => {
+                self.config = random.below(3) as u8;
+                self.workloads.clone()
+            }
+            3 => return Asks::Bad(self.something_bad(random), self.config),
+            4 => {
+                let mut fewer = self.workloads.clone();
+                fewer.remove(self.one(random));
+                fewer
+            }
+            _ => {
+                let changed = self.one(random);
+                self.workloads[changed] = workload(random, self.trades[changed]);
+                self.workloads.clone()
+            }
+        };
+        Asks::Objects(workloads, self.config)
+    }
+
+    /// Keeps in mind what was asked, and says whether it is bad.
+    fn note(&mut self, asks: &Asks) -> bool {
+        let is_bad = matches!(asks, Asks::Bad(..));
+        if is_bad {
+            self.bad_one = Some(self.made);
+        }
+        self.made += usize::from(!matches!(asks, Asks::Again(_)));
+        is_bad
+    }
+
+    /// One of the workloads.
+    fn one(&self, random: &mut Random) -> usize {
+        random.below(self.trades.len() as u64) as usize
+    }
+
+    /// One of the workloads cannot work, and perhaps another is changed beside it.
+    fn something_bad(&self, random: &mut Random) -> Vec<Workload> {
+        let mut bad = self.workloads.clone();
+        if random.one_in(2) {
+            let changed = self.one(random);
+            bad[changed] = workload(random, self.trades[changed]);
+        }
+        let broken = &mut bad[self.one(random)];
+        if matches!(broken.shape, Shape::Deployment(_)) && random.one_in(2) {
+            (broken.replicas, broken.cpu_millis) = TOO_MUCH;
+        } else if let Shape::CronJob { .. } = broken.shape {
+            // A run goes on with what it began with, and an image may come some day.
+            broken.image = "job:fails";
+        } else if broken.is_work() {
+            broken.image = random.pick(&BAD_WORK);
+        } else {
+            broken.image = random.pick(&BAD);
+        }
+        bad
     }
 }
 
@@ -220,6 +270,11 @@ fn workload(random: &mut Random, (name, trade): (&'static str, Trade)) -> Worklo
         // What comes after everything is awaited by nobody.
         follows: random.one_in(3) && !matches!(trade, Trade::Hook(_)),
         work: random.below(3),
+        helper: match random.below(8) {
+            0 if !is_bare => Helper::Init,
+            1 if !is_bare => Helper::Sidecar,
+            _ => Helper::None,
+        },
     }
 }
 
@@ -240,6 +295,7 @@ fn once(name: &'static str) -> Workload {
         reads_config: false,
         follows: false,
         work: 0,
+        helper: Helper::None,
     }
 }
 
@@ -296,67 +352,9 @@ fn strategy(random: &mut Random) -> Strategy {
     }
 }
 
-/// The commit as the source loop reads it.
-pub(crate) fn content(workloads: &[Workload], config: u8) -> RevisionContent {
-    let before = std::iter::once(None).chain(workloads.iter().map(Some));
-    let mut objects: Vec<DeclaredObject> =
-        workloads.iter().zip(before).map(|(each, before)| each.declared(before)).collect();
-    let data = StringMap::from([("greeting".to_owned(), format!("hello {config}"))]);
-    let settings = ConfigMap { data, ..ConfigMap::default() };
-    objects.push(declare("settings", ObjectSpec::ConfigMap(settings)));
-    let objects = objects.into_iter().map(|object| (object.id(), Arc::new(object))).collect();
-    RevisionContent::Objects { objects, notices: Vec::new() }
-}
-
-/// What a reader would see that passes over errors.
-pub(crate) fn what_can_be_read() -> RevisionContent {
-    let web = Workload {
-        name: ALWAYS.0,
-        shape: Shape::Deployment(Strategy::Recreate),
-        replicas: 1,
-        image: REJECTED_IMAGE,
-        min_ready_seconds: 0,
-        cpu_millis: 100,
-        reads_config: false,
-        follows: false,
-        work: 0,
-    };
-    content(&[web], 0)
-}
-
-pub(crate) fn nothing() -> RevisionContent {
-    RevisionContent::Objects { objects: DeclaredObjects::new(), notices: Vec::new() }
-}
-
-pub(crate) fn nonsense() -> RevisionContent {
-    RevisionContent::Problems(vec![Problem {
-        file: "web.yaml".to_owned(),
-        line: 3,
-        column: 1,
-        severity: Severity::Error,
-        field_path: "spec".to_owned(),
-        message: format!("unknown field beside image {REJECTED_IMAGE}"),
-        hint: None,
-    }])
-}
-
 impl Workload {
-    fn declared(&self, before: Option<&Workload>) -> DeclaredObject {
-        let mut object = declare(self.name, self.spec());
-        let awaited = before.filter(|other| self.follows && other.may_be_awaited());
-        object.policy.depends_on = awaited.map(|other| other.id()).into_iter().collect();
-        if let Shape::Job { hook, .. } = self.shape {
-            object.policy.hook = hook;
-        }
-        object
-    }
-
     fn is_work(&self) -> bool {
         matches!(self.shape, Shape::Job { .. } | Shape::CronJob { .. })
-    }
-
-    fn may_be_awaited(&self) -> bool {
-        !matches!(self.shape, Shape::Job { hook: Some(Hook::After), .. })
     }
 
     /// The same as part of the last commit: a hook does something that it has not done before, and comes
@@ -368,169 +366,5 @@ impl Workload {
             _ => {}
         }
         self
-    }
-
-    fn job_spec(
-        &self,
-        completions: Completions,
-        backoff_limit: u32,
-        restart: RestartPolicy,
-    ) -> JobSpec {
-        JobSpec {
-            completions,
-            parallelism: 1,
-            backoff_limit,
-            active_deadline: None,
-            ttl_after_finished: None,
-            suspended: false,
-            pod_failure_policy: Vec::new(),
-            template: PodTemplate { restart_policy: restart, ..self.template() },
-        }
-    }
-
-    fn id(&self) -> ObjectId {
-        let kind = match self.shape {
-            Shape::Deployment(_) => Kind::Deployment,
-            Shape::StatefulSet { .. } => Kind::StatefulSet,
-            Shape::DaemonSet { .. } => Kind::DaemonSet,
-            Shape::ReplicaSet => Kind::ReplicaSet,
-            Shape::Pod => Kind::Pod,
-            Shape::Job { .. } => Kind::Job,
-            Shape::CronJob { .. } => Kind::CronJob,
-        };
-        ObjectId::new(kind, "demo", self.name)
-    }
-
-    fn spec(&self) -> ObjectSpec {
-        let (selector, template, replicas) = (self.selector(), self.template(), self.replicas);
-        let min_ready = Duration::from_secs(self.min_ready_seconds);
-        match &self.shape {
-            Shape::Deployment(strategy) => ObjectSpec::Deployment(Box::new(Deployment {
-                replicas,
-                selector,
-                template,
-                strategy: strategy.clone(),
-                min_ready,
-                progress_deadline: Duration::from_secs(60),
-                revision_history_limit: 3,
-                paused: false,
-            })),
-            Shape::StatefulSet { order, max_unavailable } => {
-                ObjectSpec::StatefulSet(Box::new(StatefulSet {
-                    replicas,
-                    selector,
-                    template,
-                    service_name: String::new(),
-                    first_ordinal: 0,
-                    pod_management: *order,
-                    update: StatefulSetUpdate::RollingUpdate {
-                        partition: 0,
-                        max_unavailable: IntOrPercent::Int(*max_unavailable),
-                    },
-                    min_ready,
-                    revision_history_limit: 3,
-                }))
-            }
-            Shape::DaemonSet { max_surge, max_unavailable } => {
-                ObjectSpec::DaemonSet(Box::new(DaemonSet {
-                    selector,
-                    template,
-                    update: DaemonSetUpdate::RollingUpdate {
-                        max_surge: IntOrPercent::Int(*max_surge),
-                        max_unavailable: IntOrPercent::Int(*max_unavailable),
-                    },
-                    min_ready,
-                    revision_history_limit: 3,
-                }))
-            }
-            Shape::ReplicaSet => {
-                let spec = ReplicaSetSpec { replicas, selector, template, min_ready };
-                ObjectSpec::ReplicaSet(Box::new(spec))
-            }
-            Shape::Pod => ObjectSpec::Pod(Box::new(template)),
-            Shape::Job { completions, backoff_limit, restart, .. } => {
-                let spec = self.job_spec(*completions, *backoff_limit, *restart);
-                ObjectSpec::Job(Box::new(spec))
-            }
-            Shape::CronJob { concurrency, history_limit, suspended } => {
-                let job = self.job_spec(Completions::Count(1), 1, RestartPolicy::Never);
-                ObjectSpec::CronJob(Box::new(CronJob {
-                    schedule: "* * * * *".to_owned(),
-                    time_zone: None,
-                    concurrency: *concurrency,
-                    starting_deadline: None,
-                    suspended: *suspended,
-                    successful_history_limit: *history_limit,
-                    failed_history_limit: 1,
-                    job_labels: StringMap::new(),
-                    job_annotations: StringMap::new(),
-                    job,
-                }))
-            }
-        }
-    }
-
-    fn labels(&self) -> StringMap {
-        StringMap::from([("app".to_owned(), self.name.to_owned())])
-    }
-
-    fn selector(&self) -> LabelSelector {
-        LabelSelector { match_labels: self.labels(), match_expressions: Vec::new() }
-    }
-
-    fn template(&self) -> PodTemplate {
-        PodTemplate {
-            labels: self.labels(),
-            annotations: StringMap::new(),
-            containers: vec![self.container()],
-            init_containers: vec![],
-            restart_policy: RestartPolicy::Always,
-            termination_grace: Duration::from_secs(10),
-            node_selector: StringMap::new(),
-        }
-    }
-
-    fn container(&self) -> Container<EnvSource> {
-        let greeting = EnvSource::ConfigMapKey {
-            name: "GREETING".to_owned(),
-            config_map: ObjectName::new("settings"),
-            key: "greeting".to_owned(),
-            optional: false,
-        };
-        Container {
-            name: MAIN_CONTAINER.to_owned(),
-            image: self.image.to_owned(),
-            pull_policy: PullPolicy::IfNotPresent,
-            command: Vec::new(),
-            args: vec![self.work.to_string()].into_iter().filter(|_| self.is_work()).collect(),
-            working_dir: None,
-            env: if self.reads_config { vec![greeting] } else { Vec::new() },
-            ports: vec![ContainerPort {
-                name: "http".to_owned(),
-                container_port: 8080,
-                protocol: Protocol::Tcp,
-            }],
-            resources: ContainerResources {
-                cpu_request_millis: self.cpu_millis,
-                memory_request_bytes: 64 << 20,
-                ..ContainerResources::default()
-            },
-            startup_probe: None,
-            readiness_probe: None,
-            liveness_probe: None,
-            restart_policy: None,
-        }
-    }
-}
-
-fn declare(name: &str, spec: ObjectSpec) -> DeclaredObject {
-    let progress_deadline = Some(Duration::from_secs(60));
-    DeclaredObject {
-        key: ObjectKey::new("demo", name),
-        labels: StringMap::new(),
-        annotations: StringMap::new(),
-        policy: ObjectPolicy { progress_deadline, ..ObjectPolicy::default() },
-        spec,
-        origin: Origin { file: format!("{name}.yaml").into(), line: 1 },
     }
 }

@@ -314,7 +314,9 @@ impl Simulation {
 
     fn people_commit(&mut self, number: usize) {
         match self.scenario.commits[number].asks.clone() {
-            Asks::Objects(workloads, config) => self.commit(content(&workloads, config)),
+            Asks::Objects(workloads, config) | Asks::Bad(workloads, config) => {
+                self.commit(content(&workloads, config));
+            }
             Asks::Nonsense => self.commit(nonsense()),
             Asks::Nothing => self.commit(nothing()),
             Asks::Again(number) => {

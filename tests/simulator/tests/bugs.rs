@@ -193,3 +193,8 @@ fn schedule_forgotten_is_found() {
 fn restart_policy_ignored_is_found() {
     is_found(Bug::RestartPolicyIgnored, Rule::NeverMeansOnce, "");
 }
+
+#[test]
+fn init_not_awaited_is_found() {
+    is_found(Bug::InitNotAwaited, Rule::InitComesFirst, "");
+}

@@ -187,9 +187,8 @@ impl Simulation {
         let now = self.now;
         if let Action::Stop { pod, targets, why: StopWhy::Ordered, .. } = &call.action {
             let containers = &self.nodes[node].engine.containers;
-            let is_ready = |target: &StopTarget| {
-                containers.get(&target.id).is_some_and(|one| one.is_ready(now))
-            };
+            let is_ready =
+                |target: &StopTarget| containers.get(&target.id).is_some_and(|one| one.serves(now));
             if targets.iter().any(is_ready) {
                 let world = self.database.open().world.clone();
                 let enough = self.rules.stopped(&self.nodes, &world, *pod, now);
@@ -205,9 +204,7 @@ impl Simulation {
             && !container.observed.is_running()
         {
             let labels = &container.observed.labels;
-            let policy =
-                call.pod.as_ref().map(|pod| pod.template.restart_policy_of(&labels.container));
-            let allowed = self.rules.started(labels, policy, now);
+            let allowed = self.rules.started(labels, call.pod.as_ref(), now);
             self.note_broken(allowed);
         }
         self.note(format!("{} does {}", self.nodes[node].name, words(&call.action)));
