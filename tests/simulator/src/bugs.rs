@@ -8,8 +8,8 @@ mod planner;
 
 use std::sync::Arc;
 
-use dugout_agent::converge::{Input, Memories, Plan, converge};
-use dugout_model::{Assignment, RestartPolicy};
+use dugout_agent::converge::{Action, Input, Memories, Plan, StopWhy, converge};
+use dugout_model::{Assignment, PodOrder, PodPhase, PodReport, RestartPolicy, SharedAssignment};
 
 pub(crate) use planner::plan;
 
@@ -76,6 +76,20 @@ pub enum Bug {
     RestartPolicyIgnored,
     /// What a pod runs first is not awaited.
     InitNotAwaited,
+    /// An agent reports a container as ready that only runs.
+    ReadyTooEarly,
+    /// An agent reports a pod as gone that still stops.
+    GoneTooEarly,
+    /// An agent does not stop what it was told to.
+    StopForgotten,
+    /// A node is sent what another one must run.
+    AssignmentOfAnother,
+    /// An assignment loses a pod now and then.
+    AssignmentCutShort,
+    /// Each heartbeat is written to the database.
+    HeartbeatsAreWritten,
+    /// A server that has nothing to do is woken at once.
+    WakesAtOnce,
     /// A template that comes back gets another replica set.
     ReplicaSetNotReused,
 }
@@ -95,8 +109,46 @@ pub(crate) fn converge_with(bug: Option<Bug>, input: Input<'_>) -> Plan {
             let assignment = input.assignment.map(init_as_sidecars);
             converge(Input { assignment: assignment.as_ref(), ..input })
         }
+        Some(Bug::StopForgotten) => {
+            let mut plan = converge(input);
+            let is_ordered =
+                |action: &Action| matches!(action, Action::Stop { why: StopWhy::Ordered, .. });
+            plan.actions.retain(|action| !is_ordered(action));
+            plan
+        }
         Some(Bug::AdoptsNothing) => converge(Input { engine_known: true, ..input }),
         _ => converge(input),
+    }
+}
+
+/// What an agent reports of a pod, with a bug of its own if it has one.
+pub(crate) fn report_with(bug: Option<Bug>, order: &PodOrder, report: PodReport) -> PodReport {
+    match (bug, order) {
+        (Some(Bug::ReadyTooEarly), PodOrder::Run { draining: false }) => {
+            PodReport { ready: report.phase == PodPhase::Running, ..report }
+        }
+        (Some(Bug::GoneTooEarly), PodOrder::Stop { .. }) => {
+            PodReport { phase: PodPhase::Gone, ..report }
+        }
+        _ => report,
+    }
+}
+
+/// What is sent to a node, given the assignment of its own and that of another.
+pub(crate) fn assignment_with(
+    bug: Option<Bug>,
+    own: SharedAssignment,
+    other: Option<SharedAssignment>,
+    number: u64,
+) -> SharedAssignment {
+    match (bug, other) {
+        (Some(Bug::AssignmentOfAnother), Some(other)) => other,
+        (Some(Bug::AssignmentCutShort), _) if number.is_multiple_of(3) => {
+            let mut cut = (*own).clone();
+            cut.pods.pop();
+            Arc::new(cut)
+        }
+        _ => own,
     }
 }
 

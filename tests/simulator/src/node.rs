@@ -15,7 +15,7 @@ use dugout_model::{
     PullPolicy, Resources, RestartPolicy, SharedAssignment, StringMap, Timestamp, Turn,
 };
 
-use crate::bugs::{Bug, converge_with};
+use crate::bugs::{Bug, converge_with, report_with};
 use crate::docker::FakeEngine;
 use crate::events::{Alarm, Call, Life};
 
@@ -184,7 +184,8 @@ impl Node {
             };
             let containers = agent.observed.of_pod(pod.uid);
             let memory = agent.memories.get(&pod.uid);
-            pods.insert(pod.uid, pod_report(Some(pod), containers, memory, health, true));
+            let report = pod_report(Some(pod), containers, memory, health, true);
+            pods.insert(pod.uid, report_with(self.bug, &pod.order, report));
         }
         for (uid, containers) in agent.observed.pods() {
             pods.entry(uid).or_insert_with(|| {
@@ -259,7 +260,25 @@ impl Agent {
         for news in self.observed.apply_list(list, asked) {
             self.note(news, now);
         }
+        if !self.has_listed {
+            self.note_lost(now);
+        }
         self.has_listed = true;
+    }
+
+    /// Of what an earlier life had begun and is not there any more, the end is noted.
+    fn note_lost(&mut self, now: Timestamp) {
+        for (uid, memory) in &mut self.memories {
+            let containers = self.observed.of_pod(*uid);
+            for (name, attempt) in memory.attempts() {
+                let is_it = |one: &ObservedContainer| {
+                    one.labels.container == name && one.labels.attempt == attempt.number
+                };
+                if !containers.iter().any(is_it) {
+                    memory.note_vanished(&name, attempt.number, now);
+                }
+            }
+        }
     }
 
     /// A container was looked at.

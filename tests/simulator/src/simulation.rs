@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dugout_model::{Change, ClusterId, Fact, RevisionContent, Timestamp, World};
 
-use crate::bugs::Bug;
+use crate::bugs::{Bug, assignment_with};
 use crate::docker::FakeEngine;
 use crate::events::{Event, Life, Queue};
 use crate::git::{Git, PEOPLES_MESSAGE};
@@ -122,6 +122,8 @@ struct Simulation {
     source: SourceLoop,
     nodes: Vec<Node>,
     lives: u64,
+    /// How many assignments were sent.
+    offers: u64,
     /// How many events happened at this moment.
     at_this_moment: u32,
     faults_stopped: bool,
@@ -157,6 +159,7 @@ impl Simulation {
             source: SourceLoop::default(),
             nodes,
             lives: 0,
+            offers: 0,
             at_this_moment: 0,
             faults_stopped: false,
             rules: Rules::default(),
@@ -443,6 +446,9 @@ impl Simulation {
     fn offer(&mut self, node: usize) {
         let Some(server) = &self.server else { return };
         let Some(assignment) = server.assignment(&self.nodes[node].name) else { return };
+        let other = server.assignment(&self.nodes[0].name);
+        let assignment = assignment_with(self.bug, assignment, other, self.offers);
+        self.offers += 1;
         let Some(agent) = &self.nodes[node].agent else { return };
         let life = agent.life;
         if self.nodes[node].is_cut_off || self.is_lost() {

@@ -198,3 +198,38 @@ fn restart_policy_ignored_is_found() {
 fn init_not_awaited_is_found() {
     is_found(Bug::InitNotAwaited, Rule::InitComesFirst, "");
 }
+
+#[test]
+fn ready_too_early_is_found() {
+    is_found(Bug::ReadyTooEarly, Rule::EnoughServe, "");
+}
+
+#[test]
+fn gone_too_early_is_found() {
+    is_found(Bug::GoneTooEarly, Rule::NamesAreUnique, "");
+}
+
+#[test]
+fn stop_forgotten_is_found() {
+    is_found(Bug::StopForgotten, Rule::EverythingSettles, "");
+}
+
+#[test]
+fn assignment_of_another_is_found() {
+    is_found(Bug::AssignmentOfAnother, Rule::PodsStay, "");
+}
+
+#[test]
+fn assignment_cut_short_is_found() {
+    is_found(Bug::AssignmentCutShort, Rule::GenerationsFence, "");
+}
+
+#[test]
+fn heartbeats_are_written_is_found() {
+    is_found(Bug::HeartbeatsAreWritten, Rule::QuietStaysQuiet, "");
+}
+
+#[test]
+fn wakes_at_once_is_found() {
+    is_found(Bug::WakesAtOnce, Rule::TimeGoesOn, "");
+}

@@ -43,6 +43,14 @@ fn seeds_under_faults_100_to_199() {
     must_settle_as_in_calm(100..200);
 }
 
+/// Each broke a rule once.
+#[test]
+fn seeds_that_have_found_something() {
+    for seed in [447, 641, 10_892] {
+        must_settle_as_in_calm(seed..seed + 1);
+    }
+}
+
 #[test]
 fn a_kill_at_any_effect_is_mended_where_jobs_stateful_and_replica_sets_run() {
     must_survive_a_kill_at_any_effect(16, &["Job", "ReplicaSet", "StatefulSet"]);

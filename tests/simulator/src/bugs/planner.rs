@@ -8,7 +8,7 @@ use dugout_model::{
     Baseline, Change, Contacts, DeclaredObject, Deployment, Fact, IntOrPercent, Job, JobSpec,
     Lifecycle, Node, ObjectName, ObjectPolicy, ObjectSpec, Pod, PodIdentity, PodUid, Prune,
     ReplicaSet, Resources, Revision, RevisionContent, Rollout, Schedule, Seen, Source,
-    StoredObject, Strategy, TemplateHash, Turn, World,
+    StoredObject, Strategy, TemplateHash, Timestamp, Turn, World,
 };
 use dugout_planner::{Plan, PlanInput, Work};
 
@@ -281,6 +281,12 @@ fn decided_wrongly(bug: Bug, world: &World, mut plan: Plan) -> Plan {
             job.tally.succeeded += job.tally.succeeded.saturating_sub(before.tally.succeeded);
             job
         }),
+        Bug::HeartbeatsAreWritten if plan.changes.is_empty() => {
+            plan.changes.extend(world.nodes.values().cloned().map(Change::PutNode));
+        }
+        Bug::WakesAtOnce => {
+            plan.wake_at.insert(Work::Placement, Timestamp::default());
+        }
         Bug::RevertNotPushed => {
             for change in &mut plan.changes {
                 if let Change::PutSource(row) = change {
