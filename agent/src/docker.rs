@@ -4,6 +4,7 @@
 //! may be upgraded under a running agent. Errors are told apart by status code, never by their text.
 
 mod body;
+mod exec;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -13,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
-use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummaryStateEnum,
     EndpointSettings, EventMessage,
@@ -55,8 +55,6 @@ const STOP_SLACK: Duration = Duration::from_secs(30);
 const REMOVAL_LOOK: Duration = Duration::from_millis(50);
 /// Bollard's own limit; ours are shorter.
 const BOLLARD_TIMEOUT_SECONDS: u64 = 60 * 60;
-/// How much of a command's output is kept.
-const MAX_EXEC_OUTPUT: usize = 4096;
 const DEFAULT_NETWORK: &str = "bridge";
 
 /// A Docker engine. It is reached when it is first needed.
@@ -66,6 +64,7 @@ pub struct DockerRuntime {
     metrics: AgentMetrics,
     /// With the negotiated version; empty while the engine is away.
     client: Mutex<Option<Docker>>,
+    late: exec::LateCommands,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +88,7 @@ impl DockerRuntime {
             }
             _ => return Err(DockerHostError(host.to_owned())),
         };
-        Ok(Self { host, metrics, client: Mutex::new(None) })
+        Ok(Self { host, metrics, client: Mutex::new(None), late: exec::LateCommands::default() })
     }
 
     /// The client with the negotiated version.
@@ -258,6 +257,7 @@ impl ContainerRuntime for DockerRuntime {
     }
 
     async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
+        self.late.forget_container(id);
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         let call = |docker: Docker| async move { docker.remove_container(id, Some(options)).await };
         match self.call("remove", SLOW, call).await {
@@ -297,13 +297,7 @@ impl ContainerRuntime for DockerRuntime {
         command: &[String],
         deadline: Duration,
     ) -> Result<ExecOutcome, RuntimeError> {
-        let options = CreateExecOptions {
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            cmd: Some(command.to_vec()),
-            ..CreateExecOptions::default()
-        };
-        self.call("exec", deadline, |docker| run_exec(docker, id.to_owned(), options)).await
+        self.run_command(id, command, deadline).await
     }
 
     fn logs(
@@ -351,28 +345,6 @@ impl ContainerRuntime for DockerRuntime {
             .try_filter_map(|message| async move { Ok(engine_event(message)) })
             .boxed()
     }
-}
-
-async fn run_exec(
-    docker: Docker,
-    container: String,
-    options: CreateExecOptions<String>,
-) -> Result<ExecOutcome, BollardError> {
-    let exec = docker.create_exec(&container, options).await?;
-    let mut output = Vec::new();
-    let started = docker.start_exec(&exec.id, None::<StartExecOptions>).await?;
-    if let StartExecResults::Attached { output: mut chunks, .. } = started {
-        while let Some(chunk) = chunks.try_next().await? {
-            let room = MAX_EXEC_OUTPUT.saturating_sub(output.len());
-            let chunk = chunk.into_bytes();
-            output.extend_from_slice(chunk.get(..room.min(chunk.len())).unwrap_or_default());
-        }
-    }
-    let ended = docker.inspect_exec(&exec.id).await?;
-    Ok(ExecOutcome {
-        exit_code: ended.exit_code.unwrap_or(-1),
-        output: String::from_utf8_lossy(&output).into_owned(),
-    })
 }
 
 /// Whether an image reference has a tag or a digest.

@@ -55,7 +55,8 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// Pulls an image. `NotFound` and `Unauthorized` carry the registry's words.
     fn pull(&self, image: &str) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
-    /// Runs a command inside a container and waits for its end, at most `deadline`.
+    /// Runs a command inside a container and waits for its end, at most `deadline`. One that did not end
+    /// is ended, if that can be done, and is never run a second time beside itself.
     fn exec(
         &self,
         id: &str,

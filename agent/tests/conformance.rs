@@ -8,6 +8,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dugout_model::*;
@@ -295,6 +296,40 @@ async fn probes_decide_readiness_and_kill_what_is_not_alive() {
     rig.until_event("Unhealthy", 1).await;
     let report = rig.until_pod(never_ready, "runs", |pod| running_id(pod).is_some()).await;
     assert!(!report.ready, "there is no sh on the path");
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_hangs_is_ended_with_its_children_at_each_try() {
+    let mut rig = Rig::start().await;
+    let pod = rig.add(SLEEP);
+    let script = "/bin/busybox sleep 1000 & exec /bin/busybox sleep 1000";
+    rig.change_container(pod, |container| {
+        container.readiness_probe = probe(ProbeAction::Exec {
+            command: ["/bin/busybox", "sh", "-c", script].map(str::to_owned).into(),
+        });
+    });
+    rig.assign();
+    let id =
+        running_id(&rig.until_pod(pod, "runs", |pod| running_id(pod).is_some()).await).unwrap();
+    let hanging = |rig: &Rig| -> BTreeSet<String> {
+        let listed = rig.docker_command(&["top", &id, "-o", "pid,args"]);
+        let lines = listed.lines().filter(|line| line.contains("sleep 1000"));
+        lines.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+    };
+    let began = std::time::Instant::now();
+    let first = loop {
+        let now = hanging(&rig);
+        if now.len() == 2 {
+            break now;
+        }
+        assert!(began.elapsed() < support::PATIENCE, "it is tried: {now:?}");
+    };
+    rig.until_event("Unhealthy", 0).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let later = hanging(&rig);
+    assert!(later.len() <= 2, "at most those of the try under way: {later:?}");
+    assert!(first.is_disjoint(&later), "the first try's have ended");
     rig.finish().await;
 }
 

@@ -25,6 +25,10 @@ pub trait Backend: Send + Sync + 'static {
     /// The newest read snapshot. Cheap: it is called once for each request.
     fn world(&self) -> Arc<World>;
 
+    /// The time by the clock that stamps everything in the world, so that no age is off where somebody
+    /// set the machine's.
+    fn now(&self) -> Timestamp;
+
     /// Whether this server is the one that writes.
     fn leading(&self) -> Leading;
 
@@ -64,7 +68,8 @@ pub trait Backend: Send + Sync + 'static {
     /// sources that were woken.
     fn sync<'a>(&'a self, source: Option<&'a SourceName>) -> Call<'a, Vec<SourceName>>;
 
-    /// Commits a revert to the source's repository and pushes it.
+    /// Commits a revert to the source's repository and pushes it; where it cannot be reached, goes back
+    /// all the same and pushes it later.
     fn rollback(&self, request: RollbackRequest) -> Call<'_, RollbackDone>;
 
     /// Tells what a commit would do; without a reference, the newest one of the source's branch.
@@ -185,10 +190,16 @@ pub struct RollbackRequest {
 pub struct RollbackDone {
     pub source: SourceName,
     pub branch: String,
-    /// The commits that were reverted, newest first.
-    pub reverted: Vec<CommitSha>,
     /// The commit whose content is back.
     pub to: CommitSha,
-    /// The new commit, already pushed.
-    pub commit: CommitSha,
+    pub on_branch: RollbackOnBranch,
+}
+
+/// What the branch has of a rollback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RollbackOnBranch {
+    /// A new commit, and those that it reverts, newest first.
+    Pushed { commit: CommitSha, reverted: Vec<CommitSha> },
+    /// Nothing yet, for this reason; the commit is pushed when it can be.
+    Owed { why: String },
 }

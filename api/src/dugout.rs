@@ -208,11 +208,16 @@ pub struct RollbackAnswer {
     pub kind: String,
     pub source: String,
     pub branch: String,
-    /// Newest first.
+    /// What the new commit takes back, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reverted: Vec<String>,
     pub to: String,
     /// The new commit, already pushed.
-    pub commit: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Why there is none yet; it is pushed when it can be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delayed_by: Option<String>,
 }
 
 /// The body of a question for what a commit would do.

@@ -32,7 +32,7 @@ pub use access::{Access, AccessError, MINIMUM_TOKEN_BYTES};
 pub use age::age;
 pub use backend::{
     Backend, BackendError, ByteStream, Call, JoinToken, Leading, LogsRequest, NewJoinToken,
-    RollbackDone, RollbackRequest,
+    RollbackDone, RollbackOnBranch, RollbackRequest,
 };
 pub use convert::{Object, View};
 pub use failure::{Failure, Reason};

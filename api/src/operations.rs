@@ -12,7 +12,7 @@ use axum::routing::{MethodRouter, post};
 use dugout_model::{CommitSha, NodeName, OperatorRequest, SourceName, Verdict, World};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 
-use crate::backend::{Backend, Leading, RollbackRequest, not_leading};
+use crate::backend::{Backend, Leading, RollbackOnBranch, RollbackRequest, not_leading};
 use crate::convert::moment;
 use crate::dugout::{
     API_VERSION, ApproveBody, JoinTokenAnswer, JoinTokenBody, JoinTokenItem, JoinTokenList,
@@ -143,14 +143,19 @@ async fn rollback(
         )));
     }
     let done = backend.rollback(RollbackRequest { source, to, reason: body.reason }).await?;
+    let (commit, reverted, delayed_by) = match done.on_branch {
+        RollbackOnBranch::Pushed { commit, reverted } => (Some(commit), reverted, None),
+        RollbackOnBranch::Owed { why } => (None, Vec::new(), Some(why)),
+    };
     Ok(json(RollbackAnswer {
         api_version: API_VERSION.to_owned(),
         kind: "RollbackAnswer".to_owned(),
         source: done.source.to_string(),
         branch: done.branch,
-        reverted: done.reverted.iter().map(ToString::to_string).collect(),
+        reverted: reverted.iter().map(ToString::to_string).collect(),
         to: done.to.to_string(),
-        commit: done.commit.to_string(),
+        commit: commit.map(|commit| commit.to_string()),
+        delayed_by,
     }))
 }
 

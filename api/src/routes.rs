@@ -1,7 +1,6 @@
 //! The router: which path leads where, and behind which guard.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -10,7 +9,6 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get};
-use dugout_model::Timestamp;
 
 use crate::access::Access;
 use crate::backend::{Backend, Leading, not_leading};
@@ -107,7 +105,8 @@ async fn object(api: &Api, group: Group, path: &str, asked: Asked) -> Result<Res
         return Err(refusal::refuse(&api.backend().world(), target.as_ref()));
     }
     let target = target.ok_or_else(|| no_such_path(&uri))?;
-    let (backend, now) = (api.backend(), now());
+    let backend = api.backend();
+    let now = backend.now();
     match (target.name.clone(), target.subresource.as_deref()) {
         (None, _) => read::list(backend, target, &uri, &headers, now).await,
         (Some(name), None) => read::get(backend, &target, &name, &uri, &headers, now).await,
@@ -146,10 +145,4 @@ fn no_such_path(uri: &Uri) -> Failure {
         Reason::NotFound,
         format!("the server could not find the requested resource: {}", uri.path()),
     )
-}
-
-/// The only place of this crate where a clock is read.
-fn now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_micros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
 }

@@ -90,7 +90,7 @@ pub enum Command {
     Resume(SourceArguments),
     /// Let a commit pass that is held
     Approve(ApproveArguments),
-    /// Commit a revert to the source's repository and push it
+    /// Commit a revert to the source's repository and push it; while that cannot be reached, go back all the same and push it later
     Rollback(RollbackArguments),
     /// Check manifests and kustomizations without a server
     Validate(ValidateArguments),

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use dugout_api::{
     Backend, BackendError, ByteStream, Call, JoinToken, Leading, LogsRequest, NewJoinToken,
-    RollbackDone, RollbackRequest,
+    RollbackDone, RollbackOnBranch, RollbackRequest,
 };
+use dugout_gitsync::Reverted;
 use dugout_model::{
     Event, Foreseen, NamespaceName, NoticedBy, OperatorRequest, Problem, Release, SourceName,
-    TimelineEntry, World,
+    TimelineEntry, Timestamp, World,
 };
 use dugout_reconciler::{
-    ForecastError, NotCommitted, Reconciler, Rollback, RollbackError, StreamRefused, Tokens,
+    ForecastError, NotCommitted, OnBranch, Reconciler, Rollback, RollbackError, StreamRefused,
+    Tokens,
 };
 use dugout_store::StoreError;
 use dugout_wire::StreamKind;
@@ -44,6 +46,10 @@ impl ControlPlaneBackend {
 impl Backend for ControlPlaneBackend {
     fn world(&self) -> Arc<World> {
         self.reconciler.world()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.reconciler.clock().now()
     }
 
     fn leading(&self) -> Leading {
@@ -140,9 +146,13 @@ impl Backend for ControlPlaneBackend {
             Ok(RollbackDone {
                 source: done.source,
                 branch: done.branch,
-                reverted: done.reverted.reverts,
                 to: done.to,
-                commit: done.reverted.commit,
+                on_branch: match done.on_branch {
+                    OnBranch::Pushed(Reverted { commit, reverts, .. }) => {
+                        RollbackOnBranch::Pushed { commit, reverted: reverts }
+                    }
+                    OnBranch::Owed { why } => RollbackOnBranch::Owed { why },
+                },
             })
         })
     }

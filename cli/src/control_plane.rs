@@ -36,7 +36,6 @@ const HTTP_STOP_DEADLINE: Duration = Duration::from_millis(500);
 const TASKS_STOP_DEADLINE: Duration = Duration::from_secs(10);
 
 pub struct ControlPlaneSettings {
-    pub database_url: String,
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
     pub sources: Vec<SourceConfig>,
@@ -62,11 +61,12 @@ impl ControlPlane {
 
     pub async fn start(
         settings: ControlPlaneSettings,
+        database_url: String,
         mut registry: Registry,
     ) -> anyhow::Result<ControlPlane> {
         let listener = http_port::listen(settings.listen, "--listen").await?;
         let address = listener.local_addr().context("the listening address cannot be read")?;
-        let store = open_store(&settings.database_url).await?;
+        let store = open_store(&database_url).await?;
         let shutdown = CancellationToken::new();
         let config = dugout_reconciler::Config {
             store,

@@ -21,13 +21,11 @@ pub const SOURCE_NAME: &str = "default";
 pub fn settings(
     arguments: &ControlPlaneArguments,
     repository_url: &str,
-    database_url: String,
     data_dir: &DataDir,
 ) -> anyhow::Result<ControlPlaneSettings> {
     check_branch(&arguments.branch).context("--branch cannot be used")?;
     check_path(&arguments.path).context("--path cannot be used")?;
     Ok(ControlPlaneSettings {
-        database_url,
         listen: arguments.listen,
         data_dir: data_dir.root().to_owned(),
         sources: vec![SourceConfig {

@@ -1,17 +1,21 @@
 //! The first release after a start: waiting for its verdict, and telling a person what is there now.
 
+mod waits;
+
 use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
 use dugout_agent::events::reason;
 use dugout_model::{
-    Event, Kind, ObjectKey, ObjectSpec, Quarantine, Release, ServiceType, SourceCondition,
-    SourceName, Timestamp, Verdict, World, chain,
+    Event, Kind, ObjectKey, Quarantine, Release, ServiceType, SourceCondition, SourceName,
+    Timestamp, Verdict, World, chain,
 };
 use dugout_reconciler::{Leading, Reconciler};
 use tokio::time::Instant;
 
+use crate::data_dir::Phase;
+use crate::first_release::waits::Waits;
 use crate::output::tell;
 
 /// How often it is looked again though nothing changed.
@@ -58,12 +62,14 @@ async fn led_elsewhere(reconciler: &Reconciler) -> String {
 async fn decided(reconciler: &Reconciler, source: &SourceName) -> FirstRelease {
     reconciler.settled().await;
     let mut worlds = reconciler.worlds();
+    let mut waits = Waits::new();
     loop {
         let now = reconciler.clock().now();
-        let verdict = verdict(&worlds.borrow_and_update(), source, now);
-        if let Some(first) = verdict {
+        let world = worlds.borrow_and_update().clone();
+        if let Some(first) = verdict(&world, source, now) {
             return first;
         }
+        waits.tell(&world, source, now);
         // Availability also comes with time, without a change of the world.
         let changed = tokio::time::timeout(LOOK_INTERVAL, worlds.changed()).await;
         if matches!(changed, Ok(Err(_))) {
@@ -90,6 +96,7 @@ fn verdict(world: &World, source: &SourceName, now: Timestamp) -> Option<FirstRe
         (SourceCondition::Corrupt { message }, _) => {
             return unreadable(format!("{} is damaged: {message}", row.url));
         }
+        (SourceCondition::NotPlanned { message }, _) => return unreadable(message.clone()),
     }
     if let Some(sha) = row.status.head.as_ref().filter(|sha| {
         world.quarantine.contains(&Quarantine { source: source.clone(), sha: (*sha).clone() })
@@ -118,20 +125,26 @@ fn verdict(world: &World, source: &SourceName, now: Timestamp) -> Option<FirstRe
 
 /// Whether every workload of the source that asks for a number of pods has them.
 fn all_available(world: &World, source: &SourceName, now: Timestamp) -> bool {
-    world.objects.values().filter(|object| object.source == *source).all(|object| {
-        let (replicas, min_ready) = match &object.declared.spec {
-            ObjectSpec::Deployment(spec) => (spec.replicas, spec.min_ready),
-            ObjectSpec::StatefulSet(spec) => (spec.replicas, spec.min_ready),
-            ObjectSpec::ReplicaSet(spec) | ObjectSpec::ReplicationController(spec) => {
-                (spec.replicas, spec.min_ready)
-            }
-            _ => return true,
-        };
-        world.pod_counts(object.uid, None, min_ready, now).available >= replicas
+    let mut objects = world.objects.values().filter(|object| object.source == *source);
+    objects.all(|object| {
+        world.availability(object, now).is_none_or(|pods| pods.available >= pods.desired)
     })
 }
 
 impl FirstRelease {
+    /// What whoever waits for the start is told. What nobody can reach is not there, however healthy its
+    /// pods are. `events` are those since the start, the newest last.
+    pub fn phase(&self, world: &World, events: &[Event]) -> Phase {
+        match self {
+            FirstRelease::Unhealthy { reason } => Phase::Unhealthy(reason.clone()),
+            FirstRelease::Healthy { .. } => {
+                let closed =
+                    addresses(world, events).into_iter().find_map(|address| address.closed);
+                closed.map_or(Phase::Healthy, Phase::Unhealthy)
+            }
+        }
+    }
+
     /// Tells what was applied, what to open, and what to try next.
     pub fn print(&self, world: &World, events: &[Event], server_url: &str, is_demo: bool) {
         match self {
@@ -152,8 +165,13 @@ impl FirstRelease {
             FirstRelease::Unhealthy { reason } => tell!("Waiting   {reason}"),
         }
         tell!("\nOpen");
-        for (address, what) in addresses(world, events) {
-            tell!("  {address:<28}{what}");
+        for Address { url, service, closed } in addresses(world, events) {
+            match closed {
+                None => tell!("  {url:<28}{service}"),
+                Some(why) => tell!(
+                    "  {url:<28}{service} is NOT there: {why}. End the program that has the port, or give the Service another nodePort"
+                ),
+            }
         }
         tell!("  {server_url:<28}Dugout itself");
         tell!("\nTry next");
@@ -207,9 +225,16 @@ fn is_on(path: Option<&OsStr>, program: &Path) -> bool {
     first.is_some_and(|first| program.canonicalize().is_ok_and(|program| program == first))
 }
 
-/// The node ports on this machine, with the services behind them. `events` are those since the start, the
-/// newest last.
-fn addresses(world: &World, events: &[Event]) -> Vec<(String, String)> {
+/// A node port on this machine.
+struct Address {
+    url: String,
+    service: String,
+    /// Why it is not open.
+    closed: Option<String>,
+}
+
+/// The node ports on this machine. `events` are those since the start, the newest last.
+fn addresses(world: &World, events: &[Event]) -> Vec<Address> {
     let mut addresses = Vec::new();
     for object in world.objects_of(Kind::Service) {
         let Some(service) = object.as_service() else { continue };
@@ -218,13 +243,11 @@ fn addresses(world: &World, events: &[Event]) -> Vec<(String, String)> {
         }
         let id = object.declared.id();
         for port in service.ports.iter().filter_map(|port| port.node_port) {
-            let what = match not_open(events, &id.key, port) {
-                None => id.to_string(),
-                Some(why) => format!(
-                    "{id} is NOT there: {why}. End the program that has the port, or give the Service another nodePort"
-                ),
-            };
-            addresses.push((format!("http://127.0.0.1:{port}"), what));
+            addresses.push(Address {
+                url: format!("http://127.0.0.1:{port}"),
+                service: id.to_string(),
+                closed: not_open(events, &id.key, port).map(str::to_owned),
+            });
         }
     }
     addresses

@@ -101,6 +101,7 @@ fn meaning(word: &str) -> Option<Meaning> {
         | "BranchMissing"
         | "PathMissing"
         | "Corrupt"
+        | "NotPlanned"
         | "error" => Some(Meaning::Bad),
         _ => None,
     }

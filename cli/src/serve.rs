@@ -35,13 +35,9 @@ async fn run_server(arguments: ServerArguments) -> anyhow::Result<ExitCode> {
     let data_dir = DataDir::choose(arguments.data_dir.as_deref())?;
     data_dir.create()?;
     let _lock = data_dir.lock()?;
-    let settings = settings(
-        &arguments.control_plane,
-        &arguments.repo,
-        arguments.postgres_url.clone(),
-        &data_dir,
-    )?;
-    let starting = ControlPlane::start(settings, Registry::default());
+    let settings = settings(&arguments.control_plane, &arguments.repo, &data_dir)?;
+    let starting =
+        ControlPlane::start(settings, arguments.postgres_url.clone(), Registry::default());
     let Some(mut control_plane) = shutdown.run_until_cancelled(starting).await.transpose()? else {
         return Ok(stopped_early());
     };

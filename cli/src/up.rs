@@ -14,11 +14,11 @@ use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::UpArguments;
-use crate::control_plane::ControlPlane;
+use crate::control_plane::{ControlPlane, ControlPlaneSettings};
 use crate::control_plane_settings::{SOURCE_NAME, location, random_token, settings};
 use crate::data_dir::{DataDir, DataDirError, Phase, Running};
 use crate::database::Database;
-use crate::first_release::{self, FirstRelease};
+use crate::first_release;
 use crate::output::tell;
 use crate::{demo, detach, http_port, logging, serve, signals};
 
@@ -52,13 +52,15 @@ async fn start(arguments: &UpArguments, data_dir: &DataDir) -> anyhow::Result<Ex
     let shutdown = signals::shutdown_token()?;
     let prepared = shutdown.run_until_cancelled(prepare(arguments)).await.transpose()?;
     let Some((local, repository)) = prepared else { return Ok(serve::stopped_early()) };
+    let settings = settings(&arguments.control_plane, &repository.url, data_dir)?;
     let starting = Database::start(arguments, data_dir, &local);
     let Some(database) = shutdown.run_until_cancelled(starting).await.transpose()? else {
         Database::stop_half_started(data_dir, &local).await?;
         return Ok(serve::stopped_early());
     };
     tell!("Found     {database}");
-    let result = run_until(&shutdown, arguments, data_dir, &local, repository, &database).await;
+    let inputs = Inputs { arguments, data_dir, local: &local, repository, settings };
+    let result = run_until(&shutdown, inputs, &database).await;
     match (result, database.stop().await) {
         // What went wrong first is what a person must know.
         (Err(error), Err(later)) => {
@@ -113,18 +115,23 @@ fn absolute(url: &str) -> String {
     }
 }
 
+/// What there is before the database.
+struct Inputs<'a> {
+    arguments: &'a UpArguments,
+    data_dir: &'a DataDir,
+    local: &'a Local,
+    repository: Repository,
+    settings: ControlPlaneSettings,
+}
+
 async fn run_until(
     shutdown: &CancellationToken,
-    arguments: &UpArguments,
-    data_dir: &DataDir,
-    local: &Local,
-    repository: Repository,
+    Inputs { arguments, data_dir, local, repository, settings }: Inputs<'_>,
     database: &Database,
 ) -> anyhow::Result<ExitCode> {
     let mut registry = Registry::default();
     let agent_metrics = AgentMetrics::register(&mut registry);
-    let settings = settings(&arguments.control_plane, &repository.url, database.url(), data_dir)?;
-    let starting = ControlPlane::start(settings, registry);
+    let starting = ControlPlane::start(settings, database.url(), registry);
     let Some(mut control_plane) = shutdown.run_until_cancelled(starting).await.transpose()? else {
         return Ok(serve::stopped_early());
     };
@@ -156,12 +163,10 @@ async fn run_until(
     let waiting = first_release::wait(&reconciler, &source);
     let first = unless_ended(shutdown, &mut agent, &mut control_plane, waiting).await?;
     if let Some(first) = first {
-        running.phase = match &first {
-            FirstRelease::Healthy { .. } => Phase::Healthy,
-            FirstRelease::Unhealthy { reason } => Phase::Unhealthy(reason.clone()),
-        };
         let events = first_release::events_since(&reconciler, started_at).await;
-        first.print(&reconciler.world(), &events, &server_url, repository.program.is_some());
+        let world = reconciler.world();
+        first.print(&world, &events, &server_url, repository.program.is_some());
+        running.phase = first.phase(&world, &events);
         data_dir.write_running(&running)?;
         unless_ended(shutdown, &mut agent, &mut control_plane, std::future::pending::<()>())
             .await?;

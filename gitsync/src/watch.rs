@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use dugout_model::{NoticedBy, Timestamp};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -33,16 +33,25 @@ const CHECK: Duration = Duration::from_secs(1);
 
 impl Watch {
     /// Watches the repository at a path: bare, with a work tree, or a linked work tree. What happens
-    /// after this returns rings, if the repository is there.
+    /// after this returns rings, if the repository is there, with the time by the clock that is given.
     ///
     /// # Errors
     /// The Git library cannot be set up, or no thread can be made.
-    pub fn start(path: &Path, doorbell: Arc<Doorbell>) -> Result<Watch, GitError> {
+    pub fn start(
+        path: &Path,
+        doorbell: Arc<Doorbell>,
+        now: impl Fn() -> Timestamp + Send + 'static,
+    ) -> Result<Watch, GitError> {
         libgit::prepare()?;
         // One pending wake is enough: whoever takes it looks at everything.
         let (wake, woken) = mpsc::sync_channel(1);
-        let mut watcher =
-            Watching { path: path.to_owned(), wake: wake.clone(), doorbell, armed: None };
+        let mut watcher = Watching {
+            path: path.to_owned(),
+            wake: wake.clone(),
+            doorbell,
+            now: Box::new(now),
+            armed: None,
+        };
         watcher.arm();
         let thread = thread::Builder::new()
             .name("gitsync-watch".to_owned())
@@ -66,6 +75,7 @@ struct Watching {
     path: PathBuf,
     wake: SyncSender<Wake>,
     doorbell: Arc<Doorbell>,
+    now: Box<dyn Fn() -> Timestamp + Send>,
     armed: Option<Armed>,
 }
 
@@ -112,9 +122,7 @@ impl Watching {
     }
 
     fn ring(&self) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let micros = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
-        self.doorbell.ring(NoticedBy::FileEvent, Timestamp::from_micros(micros));
+        self.doorbell.ring(NoticedBy::FileEvent, (self.now)());
     }
 
     /// Sets the watches, or leaves it for the next check.

@@ -14,17 +14,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_gitsync::{Doorbell, Watch};
-use dugout_model::NoticedBy;
+use dugout_model::{NoticedBy, Timestamp};
 use support::{Repo, git};
 
 /// The issue asks for two seconds; the test waits longer and fails only if nothing ever comes.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What the clock says that the watch is given.
+const RUNG_AT: Timestamp = Timestamp::from_micros(1_234);
 /// Long enough for whatever was under way to have rung.
 const QUIET: Duration = Duration::from_millis(300);
 
 async fn rings(bell: &Doorbell) {
     let ring = tokio::time::timeout(PATIENCE, bell.rung()).await.expect("nothing rang");
-    assert_eq!(ring.noticed_by, NoticedBy::FileEvent);
+    assert_eq!((ring.noticed_by, ring.at), (NoticedBy::FileEvent, RUNG_AT));
 }
 
 async fn settle(bell: &Doorbell) {
@@ -34,7 +36,7 @@ async fn settle(bell: &Doorbell) {
 
 fn watch(path: &std::path::Path) -> (Watch, Arc<Doorbell>) {
     let bell = Arc::new(Doorbell::new());
-    (Watch::start(path, Arc::clone(&bell)).unwrap(), bell)
+    (Watch::start(path, Arc::clone(&bell), || RUNG_AT).unwrap(), bell)
 }
 
 #[tokio::test]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::{
-    CommitSha, ContainerStatus, EngineId, Event, EventNumber, NodeName, OnFailure, PodAddress,
-    PodPhase, PodUid, Resources, RevertOutcome, Revision, SourceCondition, SourceName, StringMap,
-    Timestamp, Turn,
+    CommitSha, ContainerStatus, DeclaredObjects, EngineId, Event, EventNumber, NodeName, OnFailure,
+    PodAddress, PodPhase, PodUid, Resources, RevertOutcome, Revision, SourceCondition, SourceName,
+    StringMap, Timestamp, Turn,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +27,25 @@ pub enum Fact {
         failed: CommitSha,
         why: NotPushed,
     },
+    /// A person went back while the source's branch cannot be had.
+    WentBack(Box<WentBack>),
     NodeJoined(NodeRegistration),
     Report(Box<NodeReport>),
     Operator(OperatorRequest),
+}
+
+/// What a person wants back at once, and on the branch as soon as that can be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WentBack {
+    pub source: SourceName,
+    /// The earlier commit.
+    pub to: CommitSha,
+    /// What it declares.
+    pub objects: DeclaredObjects,
+    /// For the message of the revert commit.
+    pub reason: String,
+    /// Why the branch cannot be had.
+    pub delayed_by: String,
 }
 
 /// Whether a revert commit that could not be pushed will be tried again.

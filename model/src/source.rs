@@ -101,7 +101,7 @@ pub struct OwedRevert {
     pub delayed_by: Option<String>,
 }
 
-/// Whether a source can be read. Every case but `Readable` leaves what runs as it is.
+/// Whether a source can be followed. Every case but `Readable` leaves what runs as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceCondition {
     /// Nothing was tried yet.
@@ -116,6 +116,11 @@ pub enum SourceCondition {
     PathMissing,
     /// The remote answered with something that is not a sound repository.
     Corrupt {
+        message: String,
+    },
+    /// The newest commit was read, and the turn that would act on it was refused, by the plan's check or
+    /// by the database: a defect of Dugout. It is tried again.
+    NotPlanned {
         message: String,
     },
 }

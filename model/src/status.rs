@@ -1,8 +1,12 @@
-//! Status that is computed from the world and never stored: what a deployment has of what it asked.
+//! Status that is computed from the world and never stored: what a workload has of what it asked.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::{ObjectUid, Pod, ReplicaSet, TemplateHash, Timestamp, World};
+use crate::{
+    DaemonSet, NodeName, ObjectSpec, ObjectUid, Pod, PodIdentity, ReplicaSet, StoredObject,
+    TemplateHash, Timestamp, World, labels_contain,
+};
 
 /// Counts over a workload's pods that are not leaving, as `status` of an `apps/v1` Deployment has
 /// them, and of those that are.
@@ -21,7 +25,64 @@ pub struct PodCounts {
     pub leaving: u32,
 }
 
+/// How many pods a workload asks for, and how many of those it has are available.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Availability {
+    pub desired: u32,
+    pub available: u32,
+}
+
 impl World {
+    /// What an object has of the pods that it asks for at any time; `None` for one that makes no pods,
+    /// or makes them to end.
+    pub fn availability(&self, object: &StoredObject, now: Timestamp) -> Option<Availability> {
+        let (desired, min_ready) = match &object.declared.spec {
+            ObjectSpec::Deployment(spec) => (spec.replicas, spec.min_ready),
+            ObjectSpec::StatefulSet(spec) => (spec.replicas, spec.min_ready),
+            ObjectSpec::ReplicaSet(spec) | ObjectSpec::ReplicationController(spec) => {
+                (spec.replicas, spec.min_ready)
+            }
+            ObjectSpec::DaemonSet(spec) => {
+                let wanted = self.nodes_wanted_by(spec);
+                let is_available = |pod: &Pod| pod.is_available(spec.min_ready, now);
+                let there = self.nodes_with_pods_of(object.uid, is_available);
+                let count = |nodes: usize| u32::try_from(nodes).unwrap_or(u32::MAX);
+                return Some(Availability {
+                    desired: count(wanted.len()),
+                    available: count(there.intersection(&wanted).count()),
+                });
+            }
+            _ => return None,
+        };
+        let available = self.pod_counts(object.uid, None, min_ready, now).available;
+        Some(Availability { desired, available })
+    }
+
+    /// The nodes on each of which a daemon set wants a pod.
+    pub fn nodes_wanted_by(&self, spec: &DaemonSet) -> BTreeSet<&NodeName> {
+        let nodes = self.nodes.values();
+        nodes
+            .filter(|node| labels_contain(&node.labels, &spec.template.node_selector))
+            .map(|node| &node.name)
+            .collect()
+    }
+
+    /// The nodes that have such a pod of a daemon set.
+    pub fn nodes_with_pods_of(
+        &self,
+        daemon_set: ObjectUid,
+        is_counted: impl Fn(&Pod) -> bool,
+    ) -> BTreeSet<&NodeName> {
+        let pods = self.replica_sets_of(daemon_set).flat_map(|set| self.pods_of(set.uid));
+        let counted = pods.filter(|pod| pod.is_active() && is_counted(pod));
+        counted
+            .filter_map(|pod| match &pod.identity {
+                PodIdentity::OnNode(node) => Some(node),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// Counts the pods of a workload. `current` is the hash of its current template; without it no
     /// pod counts as updated.
     pub fn pod_counts(

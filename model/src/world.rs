@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
+use crate::room::Rooms;
 use crate::{
-    Baseline, BaselineKey, Change, ClusterId, EngineId, Job, JobUid, Kind, NamespaceName, Node,
-    NodeName, ObjectId, ObjectName, ObjectUid, Pod, PodUid, Quarantine, Release, ReleaseId,
-    ReplicaSet, ReplicaSetUid, Rollout, RolloutState, Schedule, Source, SourceName, StoredObject,
-    Turn, Verdict,
+    Baseline, BaselineKey, CapacityClass, Change, ClusterId, EngineId, Job, JobUid, Kind,
+    NamespaceName, Node, NodeName, ObjectId, ObjectName, ObjectUid, Pod, PodUid, Quarantine,
+    Release, ReleaseId, ReplicaSet, ReplicaSetUid, Resources, Rollout, RolloutState, Schedule,
+    Source, SourceName, StoredObject, Turn, Verdict,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,9 @@ struct Index {
     /// Pods that wait for a node.
     unplaced: OrdSet<PodUid>,
     nodes_by_engine: OrdMap<EngineId, OrdSet<NodeName>>,
+    /// Nodes that are not ready.
+    lost_nodes: OrdSet<NodeName>,
+    rooms: Rooms,
     /// Workloads whose rollout is not complete, or not judged yet.
     unsettled_by_source: OrdMap<SourceName, OrdSet<ObjectId>>,
     /// Who names a workload as one to wait for.
@@ -215,6 +219,29 @@ impl World {
             .filter_map(|name| self.nodes.get(name))
     }
 
+    /// The nodes that are not ready, by name.
+    pub fn lost_nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.index.lost_nodes.iter().filter_map(|name| self.nodes.get(name))
+    }
+
+    /// What the pods of a node have reserved: all that were placed there and have not ended, also those
+    /// that leave.
+    pub fn reserved_on(&self, node: &NodeName) -> Resources {
+        self.index.rooms.reserved_on(node)
+    }
+
+    /// The sizes of nodes that there are.
+    pub fn capacity_classes(&self) -> impl Iterator<Item = CapacityClass> {
+        self.index.rooms.classes()
+    }
+
+    /// The nodes of a size with the use of their scarcest resource in millionths, the least used first,
+    /// then by name.
+    pub fn emptiest_nodes(&self, class: CapacityClass) -> impl Iterator<Item = (u64, &Arc<Node>)> {
+        let names = self.index.rooms.emptiest(class);
+        names.filter_map(|(used, name)| Some((used, self.nodes.get(name)?)))
+    }
+
     /// Whether an object that is gone may come back, with a release that fails.
     pub fn may_come_back(&self, object: ObjectUid) -> bool {
         self.index.baseline_by_uid.contains_key(&object)
@@ -309,14 +336,39 @@ impl World {
     }
 
     fn put_replica_set(&mut self, row: &Arc<ReplicaSet>) {
-        self.delete_replica_set(row.uid);
-        self.replica_sets.insert(row.uid, Arc::clone(row));
+        let old = self.replica_sets.insert(row.uid, Arc::clone(row));
+        if let Some(old) = &old {
+            take(&mut self.index.replica_sets_by_owner, &old.owner, &row.uid);
+        }
         add(&mut self.index.replica_sets_by_owner, &row.owner, row.uid);
+        self.ask_otherwise(row.uid, old.as_ref(), Some(row));
     }
 
     fn delete_replica_set(&mut self, uid: ReplicaSetUid) {
         if let Some(old) = self.replica_sets.remove(&uid) {
             take(&mut self.index.replica_sets_by_owner, &old.owner, &uid);
+            self.ask_otherwise(uid, Some(&old), None);
+        }
+    }
+
+    /// Notes that the pods of a replica set ask for something else than before.
+    fn ask_otherwise(
+        &mut self,
+        uid: ReplicaSetUid,
+        before: Option<&Arc<ReplicaSet>>,
+        after: Option<&Arc<ReplicaSet>>,
+    ) {
+        let asks = |set: Option<&Arc<ReplicaSet>>| {
+            set.map(|set| set.template.requests()).unwrap_or_default()
+        };
+        let (before, after) = (asks(before), asks(after));
+        if before == after {
+            return;
+        }
+        let pods: Vec<Arc<Pod>> = self.pods_of(uid).cloned().collect();
+        for node in pods.iter().filter_map(|pod| room_taken_on(pod)) {
+            let known = self.nodes.get(node);
+            self.index.rooms.change(node, known, |reserved| reserved.minus(before).plus(after));
         }
     }
 
@@ -331,10 +383,21 @@ impl World {
                 self.index.unplaced.insert(row.uid);
             }
         }
+        self.change_room_of(row, Resources::plus);
+    }
+
+    /// Adds what a pod asks for to its node, or takes it away.
+    fn change_room_of(&mut self, pod: &Pod, change: fn(Resources, Resources) -> Resources) {
+        let Some(node) = room_taken_on(pod) else { return };
+        let Some(set) = self.replica_sets.get(&pod.replica_set) else { return };
+        let asks = set.template.requests();
+        let known = self.nodes.get(node);
+        self.index.rooms.change(node, known, |reserved| change(reserved, asks));
     }
 
     fn delete_pod(&mut self, uid: PodUid) {
         let Some(old) = self.pods.remove(&uid) else { return };
+        self.change_room_of(&old, Resources::minus);
         take(&mut self.index.pods_by_replica_set, &old.replica_set, &uid);
         take(&mut self.index.pods_by_name, &(old.namespace.clone(), old.name.clone()), &uid);
         match old.node() {
@@ -349,11 +412,17 @@ impl World {
         self.delete_node(&row.name);
         self.nodes.insert(row.name.clone(), Arc::clone(row));
         add(&mut self.index.nodes_by_engine, &row.engine, row.name.clone());
+        self.index.rooms.insert(row);
+        if !row.is_ready() {
+            self.index.lost_nodes.insert(row.name.clone());
+        }
     }
 
     fn delete_node(&mut self, name: &NodeName) {
         if let Some(old) = self.nodes.remove(name) {
             take(&mut self.index.nodes_by_engine, &old.engine, name);
+            self.index.rooms.remove(&old);
+            self.index.lost_nodes.remove(name);
         }
     }
 
@@ -375,6 +444,11 @@ impl World {
             self.releases.remove(&id);
         }
     }
+}
+
+/// The node on which a pod takes room.
+fn room_taken_on(pod: &Pod) -> Option<&NodeName> {
+    pod.node().filter(|_| !pod.is_finished())
 }
 
 /// Adds a member to an index entry.

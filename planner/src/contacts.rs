@@ -24,6 +24,7 @@ pub fn note(contacts: &mut Contacts, fact: &Fact, now: Timestamp) {
         | Fact::SourceSeen { .. }
         | Fact::Revision(_)
         | Fact::RevertNotPushed { .. }
+        | Fact::WentBack(_)
         | Fact::Operator(_) => {}
     }
 }

@@ -2,19 +2,22 @@
 //!
 //! Filters say where a pod cannot go, and why; a score says where it would rather be: away from its
 //! siblings first, then where most is left, and by name where all is equal. "Cannot" and "would rather
-//! not" never mix.
+//! not" never mix. `rooms` finds the best node.
 //!
 //! A pod on a lost node gives up its place only if another node can take it now, and both happen in
 //! one turn: when the only node is silent for a while, nothing is started anew for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod rooms;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dugout_model::{
-    EventType, Kind, Lifecycle, Node, NodeFilter, NodeName, ObjectUid, Placement, Pod, PodIdentity,
-    ReplicaSet, ReplicaSetUid, Resources, Step, StopReason, Unschedulable, World, labels_contain,
+    EventType, Kind, Lifecycle, NodeName, ObjectUid, Placement, Pod, PodIdentity, ReplicaSet, Step,
+    StopReason,
 };
 
+use self::rooms::Rooms;
 use crate::draft::Draft;
 use crate::records::Subject;
 use crate::{PodWait, Work, replica_sets};
@@ -25,10 +28,10 @@ pub(crate) fn place(draft: &mut Draft<'_>) {
         return;
     }
     let waiting = oldest_first(draft.world.unplaced_pods());
-    let lost_nodes = draft.world.nodes.values().filter(|node| !node.is_ready());
-    let lost = oldest_first(lost_nodes.flat_map(|node| draft.world.pods_on(&node.name)));
+    let lost =
+        oldest_first(draft.world.lost_nodes().flat_map(|node| draft.world.pods_on(&node.name)));
     if !(waiting.is_empty() && lost.is_empty()) {
-        let mut rooms = Rooms::of(&draft.world);
+        let mut rooms = Rooms::default();
         for pod in waiting {
             place_waiting(draft, &mut rooms, &pod);
         }
@@ -116,8 +119,8 @@ pub(crate) fn mark_lost(draft: &mut Draft<'_>) {
     if !draft.dirty.placement {
         return;
     }
-    let lost = draft.world.nodes.values().filter(|node| !node.is_ready());
-    let pods = lost.flat_map(|node| draft.world.pods_on(&node.name)).filter(|pod| pod.is_active());
+    let pods = draft.world.lost_nodes().flat_map(|node| draft.world.pods_on(&node.name));
+    let pods = pods.filter(|pod| pod.is_active());
     let sets = pods
         .filter(|pod| is_given_up_by_owner(draft, pod))
         .filter_map(|pod| draft.world.replica_set_of(pod));
@@ -135,12 +138,12 @@ pub(crate) fn give_up_lost(draft: &mut Draft<'_>, set: &ReplicaSet, mut pods: Ve
     if pods.is_empty() {
         return;
     }
-    let mut rooms = Rooms::of(&draft.world);
+    let mut rooms = Rooms::default();
     for pod in pods {
         let Some(from) = pod.node().cloned() else { continue };
         match rooms.choose(&draft.world, set) {
             Ok(node) => {
-                rooms.take(set, &node);
+                rooms.promise(set, &node);
                 let lifecycle = Lifecycle::Stopping {
                     since: draft.now,
                     grace: set.template.termination_grace,
@@ -170,183 +173,8 @@ fn is_one_of_a_kind(draft: &Draft<'_>, pod: &Pod, set: &ReplicaSet) -> bool {
 }
 
 fn settle(draft: &mut Draft<'_>, rooms: &mut Rooms, pod: &Pod, set: &ReplicaSet, node: NodeName) {
-    rooms.take(set, &node);
+    rooms.placed(set, &node);
     draft.tell_coming(pod, set, draft.now, Step::Scheduled, format!("on node {node}"));
     let placement = Placement::On { node, at: draft.now };
     draft.put_pod(Pod { placement, ..pod.clone() });
-}
-
-/// How much a node is preferred; the lowest wins.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Score {
-    /// Pods of the same replica set there.
-    siblings: u32,
-    /// Pods of the same deployment there.
-    relatives: u32,
-    /// The scarcest resource's use with the pod there, in millionths.
-    use_after: u64,
-    node: NodeName,
-}
-
-/// What is left on each node, kept up to date while pods are placed.
-struct Rooms {
-    nodes: BTreeMap<NodeName, Room>,
-    /// Active pods of the sets and deployments that were asked for, by node.
-    siblings: BTreeMap<ReplicaSetUid, BTreeMap<NodeName, u32>>,
-    relatives: BTreeMap<ObjectUid, BTreeMap<NodeName, u32>>,
-}
-
-struct Room {
-    node: Arc<Node>,
-    /// Of every pod that has neither ended nor was reported gone, also those that leave.
-    reserved: Resources,
-}
-
-impl Rooms {
-    fn of(world: &World) -> Self {
-        let room = |node: &Arc<Node>| {
-            let requests = world
-                .pods_on(&node.name)
-                .filter(|pod| !pod.is_finished())
-                .filter_map(|pod| world.replica_set_of(pod))
-                .map(|set| set.template.requests());
-            let reserved = requests.fold(Resources::default(), Resources::plus);
-            (node.name.clone(), Room { node: Arc::clone(node), reserved })
-        };
-        Self {
-            nodes: world.nodes.values().map(room).collect(),
-            siblings: BTreeMap::new(),
-            relatives: BTreeMap::new(),
-        }
-    }
-
-    /// The best node for a pod of a replica set, or how many nodes each filter removed.
-    fn choose(&mut self, world: &World, set: &ReplicaSet) -> Result<NodeName, Unschedulable> {
-        self.count_family(world, set);
-        let requests = set.template.requests();
-        let mut best: Option<Score> = None;
-        let mut why = Unschedulable::default();
-        for room in self.nodes.values() {
-            if let Some(filter) = room.refuses(set, requests) {
-                *why.removed.entry(filter).or_default() += 1;
-                continue;
-            }
-            let score = self.score(room, set, requests);
-            if best.as_ref().is_none_or(|best| score < *best) {
-                best = Some(score);
-            }
-        }
-        best.map(|best| best.node).ok_or(why)
-    }
-
-    /// This node for a daemon's pod, or why it cannot take it. A cordoned one takes it: nothing else
-    /// can do its work there.
-    fn choose_only(
-        &mut self,
-        world: &World,
-        set: &ReplicaSet,
-        node: &NodeName,
-    ) -> Result<NodeName, Unschedulable> {
-        self.count_family(world, set);
-        let Some(room) = self.nodes.get(node) else { return Err(Unschedulable::default()) };
-        let schedulable = Node { unschedulable: false, ..(*room.node).clone() };
-        let room = Room { node: Arc::new(schedulable), reserved: room.reserved };
-        match room.refuses(set, set.template.requests()) {
-            None => Ok(node.clone()),
-            Some(filter) => Err(Unschedulable { removed: BTreeMap::from([(filter, 1)]) }),
-        }
-    }
-
-    fn score(&self, room: &Room, set: &ReplicaSet, requests: Resources) -> Score {
-        let name = &room.node.name;
-        let count = |family: Option<&BTreeMap<NodeName, u32>>| {
-            family.and_then(|family| family.get(name)).copied().unwrap_or(0)
-        };
-        Score {
-            siblings: count(self.siblings.get(&set.uid)),
-            relatives: count(self.relatives.get(&set.owner)),
-            use_after: scarcest_use(room.reserved.plus(requests), room.node.capacity),
-            node: name.clone(),
-        }
-    }
-
-    /// Counts, once for each, where the active pods of a set and of its deployment are.
-    fn count_family(&mut self, world: &World, set: &ReplicaSet) {
-        self.siblings.entry(set.uid).or_insert_with(|| by_node(world, [set.uid]));
-        self.relatives
-            .entry(set.owner)
-            .or_insert_with(|| by_node(world, world.replica_sets_of(set.owner).map(|set| set.uid)));
-    }
-
-    /// Reserves a node's room for a pod of a replica set.
-    fn take(&mut self, set: &ReplicaSet, node: &NodeName) {
-        if let Some(room) = self.nodes.get_mut(node) {
-            room.reserved = room.reserved.plus(set.template.requests());
-        }
-        for family in self.families(set) {
-            *family.entry(node.clone()).or_default() += 1;
-        }
-    }
-
-    fn forget_sibling(&mut self, set: &ReplicaSet, node: &NodeName) {
-        for family in self.families(set) {
-            if let Some(count) = family.get_mut(node) {
-                *count = count.saturating_sub(1);
-            }
-        }
-    }
-
-    fn families(&mut self, set: &ReplicaSet) -> impl Iterator<Item = &mut BTreeMap<NodeName, u32>> {
-        let siblings = self.siblings.get_mut(&set.uid);
-        siblings.into_iter().chain(self.relatives.get_mut(&set.owner))
-    }
-}
-
-impl Room {
-    /// The first reason why the node cannot take a pod.
-    fn refuses(&self, set: &ReplicaSet, requests: Resources) -> Option<NodeFilter> {
-        let left = self.node.capacity.minus(self.reserved);
-        let rules = [
-            (!self.node.is_ready(), NodeFilter::NotReady),
-            (self.node.unschedulable, NodeFilter::Cordoned),
-            (
-                !labels_contain(&self.node.labels, &set.template.node_selector),
-                NodeFilter::NodeSelector,
-            ),
-            (requests.cpu_millis > left.cpu_millis, NodeFilter::InsufficientCpu),
-            (requests.memory_bytes > left.memory_bytes, NodeFilter::InsufficientMemory),
-            (requests.pods > left.pods, NodeFilter::TooManyPods),
-        ];
-        rules.into_iter().find(|(refused, _)| *refused).map(|(_, filter)| filter)
-    }
-}
-
-fn by_node(
-    world: &World,
-    sets: impl IntoIterator<Item = ReplicaSetUid>,
-) -> BTreeMap<NodeName, u32> {
-    let mut counts = BTreeMap::new();
-    for set in sets {
-        let pods = world.pods_of(set).filter(|pod| pod.is_at_work());
-        for pod in pods {
-            if let Some(node) = pod.node() {
-                *counts.entry(node.clone()).or_default() += 1;
-            }
-        }
-    }
-    counts
-}
-
-fn scarcest_use(used: Resources, capacity: Resources) -> u64 {
-    let share = |used: u64, capacity: u64| match capacity {
-        0 if used == 0 => 0,
-        0 => 1_000_000,
-        _ => u64::try_from(u128::from(used) * 1_000_000 / u128::from(capacity)).unwrap_or(u64::MAX),
-    };
-    let shares = [
-        share(used.cpu_millis, capacity.cpu_millis),
-        share(used.memory_bytes, capacity.memory_bytes),
-        share(used.pods, capacity.pods),
-    ];
-    shares.into_iter().max().unwrap_or(0)
 }

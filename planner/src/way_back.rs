@@ -101,15 +101,18 @@ pub(crate) fn go(
         });
     }
     give_fresh_deadlines(draft, &source.name);
-    let objects =
-        if count == 1 { "1 object is".to_owned() } else { format!("{count} objects are") };
-    let message = format!("{objects} as in {}", healthy.short());
+    let message = format!("{} as in {}", count_of_objects(count), healthy.short());
     let now = draft.now;
     draft.tell((&source.name, &release.commit.sha), now, Step::Reverted, &message);
     let message = format!("{} went back: {message}", release.commit.sha.short());
     draft.event(EventType::Warning, Subject::source(&source.name), "Reverted", message);
     draft.push(Change::PutSource(Arc::new(source)));
     overtaken
+}
+
+/// The beginning of a sentence about so many objects.
+pub(crate) fn count_of_objects(count: usize) -> String {
+    if count == 1 { "1 object is".to_owned() } else { format!("{count} objects are") }
 }
 
 /// Whether it could be put back.

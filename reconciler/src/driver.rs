@@ -8,6 +8,7 @@ use dugout_model::{Turn, chain};
 use dugout_planner::Settings;
 use dugout_store::{CommitError, Leadership, Store, StoreError};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -18,6 +19,9 @@ use crate::publish::Publisher;
 
 /// How long a standby waits before it tries to lead again.
 const STANDBY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A standby spends at most one part in so many of its time, and of the database's, on loading the world.
+const STANDBY_LOAD_SHARE: u32 = 10;
 
 /// How long the driver waits after the database failed, at first and at most.
 const DATABASE_RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -53,8 +57,9 @@ impl Driver {
     /// Runs until shutdown. Nothing that happens to the database ends it.
     pub async fn run(self, mut inbox: mpsc::Receiver<Delivery>, shutdown: CancellationToken) {
         let mut retry = Retry(DATABASE_RETRY_FIRST);
+        let mut rest = Rest::default();
         while !shutdown.is_cancelled() {
-            let pause = match self.lead_once(&mut inbox, &shutdown).await {
+            let pause = match self.lead_once(&mut inbox, &mut rest, &shutdown).await {
                 Ok(term) => retry.after(term),
                 Err(error) => {
                     self.report_no_database(&error);
@@ -73,13 +78,14 @@ impl Driver {
     async fn lead_once(
         &self,
         inbox: &mut mpsc::Receiver<Delivery>,
+        rest: &mut Rest,
         shutdown: &CancellationToken,
     ) -> Result<Term, StoreError> {
         let leadership = match self.store.lead(&self.holder).await? {
             dugout_store::Leading::Leader(leadership) => leadership,
             dugout_store::Leading::HeldBy { holder, since } => {
                 self.say(Leading::Elsewhere { holder, since });
-                self.follow().await?;
+                self.follow(rest).await?;
                 return Ok(Term::StandBy);
             }
         };
@@ -124,10 +130,12 @@ impl Driver {
     }
 
     /// A standby shows what the leader made durable in its metrics and to the agents that ask it; it
-    /// loads that when it has moved.
-    async fn follow(&self) -> Result<(), StoreError> {
-        if self.store.durable_turn().await? != self.publisher.world().turn {
+    /// loads that when it has moved, the rarer the longer it takes.
+    async fn follow(&self, rest: &mut Rest) -> Result<(), StoreError> {
+        if rest.is_over() && self.store.durable_turn().await? != self.publisher.world().turn {
+            let began = Instant::now();
             self.publisher.publish_all(&self.store.load().await?);
+            rest.after(began.elapsed());
         }
         Ok(())
     }
@@ -165,6 +173,20 @@ impl Term {
     }
 }
 
+/// How long a standby rests from its last load.
+#[derive(Default)]
+struct Rest(Option<Instant>);
+
+impl Rest {
+    fn is_over(&self) -> bool {
+        self.0.is_none_or(|until| Instant::now() >= until)
+    }
+
+    fn after(&mut self, load: Duration) {
+        self.0 = Some(Instant::now() + load * STANDBY_LOAD_SHARE);
+    }
+}
+
 /// The last pause after the database failed: each in a row is longer.
 struct Retry(Duration);
 
@@ -195,6 +217,17 @@ fn refuse_waiting(inbox: &mut mpsc::Receiver<Delivery>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_standby_rests_the_longer_the_more_its_last_load_took() {
+        let mut rest = Rest::default();
+        assert!(rest.is_over(), "the first is made at once");
+        rest.after(Duration::from_secs(2));
+        tokio::time::advance(Duration::from_secs(19)).await;
+        assert!(!rest.is_over());
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(rest.is_over());
+    }
 
     #[test]
     fn a_database_that_took_a_turn_is_tried_again_at_once_however_often_it_failed_before() {

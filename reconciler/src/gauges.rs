@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dugout_model::{
-    Kind, NodeCondition, NotReadyReason, Placement, Pod, PodPhase, Seen, SourceCondition, World,
+    JobState, NamespaceName, NodeCondition, NotReadyReason, Placement, Pod, PodPhase, Seen,
+    SourceCondition, World,
 };
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -53,7 +54,8 @@ impl Collector for WorldCollector {
         pods(&world, &mut encoder)?;
         nodes(&world, &mut encoder)?;
         sources(&world, &mut encoder)?;
-        deployments(&world, self.clock.as_ref(), &mut encoder)
+        workloads(&world, self.clock.as_ref(), &mut encoder)?;
+        jobs(&world, &mut encoder)
     }
 }
 
@@ -112,8 +114,15 @@ fn nodes(world: &World, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result
 }
 
 fn sources(world: &World, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
-    const CONDITIONS: [&str; 6] =
-        ["Unread", "Readable", "Unreachable", "BranchMissing", "PathMissing", "Corrupt"];
+    const CONDITIONS: [&str; 7] = [
+        "Unread",
+        "Readable",
+        "Unreachable",
+        "BranchMissing",
+        "PathMissing",
+        "Corrupt",
+        "NotPlanned",
+    ];
     let rows = world.sources.values().flat_map(|source| {
         let now = match &source.status.condition {
             SourceCondition::Unread => "Unread",
@@ -122,6 +131,7 @@ fn sources(world: &World, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Resu
             SourceCondition::BranchMissing => "BranchMissing",
             SourceCondition::PathMissing => "PathMissing",
             SourceCondition::Corrupt { .. } => "Corrupt",
+            SourceCondition::NotPlanned { .. } => "NotPlanned",
         };
         CONDITIONS.map(|condition| {
             let labels =
@@ -132,30 +142,51 @@ fn sources(world: &World, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Resu
     gauges(encoder, "dugout_source_condition", "1 for the condition a source is in", rows)
 }
 
-fn deployments(
+fn workloads(
     world: &World,
     clock: &dyn Clock,
     encoder: &mut DescriptorEncoder<'_>,
 ) -> std::fmt::Result {
     let now = clock.now();
-    let (mut wanted, mut available) = (Vec::new(), Vec::new());
-    for object in world.objects_of(Kind::Deployment) {
-        let Some(deployment) = object.as_deployment() else { continue };
-        let counts = world.pod_counts(object.uid, None, deployment.min_ready, now);
+    let (mut desired, mut available) = (Vec::new(), Vec::new());
+    for object in world.objects.values() {
+        let Some(pods) = world.availability(object, now) else { continue };
+        let id = object.declared.id();
         let labels = vec![
-            ("namespace", object.declared.key.namespace.to_string()),
-            ("deployment", object.declared.key.name.to_string()),
+            ("kind", id.kind.as_str().to_owned()),
+            ("namespace", id.key.namespace.to_string()),
+            ("name", id.key.name.to_string()),
         ];
-        wanted.push((labels.clone(), i64::from(deployment.replicas)));
-        available.push((labels, i64::from(counts.available)));
+        desired.push((labels.clone(), i64::from(pods.desired)));
+        available.push((labels, i64::from(pods.available)));
     }
-    gauges(encoder, "dugout_deployment_replicas", "Replicas that a deployment asks for", wanted)?;
+    gauges(encoder, "dugout_workload_replicas", "Pods that a workload asks for", desired)?;
     gauges(
         encoder,
-        "dugout_deployment_replicas_available",
-        "Replicas of a deployment that are available",
+        "dugout_workload_replicas_available",
+        "Pods of a workload that are available",
         available,
     )
+}
+
+fn jobs(world: &World, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+    let mut by_state: BTreeMap<(&NamespaceName, &'static str), i64> = BTreeMap::new();
+    for job in world.jobs.values() {
+        for state in ["Running", "Suspended", "Complete", "Failed"] {
+            *by_state.entry((&job.namespace, state)).or_default() += 0;
+        }
+        let state = match job.state {
+            JobState::Running => "Running",
+            JobState::Suspended => "Suspended",
+            JobState::Complete { .. } => "Complete",
+            JobState::Failed { .. } => "Failed",
+        };
+        *by_state.entry((&job.namespace, state)).or_default() += 1;
+    }
+    let rows = by_state.into_iter().map(|((namespace, state), count)| {
+        (vec![("namespace", namespace.to_string()), ("state", state.to_owned())], count)
+    });
+    gauges(encoder, "dugout_jobs", "Jobs that are kept, by state", rows)
 }
 
 type Labels = Vec<(&'static str, String)>;

@@ -47,7 +47,7 @@ pub use forecast::ForecastError;
 pub use handle::{EngineHandle, Leading, NotCommitted};
 pub use metrics::{Adding, EngineMetrics, register_build_info};
 pub use publish::Publisher;
-pub use rollback::{Rollback, RollbackError, RolledBack};
+pub use rollback::{OnBranch, Rollback, RollbackError, RolledBack};
 pub use sources::SourceConfig;
 pub use streams::{Chunk, StreamRefused};
 pub use tokens::{NewToken, Tokens};
@@ -255,7 +255,8 @@ impl Reconciler {
         rung
     }
 
-    /// Commits a revert to a source's branch, pushes it, and has it applied.
+    /// Commits a revert to a source's branch, pushes it, and has it applied. While the branch cannot be
+    /// had, has the cluster go back from the mirror, and the commit pushed later.
     pub async fn rollback(&self, request: Rollback) -> Result<RolledBack, RollbackError> {
         let (name, handle) = match &request.source {
             Some(name) => self
@@ -272,7 +273,8 @@ impl Reconciler {
             None => rollback::last_healthy(&self.store, name).await?.to_string(),
         };
         let mirror = Arc::clone(&handle.mirror);
-        let done = rollback::perform(mirror, to, request.reason, self.clock.now()).await?;
+        let request = rollback::Request { to, reason: request.reason, at: self.clock.now() };
+        let done = rollback::perform(mirror, &self.engine, &self.world(), request).await?;
         handle.doorbell.ring(NoticedBy::Operator, self.clock.now());
         Ok(done)
     }

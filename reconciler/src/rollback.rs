@@ -1,16 +1,25 @@
-//! The way back that a person asks for: a revert commit on the source's branch, pushed.
+//! The way back that a person asks for: a revert commit on the source's branch, pushed. While the branch
+//! cannot be had, the cluster goes back at once, from the mirror, and the commit is owed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_gitsync::{GitError, Identity, Mirror, Onto, RevertProblem, RevertRequest, Reverted};
-use dugout_model::{CommitSha, Release, SourceName, Timestamp, Verdict};
+use dugout_model::{
+    CommitSha, Fact, Quarantine, Release, RevisionContent, SourceCondition, SourceName, Timestamp,
+    Verdict, WentBack, World, chain,
+};
 use dugout_store::{Store, StoreError};
 
+use crate::handle::{EngineHandle, NotCommitted};
+use crate::read::read_apart;
 use crate::sources::SharedMirror;
 
 /// How long the whole of it may take, the push included.
 const ROLLBACK_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The same where the branch could not be had a moment ago either.
+const HOPELESS_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How many releases are looked through for a healthy one.
 const RELEASES_LOOKED_THROUGH: u32 = 200;
@@ -38,7 +47,17 @@ pub struct RolledBack {
     pub branch: String,
     /// The commit whose content is back.
     pub to: CommitSha,
-    pub reverted: Reverted,
+    pub on_branch: OnBranch,
+}
+
+/// What the branch has of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OnBranch {
+    Pushed(Reverted),
+    /// Nothing yet: it cannot be had, for this reason. The source's loop pushes the commit when it can.
+    Owed {
+        why: String,
+    },
 }
 
 /// Why a rollback did not happen. The branch is as it was.
@@ -58,6 +77,19 @@ pub enum RollbackError {
     Commit(#[source] GitError),
     #[error("nothing was reverted")]
     Revert(#[source] RevertProblem),
+    /// The branch cannot be had, and the cluster cannot go back before it.
+    #[error("the branch cannot be had ({branch}), and {why}")]
+    NotBefore { branch: String, why: &'static str },
+    #[error(
+        "the branch cannot be had ({branch}), nor can that commit be read from the mirror: {why}"
+    )]
+    Unread { branch: String, why: String },
+    #[error("the branch cannot be had ({branch}), and the way back was not taken")]
+    NotCommitted {
+        branch: String,
+        #[source]
+        error: NotCommitted,
+    },
     #[error("the revert ended unexpectedly; look at the branch before trying again")]
     Interrupted,
 }
@@ -86,34 +118,140 @@ fn healthy_before_newest(releases: &[Release]) -> Option<CommitSha> {
         .map(|release| release.commit.sha.clone())
 }
 
-/// Makes the revert commit and brings it to the branch; blocks on a thread that may.
+/// A rollback to a commit, by its first characters.
+pub(crate) struct Request {
+    pub to: String,
+    pub reason: Option<String>,
+    pub at: Timestamp,
+}
+
+/// Makes the revert commit and brings it to the branch. If that cannot be had, has the cluster go back
+/// before it.
 pub(crate) async fn perform(
     mirror: Arc<SharedMirror>,
-    to: String,
-    reason: Option<String>,
-    at: Timestamp,
+    engine: &EngineHandle,
+    world: &World,
+    request: Request,
 ) -> Result<RolledBack, RollbackError> {
+    let (source, branch) = (mirror.config.name().clone(), mirror.config.declaration.branch.clone());
+    let condition = world.sources.get(&source).map(|row| &row.status.condition);
+    let deadline = match condition {
+        Some(SourceCondition::Unreachable { .. }) => HOPELESS_DEADLINE,
+        _ => ROLLBACK_DEADLINE,
+    };
+    let config = Arc::clone(&mirror);
     let work = move || {
         let opened = mirror.open().map_err(RollbackError::Mirror)?;
-        let to = opened.resolve(&to).map_err(RollbackError::Commit)?;
-        let declaration = &mirror.config.declaration;
-        let request = RevertRequest {
-            source: declaration.name.clone(),
-            to: to.clone(),
-            onto: Onto::AnyHead,
-            path: declaration.path.clone(),
-            reason: reason.unwrap_or_else(|| format!("back to {}", subject(&opened, &to))),
-            author: author(),
-            at,
-            deadline: ROLLBACK_DEADLINE,
-        };
-        let reverted = opened
-            .revert(request, mirror.declared(Arc::clone(&opened)))
-            .map_err(RollbackError::Revert)?;
-        let (source, branch) = (declaration.name.clone(), declaration.branch.clone());
-        Ok(RolledBack { source, branch, to, reverted })
+        let to = opened.resolve(&request.to).map_err(RollbackError::Commit)?;
+        let reason = request.reason.unwrap_or_else(|| format!("back to {}", subject(&opened, &to)));
+        match revert(&mirror, &opened, &to, &reason, request.at, deadline) {
+            Ok(reverted) => Ok((to, Way::Pushed(reverted))),
+            Err(problem) => {
+                let why = unreachable(&problem).ok_or(RollbackError::Revert(problem))?;
+                let content = read_back(&mirror, &opened, &to, &why)?;
+                Ok((to, Way::Alone { content, reason, why }))
+            }
+        }
     };
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(RollbackError::Interrupted))
+    let (to, way) =
+        tokio::task::spawn_blocking(work).await.unwrap_or(Err(RollbackError::Interrupted))?;
+    let on_branch = match way {
+        Way::Pushed(reverted) => OnBranch::Pushed(reverted),
+        Way::Alone { content, reason, why } => {
+            let asked =
+                went_back(world, config.config.name(), &to, content, (reason, why.clone()))?;
+            let submitted = engine.submit(vec![Fact::WentBack(Box::new(asked))]).await;
+            submitted
+                .map_err(|error| RollbackError::NotCommitted { branch: why.clone(), error })?;
+            OnBranch::Owed { why }
+        }
+    };
+    Ok(RolledBack { source, branch, to, on_branch })
+}
+
+/// How far the blocking part came.
+enum Way {
+    Pushed(Reverted),
+    /// Without the branch, for this reason.
+    Alone {
+        content: RevisionContent,
+        reason: String,
+        why: String,
+    },
+}
+
+fn revert(
+    mirror: &SharedMirror,
+    opened: &Arc<Mirror>,
+    to: &CommitSha,
+    reason: &str,
+    at: Timestamp,
+    deadline: Duration,
+) -> Result<Reverted, RevertProblem> {
+    let declaration = &mirror.config.declaration;
+    let request = RevertRequest {
+        source: declaration.name.clone(),
+        to: to.clone(),
+        onto: Onto::AnyHead,
+        path: declaration.path.clone(),
+        reason: reason.to_owned(),
+        author: author(),
+        at,
+        deadline,
+    };
+    opened.revert(request, mirror.declared(Arc::clone(opened)))
+}
+
+/// Why the branch cannot be had, if that is what is wrong.
+fn unreachable(problem: &RevertProblem) -> Option<String> {
+    match problem {
+        RevertProblem::Fetch(fetch) => match fetch.condition() {
+            SourceCondition::Unreachable { message } => Some(message),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn read_back(
+    mirror: &SharedMirror,
+    opened: &Mirror,
+    to: &CommitSha,
+    why: &str,
+) -> Result<RevisionContent, RollbackError> {
+    let (path, policy) = (&mirror.config.declaration.path, &mirror.config.policy);
+    match read_apart(opened, to, path, policy) {
+        Ok((content, _)) => Ok(content),
+        Err(problem) => Err(RollbackError::Unread { branch: why.to_owned(), why: chain(&problem) }),
+    }
+}
+
+/// What the engine is asked for, unless something speaks against it that a person should know.
+fn went_back(
+    world: &World,
+    source: &SourceName,
+    to: &CommitSha,
+    content: RevisionContent,
+    (reason, why): (String, String),
+) -> Result<WentBack, RollbackError> {
+    let not = |reason| Err(RollbackError::NotBefore { branch: why.clone(), why: reason });
+    let Some(row) = world.sources.get(source) else {
+        return not("nothing of the source was ever applied");
+    };
+    if row.suspended {
+        return not("the source is suspended: resume it first");
+    }
+    if world.quarantine.contains(&Quarantine { source: source.clone(), sha: to.clone() }) {
+        return not("that commit failed before");
+    }
+    if row.status.applied.as_ref() == Some(to) {
+        return not("that commit is what is applied already");
+    }
+    let objects = match content {
+        RevisionContent::Objects { objects, .. } => objects,
+        RevisionContent::Problems(_) => return not("that commit's manifests have errors"),
+    };
+    Ok(WentBack { source: source.clone(), to: to.clone(), objects, reason, delayed_by: why })
 }
 
 fn subject(mirror: &Mirror, sha: &CommitSha) -> String {

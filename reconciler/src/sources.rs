@@ -236,7 +236,8 @@ impl SourceLoop {
     /// Wakes the loop at changes of a repository on this machine. Without it, polling finds them.
     fn watch(&self) -> Option<Watch> {
         let path = self.mirror.config.location.local_path()?;
-        match Watch::start(path, Arc::clone(&self.doorbell)) {
+        let clock = Arc::clone(&self.clock);
+        match Watch::start(path, Arc::clone(&self.doorbell), move || clock.now()) {
             Ok(watch) => Some(watch),
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "the repository cannot be watched; it is polled");
@@ -365,7 +366,17 @@ impl SourceLoop {
             head: Some(head.clone()),
             condition: SourceCondition::Readable,
         };
-        self.engine.submit(vec![seen, Fact::Revision(Box::new(revision))]).await?;
+        let submitted = self.engine.submit(vec![seen, Fact::Revision(Box::new(revision))]).await;
+        if let Err(NotCommitted::Refused) = submitted {
+            // Else nothing but the log would say why a commit is not acted on.
+            let message = format!(
+                "commit {} was read, and the plan that follows from it was refused, which is a defect of Dugout: the server's log says what is wrong with it",
+                head.short()
+            );
+            self.say(memory, Some(head), SourceCondition::NotPlanned { message }).await?;
+            return Err(NotCommitted::Refused.into());
+        }
+        submitted?;
         memory.said = Some((Some(head.clone()), SourceCondition::Readable));
         memory.handed_over = Some(head);
         Ok(Passed::Followed)

@@ -7,7 +7,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-const SOCKET: &str = "/var/run/docker.sock";
+/// The socket of the engine that `DOCKER_HOST` names, as for the command line beside it.
+fn socket() -> String {
+    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+    host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock").to_owned()
+}
 
 /// The body of a request that makes a container.
 #[derive(Clone, Debug)]
@@ -20,7 +24,7 @@ pub struct Engine {
 
 impl Engine {
     pub fn connect() -> Self {
-        let stream = UnixStream::connect(SOCKET).expect("the engine answers; run `make setup`");
+        let stream = UnixStream::connect(socket()).expect("the engine answers; run `make setup`");
         stream.set_read_timeout(Some(Duration::from_secs(120))).expect("a timeout can be set");
         Self { stream: BufReader::new(stream) }
     }
@@ -112,12 +116,14 @@ pub struct Starts {
 pub struct Start {
     /// Nanoseconds since the Unix epoch.
     pub at_nanos: i128,
+    pub id: String,
     pub namespace: Option<String>,
 }
 
 impl Starts {
     pub fn follow() -> Self {
-        let mut stream = UnixStream::connect(SOCKET).expect("the engine answers; run `make setup`");
+        let mut stream =
+            UnixStream::connect(socket()).expect("the engine answers; run `make setup`");
         stream.set_read_timeout(Some(Duration::from_secs(120))).expect("a timeout can be set");
         // The filter is {"type":["container"],"event":["start"]}.
         let filters = "%7B%22type%22%3A%5B%22container%22%5D%2C%22event%22%3A%5B%22start%22%5D%7D";
@@ -140,7 +146,11 @@ impl Starts {
             let Ok(event) = serde_json::from_str::<Value>(line.trim()) else { continue };
             let Some(at_nanos) = event["timeNano"].as_i64() else { continue };
             let namespace = event["Actor"]["Attributes"]["dev.dugout.namespace"].as_str();
-            return Start { at_nanos: at_nanos.into(), namespace: namespace.map(str::to_owned) };
+            return Start {
+                at_nanos: at_nanos.into(),
+                id: event["Actor"]["ID"].as_str().unwrap_or_default().to_owned(),
+                namespace: namespace.map(str::to_owned),
+            };
         }
     }
 }

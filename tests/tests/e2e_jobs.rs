@@ -60,6 +60,11 @@ fn a_release_waits_for_its_job_and_a_failed_job_fails_it() {
     let third = commit(&rig, "broken.yaml", &bad);
     rig.wait_for_verdict(&third, "failed");
     assert_eq!(job_status(&rig, "broken")["failed"], 1);
+    let metrics = rig.try_get("/metrics").expect("the metrics answer");
+    for (state, count) in [("Complete", 1), ("Failed", 1), ("Running", 0)] {
+        let line = format!("dugout_jobs{{namespace=\"{namespace}\",state=\"{state}\"}} {count}\n");
+        assert!(metrics.contains(&line), "the metrics have no {line}:\n{metrics}");
+    }
     assert_eq!(rig.visit("/version").as_deref(), Some("1.0\n"), "what ran before serves");
 }
 

@@ -5,7 +5,6 @@
 
 use std::path::Path;
 
-use dugout_tests::git_server::GitServer;
 use dugout_tests::rig::Rig;
 use dugout_tests::served::Served;
 use hmac::{Hmac, Mac};
@@ -92,15 +91,13 @@ fn a_signed_webhook_applies_a_push_at_once_and_an_unsigned_one_does_nothing() {
 fn a_remote_that_is_gone_is_named_and_found_again() {
     let mut served = Served::start("gone", &["--poll-interval", "1s"]);
     let before = served.rig.containers();
-    let port = served.server.as_ref().expect("it runs").port();
-    served.server = None;
-    let root = served.root.clone();
+    served.stop();
     wait_for_condition(&mut served.rig, "Unreachable");
     let status = served.rig.dugout_ok(&["status"]);
     assert!(status.contains("Unreachable"), "{status}");
     assert_eq!(served.rig.containers(), before);
 
-    served.server = Some(GitServer::start_on(&root, port));
+    served.serve_again();
     served.rig.application.image = "dugout-web:1.1".to_owned();
     let second = served.rig.commit_application("Web 1.1");
     served.push(&[]);
@@ -192,6 +189,44 @@ fn rollback_pushes_a_revert_to_the_remote() {
     served.rig.wait_for_verdict(&third, "healthy");
     served.rig.wait_for_ready(2);
     assert_eq!(served.rig.visit("/version").as_deref(), Some("1.0\n"));
+}
+
+#[test]
+fn rollback_while_the_git_server_is_down_goes_back_at_once_and_is_pushed_later() {
+    let mut served = Served::start("offline", &["--poll-interval", "1s"]);
+    let first = served.rig.repository.head();
+    served.rig.application.image = "dugout-web:1.1".to_owned();
+    let second = served.rig.commit_application("Web 1.1");
+    served.push(&[]);
+    served.rig.wait_for_verdict(&second, "healthy");
+    served.stop();
+    wait_for_condition(&mut served.rig, "Unreachable");
+    let told = served.rig.dugout_ok(&["rollback", "--reason", "it is ugly"]);
+    assert!(told.contains(&first[..7]) && told.contains("as soon as it can be"), "{told}");
+    served.rig.wait_for("the earlier version is back", |rig| {
+        rig.visit("/version").as_deref() == Some("1.0\n")
+    });
+    let status = served.rig.dugout_ok(&["status"]);
+    assert!(status.contains("to be pushed"), "{status}");
+    // What is owed outlives the process.
+    assert!(served.rig.interrupt());
+    served.up();
+    served.rig.wait_for_ready(2);
+    assert_eq!(served.rig.visit("/version").as_deref(), Some("1.0\n"));
+    let before = served.rig.containers();
+
+    served.serve_again();
+    served.rig.wait_for("the branch has the revert", |rig| {
+        let source = rig.get("/apis/dugout.dev/v1/sources/default");
+        source["status"]["head"] != second && source["status"].get("owedRevert").is_none()
+    });
+    served.rig.repository.git(&["pull", "--quiet", "--ff-only", &served.url, "main"]);
+    let third = served.rig.repository.head();
+    let message = served.rig.repository.git(&["log", "-1", "--format=%B"]);
+    assert!(message.contains(&format!("Dugout-Reverts: {second}")), "{message}");
+    assert!(message.contains("it is ugly"), "{message}");
+    served.rig.wait_for_verdict(&third, "healthy");
+    assert_eq!(served.rig.containers(), before, "it finds everything as it asks");
 }
 
 #[test]

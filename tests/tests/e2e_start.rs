@@ -170,14 +170,36 @@ fn a_missing_engine_and_a_missing_repository_are_said_at_once() {
 
 #[test]
 fn a_node_port_that_another_program_has_is_said_where_it_would_be_opened() {
-    let mut rig = Rig::new("held");
+    let rig = Rig::new("held");
     let node_port = rig.application.node_port;
     let _held = std::net::TcpListener::bind(("0.0.0.0", node_port)).expect("the port is free");
-    rig.up(&[]);
-    rig.wait_for("the end of the start", |rig| rig.printed().contains("Try next"));
-    let printed = rig.printed();
+    let output = rig.dugout(&[
+        "up",
+        "--detach",
+        "--repo",
+        &rig.repository.path.to_string_lossy(),
+        "--data-dir",
+        &rig.data_dir().to_string_lossy(),
+        "--listen",
+        &format!("127.0.0.1:{}", rig.port),
+    ]);
+    let printed = String::from_utf8_lossy(&output.stdout);
     let line = printed.lines().find(|line| line.contains(&format!(":{node_port}")));
     assert!(line.is_some_and(|line| line.contains("NOT there")), "{printed}");
+    assert_eq!(output.status.code(), Some(1), "a script must learn it too");
+}
+
+#[test]
+fn a_start_that_takes_long_says_what_it_waits_for() {
+    let mut rig = Rig::without_commit("waits");
+    rig.application.image = "dugout-nowhere:1.0".to_owned();
+    rig.commit_application("An image that is not there");
+    rig.up(&[]);
+    rig.wait_for("what is waited for", |rig| {
+        let printed = rig.printed();
+        let line = printed.lines().find(|line| line.contains("0 of 2 pods are available"));
+        line.is_some_and(|line| line.starts_with("Waiting") && line.contains("; pod web-"))
+    });
 }
 
 #[test]

@@ -5,7 +5,6 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use dugout_tests::git_server::GitServer;
 use dugout_tests::load::Visitors;
 use dugout_tests::registry::Registry;
 use dugout_tests::rig::Rig;
@@ -86,7 +85,6 @@ fn a_release_that_fails_goes_back_by_itself_and_git_says_so() {
 fn while_the_git_server_is_down_the_way_back_does_not_wait_and_the_push_follows() {
     let mut served = Served::start("down", &["--poll-interval", "1s"]);
     let before = served.rig.containers();
-    let port = served.server.as_ref().expect("it runs").port();
     // It is never ready, so the server can go before the release fails.
     served.rig.application.spec_extra = "  progressDeadlineSeconds: 5\n".to_owned();
     served.rig.application.container_extra =
@@ -94,7 +92,7 @@ fn while_the_git_server_is_down_the_way_back_does_not_wait_and_the_push_follows(
     let bad = served.rig.commit_application("It is never ready");
     served.push(&[]);
     served.rig.wait_for_verdict(&bad, "rolling");
-    served.server = None;
+    served.stop();
     served.rig.wait_for_verdict(&bad, "reverted");
     served.rig.wait_for("the containers are those of before", |rig| rig.containers() == before);
     let status = served.rig.dugout_ok(&["status"]);
@@ -104,7 +102,7 @@ fn while_the_git_server_is_down_the_way_back_does_not_wait_and_the_push_follows(
     served.rig.kill();
     let url = served.url.clone();
     served.rig.up_with(&["--repo", &url, "--poll-interval", "1s"]);
-    served.server = Some(GitServer::start_on(&served.root, port));
+    served.serve_again();
     let bare = served.root.join("team.git");
     let head = |rig: &Rig| {
         rig.repository.git(&[

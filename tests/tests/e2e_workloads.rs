@@ -192,6 +192,13 @@ fn a_daemon_set_has_one_pod_per_node_and_its_rollout_waits_for_no_lost_one() {
     let pods = pods_of(&rig, "logs");
     assert_eq!(nodes_of(&pods), ["first", "second"]);
     assert_eq!(images_of(&pods), ["dugout-web:1.1"; 2]);
+    let metrics = rig.try_get("/metrics").expect("the metrics answer");
+    let namespace = &rig.application.namespace;
+    for name in ["dugout_workload_replicas", "dugout_workload_replicas_available"] {
+        let line =
+            format!("{name}{{kind=\"DaemonSet\",namespace=\"{namespace}\",name=\"logs\"}} 2\n");
+        assert!(metrics.contains(&line), "the metrics have no {line}:\n{metrics}");
+    }
 
     second.kill();
     rig.wait_for("the second node is lost", |rig| !is_node_ready(rig, "second"));

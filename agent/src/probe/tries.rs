@@ -74,35 +74,22 @@ pub async fn try_probe<R: ContainerRuntime>(
     probe: &Probe,
 ) -> Result<(), String> {
     let timeout = probe.timeout;
-    match tokio::time::timeout(timeout, try_action(runtime, target, probe)).await {
-        Ok(result) => result,
-        Err(_) => Err(format!("no answer within {} s", timeout.as_secs_f64())),
-    }
-}
-
-async fn try_action<R: ContainerRuntime>(
-    runtime: &R,
-    target: &ProbeTarget,
-    probe: &Probe,
-) -> Result<(), String> {
-    match &probe.action {
+    let in_time = match &probe.action {
+        ProbeAction::Exec { command } => {
+            // It has the same deadline itself, and must not be dropped while it ends what is late.
+            return exec(runtime, &target.container_id, command, timeout).await;
+        }
         ProbeAction::TcpSocket { host, port } => {
-            connect(&target.host(host.as_ref())?, target.port(port)?).await.map(drop)
+            let (host, port) = (target.host(host.as_ref())?, target.port(port)?);
+            tokio::time::timeout(timeout, async { connect(&host, port).await.map(drop) }).await
         }
         ProbeAction::HttpGet { scheme, host, port, path, headers } => {
-            let ask = HttpAsk {
-                scheme: *scheme,
-                host: target.host(host.as_ref())?,
-                port: target.port(port)?,
-                path,
-                headers,
-            };
-            ask.run().await
+            let (host, port) = (target.host(host.as_ref())?, target.port(port)?);
+            let ask = HttpAsk { scheme: *scheme, host, port, path, headers };
+            tokio::time::timeout(timeout, ask.run()).await
         }
-        ProbeAction::Exec { command } => {
-            exec(runtime, &target.container_id, command, probe.timeout).await
-        }
-    }
+    };
+    in_time.unwrap_or_else(|_| Err(format!("no answer within {} s", timeout.as_secs_f64())))
 }
 
 async fn exec<R: ContainerRuntime>(
@@ -111,7 +98,12 @@ async fn exec<R: ContainerRuntime>(
     command: &[String],
     timeout: Duration,
 ) -> Result<(), String> {
-    let outcome = runtime.exec(id, command, timeout).await.map_err(|error| chain(&error))?;
+    let outcome = match runtime.exec(id, command, timeout).await {
+        Err(error) if error.is_deadline() => {
+            return Err(format!("the command did not end within {} s", timeout.as_secs_f64()));
+        }
+        other => other.map_err(|error| chain(&error))?,
+    };
     if outcome.exit_code == 0 {
         return Ok(());
     }

@@ -1,10 +1,6 @@
 //! Daemon sets, with the counts of `apps/v1`: of nodes, not of pods.
 
-use std::collections::BTreeSet;
-
-use dugout_model::{
-    DaemonSet, DaemonSetUpdate, NodeName, Pod, PodIdentity, StoredObject, labels_contain,
-};
+use dugout_model::{DaemonSet, DaemonSetUpdate, Pod, StoredObject};
 use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -30,14 +26,10 @@ impl View<'_> {
     fn daemon_set_status(self, object: &StoredObject, spec: &DaemonSet) -> apps::DaemonSetStatus {
         let rollout = self.world.rollouts.get(&object.uid).map(AsRef::as_ref);
         let current = self.world.current_replica_set(object.uid).map(|set| set.uid);
-        let nodes = self.world.nodes.values();
-        let wanted: BTreeSet<&NodeName> = nodes
-            .filter(|node| labels_contain(&node.labels, &spec.template.node_selector))
-            .map(|node| &node.name)
-            .collect();
-        let nodes = self.nodes_with_daemons(object, |_| true);
+        let wanted = self.world.nodes_wanted_by(spec);
+        let nodes = self.world.nodes_with_pods_of(object.uid, |_| true);
         let with = |is_counted: &dyn Fn(&Pod) -> bool| {
-            self.nodes_with_daemons(object, is_counted).intersection(&wanted).count()
+            self.world.nodes_with_pods_of(object.uid, is_counted).intersection(&wanted).count()
         };
         let is_updated = |pod: &Pod| current == Some(pod.replica_set);
         let available = with(&|pod| pod.is_available(spec.min_ready, self.now));
@@ -53,23 +45,6 @@ impl View<'_> {
             observed_generation: rollout.and_then(|rollout| i64::try_from(rollout.generation).ok()),
             updated_number_scheduled: Some(int(with(&is_updated))),
         }
-    }
-
-    /// The nodes that have such a pod of a daemon set.
-    fn nodes_with_daemons<'a>(
-        &'a self,
-        object: &StoredObject,
-        is_counted: impl Fn(&Pod) -> bool,
-    ) -> BTreeSet<&'a NodeName> {
-        let sets = self.world.replica_sets_of(object.uid);
-        let pods = sets.flat_map(|set| self.world.pods_of(set.uid));
-        let counted = pods.filter(|pod| pod.is_active() && is_counted(pod));
-        counted
-            .filter_map(|pod| match &pod.identity {
-                PodIdentity::OnNode(node) => Some(node),
-                _ => None,
-            })
-            .collect()
     }
 }
 

@@ -168,6 +168,7 @@ fn readable(source: &model::Source) -> Condition {
         SourceCondition::BranchMissing => ("False", "BranchMissing", branch()),
         SourceCondition::PathMissing => ("False", "PathMissing", path()),
         SourceCondition::Corrupt { message } => ("False", "Corrupt", message.clone()),
+        SourceCondition::NotPlanned { message } => ("False", "NotPlanned", message.clone()),
     };
     Condition {
         last_transition_time: Time(moment_or_epoch(source.status.since)),

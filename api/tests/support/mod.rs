@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dugout_api::{
     Backend, BackendError, ByteStream, Call, JoinToken, Leading, LogsRequest, NewJoinToken,
-    RollbackDone, RollbackRequest,
+    RollbackDone, RollbackOnBranch, RollbackRequest,
 };
 use dugout_model::*;
 use uuid::Uuid;
@@ -508,6 +508,10 @@ impl Backend for Fake {
         Arc::clone(&self.world)
     }
 
+    fn now(&self) -> Timestamp {
+        now()
+    }
+
     fn leading(&self) -> Leading {
         self.leading.clone()
     }
@@ -568,9 +572,11 @@ impl Backend for Fake {
         ready(Ok(RollbackDone {
             source: SourceName::new("default"),
             branch: "main".to_owned(),
-            reverted: vec![CommitSha::new(SHA)],
             to: CommitSha::new("00112233"),
-            commit: CommitSha::new("99887766"),
+            on_branch: RollbackOnBranch::Pushed {
+                commit: CommitSha::new("99887766"),
+                reverted: vec![CommitSha::new(SHA)],
+            },
         }))
     }
 

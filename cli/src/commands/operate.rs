@@ -55,15 +55,24 @@ pub async fn rollback(client: &Client, arguments: RollbackArguments) -> anyhow::
     let [apis, group, version] = DUGOUT;
     let done: RollbackAnswer =
         client.post(&[apis, group, version, "sources", &name, "rollback"], &body).await?;
+    let Some(commit) = done.commit else {
+        let why = done.delayed_by.unwrap_or_default();
+        return Ok(print(&format!(
+            "Brought back {} on the nodes, for {} of source {name} cannot be reached: {why}\n\
+             The commit that says so is pushed as soon as it can be; 'dugout status' tells.\n",
+            short(&done.to),
+            done.branch
+        ))?);
+    };
     let reverted: Vec<&str> = done.reverted.iter().map(|sha| short(sha)).collect();
     Ok(print(&format!(
         "Pushed {} to {} of source {name}: it reverts {} and brings back {}.\n\
          'dugout timeline {}' shows its way.\n",
-        short(&done.commit),
+        short(&commit),
         done.branch,
         reverted.join(", "),
         short(&done.to),
-        short(&done.commit)
+        short(&commit)
     ))?)
 }
 

@@ -88,7 +88,8 @@ pub(super) static SERVICE_PORT: Schema = table(
     "ServicePort",
     &[
         acted("name", text(LABEL)),
-        acted("protocol", words(&["TCP", "UDP", "SCTP"])),
+        acted("protocol", words(&["TCP", "UDP", "SCTP"]))
+            .except("`SCTP`, and `UDP` with a node port, which are refused"),
         acted("port", int(1, 65_535)).required(),
         acted("targetPort", PORT),
         acted("nodePort", int(0, 65_535)),

@@ -9,6 +9,7 @@ mod repeated;
 mod report;
 mod revision;
 mod source;
+mod went_back;
 
 use dugout_model::Fact;
 
@@ -29,6 +30,7 @@ pub(crate) fn apply(draft: &mut Draft<'_>, facts: &[Fact]) {
             Fact::RevertNotPushed { source, failed, why } => {
                 way_back::not_pushed(draft, source, failed, why);
             }
+            Fact::WentBack(asked) => went_back::apply(draft, asked),
             Fact::NodeJoined(registration) => node::joined(draft, registration),
             Fact::Report(report) => report::apply(draft, report),
             Fact::Operator(request) => operator::apply(draft, request),

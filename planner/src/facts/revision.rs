@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, DeclaredObject, DeclaredObjects, EventType, NoticedBy, ObjectId, ObjectUid, Problem,
-    Prune, Quarantine, Release, ReleaseId, Revision, RevisionContent, Severity, Source, Step,
-    StoredObject, StoredRevision, Verdict,
+    Change, CommitSha, DeclaredObject, DeclaredObjects, EventType, NoticedBy, ObjectId, ObjectUid,
+    Problem, Prune, Quarantine, Release, ReleaseId, Revision, RevisionContent, Severity, Source,
+    SourceName, Step, StoredObject, StoredRevision, Verdict,
 };
 
 use crate::draft::Draft;
@@ -220,7 +220,9 @@ fn conclude(
         }
         Ok(asked) => {
             supersede(draft, &release, &[Verdict::Pending, Verdict::Held, Verdict::Rolling]);
-            release.touched = make_desired(draft, source, revision, &asked);
+            let Asked { objects, in_question, .. } = &asked;
+            release.touched =
+                make_desired(draft, source, &revision.commit.sha, objects, in_question);
             stored.problems = asked.notices.to_vec();
             start(draft, source, &release);
         }
@@ -286,45 +288,56 @@ fn hold(draft: &mut Draft<'_>, release: &mut Release, reason: String) {
 
 /// Closes the source's open releases of these verdicts: this one takes their place.
 fn supersede(draft: &mut Draft<'_>, release: &Release, verdicts: &[Verdict]) {
-    let overtaken: Vec<Arc<Release>> = draft
-        .world
-        .releases
-        .values()
-        .filter(|other| other.source == release.source && other.id != release.id)
-        .filter(|other| verdicts.contains(&other.verdict))
+    let reason = format!("{} came before it was done", release.commit.sha.short());
+    close(draft, &release.source, &reason, |other| {
+        other.id != release.id && verdicts.contains(&other.verdict)
+    });
+}
+
+/// Closes those of a source's releases that are chosen: something took their place.
+pub(super) fn close(
+    draft: &mut Draft<'_>,
+    source: &SourceName,
+    reason: &str,
+    is_chosen: impl Fn(&Release) -> bool,
+) {
+    let releases = draft.world.releases.values();
+    let overtaken: Vec<Arc<Release>> = releases
+        .filter(|release| release.source == *source && is_chosen(release))
         .cloned()
         .collect();
     for other in overtaken {
-        let reason = format!("{} came before it was done", release.commit.sha.short());
         let now = draft.now;
-        draft.tell((&other.source, &other.commit.sha), now, Step::Superseded, &reason);
+        draft.tell((&other.source, &other.commit.sha), now, Step::Superseded, reason);
         draft.push(Change::PutRelease(Arc::new(Release {
             verdict: Verdict::Superseded,
-            reason: Some(reason),
+            reason: Some(reason.to_owned()),
             finished_at: Some(now),
             ..(*other).clone()
         })));
     }
 }
 
-/// Writes the revision's objects over the source's earlier ones, and says what differed.
-fn make_desired(
+/// Writes what a commit declares over the source's earlier objects, and says what differed. Looked at is
+/// what is in question, which holds nothing of other sources.
+pub(super) fn make_desired(
     draft: &mut Draft<'_>,
     source: &Source,
-    revision: &Revision,
-    asked: &Asked<'_>,
+    sha: &CommitSha,
+    objects: &DeclaredObjects,
+    in_question: &BTreeSet<ObjectId>,
 ) -> BTreeSet<ObjectId> {
     let mut touched = BTreeSet::new();
-    for id in asked.in_question.iter().filter(|id| !asked.objects.contains_key(*id)) {
+    for id in in_question.iter().filter(|id| !objects.contains_key(*id)) {
         let Some(row) = draft.world.objects.get(id).cloned() else { continue };
-        if row.source == revision.source && !row.orphaned {
+        if row.source == source.name && !row.orphaned {
             way_back::remember(draft, source, id);
             remove(draft, &row);
             touched.insert(id.clone());
         }
     }
-    for id in &asked.in_question {
-        let Some(declared) = asked.objects.get(id) else { continue };
+    for id in in_question {
+        let Some(declared) = objects.get(id) else { continue };
         let known = draft.world.objects.get(id).cloned();
         let is_as_asked =
             |known: &Arc<StoredObject>| same(&known.declared, declared) && !known.orphaned;
@@ -333,8 +346,8 @@ fn make_desired(
         }
         let row = StoredObject {
             uid: known.as_ref().map_or_else(|| ObjectUid(draft.ids.next_uuid()), |known| known.uid),
-            source: revision.source.clone(),
-            sha: revision.commit.sha.clone(),
+            source: source.name.clone(),
+            sha: sha.clone(),
             generation: known.as_ref().map_or(1, |known| known.generation + 1),
             created_at: known.as_ref().map_or(draft.now, |known| known.created_at),
             orphaned: false,

@@ -106,5 +106,8 @@ fn tell_condition(draft: &mut Draft<'_>, before: &Source, condition: &SourceCond
         SourceCondition::Corrupt { message } => {
             warn("Corrupt", format!("{message}; what runs stays"));
         }
+        SourceCondition::NotPlanned { message } => {
+            warn("NotPlanned", format!("{message}; what runs stays"));
+        }
     }
 }

@@ -3,7 +3,7 @@
 use dugout_model::*;
 
 use crate::harness::objects::*;
-use crate::harness::{Cluster, SOURCE, seconds};
+use crate::harness::{Cluster, SOURCE, content_of, seconds};
 
 fn api(image: &str) -> DeclaredObject {
     named("api", deployment("api", 1, image))
@@ -227,7 +227,7 @@ fn an_object_that_went_to_another_source_is_not_taken_back_from_it() {
     objects.pop();
     objects[0] = web(2, "web:unready");
     let bad = cluster.commit(objects);
-    let content = crate::harness::content_of(vec![config("old", "key", "theirs")]);
+    let content = content_of(vec![config("old", "key", "theirs")]);
     let revision = cluster.revision("rival", &CommitSha::new("feedface"), content);
     cluster.turn(&[Fact::Revision(Box::new(revision))]);
     cluster.run_for(seconds(70));
@@ -434,7 +434,7 @@ fn two_sources_that_want_one_object_and_take_each_other_back_come_to_rest() {
     cluster.declare_source("rival");
     let bad = cluster.commit(broken());
     let theirs = |cluster: &mut Cluster, sha: &str, message: &str| {
-        let content = crate::harness::content_of(vec![web(1, "rival:1")]);
+        let content = content_of(vec![web(1, "rival:1")]);
         let mut revision = cluster.revision("rival", &CommitSha::new(sha), content);
         revision.commit.message = message.to_owned();
         cluster.turn(&[Fact::Revision(Box::new(revision))]);
@@ -452,4 +452,70 @@ fn two_sources_that_want_one_object_and_take_each_other_back_come_to_rest() {
     cluster.run_in_steps(6, seconds(600));
     assert_eq!(cluster.images(), ["api:1", "web:1", "web:1"]);
     assert_eq!(cluster.world.turn, turn, "nothing changes any more");
+}
+
+/// A person goes back to a commit that declared these objects.
+fn go_back(cluster: &mut Cluster, to: &CommitSha, objects: Vec<DeclaredObject>) {
+    let RevisionContent::Objects { objects, .. } = content_of(objects) else {
+        panic!("objects are sound")
+    };
+    let asked = WentBack {
+        source: SourceName::new(SOURCE),
+        to: to.clone(),
+        objects,
+        reason: "it is ugly".to_owned(),
+        delayed_by: "the remote does not answer".to_owned(),
+    };
+    cluster.turn(&[Fact::WentBack(Box::new(asked))]);
+}
+
+#[test]
+fn a_person_goes_back_although_the_branch_cannot_be_had_and_the_branch_learns_it_later() {
+    let (mut cluster, good) = healthy();
+    let before = asked(&cluster);
+    let ugly =
+        cluster.commit(vec![web(2, "web:2"), named("extra", deployment("extra", 1, "extra:1"))]);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&ugly), Verdict::Healthy);
+
+    go_back(&mut cluster, &good, first());
+    cluster.run_for(seconds(5));
+    assert_eq!(asked(&cluster), before);
+    assert_eq!(cluster.verdict(&ugly), Verdict::Healthy, "a verdict is for ever");
+    let status = &source(&cluster).status;
+    let owed = status.owed_revert.clone().expect("the branch is to learn it");
+    assert_eq!((owed.failed, owed.to), (ugly.clone(), good.clone()));
+    assert_eq!(owed.delayed_by.as_deref(), Some("the remote does not answer"));
+    assert_eq!((&status.applied, &status.healthy), (&Some(good.clone()), &Some(good)));
+    assert!(cluster.steps(&ugly).contains(&Step::Reverted));
+
+    let pods: Vec<PodUid> = cluster.active().iter().map(|pod| pod.uid).collect();
+    let revert = cluster.commit_with_message(first(), &takes_back(&ugly));
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&revert), Verdict::Healthy);
+    assert_eq!(source(&cluster).status.owed_revert, None);
+    let outcome = cluster.release(&ugly).revert.clone();
+    assert_eq!(outcome, Some(RevertOutcome::Pushed { commit: revert }));
+    let now: Vec<PodUid> = cluster.active().iter().map(|pod| pod.uid).collect();
+    assert_eq!(now, pods, "nothing is started twice");
+}
+
+#[test]
+fn a_person_goes_back_in_the_middle_of_a_rollout_and_leaves_what_another_source_has() {
+    let (mut cluster, good) = healthy();
+    let slow =
+        cluster.commit(vec![web(2, "web:missing"), api("api:1"), config("kept", "key", "1")]);
+    cluster.declare_source("rival");
+    let content = content_of(vec![config("old", "key", "theirs")]);
+    let revision = cluster.revision("rival", &CommitSha::new("feedface"), content);
+    cluster.turn(&[Fact::Revision(Box::new(revision))]);
+    go_back(&mut cluster, &good, first());
+    assert_eq!(cluster.verdict(&slow), Verdict::Superseded);
+    let row = &cluster.world.objects[&ObjectId::new(Kind::ConfigMap, "demo", "old")];
+    assert_eq!(row.source, SourceName::new("rival"));
+    assert_eq!(cluster.events_with("NotReverted").len(), 1);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.images(), ["api:1", "web:1", "web:1"]);
+    let status = &source(&cluster).status;
+    assert_eq!(status.owed_revert.as_ref().map(|owed| &owed.failed), Some(&slow));
 }

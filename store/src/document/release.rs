@@ -93,6 +93,7 @@ mirror! {
         BranchMissing,
         PathMissing,
         Corrupt { message: String },
+        NotPlanned { message: String },
     }
 }
 

@@ -316,13 +316,14 @@ impl Dice {
                 head: self.maybe(Dice::sha),
                 applied: self.maybe(Dice::sha),
                 healthy: self.maybe(Dice::sha),
-                condition: match self.below(6) {
+                condition: match self.below(7) {
                     0 => SourceCondition::Unread,
                     1 => SourceCondition::Readable,
                     2 => SourceCondition::Unreachable { message: self.text() },
                     3 => SourceCondition::BranchMissing,
                     4 => SourceCondition::PathMissing,
-                    _ => SourceCondition::Corrupt { message: self.text() },
+                    5 => SourceCondition::Corrupt { message: self.text() },
+                    _ => SourceCondition::NotPlanned { message: self.text() },
                 },
                 since: self.moment(),
                 approved: self.maybe(Dice::sha),

@@ -33,7 +33,7 @@ pub fn run() {
         let sha = rig.repository.head();
         rig.wait_for_verdict(&sha, "healthy");
         rig.wait_for_ready(1);
-        hops.add(&rig, &sha);
+        hops.add(&rig, &sha, committed);
     }
     compare("commit→running", &Sample::new(raw), &Sample::new(running));
     println!("commit→HTTP 200 through node port    {}", Sample::new(answered).show());

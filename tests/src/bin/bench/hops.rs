@@ -23,12 +23,20 @@ impl Hops {
         ("started", "ready", "7 probe"),
     ];
 
-    pub fn add(&mut self, rig: &Rig, sha: &str) {
+    /// Adds the steps of a commit whose branch moved at a moment.
+    pub fn add(&mut self, rig: &Rig, sha: &str, moved_nanos: i128) {
         let entries = rig.items(&format!("/apis/dugout.dev/v1/timelineentries?commit={sha}"));
         let at = |step: &str| {
             let entry = entries.iter().find(|entry| entry["step"] == step)?;
             chrono::DateTime::parse_from_rfc3339(entry["at"].as_str()?).ok()
         };
+        let moved = chrono::DateTime::from_timestamp_nanos(
+            i64::try_from(moved_nanos).expect("a moment of this century"),
+        );
+        if let Some(noticed) = at("noticed") {
+            let span = (noticed.to_utc() - moved).to_std().unwrap_or_default();
+            self.spans.entry("0 notice").or_default().push(span);
+        }
         for (from, to, name) in Self::STEPS {
             if let (Some(from), Some(to)) = (at(from), at(to)) {
                 // Steps of the node and of the server are told by two readings of one clock.

@@ -9,18 +9,20 @@ mod hops;
 mod manifests;
 mod measure;
 mod memory;
+mod planner;
 mod push;
 mod replicas;
 mod revert;
 
 /// What is measured, in this order.
-const PARTS: [(&str, fn()); 6] = [
+const PARTS: [(&str, fn()); 7] = [
     ("commit", commit::run),
     ("push", push::run),
     ("revert", revert::run),
     ("memory", memory::run),
     ("replicas", replicas::run),
     ("manifests", manifests::run),
+    ("planner", planner::run),
 ];
 
 fn main() {

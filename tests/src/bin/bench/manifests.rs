@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use dugout_tests::rig::{Rig, dugout};
 use dugout_tests::statistics::{Sample, verdict};
 
-use crate::measure::{nanos_now, peak_mib};
+use crate::measure::{nanos_now, peak_mib, span_between};
 
 /// Documents of the parser's figure.
 const DOCUMENTS: usize = 10_000;
@@ -154,10 +154,6 @@ fn noticed_at(rig: &Rig, sha: &str) -> i128 {
     let at = noticed["at"].as_str().expect("a step has its moment");
     let at = chrono::DateTime::parse_from_rfc3339(at).expect("a moment");
     at.timestamp_nanos_opt().expect("it fits").into()
-}
-
-fn span_between(from_nanos: i128, to_nanos: i128) -> Duration {
-    Duration::from_nanos(u64::try_from(to_nanos - from_nanos).unwrap_or_default())
 }
 
 /// A mirror that plain Git keeps of the same repository.

@@ -1,7 +1,7 @@
 //! What the parts share: moments, raw starts, processes, and the comparison with the floor.
 
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dugout_tests::engine::{Engine, Recipe, Starts};
 use dugout_tests::rig::Rig;
@@ -38,14 +38,16 @@ pub fn compare(name: &str, raw: &Sample, ours: &Sample) {
     verdict(&format!("{name} p99 within 150 ms of raw"), &format!("{p99:+.1} ms"), p99 <= 150.0);
 }
 
-/// Creates, starts and removes one container with a bare client; the span of the first two.
+/// Creates, starts and removes one container with a bare client. The span until the engine says that it
+/// has started, as for ours.
 pub fn raw_start(recipe: &Recipe) -> Duration {
     let mut engine = Engine::connect();
-    let began = Instant::now();
+    let mut starts = Starts::follow();
+    let began = nanos_now();
     let id = engine.create_and_start(recipe);
-    let span = began.elapsed();
+    let start = std::iter::repeat_with(|| starts.wait()).find(|start| start.id == id);
     engine.remove(&id);
-    span
+    span_between(began, start.expect("each container has its event").at_nanos)
 }
 
 /// The span from a moment to the next start of a container of the rig.
@@ -53,9 +55,7 @@ pub fn start_of(starts: &mut Starts, rig: &Rig, from_nanos: i128) -> Duration {
     loop {
         let start = starts.wait();
         if start.namespace.as_deref() == Some(&rig.application.namespace) {
-            return Duration::from_nanos(
-                u64::try_from(start.at_nanos - from_nanos).expect("a start follows its commit"),
-            );
+            return span_between(from_nanos, start.at_nanos);
         }
     }
 }
@@ -65,7 +65,13 @@ pub fn nanos_now() -> i128 {
 }
 
 pub fn span_since(from_nanos: i128) -> Duration {
-    Duration::from_nanos(u64::try_from(nanos_now() - from_nanos).unwrap_or_default())
+    span_between(from_nanos, nanos_now())
+}
+
+pub fn span_between(from_nanos: i128, to_nanos: i128) -> Duration {
+    Duration::from_nanos(
+        u64::try_from(to_nanos - from_nanos).expect("an end follows its beginning"),
+    )
 }
 
 /// When the branch of a repository (its `.git`, or a bare one) last moved: from then on a commit can be
@@ -94,6 +100,11 @@ pub fn took(rig: &Rig, sha: &str) -> Duration {
 /// Proportional set size: what a process has for itself, and its share of what it shares.
 pub fn pss_mib(process_id: u32) -> f64 {
     mib_of(&format!("/proc/{process_id}/smaps_rollup"), "Pss:")
+}
+
+/// The resident set of a process.
+pub fn resident_mib(process_id: u32) -> f64 {
+    mib_of(&format!("/proc/{process_id}/status"), "VmRSS:")
 }
 
 /// The largest resident set that a process ever had.

@@ -44,7 +44,7 @@ pub fn run() {
         running.push(start_of(&mut starts, &rig, pushed));
         rig.wait_for_verdict(&sha, "healthy");
         rig.wait_for_ready(1);
-        hops.add(&rig, &sha);
+        hops.add(&rig, &sha, pushed);
     }
     compare("push+webhook→running", &Sample::new(raw), &Sample::new(running));
     hops.print();
