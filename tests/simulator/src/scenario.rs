@@ -361,7 +361,11 @@ impl Workload {
     /// to a good end; and no schedule makes anything new.
     fn at_last(mut self) -> Self {
         match &mut self.shape {
-            Shape::Job { hook: Some(_), .. } => (self.image, self.work) = ("job:done", 9),
+            Shape::Job { hook: Some(_), backoff_limit, .. } => {
+                // That the node it was given to was lost just before is no fault of its own.
+                *backoff_limit = 6;
+                (self.image, self.work) = ("job:done", 9);
+            }
             Shape::CronJob { suspended, .. } => *suspended = true,
             _ => {}
         }
