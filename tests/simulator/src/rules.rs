@@ -217,6 +217,11 @@ impl Rules {
         Ok(())
     }
 
+    /// Somebody removes a container, and with its labels what tells how often it crashed.
+    pub fn forget_crashes(&mut self, labels: &ContainerLabels) {
+        self.crashes.remove(&(labels.uid, labels.container.clone()));
+    }
+
     /// A pod with requests under way is stopped by order: only when its time for them is over.
     pub fn cut_short(&self, pod: PodUid, now: Timestamp) -> Result<(), Breach> {
         match self.drained_by.get(&pod) {

@@ -83,7 +83,9 @@ impl Simulation {
     pub(super) fn remove_container(&mut self, node: usize) {
         let Some(id) = self.any_container(node) else { return };
         self.note(format!("somebody removes {id}"));
-        self.nodes[node].engine.containers.remove(&id);
+        if let Some(removed) = self.nodes[node].engine.containers.remove(&id) {
+            self.rules.forget_crashes(&removed.observed.labels);
+        }
         self.list(node);
     }
 
