@@ -224,7 +224,9 @@ fn is_saturated(sizes: &Sizes, bounds: Bounds, before: Bounds) -> bool {
 fn scale_in_proportion(sizes: &mut Sizes, bounds: Bounds, before: Bounds) {
     let most = if bounds.desired == 0 { 0 } else { i64::from(bounds.most()) };
     let to_add = most - i64::from(sizes.total());
-    if to_add == 0 {
+    // Whoever lowers the surge alone asks for no fewer pods, and those too many may be all that serve: the
+    // rollout takes them when it goes on. Here Kubernetes shrinks the largest set, whether it serves or not.
+    if to_add == 0 || to_add < 0 && before.desired == bounds.desired {
         return;
     }
     let mut sets: Vec<&mut SetSize> = sizes.all_mut().filter(|set| set.replicas > 0).collect();

@@ -100,6 +100,7 @@ impl Driver {
         let began = world.turn;
         let surroundings = Surroundings {
             settings: self.settings.clone(),
+            planner: Arc::new(dugout_planner::plan),
             clock: Arc::clone(&self.clock),
             publisher: Arc::clone(&self.publisher),
             metrics: Arc::clone(&self.metrics),

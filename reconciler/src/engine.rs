@@ -70,6 +70,7 @@ pub struct Engine<L> {
     world: World,
     contacts: Contacts,
     settings: Settings,
+    planner: Planner,
     clock: Arc<dyn Clock>,
     publisher: Arc<Publisher>,
     metrics: Arc<EngineMetrics>,
@@ -78,10 +79,14 @@ pub struct Engine<L> {
     timers: BTreeMap<Work, Timestamp>,
 }
 
+/// What decides: [`dugout_planner::plan`]. Handed in, so that an engine can be shown what it must refuse.
+pub type Planner = Arc<dyn Fn(PlanInput<'_>) -> Plan + Send + Sync>;
+
 /// What an engine uses of its surroundings; it outlives each engine.
 #[derive(Clone)]
 pub struct Surroundings {
     pub settings: Settings,
+    pub planner: Planner,
     pub clock: Arc<dyn Clock>,
     pub publisher: Arc<Publisher>,
     pub metrics: Arc<EngineMetrics>,
@@ -117,7 +122,7 @@ impl<L: Ledger> Engine<L> {
     /// An engine that has just begun to lead, with the world that was loaded. `seed` determines the ids
     /// that it gives. Everything is looked at in its first turn.
     pub fn begin(ledger: L, world: World, seed: u64, surroundings: Surroundings) -> Self {
-        let Surroundings { settings, clock, publisher, metrics } = surroundings;
+        let Surroundings { settings, planner, clock, publisher, metrics } = surroundings;
         let started = clock.now();
         publisher.publish_all(&world);
         Self {
@@ -125,6 +130,7 @@ impl<L: Ledger> Engine<L> {
             contacts: contacts_at_start(&world, started),
             world,
             settings,
+            planner,
             clock,
             publisher,
             metrics,
@@ -309,7 +315,7 @@ impl<L: Ledger> Engine<L> {
         for work in &due {
             self.timers.remove(work);
         }
-        dugout_planner::plan(PlanInput {
+        (self.planner)(PlanInput {
             world: &self.world,
             contacts: &self.contacts,
             facts,

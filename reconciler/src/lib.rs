@@ -42,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use clock::{Clock, SystemClock};
 pub use dugout_model::peer_network;
-pub use engine::{Engine, EngineEnd, Ledger, Surroundings};
+pub use engine::{Engine, EngineEnd, Ledger, Planner, Surroundings};
 pub use forecast::ForecastError;
 pub use handle::{EngineHandle, Leading, NotCommitted};
 pub use metrics::{Adding, EngineMetrics, register_build_info};

@@ -152,7 +152,12 @@ impl ContainerMemory {
             Some(Stage::Stopping(why)) => Some(*why),
             _ => given_up.then_some(Stopping::GivenUp),
         };
-        self.enter(Stage::Ended { exit: exit.clone(), after });
+        let mut exit = exit.clone();
+        // What was given up has failed, also when it took that for a reason to end well.
+        if after == Some(Stopping::GivenUp) && exit.exit_code == 0 {
+            exit.exit_code = UNKNOWN_EXIT;
+        }
+        self.enter(Stage::Ended { exit, after });
     }
 }
 
@@ -283,11 +288,8 @@ impl PodMemory {
                 }
                 let stage = match why {
                     StopWhy::Ordered | StopWhy::NotAssigned => Stopping::Ordered,
-                    StopWhy::Unhealthy(_) => Stopping::GivenUp,
-                    StopWhy::Superseded
-                    | StopWhy::Finished
-                    | StopWhy::SandboxChanged
-                    | StopWhy::PodEnded => {
+                    StopWhy::Unhealthy(_) | StopWhy::SandboxChanged => Stopping::GivenUp,
+                    StopWhy::Superseded | StopWhy::Finished | StopWhy::PodEnded => {
                         return self.in_flight = Some(action);
                     }
                 };

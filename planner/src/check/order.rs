@@ -1,6 +1,6 @@
 //! The order of a release: nothing new begins beside what it waits for.
 
-use dugout_model::{Change, Hook, ObjectUid, RolloutState, StoredObject};
+use dugout_model::{Change, Hook, Kind, ObjectUid, RolloutState, StoredObject};
 
 use super::{Checker, Violation};
 use crate::Plan;
@@ -15,8 +15,21 @@ impl Checker<'_> {
                 Change::PutJob(job) if !self.before.jobs.contains_key(&job.uid) => job.owner,
                 _ => continue,
             };
-            self.has_what_it_waits_for(owner);
+            if !self.is_schedule_in_place(owner) {
+                self.has_what_it_waits_for(owner);
+            }
         }
+    }
+
+    /// A schedule waits for others once: what is in place keeps its times, whatever rolls since.
+    fn is_schedule_in_place(&self, owner: ObjectUid) -> bool {
+        let object = self.after.object_by_uid(owner);
+        let rollout = self.before.rollouts.get(&owner);
+        object.zip(rollout).is_some_and(|(object, rollout)| {
+            object.declared.kind() == Kind::CronJob
+                && rollout.generation == object.generation
+                && rollout.state == RolloutState::Complete
+        })
     }
 
     fn is_renewed(&self, set: dugout_model::ReplicaSetUid, revision: u64) -> bool {

@@ -6,7 +6,7 @@
 
 use dugout_model::{
     Commit, CommitSha, DeclaredObject, JobSpec, ObjectSpec, PodTemplate, Problem, Severity, Source,
-    SourceName, StoredObject, Verdict, World,
+    SourceName, StoredObject, World,
 };
 
 /// What begins the line in the message of a commit that takes another back.
@@ -58,17 +58,15 @@ fn has_failed(world: &World, stored: &StoredObject) -> bool {
     jobs.any(|job| job.is_finished() && !job.is_complete())
 }
 
-/// Whether a release with this object became healthy.
+/// Whether the object was like this when its source was last healthy. What a release was like that failed
+/// long ago is not in the world any more; what differs since then is.
 fn is_established(world: &World, source: &Source, stored: &StoredObject) -> bool {
-    let healthy = source.status.healthy.is_some() && source.status.healthy == source.status.applied;
-    healthy
-        || world
-            .releases
-            .values()
-            .rev()
-            .find(|release| release.source == source.name && release.commit.sha == stored.sha)
-            // Long ago, or it would be known.
-            .is_none_or(|release| release.verdict == Verdict::Healthy)
+    let key = (source.name.clone(), stored.declared.id());
+    source.status.healthy.is_some()
+        && world.baselines.get(&key).is_none_or(|baseline| {
+            let before = baseline.before.as_ref();
+            before.is_some_and(|before| before.declared.asks_same(&stored.declared))
+        })
 }
 
 /// A field that cannot change, and why.

@@ -97,6 +97,14 @@ fn scaling_in_the_middle_of_a_rollout_is_shared_in_proportion() {
 }
 
 #[test]
+fn a_lowered_surge_alone_takes_nothing() {
+    assert_eq!(
+        scaled(None, &[set(2, 0), set(3, 3)], bounds(3, 1, 0), bounds(3, 2, 1)),
+        (0, vec![2, 3])
+    );
+}
+
+#[test]
 fn scaling_with_one_template_goes_to_that_one() {
     let (five, ten) = (bounds(5, 2, 1), bounds(10, 3, 2));
     assert_eq!(scaled(Some(set(5, 5)), &[set(0, 0)], ten, five), (10, vec![0]));

@@ -145,3 +145,22 @@ fn a_run_that_was_held_back_starts_when_the_one_before_is_done_unless_it_is_too_
         assert_eq!(made(&cluster), expected, "{deadline:?}");
     }
 }
+
+/// Found by a simulated cluster: the check refused the run, and with it every turn until the rollout ended.
+#[test]
+fn a_schedule_that_is_in_place_keeps_its_times_while_what_it_waited_for_rolls() {
+    let tick = |image| {
+        let none_kept = |spec: &mut CronJob| spec.successful_history_limit = 0;
+        vec![web(1, image), after(cron_job("job:exits", none_kept), [(Kind::Deployment, "web")])]
+    };
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.on_failure(OnFailure::Hold);
+    cluster.commit(tick("web:1"));
+    cluster.run_in_steps(70, seconds(1));
+    assert_eq!(made(&cluster), 1);
+    assert!(cluster.world.jobs.is_empty(), "no earlier run is in the books");
+    let rolling = cluster.commit(tick("web:unready"));
+    cluster.run_in_steps(20, seconds(1));
+    assert_eq!(cluster.verdict(&rolling), Verdict::Rolling);
+    assert_eq!(made(&cluster), 2);
+}

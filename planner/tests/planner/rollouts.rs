@@ -207,6 +207,29 @@ fn missing_configuration_is_waited_for_and_named_and_what_runs_stays() {
     assert_eq!(cluster.images(), ["web:2"; 2]);
 }
 
+/// Found by the random clusters: the serving pods were the larger part, and the check refused the plan.
+#[test]
+fn a_surge_that_is_lowered_while_the_template_waits_takes_nothing_that_serves() {
+    let web = |image, surge| {
+        web_with(3, image, |deployment| {
+            deployment.strategy = Strategy::RollingUpdate {
+                max_surge: IntOrPercent::Int(surge),
+                max_unavailable: IntOrPercent::Int(0),
+            };
+            deployment.template.containers[0].env = vec![env_from_config("settings", "greeting")];
+        })
+    };
+    let mut cluster = Cluster::with_nodes(&["a", "b"]);
+    cluster.commit(vec![config("settings", "greeting", "hello"), web("web:1", 2)]);
+    cluster.run_for(seconds(5));
+    cluster.commit(vec![config("settings", "greeting", "hello"), web("web:unready", 2)]);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.sizes("web"), [3, 2]);
+    cluster.commit(vec![web("web:unready", 1)]);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.ready(), 3);
+}
+
 #[test]
 fn recreate_starts_nothing_before_everything_old_is_gone() {
     let mut cluster = Cluster::with_nodes(&["a", "b"]);

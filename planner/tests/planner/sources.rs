@@ -205,6 +205,25 @@ fn what_kubernetes_cannot_change_is_a_problem_with_its_place() {
     assert_ne!(cluster.verdict(&sha), Verdict::Rejected);
 }
 
+/// Found by a simulated cluster: once others had come after the failed release, nothing could mend it.
+#[test]
+fn what_never_became_healthy_can_be_changed_however_long_ago_that_was() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let with = |image| vec![web(1, "web:1"), job(image, |_| {})];
+    let failed = cluster.commit(with("job:missing"));
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&failed), Verdict::Failed);
+    let held = cluster.commit(vec![]);
+    assert_eq!(cluster.verdict(&held), Verdict::Held);
+    let mended = cluster.commit(with("job:exits"));
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&mended), Verdict::Healthy);
+
+    // From now on it is what it is.
+    let changed = cluster.commit(with("job:other"));
+    assert_eq!(cluster.verdict(&changed), Verdict::Rejected);
+}
+
 #[test]
 fn the_way_back_is_open_whatever_is_immutable() {
     let mut cluster = Cluster::with_nodes(&["a"]);

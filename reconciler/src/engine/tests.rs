@@ -100,6 +100,7 @@ fn stage_of(banned: Option<&str>, world: World, permits: usize) -> Stage {
     let mut registry = Registry::default();
     let surroundings = Surroundings {
         settings: Settings { node_timeout: Duration::from_secs(15) },
+        planner: Arc::new(dugout_planner::plan),
         clock: Arc::new(FakeClock(Mutex::new(Timestamp::from_micros(1_000_000)))),
         publisher: Arc::clone(&publisher),
         metrics: Arc::new(EngineMetrics::register(&mut registry)),

@@ -1,16 +1,18 @@
 //! A container engine whose containers behave as their image's tag says: `missing` cannot be pulled,
 //! `unready` never becomes ready, `crash` ends a second after each start, `slow` takes eight seconds to
-//! become ready; everything else is ready soon.
+//! become ready, `done` ends well after a while, `fails` ends badly, and `flaky` now so and now so;
+//! everything else is ready soon.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dugout_agent::converge::{Action, Failure, FailureKind};
-use dugout_agent::labels::ContainerLabels;
+use dugout_agent::labels::{ContainerLabels, SANDBOX};
 use dugout_agent::runtime::{ObservedContainer, ObservedState};
 use dugout_model::{AssignedPod, ContainerExit, Timestamp};
 
 use crate::random::Random;
+use crate::scenario::MAIN_CONTAINER;
 
 #[derive(Clone, Debug)]
 pub(crate) struct FakeContainer {
@@ -20,9 +22,19 @@ pub(crate) struct FakeContainer {
     pub ready_at: Option<Timestamp>,
 }
 
+/// How a container ends by itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    pub at: Timestamp,
+    pub exit_code: i64,
+}
+
 impl FakeContainer {
-    pub fn is_ready(&self, now: Timestamp) -> bool {
-        self.observed.is_running() && self.ready_at.is_some_and(|at| at <= now)
+    /// Whether it is the container that does its pod's work, and does it.
+    pub fn serves(&self, now: Timestamp) -> bool {
+        self.observed.labels.container == MAIN_CONTAINER
+            && self.observed.is_running()
+            && self.ready_at.is_some_and(|at| at <= now)
     }
 }
 
@@ -56,13 +68,13 @@ impl FakeEngine {
         }
     }
 
-    /// A call takes effect. The second value is when the container that it started will end by itself.
+    /// A call takes effect. The value is how the container that it started will end by itself.
     pub fn apply(
         &mut self,
         action: &Action,
         pod: Option<&AssignedPod>,
         now: Timestamp,
-    ) -> Result<Option<Timestamp>, Failure> {
+    ) -> Result<Option<End>, Failure> {
         match action {
             Action::Pull { image, .. } if image.ends_with(":missing") => {
                 Err(failure(FailureKind::Permanent, "manifest unknown"))
@@ -99,10 +111,13 @@ impl FakeEngine {
         crashes: u32,
         now: Timestamp,
     ) -> Result<(), Failure> {
-        let Some(wanted) = pod.template.container(container) else {
-            return Err(failure(FailureKind::Permanent, "no such container"));
+        let image = match pod.template.container(container) {
+            Some(wanted) => wanted.image.clone(),
+            // An engine has what a sandbox is made of.
+            None if container == SANDBOX => SANDBOX.to_owned(),
+            None => return Err(failure(FailureKind::Permanent, "no such container")),
         };
-        if !self.images.contains(&wanted.image) {
+        if !self.images.contains(&image) && container != SANDBOX {
             return Err(failure(FailureKind::NotFound, "no such image"));
         }
         let labels = ContainerLabels {
@@ -123,18 +138,18 @@ impl FakeEngine {
         let observed = ObservedContainer {
             id: id.clone(),
             labels,
-            image_id: Some(wanted.image.clone()),
+            image_id: Some(image.clone()),
             state: ObservedState::Created,
             address: None,
             created_at: now,
         };
-        let image = wanted.image.clone();
         self.containers.insert(id, FakeContainer { observed, image, ready_at: None });
         Ok(())
     }
 
-    fn start(&mut self, id: &str, now: Timestamp) -> Result<Option<Timestamp>, Failure> {
+    fn start(&mut self, id: &str, now: Timestamp) -> Result<Option<End>, Failure> {
         let soon = self.random.millis(200, 1_500);
+        let flaky = self.random.below(2) as i64;
         let Some(container) = self.containers.get_mut(id) else {
             return Err(failure(FailureKind::NotFound, "no such container"));
         };
@@ -149,7 +164,13 @@ impl FakeEngine {
             "slow" => Some(now + Duration::from_secs(8)),
             _ => Some(now + soon),
         };
-        Ok((tag == "crash").then(|| now + Duration::from_secs(1)))
+        let at = now + Duration::from_secs(1);
+        Ok(match tag {
+            "crash" | "fails" => Some(End { at, exit_code: 1 }),
+            "done" => Some(End { at: at + soon, exit_code: 0 }),
+            "flaky" => Some(End { at: at + soon, exit_code: flaky }),
+            _ => None,
+        })
     }
 
     /// A running container ends.

@@ -18,6 +18,8 @@ pub(crate) enum Event {
     ServerStart,
     /// Work of the server may be due.
     ServerDue(Life),
+    /// The source's loop looks at the branch.
+    SourceLooks(Life),
     /// Word of a node reaches whoever leads.
     Arrives {
         node: usize,
@@ -52,6 +54,7 @@ pub(crate) enum Event {
         node: usize,
         container: String,
         started_at: Timestamp,
+        exit_code: i64,
     },
     Fault,
     /// A node that was cut off or dark is back.

@@ -8,6 +8,7 @@ use dugout_reconciler::Ledger;
 use dugout_store::{CommitError, CommitOutcome};
 
 use crate::CrashPoint;
+use crate::bugs::Bug;
 
 /// What the next commit does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -26,6 +27,7 @@ pub(crate) struct Database {
     /// The number of the leadership that may write.
     pub epoch: u64,
     pub fault: CommitFault,
+    pub bug: Option<Bug>,
     /// Everything that was committed since somebody last looked.
     pub committed: Vec<Change>,
     /// How many effects there were in the whole run, those of nodes, too.
@@ -46,11 +48,12 @@ impl Database {
 pub(crate) struct SharedDatabase(Arc<Mutex<Database>>);
 
 impl SharedDatabase {
-    pub fn new(world: World, crash: Option<CrashPoint>) -> Self {
+    pub fn new(world: World, crash: Option<CrashPoint>, bug: Option<Bug>) -> Self {
         let database = Database {
             world,
             epoch: 0,
             fault: CommitFault::None,
+            bug,
             committed: Vec::new(),
             effects: 0,
             crash,
@@ -91,7 +94,7 @@ impl std::error::Error for ConnectionLost {}
 impl Leadership {
     fn write(&self, turn: Turn, changes: &[Change]) -> Result<(), CommitError> {
         let mut database = self.database.open();
-        if database.epoch != self.epoch {
+        if database.epoch != self.epoch && database.bug != Some(Bug::StaleEpochAccepted) {
             return Err(CommitError::Deposed);
         }
         let fault = match database.effect() {
@@ -100,6 +103,9 @@ impl Leadership {
             None => std::mem::take(&mut database.fault),
         };
         if fault == CommitFault::Before {
+            if database.bug == Some(Bug::PartOfATransaction) {
+                changes.iter().take(changes.len() / 2).for_each(|each| database.world.apply(each));
+            }
             return Err(unavailable(CommitOutcome::NotCommitted));
         }
         if turn != database.world.turn.next() {

@@ -7,8 +7,10 @@
 //! Then the faults stop, a last good commit comes, and within a bound everything must be as a fresh
 //! deployment of it would be, and stay so for an hour without one further change.
 
+mod bugs;
 mod docker;
 mod events;
+mod git;
 mod ledger;
 mod node;
 mod random;
@@ -18,6 +20,7 @@ mod server;
 mod simulation;
 mod trace;
 
-pub use rules::Broken;
+pub use bugs::Bug;
+pub use rules::{Broken, Rule};
 pub use scenario::Scenario;
 pub use simulation::{CrashPoint, Options, Outcome, simulate};

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use dugout_agent::converge::{
-    ExitCause, FullList, Health, Input, Memories, News, Observed, Outcome, Plan, PodMemory,
-    Sequence, converge, pod_report,
+    Attempt, ExitCause, FullList, Health, Input, Memories, News, Observed, Outcome, Plan,
+    PodMemory, Sequence, pod_report,
 };
 use dugout_agent::runtime::ObservedContainer;
 use dugout_model::{
@@ -15,6 +15,7 @@ use dugout_model::{
     PullPolicy, Resources, RestartPolicy, SharedAssignment, StringMap, Timestamp, Turn,
 };
 
+use crate::bugs::{Bug, converge_with, report_with};
 use crate::docker::FakeEngine;
 use crate::events::{Alarm, Call, Life};
 
@@ -24,11 +25,16 @@ pub(crate) struct Node {
     pub engine: FakeEngine,
     /// What is on the disk.
     pub accepted: Option<SharedAssignment>,
+    /// What is on the disk of pods that are not always started again.
+    records: BTreeMap<PodUid, BTreeMap<String, Attempt>>,
     pub agent: Option<Agent>,
     /// Nothing passes between it and the control plane.
     pub is_cut_off: bool,
     /// Without power: nothing runs.
     pub is_dark: bool,
+    /// Since when it is one or the other.
+    pub silent_since: Option<Timestamp>,
+    bug: Option<Bug>,
 }
 
 /// The agent's process, with what it forgets when it is killed.
@@ -53,14 +59,17 @@ pub(crate) enum Refused {
 }
 
 impl Node {
-    pub fn new(name: &str, engine: FakeEngine) -> Self {
+    pub fn new(name: &str, engine: FakeEngine, bug: Option<Bug>) -> Self {
         Self {
             name: NodeName::new(name),
             engine,
             accepted: None,
+            records: BTreeMap::new(),
             agent: None,
             is_cut_off: false,
             is_dark: false,
+            silent_since: None,
+            bug,
         }
     }
 
@@ -69,7 +78,7 @@ impl Node {
             name: self.name.clone(),
             instance: format!("instance-of-{}", self.name),
             labels: StringMap::from([("name".to_owned(), self.name.to_string())]),
-            capacity: Resources { cpu_millis: 4_000, memory_bytes: 8 << 30, pods: 110 },
+            capacity: Resources { cpu_millis: 2_000, memory_bytes: 8 << 30, pods: 110 },
             engine: EngineId::new(format!("engine-of-{}", self.name)),
             engine_version: "29".to_owned(),
             agent_version: "0.1".to_owned(),
@@ -96,13 +105,27 @@ impl Node {
         };
         if let Some(accepted) = &self.accepted {
             agent.remember_pods(&accepted.pods);
+            for (uid, record) in &self.records {
+                if let Some(memory) = agent.memories.get_mut(uid) {
+                    memory.restore(record.clone());
+                }
+            }
         }
         self.agent = Some(agent);
+    }
+
+    /// Writes what must outlive the agent, before its engine is asked for more.
+    pub fn write_records(&mut self) {
+        let (Some(agent), Some(accepted)) = (&self.agent, &self.accepted) else { return };
+        let is_kept = |pod: &&AssignedPod| pod.template.restart_policy != RestartPolicy::Always;
+        let memory = |pod: &AssignedPod| Some((pod.uid, agent.memories.get(&pod.uid)?.attempts()));
+        self.records = accepted.pods.iter().filter(is_kept).filter_map(memory).collect();
     }
 
     /// Whether an assignment is to be written to the disk.
     pub fn judge(&self, offered: &SharedAssignment) -> Result<(), Refused> {
         match &self.accepted {
+            Some(_) if self.bug == Some(Bug::GenerationNotChecked) => Ok(()),
             Some(held) if offered.generation < held.generation => Err(Refused::Older),
             Some(held) if offered.generation == held.generation && **offered != **held => {
                 Err(Refused::OtherContent)
@@ -128,13 +151,14 @@ impl Node {
                 || !observed.of_pod(*uid).is_empty()
                 || assignment.is_none_or(|held| held.pods.iter().any(|pod| pod.uid == *uid))
         });
-        converge(Input {
+        let input = Input {
             assignment,
             observed: &agent.observed,
             memories: &agent.memories,
             engine_known: agent.has_listed,
             now,
-        })
+        };
+        converge_with(self.bug, input)
     }
 
     pub fn assigned(&self, uid: PodUid) -> Option<&AssignedPod> {
@@ -148,19 +172,20 @@ impl Node {
         let agent = self.agent.as_mut().filter(|agent| agent.has_listed)?;
         let is_ready = |uid: PodUid| {
             let mut containers = engine.containers.values();
-            containers.any(|one| one.observed.labels.uid == uid && one.is_ready(now))
+            containers.any(|one| one.observed.labels.uid == uid && one.serves(now))
         };
         let mut pods: BTreeMap<PodUid, PodReport> = BTreeMap::new();
         for pod in accepted.iter().flat_map(|accepted| &accepted.pods) {
             let is_draining = pod.order != PodOrder::Run { draining: false };
-            let is_busy = agent.busy_until.get(&pod.uid).is_some_and(|until| *until > now);
+            let is_busy = agent.is_busy(pod.uid, now);
             let health = Health {
                 ready: is_ready(pod.uid) && !matches!(pod.order, PodOrder::Stop { .. }),
                 connections: u32::from(is_draining && is_busy),
             };
             let containers = agent.observed.of_pod(pod.uid);
             let memory = agent.memories.get(&pod.uid);
-            pods.insert(pod.uid, pod_report(Some(pod), containers, memory, health, true));
+            let report = pod_report(Some(pod), containers, memory, health, true);
+            pods.insert(pod.uid, report_with(self.bug, &pod.order, report));
         }
         for (uid, containers) in agent.observed.pods() {
             pods.entry(uid).or_insert_with(|| {
@@ -204,6 +229,11 @@ impl Agent {
         self.busy_until.entry(pod).or_insert(until);
     }
 
+    /// Whether requests to a leaving pod are under way.
+    pub fn is_busy(&self, pod: PodUid, now: Timestamp) -> bool {
+        self.busy_until.get(&pod).is_some_and(|until| *until > now)
+    }
+
     pub fn begin(&mut self, call: &Call, now: Timestamp) {
         if let Some(memory) = self.memories.get_mut(&call.action.pod()) {
             memory.begin(call.action.clone(), now);
@@ -213,11 +243,7 @@ impl Agent {
     /// A call was answered.
     pub fn end(&mut self, call: &Call, outcome: &Outcome, now: Timestamp) {
         let policy = call.pod.as_ref().and_then(|pod| {
-            let containers = &pod.template.containers;
-            containers
-                .iter()
-                .find(|one| one.name == call.action.container())
-                .map(|one| one.pull_policy)
+            pod.template.container(call.action.container()).map(|one| one.pull_policy)
         });
         if let Some(memory) = self.memories.get_mut(&call.action.pod()) {
             memory.end(outcome, policy.unwrap_or(PullPolicy::IfNotPresent), now, now);
@@ -234,7 +260,25 @@ impl Agent {
         for news in self.observed.apply_list(list, asked) {
             self.note(news, now);
         }
+        if !self.has_listed {
+            self.note_lost(now);
+        }
         self.has_listed = true;
+    }
+
+    /// Of what an earlier life had begun and is not there any more, the end is noted.
+    fn note_lost(&mut self, now: Timestamp) {
+        for (uid, memory) in &mut self.memories {
+            let containers = self.observed.of_pod(*uid);
+            for (name, attempt) in memory.attempts() {
+                let is_it = |one: &ObservedContainer| {
+                    one.labels.container == name && one.labels.attempt == attempt.number
+                };
+                if !containers.iter().any(is_it) {
+                    memory.note_vanished(&name, attempt.number, now);
+                }
+            }
+        }
     }
 
     /// A container was looked at.

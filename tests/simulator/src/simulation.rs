@@ -2,23 +2,24 @@
 
 mod agents;
 mod faults;
+mod source;
 
 use std::time::Duration;
 
-use dugout_model::{
-    Change, ClusterId, Commit, CommitSha, Fact, NoticedBy, OnFailure, Revision, RevisionContent,
-    RevisionHops, SourceDeclaration, SourceName, Timestamp, World,
-};
+use dugout_model::{Change, ClusterId, Fact, RevisionContent, Timestamp, World};
 
+use crate::bugs::{Bug, assignment_with};
 use crate::docker::FakeEngine;
 use crate::events::{Event, Life, Queue};
+use crate::git::{Git, PEOPLES_MESSAGE};
 use crate::ledger::SharedDatabase;
 use crate::node::Node;
 use crate::random::Random;
-use crate::rules::{Broken, Rules, State, settled};
-use crate::scenario::{Asks, Scenario, content, nonsense};
+use crate::rules::{Breach, Broken, Rule, Rules, Seen, State, settled};
+use crate::scenario::{Asks, Scenario, content, nonsense, nothing};
 use crate::server::{FakeClock, Server};
 use crate::trace::Trace;
+use source::SourceLoop;
 
 /// What a run is made of beside its seed.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct Options {
     pub with_faults: bool,
     /// A process is killed at this one of its effects.
     pub crash: Option<CrashPoint>,
+    /// What is done wrong on purpose.
+    pub bug: Option<Bug>,
     /// How long nothing may change once everything has settled.
     pub quiet: Duration,
 }
@@ -68,7 +71,7 @@ const MOMENT_EVENTS: u32 = 10_000;
 impl Options {
     /// Nothing fails but what the commits themselves bring, and then an hour is quiet.
     pub const CALM: Options =
-        Options { with_faults: false, crash: None, quiet: Duration::from_secs(60 * 60) };
+        Options { with_faults: false, crash: None, bug: None, quiet: Duration::from_secs(60 * 60) };
     /// Everything fails that may.
     pub const FAULTS: Options = Options { with_faults: true, ..Options::CALM };
 }
@@ -77,10 +80,11 @@ impl Options {
 pub fn simulate(seed: u64, options: &Options) -> Outcome {
     let mut simulation = Simulation::new(seed, options);
     let result = simulation.run();
-    let broken = result.as_ref().err().map(|rule| Broken {
+    let broken = result.as_ref().err().map(|breach| Broken {
         seed,
         at_seconds: simulation.now.since(START).as_secs_f64(),
-        rule: rule.clone(),
+        rule: breach.rule,
+        why: breach.why.clone(),
         trace: simulation.trace.tail(),
     });
     let state = result.unwrap_or_default();
@@ -109,20 +113,22 @@ struct Simulation {
     chance: Random,
     faults: Random,
     scenario: Scenario,
-    commits: Vec<(CommitSha, RevisionContent)>,
+    bug: Option<Bug>,
     database: SharedDatabase,
     server: Option<Server>,
     /// A server that does not know yet that another leads.
     deposed: Option<Server>,
-    /// The newest revision, which a source loop would read again at a start.
-    head: Option<Fact>,
+    git: Git,
+    source: SourceLoop,
     nodes: Vec<Node>,
     lives: u64,
+    /// How many assignments were sent.
+    offers: u64,
     /// How many events happened at this moment.
     at_this_moment: u32,
     faults_stopped: bool,
     rules: Rules,
-    broken: Option<String>,
+    broken: Option<Breach>,
     trace: Trace,
 }
 
@@ -132,7 +138,9 @@ impl Simulation {
         let mut seeds = Random::from_seed(seed);
         let (mut people, chance, faults) = (seeds.fork(), seeds.fork(), seeds.fork());
         let scenario = Scenario::from(&mut people);
-        let nodes = NODES.map(|name| Node::new(name, FakeEngine::new(name, seeds.fork()))).into();
+        let nodes = NODES
+            .map(|name| Node::new(name, FakeEngine::new(name, seeds.fork()), options.bug))
+            .into();
         let world = World::empty(ClusterId(uuid::Uuid::from_u128(7)));
         Self {
             with_faults: options.with_faults,
@@ -143,13 +151,15 @@ impl Simulation {
             chance,
             faults,
             scenario,
-            commits: Vec::new(),
-            database: SharedDatabase::new(world, options.crash),
+            bug: options.bug,
+            database: SharedDatabase::new(world, options.crash, options.bug),
             server: None,
             deposed: None,
-            head: None,
+            git: Git::default(),
+            source: SourceLoop::default(),
             nodes,
             lives: 0,
+            offers: 0,
             at_this_moment: 0,
             faults_stopped: false,
             rules: Rules::default(),
@@ -158,7 +168,7 @@ impl Simulation {
         }
     }
 
-    fn run(&mut self) -> Result<State, String> {
+    fn run(&mut self) -> Result<State, Breach> {
         self.queue.push(self.now, Event::ServerStart);
         for node in 0..self.nodes.len() {
             self.queue.push(self.now + Duration::from_millis(100), Event::AgentStart(node));
@@ -180,16 +190,17 @@ impl Simulation {
         let done = self.done_so_far();
         self.run_until(self.now + self.quiet)?;
         if self.done_so_far() != done {
-            return Err("something changed though nothing happened".to_owned());
+            let why = "something changed though nothing happened";
+            return Err(Rule::QuietStaysQuiet.broken(why));
         }
         Ok(state)
     }
 
-    fn run_until(&mut self, end: Timestamp) -> Result<(), String> {
+    fn run_until(&mut self, end: Timestamp) -> Result<(), Breach> {
         while let Some((at, event)) = self.queue.pop_before(end) {
             self.at_this_moment = if at == self.now { self.at_this_moment + 1 } else { 0 };
             if self.at_this_moment > MOMENT_EVENTS {
-                return Err(format!("time stands still: again and again {event:?}"));
+                return Err(Rule::TimeGoesOn.broken(format!("again and again {event:?}")));
             }
             self.now = at;
             self.clock.set(at);
@@ -204,14 +215,14 @@ impl Simulation {
     }
 
     /// Runs until everything is as it was asked, at most for [`SETTLE`].
-    fn settle(&mut self) -> Result<State, String> {
+    fn settle(&mut self) -> Result<State, Breach> {
         let end = self.now + SETTLE;
         loop {
             self.run_until(self.now + Duration::from_secs(10))?;
             let world = self.database.open().world.clone();
-            match settled(&self.nodes, &world, self.now) {
+            match settled(&self.nodes, &world, &self.git, self.now) {
                 Ok(state) => return Ok(state),
-                Err(why) if self.now >= end => return Err(format!("it does not settle: {why}")),
+                Err(why) if self.now >= end => return Err(Rule::EverythingSettles.broken(why)),
                 Err(_) => {}
             }
         }
@@ -238,8 +249,16 @@ impl Simulation {
         self.trace.note(self.now, line);
     }
 
+    /// Something fails, or somebody asks for something else.
     fn disturb(&mut self) {
-        self.rules.disturbed_at = self.now;
+        (self.rules.disturbed_at, self.rules.asked_at) = (self.now, self.now);
+    }
+
+    /// The first rule that is broken ends the run.
+    fn note_broken(&mut self, result: Result<(), Breach>) {
+        if let Err(breach) = result {
+            self.broken.get_or_insert(breach);
+        }
     }
 
     fn next_life(&mut self) -> Life {
@@ -286,7 +305,10 @@ impl Simulation {
                     self.settle_node(node);
                 }
             }
-            Event::Ends { node, container, started_at } => self.ends(node, &container, started_at),
+            Event::Ends { node, container, started_at, exit_code } => {
+                self.ends(node, &container, started_at, exit_code);
+            }
+            Event::SourceLooks(life) => self.look_at_branch(life),
             Event::Fault => self.fault(),
             Event::NodeBack(node) => self.node_back(node),
             Event::FaultsEnd => {}
@@ -295,49 +317,34 @@ impl Simulation {
 
     fn people_commit(&mut self, number: usize) {
         match self.scenario.commits[number].asks.clone() {
-            Asks::Objects(workloads, config) => self.commit(content(&workloads, config)),
+            Asks::Objects(workloads, config) | Asks::Bad(workloads, config) => {
+                self.commit(content(&workloads, config));
+            }
             Asks::Nonsense => self.commit(nonsense()),
+            Asks::Nothing => self.commit(nothing()),
             Asks::Again(number) => {
-                if let Some((sha, content)) = self.commits.get(number).cloned() {
+                if let Some(sha) = self.git.of_people(number) {
                     self.note(format!("commit {} comes again", sha.short()));
-                    self.read(&sha, content);
+                    self.git.head = Some(sha);
+                    self.tell_of_branch();
                 }
             }
         }
     }
 
     fn commit(&mut self, content: RevisionContent) {
-        let sha = CommitSha::new(format!("{:08x}{}", self.commits.len() + 1, "0".repeat(32)));
+        let sha = self.git.commit(PEOPLES_MESSAGE.to_owned(), content);
         self.note(format!("commit {}", sha.short()));
-        self.commits.push((sha.clone(), content.clone()));
-        self.read(&sha, content);
+        self.tell_of_branch();
     }
 
-    /// The source loop reads a commit, and tells the engine when there is one.
-    fn read(&mut self, sha: &CommitSha, content: RevisionContent) {
+    /// A webhook calls, or does not: then the branch is looked at some time later.
+    fn tell_of_branch(&mut self) {
         self.disturb();
-        let revision = Revision {
-            source: SourceName::new(SOURCE),
-            commit: Commit {
-                sha: sha.clone(),
-                author: "Ada <ada@example.com>".to_owned(),
-                message: "A change".to_owned(),
-                committed_at: self.now,
-                parents: Vec::new(),
-            },
-            content,
-            hops: RevisionHops {
-                noticed_by: NoticedBy::Webhook,
-                noticed_at: self.now,
-                fetched_at: self.now,
-                validated_at: self.now,
-            },
-            rewritten: false,
-            since: None,
-        };
-        let fact = Fact::Revision(Box::new(revision));
-        self.head = Some(fact.clone());
-        self.serve(vec![fact]);
+        if !self.is_lost() {
+            let delay = self.delay();
+            self.ring(delay);
+        }
     }
 }
 
@@ -350,16 +357,9 @@ impl Simulation {
         let life = self.next_life();
         self.note(format!("server {} leads", life.0));
         self.server = Some(Server::start(life, &self.database, &self.clock));
-        let mut facts = vec![Fact::SourceDeclared(SourceDeclaration {
-            name: SourceName::new(SOURCE),
-            url: "file:///shop.git".to_owned(),
-            branch: "main".to_owned(),
-            path: String::new(),
-            poll_interval: Duration::from_secs(5),
-            on_failure: OnFailure::Revert,
-        })];
-        facts.extend(self.head.clone());
-        self.serve(facts);
+        let declaration = self.declaration();
+        self.serve(vec![Fact::SourceDeclared(declaration)]);
+        self.begin_source(life);
     }
 
     fn kill_server(&mut self) {
@@ -375,10 +375,17 @@ impl Simulation {
     fn serve(&mut self, facts: Vec<Fact>) {
         let Some(mut server) = self.server.take() else { return };
         let lives = server.step(facts);
-        if server.refused_a_plan() {
-            self.broken.get_or_insert("a plan was refused by its own check".to_owned());
+        if let Some(breach) = server.refused() {
+            self.note_broken(Err(breach));
         }
         self.take_committed();
+        if lives {
+            let database = self.database.open().world.clone();
+            let (world, since) = (server.world(), server.since);
+            let seen = Seen { nodes: &self.nodes, git: &self.git, led_since: since, now: self.now };
+            let sound = self.rules.believed(world, &database, &seen);
+            self.note_broken(sound);
+        }
         let alarm = server.due_at().and_then(|at| server.alarm.set(at.max(self.now)));
         let life = server.life;
         self.server = Some(server);
@@ -389,11 +396,15 @@ impl Simulation {
             self.queue.push(at, Event::ServerDue(life));
         }
         self.offer_assignments();
+        self.ring_for_owed();
     }
 
     /// What became durable goes to the trace.
     fn take_committed(&mut self) {
         let committed = std::mem::take(&mut self.database.open().committed);
+        let world = self.database.open().world.clone();
+        let sound = self.rules.committed(&committed, &world, &self.git);
+        self.note_broken(sound);
         for change in committed {
             match change {
                 Change::AppendTimeline(entry) => self.note(format!(
@@ -435,6 +446,9 @@ impl Simulation {
     fn offer(&mut self, node: usize) {
         let Some(server) = &self.server else { return };
         let Some(assignment) = server.assignment(&self.nodes[node].name) else { return };
+        let other = server.assignment(&self.nodes[0].name);
+        let assignment = assignment_with(self.bug, assignment, other, self.offers);
+        self.offers += 1;
         let Some(agent) = &self.nodes[node].agent else { return };
         let life = agent.life;
         if self.nodes[node].is_cut_off || self.is_lost() {
@@ -468,7 +482,8 @@ impl Simulation {
             let turn = self.database.open().world.turn;
             let lives = deposed.step(vec![fact.clone()]);
             if self.database.open().world.turn != turn {
-                self.broken = Some("a deposed server wrote".to_owned());
+                let why = "a deposed server wrote";
+                self.note_broken(Err(Rule::OneWriter.broken(why)));
             }
             if lives {
                 self.deposed = Some(deposed);

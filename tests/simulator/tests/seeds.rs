@@ -11,7 +11,8 @@ fn must_hold(seed: u64, options: &Options) -> Outcome {
     if let Some(broken) = &outcome.broken {
         let trace = broken.trace.join("\n");
         let at = broken.at_seconds;
-        panic!("{trace}\nseed {seed} {options:?} at {at:.3} s: {}", broken.rule);
+        let (rule, why) = (broken.rule, &broken.why);
+        panic!("{trace}\nseed {seed} {options:?} at {at:.3} s: {rule:?}: {why}");
     }
     outcome
 }
@@ -42,23 +43,38 @@ fn seeds_under_faults_100_to_199() {
     must_settle_as_in_calm(100..200);
 }
 
-/// Two seeds that have between them a deployment, an ordered stateful set, a daemon set, a replica set and
-/// a bare pod.
+/// Each broke a rule once.
 #[test]
-fn a_kill_at_any_effect_is_mended_where_stateful_and_replica_sets_run() {
-    must_survive_a_kill_at_any_effect(4);
+fn seeds_that_have_found_something() {
+    for seed in [447, 641, 10_892] {
+        must_settle_as_in_calm(seed..seed + 1);
+    }
 }
 
 #[test]
-fn a_kill_at_any_effect_is_mended_where_daemons_and_bare_pods_run() {
-    must_survive_a_kill_at_any_effect(5);
+fn a_kill_at_any_effect_is_mended_where_jobs_stateful_and_replica_sets_run() {
+    must_survive_a_kill_at_any_effect(16, &["Job", "ReplicaSet", "StatefulSet"]);
 }
 
-fn must_survive_a_kill_at_any_effect(seed: u64) {
+#[test]
+fn a_kill_at_any_effect_is_mended_where_daemons_and_schedules_run() {
+    must_survive_a_kill_at_any_effect(14, &["CronJob", "DaemonSet"]);
+}
+
+#[test]
+fn a_kill_at_any_effect_is_mended_where_hooks_and_bare_pods_run() {
+    must_survive_a_kill_at_any_effect(5, &["Job demo/migrate", "Pod"]);
+}
+
+fn must_survive_a_kill_at_any_effect(seed: u64, kinds: &[&str]) {
     let brief = Options { quiet: Duration::from_secs(60), ..Options::CALM };
-    let effects = must_hold(seed, &brief).effects;
-    assert!(effects > 50, "seed {seed} does something");
-    for effect in 1..=effects {
+    let whole = must_hold(seed, &brief);
+    for kind in kinds {
+        let has_kind = whole.end.iter().any(|(name, ..)| name.starts_with(kind));
+        assert!(has_kind, "seed {seed} has a {kind}; choose another seed that has");
+    }
+    assert!(whole.effects > 50, "seed {seed} does something");
+    for effect in 1..=whole.effects {
         for after in [false, true] {
             let crash = Some(CrashPoint { effect, after });
             must_hold(seed, &Options { crash, ..brief.clone() });

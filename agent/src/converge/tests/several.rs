@@ -161,6 +161,29 @@ fn a_new_sandbox_means_new_containers() {
     assert_eq!(node.plan().actions, [removed]);
 }
 
+/// Found by a simulated cluster: a job was complete though none of its pods had done its work.
+#[test]
+fn what_is_stopped_for_a_new_sandbox_has_not_done_its_work_however_it_ends() {
+    for (policy, phase) in
+        [(RestartPolicy::Never, PodPhase::Failed), (RestartPolicy::OnFailure, PodPhase::Running)]
+    {
+        let mut node = with_two(policy);
+        node.see(of(SANDBOX, 0, running(10)));
+        for name in ["web", "side"] {
+            node.see(of(name, 0, running(11)));
+            let labels = of(name, 0, running(11)).labels;
+            node.memory().note_running(&labels, policy);
+        }
+        node.see(of(SANDBOX, 0, exited(10, 20)));
+        let stop = node.plan().actions.remove(0);
+        node.memory().begin(stop, at(20));
+        for name in ["web", "side"] {
+            node.see(of(name, 0, exited_with(11, 21, 0)));
+        }
+        assert_eq!(node.report().phase, phase, "{policy:?}");
+    }
+}
+
 #[test]
 fn the_sandbox_of_a_pod_that_ended_is_stopped_and_not_made_again() {
     let mut node = with_two(RestartPolicy::Never);

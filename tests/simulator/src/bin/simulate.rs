@@ -24,7 +24,10 @@ fn main() -> ExitCode {
         simulated += outcome.simulated;
         if let Some(broken) = outcome.broken {
             println!("{}", broken.trace.join("\n"));
-            println!("seed {seed} at {:.3} s: {}", broken.at_seconds, broken.rule);
+            println!(
+                "seed {seed} at {:.3} s: {:?}: {}",
+                broken.at_seconds, broken.rule, broken.why
+            );
             return ExitCode::FAILURE;
         }
     }

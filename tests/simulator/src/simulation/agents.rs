@@ -9,8 +9,10 @@ use dugout_agent::converge::{
 use dugout_model::{Fact, Timestamp};
 
 use super::{HEARTBEAT, Simulation, WHOLE_LIST};
+use crate::docker::End;
 use crate::events::{Answer, Call, Event, Life};
 use crate::node::Refused;
+use crate::rules::Rule;
 
 impl Simulation {
     pub(super) fn start_agent(&mut self, node: usize) {
@@ -94,8 +96,8 @@ impl Simulation {
             Ok(()) => {}
             Err(Refused::Older) => return,
             Err(Refused::OtherContent) => {
-                self.broken = Some("one generation has two contents".to_owned());
-                return;
+                let why = format!("agent {}", self.nodes[node].name);
+                return self.note_broken(Err(Rule::GenerationsFence.broken(why)));
             }
         }
         if self.nodes[node].accepted.as_ref().is_none_or(|held| **held != *assignment) {
@@ -144,6 +146,7 @@ impl Simulation {
             let life = agent.life;
             self.queue.push(now + takes, Event::Called { node, life, call });
         }
+        self.nodes[node].write_records();
         self.report(node, false);
         let wake_at = [plan.wake_at, self.nodes[node].wake_at(now)].into_iter().flatten().min();
         let soon = now + Duration::from_millis(1);
@@ -184,25 +187,34 @@ impl Simulation {
         let now = self.now;
         if let Action::Stop { pod, targets, why: StopWhy::Ordered, .. } = &call.action {
             let containers = &self.nodes[node].engine.containers;
-            let is_ready = |target: &StopTarget| {
-                containers.get(&target.id).is_some_and(|one| one.is_ready(now))
-            };
+            let is_ready =
+                |target: &StopTarget| containers.get(&target.id).is_some_and(|one| one.serves(now));
             if targets.iter().any(is_ready) {
                 let world = self.database.open().world.clone();
-                if let Err(rule) = self.rules.stopped(&self.nodes, &world, *pod, now) {
-                    self.broken = Some(rule);
-                }
+                let enough = self.rules.stopped(&self.nodes, &world, *pod, now);
+                self.note_broken(enough);
+            }
+            if self.nodes[node].agent.as_ref().is_some_and(|agent| agent.is_busy(*pod, now)) {
+                let allowed = self.rules.cut_short(*pod, now);
+                self.note_broken(allowed);
             }
         }
+        if let Action::Start { id, .. } = &call.action
+            && let Some(container) = self.nodes[node].engine.containers.get(id)
+            && !container.observed.is_running()
+        {
+            let labels = &container.observed.labels;
+            let allowed = self.rules.started(labels, call.pod.as_ref(), now);
+            self.note_broken(allowed);
+        }
         self.note(format!("{} does {}", self.nodes[node].name, words(&call.action)));
-        let ends_at = self.nodes[node].engine.apply(&call.action, call.pod.as_ref(), now)?;
-        if let (Some(at), Action::Start { id, .. }) = (ends_at, &call.action) {
+        let end = self.nodes[node].engine.apply(&call.action, call.pod.as_ref(), now)?;
+        if let (Some(End { at, exit_code }), Action::Start { id, .. }) = (end, &call.action) {
             let container = id.clone();
-            self.queue.push(at, Event::Ends { node, container, started_at: now });
+            self.queue.push(at, Event::Ends { node, container, started_at: now, exit_code });
         }
-        if let Err(rule) = self.rules.look(&self.nodes) {
-            self.broken = Some(rule);
-        }
+        let runs = self.rules.look(&self.nodes);
+        self.note_broken(runs);
         Ok(())
     }
 
@@ -249,7 +261,13 @@ impl Simulation {
     }
 
     /// A container ends by itself.
-    pub(super) fn ends(&mut self, node: usize, container: &str, started_at: Timestamp) {
+    pub(super) fn ends(
+        &mut self,
+        node: usize,
+        container: &str,
+        started_at: Timestamp,
+        exit_code: i64,
+    ) {
         use dugout_agent::runtime::ObservedState;
         let now = self.now;
         let engine = &mut self.nodes[node].engine;
@@ -260,9 +278,12 @@ impl Simulation {
         if !is_this_run {
             return;
         }
-        engine.end(container, 1, now);
-        self.note(format!("{container} ends"));
-        self.disturb();
+        engine.end(container, exit_code, now);
+        if let Some(ended) = engine.containers.get(container) {
+            self.rules.ended(&ended.observed.labels, started_at, exit_code, now);
+        }
+        self.note(format!("{container} ends with {exit_code}"));
+        self.rules.disturbed_at = now;
         self.tell_engine_event(node, container);
     }
 

@@ -37,6 +37,7 @@ impl Simulation {
     pub(super) fn cut_off(&mut self, node: usize) {
         self.note(format!("node {} is cut off", self.nodes[node].name));
         self.nodes[node].is_cut_off = true;
+        self.nodes[node].silent_since.get_or_insert(self.now);
         let back = self.faults.millis(1_000, 60_000);
         self.queue.push(self.now + back, Event::NodeBack(node));
     }
@@ -45,6 +46,7 @@ impl Simulation {
         self.note(format!("node {} goes dark", self.nodes[node].name));
         let now = self.now;
         self.nodes[node].is_dark = true;
+        self.nodes[node].silent_since.get_or_insert(now);
         self.nodes[node].agent = None;
         self.nodes[node].engine.end_all(now);
         let back = self.faults.millis(1_000, 60_000);
@@ -59,6 +61,7 @@ impl Simulation {
         }
         self.nodes[node].is_cut_off = false;
         self.nodes[node].is_dark = false;
+        self.nodes[node].silent_since = None;
         if self.nodes[node].agent.is_none() {
             self.queue.push(self.now + Duration::from_millis(200), Event::AgentStart(node));
         }
@@ -80,7 +83,9 @@ impl Simulation {
     pub(super) fn remove_container(&mut self, node: usize) {
         let Some(id) = self.any_container(node) else { return };
         self.note(format!("somebody removes {id}"));
-        self.nodes[node].engine.containers.remove(&id);
+        if let Some(removed) = self.nodes[node].engine.containers.remove(&id) {
+            self.rules.forget_crashes(&removed.observed.labels);
+        }
         self.list(node);
     }
 
