@@ -11,6 +11,7 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use dugout_model::chain;
 use dugout_planner::Settings;
 use dugout_reconciler::{Adding, Reconciler, SourceConfig};
 use dugout_store::{Store, StoreError};
@@ -24,9 +25,13 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::ControlPlaneBackend;
 use crate::http_port::{self, ConnectionMetrics};
 use crate::metrics;
+use crate::output::tell;
 
 /// How long the database may take to answer when the control plane starts.
 const DATABASE_START_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long it may take before a person is told.
+const DATABASE_START_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long open requests may take to end when the control plane stops. Long-polls are cut: their
 /// agents ask again.
@@ -116,15 +121,20 @@ impl ControlPlane {
 
 /// Connects to the database, waiting for one that is just starting, and brings its schema up to date.
 async fn open_store(url: &str) -> anyhow::Result<Store> {
-    let deadline = tokio::time::Instant::now() + DATABASE_START_DEADLINE;
+    let began = tokio::time::Instant::now();
+    let mut told = false;
     let store = loop {
         match Store::connect(url).await {
             Ok(store) => break store,
             // A wrong address or password, or a server that is too old, does not mend itself.
             Err(error @ (StoreError::Unavailable { .. } | StoreError::TooSlow { .. }))
-                if tokio::time::Instant::now() < deadline =>
+                if began.elapsed() < DATABASE_START_DEADLINE =>
             {
                 tracing::debug!(%error, "the database does not answer yet");
+                if !told && began.elapsed() > DATABASE_START_PATIENCE {
+                    told = true;
+                    tell!("Waiting   {}", chain(&error));
+                }
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
             Err(error) => {

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
+use crate::client::Usage;
 use crate::log_file::LogFile;
 
 /// The environment variable that says how much is logged, as `debug` or `dugout_agent=debug,info`.
@@ -18,13 +19,14 @@ const FILTER_VARIABLE: &str = "DUGOUT_LOG";
 const COMPLAINS: bool = false;
 
 /// Logs to standard error.
-pub fn to_standard_error() {
+pub fn to_standard_error() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
-        .with_env_filter(filter())
+        .with_env_filter(filter()?)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .log_internal_errors(COMPLAINS)
         .init();
+    Ok(())
 }
 
 /// Appends to a file that only its owner can read and that never grows large.
@@ -32,7 +34,7 @@ pub fn to_file(path: &Path) -> anyhow::Result<()> {
     let file = LogFile::open(path)
         .with_context(|| format!("the log {} cannot be written", path.display()))?;
     tracing_subscriber::fmt()
-        .with_env_filter(filter())
+        .with_env_filter(filter()?)
         .with_ansi(false)
         .with_writer(Mutex::new(file))
         .log_internal_errors(COMPLAINS)
@@ -40,6 +42,12 @@ pub fn to_file(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn filter() -> EnvFilter {
-    EnvFilter::try_from_env(FILTER_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"))
+fn filter() -> anyhow::Result<EnvFilter> {
+    let Some(asked) = std::env::var_os(FILTER_VARIABLE).filter(|asked| !asked.is_empty()) else {
+        return Ok(EnvFilter::new("info"));
+    };
+    EnvFilter::try_new(asked.to_string_lossy()).map_err(|error| {
+        let rule = "give it as debug, or as dugout_agent=debug,info";
+        Usage(format!("{FILTER_VARIABLE} cannot be used: {error}; {rule}")).into()
+    })
 }

@@ -26,7 +26,7 @@ const LEFT_BEHIND_AFTER: std::time::Duration = std::time::Duration::from_secs(1)
 
 /// Runs a control plane without an agent until it is told to stop.
 pub fn server(arguments: ServerArguments) -> anyhow::Result<ExitCode> {
-    logging::to_standard_error();
+    logging::to_standard_error()?;
     run_to_end(run_server(arguments))
 }
 
@@ -63,7 +63,7 @@ pub fn stopped_early() -> ExitCode {
 
 /// Runs one node's agent until it is told to stop; its containers keep running.
 pub fn agent(arguments: AgentArguments) -> anyhow::Result<ExitCode> {
-    logging::to_standard_error();
+    logging::to_standard_error()?;
     run_to_end(run_agent(arguments))
 }
 

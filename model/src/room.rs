@@ -44,16 +44,53 @@ pub fn scarcest_use(used: Resources, capacity: Resources) -> u64 {
     shares.into_iter().max().unwrap_or(0)
 }
 
+/// A sum that never overflows, so that what was added can be taken away again in any order: people may
+/// ask for absurd amounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+struct Total {
+    cpu_millis: u128,
+    memory_bytes: u128,
+    pods: u128,
+}
+
+impl Total {
+    fn plus(self, other: Resources) -> Self {
+        Self {
+            cpu_millis: self.cpu_millis + u128::from(other.cpu_millis),
+            memory_bytes: self.memory_bytes + u128::from(other.memory_bytes),
+            pods: self.pods + u128::from(other.pods),
+        }
+    }
+
+    /// Takes away what was added before.
+    fn minus(self, other: Resources) -> Self {
+        Self {
+            cpu_millis: self.cpu_millis.saturating_sub(other.cpu_millis.into()),
+            memory_bytes: self.memory_bytes.saturating_sub(other.memory_bytes.into()),
+            pods: self.pods.saturating_sub(other.pods.into()),
+        }
+    }
+
+    fn as_resources(self) -> Resources {
+        let cut = |sum: u128| u64::try_from(sum).unwrap_or(u64::MAX);
+        Resources {
+            cpu_millis: cut(self.cpu_millis),
+            memory_bytes: cut(self.memory_bytes),
+            pods: cut(self.pods),
+        }
+    }
+}
+
 /// What is reserved on each node, and the nodes in the order of their use.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Rooms {
-    reserved: OrdMap<NodeName, Resources>,
+    reserved: OrdMap<NodeName, Total>,
     emptiest: OrdSet<(CapacityClass, u64, NodeName)>,
 }
 
 impl Rooms {
     pub fn reserved_on(&self, node: &NodeName) -> Resources {
-        self.reserved.get(node).copied().unwrap_or_default()
+        self.reserved.get(node).map(|total| total.as_resources()).unwrap_or_default()
     }
 
     pub fn classes(&self) -> impl Iterator<Item = CapacityClass> {
@@ -73,18 +110,19 @@ impl Rooms {
             .map(|(_, used, name)| (*used, name))
     }
 
-    /// Changes what is reserved on a node, which may be unknown.
-    pub fn change(
+    /// Reserves something on a node, which may be unknown, in the place of what was reserved before.
+    pub fn exchange(
         &mut self,
         name: &NodeName,
         node: Option<&Arc<Node>>,
-        change: impl FnOnce(Resources) -> Resources,
+        (before, after): (Resources, Resources),
     ) {
         if let Some(node) = node {
             self.remove(node);
         }
-        let after = change(self.reserved_on(name));
-        if after == Resources::default() {
+        let known = self.reserved.get(name).copied().unwrap_or_default();
+        let after = known.minus(before).plus(after);
+        if after == Total::default() {
             self.reserved.remove(name);
         } else {
             self.reserved.insert(name.clone(), after);

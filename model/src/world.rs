@@ -368,7 +368,7 @@ impl World {
         let pods: Vec<Arc<Pod>> = self.pods_of(uid).cloned().collect();
         for node in pods.iter().filter_map(|pod| room_taken_on(pod)) {
             let known = self.nodes.get(node);
-            self.index.rooms.change(node, known, |reserved| reserved.minus(before).plus(after));
+            self.index.rooms.exchange(node, known, (before, after));
         }
     }
 
@@ -383,21 +383,20 @@ impl World {
                 self.index.unplaced.insert(row.uid);
             }
         }
-        self.change_room_of(row, Resources::plus);
+        self.change_room_of(row, |asks| (Resources::default(), asks));
     }
 
     /// Adds what a pod asks for to its node, or takes it away.
-    fn change_room_of(&mut self, pod: &Pod, change: fn(Resources, Resources) -> Resources) {
+    fn change_room_of(&mut self, pod: &Pod, change: fn(Resources) -> (Resources, Resources)) {
         let Some(node) = room_taken_on(pod) else { return };
         let Some(set) = self.replica_sets.get(&pod.replica_set) else { return };
         let asks = set.template.requests();
-        let known = self.nodes.get(node);
-        self.index.rooms.change(node, known, |reserved| change(reserved, asks));
+        self.index.rooms.exchange(node, self.nodes.get(node), change(asks));
     }
 
     fn delete_pod(&mut self, uid: PodUid) {
         let Some(old) = self.pods.remove(&uid) else { return };
-        self.change_room_of(&old, Resources::minus);
+        self.change_room_of(&old, |asks| (asks, Resources::default()));
         take(&mut self.index.pods_by_replica_set, &old.replica_set, &uid);
         take(&mut self.index.pods_by_name, &(old.namespace.clone(), old.name.clone()), &uid);
         match old.node() {

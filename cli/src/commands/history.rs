@@ -28,6 +28,11 @@ pub async fn history(client: &Client, arguments: HistoryArguments) -> anyhow::Re
     }
     let list: List<Release> = client.get(&RELEASES, &query).await?;
     if list.items.is_empty() {
+        if let Some(source) = &arguments.source {
+            // One that is not there has none either, and that is another answer.
+            let path = ["apis", "dugout.dev", "v1", "sources", source];
+            let _: Value = client.get(&path, &[]).await?;
+        }
         complain!("No releases yet.");
         return Ok(());
     }
