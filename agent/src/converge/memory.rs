@@ -38,6 +38,17 @@ pub struct PodMemory {
 pub struct Retry {
     pub not_before: Option<Timestamp>,
     pub failures: u32,
+    pub failed: Failed,
+}
+
+/// What failed, and so has to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Failed {
+    /// A step towards a pod that runs. It does not keep the pod from leaving.
+    #[default]
+    Coming,
+    /// A step of a pod that leaves.
+    Leaving,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -378,6 +389,10 @@ impl PodMemory {
         {
             self.container(container).waiting = Some(waiting);
         }
+        self.retry.failed = match action {
+            Action::Stop { .. } | Action::Remove { .. } => Failed::Leaving,
+            _ => Failed::Coming,
+        };
         self.retry.failures = self.retry.failures.saturating_add(1);
         let backoff = if permanent { PERMANENT } else { TRANSIENT };
         self.retry.not_before = Some(now + backoff.after(self.retry.failures));

@@ -24,8 +24,8 @@ use dugout_model::{
 
 pub use attempt::{Attempt, Stage, Stopping};
 pub use memory::{
-    Condemned, ContainerMemory, ExitCause, Failure, FailureKind, ImageState, Memories, Outcome,
-    PodMemory, Retry,
+    Condemned, ContainerMemory, ExitCause, Failed, Failure, FailureKind, ImageState, Memories,
+    Outcome, PodMemory, Retry,
 };
 pub use observed::{FullList, News, Observed, Overtaken, Sequence};
 pub use status::{Health, address_of, pod_report};
@@ -192,10 +192,12 @@ fn converge_pod(input: &Input<'_>, uid: PodUid, pod: Option<&AssignedPod>) -> St
     if memory.is_some_and(|memory| memory.in_flight.is_some()) {
         return Step::Nothing;
     }
-    if let Some(until) = memory.and_then(|memory| memory.retry.not_before)
-        && until > input.now
+    let runs = pod.is_some_and(|pod| matches!(pod.order, PodOrder::Run { .. }));
+    if let Some(Retry { not_before: Some(until), failed, .. }) = memory.map(|memory| &memory.retry)
+        && *until > input.now
+        && (runs || *failed == Failed::Leaving)
     {
-        return Step::Wait(until);
+        return Step::Wait(*until);
     }
     let containers = input.observed.of_pod(uid);
     match pod {

@@ -386,6 +386,20 @@ fn a_container_that_ended_for_good_is_left_as_it_is() {
 }
 
 #[test]
+fn a_pod_that_is_told_to_go_does_not_wait_for_what_it_could_not_begin() {
+    let mut node = one_pod();
+    node.see(container(1, 0, ObservedState::Created));
+    node.fail(FailureKind::Permanent);
+    assert_eq!(node.plan().actions, []);
+    node.assignment.pods[0].order = PodOrder::Stop { grace: Duration::from_secs(4) };
+    assert_eq!(node.plan().actions, [remove_action(0)]);
+    // What could not be removed waits as everything does that fails.
+    node.fail(FailureKind::Transient);
+    assert_eq!(node.plan().actions, []);
+    assert!(node.plan().wake_at.is_some());
+}
+
+#[test]
 fn on_failure_a_container_is_started_again_until_it_ends_well() {
     let mut node = job_like(RestartPolicy::OnFailure);
     node.see(container(1, 0, exited_with(9, 10, 1)));

@@ -1,10 +1,11 @@
 //! Where the volumes of a pod lie, and what of them a container mounts. Pure.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use dugout_model::{
-    AssignedPod, ClusterId, Container, EnvValue, MountAccess, NodeName, PodUid, Timestamp, Volume,
-    VolumeFiles, VolumeSource,
+    AssignedPod, ClusterId, Container, EnvValue, MountAccess, NodeName, PodUid, ResolvedTemplate,
+    Timestamp, Volume, VolumeFiles, VolumeMount, VolumeSource,
 };
 
 use super::{Part, Preparation};
@@ -98,6 +99,26 @@ pub(super) fn place(pod: &Path, volume: &Volume<VolumeFiles>) -> PathBuf {
         VolumeSource::HostPath(host_path) => PathBuf::from(&host_path.path),
         VolumeSource::EmptyDir(_) | VolumeSource::Files(_) => pod.join(VOLUMES).join(&volume.name),
     }
+}
+
+/// The folders of a volume on which containers mount other volumes. The engine cannot make them in one
+/// that is mounted read-only; the kubelet makes them in volumes of files, too.
+pub(super) fn nested_places(template: &ResolvedTemplate, volume: &str) -> BTreeSet<String> {
+    let containers = template.init_containers.iter().chain(&template.containers);
+    containers
+        .flat_map(|container| {
+            let whole = |mount: &&VolumeMount| mount.volume == volume && mount.sub_path.is_none();
+            container.mounts.iter().filter(whole).flat_map(|outer| {
+                let above = absolute(outer.path.trim_end_matches('/'));
+                container.mounts.iter().filter_map(move |inner| {
+                    let path = absolute(&inner.path);
+                    let below = path.strip_prefix(&above)?.strip_prefix('/')?;
+                    let below = below.trim_matches('/');
+                    (!below.is_empty()).then(|| below.to_owned())
+                })
+            })
+        })
+        .collect()
 }
 
 /// A mount path as the engine takes it.

@@ -11,7 +11,7 @@ use dugout_model::{
 use rustix::mount::mount_bind;
 
 use super::beneath::{self, Held};
-use super::layout::{VOLUMES, place};
+use super::layout::{VOLUMES, nested_places, place};
 use super::mount_table::MountTable;
 use super::{VolumeError, VolumeProblem, host_path, memory, payload, remove, writer};
 
@@ -86,7 +86,9 @@ fn make(
             }
             let payload = payload::of(files, &wanted.pod, &wanted.node);
             let written = writer::write(&path, &payload, wanted.wall);
-            written.map_err(|source| VolumeProblem::Files { source })
+            written.map_err(|source| VolumeProblem::Files { source })?;
+            let nested = nested_places(&wanted.pod.template, &volume.name);
+            nested.iter().try_for_each(|place| make_place(&path.join(place))).map_err(io)
         }
     }
 }
@@ -94,6 +96,11 @@ fn make(
 /// Makes a folder that nobody but the agent enters, with those above it.
 fn make_private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Makes a folder in a volume of files for another volume to be mounted on.
+fn make_place(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o755).create(folder)
 }
 
 /// Makes a folder in which everybody may write. It appears with its mode, and one that is there stays as
@@ -114,6 +121,7 @@ fn mount_part(part: &Part, volume: &Path, mounted: &MountTable) -> Result<(), Vo
     let io = |source| VolumeProblem::Io { path: part.target.clone(), source };
     let held = beneath::open(volume, &part.path)?;
     if mounted.contains(&part.target) {
+        remove::part_from_node(&part.target).map_err(io)?;
         if is_same(&held, &part.target).map_err(io)? {
             return Ok(());
         }
@@ -123,7 +131,9 @@ fn mount_part(part: &Part, volume: &Path, mounted: &MountTable) -> Result<(), Vo
     mount_bind(beneath::through(&held.file), &part.target).map_err(|error| match error {
         rustix::io::Errno::PERM => VolumeProblem::MayNotMountPart { path: part.path.clone() },
         error => io(error.into()),
-    })
+    })?;
+    // What the node mounts below is seen here, and what is unmounted here is not unmounted there.
+    remove::part_from_node(&part.target).map_err(io)
 }
 
 fn is_same(held: &Held, target: &Path) -> io::Result<bool> {

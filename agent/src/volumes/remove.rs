@@ -1,11 +1,19 @@
 //! Removing the volumes of a pod. What is mounted there may be a folder of the node: first everything is
 //! unmounted, and nothing is removed while a mount is left.
+//!
+//! Where the node's file systems are shared mounts, as systemd makes them, an unmount below such a folder
+//! would be one on the node, too. So each mount is made to follow the node and not to lead it: when it
+//! is made, and once more before it goes, for a kill may have come between.
 
+use std::ffi::CStr;
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use rustix::mount::UnmountFlags;
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use uuid::Uuid;
 
 use super::FOLDER;
@@ -17,15 +25,25 @@ pub(super) fn remove(pod: &Path) -> io::Result<()> {
     if !pod.exists() {
         return Ok(());
     }
-    for point in MountTable::read()?.below(pod) {
+    let mounted = MountTable::read()?;
+    for point in mounted.below(pod) {
+        part_from_node(point)?;
+    }
+    for point in mounted.below(pod) {
         unmount(point)?;
     }
     if let Some(left) = MountTable::read()?.below(pod).next() {
         return Err(io::Error::other(format!("{} is still mounted", left.display())));
     }
     remove_parts(&pod.join(PARTS))?;
-    fine_when_gone(fs::remove_dir_all(pod.join(VOLUMES)))?;
+    remove_tree(&pod.join(VOLUMES))?;
     fine_when_gone(fs::remove_dir(pod))
+}
+
+/// Has a mount, and what is mounted below it, follow what happens on the node and no longer cause it.
+pub(super) fn part_from_node(point: &Path) -> io::Result<()> {
+    let flags = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    Ok(rustix::mount::mount_change(point, flags)?)
 }
 
 /// Takes a mount away, also from under a process that stands in it.
@@ -51,6 +69,88 @@ pub(super) fn remove_target(target: &Path) -> io::Result<()> {
         Ok(found) if found.is_dir() => fine_when_gone(fs::remove_dir(target)),
         Ok(_) => fine_when_gone(fs::remove_file(target)),
     }
+}
+
+/// Removes a folder with all that is in it, however deep: a container may have nested more folders than a
+/// call stack or a limit of open files has room for. So nothing is descended into. What is in a folder of
+/// the top is moved up to the top, until the top is empty.
+fn remove_tree(top: &Path) -> io::Result<()> {
+    let held = match open_folder(CWD, top) {
+        Err(error) => return fine_when_gone(Err(error)),
+        Ok(held) => held,
+    };
+    let mut moved = 0_u64;
+    let mut is_empty = false;
+    while !is_empty {
+        is_empty = true;
+        for entry in Dir::read_from(&held)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if is_itself_or_parent(name) {
+                continue;
+            }
+            is_empty = false;
+            if unlink(&held, name)? == Left::Folder {
+                flatten(&held, name, &mut moved)?;
+            }
+        }
+    }
+    drop(held);
+    fine_when_gone(fs::remove_dir(top))
+}
+
+/// Removes a folder of the top; the folders in it come to the top.
+fn flatten(top: &OwnedFd, name: &CStr, moved: &mut u64) -> io::Result<()> {
+    let folder = open_folder(top, name)?;
+    for entry in Dir::read_from(&folder)? {
+        let entry = entry?;
+        let inner = entry.file_name();
+        if is_itself_or_parent(inner) || unlink(&folder, inner)? == Left::Nothing {
+            continue;
+        }
+        loop {
+            let outer = format!("removed-{moved}");
+            *moved += 1;
+            let flags = RenameFlags::NOREPLACE;
+            match rustix::fs::renameat_with(&folder, inner, top, outer.as_str(), flags) {
+                // The container had one of that name.
+                Err(Errno::EXIST) => {}
+                other => break other?,
+            }
+        }
+    }
+    Ok(rustix::fs::unlinkat(top, name, AtFlags::REMOVEDIR)?)
+}
+
+/// What is there after an attempt to remove it as a file.
+#[derive(PartialEq, Eq)]
+enum Left {
+    Nothing,
+    Folder,
+}
+
+fn unlink(folder: &OwnedFd, name: &CStr) -> io::Result<Left> {
+    match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(Left::Nothing),
+        // Linux says the one, POSIX the other.
+        Err(Errno::ISDIR | Errno::PERM) => {
+            let found = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            match FileType::from_raw_mode(found.st_mode) {
+                FileType::Directory => Ok(Left::Folder),
+                _ => Err(Errno::PERM.into()),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn open_folder(above: impl rustix::fd::AsFd, name: impl rustix::path::Arg) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(above, name, flags, Mode::empty())?)
+}
+
+fn is_itself_or_parent(name: &CStr) -> bool {
+    matches!(name.to_bytes(), b"." | b"..")
 }
 
 /// Removes the volumes of all pods in a data directory, and nothing that is none.

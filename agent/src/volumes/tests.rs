@@ -308,6 +308,66 @@ fn what_is_mounted_of_the_node_is_never_removed_with_a_pod() {
 }
 
 #[test]
+fn what_the_node_mounts_below_a_part_stays_mounted_on_the_node() {
+    if !may_mount("what_the_node_mounts_below_a_part_stays_mounted_on_the_node") {
+        return;
+    }
+    let rig = Rig::new();
+    let disk = rig.folder.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let mount = |point: &Path| {
+        let flags = rustix::mount::MountFlags::empty();
+        rustix::mount::mount("tmpfs", point, "tmpfs", flags, None).unwrap();
+    };
+    mount(&disk);
+    // As systemd leaves every file system of a node.
+    rustix::mount::mount_change(&disk, rustix::mount::MountPropagationFlags::SHARED).unwrap();
+    let nested = disk.join("sub/nested");
+    fs::create_dir_all(&nested).unwrap();
+    let prepare = || {
+        rig.prepare(vec![host(&disk, HostPathType::Directory)], &[("host", "sub")]).unwrap();
+    };
+    // The second time as an agent that was killed right after it had mounted left it.
+    for was_killed in [false, true] {
+        prepare();
+        if was_killed {
+            remove::unmount(&rig.part(0)).unwrap();
+            rustix::mount::mount_bind(disk.join("sub"), rig.part(0)).unwrap();
+        }
+        mount(&nested);
+        fs::create_dir(nested.join("deeper")).unwrap();
+        mount(&nested.join("deeper"));
+        fs::write(nested.join("deeper/precious"), "x").unwrap();
+        assert!(rig.part(0).join("nested/deeper/precious").exists(), "it is seen");
+        rig.remove();
+        assert!(nested.join("deeper/precious").exists());
+        remove::unmount(&nested.join("deeper")).unwrap();
+        remove::unmount(&nested).unwrap();
+    }
+    remove::unmount(&disk).unwrap();
+}
+
+#[test]
+fn a_folder_is_removed_however_deep_it_is() {
+    let rig = Rig::new();
+    rig.prepare(vec![disk("cache")], &[]).unwrap();
+    let top = rig.volume("cache");
+    fs::create_dir_all(top.join("removed-0/removed-0/empty")).unwrap();
+    fs::write(top.join("removed-0/removed-1"), "x").unwrap();
+    std::os::unix::fs::symlink("/etc", top.join("removed-0/link")).unwrap();
+    let mut held = std::fs::File::open(&top).unwrap();
+    for _ in 0..20_000 {
+        rustix::fs::mkdirat(&held, "d", rustix::fs::Mode::RWXU).unwrap();
+        let flags = rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::RDONLY;
+        let mode = rustix::fs::Mode::empty();
+        held = rustix::fs::openat(&held, "d", flags, mode).unwrap().into();
+    }
+    rig.remove();
+    assert!(!rig.pod_folder().exists());
+    assert!(Path::new("/etc/passwd").exists(), "a link is removed, not what it leads to");
+}
+
+#[test]
 fn everything_goes_with_the_data_directory_and_what_is_not_ours_stays() {
     let rig = Rig::new();
     rig.prepare(vec![disk("cache")], &[]).unwrap();
@@ -407,6 +467,33 @@ fn an_agent_that_may_not_mount_says_so_and_writes_no_secret_to_the_disk() {
     let error = without_the_right_to_mount(part).unwrap_err();
     assert!(error.to_string().ends_with("run the agent as root"), "{error}");
     assert_eq!(fs::read_dir(rig.volume("private")).unwrap().count(), 0);
+    rig.remove();
+}
+
+#[test]
+fn a_volume_of_files_has_a_place_for_what_is_mounted_in_it() {
+    let rig = Rig::new();
+    let config = files("config", |text| FileContent::Plain(text.as_bytes().into()));
+    let mut template = template("web");
+    let mount = |volume: &str, path: &str| VolumeMount {
+        volume: volume.to_owned(),
+        path: path.to_owned(),
+        access: MountAccess::ReadWrite,
+        sub_path: None,
+        propagation: MountPropagation::None,
+    };
+    template.containers[0].mounts = [
+        mount("config", "/etc/app"),
+        mount("cache", "/etc/app/n/cache/"),
+        mount("cache", "/etc/apple"),
+    ]
+    .into();
+    template.volumes = vec![config, disk("cache")].into();
+    for _ in 0..2 {
+        rig.prepare_with(template.clone()).unwrap();
+        assert!(rig.volume("config").join("n/cache").is_dir());
+        assert!(!rig.volume("config").join("le").exists());
+    }
     rig.remove();
 }
 
