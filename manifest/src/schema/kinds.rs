@@ -144,7 +144,7 @@ const AUTHENTICATION: &str = "authentication.k8s.io/v1";
 
 const NO_API_CREDENTIALS: &str = "has no effect: pods get no credentials for an API server";
 const NO_CUSTOM_RESOURCES: &str = "has no effect: Dugout has no custom resources";
-const VOLUMES: &str = "mount volumes";
+const VOLUMES: &str = "give out storage";
 const ENDPOINTS: &str = "take endpoints from Git";
 const INGRESS: &str = "serve Ingresses";
 const AUTOSCALE: &str = "scale workloads by itself";
