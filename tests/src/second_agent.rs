@@ -1,11 +1,13 @@
 //! A second agent of a rig's cluster, on the same engine.
 
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::rig::{Rig, dugout, free_port};
 
 pub struct SecondAgent {
     process: Child,
+    data_dir: PathBuf,
     pub metrics_port: u16,
 }
 
@@ -13,17 +15,18 @@ impl SecondAgent {
     /// Starts it as the node `second`; it joins by itself.
     pub fn start(rig: &Rig, token: &str) -> Self {
         let metrics_port = free_port();
+        let data_dir = rig.folder().join("second");
         let process = Command::new(dugout())
             .args(["agent", "--server", &rig.url(""), "--token", token, "--name", "second"])
             .args(["--metrics-listen", &format!("127.0.0.1:{metrics_port}")])
             .arg("--data-dir")
-            .arg(rig.folder().join("second"))
+            .arg(&data_dir)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("dugout can be started");
-        Self { process, metrics_port }
+        Self { process, data_dir, metrics_port }
     }
 
     pub fn process_id(&self) -> u32 {
@@ -41,5 +44,14 @@ impl Drop for SecondAgent {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        // A node's containers are its own: the rig's end does not touch them.
+        let down = Command::new(dugout())
+            .args(["down", "--purge", "--data-dir"])
+            .arg(&self.data_dir)
+            .output()
+            .expect("dugout can be run");
+        if !down.status.success() && !std::thread::panicking() {
+            panic!("dugout down failed: {}", String::from_utf8_lossy(&down.stderr));
+        }
     }
 }
