@@ -109,6 +109,9 @@ impl Drop for PrivateEngine {
             signal(child.id(), rustix::process::Signal::TERM);
             let _ = child.wait();
         }
+        // The engine mounts its data on itself and leaves that; the folder could not go with it.
+        let _ =
+            Command::new("umount").arg("--recursive").arg(self.folder.path().join("data")).output();
     }
 }
 
