@@ -189,10 +189,12 @@ fn may_leave(sizes: &Sizes, bounds: Bounds) -> u32 {
 /// 18 now and are 13, so 5 come: old gets 8·18/13 - 8 = 3, new gets 5·18/13 - 5 = 2.
 pub(crate) fn scale(sizes: &mut Sizes, bounds: Bounds, before: Bounds) {
     if has_several_active(sizes) {
-        if is_saturated(sizes, bounds, before) {
-            sizes.old.iter_mut().for_each(|set| set.set(0));
-        } else {
+        if !is_saturated(sizes, bounds, before) {
             scale_in_proportion(sizes, bounds, before);
+        }
+        // With the new number as well: else the next look would find it, though nothing happened.
+        if is_saturated(sizes, bounds, bounds) {
+            sizes.old.iter_mut().for_each(|set| set.set(0));
         }
     }
     // Shares may have left a single set, which has no use for the surge.

@@ -105,6 +105,13 @@ fn a_lowered_surge_alone_takes_nothing() {
 }
 
 #[test]
+fn a_new_set_that_serves_all_of_the_new_number_is_all_that_is_kept() {
+    let (one, two) = (bounds(1, 1, 0), bounds(2, 1, 0));
+    assert_eq!(scaled(Some(set(1, 1)), &[set(1, 1)], one, two), (1, vec![0]));
+    assert_eq!(scaled(Some(set(1, 0)), &[set(1, 1)], one, two), (1, vec![1]));
+}
+
+#[test]
 fn scaling_with_one_template_goes_to_that_one() {
     let (five, ten) = (bounds(5, 2, 1), bounds(10, 3, 2));
     assert_eq!(scaled(Some(set(5, 5)), &[set(0, 0)], ten, five), (10, vec![0]));
