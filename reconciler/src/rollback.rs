@@ -106,12 +106,14 @@ pub(crate) async fn last_healthy(
     store: &Store,
     source: &SourceName,
 ) -> Result<CommitSha, RollbackError> {
-    let releases = store
-        .releases(Some(source), RELEASES_LOOKED_THROUGH)
-        .await
-        .map_err(RollbackError::History)?;
+    let releases = history(store, source).await?;
     healthy_before_newest(&releases)
         .ok_or_else(|| RollbackError::NothingHealthy { source_name: source.clone() })
+}
+
+/// The newest releases of a source, newest first.
+async fn history(store: &Store, source: &SourceName) -> Result<Vec<Release>, RollbackError> {
+    store.releases(Some(source), RELEASES_LOOKED_THROUGH).await.map_err(RollbackError::History)
 }
 
 /// Whether a release of a commit was healthy.
@@ -120,10 +122,7 @@ async fn standing(
     source: &SourceName,
     sha: &CommitSha,
 ) -> Result<Standing, RollbackError> {
-    let releases = store
-        .releases(Some(source), RELEASES_LOOKED_THROUGH)
-        .await
-        .map_err(RollbackError::History)?;
+    let releases = history(store, source).await?;
     let is_proven = releases
         .iter()
         .any(|release| release.commit.sha == *sha && release.verdict == Verdict::Healthy);
