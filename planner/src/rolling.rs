@@ -11,7 +11,8 @@ use dugout_model::{IntOrPercent, Strategy};
 pub(crate) struct SetSize {
     /// How many pods it shall have.
     pub replicas: u32,
-    /// How many of them are available.
+    /// How many of its pods are available now. Nothing of what is decided on the way takes any: a set
+    /// that shrinks and grows again in one look keeps them.
     pub available: u32,
 }
 
@@ -102,8 +103,8 @@ impl Sizes {
     }
 
     fn available(&self) -> u32 {
-        self.new.map_or(0, |set| set.available)
-            + self.old.iter().map(|set| set.available).sum::<u32>()
+        self.new.map_or(0, SetSize::stay_available)
+            + self.old.iter().map(|set| set.stay_available()).sum::<u32>()
     }
 
     /// One set after another, from the oldest to the current one.
@@ -113,14 +114,13 @@ impl Sizes {
 }
 
 impl SetSize {
-    /// Pods that are not available leave first, so only what is below that counts off.
-    fn set(&mut self, replicas: u32) {
-        self.replicas = replicas;
-        self.available = self.available.min(replicas);
+    /// How many are available when it has its size: those that are not leave first.
+    fn stay_available(self) -> u32 {
+        self.available.min(self.replicas)
     }
 
     fn reduce(&mut self, pods: u32) {
-        self.set(self.replicas.saturating_sub(pods));
+        self.replicas = self.replicas.saturating_sub(pods);
     }
 }
 
@@ -148,7 +148,7 @@ fn size_new(sizes: &mut Sizes, bounds: Bounds) {
     let room = bounds.most().saturating_sub(sizes.total());
     if let Some(new) = &mut sizes.new {
         let missing = bounds.desired.saturating_sub(new.replicas);
-        new.set((new.replicas + missing.min(room)).min(bounds.desired));
+        new.replicas = (new.replicas + missing.min(room)).min(bounds.desired);
     }
 }
 
@@ -156,7 +156,7 @@ fn size_new(sizes: &mut Sizes, bounds: Bounds) {
 fn clean_up_unavailable(sizes: &mut Sizes, bounds: Bounds) {
     let mut budget = may_leave(sizes, bounds);
     for set in &mut sizes.old {
-        let leaving = (set.replicas - set.available).min(budget);
+        let leaving = (set.replicas - set.stay_available()).min(budget);
         set.reduce(leaving);
         budget -= leaving;
     }
@@ -177,7 +177,7 @@ fn scale_down_available(sizes: &mut Sizes, bounds: Bounds) {
 
 /// How many old pods may leave if none of the new ones that are not available yet ever becomes so.
 fn may_leave(sizes: &Sizes, bounds: Bounds) -> u32 {
-    let new_unavailable = sizes.new.map_or(0, |set| set.replicas - set.available);
+    let new_unavailable = sizes.new.map_or(0, |set| set.replicas - set.stay_available());
     sizes.total().saturating_sub(bounds.least_available()).saturating_sub(new_unavailable)
 }
 
@@ -194,14 +194,14 @@ pub(crate) fn scale(sizes: &mut Sizes, bounds: Bounds, before: Bounds) {
         }
         // With the new number as well: else the next look would find it, though nothing happened.
         if is_saturated(sizes, bounds, bounds) {
-            sizes.old.iter_mut().for_each(|set| set.set(0));
+            sizes.old.iter_mut().for_each(|set| set.replicas = 0);
         }
     }
     // Shares may have left a single set, which has no use for the surge.
     if !has_several_active(sizes)
         && let Some(set) = active_or_latest(sizes)
     {
-        set.set(bounds.desired);
+        set.replicas = bounds.desired;
     }
 }
 
@@ -220,7 +220,7 @@ fn is_saturated(sizes: &Sizes, bounds: Bounds, before: Bounds) -> bool {
     before.desired == bounds.desired
         && sizes
             .new
-            .is_some_and(|new| new.replicas == bounds.desired && new.available == bounds.desired)
+            .is_some_and(|new| new.replicas == bounds.desired && new.available >= bounds.desired)
 }
 
 fn scale_in_proportion(sizes: &mut Sizes, bounds: Bounds, before: Bounds) {
@@ -242,12 +242,12 @@ fn scale_in_proportion(sizes: &mut Sizes, bounds: Bounds, before: Bounds) {
         let allowed = to_add - added;
         let fraction = fraction(set.replicas, bounds, before);
         let part = if to_add > 0 { fraction.min(allowed) } else { fraction.max(allowed) };
-        set.set(non_negative(i64::from(set.replicas) + part));
+        set.replicas = non_negative(i64::from(set.replicas) + part);
         added += part;
     }
     if let Some(largest) = sets.first_mut() {
         let leftover = to_add - added;
-        largest.set(non_negative(i64::from(largest.replicas) + leftover));
+        largest.replicas = non_negative(i64::from(largest.replicas) + leftover);
     }
 }
 

@@ -153,3 +153,12 @@ fn every_rollout_whose_pods_come_up_ends_and_keeps_its_bounds_on_the_way() {
         }
     }
 }
+
+#[test]
+fn a_set_that_shrinks_and_grows_again_in_one_look_keeps_its_available_pods() {
+    let mut sizes = Sizes { new: Some(set(3, 3)), old: vec![set(2, 2)] };
+    scale(&mut sizes, bounds(3, 1, 0), bounds(4, 1, 2));
+    assert_eq!(replicas(&sizes), (2, vec![2]));
+    roll(&mut sizes, bounds(3, 1, 0));
+    assert_eq!(replicas(&sizes), (3, vec![0]));
+}
