@@ -8,7 +8,8 @@
 //! 4. Its node says that it is gone, and its row goes.
 //!
 //! A pod that cannot have served (it has no address, or its node is lost) begins with step 3; one that
-//! was never placed is simply forgotten. There is no way back: what is wanted again is another pod.
+//! was never placed, or was made in this very turn, is simply forgotten: no node has heard of it. There
+//! is no way back: what is wanted again is another pod.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +34,8 @@ pub(crate) fn leave(draft: &mut Draft<'_>, pod: &Pod, reason: StopReason) {
     if !pod.is_active() {
         return;
     }
-    let Some(node) = pod.node().cloned() else {
+    let told = pod.node().filter(|_| draft.before.pods.contains_key(&pod.uid));
+    let Some(node) = told.cloned() else {
         draft.push(Change::DeletePod(pod.uid));
         return;
     };
