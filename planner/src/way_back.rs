@@ -12,12 +12,13 @@ use std::sync::Arc;
 
 use dugout_model::{
     Baseline, Change, Commit, CommitSha, EventType, NotPushed, ObjectId, ObjectUid, OnFailure,
-    OwedRevert, Release, RevertOutcome, Rollout, RolloutState, Source, SourceName, Step,
+    OwedRevert, PullGate, Release, RevertOutcome, Rollout, RolloutState, Source, SourceName, Step,
     StoredObject,
 };
 
 use crate::draft::Draft;
 use crate::facts::takes_back_commit;
+use crate::gate;
 use crate::records::Subject;
 
 /// Keeps what an object is, the first time that it becomes something else.
@@ -86,7 +87,9 @@ pub(crate) fn go(
     let rows: Vec<Arc<Baseline>> = rows.filter(|row| differs(draft, row)).cloned().collect();
     let count = rows.into_iter().filter(|row| put_back(draft, row)).count();
     forget(draft, &source.name);
+    gate::give_up(draft, &source.name);
     let mut source = source.clone();
+    source.status.gate = PullGate::Open;
     source.status.applied = Some(healthy.clone());
     // A held or rejected commit on top of it is the branch's end by now.
     let newer = draft.world.newest_release(&source.name).filter(|newest| newest.id != release.id);
@@ -137,20 +140,24 @@ fn put_back(draft: &mut Draft<'_>, row: &Baseline) -> bool {
     true
 }
 
-/// Each rollout that had failed counts anew: a commit is judged by what happens after it.
+/// Each rollout that is not complete counts anew: a commit is judged by what happens after it.
 pub(crate) fn give_fresh_deadlines(draft: &mut Draft<'_>, source: &SourceName) {
-    let failed: Vec<Arc<Rollout>> = draft
+    let unfinished: Vec<Arc<Rollout>> = draft
         .world
         .unsettled_workloads_of(source)
         .filter_map(|object| draft.world.rollouts.get(&object.uid))
-        .filter(|rollout| matches!(rollout.state, RolloutState::Failed { .. }))
+        .filter(|rollout| rollout.state != RolloutState::Complete)
         .cloned()
         .collect();
-    for rollout in failed {
+    for rollout in unfinished {
         let workload: ObjectUid = rollout.workload;
         draft.dirty.workloads.insert(workload);
+        let state = match &rollout.state {
+            RolloutState::Failed { .. } => RolloutState::Progressing,
+            other => other.clone(),
+        };
         draft.push(Change::PutRollout(Arc::new(Rollout {
-            state: RolloutState::Progressing,
+            state,
             progressed_at: draft.now,
             ..(*rollout).clone()
         })));
