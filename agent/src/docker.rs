@@ -268,6 +268,15 @@ impl ContainerRuntime for DockerRuntime {
         }
     }
 
+    async fn has_image(&self, image: &str) -> Result<bool, RuntimeError> {
+        let call = |docker: Docker| async move { docker.inspect_image(image).await };
+        match self.call("look for an image", QUICK, call).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn pull(&self, image: &str) -> Result<(), RuntimeError> {
         let mut options = CreateImageOptionsBuilder::new().from_image(image);
         if !names_version(image) {

@@ -53,6 +53,9 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// Removes a container, killing it if it still runs; one that is gone already is fine.
     fn remove(&self, id: &str) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
+    /// Whether the engine has an image; no registry is asked.
+    fn has_image(&self, image: &str) -> impl Future<Output = Result<bool, RuntimeError>> + Send;
+
     /// Pulls an image. `NotFound` and `Unauthorized` carry the registry's words.
     fn pull(&self, image: &str) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 

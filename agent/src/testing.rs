@@ -73,6 +73,7 @@ pub fn assignment(generation: u64, pods: Vec<AssignedPod>) -> Assignment {
         generation: Turn(generation),
         pods,
         services: vec![],
+        images: vec![],
     }
 }
 

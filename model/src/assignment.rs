@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     ClusterId, NamespaceName, NodeName, ObjectKey, ObjectName, PodAddress, PodUid, Protocol,
-    ReplicaSetUid, SharedTemplate, Turn,
+    PullPolicy, ReleaseId, ReplicaSetUid, SharedTemplate, Turn,
 };
 
 /// Everything one node must run. It is complete: what is not in it and carries our labels goes.
@@ -19,6 +19,17 @@ pub struct Assignment {
     pub pods: Vec<AssignedPod>,
     /// By key.
     pub services: Vec<AssignedService>,
+    /// Images to have at hand, for pods that are to come; sorted.
+    pub images: Vec<AssignedImage>,
+}
+
+/// An image that a node shall have before anybody needs it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AssignedImage {
+    /// Another release asks anew: its tags may mean something else by then.
+    pub release: ReleaseId,
+    pub image: String,
+    pub policy: PullPolicy,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::{
-    CommitSha, ContainerStatus, DeclaredObjects, EngineId, Event, EventNumber, NodeName, OnFailure,
-    PodAddress, PodPhase, PodUid, Resources, RevertOutcome, Revision, SourceCondition, SourceName,
-    StringMap, Timestamp, Turn,
+    AssignedImage, CommitSha, ContainerStatus, DeclaredObjects, EngineId, Event, EventNumber,
+    NodeName, OnFailure, PodAddress, PodPhase, PodUid, Resources, RevertOutcome, Revision,
+    SourceCondition, SourceName, StringMap, Timestamp, Turn,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,11 +115,25 @@ pub struct NodeReport {
     pub engine_answers: bool,
     /// Every pod of its accepted assignment, and every other pod of ours that it found.
     pub pods: BTreeMap<PodUid, PodReport>,
+    /// What became of the images of its assignment; absent when the agent is of a release that knows
+    /// nothing of them.
+    pub images: Option<BTreeMap<AssignedImage, ImageReport>>,
     /// What happened since the last report that was acknowledged, oldest first; bounded.
     pub events: Vec<Event>,
     /// The first of them; the others follow without a gap. An agent of an earlier release numbers
     /// none, and what it sends again is told again.
     pub first_event: Option<EventNumber>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageReport {
+    /// It is looked for or pulled.
+    Pulling,
+    Held,
+    /// It cannot be had; the words of the registry or the engine.
+    Failed {
+        message: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,10 @@ use std::net::IpAddr;
 
 use uuid::Uuid;
 
-use crate::{EngineId, NodeName, PodUid, Resources, StringMap, Timestamp, Turn};
+use crate::{
+    EngineId, NodeName, PodUid, PullPolicy, ReleaseId, Resources, SourceName, StringMap, Timestamp,
+    Turn,
+};
 
 /// One agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub struct Node {
     pub condition: NodeCondition,
     /// Cordoned: takes no new pods.
     pub unschedulable: bool,
+    /// What releases under way want here before they stop a pod; by release and image.
+    pub pulls: Vec<ImagePull>,
     /// The last turn that changed what this node must run: its assignment's generation.
     pub generation: Turn,
     /// The last of its agent's events that is in the database. It is written in the transaction that
@@ -31,6 +36,28 @@ pub struct Node {
     /// since. A report without a new event leaves it alone, so a heartbeat writes nothing.
     pub last_event: Option<EventNumber>,
     pub joined_at: Timestamp,
+}
+
+/// An image that a release wants on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImagePull {
+    pub source: SourceName,
+    pub release: ReleaseId,
+    pub asked_at: Timestamp,
+    pub image: String,
+    pub policy: PullPolicy,
+    pub state: PullState,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PullState {
+    /// Not known to be there yet.
+    Wanted,
+    Held,
+    /// It cannot be had; the words of the registry or the engine. Trying again soon would not help.
+    Failed {
+        message: String,
+    },
 }
 
 /// Where an event stands among all that one run of an agent told, from one on without a gap.

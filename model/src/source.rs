@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{CommitSha, ContentHash, SourceName, Timestamp};
+use crate::{CommitSha, ContentHash, ReleaseId, SourceName, Timestamp};
 
 /// One Git repository, branch and path, with its policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct SourceStatus {
     pub head: Option<CommitSha>,
     /// The commit whose objects are the desired state now.
     pub applied: Option<CommitSha>,
+    /// Whether what is applied may stop pods.
+    pub gate: PullGate,
     /// The last commit whose release became healthy.
     pub healthy: Option<CommitSha>,
     pub condition: SourceCondition,
@@ -42,6 +44,24 @@ pub struct SourceStatus {
     /// What failed and has not become healthy since, oldest first: of the newest failures at most
     /// [`FailedContent::LIMIT`]. A commit that declares the same waits for a person.
     pub failed_contents: Vec<FailedContent>,
+}
+
+/// Whether a release may stop pods: not before every image of what it touched is on every node that was
+/// chosen for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum PullGate {
+    #[default]
+    Open,
+    /// The nodes are not chosen yet.
+    Unasked { release: ReleaseId },
+    /// The nodes were asked: see [`crate::Node::pulls`].
+    Pulling { release: ReleaseId, since: Timestamp },
+}
+
+impl PullGate {
+    pub fn is_open(self) -> bool {
+        self == PullGate::Open
+    }
 }
 
 /// Everything that a commit declared which failed.

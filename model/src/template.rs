@@ -71,7 +71,7 @@ pub struct Container<Env> {
     pub mounts: Box<[VolumeMount]>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PullPolicy {
     Always,
     IfNotPresent,

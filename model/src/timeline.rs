@@ -31,6 +31,8 @@ pub enum Step {
     Created,
     Started,
     Ready,
+    /// Every image of the release is on every node that was chosen for it.
+    ImagesReady,
     Draining,
     Drained,
     Stopped,
@@ -48,7 +50,7 @@ pub enum Step {
 }
 
 impl Step {
-    pub const ALL: [Step; 22] = [
+    pub const ALL: [Step; 23] = [
         Step::Noticed,
         Step::Fetched,
         Step::Validated,
@@ -61,6 +63,7 @@ impl Step {
         Step::Created,
         Step::Started,
         Step::Ready,
+        Step::ImagesReady,
         Step::Draining,
         Step::Drained,
         Step::Stopped,
@@ -87,6 +90,7 @@ impl Step {
             Step::Created => "created",
             Step::Started => "started",
             Step::Ready => "ready",
+            Step::ImagesReady => "images-ready",
             Step::Draining => "draining",
             Step::Drained => "drained",
             Step::Stopped => "stopped",

@@ -10,10 +10,10 @@ use imbl::{OrdMap, OrdSet};
 
 use crate::room::Rooms;
 use crate::{
-    Baseline, BaselineKey, CapacityClass, Change, ClusterId, EngineId, Job, JobUid, Kind,
-    NamespaceName, Node, NodeName, ObjectId, ObjectName, ObjectUid, Pod, PodUid, Quarantine,
-    Release, ReleaseId, ReplicaSet, ReplicaSetUid, Resources, Rollout, RolloutState, Schedule,
-    Source, SourceName, StoredObject, Turn, Verdict,
+    Baseline, BaselineKey, CapacityClass, Change, ClusterId, EngineId, ImagePull, Job, JobUid,
+    Kind, NamespaceName, Node, NodeName, ObjectId, ObjectName, ObjectUid, Pod, PodUid, PullState,
+    Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, Resources, Rollout, RolloutState,
+    Schedule, Source, SourceName, StoredObject, Turn, Verdict,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,12 +55,27 @@ struct Index {
     nodes_by_engine: OrdMap<EngineId, OrdSet<NodeName>>,
     /// Nodes that are not ready.
     lost_nodes: OrdSet<NodeName>,
+    /// Ready nodes with images that a release wants and that are not there yet.
+    pulling: OrdMap<ReleaseId, OrdSet<NodeName>>,
+    /// Ready nodes with images that a release wants and that cannot be had.
+    failing_pulls: OrdMap<ReleaseId, OrdSet<NodeName>>,
     rooms: Rooms,
     /// Workloads whose rollout is not complete, or not judged yet.
     unsettled_by_source: OrdMap<SourceName, OrdSet<ObjectId>>,
     /// Who names a workload as one to wait for.
     dependents: OrdMap<ObjectId, OrdSet<ObjectId>>,
     hooks_by_source: OrdMap<SourceName, OrdSet<ObjectId>>,
+}
+
+impl Index {
+    /// Where a node with this pull is found; nowhere once it has the image.
+    fn of_pull(&mut self, pull: &ImagePull) -> Option<&mut OrdMap<ReleaseId, OrdSet<NodeName>>> {
+        match pull.state {
+            PullState::Wanted => Some(&mut self.pulling),
+            PullState::Failed { .. } => Some(&mut self.failing_pulls),
+            PullState::Held => None,
+        }
+    }
 }
 
 impl World {
@@ -217,6 +232,18 @@ impl World {
             .into_iter()
             .flatten()
             .filter_map(|name| self.nodes.get(name))
+    }
+
+    /// The ready nodes on which a release waits for images.
+    pub fn nodes_pulling_for(&self, release: ReleaseId) -> impl Iterator<Item = &Arc<Node>> {
+        let names = self.index.pulling.get(&release).into_iter().flatten();
+        names.filter_map(|name| self.nodes.get(name))
+    }
+
+    /// The ready nodes that cannot have an image that a release wants.
+    pub fn nodes_failing_for(&self, release: ReleaseId) -> impl Iterator<Item = &Arc<Node>> {
+        let names = self.index.failing_pulls.get(&release).into_iter().flatten();
+        names.filter_map(|name| self.nodes.get(name))
     }
 
     /// The nodes that are not ready, by name.
@@ -414,6 +441,12 @@ impl World {
         self.index.rooms.insert(row);
         if !row.is_ready() {
             self.index.lost_nodes.insert(row.name.clone());
+            return;
+        }
+        for pull in &row.pulls {
+            if let Some(index) = self.index.of_pull(pull) {
+                add(index, &pull.release, row.name.clone());
+            }
         }
     }
 
@@ -422,6 +455,11 @@ impl World {
             take(&mut self.index.nodes_by_engine, &old.engine, name);
             self.index.rooms.remove(&old);
             self.index.lost_nodes.remove(name);
+            for pull in &old.pulls {
+                if let Some(index) = self.index.of_pull(pull) {
+                    take(index, &pull.release, name);
+                }
+            }
         }
     }
 

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use dugout_model::{
-    AssignedPod, AssignedService, AssignedServicePort, Assignment, COMPLETION_INDEX_LABEL, Change,
-    Endpoint, EndpointPlace, EnvContent, EnvValue, Kind, Lifecycle, Node, NodeName, Pod,
-    PodIdentity, PodOrder, ReplicaSet, Service, ServicePort, ServiceType, SharedTemplate,
-    StoredObject, StringMap, World,
+    AssignedImage, AssignedPod, AssignedService, AssignedServicePort, Assignment,
+    COMPLETION_INDEX_LABEL, Change, Endpoint, EndpointPlace, EnvContent, EnvValue, Kind, Lifecycle,
+    Node, NodeName, Pod, PodIdentity, PodOrder, PullState, ReplicaSet, Service, ServicePort,
+    ServiceType, SharedTemplate, StoredObject, StringMap, World,
 };
 
 use crate::draft::Draft;
+use crate::gate;
 
 /// Gives a new generation to each node whose assignment became another in this turn.
 pub(crate) fn publish(draft: &mut Draft<'_>) {
@@ -26,25 +27,49 @@ pub(crate) fn publish(draft: &mut Draft<'_>) {
 /// Everything that a node must run; absent when there is no such node.
 pub fn assignment(world: &World, node: &NodeName) -> Option<Assignment> {
     let row = world.nodes.get(node)?;
-    let (pods, services) = content(world, node)?;
+    let Content { pods, services, images } = content(world, node)?;
     Some(Assignment {
         cluster: world.cluster,
         node: node.clone(),
         generation: row.generation,
         pods,
         services,
+        images,
     })
 }
 
 /// An assignment without its generation.
-fn content(world: &World, node: &NodeName) -> Option<(Vec<AssignedPod>, Vec<AssignedService>)> {
+#[derive(PartialEq, Eq)]
+struct Content {
+    pods: Vec<AssignedPod>,
+    services: Vec<AssignedService>,
+    images: Vec<AssignedImage>,
+}
+
+fn content(world: &World, node: &NodeName) -> Option<Content> {
     let row = world.nodes.get(node)?;
     let pods = world.pods_on(node).filter_map(|pod| assigned_pod(world, pod)).collect();
     let services = world
         .objects_of(Kind::Service)
         .filter_map(|object| assigned_service(world, row, object, object.as_service()?))
         .collect();
-    Some((pods, services))
+    Some(Content { pods, services, images: images(world, row) })
+}
+
+/// What the node shall pull although no pod there does, sorted.
+fn images(world: &World, node: &Node) -> Vec<AssignedImage> {
+    let wanted = node.pulls.iter().filter(|pull| pull.state != PullState::Held);
+    let alone = wanted
+        .filter(|pull| !world.pods_on(&node.name).any(|pod| gate::is_pulled_by(world, pod, pull)));
+    let mut images: Vec<AssignedImage> = alone
+        .map(|pull| AssignedImage {
+            release: pull.release,
+            image: pull.image.clone(),
+            policy: pull.policy,
+        })
+        .collect();
+    images.sort();
+    images
 }
 
 fn assigned_pod(world: &World, pod: &Pod) -> Option<AssignedPod> {

@@ -70,6 +70,8 @@ pub enum Violation {
     FinishedJobChanged { job: JobUid },
     #[error("{workload} begins something new while it waits for {awaited}")]
     BeganTooEarly { workload: ObjectId, awaited: ObjectId },
+    #[error("pod {pod} is let go before every image of its release is where it is needed")]
+    StoppedBeforeImages { pod: PodUid },
     #[error("{object} is taken from a revision that is quarantined")]
     QuarantinedObject { object: ObjectId },
     #[error("release {release:?} had its verdict already")]
@@ -200,6 +202,7 @@ impl Checker<'_> {
                     self.pod_references(after);
                     if let Some(before) = before {
                         self.pod_history(before, after);
+                        self.gate(before, after);
                     }
                 }
                 (None, None) => {}
@@ -233,6 +236,29 @@ impl Checker<'_> {
             let is_now = *since_turn == self.after.turn;
             self.require(is_now, || Violation::WrongDrainTurn { pod: uid });
         }
+    }
+
+    /// A release lets nothing go that serves before its images are where they are needed.
+    fn gate(&mut self, before: &Pod, after: &Pod) {
+        let Some(set) = self.after.replica_set_of(after) else { return };
+        let source = self.after.sources.get(&set.source);
+        let is_closed = source.is_some_and(|source| !source.status.gate.is_open());
+        // Where the source was never healthy, what left Git cannot be wanted back.
+        let may_be_wanted =
+            self.after.object_by_uid(set.owner).is_some() || self.after.may_come_back(set.owner);
+        let is_let_go = before.is_active()
+            && matches!(
+                after.lifecycle,
+                Lifecycle::Draining { reason: StopReason::Scaled | StopReason::OwnerRemoved, .. }
+                    | Lifecycle::Stopping {
+                        reason: StopReason::Scaled | StopReason::OwnerRemoved,
+                        ..
+                    }
+            );
+        let is_of_job = self.before.job_of(before).is_some();
+        let serves = after.ready_since().is_some();
+        let is_held = is_closed && may_be_wanted && !is_of_job && serves;
+        self.require(!(is_held && is_let_go), || Violation::StoppedBeforeImages { pod: after.uid });
     }
 
     /// New pods go only where they may and fit.
@@ -449,7 +475,9 @@ impl Checker<'_> {
             let before = assignment(self.before, &node);
             let before_turn = before.as_ref().map(|before| before.generation);
             let is_same = before.is_some_and(|before| {
-                before.pods == after.pods && before.services == after.services
+                before.pods == after.pods
+                    && before.services == after.services
+                    && before.images == after.images
             });
             if is_same {
                 let kept = before_turn == Some(after.generation);

@@ -16,7 +16,7 @@ use dugout_model::{
 
 use crate::draft::Draft;
 use crate::rollouts::{self, Aims};
-use crate::{draining, generations, replica_sets};
+use crate::{draining, gate, generations, replica_sets};
 use places::{Age, Daemon, Move, Place};
 
 /// A look at a node may send a pod away that was never placed, and then make another in its place.
@@ -34,7 +34,11 @@ pub(crate) fn roll_out(
     let template = current.or_before(draft, object.uid);
     for _ in 0..ROUNDS {
         let places = places(draft, object, spec, current.uid, &nodes);
-        let moves = places::moves(&places, &spec.update, template.is_some());
+        let mut moves = places::moves(&places, &spec.update, template.is_some());
+        let is_leaving = |each: &Move| matches!(each, Move::Leave(_));
+        if moves.iter().any(is_leaving) && gate::holds(draft, object.uid, &object.source) {
+            moves.retain(|each| !is_leaving(each));
+        }
         if moves.is_empty() {
             break;
         }
@@ -77,7 +81,7 @@ fn dismiss_unwanted(draft: &mut Draft<'_>, object: &StoredObject, spec: &DaemonS
         let node = node_of(&pod).and_then(|node| draft.world.nodes.get(node));
         let is_admitted =
             node.is_some_and(|node| labels_contain(&node.labels, &spec.template.node_selector));
-        if !is_admitted {
+        if !is_admitted && !gate::holds(draft, object.uid, &object.source) {
             draining::leave(draft, &pod, StopReason::Scaled);
         }
     }

@@ -20,7 +20,7 @@ use dugout_model::{
 
 use crate::draft::Draft;
 use crate::rollouts::{self, Aims};
-use crate::{draining, generations, placement, replica_sets};
+use crate::{draining, gate, generations, placement, replica_sets};
 
 /// One look at a replica set that Git declares; gives when to look again.
 pub(crate) fn replicate(
@@ -46,7 +46,10 @@ pub(crate) fn replicate(
             draft.put_pod(pod);
         }
     }
-    let surplus = active.len().saturating_sub(wanted);
+    let mut surplus = active.len().saturating_sub(wanted);
+    if surplus > 0 && gate::holds(draft, object.uid, &object.source) {
+        surplus = 0;
+    }
     let leaving = replica_sets::least_useful_first(draft, active, spec.min_ready);
     for pod in leaving.into_iter().take(surplus) {
         draining::leave(draft, &pod, StopReason::Scaled);
@@ -90,7 +93,7 @@ pub(crate) fn keep(
     let current = generations::current(draft, object, template, false);
     if let Some(uid) = current.uid {
         for pod in generations::active_pods(draft, object.uid) {
-            if pod.replica_set != uid {
+            if pod.replica_set != uid && !gate::holds(draft, object.uid, &object.source) {
                 draining::leave(draft, &pod, StopReason::Scaled);
             }
         }

@@ -17,7 +17,7 @@ use crate::generations::{self, Current};
 use crate::records::Subject;
 use crate::rolling::{self, Bounds, SetSize, Sizes};
 use crate::rollouts::{self, Aims};
-use crate::{WorkloadWait, replica_sets};
+use crate::{WorkloadWait, gate, replica_sets};
 
 /// One look at a deployment that Git declares; gives when to look again.
 pub(crate) fn roll_out(
@@ -65,11 +65,18 @@ fn resize(
     // Kubernetes scales the earlier templates even when a new one comes with the same change. Here
     // the pods that a rollout would take away again are not made in the first place.
     let is_scaled = before.desired != bounds.desired && !current.is_renewed;
+    let as_they_are = sizes.clone();
     if is_halted || is_scaled {
         rolling::scale(&mut sizes, bounds, before);
     }
     if !is_halted {
         rolling::roll(&mut sizes, bounds);
+    }
+    if sizes.has_smaller_than(&as_they_are) && gate::holds(draft, object.uid, &object.source) {
+        sizes = as_they_are;
+        if !is_halted {
+            rolling::grow(&mut sizes, bounds);
+        }
     }
     let mut sized: Vec<(&Arc<ReplicaSet>, u32)> = new
         .iter()
@@ -97,6 +104,11 @@ fn recreate(
 ) {
     let sets = generations::oldest_first(draft, object.uid);
     let (new, old): (Vec<_>, Vec<_>) = sets.into_iter().partition(|set| current == Some(set.uid));
+    let has_less = old.iter().any(|set| set.replicas > 0)
+        || new.iter().any(|set| set.replicas > deployment.replicas);
+    if has_less && gate::holds(draft, object.uid, &object.source) {
+        return;
+    }
     for set in &old {
         set_replicas(draft, object, deployment, set, 0);
     }

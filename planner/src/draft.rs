@@ -26,6 +26,8 @@ pub(crate) struct Draft<'a> {
     pub ids: IdSource,
     pub dirty: Dirty,
     pub report: PlanReport,
+    /// Workloads that would have let a pod go in this turn, were the gate of their release open.
+    pub held: BTreeSet<ObjectUid>,
     wake_at: BTreeMap<Work, Timestamp>,
     processed: BTreeSet<Work>,
     rows: BTreeSet<Row>,
@@ -68,6 +70,7 @@ impl<'a> Draft<'a> {
             ids: input.ids.clone(),
             dirty: Dirty::from_due(input.due, input.world),
             report: PlanReport::default(),
+            held: BTreeSet::new(),
             wake_at: BTreeMap::new(),
             processed,
             rows: BTreeSet::new(),
@@ -306,6 +309,7 @@ impl Draft<'_> {
                 self.dirty.assignments.insert(row.name.clone());
                 self.dirty.nodes.insert(row.name.clone());
                 self.dirty.placement = true;
+                self.mark_gates(row);
                 if self.differs_for_daemons(row) {
                     self.mark_daemon_sets();
                 }
@@ -348,6 +352,13 @@ impl Draft<'_> {
             .nodes
             .get(&row.name)
             .is_none_or(|known| known.labels != row.labels || known.is_ready() != row.is_ready())
+    }
+
+    /// Which images a node has, and whether it is there, may be what releases wait for.
+    fn mark_gates(&mut self, row: &Node) {
+        let known = self.world.nodes.get(&row.name).map(|known| &known.pulls);
+        let pulls = row.pulls.iter().chain(known.into_iter().flatten());
+        self.dirty.sources.extend(pulls.map(|pull| pull.source.clone()));
     }
 
     fn mark_daemon_sets(&mut self) {

@@ -234,6 +234,8 @@ impl<'a> Run<'a> {
                     acknowledged: assignment.generation,
                     engine_answers: true,
                     pods: self.pod_reports(&assignment),
+                    // Foreseen is what happens if nothing goes wrong: all images are there.
+                    images: None,
                     events: Vec::new(),
                     first_event: None,
                 })))

@@ -42,6 +42,7 @@ mod draft;
 mod draining;
 mod facts;
 mod forecast;
+mod gate;
 mod generations;
 mod hash;
 mod jobs;
@@ -132,8 +133,10 @@ pub fn plan(input: PlanInput<'_>) -> Plan {
         workloads::reconcile(&mut draft);
         draining::advance(&mut draft);
         placement::place(&mut draft);
-        // A release goes back once, and a source has one that can: the loop ends.
-        if !releases::judge(&mut draft) {
+        let is_open = gate::watch(&mut draft);
+        // A release goes back once, a gate opens once, and a source has one that can: the loop ends.
+        let is_back = releases::judge(&mut draft);
+        if !(is_open || is_back) {
             break;
         }
     }

@@ -17,7 +17,7 @@ use dugout_model::{
     StopReason,
 };
 
-use self::rooms::Rooms;
+pub(crate) use self::rooms::Rooms;
 use crate::draft::Draft;
 use crate::records::Subject;
 use crate::{PodWait, Work, replica_sets};

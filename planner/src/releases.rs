@@ -13,7 +13,7 @@ use dugout_model::{
 
 use crate::draft::Draft;
 use crate::records::Subject;
-use crate::{Work, content, order, way_back};
+use crate::{Work, content, gate, order, way_back};
 
 /// Judges the rolling release of each dirty source, and whether what a failed one broke is mended. Says
 /// whether that made new work for the stages before this one.
@@ -23,7 +23,8 @@ pub(crate) fn judge(draft: &mut Draft<'_>) -> bool {
         if let Some(source) = draft.world.sources.get(&name).cloned() {
             is_more |= look_at(draft, &source);
         }
-        draft.done(Work::Source(name), None);
+        let wake_at = gate::deadline(&draft.world, &name).filter(|at| *at > draft.now);
+        draft.done(Work::Source(name), wake_at);
     }
     is_more
 }
@@ -56,7 +57,11 @@ enum Outcome {
 
 /// What has become of a source's workloads. One that Git asks to pause does what it was asked.
 fn outcome(draft: &Draft<'_>, source: &SourceName) -> Outcome {
-    let mut outcome = Outcome::Healthy;
+    if let Some(reason) = gate::failure(draft, source) {
+        return Outcome::Failed(reason);
+    }
+    let is_open = !gate::is_closed(&draft.world, source);
+    let mut outcome = if is_open { Outcome::Healthy } else { Outcome::Rolling };
     for object in draft.world.unsettled_workloads_of(source) {
         match draft.world.rollouts.get(&object.uid).map(|rollout| &rollout.state) {
             Some(RolloutState::Failed { message, .. }) => {

@@ -107,6 +107,12 @@ impl Sizes {
             + self.old.iter().map(|set| set.stay_available()).sum::<u32>()
     }
 
+    /// Whether any set has fewer pods than it has there.
+    pub fn has_smaller_than(&self, other: &Sizes) -> bool {
+        let pairs = self.old.iter().chain(&self.new).zip(other.old.iter().chain(&other.new));
+        pairs.into_iter().any(|(now, before)| now.replicas < before.replicas)
+    }
+
     /// One set after another, from the oldest to the current one.
     fn all_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut SetSize> {
         self.old.iter_mut().chain(self.new.iter_mut())
@@ -140,6 +146,15 @@ pub(crate) fn roll(sizes: &mut Sizes, bounds: Bounds) {
         if *sizes == before {
             break;
         }
+    }
+}
+
+/// Takes the current set as far as it can grow while nothing leaves.
+pub(crate) fn grow(sizes: &mut Sizes, bounds: Bounds) {
+    let before = sizes.new_replicas();
+    size_new(sizes, bounds);
+    if let Some(new) = &mut sizes.new {
+        new.replicas = new.replicas.max(before);
     }
 }
 

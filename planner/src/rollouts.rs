@@ -15,6 +15,7 @@ use dugout_model::{
 
 use crate::WorkloadWait;
 use crate::draft::Draft;
+use crate::gate;
 use crate::generations::{self, Barrier, Current};
 use crate::records::Subject;
 
@@ -232,6 +233,9 @@ fn why_no_progress(draft: &Draft<'_>, look: &Look<'_>, counts: &PodCounts) -> St
     if let Some(barrier) = look.barrier {
         return format!("no progress for {span} s: it {barrier}");
     }
+    if let Some(missing) = held_by(draft, look.object) {
+        return format!("no progress for {span} s: {}", WorkloadWait::Images(missing));
+    }
     let (available, desired) = look.aims.reached(counts);
     let found =
         format!("no progress for {span} s: {available} of {desired} new pods are available");
@@ -239,6 +243,12 @@ fn why_no_progress(draft: &Draft<'_>, look: &Look<'_>, counts: &PodCounts) -> St
         Some((pod, why)) => format!("{found}; Pod {}: {why}", pod.name),
         None => found,
     }
+}
+
+/// The images that keep a workload from letting its old pods go, in words.
+fn held_by(draft: &Draft<'_>, object: &StoredObject) -> Option<String> {
+    let is_held = draft.held.contains(&object.uid);
+    is_held.then(|| gate::missing_of(&draft.world, &object.source)).flatten()
 }
 
 fn why_not_available(pod: &Pod) -> Option<String> {
@@ -284,6 +294,8 @@ fn explain(draft: &mut Draft<'_>, look: &Look<'_>, rollout: &Rollout, counts: &P
         WorkloadWait::from(barrier.clone())
     } else if look.aims.paused {
         WorkloadWait::Paused
+    } else if let Some(missing) = held_by(draft, look.object) {
+        WorkloadWait::Images(missing)
     } else if available < desired || rollout.state != RolloutState::Complete {
         WorkloadWait::NotAvailable { available, desired }
     } else {

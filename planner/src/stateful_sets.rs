@@ -20,7 +20,7 @@ use dugout_model::{
 
 use crate::draft::Draft;
 use crate::rollouts::{self, Aims};
-use crate::{draining, generations, replica_sets, rolling};
+use crate::{draining, gate, generations, replica_sets, rolling};
 use ordinals::{Move, Rules, Slot, Slots};
 
 /// One look at a stateful set that Git declares; gives when to look again.
@@ -36,7 +36,11 @@ pub(crate) fn roll_out(
     let pods = generations::active_pods(draft, object.uid).len();
     let most_rounds = 2 * (pods + spec.replicas as usize) + 1;
     for _ in 0..most_rounds {
-        let moves = ordinals::moves(&set.slots(draft), &set.rules());
+        let mut moves = ordinals::moves(&set.slots(draft), &set.rules());
+        let is_leaving = |each: &Move| matches!(each, Move::Leave(_));
+        if moves.iter().any(is_leaving) && gate::holds(draft, object.uid, &object.source) {
+            moves.retain(|each| !is_leaving(each));
+        }
         if moves.is_empty() {
             break;
         }

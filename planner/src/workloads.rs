@@ -11,8 +11,8 @@ use dugout_model::{
 
 use crate::draft::Draft;
 use crate::{
-    Work, cron_jobs, daemon_sets, declared_pods, deployments, generations, jobs, order, placement,
-    replica_sets, stateful_sets,
+    Work, cron_jobs, daemon_sets, declared_pods, deployments, gate, generations, jobs, order,
+    placement, replica_sets, stateful_sets,
 };
 
 /// How often looks may make way for others in one turn: a pod that is gone frees its name, and a
@@ -94,8 +94,14 @@ fn control(draft: &mut Draft<'_>, object: &StoredObject) -> Option<Timestamp> {
     }
 }
 
-/// A workload that left Git: its pods leave in the usual order, then its rows go.
+/// A workload that left Git: its pods leave in the usual order, then its rows go. While it may still be
+/// wanted back because images of its release are on their way, it stays.
 fn wind_down(draft: &mut Draft<'_>, uid: ObjectUid) {
+    let set = draft.world.replica_sets_of(uid).next();
+    let source = set.map(|set| set.source.clone()).filter(|_| draft.world.may_come_back(uid));
+    if source.is_some_and(|source| gate::holds(draft, uid, &source)) {
+        return;
+    }
     jobs::wind_down(draft, uid);
     for set in generations::oldest_first(draft, uid) {
         if draft.world.pods_of(set.uid).next().is_none() {

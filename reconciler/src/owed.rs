@@ -138,6 +138,7 @@ mod tests {
                 status: SourceStatus {
                     head: None,
                     applied: None,
+                    gate: dugout_model::PullGate::Open,
                     healthy: None,
                     condition: SourceCondition::Readable,
                     since: Timestamp::default(),

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::WireError;
 use crate::names::{parse_address, parse_node_name};
-use crate::template::{Template, micros};
+use crate::template::{PullPolicy, Template, micros};
 use crate::volume::{FilesTable, VolumeFile};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,17 @@ pub struct Assignment {
     pub volume_files: Vec<Vec<VolumeFile>>,
     pub pods: Vec<AssignedPod>,
     pub services: Vec<AssignedService>,
+    /// Images to have at hand. An agent of an earlier release ignores them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<AssignedImage>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AssignedImage {
+    pub release: u64,
+    pub image: String,
+    pub pull_policy: PullPolicy,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +104,7 @@ pub enum EndpointPlace {
 
 impl From<&model::Assignment> for Assignment {
     fn from(value: &model::Assignment) -> Self {
-        let model::Assignment { cluster, node, generation, pods, services } = value;
+        let model::Assignment { cluster, node, generation, pods, services, images } = value;
         let mut templates = TemplateTable::default();
         let pods = pods.iter().map(|pod| pod_to_wire(pod, &mut templates)).collect();
         Self {
@@ -104,6 +115,7 @@ impl From<&model::Assignment> for Assignment {
             volume_files: templates.files.rows,
             pods,
             services: services.iter().map(service_to_wire).collect(),
+            images: images.iter().map(AssignedImage::from).collect(),
         }
     }
 }
@@ -112,8 +124,16 @@ impl TryFrom<Assignment> for model::Assignment {
     type Error = WireError;
 
     fn try_from(value: Assignment) -> Result<Self, WireError> {
-        let Assignment { cluster, node, generation, templates, volume_files, pods, services } =
-            value;
+        let Assignment {
+            cluster,
+            node,
+            generation,
+            templates,
+            volume_files,
+            pods,
+            services,
+            images,
+        } = value;
         let volume_files = volume_files
             .into_iter()
             .map(|list| list.into_iter().map(TryInto::try_into).collect())
@@ -131,6 +151,7 @@ impl TryFrom<Assignment> for model::Assignment {
                 .map(|pod| pod_from_wire(pod, &templates))
                 .collect::<Result<_, _>>()?,
             services: services.into_iter().map(service_from_wire).collect::<Result<_, _>>()?,
+            images: images.into_iter().map(Into::into).collect(),
         })
     }
 }
@@ -190,6 +211,20 @@ fn pod_from_wire(
             }
         },
     })
+}
+
+impl From<&model::AssignedImage> for AssignedImage {
+    fn from(value: &model::AssignedImage) -> Self {
+        let model::AssignedImage { release, image, policy } = value;
+        Self { release: release.0, image: image.clone(), pull_policy: (*policy).into() }
+    }
+}
+
+impl From<AssignedImage> for model::AssignedImage {
+    fn from(value: AssignedImage) -> Self {
+        let AssignedImage { release, image, pull_policy } = value;
+        Self { release: model::ReleaseId(release), image, policy: pull_policy.into() }
+    }
 }
 
 fn service_to_wire(value: &model::AssignedService) -> AssignedService {

@@ -7,6 +7,7 @@ use dugout_model::{NodeName, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::assignment::AssignedImage;
 use crate::names::parse_address;
 use crate::{MAX_REPORT_EVENTS, WireError};
 
@@ -18,10 +19,28 @@ pub struct Report {
     pub acknowledged: u64,
     pub engine_answers: bool,
     pub pods: BTreeMap<Uuid, PodReport>,
+    /// An agent of an earlier release has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<Vec<ImageReport>>,
     pub events: Vec<Event>,
     /// An older server ignores it, and tells events that it gets twice twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_event: Option<EventNumber>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageReport {
+    #[serde(flatten)]
+    pub image: AssignedImage,
+    pub state: ImageState,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ImageState {
+    Pulling,
+    Held,
+    Failed { message: String },
 }
 
 /// Where the first event of a report stands among all of this run of the agent. The others follow
@@ -145,7 +164,8 @@ pub enum EventType {
 impl Report {
     /// The report as the model has it, for the node that the path names.
     pub fn into_model(self, node: NodeName) -> Result<model::NodeReport, WireError> {
-        let Self { instance, acknowledged, engine_answers, pods, events, first_event } = self;
+        let Self { instance, acknowledged, engine_answers, pods, images, events, first_event } =
+            self;
         if events.len() > MAX_REPORT_EVENTS {
             return Err(WireError::TooManyEvents { count: events.len(), limit: MAX_REPORT_EVENTS });
         }
@@ -158,6 +178,7 @@ impl Report {
                 .into_iter()
                 .map(|(uid, pod)| Ok((model::PodUid(uid), pod.try_into()?)))
                 .collect::<Result<_, WireError>>()?,
+            images: images.map(|images| images.into_iter().map(image_from_wire).collect()),
             events: events.into_iter().map(Into::into).collect(),
             first_event: first_event.map(Into::into),
         })
@@ -172,6 +193,7 @@ impl From<&model::NodeReport> for Report {
             acknowledged,
             engine_answers,
             pods,
+            images,
             events,
             first_event,
         } = value;
@@ -180,10 +202,30 @@ impl From<&model::NodeReport> for Report {
             acknowledged: acknowledged.0,
             engine_answers: *engine_answers,
             pods: pods.iter().map(|(uid, pod)| (uid.0, pod.into())).collect(),
+            images: images.as_ref().map(|images| images.iter().map(image_to_wire).collect()),
             events: events.iter().map(Event::from).collect(),
             first_event: first_event.map(EventNumber::from),
         }
     }
+}
+
+fn image_to_wire((image, report): (&model::AssignedImage, &model::ImageReport)) -> ImageReport {
+    let state = match report {
+        model::ImageReport::Pulling => ImageState::Pulling,
+        model::ImageReport::Held => ImageState::Held,
+        model::ImageReport::Failed { message } => ImageState::Failed { message: message.clone() },
+    };
+    ImageReport { image: image.into(), state }
+}
+
+fn image_from_wire(value: ImageReport) -> (model::AssignedImage, model::ImageReport) {
+    let ImageReport { image, state } = value;
+    let report = match state {
+        ImageState::Pulling => model::ImageReport::Pulling,
+        ImageState::Held => model::ImageReport::Held,
+        ImageState::Failed { message } => model::ImageReport::Failed { message },
+    };
+    (image.into(), report)
 }
 
 impl From<model::EventNumber> for EventNumber {

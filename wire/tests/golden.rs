@@ -191,7 +191,12 @@ fn assignment() -> Assignment {
                 ],
             }],
         }],
+        images: vec![assigned_image("web:2"), assigned_image("web:3"), assigned_image("web:4")],
     }
+}
+
+fn assigned_image(image: &str) -> AssignedImage {
+    AssignedImage { release: ReleaseId(7), image: image.into(), policy: PullPolicy::Always }
 }
 
 fn status(name: &str, state: ContainerState) -> ContainerStatus {
@@ -270,6 +275,11 @@ fn report() -> NodeReport {
             (PodUid(Uuid::from_u128(6)), bare(PodPhase::Succeeded)),
             (PodUid(Uuid::from_u128(7)), bare(PodPhase::Failed)),
         ]),
+        images: Some(BTreeMap::from([
+            (assigned_image("web:2"), ImageReport::Pulling),
+            (assigned_image("web:3"), ImageReport::Held),
+            (assigned_image("web:4"), ImageReport::Failed { message: "not found".into() }),
+        ])),
         events: vec![event(EventType::Normal), event(EventType::Warning)],
         first_event: Some(EventNumber { run: Uuid::from_u128(9), number: 17 }),
     }

@@ -6,6 +6,7 @@
 //! Of each container the newest attempt counts. One ended attempt is kept beside it, for its log.
 
 mod attempt;
+pub mod images;
 mod memory;
 mod observed;
 mod sandbox;

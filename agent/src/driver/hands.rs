@@ -5,13 +5,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dugout_model::{PodUid, Probe};
+use dugout_model::{AssignedImage, PodUid, Probe};
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
 use super::Event;
+use crate::converge::images::ImageAction;
 use crate::converge::{FullList, Observed, Sequence};
 use crate::labels::Owner;
 use crate::metrics::AgentMetrics;
@@ -50,6 +51,7 @@ pub(crate) struct Hands<R> {
     stops: Arc<Semaphore>,
     removes: Arc<Semaphore>,
     probes: Arc<Semaphore>,
+    image_looks: Arc<Semaphore>,
 }
 
 /// Counts whose node this was: each owner has its own. What was asked for under a former owner is of
@@ -119,6 +121,7 @@ impl<R: ContainerRuntime> Hands<R> {
             stops: room(STOPS_AT_ONCE),
             removes: room(REMOVES_AT_ONCE),
             probes: room(PROBES_AT_ONCE),
+            image_looks: room(LOOKS_AT_ONCE),
         }
     }
 
@@ -182,6 +185,23 @@ impl<R: ContainerRuntime> Hands<R> {
             // The start follows at once: a container is not made before the last one runs.
             let slot = slot.filter(|_| matches!(acted, Acted::Created { .. }));
             Event::Acted { pod, acted, slot }
+        })
+    }
+
+    /// Looks for an image, or pulls it.
+    pub fn fetch_image(&self, asked: AssignedImage, action: ImageAction) -> AbortHandle {
+        let room = match action {
+            ImageAction::Look => &self.image_looks,
+            ImageAction::Pull => &self.pulls,
+        };
+        let (runtime, room) = (Arc::clone(&self.runtime), Arc::clone(room));
+        self.spawn(async move {
+            let _permit = room.acquire_owned().await;
+            let result = match action {
+                ImageAction::Look => runtime.has_image(&asked.image).await,
+                ImageAction::Pull => runtime.pull(&asked.image).await.map(|()| true),
+            };
+            Event::ImageFetched { asked, action, result }
         })
     }
 

@@ -7,6 +7,7 @@
 mod engine;
 mod hands;
 mod health;
+mod images;
 mod node;
 mod publish;
 mod recorded;
@@ -21,11 +22,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dugout_model::{NodeName, PodUid, SharedAssignment, Timestamp};
+use dugout_model::{AssignedImage, NodeName, PodUid, SharedAssignment, Timestamp};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::converge::images::ImageAction;
 use crate::converge::{FullList, Sequence};
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
@@ -73,6 +75,12 @@ pub(crate) enum Event {
         target: ProbeTarget,
         kind: ProbeKind,
         result: Result<(), String>,
+    },
+    /// An image is there, or is not, or that cannot be said.
+    ImageFetched {
+        asked: AssignedImage,
+        action: ImageAction,
+        result: Result<bool, RuntimeError>,
     },
     /// The pods that have volumes on the disk.
     VolumesFound(io::Result<Vec<PodUid>>),
@@ -183,6 +191,9 @@ impl<R: ContainerRuntime> Driver<R> {
             Event::Engine(event) => node.engine_event(event),
             Event::EngineSilent => node.engine_silent(),
             Event::Probed { target, kind, result } => node.probed(&target, kind, result),
+            Event::ImageFetched { asked, action, result } => {
+                node.image_fetched(&asked, action, result);
+            }
             Event::VolumesFound(found) => node.volumes_found(found),
             Event::VolumesRemoved { pod, result } => node.volumes_removed(pod, result),
             Event::OfFormerOwner | Event::Time | Event::Shutdown => {}

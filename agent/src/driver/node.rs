@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use dugout_model::{
-    AssignedPod, EventType, NamespaceName, NodeName, ObjectName, PodUid, PullPolicy, RestartPolicy,
-    SharedAssignment, Timestamp, chain,
+    AssignedImage, AssignedPod, EventType, NamespaceName, NodeName, ObjectName, PodUid, PullPolicy,
+    RestartPolicy, SharedAssignment, Timestamp, chain,
 };
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -15,6 +15,7 @@ use super::hands::{Acted, Hands, Slot};
 use super::health::ProbeBook;
 use super::publish::{Directory, Published};
 use super::recorded::Recorded;
+use crate::converge::images::ImageMemories;
 use crate::converge::volumes::HeldVolumes;
 use crate::converge::{
     Action, ExitCause, Failure, FailureKind, Memories, News, Observed, Outcome, PodMemory, StopWhy,
@@ -53,6 +54,10 @@ pub(super) struct Node<R> {
     pub started_here: HashSet<String>,
     /// Pulls under way, which a pod that leaves does not wait for.
     pub pulls: HashMap<PodUid, AbortHandle>,
+    /// Images that a release wants here.
+    pub images: ImageMemories,
+    /// Looks and pulls for them that are under way.
+    pub image_pulls: HashMap<AssignedImage, AbortHandle>,
     /// Rights to an engine call that the next settling uses or gives back.
     pub slots: HashMap<PodUid, Slot>,
     pub recorded: Recorded,
@@ -88,6 +93,8 @@ impl<R: ContainerRuntime> Node<R> {
             signalled_outside: HashMap::new(),
             started_here: HashSet::new(),
             pulls: HashMap::new(),
+            images: ImageMemories::new(),
+            image_pulls: HashMap::new(),
             slots: HashMap::new(),
             recorded: Recorded::default(),
             held_volumes: HeldVolumes::new(),
@@ -172,7 +179,9 @@ impl<R: ContainerRuntime> Node<R> {
         self.signalled_outside.clear();
         self.started_here.clear();
         self.slots.clear();
-        for (_, pull) in self.pulls.drain() {
+        self.images.clear();
+        let pulls = self.pulls.drain().map(|(_, pull)| pull);
+        for pull in pulls.chain(self.image_pulls.drain().map(|(_, pull)| pull)) {
             pull.abort();
         }
     }

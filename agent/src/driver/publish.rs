@@ -125,6 +125,7 @@ impl<R: ContainerRuntime> Node<R> {
             acknowledged: self.published.proxied.as_ref().map_or(Turn(0), |(turn, _)| *turn),
             engine_answers: self.engine.answers,
             pods,
+            images: Some(self.image_reports()),
             events: Vec::new(),
             first_event: None,
         }

@@ -24,6 +24,7 @@ impl<R: ContainerRuntime> Node<R> {
         self.sync_probes();
         let converge_at = self.converge();
         self.slots.clear();
+        let images_at = self.fetch_images();
         let volumes_at = self.remove_volumes();
         self.write_records();
         self.probe_when_due();
@@ -32,7 +33,7 @@ impl<R: ContainerRuntime> Node<R> {
         self.forget_what_left();
         let count_at = self.someone_leaves().then(|| self.now + COUNT_CONNECTIONS_EVERY);
         let engine_at = self.engine.wake_at();
-        [converge_at, engine_at, volumes_at, self.probes.next_at(), publish_at, count_at]
+        [converge_at, engine_at, images_at, volumes_at, self.probes.next_at(), publish_at, count_at]
             .into_iter()
             .flatten()
             .min()

@@ -93,6 +93,10 @@ impl ContainerRuntime for Engine {
         std::future::pending().await
     }
 
+    async fn has_image(&self, _: &str) -> Result<bool, RuntimeError> {
+        std::future::pending().await
+    }
+
     async fn pull(&self, _: &str) -> Result<(), RuntimeError> {
         std::future::pending().await
     }

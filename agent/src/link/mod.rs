@@ -384,6 +384,7 @@ mod tests {
             acknowledged: Turn(0),
             engine_answers: true,
             pods: BTreeMap::new(),
+            images: None,
             events: Vec::new(),
             first_event: None,
         };

@@ -326,6 +326,7 @@ impl Rig {
             generation: Turn(self.generation),
             pods: self.pods.values().cloned().collect(),
             services: self.services.clone(),
+            images: Vec::new(),
         }));
     }
 

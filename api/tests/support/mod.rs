@@ -90,6 +90,7 @@ fn source() -> Source {
         status: SourceStatus {
             head: Some(CommitSha::new(SHA)),
             applied: Some(CommitSha::new(SHA)),
+            gate: PullGate::Open,
             healthy: Some(CommitSha::new(SHA)),
             condition: SourceCondition::Readable,
             since: START,
@@ -113,6 +114,7 @@ fn node(name: &str, condition: NodeCondition, unschedulable: bool) -> Node {
         address: Some(IpAddr::from([192, 0, 2, 10])),
         condition,
         unschedulable,
+        pulls: Vec::new(),
         generation: Turn(40),
         last_event: None,
         joined_at: START,

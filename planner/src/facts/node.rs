@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use dugout_model::{Change, EventType, Node, NodeCondition, NodeName, NodeRegistration, Turn};
+use dugout_model::{
+    Change, EventType, ImagePull, Node, NodeCondition, NodeName, NodeRegistration, PullState, Turn,
+};
 
 use crate::Ignored;
 use crate::draft::Draft;
@@ -33,6 +35,7 @@ pub(super) fn joined(draft: &mut Draft<'_>, registration: &NodeRegistration) {
         address: *address,
         condition: known.map_or(NodeCondition::Ready, |node| node.condition.clone()),
         unschedulable: known.is_some_and(|node| node.unschedulable),
+        pulls: known.map(|node| pulls_of(node, instance)).unwrap_or_default(),
         generation: known.map_or(Turn(0), |node| node.generation),
         last_event: known.and_then(|node| node.last_event),
         joined_at: known.map_or(draft.now, |node| node.joined_at),
@@ -45,6 +48,15 @@ pub(super) fn joined(draft: &mut Draft<'_>, registration: &NodeRegistration) {
         }
         draft.push(Change::PutNode(Arc::new(node)));
     }
+}
+
+/// What is wanted of it still. Another agent under its name may have another disk.
+fn pulls_of(known: &Node, instance: &str) -> Vec<ImagePull> {
+    let mut pulls = known.pulls.clone();
+    if known.instance != instance {
+        pulls.iter_mut().for_each(|pull| pull.state = PullState::Wanted);
+    }
+    pulls
 }
 
 /// What a person asks for. None of it touches desired state.

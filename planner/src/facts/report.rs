@@ -12,7 +12,7 @@ use dugout_model::{
 };
 
 use crate::draft::Draft;
-use crate::{Ignored, nodes};
+use crate::{Ignored, gate, nodes};
 
 pub(super) fn apply(draft: &mut Draft<'_>, report: &NodeReport) {
     let Some(node) = draft.world.nodes.get(&report.node).cloned() else {
@@ -43,6 +43,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, report: &NodeReport) {
             None => miss(draft, &pod, up_to_date),
         }
     }
+    gate::see(draft, report);
 }
 
 /// Takes over the events that are not taken yet: the answer to the report that brought them may have

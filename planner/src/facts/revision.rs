@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use dugout_model::{
     Change, CommitSha, DeclaredObject, DeclaredObjects, EventType, NoticedBy, ObjectId, ObjectUid,
-    Problem, Prune, Quarantine, Release, ReleaseId, Revision, RevisionContent, Severity, Source,
-    SourceName, Step, StoredObject, StoredRevision, Verdict,
+    Problem, Prune, PullGate, Quarantine, Release, ReleaseId, Revision, RevisionContent, Severity,
+    Source, SourceName, Step, StoredObject, StoredRevision, Verdict,
 };
 
 use crate::draft::Draft;
 use crate::records::Subject;
-use crate::{Ignored, way_back};
+use crate::{Ignored, gate, way_back};
 
 use super::immutable::{forbidden_changes, takes_back};
 use super::{budget, repeated};
@@ -379,7 +379,9 @@ fn same(known: &Arc<DeclaredObject>, declared: &Arc<DeclaredObject>) -> bool {
 /// The release becomes what the source wants.
 fn start(draft: &mut Draft<'_>, source: &Source, release: &Release) {
     let now = draft.now;
+    gate::give_up(draft, &source.name);
     let mut source = source.clone();
+    source.status.gate = PullGate::Unasked { release: release.id };
     source.status.applied = Some(release.commit.sha.clone());
     source.status.approved = None;
     // What a person lets pass after all is not taken back.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, CommitSha, EventType, Source, SourceCondition, SourceDeclaration, SourceName,
+    Change, CommitSha, EventType, PullGate, Source, SourceCondition, SourceDeclaration, SourceName,
     SourceStatus,
 };
 
@@ -21,6 +21,7 @@ pub(super) fn declared(draft: &mut Draft<'_>, declaration: &SourceDeclaration) {
         || SourceStatus {
             head: None,
             applied: None,
+            gate: PullGate::Open,
             healthy: None,
             condition: SourceCondition::Unread,
             since: draft.now,

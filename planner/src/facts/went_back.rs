@@ -7,13 +7,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, EventType, ObjectId, OwedRevert, Release, SourceName, Standing, Step, WentBack,
+    Change, EventType, ObjectId, OwedRevert, PullGate, Release, SourceName, Standing, Step,
+    WentBack,
 };
 
 use super::revision::{close, make_desired};
 use crate::draft::Draft;
 use crate::records::Subject;
-use crate::{Ignored, way_back};
+use crate::{Ignored, gate, way_back};
 
 pub(super) fn apply(draft: &mut Draft<'_>, asked: &WentBack) {
     let (name, to) = (&asked.source, &asked.to);
@@ -34,7 +35,9 @@ pub(super) fn apply(draft: &mut Draft<'_>, asked: &WentBack) {
         draft.push(Change::PutRelease(Arc::new(Release { reason, ..(*newest).clone() })));
     }
     let touched = make_desired(draft, &source, to, &asked.objects, &in_question);
+    gate::give_up(draft, name);
     let mut source = (*source).clone();
+    source.status.gate = PullGate::Open;
     source.status.applied = Some(to.clone());
     if asked.standing == Standing::Proven {
         // A later failure goes back to what a person chose. What was never healthy has to show itself

@@ -34,7 +34,7 @@ struct Score {
 
 /// What is known of the nodes while pods are placed.
 #[derive(Default)]
-pub(super) struct Rooms {
+pub(crate) struct Rooms {
     /// Reserved for pods that are not in the world yet.
     promised: BTreeMap<NodeName, Resources>,
     /// The pods at work of the workloads that were asked for, by node.

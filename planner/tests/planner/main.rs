@@ -10,6 +10,7 @@ mod daemon_sets;
 mod declared_pods;
 mod draining;
 mod forecast;
+mod gate;
 mod harness;
 mod jobs;
 mod nodes;

@@ -330,7 +330,8 @@ proptest! {
         objects.push(declare("last", ObjectSpec::Job(Box::new(last))));
         let sha = cluster.commit(objects);
         cluster.run_in_steps(60, seconds(1));
-        prop_assert_eq!(cluster.verdict(&sha), Verdict::Healthy);
+        let reason = &cluster.release(&sha).reason;
+        prop_assert_eq!(cluster.verdict(&sha), Verdict::Healthy, "{:?}", reason);
         prop_assert_eq!(cluster.world.pods.len(), 19, "nothing is left behind");
         prop_assert_eq!(cluster.world.jobs.len(), 1);
         prop_assert!(cluster.world.schedules.is_empty());

@@ -269,6 +269,7 @@ fn report_of(pod: PodUid) -> Fact {
         acknowledged: Turn(0),
         engine_answers: true,
         pods: BTreeMap::from([(pod, status)]),
+        images: None,
         events: Vec::new(),
         first_event: None,
     }))

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use dugout_model::{
-    EngineId, EventNumber, Node, NodeCondition, NodeName, NotReadyReason, Resources, StringMap,
-    Timestamp, Turn,
+    EngineId, EventNumber, ImagePull, Node, NodeCondition, NodeName, NotReadyReason, PullPolicy,
+    PullState, ReleaseId, Resources, SourceName, StringMap, Timestamp, Turn,
 };
 
 use uuid::Uuid;
@@ -23,11 +23,33 @@ mirror! {
         address: Option<IpAddr>,
         condition: NodeCondition,
         unschedulable: bool,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pulls: Vec<ImagePull>,
         generation: Turn,
         // Later than the first release: its rows have none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last_event: Option<EventNumber>,
         joined_at: Timestamp,
+    }
+}
+
+mirror! {
+    struct ImagePull as ImagePullDocument {
+        source: SourceName,
+        release: ReleaseId,
+        asked_at: Timestamp,
+        image: String,
+        policy: PullPolicy,
+        state: PullState,
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case", deny_unknown_fields)]
+    enum PullState as PullStateDocument {
+        Wanted,
+        Held,
+        Failed { message: String },
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use dugout_model::{
     Baseline, Commit, CommitSha, ContentHash, FailedContent, Failure, NoticedBy, ObjectId,
-    OnFailure, OwedRevert, Problem, Release, ReleaseId, RevertOutcome, RevisionHops, Severity,
-    Source, SourceCondition, SourceName, SourceStatus, StoredObject, StoredRevision, Timestamp,
-    Verdict,
+    OnFailure, OwedRevert, Problem, PullGate, Release, ReleaseId, RevertOutcome, RevisionHops,
+    Severity, Source, SourceCondition, SourceName, SourceStatus, StoredObject, StoredRevision,
+    Timestamp, Verdict,
 };
 
 use super::mirror::mirror;
@@ -33,6 +33,9 @@ mirror! {
     struct SourceStatus as SourceStatusDocument {
         head: Option<CommitSha>,
         applied: Option<CommitSha>,
+        // Sources of before there was a gate stop pods as they always did.
+        #[serde(default, skip_serializing_if = "PullGateDocument::is_open")]
+        gate: PullGate,
         healthy: Option<CommitSha>,
         condition: SourceCondition,
         since: Timestamp,
@@ -119,6 +122,23 @@ mirror! {
         finished_at: Option<Timestamp>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         revert: Option<RevertOutcome>,
+    }
+}
+
+mirror! {
+    #[derive(Default)]
+    #[serde(rename_all = "snake_case", deny_unknown_fields)]
+    enum PullGate as PullGateDocument {
+        #[default]
+        Open,
+        Unasked { release: ReleaseId },
+        Pulling { release: ReleaseId, since: Timestamp },
+    }
+}
+
+impl PullGateDocument {
+    fn is_open(&self) -> bool {
+        matches!(self, PullGateDocument::Open)
     }
 }
 

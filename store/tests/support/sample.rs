@@ -294,9 +294,25 @@ impl Dice {
                 },
             },
             unschedulable: self.flip(),
+            pulls: self.some(Dice::pull),
             generation: Turn(self.number()),
             last_event: None,
             joined_at: self.moment(),
+        }
+    }
+
+    fn pull(&mut self) -> ImagePull {
+        ImagePull {
+            source: SourceName::new(self.pick(&["shop", "infra"])),
+            release: ReleaseId(self.number()),
+            asked_at: self.moment(),
+            image: self.text(),
+            policy: self.pick(&[PullPolicy::Always, PullPolicy::IfNotPresent, PullPolicy::Never]),
+            state: match self.below(3) {
+                0 => PullState::Wanted,
+                1 => PullState::Held,
+                _ => PullState::Failed { message: self.text() },
+            },
         }
     }
 }
@@ -315,6 +331,14 @@ impl Dice {
             status: SourceStatus {
                 head: self.maybe(Dice::sha),
                 applied: self.maybe(Dice::sha),
+                gate: match self.below(3) {
+                    0 => PullGate::Open,
+                    1 => PullGate::Unasked { release: ReleaseId(self.number()) },
+                    _ => PullGate::Pulling {
+                        release: ReleaseId(self.number()),
+                        since: self.moment(),
+                    },
+                },
                 healthy: self.maybe(Dice::sha),
                 condition: match self.below(7) {
                     0 => SourceCondition::Unread,

@@ -58,6 +58,8 @@ pub enum Bug {
     HeldDeletionPruned,
     /// A changed config map is not taken over.
     ConfigurationNotRolled,
+    /// Pods are stopped before the images of their successors are there.
+    PullGateIgnored,
     DependsOnIgnored,
     DeadlineNeverFires,
     /// A release that fails leaves one object as it was changed.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use dugout_agent::converge::images::{ImageAction, ImageOutcome};
 use dugout_agent::converge::{Action, Failure, FailureKind};
 use dugout_agent::labels::{ContainerLabels, SANDBOX};
 use dugout_agent::runtime::{ObservedContainer, ObservedState};
@@ -66,6 +67,25 @@ impl FakeEngine {
             Action::Start { .. } => self.random.millis(30, 400),
             Action::Stop { grace, .. } => self.random.millis(10, 2_000).min(*grace),
         }
+    }
+
+    /// How long an effect for an image takes.
+    pub fn image_takes(&mut self, action: ImageAction) -> Duration {
+        match action {
+            ImageAction::Look => self.random.millis(1, 10),
+            ImageAction::Pull => self.random.millis(100, 3_000),
+        }
+    }
+
+    /// An image is looked for or pulled.
+    pub fn fetch(&mut self, image: &str, action: ImageAction) -> ImageOutcome {
+        if action == ImageAction::Pull && image.ends_with(":missing") {
+            return ImageOutcome::Failed(failure(FailureKind::Permanent, "manifest unknown"));
+        }
+        if action == ImageAction::Pull {
+            self.images.insert(image.to_owned());
+        }
+        if self.images.contains(image) { ImageOutcome::Present } else { ImageOutcome::Absent }
     }
 
     /// A call takes effect. The value is how the container that it started will end by itself.

@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use dugout_agent::converge::images::ImageAction;
 use dugout_agent::converge::{Action, Sequence};
-use dugout_model::{AssignedPod, Fact, SharedAssignment, Timestamp};
+use dugout_model::{AssignedImage, AssignedPod, Fact, SharedAssignment, Timestamp};
 
 /// Which life of a process an event belongs to: what was begun for an earlier one is void.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,12 @@ pub(crate) enum Event {
         life: Life,
         call: Box<Call>,
     },
+    /// An effect for an image is answered.
+    Fetched {
+        node: usize,
+        life: Life,
+        fetch: Box<Fetch>,
+    },
     /// A list of all containers is answered.
     Listed {
         node: usize,
@@ -68,6 +75,14 @@ pub(crate) struct Call {
     pub action: Action,
     /// What it was begun for; absent for a pod that is no longer assigned.
     pub pod: Option<AssignedPod>,
+    pub answer: Answer,
+}
+
+/// An effect for an image that is under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Fetch {
+    pub asked: AssignedImage,
+    pub action: ImageAction,
     pub answer: Answer,
 }
 

@@ -5,14 +5,18 @@
 
 use std::collections::BTreeMap;
 
+use dugout_agent::converge::images::{
+    ImageAction, ImageMemories, ImageOutcome, ImageStep, image_step,
+};
 use dugout_agent::converge::{
     Attempt, ExitCause, FullList, Health, Input, Memories, News, Observed, Outcome, Plan,
     PodMemory, Sequence, pod_report,
 };
 use dugout_agent::runtime::ObservedContainer;
 use dugout_model::{
-    AssignedPod, EngineId, NodeName, NodeRegistration, NodeReport, PodOrder, PodReport, PodUid,
-    PullPolicy, Resources, RestartPolicy, SharedAssignment, StringMap, Timestamp, Turn,
+    AssignedImage, AssignedPod, EngineId, NodeName, NodeRegistration, NodeReport, PodOrder,
+    PodReport, PodUid, PullPolicy, Resources, RestartPolicy, SharedAssignment, StringMap,
+    Timestamp, Turn,
 };
 
 use crate::bugs::{Bug, converge_with, report_with};
@@ -45,6 +49,7 @@ pub(crate) struct Agent {
     pub alarm: Alarm,
     observed: Observed,
     memories: Memories,
+    images: ImageMemories,
     reported: Option<NodeReport>,
     /// When each leaving pod's last connection ends.
     busy_until: BTreeMap<PodUid, Timestamp>,
@@ -100,6 +105,7 @@ impl Node {
             alarm: Alarm::default(),
             observed: Observed::default(),
             memories: Memories::new(),
+            images: ImageMemories::new(),
             reported: None,
             busy_until: BTreeMap::new(),
         };
@@ -161,6 +167,30 @@ impl Node {
         converge_with(self.bug, input)
     }
 
+    /// What is to be done for images now, and when to come again.
+    pub fn plan_images(
+        &mut self,
+        now: Timestamp,
+    ) -> (Vec<(AssignedImage, ImageAction)>, Option<Timestamp>) {
+        let (Some(agent), Some(accepted)) = (&mut self.agent, &self.accepted) else {
+            return (Vec::new(), None);
+        };
+        agent.images.retain(|asked, _| accepted.images.contains(asked));
+        let (mut actions, mut wake_at) = (Vec::new(), None);
+        for asked in accepted.images.iter().filter(|_| agent.has_listed) {
+            let memory = agent.images.entry(asked.clone()).or_default();
+            match image_step(asked, memory, now) {
+                ImageStep::Nothing => {}
+                ImageStep::Wait(at) => wake_at = wake_at.into_iter().chain([at]).min(),
+                ImageStep::Act(action) => {
+                    memory.is_in_flight = true;
+                    actions.push((asked.clone(), action));
+                }
+            }
+        }
+        (actions, wake_at)
+    }
+
     pub fn assigned(&self, uid: PodUid) -> Option<&AssignedPod> {
         self.accepted.as_ref()?.pods.iter().find(|pod| pod.uid == uid)
     }
@@ -198,6 +228,7 @@ impl Node {
             acknowledged: accepted.map_or(Turn(0), |accepted| accepted.generation),
             engine_answers: true,
             pods,
+            images: Some(agent.images.iter().map(|(k, v)| (k.clone(), v.report())).collect()),
             events: Vec::new(),
             first_event: None,
         };
@@ -247,6 +278,13 @@ impl Agent {
         });
         if let Some(memory) = self.memories.get_mut(&call.action.pod()) {
             memory.end(outcome, policy.unwrap_or(PullPolicy::IfNotPresent), now, now);
+        }
+    }
+
+    /// An effect for an image ended.
+    pub fn image_fetched(&mut self, asked: &AssignedImage, outcome: ImageOutcome, now: Timestamp) {
+        if let Some(memory) = self.images.get_mut(asked) {
+            memory.end(asked, outcome, now);
         }
     }
 
@@ -303,14 +341,12 @@ impl Agent {
                 if let dugout_agent::runtime::ObservedState::Exited { started_at, exit } =
                     &one.state
                 {
-                    let cause = ExitCause::Itself;
+                    let cause = cause_of(exit.exit_code);
                     memory.note_exit(&one.id, &labels, *started_at, exit, cause, now);
                 }
             }
             News::Exited { id, labels, started_at, exit } => {
-                // By convention of these fakes, whoever is killed from outside ends with 137.
-                let cause =
-                    if exit.exit_code == 137 { ExitCause::Outside } else { ExitCause::Itself };
+                let cause = cause_of(exit.exit_code);
                 if let Some(memory) = self.memories.get_mut(&labels.uid) {
                     memory.note_exit(&id, &labels, started_at, &exit, cause, now);
                 }
@@ -327,4 +363,9 @@ impl Agent {
             }
         }
     }
+}
+
+/// By convention of these fakes, whoever is killed from outside ends with 137.
+fn cause_of(exit_code: i64) -> ExitCause {
+    if exit_code == 137 { ExitCause::Outside } else { ExitCause::Itself }
 }

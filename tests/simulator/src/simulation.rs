@@ -296,6 +296,7 @@ impl Simulation {
                 }
             }
             Event::Called { node, life, call } => self.called(node, life, &call),
+            Event::Fetched { node, life, fetch } => self.fetched(node, life, &fetch),
             Event::Listed { node, life, asked } => {
                 let containers = self.nodes[node].engine.containers.values();
                 let seen = containers.map(|one| one.observed.clone()).collect();

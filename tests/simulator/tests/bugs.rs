@@ -55,6 +55,11 @@ fn recreate_overlaps_is_found() {
 }
 
 #[test]
+fn pull_gate_ignored_is_found() {
+    is_found(Bug::PullGateIgnored, Rule::PlansAreSound, "before every image");
+}
+
+#[test]
 fn not_drained_is_found() {
     is_found(Bug::NotDrained, Rule::RequestsEnd, "");
 }

@@ -58,6 +58,7 @@ fn node(number: u32, cpu: u64, state: u8) -> Arc<Node> {
         address: None,
         condition: if state == 1 { silent } else { NodeCondition::Ready },
         unschedulable: state == 2,
+        pulls: Vec::new(),
         generation: Turn(0),
         last_event: None,
         joined_at: Timestamp::default(),

@@ -25,6 +25,8 @@ pub struct FakeAgent {
     pub connections: BTreeMap<PodUid, u32>,
     accepted: Turn,
     pods: BTreeMap<PodUid, FakePod>,
+    /// The images that it was asked to have, and since when.
+    images: BTreeMap<AssignedImage, Timestamp>,
 }
 
 struct FakePod {
@@ -37,6 +39,7 @@ struct FakePod {
 const TO_BECOME_READY: Duration = Duration::from_secs(1);
 const TO_STOP: Duration = Duration::from_secs(1);
 const TO_EXIT: Duration = Duration::from_secs(2);
+const TO_PULL: Duration = Duration::from_secs(1);
 
 impl FakeAgent {
     pub fn new(name: &str, engine: &str) -> Self {
@@ -52,6 +55,7 @@ impl FakeAgent {
             connections: BTreeMap::new(),
             accepted: Turn(0),
             pods: BTreeMap::new(),
+            images: BTreeMap::new(),
         }
     }
 
@@ -73,6 +77,7 @@ impl FakeAgent {
         self.instance.push_str("-again");
         self.accepted = Turn(0);
         self.pods.clear();
+        self.images.clear();
     }
 
     /// Takes over the assignment, lets time pass for its pods, and reports.
@@ -97,6 +102,12 @@ impl FakeAgent {
             acknowledged: self.accepted,
             engine_answers: self.engine_answers,
             pods,
+            images: Some(
+                self.images
+                    .iter()
+                    .map(|(each, since)| (each.clone(), pulled(each, *since, now)))
+                    .collect(),
+            ),
             events: Vec::new(),
             first_event: None,
         })))
@@ -106,6 +117,10 @@ impl FakeAgent {
         assert!(assignment.generation >= self.accepted, "generations only grow");
         self.accepted = assignment.generation;
         self.pods.retain(|uid, _| assignment.pods.iter().any(|pod| pod.uid == *uid));
+        self.images.retain(|image, _| assignment.images.contains(image));
+        for image in &assignment.images {
+            self.images.entry(image.clone()).or_insert(now);
+        }
         for assigned in &assignment.pods {
             let is_new = !self.pods.contains_key(&assigned.uid);
             if is_new && assigned.order == (PodOrder::Run { draining: true }) {
@@ -121,6 +136,16 @@ impl FakeAgent {
                 pod.stopping_since.get_or_insert(now);
             }
         }
+    }
+}
+
+fn pulled(image: &AssignedImage, since: Timestamp, now: Timestamp) -> ImageReport {
+    if now.since(since) < TO_PULL {
+        ImageReport::Pulling
+    } else if image.image.ends_with(":missing") {
+        ImageReport::Failed { message: "manifest unknown".to_owned() }
+    } else {
+        ImageReport::Held
     }
 }
 

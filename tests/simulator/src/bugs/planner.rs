@@ -7,7 +7,7 @@ use std::time::Duration;
 use dugout_model::{
     Baseline, Change, Contacts, DeclaredObject, Deployment, Fact, IntOrPercent, Job, JobSpec,
     Lifecycle, Node, ObjectName, ObjectPolicy, ObjectSpec, Pod, PodIdentity, PodUid, Prune,
-    ReplicaSet, Resources, Revision, RevisionContent, Rollout, Schedule, Seen, Source,
+    PullGate, ReplicaSet, Resources, Revision, RevisionContent, Rollout, Schedule, Seen, Source,
     StoredObject, Strategy, TemplateHash, Timestamp, Turn, World,
 };
 use dugout_planner::{Plan, PlanInput, Work};
@@ -64,6 +64,13 @@ fn misread_world(bug: Bug, input: &PlanInput<'_>) -> World {
             let sources: Vec<Source> = world.sources.values().map(|row| (**row).clone()).collect();
             for mut source in sources {
                 source.status.failed_contents.clear();
+                world.apply(&Change::PutSource(Arc::new(source)));
+            }
+        }
+        Bug::PullGateIgnored => {
+            let sources: Vec<Source> = world.sources.values().map(|row| (**row).clone()).collect();
+            for mut source in sources {
+                source.status.gate = PullGate::Open;
                 world.apply(&Change::PutSource(Arc::new(source)));
             }
         }
@@ -176,8 +183,8 @@ fn misread_strategy(bug: Bug, deployment: &Deployment) -> Strategy {
             }
         }
         (Bug::RecreateOverlaps, Strategy::Recreate) => Strategy::RollingUpdate {
-            max_surge: IntOrPercent::Int(1),
-            max_unavailable: IntOrPercent::Int(0),
+            max_surge: IntOrPercent::Int(0),
+            max_unavailable: IntOrPercent::Percent(100),
         },
         (_, strategy) => strategy.clone(),
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dugout_agent::converge::images::ImageOutcome;
 use dugout_agent::converge::{
     Action, Failure, FailureKind, Outcome as CallOutcome, StopTarget, StopWhy,
 };
@@ -10,7 +11,7 @@ use dugout_model::{Fact, Timestamp};
 
 use super::{HEARTBEAT, Simulation, WHOLE_LIST};
 use crate::docker::End;
-use crate::events::{Answer, Call, Event, Life};
+use crate::events::{Answer, Call, Event, Fetch, Life};
 use crate::node::Refused;
 use crate::rules::Rule;
 
@@ -134,11 +135,7 @@ impl Simulation {
         let plan = self.nodes[node].plan(now);
         for action in plan.actions {
             let pod = self.nodes[node].assigned(action.pod()).cloned();
-            let answer = match self.is_faulty().then(|| self.faults.below(60)) {
-                Some(0) => Answer::Lost,
-                Some(1) => Answer::Refused,
-                _ => Answer::Given,
-            };
+            let answer = self.answer();
             let takes = self.nodes[node].engine.takes(&action);
             let call = Box::new(Call { action, pod, answer });
             let Some(agent) = &mut self.nodes[node].agent else { return };
@@ -146,14 +143,62 @@ impl Simulation {
             let life = agent.life;
             self.queue.push(now + takes, Event::Called { node, life, call });
         }
+        let images_at = self.fetch_images(node);
         self.nodes[node].write_records();
         self.report(node, false);
-        let wake_at = [plan.wake_at, self.nodes[node].wake_at(now)].into_iter().flatten().min();
+        let wake_at = [plan.wake_at, images_at, self.nodes[node].wake_at(now)];
+        let wake_at = wake_at.into_iter().flatten().min();
         let soon = now + Duration::from_millis(1);
         if let (Some(at), Some(agent)) = (wake_at, &mut self.nodes[node].agent)
             && let Some(at) = agent.alarm.set(at.max(soon))
         {
             self.queue.push(at, Event::AgentWake(node, agent.life));
+        }
+    }
+
+    fn answer(&mut self) -> Answer {
+        match self.is_faulty().then(|| self.faults.below(60)) {
+            Some(0) => Answer::Lost,
+            Some(1) => Answer::Refused,
+            _ => Answer::Given,
+        }
+    }
+
+    /// Begins what a node does for images, and says when to come again.
+    fn fetch_images(&mut self, node: usize) -> Option<Timestamp> {
+        let now = self.now;
+        let (actions, wake_at) = self.nodes[node].plan_images(now);
+        for (asked, action) in actions {
+            let answer = self.answer();
+            let takes = self.nodes[node].engine.image_takes(action);
+            let life = self.nodes[node].agent.as_ref()?.life;
+            let fetch = Box::new(Fetch { asked, action, answer });
+            self.queue.push(now + takes, Event::Fetched { node, life, fetch });
+        }
+        wake_at
+    }
+
+    /// An effect for an image ends, also when the agent that wanted it is gone.
+    pub(super) fn fetched(&mut self, node: usize, life: Life, fetch: &Fetch) {
+        if self.nodes[node].is_dark {
+            return;
+        }
+        let Fetch { asked, action, answer } = fetch;
+        self.note(format!("{} does {action:?} {}", self.nodes[node].name, asked.image));
+        let failed = |message: &str| {
+            let message = message.to_owned();
+            ImageOutcome::Failed(Failure { kind: FailureKind::Transient, message })
+        };
+        let outcome = match answer {
+            Answer::Refused => failed("the engine is busy"),
+            Answer::Given | Answer::Lost => self.nodes[node].engine.fetch(&asked.image, *action),
+        };
+        let is_lost = *answer == Answer::Lost;
+        let outcome = if is_lost { failed("the answer did not come in time") } else { outcome };
+        let now = self.now;
+        if let Some(agent) = self.nodes[node].agent(life) {
+            agent.image_fetched(asked, outcome, now);
+            self.settle_node(node);
         }
     }
 

@@ -193,6 +193,7 @@ impl Stage {
             acknowledged: self.world.turn,
             engine_answers: true,
             pods: pods.map(report).collect(),
+            images: None,
             events: Vec::new(),
             first_event: None,
         }))

@@ -1,0 +1,189 @@
+//! What is to be done for the images that a release wants on this node before anybody needs them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dugout_model::{AssignedImage, ImageReport, PullPolicy, Timestamp};
+
+use super::{Failure, FailureKind};
+use crate::backoff::{PERMANENT, TRANSIENT};
+
+/// What is known of each image that is asked for.
+pub type ImageMemories = BTreeMap<AssignedImage, ImageMemory>;
+
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ImageMemory {
+    pub is_in_flight: bool,
+    pub state: ImageKnowledge,
+    pub failures: u32,
+    pub not_before: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum ImageKnowledge {
+    #[default]
+    Unknown,
+    /// The engine has no such image, and it was not asked for yet.
+    Missing,
+    Held,
+    /// It cannot be had.
+    Failed {
+        message: String,
+    },
+}
+
+/// An effect for an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageAction {
+    /// Whether the engine has it.
+    Look,
+    Pull,
+}
+
+/// How an effect ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageOutcome {
+    Present,
+    Absent,
+    /// The engine did not answer: nothing is learned.
+    EngineUnavailable,
+    Failed(Failure),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageStep {
+    Nothing,
+    Wait(Timestamp),
+    Act(ImageAction),
+}
+
+/// What to do for an image now.
+pub fn image_step(asked: &AssignedImage, memory: &ImageMemory, now: Timestamp) -> ImageStep {
+    if memory.is_in_flight {
+        return ImageStep::Nothing;
+    }
+    let action = match (asked.policy, &memory.state) {
+        (_, ImageKnowledge::Held) => return ImageStep::Nothing,
+        // Somebody may bring it.
+        (PullPolicy::Never, _) | (PullPolicy::IfNotPresent, ImageKnowledge::Unknown) => {
+            ImageAction::Look
+        }
+        (PullPolicy::Always | PullPolicy::IfNotPresent, _) => ImageAction::Pull,
+    };
+    match memory.not_before.filter(|at| *at > now) {
+        Some(at) => ImageStep::Wait(at),
+        None => ImageStep::Act(action),
+    }
+}
+
+impl ImageMemory {
+    /// An effect ended.
+    pub fn end(&mut self, asked: &AssignedImage, outcome: ImageOutcome, now: Timestamp) {
+        self.is_in_flight = false;
+        match outcome {
+            ImageOutcome::Present => {
+                self.state = ImageKnowledge::Held;
+                self.failures = 0;
+                self.not_before = None;
+            }
+            ImageOutcome::Absent if asked.policy == PullPolicy::Never => {
+                let message = "it is not on the node, and its policy is never to pull it";
+                self.state = ImageKnowledge::Failed { message: message.to_owned() };
+                self.wait(PERMANENT.after(self.failures + 1), now);
+            }
+            ImageOutcome::Absent => self.state = ImageKnowledge::Missing,
+            ImageOutcome::EngineUnavailable => {}
+            ImageOutcome::Failed(Failure { kind, message }) => match kind {
+                FailureKind::NotFound | FailureKind::Permanent => {
+                    self.state = ImageKnowledge::Failed { message };
+                    self.wait(PERMANENT.after(self.failures + 1), now);
+                }
+                FailureKind::Transient | FailureKind::NoVolumes => {
+                    self.wait(TRANSIENT.after(self.failures + 1), now);
+                }
+            },
+        }
+    }
+
+    fn wait(&mut self, wait: Duration, now: Timestamp) {
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = Some(now + wait);
+    }
+
+    pub fn report(&self) -> ImageReport {
+        match &self.state {
+            ImageKnowledge::Unknown | ImageKnowledge::Missing => ImageReport::Pulling,
+            ImageKnowledge::Held => ImageReport::Held,
+            ImageKnowledge::Failed { message } => ImageReport::Failed { message: message.clone() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dugout_model::ReleaseId;
+
+    use super::*;
+
+    fn asked(policy: PullPolicy) -> AssignedImage {
+        AssignedImage { release: ReleaseId(1), image: "web:1".to_owned(), policy }
+    }
+
+    fn second(number: i64) -> Timestamp {
+        Timestamp::from_micros(number * 1_000_000)
+    }
+
+    fn failed(kind: FailureKind) -> ImageOutcome {
+        ImageOutcome::Failed(Failure { kind, message: "no such tag".to_owned() })
+    }
+
+    #[test]
+    fn an_image_that_is_there_is_not_pulled_unless_always() {
+        let step = |policy| image_step(&asked(policy), &ImageMemory::default(), second(1));
+        assert_eq!(step(PullPolicy::IfNotPresent), ImageStep::Act(ImageAction::Look));
+        assert_eq!(step(PullPolicy::Never), ImageStep::Act(ImageAction::Look));
+        assert_eq!(step(PullPolicy::Always), ImageStep::Act(ImageAction::Pull));
+        let asked = asked(PullPolicy::IfNotPresent);
+        let mut memory = ImageMemory { is_in_flight: true, ..ImageMemory::default() };
+        assert_eq!(image_step(&asked, &memory, second(1)), ImageStep::Nothing);
+        memory.end(&asked, ImageOutcome::Present, second(1));
+        assert_eq!(memory.report(), ImageReport::Held);
+        assert_eq!(image_step(&asked, &memory, second(1)), ImageStep::Nothing);
+    }
+
+    #[test]
+    fn one_that_is_missing_is_pulled_and_its_failure_told_and_tried_again() {
+        let asked = asked(PullPolicy::IfNotPresent);
+        let mut memory = ImageMemory::default();
+        memory.end(&asked, ImageOutcome::Absent, second(1));
+        assert_eq!(image_step(&asked, &memory, second(1)), ImageStep::Act(ImageAction::Pull));
+        memory.end(&asked, failed(FailureKind::Transient), second(1));
+        assert_eq!(memory.report(), ImageReport::Pulling);
+        let soon = Timestamp::from_micros(1_200_000);
+        assert_eq!(image_step(&asked, &memory, second(1)), ImageStep::Wait(soon));
+        assert_eq!(image_step(&asked, &memory, soon), ImageStep::Act(ImageAction::Pull));
+        memory.end(&asked, failed(FailureKind::Permanent), second(2));
+        let message = "no such tag".to_owned();
+        assert_eq!(memory.report(), ImageReport::Failed { message });
+        assert_eq!(image_step(&asked, &memory, second(2)), ImageStep::Wait(second(22)));
+        memory.end(&asked, ImageOutcome::Present, second(22));
+        assert_eq!(memory, ImageMemory { state: ImageKnowledge::Held, ..ImageMemory::default() });
+    }
+
+    #[test]
+    fn one_that_may_not_be_pulled_has_failed_while_it_is_missing() {
+        let asked = asked(PullPolicy::Never);
+        let mut memory = ImageMemory::default();
+        memory.end(&asked, ImageOutcome::Absent, second(1));
+        assert!(matches!(memory.report(), ImageReport::Failed { .. }));
+        assert_eq!(image_step(&asked, &memory, second(11)), ImageStep::Act(ImageAction::Look));
+    }
+
+    #[test]
+    fn an_engine_that_does_not_answer_says_nothing_of_the_image() {
+        let asked = asked(PullPolicy::IfNotPresent);
+        let mut memory = ImageMemory { is_in_flight: true, ..ImageMemory::default() };
+        memory.end(&asked, ImageOutcome::EngineUnavailable, second(1));
+        assert_eq!(memory, ImageMemory::default());
+    }
+}

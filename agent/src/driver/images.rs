@@ -1,0 +1,107 @@
+//! Images that a release wants here before anybody needs them: looked for, pulled, told of.
+
+use std::collections::BTreeMap;
+
+use dugout_model::{AssignedImage, EventType, ImageReport, Timestamp, chain};
+
+use super::node::Node;
+use crate::converge::images::{ImageAction, ImageOutcome, ImageStep, image_step};
+use crate::converge::{Failure, FailureKind};
+use crate::events::reason;
+use crate::runtime::{ContainerRuntime, PermanentKind, RuntimeError};
+
+impl<R: ContainerRuntime> Node<R> {
+    /// Begins what is to be done for images, and says when to come again.
+    pub(super) fn fetch_images(&mut self) -> Option<Timestamp> {
+        let assignment = self.assignment.clone()?;
+        let is_wanted = |image: &AssignedImage| assignment.images.binary_search(image).is_ok();
+        self.images.retain(|image, _| is_wanted(image));
+        self.image_pulls.retain(|image, pull| {
+            let is_wanted = is_wanted(image);
+            if !is_wanted {
+                pull.abort();
+            }
+            is_wanted
+        });
+        if !self.engine.answers {
+            return None;
+        }
+        let mut wake_at: Option<Timestamp> = None;
+        for asked in &assignment.images {
+            let memory = self.images.entry(asked.clone()).or_default();
+            match image_step(asked, memory, self.now) {
+                ImageStep::Nothing => {}
+                ImageStep::Wait(at) => {
+                    wake_at = Some(wake_at.map_or(at, |earlier| earlier.min(at)));
+                }
+                ImageStep::Act(action) => {
+                    memory.is_in_flight = true;
+                    if action == ImageAction::Pull && memory.failures == 0 {
+                        let message = format!("pulling image {} for a release", asked.image);
+                        self.node_event(EventType::Normal, reason::PULLING, message);
+                    }
+                    let handle = self.hands.fetch_image(asked.clone(), action);
+                    self.image_pulls.insert(asked.clone(), handle);
+                }
+            }
+        }
+        wake_at
+    }
+
+    /// The engine said what became of an image.
+    pub(super) fn image_fetched(
+        &mut self,
+        asked: &AssignedImage,
+        action: ImageAction,
+        result: Result<bool, RuntimeError>,
+    ) {
+        self.image_pulls.remove(asked);
+        let outcome = match result {
+            Ok(true) => ImageOutcome::Present,
+            Ok(false) => ImageOutcome::Absent,
+            Err(error) if error.is_engine_unavailable() => {
+                self.engine_lost(&error);
+                ImageOutcome::EngineUnavailable
+            }
+            Err(error) => ImageOutcome::Failed(failure(&error)),
+        };
+        let Some(memory) = self.images.get_mut(asked) else { return };
+        let failures = memory.failures;
+        memory.end(asked, outcome.clone(), self.now);
+        match outcome {
+            ImageOutcome::Present if action == ImageAction::Pull => {
+                let message = format!("image {} is here", asked.image);
+                self.node_event(EventType::Normal, reason::PULLED, message);
+            }
+            // A trouble that lasts is told ever more rarely.
+            ImageOutcome::Failed(Failure { message, .. })
+                if failures == 0 || failures.is_power_of_two() =>
+            {
+                let message = format!("image {} cannot be pulled: {message}", asked.image);
+                self.node_event(EventType::Warning, reason::FAILED, message);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn image_reports(&self) -> BTreeMap<AssignedImage, ImageReport> {
+        self.images.iter().map(|(asked, memory)| (asked.clone(), memory.report())).collect()
+    }
+}
+
+fn failure(error: &RuntimeError) -> Failure {
+    let kind = match error {
+        RuntimeError::Permanent { kind: PermanentKind::NotFound, .. } => FailureKind::NotFound,
+        RuntimeError::Permanent { .. } => FailureKind::Permanent,
+        RuntimeError::Deadline { .. }
+        | RuntimeError::Transient { .. }
+        | RuntimeError::EngineUnavailable { .. } => FailureKind::Transient,
+    };
+    let message = match error {
+        RuntimeError::Permanent { message, .. } | RuntimeError::Transient { message, .. } => {
+            message.clone()
+        }
+        other => chain(other),
+    };
+    Failure { kind, message }
+}

@@ -1,0 +1,194 @@
+//! The pull gate, as stories: nothing leaves before every image is where it is needed.
+
+use std::time::Duration;
+
+use dugout_model::*;
+
+use crate::harness::objects::*;
+use crate::harness::{Cluster, seconds};
+
+const STEP: Duration = Duration::from_millis(250);
+
+fn recreated(image: &str) -> DeclaredObject {
+    web_with(3, image, |web| web.strategy = Strategy::Recreate)
+}
+
+/// A cluster of three nodes with these objects, healthy.
+fn healthy(objects: Vec<DeclaredObject>) -> Cluster {
+    let mut cluster = Cluster::with_nodes(&["a", "b", "c"]);
+    let sha = cluster.commit(objects);
+    cluster.run_for(seconds(20));
+    assert_eq!(cluster.verdict(&sha), Verdict::Healthy);
+    cluster
+}
+
+/// How many pods have ever begun to leave.
+fn left(cluster: &Cluster) -> usize {
+    cluster.timeline.iter().filter(|entry| entry.step == Step::Draining).count()
+}
+
+#[test]
+fn nothing_is_stopped_for_an_image_that_cannot_be_had_and_the_release_fails_at_once() {
+    let mut cluster = healthy(vec![recreated("web:1")]);
+    let sha = cluster.commit(vec![recreated("web:missing")]);
+    cluster.run_for(seconds(3));
+    assert_eq!(cluster.verdict(&sha), Verdict::Reverted);
+    let reason = cluster.release(&sha).reason.clone().unwrap_or_default();
+    assert_eq!(reason, "node a cannot have image web:missing: manifest unknown");
+    assert_eq!(left(&cluster), 0);
+    assert!(cluster.world.nodes.values().all(|node| node.pulls.is_empty()), "nobody tries on");
+}
+
+#[test]
+fn one_workload_waits_for_the_images_of_another_that_has_its_turn_later() {
+    let after_web = |image: &str| {
+        let mut other = named("other", deployment("other", 1, image));
+        other.policy.depends_on = [ObjectId::new(Kind::Deployment, "demo", "web")].into();
+        other
+    };
+    let mut cluster = healthy(vec![recreated("web:1"), after_web("other:1")]);
+    let sha = cluster.commit(vec![recreated("web:2"), after_web("other:missing")]);
+    cluster.run_for(seconds(3));
+    assert_eq!(cluster.verdict(&sha), Verdict::Reverted);
+    assert_eq!(left(&cluster), 0);
+    // One that is new and has no pods to tell where it will be.
+    let mut hook = named("new", deployment("new", 1, "new:missing"));
+    hook.policy.depends_on = [ObjectId::new(Kind::Deployment, "demo", "web")].into();
+    let sha = cluster.commit(vec![recreated("web:2"), after_web("other:1"), hook]);
+    cluster.run_for(seconds(3));
+    assert_eq!(cluster.verdict(&sha), Verdict::Reverted);
+    assert_eq!(left(&cluster), 0);
+}
+
+#[test]
+fn what_left_git_stays_until_what_comes_can_be_had() {
+    let mut cluster = healthy(vec![web(1, "web:1"), named("old", deployment("old", 1, "old:1"))]);
+    let comes = |image: &str| vec![web(1, "web:1"), named("new", deployment("new", 1, image))];
+    let sha = cluster.commit(comes("new:missing"));
+    assert_eq!(left(&cluster), 0);
+    cluster.run_for(seconds(3));
+    assert_eq!((cluster.verdict(&sha), left(&cluster)), (Verdict::Reverted, 0));
+    let sha = cluster.commit(comes("new:1"));
+    cluster.run_for(seconds(20));
+    assert_eq!((cluster.verdict(&sha), left(&cluster)), (Verdict::Healthy, 1));
+}
+
+#[test]
+fn the_gate_opens_when_the_last_node_has_its_image() {
+    let mut cluster = healthy(vec![recreated("web:1")]);
+    let sha = cluster.commit(vec![recreated("web:2")]);
+    cluster.agent("c").listens = false;
+    cluster.run_for(seconds(5));
+    assert_eq!(left(&cluster), 0);
+    let uid = cluster.deployment("web");
+    let wait = cluster.report.workloads.get(&uid).map(ToString::to_string);
+    assert!(wait.is_none_or(|wait| wait.contains("image web:2 is not on node c yet")));
+    cluster.agent("c").listens = true;
+    cluster.run_for(seconds(1));
+    cluster.run_for(seconds(1));
+    assert_eq!(left(&cluster), 3);
+    cluster.run_for(seconds(10));
+    assert_eq!(cluster.verdict(&sha), Verdict::Healthy);
+    let ready = cluster.timeline.iter().filter(|entry| entry.step == Step::ImagesReady);
+    assert_eq!(ready.count(), 2, "once for each release");
+    assert!(cluster.world.nodes.values().all(|node| node.pulls.is_empty()));
+}
+
+#[test]
+fn a_lost_node_does_not_hold_the_gate() {
+    let mut cluster = healthy(vec![recreated("web:1")]);
+    cluster.agent("c").alive = false;
+    cluster.commit(vec![recreated("web:2")]);
+    cluster.run_for(seconds(5));
+    assert_eq!(left(&cluster), 0);
+    cluster.run_for(seconds(15));
+    assert!(left(&cluster) >= 2);
+}
+
+#[test]
+fn an_image_that_runs_there_already_is_not_asked_for() {
+    let mut cluster = healthy(vec![recreated("web:1")]);
+    let changed = web_with(3, "web:1", |web| {
+        web.strategy = Strategy::Recreate;
+        web.template.annotations.insert("a".to_owned(), "b".to_owned());
+    });
+    cluster.commit(vec![changed]);
+    assert_eq!(left(&cluster), 3, "at once");
+}
+
+#[test]
+fn to_be_pulled_always_is_to_be_pulled_for_each_release() {
+    let always = |note: &str| {
+        web_with(3, "web:1", |web| {
+            web.strategy = Strategy::Recreate;
+            web.template.annotations.insert("a".to_owned(), note.to_owned());
+            web.template.containers[0].pull_policy = PullPolicy::Always;
+        })
+    };
+    let mut cluster = healthy(vec![always("1")]);
+    for note in ["2", "3"] {
+        let before = left(&cluster);
+        cluster.commit(vec![always(note)]);
+        cluster.step(STEP);
+        assert_eq!(left(&cluster), before);
+        cluster.run_for(seconds(20));
+        assert_eq!(left(&cluster), before + 3);
+    }
+}
+
+#[test]
+fn what_a_new_pod_pulls_is_not_asked_for_beside_it() {
+    let mut cluster = healthy(vec![web(1, "web:1")]);
+    cluster.commit(vec![web(1, "web:2")]);
+    let asked = |cluster: &Cluster| -> usize {
+        let nodes = cluster.world.nodes.keys();
+        let assignments = nodes.filter_map(|node| dugout_planner::assignment(&cluster.world, node));
+        assignments.map(|assignment| assignment.images.len()).sum()
+    };
+    // The old pod's node may be chosen for the next one after this.
+    assert!(asked(&cluster) <= 1);
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(vec![web(1, "web:1")]);
+    assert_eq!(asked(&cluster), 0);
+    cluster.run_for(seconds(5));
+    cluster.commit(vec![web(1, "web:2")]);
+    assert_eq!(asked(&cluster), 0);
+}
+
+#[test]
+fn a_pull_without_an_end_fails_the_release() {
+    let mut cluster = healthy(vec![recreated("web:1")]);
+    for node in ["a", "b", "c"] {
+        cluster.agent(node).listens = false;
+    }
+    let slow = web_with(3, "web:2", |web| {
+        web.strategy = Strategy::Recreate;
+        web.progress_deadline = seconds(100_000);
+    });
+    let sha = cluster.commit(vec![slow]);
+    cluster.run_in_steps(59, seconds(10));
+    assert_eq!(cluster.verdict(&sha), Verdict::Rolling);
+    cluster.run_in_steps(2, seconds(10));
+    assert_eq!(cluster.verdict(&sha), Verdict::Reverted);
+    let reason = cluster.release(&sha).reason.clone().unwrap_or_default();
+    assert!(reason.contains("image web:2 is not on node a yet"), "{reason}");
+    assert_eq!(left(&cluster), 0);
+}
+
+#[test]
+fn a_newer_commit_asks_for_its_own_images_alone() {
+    let mut cluster = healthy(vec![recreated("web:1")]);
+    for node in ["a", "b", "c"] {
+        cluster.agent(node).listens = false;
+    }
+    cluster.commit(vec![recreated("web:2")]);
+    cluster.commit(vec![recreated("web:3")]);
+    let pulls: Vec<String> = cluster
+        .world
+        .nodes
+        .values()
+        .flat_map(|node| &node.pulls)
+        .map(|pull| pull.image.clone())
+        .collect();
+    assert_eq!(pulls, ["web:3"; 3]);
+}
