@@ -11,6 +11,8 @@ pub struct Application {
     pub greeting: String,
     /// More lines for the container, already indented by ten spaces.
     pub container_extra: String,
+    /// What stands in `strategy`, already indented by four spaces.
+    pub strategy: String,
     /// More lines for the deployment's spec, already indented by two spaces.
     pub spec_extra: String,
 }
@@ -25,6 +27,7 @@ impl Application {
             node_port,
             greeting: "hello".to_owned(),
             container_extra: String::new(),
+            strategy: "    rollingUpdate:\n      maxSurge: 1\n      maxUnavailable: 0\n".to_owned(),
             spec_extra: String::new(),
         }
     }
@@ -74,7 +77,9 @@ spec:
     }
 
     fn deployment(&self) -> String {
-        let Self { name, namespace, image, replicas, container_extra, spec_extra, .. } = self;
+        let Self {
+            name, namespace, image, replicas, container_extra, strategy, spec_extra, ..
+        } = self;
         format!(
             "apiVersion: apps/v1
 kind: Deployment
@@ -87,10 +92,7 @@ spec:
     matchLabels:
       app: {name}
   strategy:
-    rollingUpdate:
-      maxSurge: 1
-      maxUnavailable: 0
-{spec_extra}  template:
+{strategy}{spec_extra}  template:
     metadata:
       labels:
         app: {name}

@@ -146,3 +146,55 @@ fn where_the_branch_is_protected_the_revert_waits_on_a_branch_of_its_own() {
     assert_eq!(served.rig.containers(), before);
     assert_eq!(served.rig.visit("/version").as_deref(), Some("1.0\n"));
 }
+
+/// A workload that has its turn only when the application is complete.
+fn write_follower(rig: &Rig, image: &str) {
+    let namespace = &rig.application.namespace;
+    let text = format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: follower\n  namespace: {namespace}\n  \
+         annotations:\n    dugout.dev/depends-on: Deployment/web\nspec:\n  selector:\n    matchLabels: {{app: \
+         follower}}\n  template:\n    metadata:\n      labels: {{app: follower}}\n    spec:\n      containers:\n        \
+         - name: follower\n          image: {image}\n"
+    );
+    rig.repository.write("apps/follower.yaml", &text);
+}
+
+#[test]
+fn nothing_stops_before_every_image_can_be_had() {
+    let mut rig = Rig::without_commit("gate");
+    rig.application.strategy = "    type: Recreate\n".to_owned();
+    let first = rig.commit_application("It is stopped before its successor starts");
+    rig.up(&[]);
+    rig.wait_for_verdict(&first, "healthy");
+    rig.wait_for("the service answers", |rig| rig.visit("/version").as_deref() == Some("1.0\n"));
+    let before = rig.containers();
+    let visitors = Visitors::start(rig.application.node_port);
+    let registry = Registry::start();
+
+    // Its own image cannot be had, and then that of somebody who comes later.
+    rig.application.image = format!("{}/nobody/nothing:1", registry.address());
+    let missing = rig.commit_application("An image that is not there");
+    rig.wait_for_verdict(&missing, "reverted");
+    rig.wait_for("a revert commit is on the branch", |rig| rig.repository.head() != missing);
+    rig.application.image = registry.push("dugout-web:1.1", "team/web:1.1");
+    write_follower(&rig, &format!("{}/nobody/else:1", registry.address()));
+    let later = rig.commit_application("A follower whose image is not there");
+    rig.wait_for_verdict(&later, "reverted");
+    rig.wait_for("a revert commit is on the branch", |rig| rig.repository.head() != later);
+    let reason = rig.release(&later).expect("it is there")["status"]["reason"].clone();
+    let reason = reason.as_str().unwrap_or_default();
+    assert!(reason.contains("nobody/else:1"), "the registry's words: {reason}");
+    let visits = visitors.finish();
+    assert!(visits.failures.is_empty(), "{visits:?}");
+    assert_eq!(rig.containers(), before, "what served was never touched");
+
+    // With all of them there it goes on by itself.
+    write_follower(&rig, "dugout-web:1.0");
+    let good = rig.commit_application("Every image is there");
+    rig.wait_for_verdict(&good, "healthy");
+    rig.wait_for("it is served", |rig| rig.visit("/version").as_deref() == Some("1.1\n"));
+    let told = steps(&rig, &good);
+    let at = |step: &str| told.iter().position(|told| told == step);
+    assert!(at("images-ready").is_some() && at("images-ready") < at("draining"), "{told:?}");
+    dugout_tests::rig::docker(&["image", "rm", "--force", &rig.application.image]);
+}
