@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,15 @@ pub struct Postgres {
 
 impl Postgres {
     pub fn start() -> Self {
+        Self::start_with("off")
+    }
+
+    /// One that flushes what it commits to the disk.
+    pub fn durable() -> Self {
+        Self::start_with("on")
+    }
+
+    fn start_with(fsync: &str) -> Self {
         let programs = programs();
         let folder = tempfile::Builder::new()
             .prefix("dugout-postgres-")
@@ -41,7 +50,7 @@ impl Postgres {
             .arg(&data)
             .arg("-k")
             .arg(folder.path())
-            .args(["-c", "listen_addresses=", "-c", "fsync=off"])
+            .args(["-c", "listen_addresses=", "-c", &format!("fsync={fsync}")])
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -56,6 +65,36 @@ impl Postgres {
             std::thread::sleep(Duration::from_millis(20));
         }
         postgres
+    }
+
+    /// Runs one statement.
+    pub fn run(&self, statement: &str) {
+        self.psql(&["-c", statement]);
+    }
+
+    /// Runs the statements of a file.
+    pub fn run_file(&self, file: &Path) {
+        self.psql(&["-f", &file.display().to_string()]);
+    }
+
+    fn psql(&self, arguments: &[&str]) {
+        let output = Command::new(programs().join("psql"))
+            .args(["-q", "-v", "ON_ERROR_STOP=1", "-d", &self.url()])
+            .args(arguments)
+            .output()
+            .expect("psql can be run");
+        assert!(output.status.success(), "psql: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// The rows of a table as statements that insert them, so many in each.
+    pub fn dump(&self, table: &str, rows_per_statement: usize) -> String {
+        let output = Command::new(programs().join("pg_dump"))
+            .args(["--data-only", "--table", table, "--dbname", &self.url()])
+            .arg(format!("--rows-per-insert={rows_per_statement}"))
+            .output()
+            .expect("pg_dump can be run");
+        assert!(output.status.success(), "pg_dump: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("it is text")
     }
 
     pub fn url(&self) -> String {

@@ -4,7 +4,9 @@
 
 #![allow(clippy::expect_used, reason = "a measurement that cannot be made ends the benchmark")]
 
+mod cluster;
 mod commit;
+mod durable;
 mod hops;
 mod manifests;
 mod measure;
@@ -15,7 +17,7 @@ mod replicas;
 mod revert;
 
 /// What is measured, in this order.
-const PARTS: [(&str, fn()); 7] = [
+const PARTS: [(&str, fn()); 8] = [
     ("commit", commit::run),
     ("push", push::run),
     ("revert", revert::run),
@@ -23,6 +25,7 @@ const PARTS: [(&str, fn()); 7] = [
     ("replicas", replicas::run),
     ("manifests", manifests::run),
     ("planner", planner::run),
+    ("durable", durable::run),
 ];
 
 fn main() {
