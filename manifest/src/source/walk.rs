@@ -305,7 +305,7 @@ pub(super) fn is_plain(entries: &[(String, Found)]) -> bool {
         })
 }
 
-fn has_kustomization(entries: &[(String, Found)]) -> bool {
+pub(super) fn has_kustomization(entries: &[(String, Found)]) -> bool {
     entries.iter().any(|(name, found)| {
         FILE_NAMES.contains(&name.as_str())
             && matches!(found, Found::File { .. } | Found::Link { .. })
