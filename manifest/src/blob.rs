@@ -161,7 +161,10 @@ impl ContentReader {
                     object.share_names(self.objects.last().map(|object| &object.id.key));
                     self.objects.push(BlobObject::new(*object, reason));
                 }
-                Decoded::Foreign(object) => self.foreign.push(object),
+                Decoded::Foreign(mut object) => {
+                    object.share_type(self.foreign.last());
+                    self.foreign.push(object);
+                }
                 Decoded::Refused(type_name) => self.others.push(Other { type_name, reason }),
                 Decoded::Unknown(type_name) => {
                     self.has_unknown = true;
@@ -210,8 +213,7 @@ impl ContentReader {
 impl Content {
     /// Finds the files of problems and objects again, whose lines are numbers of `lines`.
     pub(crate) fn locate(&mut self, lines: &Lines) {
-        let foreign = self.foreign.iter_mut().map(|foreign| &mut foreign.problem);
-        for problem in self.problems.iter_mut().chain(foreign) {
+        for problem in &mut self.problems {
             let (file, line) = lines.locate(problem.line);
             (problem.file, problem.line) = (file.to_owned(), line);
         }

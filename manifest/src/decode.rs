@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use dugout_model::{
     DeclaredObject, Kind, NamespaceName, ObjectKey, ObjectSpec, Origin, POD_INDEX_LABEL,
-    POD_NAME_LABEL, PortRef, Problem, StringMap,
+    POD_NAME_LABEL, PortRef, StringMap,
 };
 
 use crate::problems::Mark;
@@ -181,12 +181,25 @@ pub(crate) struct ServiceFacts {
     pub is_external: bool,
 }
 
-/// An object of a group that Dugout does not know, and the error that it is unless its group is skipped.
+/// An object of a group that Dugout does not know: an error, unless its group is skipped.
 #[derive(Clone, Debug)]
 pub(crate) struct ForeignObject {
-    pub group: String,
-    pub type_name: TypeName,
-    pub problem: Problem,
+    /// Shared by those that stand together.
+    pub type_name: Arc<TypeName>,
+    pub place: Place,
+}
+
+impl ForeignObject {
+    /// Takes its type from another object that has the same.
+    pub(crate) fn share_type(&mut self, other: Option<&ForeignObject>) {
+        if let Some(other) = other.filter(|other| other.type_name == self.type_name) {
+            self.type_name = Arc::clone(&other.type_name);
+        }
+    }
+
+    pub(crate) fn group(&self) -> &str {
+        self.type_name.api_version.split('/').next().unwrap_or_default()
+    }
 }
 
 /// What a document says it is, as it is written; empty where it does not.
@@ -378,15 +391,7 @@ fn tell_unknown_type(value: &Value<'_>, api_version: &str, kind: &str) -> Decode
         }
         return Decoded::Unknown(type_name);
     }
-    let (group, _) = api_version.split_once('/').unwrap_or((api_version, ""));
-    let message = format!(
-        "{} of {} is a custom resource, and Dugout has none",
-        shown(kind),
-        shown(api_version)
-    );
-    let hint = format!("move it out of the source's path, or skip the group {group}");
-    let problem = value.as_error(message, hint);
-    Decoded::Foreign(ForeignObject { group: group.to_owned(), type_name, problem })
+    Decoded::Foreign(ForeignObject { type_name: Arc::new(type_name), place: value.place() })
 }
 
 /// Whether a group is one of Kubernetes' own, in any version.

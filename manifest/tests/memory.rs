@@ -3,43 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+mod counting;
+
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dugout_manifest::{
     ContentId, Found, NOTICE_LIMIT, Policy, SourceCache, Tree, TreeError, read_revision,
 };
 use dugout_model::{Kind, ObjectId, RevisionContent};
-
-/// Counts allocations, the bytes that are held, and the most that ever were.
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    // SAFETY: the caller's duties are those of the system's allocator.
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(held, Ordering::Relaxed);
-        // SAFETY: the caller keeps the rules of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    // SAFETY: the caller's duties are those of the system's allocator.
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps the rules of `dealloc`, and `alloc` had it from the system.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Applications in folders of a hundred, made when they are read, so that they take no memory.
 struct Applications {
@@ -173,10 +144,7 @@ fn read_twice(count: usize) -> Cost {
     let policy = Policy::default();
     let tree = Applications { count, changed: None };
     let mut cache = SourceCache::default();
-    let before = HELD.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
-    let first = read_revision(&tree, "", &policy, &mut cache).unwrap();
-    let peak = PEAK.load(Ordering::Relaxed) - before;
+    let (first, taken) = counting::count(|| read_revision(&tree, "", &policy, &mut cache).unwrap());
     let RevisionContent::Objects { objects, notices } = &first.content else {
         unreachable!("the applications have no errors")
     };
@@ -184,14 +152,13 @@ fn read_twice(count: usize) -> Cost {
     assert!(notices.len() > NOTICE_LIMIT, "each service has one");
 
     let tree = Applications { count, changed: Some(77) };
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    let second = read_revision(&tree, "", &policy, &mut cache).unwrap();
-    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    let (second, again) =
+        counting::count(|| read_revision(&tree, "", &policy, &mut cache).unwrap());
     let changed = ObjectId::new(Kind::ConfigMap, "team-0", "app-77");
     assert_eq!(second.changed, Some(BTreeSet::from([changed])));
     Cost {
-        peak_per_input_byte: peak.div_ceil(tree.input_bytes()),
-        allocations_of_a_change: allocations,
+        peak_per_input_byte: taken.peak.div_ceil(tree.input_bytes()),
+        allocations_of_a_change: again.allocations,
     }
 }
 
