@@ -50,7 +50,7 @@ impl fmt::Display for Identity {
 #[derive(Clone, Debug)]
 pub(crate) struct ParsedObject {
     pub id: Identity,
-    pub api_version: &'static str,
+    pub kind: &'static KindEntry,
     pub place: Place,
     /// Where `metadata.namespace` stands, if it is written.
     pub namespace_at: Option<Position>,
@@ -91,14 +91,6 @@ impl Links {
     /// Gives back the room that was set aside: they are kept for as long as the file is.
     pub(crate) fn fit(&mut self) {
         self.references.shrink_to_fit();
-        if let Some(pods) = &mut self.pods {
-            pods.port_names.shrink_to_fit();
-        }
-        if let Some(service) = &mut self.service {
-            service.ports.shrink_to_fit();
-            service.named_targets.shrink_to_fit();
-            service.node_ports.shrink_to_fit();
-        }
     }
 }
 
@@ -127,7 +119,7 @@ pub(crate) enum Part {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PodFacts {
     pub labels: StringMap,
-    pub port_names: Vec<String>,
+    pub port_names: Box<[String]>,
     /// Of a stateful set's pods, which are labelled with their names and ordinals.
     pub ordinals: Option<Box<Ordinals>>,
 }
@@ -173,10 +165,10 @@ pub(crate) fn is_of_ordinals(key: &str) -> bool {
 pub(crate) struct ServiceFacts {
     pub selector: StringMap,
     /// Name and number.
-    pub ports: Vec<(String, u16)>,
-    pub named_targets: Vec<(String, Place)>,
+    pub ports: Box<[(String, u16)]>,
+    pub named_targets: Box<[(String, Place)]>,
     /// The ports of the nodes that it takes.
-    pub node_ports: Vec<(u16, Place)>,
+    pub node_ports: Box<[(u16, Place)]>,
     /// A name for another name: it has no ports of its own.
     pub is_external: bool,
 }
@@ -452,10 +444,9 @@ fn decode_object(
     };
     let declared = declared.map(Arc::new);
     let place = value.place();
-    let api_version = entry.api_version;
     Decoded::Object(Box::new(ParsedObject {
         id,
-        api_version,
+        kind: entry,
         place,
         namespace_at,
         declared,

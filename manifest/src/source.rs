@@ -179,6 +179,12 @@ pub fn survey_paths(
 }
 
 impl SourceCache {
+    /// Whether the next reading begins with what differs from the last, so that it asks for no folder that
+    /// is the same, but for what is rendered anew.
+    pub fn is_followed(&self) -> bool {
+        self.settled.is_some()
+    }
+
     /// Adds what was read for a commit that was not read to its end.
     fn add(&mut self, other: SourceCache) {
         self.blobs.extend(other.blobs);
@@ -305,10 +311,10 @@ impl Rendered {
             let mark = reader.mark();
             reader.read(object, mark);
         }
+        let type_name = TypeName::new("kustomize.config.k8s.io/v1beta1", "Kustomization");
+        reader.add_other(Other { type_name, reason });
         let mut content = reader.into_content();
         content.has_unknown |= failed;
-        let type_name = TypeName::new("kustomize.config.k8s.io/v1beta1", "Kustomization");
-        content.others.push(Other { type_name, reason });
         content.locate(&lines);
         let (inside, outside) = inputs.into_iter().partition(|(path, _)| is_below(path, folder));
         let inputs = Inputs { folder: folder_id(tree, folder)?, inside, outside };

@@ -156,7 +156,7 @@ fn difference(before: &DeclaredObjects, after: &DeclaredObjects) -> BTreeSet<Obj
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     /// Most edits are taken back when they make the source wrong, so that it is followed for long.
     #[test]

@@ -135,6 +135,8 @@ impl Tree for Applications {
 struct Cost {
     /// The most memory of the first reading, for each byte of the manifests.
     peak_per_input_byte: usize,
+    /// What is held after it, in bytes for each application.
+    held_per_application: usize,
     /// How often the second reading asked for memory.
     allocations_of_a_change: usize,
 }
@@ -158,6 +160,7 @@ fn read_twice(count: usize) -> Cost {
     assert_eq!(second.changed, Some(BTreeSet::from([changed])));
     Cost {
         peak_per_input_byte: taken.peak.div_ceil(tree.input_bytes()),
+        held_per_application: taken.held / count,
         allocations_of_a_change: again.allocations,
     }
 }
@@ -167,8 +170,9 @@ fn read_twice(count: usize) -> Cost {
 fn reading_many_manifests_takes_bounded_memory_and_then_what_changed() {
     let few = read_twice(500);
     let many = read_twice(4_000);
-    // A ratchet; most of it are the objects themselves and what they say about others.
+    // Ratchets; most of it are the objects themselves and what they say about others.
     assert!(many.peak_per_input_byte <= 6, "{} bytes", many.peak_per_input_byte);
+    assert!(many.held_per_application <= 3_500, "{} bytes", many.held_per_application);
     // The 35 further folders are listed, and nothing is asked of what is in them.
     let more = many.allocations_of_a_change.saturating_sub(few.allocations_of_a_change);
     assert!(more <= 35 * 5, "{more} allocations more");

@@ -83,7 +83,11 @@ pub(crate) fn read_commit(
             return Ok(ReadCommit { commit, content, since: None });
         }
     };
-    cache.folders = tree.into_folders();
+    // A source that is followed has what its folders hold, and asks for those that differ.
+    cache.folders = match cache.source.is_followed() {
+        true => Folders::default(),
+        false => tree.into_folders(),
+    };
     cache.last = Some(sha.clone());
     let since = before.zip(reading.changed).map(|(from, ids)| Difference { from, ids });
     Ok(ReadCommit { commit, content: reading.content, since })
