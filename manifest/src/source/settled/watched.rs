@@ -16,17 +16,18 @@ pub(super) struct Watched {
     top: Spot,
 }
 
-/// One path on the way to watched ones, or a watched one itself.
+/// One path on the way to watched ones, or a watched one itself. Each kustomization has a few, most of
+/// them with one watcher and nothing below.
 struct Spot {
     seen: Found,
-    /// The folders of the kustomizations that asked for just this path.
-    watchers: BTreeSet<Arc<str>>,
-    below: BTreeMap<Box<str>, Spot>,
+    /// The folders of the kustomizations that asked for just this path, in order.
+    watchers: Vec<Arc<str>>,
+    below: BTreeMap<Box<str>, Box<Spot>>,
 }
 
 impl Spot {
     fn new(seen: Found) -> Self {
-        Self { seen, watchers: BTreeSet::new(), below: BTreeMap::new() }
+        Self { seen, watchers: Vec::new(), below: BTreeMap::new() }
     }
 }
 
@@ -55,12 +56,17 @@ impl Watched {
                 // Who asks only whether there is a folder may have seen one of an earlier commit.
                 let is_as_found = way == path && !matches!(found, Found::Folder { .. });
                 let seen = if is_as_found { found.clone() } else { tree.find(&way)? };
-                spot.below.insert(name.into(), Spot::new(seen));
+                spot.below.insert(name.into(), Box::new(Spot::new(seen)));
             }
             let Some(next) = spot.below.get_mut(name) else { return Ok(false) };
             spot = next;
         }
-        spot.watchers.insert(Arc::clone(watcher));
+        if let Err(index) = spot.watchers.binary_search(watcher) {
+            if spot.watchers.is_empty() {
+                spot.watchers.reserve_exact(1);
+            }
+            spot.watchers.insert(index, Arc::clone(watcher));
+        }
         Ok(true)
     }
 
@@ -113,7 +119,9 @@ fn look(
 /// Leaves no spot behind that leads to no watcher.
 fn leave(spot: &mut Spot, names: &[&str], watcher: &str) {
     let Some((first, rest)) = names.split_first() else {
-        spot.watchers.remove(watcher);
+        if let Ok(index) = spot.watchers.binary_search_by(|one| (**one).cmp(watcher)) {
+            spot.watchers.remove(index);
+        }
         return;
     };
     if let Some(next) = spot.below.get_mut(*first) {
