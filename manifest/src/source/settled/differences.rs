@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Followed, Settled, Stop, entry};
+use super::{Followed, Settled, Stop};
 use crate::layout::is_manifest_path;
 use crate::source::walk::{DEPTH_LIMIT, FILE_LIMIT, Listed, has_kustomization, is_plain};
 use crate::tree::{ContentId, Found, Tree, within};
@@ -73,19 +73,27 @@ impl Settled {
             differences.gone.push(path.to_owned());
         }
         let before: &[(String, Found)] = old.map(|old| &*old.entries).unwrap_or_default();
-        for (name, found) in before {
-            let now = entry(&entries, name);
-            // A folder that still is one is compared below.
-            let is_compared =
-                matches!((found, now), (Found::Folder { .. }, Some(Found::Folder { .. })));
-            if now != Some(found) && !is_compared {
-                self.leaves(path, name, found, differences);
-            }
-        }
+        // Both are in the order of their names.
+        let mut before = before.iter().peekable();
         for (name, found) in &entries {
-            if entry(before, name) != Some(found) && !name.starts_with('.') {
+            while let Some((gone, was)) = before.next_if(|(other, _)| other < name) {
+                self.leaves(path, gone, was, differences);
+            }
+            let was = before.next_if(|(other, _)| other == name).map(|(_, was)| was);
+            if was == Some(found) {
+                continue;
+            }
+            match (was, found) {
+                // It is compared below.
+                (None, _) | (Some(Found::Folder { .. }), Found::Folder { .. }) => {}
+                (Some(was), _) => self.leaves(path, name, was, differences),
+            }
+            if !name.starts_with('.') {
                 self.comes(tree, path, name, found, differences)?;
             }
+        }
+        for (gone, was) in before {
+            self.leaves(path, gone, was, differences);
         }
         let listed = Listed { id, entries: entries.into() };
         differences.folders.push((path.to_owned(), Some(listed)));
