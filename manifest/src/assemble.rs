@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dugout_model::{DeclaredObject, NamespaceName, Problem, RevisionContent, Severity};
+use dugout_model::{
+    DeclaredObject, DeclaredObjects, NamespaceName, Problem, RevisionContent, Severity,
+};
 
 use crate::blob::{BlobObject, Content, ParsedBlob};
 use crate::coverage::Coverage;
-use crate::decode::{DEFAULT_NAMESPACE, ForeignObject, Identity};
+use crate::decode::{DEFAULT_NAMESPACE, ForeignObject, Identity, TypeName};
 use crate::lines::Lines;
+use crate::problems::{PROBLEM_LIMIT, quoted};
 use crate::reader::Place;
 
 mod order;
@@ -198,11 +201,7 @@ impl<'a> Revision<'a> {
         let content = unit.content();
         self.has_unknown |= content.has_unknown;
         self.problems.extend(content.problems.iter().map(|problem| unit.own(problem)));
-        for foreign in &content.foreign {
-            let problem = foreign_problem(unit, foreign, self.policy);
-            self.has_unknown |= problem.severity == Severity::Error;
-            self.problems.push(problem);
-        }
+        self.add_foreign(unit);
         for object in &content.objects {
             let new = Member { unit, object };
             match self.members.get(&object.id) {
@@ -216,6 +215,32 @@ impl<'a> Revision<'a> {
                     self.members.insert(&object.id, first);
                 }
             }
+        }
+    }
+
+    /// Of those of one unit the first are told one by one, and the rest together.
+    fn add_foreign(&mut self, unit: Unit<'a>) {
+        let (told, rest) = unit
+            .content()
+            .foreign
+            .split_at_checked(PROBLEM_LIMIT)
+            .unwrap_or((&unit.content().foreign, &[]));
+        for foreign in told {
+            let problem = foreign_problem(unit, foreign, self.policy);
+            self.has_unknown |= problem.severity == Severity::Error;
+            self.problems.push(problem);
+        }
+        for severity in [Severity::Error, Severity::Notice] {
+            let of_severity =
+                |foreign: &&ForeignObject| foreign_severity(foreign, self.policy) == severity;
+            let mut of_severity = rest.iter().filter(of_severity);
+            let Some(first) = of_severity.next() else { continue };
+            let count = 1 + of_severity.count();
+            let problem = foreign_problem(unit, first, self.policy);
+            let message =
+                format!("{count} more objects of groups that Dugout does not know follow");
+            self.has_unknown |= severity == Severity::Error;
+            self.problems.push(Problem { message, field_path: String::new(), ..problem });
         }
     }
 
@@ -281,22 +306,47 @@ impl<'a> Revision<'a> {
         if self.problems.iter().any(|problem| problem.severity == Severity::Error) {
             return RevisionContent::Problems(self.problems);
         }
-        let objects = self.members.values().filter_map(|member| member.declared());
-        let objects = objects.map(|declared| (declared.id(), declared)).collect();
+        let declared = || self.members.values().filter_map(|member| member.declared());
+        let objects = declared().map(|declared| (declared.id(), declared));
+        // Keys that come in their order leave each node of the tree half empty, which every second one
+        // of them then fills.
+        let mut objects: DeclaredObjects = objects.step_by(2).collect();
+        objects.extend(declared().map(|declared| (declared.id(), declared)).skip(1).step_by(2));
         RevisionContent::Objects { objects, notices: self.problems }
     }
 }
 
 /// An object of a group that Dugout does not know: skipped if the source says so.
 pub(crate) fn foreign_problem(unit: Unit<'_>, foreign: &ForeignObject, policy: &Policy) -> Problem {
-    let mut problem = unit.own(&foreign.problem);
-    if policy.skip_groups.contains(&foreign.group) {
-        let kind = &foreign.type_name.kind;
-        problem.severity = Severity::Notice;
-        problem.message = format!("{kind} has no effect: the source skips {}", foreign.group);
-        problem.hint = None;
+    let TypeName { api_version, kind } = &*foreign.type_name;
+    let group = foreign.group();
+    let severity = foreign_severity(foreign, policy);
+    let (message, hint) = match severity {
+        Severity::Error => {
+            let (kind, api_version) = (quoted(kind), quoted(api_version));
+            let message =
+                format!("{kind} of {api_version} is a custom resource, and Dugout has none");
+            let hint = format!("move it out of the source's path, or skip the group {group}");
+            (message, Some(hint))
+        }
+        Severity::Notice => (format!("{kind} has no effect: the source skips {group}"), None),
+    };
+    let Place { line, column, field_path } = &foreign.place;
+    let (file, line) = unit.locate(*line);
+    Problem {
+        file: file.to_owned(),
+        line,
+        column: *column,
+        severity,
+        field_path: field_path.to_string(),
+        message,
+        hint,
     }
-    problem
+}
+
+fn foreign_severity(foreign: &ForeignObject, policy: &Policy) -> Severity {
+    let is_skipped = policy.skip_groups.iter().any(|group| group == foreign.group());
+    if is_skipped { Severity::Notice } else { Severity::Error }
 }
 
 fn told_twice<'a>(

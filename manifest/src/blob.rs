@@ -11,6 +11,7 @@ use crate::decode::{
 use crate::lines::Lines;
 use crate::problems::{Mark, Problems};
 use crate::reader::{Place, Report};
+use crate::schema::KindEntry;
 use crate::yaml::{Document, Documents, FILE_LIMIT_BYTES, Node, Position};
 
 /// What one file holds: its objects, and what is wrong with it for itself. A clone shares the content.
@@ -19,22 +20,23 @@ pub struct ParsedBlob {
     pub(crate) content: Arc<Content>,
 }
 
+/// It is kept for long, once for each file, and most files are small: lists have no room to grow.
 pub(crate) struct Content {
-    pub objects: Vec<BlobObject>,
+    pub objects: Box<[BlobObject]>,
     /// With an empty `file`, or, of a rendering, with that which is to be mended.
-    pub problems: Vec<Problem>,
+    pub problems: Box<[Problem]>,
     /// A document could not be told apart, so what seems to be missing elsewhere may be in it.
     pub has_unknown: bool,
     /// Objects of groups that Dugout does not know; a source's policy says what they are.
-    pub foreign: Vec<ForeignObject>,
+    pub foreign: Box<[ForeignObject]>,
     /// What else there is: documents that are refused, and kustomizations.
-    pub others: Vec<Other>,
+    pub others: Box<[Other]>,
 }
 
 /// One object of a file.
 pub(crate) struct BlobObject {
     pub id: Identity,
-    pub api_version: &'static str,
+    pub kind: &'static KindEntry,
     pub place: Place,
     pub namespace_at: Option<Position>,
     pub links: Links,
@@ -42,22 +44,14 @@ pub(crate) struct BlobObject {
     pub reason: Option<u32>,
     /// The object with the path that it was last asked for at. A file stays at its path from commit to
     /// commit, so the same shared value is handed out each time.
-    declared: Option<Mutex<Arc<DeclaredObject>>>,
+    declared: Mutex<Option<Arc<DeclaredObject>>>,
 }
 
 impl BlobObject {
     fn new(parsed: ParsedObject, reason: Option<u32>) -> Self {
-        let ParsedObject { id, api_version, place, namespace_at, declared, mut links } = parsed;
+        let ParsedObject { id, kind, place, namespace_at, declared, mut links } = parsed;
         links.fit();
-        Self {
-            id,
-            api_version,
-            place,
-            namespace_at,
-            links,
-            reason,
-            declared: declared.map(Mutex::new),
-        }
+        Self { id, kind, place, namespace_at, links, reason, declared: Mutex::new(declared) }
     }
 
     /// Where its namespace is written, or else where it begins.
@@ -73,26 +67,25 @@ impl BlobObject {
 
     /// Says once where the object came from.
     fn settle(&mut self, origin: Origin) {
-        if let Some(declared) = &mut self.declared {
-            let declared = declared.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(declared) = self.declared.get_mut().unwrap_or_else(PoisonError::into_inner) {
             Arc::make_mut(declared).origin = origin;
         }
     }
 
     /// The object with the origin that it was last given; nothing when it has errors.
     pub fn declared(&self) -> Option<Arc<DeclaredObject>> {
-        let declared = self.declared.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(Arc::clone(&declared))
+        self.declared.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The object as it stands in the file at `path`; nothing when it has errors.
     pub fn declared_in(&self, path: &Arc<str>) -> Option<Arc<DeclaredObject>> {
         // Nothing can panic while the lock is held, and the value is whole at any time.
-        let mut declared = self.declared.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
+        let declared = declared.as_mut()?;
         if declared.origin.file != *path {
-            Arc::make_mut(&mut declared).origin.file = Arc::clone(path);
+            Arc::make_mut(declared).origin.file = Arc::clone(path);
         }
-        Some(Arc::clone(&declared))
+        Some(Arc::clone(declared))
     }
 }
 
@@ -161,7 +154,10 @@ impl ContentReader {
                     object.share_names(self.objects.last().map(|object| &object.id.key));
                     self.objects.push(BlobObject::new(*object, reason));
                 }
-                Decoded::Foreign(object) => self.foreign.push(object),
+                Decoded::Foreign(mut object) => {
+                    object.share_type(self.foreign.last());
+                    self.foreign.push(object);
+                }
                 Decoded::Refused(type_name) => self.others.push(Other { type_name, reason }),
                 Decoded::Unknown(type_name) => {
                     self.has_unknown = true;
@@ -187,21 +183,21 @@ impl ContentReader {
         }
     }
 
+    /// Adds what is no document of its own.
+    pub(crate) fn add_other(&mut self, other: Other) {
+        self.others.push(other);
+    }
+
     pub(crate) fn mark(&self) -> Mark {
         self.problems.mark()
     }
 
     pub(crate) fn into_content(self) -> Content {
-        // It is kept for long, once for each file, and most files are small.
-        fn fitted<T>(mut list: Vec<T>) -> Vec<T> {
-            list.shrink_to_fit();
-            list
-        }
         Content {
-            objects: fitted(self.objects),
-            foreign: fitted(self.foreign),
-            others: fitted(self.others),
-            problems: fitted(self.problems.into_list()),
+            objects: self.objects.into(),
+            foreign: self.foreign.into(),
+            others: self.others.into(),
+            problems: self.problems.into_list().into(),
             has_unknown: self.has_unknown,
         }
     }
@@ -210,8 +206,7 @@ impl ContentReader {
 impl Content {
     /// Finds the files of problems and objects again, whose lines are numbers of `lines`.
     pub(crate) fn locate(&mut self, lines: &Lines) {
-        let foreign = self.foreign.iter_mut().map(|foreign| &mut foreign.problem);
-        for problem in self.problems.iter_mut().chain(foreign) {
+        for problem in &mut self.problems {
             let (file, line) = lines.locate(problem.line);
             (problem.file, problem.line) = (file.to_owned(), line);
         }

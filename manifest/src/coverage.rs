@@ -104,7 +104,7 @@ impl KindName {
     }
 
     fn of_object(object: &BlobObject) -> Self {
-        Self { kind: object.id.kind.to_owned(), api_version: object.api_version.to_owned() }
+        Self { kind: object.id.kind.to_owned(), api_version: object.kind.api_version.to_owned() }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use dugout_model::{
     DeclaredObject, Kind, NamespaceName, ObjectKey, ObjectSpec, Origin, POD_INDEX_LABEL,
-    POD_NAME_LABEL, PortRef, Problem, StringMap,
+    POD_NAME_LABEL, PortRef, StringMap,
 };
 
 use crate::problems::Mark;
@@ -50,7 +50,7 @@ impl fmt::Display for Identity {
 #[derive(Clone, Debug)]
 pub(crate) struct ParsedObject {
     pub id: Identity,
-    pub api_version: &'static str,
+    pub kind: &'static KindEntry,
     pub place: Place,
     /// Where `metadata.namespace` stands, if it is written.
     pub namespace_at: Option<Position>,
@@ -91,14 +91,6 @@ impl Links {
     /// Gives back the room that was set aside: they are kept for as long as the file is.
     pub(crate) fn fit(&mut self) {
         self.references.shrink_to_fit();
-        if let Some(pods) = &mut self.pods {
-            pods.port_names.shrink_to_fit();
-        }
-        if let Some(service) = &mut self.service {
-            service.ports.shrink_to_fit();
-            service.named_targets.shrink_to_fit();
-            service.node_ports.shrink_to_fit();
-        }
     }
 }
 
@@ -127,7 +119,7 @@ pub(crate) enum Part {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PodFacts {
     pub labels: StringMap,
-    pub port_names: Vec<String>,
+    pub port_names: Box<[String]>,
     /// Of a stateful set's pods, which are labelled with their names and ordinals.
     pub ordinals: Option<Box<Ordinals>>,
 }
@@ -173,20 +165,33 @@ pub(crate) fn is_of_ordinals(key: &str) -> bool {
 pub(crate) struct ServiceFacts {
     pub selector: StringMap,
     /// Name and number.
-    pub ports: Vec<(String, u16)>,
-    pub named_targets: Vec<(String, Place)>,
+    pub ports: Box<[(String, u16)]>,
+    pub named_targets: Box<[(String, Place)]>,
     /// The ports of the nodes that it takes.
-    pub node_ports: Vec<(u16, Place)>,
+    pub node_ports: Box<[(u16, Place)]>,
     /// A name for another name: it has no ports of its own.
     pub is_external: bool,
 }
 
-/// An object of a group that Dugout does not know, and the error that it is unless its group is skipped.
+/// An object of a group that Dugout does not know: an error, unless its group is skipped.
 #[derive(Clone, Debug)]
 pub(crate) struct ForeignObject {
-    pub group: String,
-    pub type_name: TypeName,
-    pub problem: Problem,
+    /// Shared by those that stand together.
+    pub type_name: Arc<TypeName>,
+    pub place: Place,
+}
+
+impl ForeignObject {
+    /// Takes its type from another object that has the same.
+    pub(crate) fn share_type(&mut self, other: Option<&ForeignObject>) {
+        if let Some(other) = other.filter(|other| other.type_name == self.type_name) {
+            self.type_name = Arc::clone(&other.type_name);
+        }
+    }
+
+    pub(crate) fn group(&self) -> &str {
+        self.type_name.api_version.split('/').next().unwrap_or_default()
+    }
 }
 
 /// What a document says it is, as it is written; empty where it does not.
@@ -378,15 +383,7 @@ fn tell_unknown_type(value: &Value<'_>, api_version: &str, kind: &str) -> Decode
         }
         return Decoded::Unknown(type_name);
     }
-    let (group, _) = api_version.split_once('/').unwrap_or((api_version, ""));
-    let message = format!(
-        "{} of {} is a custom resource, and Dugout has none",
-        shown(kind),
-        shown(api_version)
-    );
-    let hint = format!("move it out of the source's path, or skip the group {group}");
-    let problem = value.as_error(message, hint);
-    Decoded::Foreign(ForeignObject { group: group.to_owned(), type_name, problem })
+    Decoded::Foreign(ForeignObject { type_name: Arc::new(type_name), place: value.place() })
 }
 
 /// Whether a group is one of Kubernetes' own, in any version.
@@ -447,10 +444,9 @@ fn decode_object(
     };
     let declared = declared.map(Arc::new);
     let place = value.place();
-    let api_version = entry.api_version;
     Decoded::Object(Box::new(ParsedObject {
         id,
-        api_version,
+        kind: entry,
         place,
         namespace_at,
         declared,

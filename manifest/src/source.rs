@@ -19,7 +19,7 @@ use std::sync::Arc;
 use dugout_model::{DeclaredObjects, ObjectId, Problem, RevisionContent, Severity};
 
 use self::notices::listed;
-use self::parts::Parts;
+use self::parts::{Parts, Search};
 use self::settled::Settled;
 use self::walk::{Manifest, Walk};
 use crate::assemble::{Policy, Revision, Unit};
@@ -86,7 +86,7 @@ pub fn read_source(
 }
 
 /// As [`read_source`], for a source that is read again and again: where the last reading through this
-/// cache found plain manifests without an error, it costs what changed since. Of its notices the first
+/// cache found no error, it costs what changed since. Of its notices the first
 /// [`NOTICE_LIMIT`] are listed, and how many there are.
 ///
 /// # Errors
@@ -101,14 +101,14 @@ pub fn read_revision(
     if let Some(mut settled) = cache.settled.take() {
         before = Some(settled.objects());
         let mut fresh = SourceCache::default();
-        if let Some(changed) = settled.follow(tree, path, policy, cache, &mut fresh)? {
+        if let Some(changed) = settled.follow(tree, path, policy, &mut fresh)? {
             let content = settled.content();
             cache.settled = Some(settled);
             return Ok(Reading { content, changed: Some(changed) });
         }
-        // What was parsed stays at hand for the whole reading.
-        cache.blobs.extend(settled.blobs().map(|(id, blob)| (id, blob.clone())));
-        cache.blobs.extend(fresh.blobs);
+        // What was read stays at hand for the whole reading.
+        settled.give_back(cache);
+        cache.add(fresh);
     }
     let whole = read_whole(tree, &[path], cache)?;
     let (content, linked) = whole.finish(tree, policy, |revision| {
@@ -118,10 +118,11 @@ pub fn read_revision(
     let mut changed = None;
     if let RevisionContent::Objects { objects, .. } = &content {
         changed = before.map(|before| difference(&before, objects));
-        cache.settled = Settled::of(path, policy, whole, objects, linked);
-        match cache.settled {
-            // It has them.
-            Some(_) => cache.blobs = HashMap::new(),
+        match Settled::of(tree, path, policy, whole, objects, linked)? {
+            // It has all that was read.
+            Some(settled) => {
+                *cache = SourceCache { settled: Some(settled), ..SourceCache::default() };
+            }
             None => cache.declared = Some(objects.clone()),
         }
     }
@@ -177,9 +178,26 @@ pub fn survey_paths(
     }))
 }
 
+impl SourceCache {
+    /// Whether the next reading begins with what differs from the last, so that it asks for no folder that
+    /// is the same, but for what is rendered anew.
+    pub fn is_followed(&self) -> bool {
+        self.settled.is_some()
+    }
+
+    /// Adds what was read for a commit that was not read to its end.
+    fn add(&mut self, other: SourceCache) {
+        self.blobs.extend(other.blobs);
+        self.renderings.extend(other.renderings);
+        self.parts.extend(other.parts);
+    }
+}
+
 /// Everything that was read of a source.
 struct Whole {
     walk: Walk,
+    /// What the kustomizations refer to.
+    search: Search,
     /// The manifests that no kustomization has read.
     plain: Vec<(Manifest, ParsedBlob)>,
     renderings: Vec<(String, Arc<Rendered>)>,
@@ -191,14 +209,16 @@ fn read_whole(
     paths: &[&str],
     cache: &mut SourceCache,
 ) -> Result<Whole, TreeError> {
-    let known = std::mem::take(cache);
+    let SourceCache { blobs, renderings: known_renderings, parts, .. } = std::mem::take(cache);
     let mut walk = walk::walk(tree, paths)?;
     let mut problems = walk.problems.clone();
-    let units = parts::units(tree, &walk.kustomizations, &known.parts, cache, &mut problems)?;
+    let mut search = Search::new(parts);
+    let units = parts::units(tree, &walk.kustomizations, &mut search, &mut problems)?;
+    cache.parts = search.parts().collect();
     let mut parsed_trees = ParsedTrees::default();
     let mut renderings = Vec::with_capacity(units.len());
     for folder in units {
-        let rendered = match known.renderings.get(&folder) {
+        let rendered = match known_renderings.get(&folder) {
             Some(rendered) if rendered.inputs.are_same(tree, &folder)? => Arc::clone(rendered),
             _ => Arc::new(Rendered::make(tree, &folder, &mut parsed_trees)?),
         };
@@ -209,11 +229,11 @@ fn read_whole(
         tree,
         std::mem::take(&mut walk.manifests),
         &renderings,
-        &known,
+        &blobs,
         cache,
         &mut problems,
     )?;
-    Ok(Whole { walk, plain, renderings, problems })
+    Ok(Whole { walk, search, plain, renderings, problems })
 }
 
 impl Whole {
@@ -243,16 +263,12 @@ fn read_plain(
     tree: &dyn Tree,
     manifests: Vec<Manifest>,
     renderings: &[(String, Arc<Rendered>)],
-    known: &SourceCache,
+    known: &HashMap<ContentId, ParsedBlob>,
     cache: &mut SourceCache,
     problems: &mut Vec<Problem>,
 ) -> Result<Vec<(Manifest, ParsedBlob)>, TreeError> {
-    let taken: BTreeSet<&str> = renderings
-        .iter()
-        .flat_map(|(_, rendered)| &rendered.inputs.outside)
-        .filter(|(_, found)| matches!(found, Found::File { .. }))
-        .map(|(path, _)| path.as_str())
-        .collect();
+    let taken: BTreeSet<&str> =
+        renderings.iter().flat_map(|(_, rendered)| rendered.inputs.files_outside()).collect();
     let mut plain = Vec::with_capacity(manifests.len());
     for manifest in manifests {
         let Manifest { path, target, id, size_bytes } = &manifest;
@@ -271,7 +287,7 @@ fn read_plain(
             ));
             continue;
         }
-        let blob = match cache.blobs.get(id).or_else(|| known.blobs.get(id)) {
+        let blob = match cache.blobs.get(id).or_else(|| known.get(id)) {
             Some(blob) => blob.clone(),
             None => parse_blob(&tree.read(target, *id)?),
         };
@@ -295,10 +311,10 @@ impl Rendered {
             let mark = reader.mark();
             reader.read(object, mark);
         }
+        let type_name = TypeName::new("kustomize.config.k8s.io/v1beta1", "Kustomization");
+        reader.add_other(Other { type_name, reason });
         let mut content = reader.into_content();
         content.has_unknown |= failed;
-        let type_name = TypeName::new("kustomize.config.k8s.io/v1beta1", "Kustomization");
-        content.others.push(Other { type_name, reason });
         content.locate(&lines);
         let (inside, outside) = inputs.into_iter().partition(|(path, _)| is_below(path, folder));
         let inputs = Inputs { folder: folder_id(tree, folder)?, inside, outside };
@@ -307,6 +323,12 @@ impl Rendered {
 }
 
 impl Inputs {
+    /// The files that it has read elsewhere.
+    fn files_outside(&self) -> impl Iterator<Item = &str> {
+        let files = self.outside.iter().filter(|(_, found)| matches!(found, Found::File { .. }));
+        files.map(|(path, _)| path.as_str())
+    }
+
     fn are_same(&self, tree: &dyn Tree, folder: &str) -> Result<bool, TreeError> {
         let same = |inputs: &[(String, Found)]| {
             for (path, found) in inputs {

@@ -20,6 +20,12 @@ pub const DOCUMENT_LIMIT: usize = 50_000;
 pub const DEPTH_LIMIT: usize = 100;
 /// How many values one document may hold.
 pub const NODE_LIMIT: usize = 500_000;
+/// How many bytes a file has for each value of a document at least, if those are more than
+/// [`FEW_NODES`]: a value takes memory also where it is written with one letter. Manifests have 12 and
+/// more.
+pub(crate) const BYTES_PER_NODE: usize = 6;
+/// So many values any document may hold.
+pub(crate) const FEW_NODES: usize = 20_000;
 /// How many values aliases and merge keys may copy, in one document.
 pub const COPIED_NODE_LIMIT: usize = 20_000;
 /// How many bytes of text aliases and merge keys may copy, in one document.

@@ -128,6 +128,26 @@ fn the_problems_of_a_file_are_bounded() {
     assert!(problems[0].message.contains("99000 more problems"), "{}", problems[0]);
 }
 
+/// However many objects of groups that Dugout does not know, the first are told, and how many more.
+#[test]
+fn objects_of_other_groups_are_told_up_to_a_limit() {
+    let count = PROBLEM_LIMIT + 234;
+    let blob = parse_blob("---\nkind: A\napiVersion: a/b\n".repeat(count).as_bytes());
+    let told = |policy: &Policy| match assemble([("a.yaml", &blob)], policy) {
+        RevisionContent::Problems(problems) => problems,
+        RevisionContent::Objects { notices, .. } => notices,
+    };
+    let skipping = Policy { skip_groups: vec!["a".to_owned()] };
+    for (policy, severity) in [(Policy::default(), Severity::Error), (skipping, Severity::Notice)] {
+        let problems = told(&policy);
+        assert_eq!(problems.len(), PROBLEM_LIMIT + 1);
+        assert!(problems.iter().all(|problem| problem.severity == severity));
+        let last = &problems[PROBLEM_LIMIT];
+        assert_eq!(last.line, 3 * u32::try_from(PROBLEM_LIMIT).unwrap() + 2);
+        assert!(last.message.starts_with("234 more objects of groups"), "{last}");
+    }
+}
+
 #[test]
 fn files_that_are_no_utf8_text_are_refused_with_the_place() {
     let problem =

@@ -173,7 +173,7 @@ fn a_changed_file_of_many_is_all_that_is_looked_at() {
     assert_eq!(changed, ["ConfigMap default/a7", "ConfigMap default/other"]);
 }
 
-/// A source with kustomizations is read whole; what is told to differ is what does.
+/// Of what a kustomization makes, what is told to differ is what does.
 #[test]
 fn a_changed_kustomization_says_which_objects_differ() {
     let kustomization = |prefix: &str| {

@@ -83,7 +83,11 @@ pub(crate) fn read_commit(
             return Ok(ReadCommit { commit, content, since: None });
         }
     };
-    cache.folders = tree.into_folders();
+    // A source that is followed has what its folders hold, and asks for those that differ.
+    cache.folders = match cache.source.is_followed() {
+        true => Folders::default(),
+        false => tree.into_folders(),
+    };
     cache.last = Some(sha.clone());
     let since = before.zip(reading.changed).map(|(from, ids)| Difference { from, ids });
     Ok(ReadCommit { commit, content: reading.content, since })
@@ -126,7 +130,75 @@ fn refused(problem: ReadProblem, path: &str) -> Result<RevisionContent, ReadProb
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::process::Command;
+    use std::time::Duration;
+
+    use dugout_gitsync::{Credentials, Location, Remote};
+
     use super::*;
+
+    fn git(folder: &Path, arguments: &[&str]) -> String {
+        let output = Command::new("git")
+            .current_dir(folder)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_SYSTEM", "/dev/null")
+            .args(["-c", "user.name=Test", "-c", "user.email=test@example.com"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// From commit to commit the same is read as afresh, and what is told to differ is what does.
+    #[test]
+    fn a_source_with_kustomizations_is_followed_from_commit_to_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = folder.path().join("repository");
+        std::fs::create_dir(&repository).unwrap();
+        git(&repository, &["init", "-q", "-b", "main"]);
+        let remote = Remote {
+            location: Location::parse(repository.to_str().unwrap()).unwrap(),
+            branch: "main".to_owned(),
+            credentials: Credentials::default(),
+        };
+        let mirror = Mirror::open(&folder.path().join("mirror"), remote).unwrap();
+        let map = |value: &str| {
+            format!(
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: m}}\ndata: {{a: {value}}}\n"
+            )
+        };
+        let overlay = |base: &str| format!("resources: [{base}]\nnamePrefix: web-\n");
+        let mut cache = ReadCache::default();
+        for (path, text, differing) in [
+            ("apps/plain.yaml", map("one"), None),
+            ("base/m.yaml", map("one"), Some("")),
+            ("base/kustomization.yaml", "resources: [m.yaml]\n".to_owned(), Some("")),
+            ("apps/web/kustomization.yaml", overlay("../../base"), Some("web-m")),
+            ("base/m.yaml", map("two"), Some("web-m")),
+            ("apps/plain.yaml", map("three"), Some("m")),
+            ("apps/web/kustomization.yaml", overlay("../plain.yaml"), Some("m web-m")),
+            ("base/m.yaml", map("four"), Some("")),
+        ] {
+            let file = repository.join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+            git(&repository, &["add", "-A"]);
+            git(&repository, &["commit", "-q", "-m", path]);
+            mirror.fetch(Duration::from_secs(60)).unwrap();
+            let sha = CommitSha::new(git(&repository, &["rev-parse", "HEAD"]));
+            let read = |cache: &mut ReadCache| {
+                read_commit(&mirror, &sha, "apps", &Policy::default(), cache).unwrap()
+            };
+            let (kept, fresh) = (read(&mut cache), read(&mut ReadCache::default()));
+            assert_eq!(kept.content, fresh.content, "{path}");
+            let since = kept.since.map(|since| {
+                since.ids.iter().map(|id| id.key.name.as_str()).collect::<Vec<_>>().join(" ")
+            });
+            assert_eq!(since.as_deref(), differing, "{path}");
+        }
+    }
 
     #[test]
     fn what_is_wrong_with_the_commit_is_told_of_the_commit_and_not_of_the_repository() {

@@ -92,7 +92,7 @@ pub(super) fn read_labels(value: &Value<'_>) -> StringMap {
 
 /// A map of texts.
 pub(super) fn read_texts(value: &Value<'_>) -> StringMap {
-    let mut texts = Vec::new();
+    let mut texts = Vec::with_capacity(value.entries().map_or(0, <[_]>::len));
     value.each_entry(|key, value| {
         if let Some(text) = text_or_empty(&value) {
             texts.push((key.to_owned(), text.to_owned()));

@@ -1,6 +1,6 @@
 //! Looking at values without telling anything: what rules between fields do.
 
-use dugout_model::{Problem, Severity};
+use dugout_model::Severity;
 
 use super::{EMPTY_ITEM, Step, Value};
 use crate::problems::quoted;
@@ -80,19 +80,6 @@ impl<'s> Value<'s> {
     /// The value as an object of a type.
     pub(crate) fn as_type(&self, schema: &'static Schema) -> Value<'s> {
         Value { inner: Some(schema), ..*self }
-    }
-
-    /// An error at this value that is not told yet.
-    pub(crate) fn as_error(&self, message: String, hint: String) -> Problem {
-        Problem {
-            file: String::new(),
-            line: self.node.at.line,
-            column: self.node.at.column,
-            severity: Severity::Error,
-            field_path: self.path.to_string(),
-            message,
-            hint: Some(hint),
-        }
     }
 
     /// Another value at the same place.

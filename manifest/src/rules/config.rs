@@ -17,8 +17,8 @@ const SECRET_KEYS: &[(&str, &[&str])] = &[
 ];
 
 pub(crate) fn config_map(map: &View<'_>, _: &mut Context) {
-    let plain: BTreeSet<&str> = keys(map, "data").collect();
     if let Some(binary) = map.get("binaryData") {
+        let plain: BTreeSet<&str> = keys(map, "data").collect();
         for entry in binary.entries().unwrap_or_default() {
             if plain.contains(&*entry.key) {
                 let value = binary.under_key(&entry.key, &entry.node);

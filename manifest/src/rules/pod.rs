@@ -17,6 +17,7 @@ pub(crate) fn pod(pod: &View<'_>, context: &mut Context) {
 /// Notes what services see of the pods that a pod or a template describes.
 pub(crate) fn note_pods(template: &View<'_>, context: &mut Context) {
     let mut facts = PodFacts::default();
+    let mut port_names = Vec::new();
     template.within("metadata", |metadata| {
         facts.labels =
             metadata.pairs("labels").map(|(key, value)| (key, value.to_owned())).collect();
@@ -25,11 +26,12 @@ pub(crate) fn note_pods(template: &View<'_>, context: &mut Context) {
         for list in CONTAINER_LISTS {
             spec.each(list, |container| {
                 container.each("ports", |port| {
-                    facts.port_names.extend(port.text("name").map(str::to_owned));
+                    port_names.extend(port.text("name").map(str::to_owned));
                 });
             });
         }
     });
+    facts.port_names = port_names.into();
     context.links.pods = Some(Box::new(facts));
 }
 

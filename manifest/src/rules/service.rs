@@ -142,30 +142,32 @@ fn check_ports(spec: &View<'_>, service_type: &str) {
 
 /// Notes what others may refer to, and whom the service means.
 fn note(spec: &View<'_>, context: &mut Context) {
-    let pairs = spec.pairs("selector");
-    let mut facts = ServiceFacts {
-        selector: pairs.map(|(key, value)| (key, value.to_owned())).collect(),
-        is_external: spec.text("type") == Some("ExternalName"),
-        ..ServiceFacts::default()
-    };
+    let (mut ports, mut named_targets, mut node_ports) = (Vec::new(), Vec::new(), Vec::new());
     spec.each("ports", |port| {
         let name = port.text("name").unwrap_or_default().to_owned();
         if let Some(number) = port.int("port").and_then(|number| u16::try_from(number).ok()) {
-            facts.ports.push((name, number));
+            ports.push((name, number));
         }
         if let Some(target) = port.get("targetPort")
             && let Some(name) = target.as_text()
         {
-            facts.named_targets.push((name.to_owned(), target.place()));
+            named_targets.push((name.to_owned(), target.place()));
         }
         if let Some(value) = port.get("nodePort")
             && let Some(number) = value.as_int().and_then(|number| u16::try_from(number).ok())
             && number != 0
         {
-            facts.node_ports.push((number, value.place()));
+            node_ports.push((number, value.place()));
         }
     });
-    context.links.service = Some(Box::new(facts));
+    let pairs = spec.pairs("selector");
+    context.links.service = Some(Box::new(ServiceFacts {
+        selector: pairs.map(|(key, value)| (key, value.to_owned())).collect(),
+        ports: ports.into(),
+        named_targets: named_targets.into(),
+        node_ports: node_ports.into(),
+        is_external: spec.text("type") == Some("ExternalName"),
+    }));
 }
 
 pub(crate) fn subset(subset: &View<'_>, _: &mut Context) {

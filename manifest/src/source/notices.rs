@@ -22,7 +22,8 @@ pub(super) struct Notices {
     of_files: usize,
     /// What the objects of a namespace are to each other.
     by_namespace: HashMap<NamespaceName, Vec<Arc<Problem>>>,
-    /// Those of the namespaces, each with how many of them have it.
+    /// Those of the namespaces and of renderings, each with how often it is told: what several
+    /// kustomizations share is told of one place.
     sorted: BTreeMap<Arc<Problem>, usize>,
 }
 
@@ -49,7 +50,7 @@ impl Notices {
         }
         let notices: Vec<Arc<Problem>> = notices.into_iter().map(Arc::new).collect();
         for notice in &notices {
-            *self.sorted.entry(Arc::clone(notice)).or_default() += 1;
+            self.count(Arc::clone(notice));
         }
         self.by_namespace.insert(namespace, notices);
     }
@@ -57,19 +58,40 @@ impl Notices {
     /// Takes back what was said about a namespace.
     pub fn take_namespace(&mut self, namespace: &NamespaceName) {
         for notice in self.by_namespace.remove(namespace).unwrap_or_default() {
-            if let Some(count) = self.sorted.get_mut(&notice) {
-                *count -= 1;
-                if *count == 0 {
-                    self.sorted.remove(&notice);
-                }
+            self.count_off(&notice);
+        }
+    }
+
+    /// Adds what a kustomization makes.
+    pub fn put_rendering(&mut self, content: &Content) {
+        for notice in &content.problems {
+            self.count(Arc::new(notice.clone()));
+        }
+    }
+
+    pub fn take_rendering(&mut self, content: &Content) {
+        for notice in &content.problems {
+            self.count_off(notice);
+        }
+    }
+
+    fn count(&mut self, notice: Arc<Problem>) {
+        *self.sorted.entry(notice).or_default() += 1;
+    }
+
+    fn count_off(&mut self, notice: &Problem) {
+        if let Some(count) = self.sorted.get_mut(notice) {
+            *count -= 1;
+            if *count == 0 {
+                self.sorted.remove(notice);
             }
         }
     }
 
     /// The first notices in order, and how many there are when not all are among them.
     pub fn listed(&self, source_path: &str) -> Vec<Problem> {
-        let of_namespaces = self.sorted.keys().take(NOTICE_LIMIT);
-        let mut listed: Vec<Problem> = of_namespaces.map(|notice| Problem::clone(notice)).collect();
+        let others = self.sorted.keys().take(NOTICE_LIMIT);
+        let mut listed: Vec<Problem> = others.map(|notice| Problem::clone(notice)).collect();
         let mut of_files = Vec::new();
         // Notices are in the order of their files, so the first are those of the first files.
         for (path, content) in &self.files {

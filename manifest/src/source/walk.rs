@@ -294,18 +294,17 @@ impl Walker<'_> {
     }
 }
 
-/// Whether a folder holds nothing that says how others are to be read, and nothing that is elsewhere.
+/// Whether a folder without a kustomization holds nothing that says how others are to be read, and nothing
+/// that is elsewhere.
 pub(super) fn is_plain(entries: &[(String, Found)]) -> bool {
-    !has_kustomization(entries)
-        && entries.iter().all(|(name, found)| {
-            name != IGNORE_FILE
-                && name != CHART_FILE
-                && (name.starts_with('.')
-                    || matches!(found, Found::File { .. } | Found::Folder { .. }))
-        })
+    entries.iter().all(|(name, found)| {
+        name != IGNORE_FILE
+            && name != CHART_FILE
+            && (name.starts_with('.') || matches!(found, Found::File { .. } | Found::Folder { .. }))
+    })
 }
 
-fn has_kustomization(entries: &[(String, Found)]) -> bool {
+pub(super) fn has_kustomization(entries: &[(String, Found)]) -> bool {
     entries.iter().any(|(name, found)| {
         FILE_NAMES.contains(&name.as_str())
             && matches!(found, Found::File { .. } | Found::Link { .. })

@@ -9,12 +9,17 @@ use granit_parser::{
 
 use super::merge::{Copies, merge_and_check};
 use super::scalar::resolve_plain;
-use super::{DEPTH_LIMIT, DOCUMENT_LIMIT, Entry, NODE_LIMIT, Node, Position, ScalarKind, Value};
+use super::{
+    BYTES_PER_NODE, DEPTH_LIMIT, DOCUMENT_LIMIT, Entry, FEW_NODES, NODE_LIMIT, Node, Position,
+    ScalarKind, Value,
+};
 use crate::problems::{Problems, quoted};
 
 /// The documents of a file, one after another, so that only one tree is in memory at a time.
 pub(crate) struct Documents<'a> {
     parser: Parser<'a, StrInput<'a>>,
+    /// How many values each may hold.
+    node_limit: usize,
     count: usize,
     ended: bool,
 }
@@ -41,7 +46,12 @@ impl<'a> Documents<'a> {
             emit_comments: false,
             block_scalar_eof_without_line_feed: true,
         };
-        Self { parser: Parser::new_from_str_with_options(text, options), count: 0, ended: false }
+        Self {
+            parser: Parser::new_from_str_with_options(text, options),
+            node_limit: (text.len() / BYTES_PER_NODE).clamp(FEW_NODES, NODE_LIMIT),
+            count: 0,
+            ended: false,
+        }
     }
 
     /// The next document that is not empty. Documents after a broken one are still found.
@@ -74,7 +84,7 @@ impl<'a> Documents<'a> {
     }
 
     fn read_document(&mut self, problems: &mut Problems) -> Option<Document<'a>> {
-        let mut composer = Composer::default();
+        let mut composer = Composer::new(self.node_limit);
         loop {
             let step = match self.parser.next_event() {
                 None => return None,
@@ -106,8 +116,8 @@ impl<'a> Documents<'a> {
 }
 
 /// Builds the tree of one document. Uses no recursion, so depth costs memory only, and that is limited.
-#[derive(Default)]
 struct Composer<'a> {
+    node_limit: usize,
     open: Vec<Open<'a>>,
     anchors: BTreeMap<usize, Node<'a>>,
     copies: Copies,
@@ -134,6 +144,18 @@ struct Key<'a> {
 }
 
 impl<'a> Composer<'a> {
+    fn new(node_limit: usize) -> Self {
+        Self {
+            node_limit,
+            open: Vec::new(),
+            anchors: BTreeMap::new(),
+            copies: Copies::default(),
+            nodes: 0,
+            root: None,
+            broken: false,
+        }
+    }
+
     fn take(&mut self, event: Event<'a>, span: &Span, problems: &mut Problems) -> Result<(), Stop> {
         let at = position(&span.start);
         match event {
@@ -214,10 +236,10 @@ impl<'a> Composer<'a> {
             return Ok(());
         }
         let value = match items {
-            Items::List(nodes) => Value::List(nodes),
-            Items::Map { entries, .. } => Value::Map(
+            Items::List(nodes) => Value::List(fitted(nodes)),
+            Items::Map { entries, .. } => Value::Map(fitted(
                 merge_and_check(entries, &mut self.copies, problems).map_err(|()| Stop::Limit)?,
-            ),
+            )),
         };
         self.put(Node { at, value }, anchor, problems)
     }
@@ -225,8 +247,11 @@ impl<'a> Composer<'a> {
     /// Puts a finished value where it belongs, and remembers it when it has an anchor.
     fn put(&mut self, node: Node<'a>, anchor: usize, problems: &mut Problems) -> Result<(), Stop> {
         self.nodes += 1;
-        if self.nodes + self.copies.nodes > NODE_LIMIT {
-            let message = format!("a document may hold {NODE_LIMIT} values");
+        if self.nodes + self.copies.nodes > self.node_limit {
+            let message = match self.node_limit {
+                NODE_LIMIT => format!("a document may hold {NODE_LIMIT} values"),
+                limit => format!("a document of a file of this size may hold {limit} values"),
+            };
             problems.error(node.at, message, Some("split it"));
             return Err(Stop::Limit);
         }
@@ -236,10 +261,10 @@ impl<'a> Composer<'a> {
         }
         match self.open.last_mut() {
             None => self.root = Some(node),
-            Some(Open { items: Items::List(nodes), .. }) => nodes.push(node),
+            Some(Open { items: Items::List(nodes), .. }) => push(nodes, node),
             Some(Open { items: Items::Map { entries, key }, .. }) => {
                 if let Some(Key { text, at }) = key.take() {
-                    entries.push(Entry { key: text, key_at: at, node });
+                    push(entries, Entry { key: text, key_at: at, node });
                 }
             }
         }
@@ -330,6 +355,23 @@ impl<'a> Composer<'a> {
 
 /// Stands in for an anchor at a list or map in the place of a key: what it holds is dropped.
 const AS_KEY: usize = usize::MAX;
+
+/// Most lists and maps are short, and room for more would be most of what they take.
+fn fitted<T>(mut list: Vec<T>) -> Vec<T> {
+    list.shrink_to_fit();
+    list
+}
+
+/// Adds to a list that, once it is long, grows by a quarter and not to twice its size.
+fn push<T>(list: &mut Vec<T>, item: T) {
+    if list.len() == list.capacity() && list.len() >= LONG {
+        list.reserve_exact(list.len() / 4);
+    }
+    list.push(item);
+}
+
+/// So many items make a list long.
+const LONG: usize = 1_000;
 
 fn too_many_copies(at: Position, problems: &mut Problems) -> Stop {
     problems.error(at, "aliases copy too much", Some("write the values out"));

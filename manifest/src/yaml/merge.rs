@@ -1,5 +1,7 @@
 //! Merge keys, unique keys, and the budget of what copies may cost.
 
+use std::collections::BTreeSet;
+
 use super::{COPIED_BYTE_LIMIT, COPIED_NODE_LIMIT, Entry, Node, Value};
 use crate::problems::{Problems, quoted};
 
@@ -43,14 +45,10 @@ pub(super) fn merge_and_check<'a>(
     copies: &mut Copies,
     problems: &mut Problems,
 ) -> Result<Vec<Entry<'a>>, ()> {
-    let mut own = Vec::with_capacity(entries.len());
+    let mut own = entries;
     let mut merged = Vec::new();
-    for entry in entries {
-        if entry.key == "<<" {
-            collect_merged(entry, &mut merged, copies, problems)?;
-        } else {
-            own.push(entry);
-        }
+    for entry in own.extract_if(.., |entry| entry.key == "<<") {
+        collect_merged(entry, &mut merged, copies, problems)?;
     }
     drop_repeated(&mut own, |first, again| {
         let message = format!("the key {} stands here for the second time", quoted(&again.key));
@@ -98,22 +96,22 @@ fn collect_merged<'a>(
 /// Keeps the first entry of each key, in the order of the file; calls `told` for each one dropped.
 fn drop_repeated<'a>(entries: &mut Vec<Entry<'a>>, mut told: impl FnMut(&Entry<'a>, &Entry<'a>)) {
     let mut order: Vec<usize> = (0..entries.len()).collect();
-    order.sort_by(|a, b| entries[*a].key.cmp(&entries[*b].key).then(a.cmp(b)));
-    let mut repeated = vec![false; entries.len()];
+    order.sort_unstable_by(|a, b| entries[*a].key.cmp(&entries[*b].key).then(a.cmp(b)));
+    let mut repeated = BTreeSet::new();
     let mut first = 0;
     for index in 1..order.len() {
         if entries[order[index]].key == entries[order[first]].key {
             told(&entries[order[first]], &entries[order[index]]);
-            repeated[order[index]] = true;
+            repeated.insert(order[index]);
         } else {
             first = index;
         }
     }
-    if repeated.contains(&true) {
+    if !repeated.is_empty() {
         let mut index = 0;
         entries.retain(|_| {
             index += 1;
-            !repeated[index - 1]
+            !repeated.contains(&(index - 1))
         });
     }
 }

@@ -1,5 +1,6 @@
-//! Many manifests: 10,000 documents read and checked, and a repository of up to 50,000 applications,
-//! from cold and at one changed file, beside what plain Git needs to fetch the same commit.
+//! Many manifests: 10,000 documents read and checked, and a repository of up to 50,000 applications, or
+//! 10,000 kustomized ones, from cold and at one changed file, beside what plain Git needs to fetch the same
+//! commit.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -16,19 +17,46 @@ const DOCUMENTS: usize = 10_000;
 /// Applications of the small and of the large repository.
 const SMALL: usize = 1_000;
 const LARGE: usize = 50_000;
+/// Applications of the large repository where each is a base and an overlay.
+const LARGE_KUSTOMIZED: usize = 10_000;
 /// Applications that share a namespace and a folder.
 const TEAM: usize = 100;
 const ROUNDS: usize = 30;
 /// A bound on a wait that has failed, not a goal.
 const COLD_DEADLINE: Duration = Duration::from_secs(600);
 
+/// How an application stands in the repository.
+#[derive(Clone, Copy)]
+enum Form {
+    /// All of it in one file.
+    Plain,
+    /// A base, and an overlay that is made from it.
+    Kustomized,
+}
+
+impl Form {
+    fn name(self) -> &'static str {
+        match self {
+            Form::Plain => "applications",
+            Form::Kustomized => "kustomized applications",
+        }
+    }
+}
+
 pub fn run() {
     documents();
-    let small = repository(SMALL);
-    let large = repository(LARGE);
+    growth(Form::Plain, LARGE);
+    growth(Form::Kustomized, LARGE_KUSTOMIZED);
+}
+
+/// What one changed file costs in a small repository and in a large one.
+fn growth(form: Form, large_count: usize) {
+    let small = repository(form, SMALL);
+    let large = repository(form, large_count);
     let growth = large.p50() / small.p50();
+    let name = form.name();
     verdict(
-        &format!("one changed file: flat within 10 % from {SMALL} to {LARGE} applications"),
+        &format!("one changed file: flat within 10 % from {SMALL} to {large_count} {name}"),
         &format!("{growth:.2} ×"),
         growth <= 1.1,
     );
@@ -39,10 +67,10 @@ fn documents() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let few = folder.path().join("few");
     let many = folder.path().join("many");
-    write_team(&few, 0, 0);
+    write_team(&few, Form::Plain, 0, 0);
     let applications = DOCUMENTS / 3;
     for team in 0..applications / TEAM {
-        write_team(&many, team, TEAM);
+        write_team(&many, Form::Plain, team, TEAM);
     }
     let bytes = bytes_below(&many);
     let start = validate(&few);
@@ -86,11 +114,11 @@ fn validate(folder: &Path) -> (Duration, f64) {
 
 /// A repository of this many applications: from cold, then one changed file at a time. Gives how long
 /// a changed file takes from being noticed to being durable.
-fn repository(applications: usize) -> Sample {
+fn repository(form: Form, applications: usize) -> Sample {
     let mut rig = Rig::without_commit("bench-manifests");
     let apps = rig.repository.path.join("apps");
     for team in 0..applications / TEAM {
-        write_team(&apps, team, TEAM);
+        write_team(&apps, form, team, TEAM);
     }
     let first = rig.repository.commit("All of it");
     let plain = PlainMirror::of(&rig);
@@ -102,7 +130,7 @@ fn repository(applications: usize) -> Sample {
     let (mut fetches, mut ours) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         let team = round * 7 % (applications / TEAM);
-        write_application(&apps, team, round % TEAM, &format!("round-{round}"));
+        write_application(&apps, form, team, round % TEAM, &format!("round-{round}"));
         let sha = rig.repository.commit("One file");
         let healthy_at = healthy_at(&rig, &sha);
         ours.push(span_between(noticed_at(&rig, &sha), healthy_at));
@@ -110,12 +138,13 @@ fn repository(applications: usize) -> Sample {
     }
     let (fetches, ours) = (Sample::new(fetches), Sample::new(ours));
     println!(
-        "{applications} applications from cold         {:.1} s, {peak:.0} MiB at most",
+        "{applications} {} from cold         {:.1} s, {peak:.0} MiB at most",
+        form.name(),
         cold.as_secs_f64()
     );
     println!("  one changed file, noticed→durable  {}", ours.show());
     println!("  plain git fetch beside it          {}", fetches.show());
-    if applications == LARGE {
+    if matches!(form, Form::Plain) && applications == LARGE {
         let seconds = cold.as_secs_f64();
         verdict(
             "50,000 applications from cold in 20 s",
@@ -126,7 +155,7 @@ fn repository(applications: usize) -> Sample {
     }
     let beyond = ours.p50() - fetches.p50();
     verdict(
-        &format!("one of {applications} changed, 20 ms beyond git fetch"),
+        &format!("one of {applications} {} changed, 20 ms beyond git fetch", form.name()),
         &format!("{beyond:+.1} ms"),
         beyond <= 20.0,
     );
@@ -182,20 +211,40 @@ impl PlainMirror {
     }
 }
 
-/// A team's namespace with some of its applications, a file each.
-fn write_team(folder: &Path, team: usize, applications: usize) {
+/// A team's namespace with some of its applications.
+fn write_team(folder: &Path, form: Form, team: usize, applications: usize) {
     let path = folder.join(format!("team-{team}"));
-    std::fs::create_dir_all(&path).expect("a folder can be made");
     let namespace = format!("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: team-{team}\n");
-    std::fs::write(path.join("namespace.yaml"), namespace).expect("a file can be written");
+    write(&path.join("namespace.yaml"), namespace);
     for application in 0..applications {
-        write_application(folder, team, application, "hello");
+        write_application(folder, form, team, application, "hello");
     }
 }
 
-/// An application that runs nothing: a config map, a service, and a deployment of no replicas.
-fn write_application(folder: &Path, team: usize, application: usize, greeting: &str) {
+fn write_application(folder: &Path, form: Form, team: usize, application: usize, greeting: &str) {
     let name = format!("app-{application}");
+    let text = objects(team, &name, greeting);
+    let team = folder.join(format!("team-{team}"));
+    match form {
+        Form::Plain => write(&team.join(format!("{name}.yaml")), text),
+        Form::Kustomized => {
+            let folder = team.join(name);
+            write(&folder.join("base/objects.yaml"), text);
+            write(&folder.join("base/kustomization.yaml"), "resources: [objects.yaml]\n");
+            let overlay = "resources: [../base]\nlabels: [{pairs: {tier: web}}]\n";
+            write(&folder.join("overlay/kustomization.yaml"), overlay);
+        }
+    }
+}
+
+fn write(path: &Path, text: impl AsRef<[u8]>) {
+    let folder = path.parent().expect("a file is in a folder");
+    std::fs::create_dir_all(folder).expect("a folder can be made");
+    std::fs::write(path, text).expect("a file can be written");
+}
+
+/// An application that runs nothing: a config map, a service, and a deployment of no replicas.
+fn objects(team: usize, name: &str, greeting: &str) -> String {
     let mut text = String::new();
     for (api, kind, rest) in [
         ("v1", "ConfigMap", format!("data:\n  GREETING: {greeting}\n")),
@@ -206,15 +255,14 @@ fn write_application(folder: &Path, team: usize, application: usize, greeting: &
                 "spec:\n  selector:\n    app: {name}\n  ports:\n    - port: 80\n      targetPort: http\n"
             ),
         ),
-        ("apps/v1", "Deployment", deployment_spec(&name)),
+        ("apps/v1", "Deployment", deployment_spec(name)),
     ] {
         let _ = write!(
             text,
             "---\napiVersion: {api}\nkind: {kind}\nmetadata:\n  name: {name}\n  namespace: team-{team}\n{rest}"
         );
     }
-    let path = folder.join(format!("team-{team}/{name}.yaml"));
-    std::fs::write(path, text).expect("a file can be written");
+    text
 }
 
 fn deployment_spec(name: &str) -> String {
