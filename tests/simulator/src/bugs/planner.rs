@@ -61,18 +61,10 @@ fn misread_world(bug: Bug, input: &PlanInput<'_>) -> World {
         }
         Bug::QuarantineIgnored => {
             world.quarantine.clear();
-            let sources: Vec<Source> = world.sources.values().map(|row| (**row).clone()).collect();
-            for mut source in sources {
-                source.status.failed_contents.clear();
-                world.apply(&Change::PutSource(Arc::new(source)));
-            }
+            replace_sources(&mut world, |source| source.status.failed_contents.clear());
         }
         Bug::PullGateIgnored => {
-            let sources: Vec<Source> = world.sources.values().map(|row| (**row).clone()).collect();
-            for mut source in sources {
-                source.status.gate = PullGate::Open;
-                world.apply(&Change::PutSource(Arc::new(source)));
-            }
+            replace_sources(&mut world, |source| source.status.gate = PullGate::Open);
         }
         Bug::DeadlineNeverFires => {
             let rows: Vec<Rollout> = world.rollouts.values().map(|row| (**row).clone()).collect();
@@ -187,6 +179,14 @@ fn misread_strategy(bug: Bug, deployment: &Deployment) -> Strategy {
             max_unavailable: IntOrPercent::Percent(100),
         },
         (_, strategy) => strategy.clone(),
+    }
+}
+
+fn replace_sources(world: &mut World, change: impl Fn(&mut Source)) {
+    let sources: Vec<Source> = world.sources.values().map(|row| (**row).clone()).collect();
+    for mut source in sources {
+        change(&mut source);
+        world.apply(&Change::PutSource(Arc::new(source)));
     }
 }
 
