@@ -64,6 +64,9 @@ pub struct SourceStatus {
     /// The revert commit that is still to be pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owed_revert: Option<OwedRevert>,
+    /// What the newest release waits for before it stops a pod, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaited_images: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

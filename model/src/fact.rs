@@ -127,8 +127,10 @@ pub struct NodeReport {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImageReport {
-    /// It is looked for or pulled.
-    Pulling,
+    /// It is looked for or pulled; with the last trouble on the way.
+    Pulling {
+        trouble: Option<String>,
+    },
     Held,
     /// It cannot be had; the words of the registry or the engine.
     Failed {

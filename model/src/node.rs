@@ -51,8 +51,10 @@ pub struct ImagePull {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PullState {
-    /// Not known to be there yet.
-    Wanted,
+    /// Not known to be there yet; with the last trouble on the way, in the words of who made it.
+    Wanted {
+        trouble: Option<String>,
+    },
     Held,
     /// It cannot be had; the words of the registry or the engine. Trying again soon would not help.
     Failed {

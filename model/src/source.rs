@@ -54,8 +54,11 @@ pub enum PullGate {
     Open,
     /// The nodes are not chosen yet.
     Unasked { release: ReleaseId },
-    /// The nodes were asked: see [`crate::Node::pulls`].
-    Pulling { release: ReleaseId, since: Timestamp },
+    /// The nodes were asked: see [`crate::Node::pulls`]. After the deadline the release has failed.
+    Pulling { release: ReleaseId, since: Timestamp, deadline: Timestamp },
+    /// The release failed before all of it could be had, and stays as it is: so does what it would have
+    /// stopped, until another comes.
+    Shut { release: ReleaseId },
 }
 
 impl PullGate {

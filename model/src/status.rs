@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::{
-    DaemonSet, NodeName, ObjectSpec, ObjectUid, Pod, PodIdentity, ReplicaSet, StoredObject,
-    TemplateHash, Timestamp, World, labels_contain,
+    DaemonSet, NodeName, ObjectSpec, ObjectUid, Pod, PodIdentity, PullGate, PullState, ReplicaSet,
+    SourceName, StoredObject, TemplateHash, Timestamp, World, labels_contain,
 };
 
 /// Counts over a workload's pods that are not leaving, as `status` of an `apps/v1` Deployment has
@@ -42,6 +42,29 @@ impl Availability {
 }
 
 impl World {
+    /// What a source's release waits for before it stops anything, in words; nothing while it may.
+    pub fn awaited_images(&self, source: &SourceName) -> Option<String> {
+        let release = match self.sources.get(source)?.status.gate {
+            PullGate::Pulling { release, .. } => release,
+            PullGate::Open | PullGate::Unasked { .. } | PullGate::Shut { .. } => return None,
+        };
+        let first = self.nodes_pulling_for(release).next()?;
+        let mut pulls = first.pulls.iter().filter(|pull| pull.release == release);
+        let mut words = pulls.find_map(|pull| match &pull.state {
+            PullState::Wanted { trouble } => {
+                let trouble = trouble.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+                Some(format!("image {} is not on node {} yet{trouble}", pull.image, first.name))
+            }
+            PullState::Held | PullState::Failed { .. } => None,
+        })?;
+        match self.count_pulling_for(release).saturating_sub(1) {
+            0 => {}
+            1 => words.push_str(", and 1 more node has not all"),
+            more => words.push_str(&format!(", and {more} more nodes have not all")),
+        }
+        Some(words)
+    }
+
     /// What an object has of the pods that it asks for at any time; `None` for one that makes no pods,
     /// or makes them to end.
     pub fn availability(&self, object: &StoredObject, now: Timestamp) -> Option<Availability> {

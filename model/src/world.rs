@@ -71,7 +71,7 @@ impl Index {
     /// Where a node with this pull is found; nowhere once it has the image.
     fn of_pull(&mut self, pull: &ImagePull) -> Option<&mut OrdMap<ReleaseId, OrdSet<NodeName>>> {
         match pull.state {
-            PullState::Wanted => Some(&mut self.pulling),
+            PullState::Wanted { .. } => Some(&mut self.pulling),
             PullState::Failed { .. } => Some(&mut self.failing_pulls),
             PullState::Held => None,
         }
@@ -238,6 +238,11 @@ impl World {
     pub fn nodes_pulling_for(&self, release: ReleaseId) -> impl Iterator<Item = &Arc<Node>> {
         let names = self.index.pulling.get(&release).into_iter().flatten();
         names.filter_map(|name| self.nodes.get(name))
+    }
+
+    /// How many these are.
+    pub fn count_pulling_for(&self, release: ReleaseId) -> usize {
+        self.index.pulling.get(&release).map_or(0, OrdSet::len)
     }
 
     /// The ready nodes that cannot have an image that a release wants.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use dugout_model::{
     AssignedImage, AssignedPod, AssignedService, AssignedServicePort, Assignment,
-    COMPLETION_INDEX_LABEL, Change, Endpoint, EndpointPlace, EnvContent, EnvValue, Kind, Lifecycle,
-    Node, NodeName, Pod, PodIdentity, PodOrder, PullState, ReplicaSet, Service, ServicePort,
+    COMPLETION_INDEX_LABEL, Change, Endpoint, EndpointPlace, EnvContent, EnvValue, ImagePull, Kind,
+    Lifecycle, Node, NodeName, Pod, PodIdentity, PodOrder, ReplicaSet, Service, ServicePort,
     ServiceType, SharedTemplate, StoredObject, StringMap, World,
 };
 
@@ -56,18 +56,19 @@ fn content(world: &World, node: &NodeName) -> Option<Content> {
     Some(Content { pods, services, images: images(world, row) })
 }
 
-/// What the node shall pull although no pod there does, sorted.
+/// What the node shall have although no pod there pulls it, sorted. What it has by now is still named, so
+/// that each image costs no assignment of its own.
 fn images(world: &World, node: &Node) -> Vec<AssignedImage> {
-    let wanted = node.pulls.iter().filter(|pull| pull.state != PullState::Held);
-    let alone = wanted
-        .filter(|pull| !world.pods_on(&node.name).any(|pod| gate::is_pulled_by(world, pod, pull)));
-    let mut images: Vec<AssignedImage> = alone
-        .map(|pull| AssignedImage {
-            release: pull.release,
-            image: pull.image.clone(),
-            policy: pull.policy,
-        })
-        .collect();
+    let is_pulled = |pull: &ImagePull| {
+        world.pods_on(&node.name).any(|pod| gate::is_pulled_by(world, pod, pull))
+    };
+    let alone = node.pulls.iter().filter(|pull| !is_pulled(pull));
+    let asked = alone.map(|pull| AssignedImage {
+        release: pull.release,
+        image: pull.image.clone(),
+        policy: pull.policy,
+    });
+    let mut images: Vec<AssignedImage> = asked.collect();
     images.sort();
     images
 }

@@ -81,7 +81,8 @@ fn dismiss_unwanted(draft: &mut Draft<'_>, object: &StoredObject, spec: &DaemonS
         let node = node_of(&pod).and_then(|node| draft.world.nodes.get(node));
         let is_admitted =
             node.is_some_and(|node| labels_contain(&node.labels, &spec.template.node_selector));
-        if !is_admitted && !gate::holds(draft, object.uid, &object.source) {
+        let is_there = node.is_some();
+        if !(is_admitted || is_there && gate::holds(draft, object.uid, &object.source)) {
             draining::leave(draft, &pod, StopReason::Scaled);
         }
     }

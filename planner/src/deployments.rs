@@ -72,7 +72,9 @@ fn resize(
     if !is_halted {
         rolling::roll(&mut sizes, bounds);
     }
-    if sizes.has_smaller_than(&as_they_are) && gate::holds(draft, object.uid, &object.source) {
+    let takes_any = sizes.has_smaller_than(&as_they_are);
+    // A paused one is only scaled: none of its pods makes way for another.
+    if takes_any && !deployment.paused && gate::holds(draft, object.uid, &object.source) {
         sizes = as_they_are;
         if !is_halted {
             rolling::grow(&mut sizes, bounds);

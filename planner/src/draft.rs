@@ -303,6 +303,10 @@ impl Draft<'_> {
                 }
             }
             Change::PutNode(row) if self.differs_in_events_alone(row) => {}
+            Change::PutNode(row) if self.differs_in_pulls_alone(row) => {
+                self.dirty.assignments.insert(row.name.clone());
+                self.mark_gates(row);
+            }
             Change::PutNode(row) => {
                 self.mark_engine_of(&row.name);
                 self.mark_peers(&row.engine);
@@ -315,6 +319,9 @@ impl Draft<'_> {
                 }
             }
             Change::DeleteNode(name) => {
+                if let Some(known) = self.world.nodes.get(name).cloned() {
+                    self.mark_gates(&known);
+                }
                 self.mark_engine_of(name);
                 self.mark_daemon_sets();
                 self.dirty.placement = true;
@@ -344,6 +351,13 @@ impl Draft<'_> {
             .nodes
             .get(&row.name)
             .is_some_and(|known| Node { last_event: row.last_event, ..(**known).clone() } == *row)
+    }
+
+    fn differs_in_pulls_alone(&self, row: &Node) -> bool {
+        self.world.nodes.get(&row.name).is_some_and(|known| {
+            known.pulls != row.pulls
+                && Node { pulls: row.pulls.clone(), ..(**known).clone() } == *row
+        })
     }
 
     /// Whether another set of daemons belongs on a node, or may be started there.

@@ -1,11 +1,12 @@
-//! The pull gate: a release stops no pod before every image of what it touched is on every node that
-//! was chosen for it.
+//! The pull gate: a release stops no pod before every image that it needs is on every node that was
+//! chosen for it.
 //!
 //! New pods come beside the old ones as far as each strategy lets them, and pull as any pod does. But
 //! until the gate opens, nothing leaves because of the release: one that cannot be fetched changes
-//! nothing that serves, whatever the order of its workloads, and fails with the registry's words.
-//! Chosen are the nodes of each workload's pods when the release begins, and where it has none those on
-//! which its pods would be placed.
+//! nothing that serves, whatever the order of its workloads and the strategy of each, and fails with the
+//! registry's words. Asked are, for each workload that has yet to get there, the nodes of its new pods and
+//! those on which the others would be placed, were its old ones gone. A release that goes back has a gate
+//! as well: what serves is not stopped for what cannot be had any more.
 //!
 //! An image that runs on a node already is not asked for, unless it is to be pulled always. One that a
 //! new pod there pulls anyway is not asked for a second time; the pod's own news say when it is there.
@@ -18,16 +19,17 @@ use dugout_model::{
     AssignedImage, Change, ContainerState, ImagePull, ImageReport, Node, NodeName, NodeReport,
     ObjectSpec, ObjectUid, Pod, PodStatus, PodTemplate, PullGate, PullPolicy, PullState, ReleaseId,
     ReplicaSet, ReplicaSetUid, Source, SourceName, Step, StoredObject, TemplateHash, Timestamp,
-    WaitingReason, World, labels_contain,
+    Verdict, WaitingReason, World, labels_contain,
 };
 
 use crate::draft::Draft;
-use crate::generations;
 use crate::placement::Rooms;
 use crate::resolve::resolve;
+use crate::{order, rollouts, way_back};
 
-/// How long the images of a release may take: as long as Kubernetes gives a Deployment without progress.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(600);
+/// How long the images of a release may take at least: as long as Kubernetes gives a Deployment without
+/// progress. A workload that has a longer deadline gives it to all.
+const DEADLINE: Duration = Duration::from_secs(600);
 
 /// Asks the nodes for the images of each dirty source's release, or opens its gate when all are there.
 /// Says whether that made new work for the stages before this one.
@@ -36,20 +38,23 @@ pub(crate) fn watch(draft: &mut Draft<'_>) -> bool {
     for name in draft.dirty.sources.clone() {
         let Some(source) = draft.world.sources.get(&name).cloned() else { continue };
         match source.status.gate {
-            PullGate::Open => {}
-            PullGate::Unasked { release } => {
-                if ask(draft, release) {
-                    let gate = PullGate::Pulling { release, since: draft.now };
-                    put_gate(draft, &source, gate);
-                } else {
+            PullGate::Open | PullGate::Shut { .. } => {}
+            PullGate::Unasked { release } => match ask(draft, &name, release) {
+                Some(longest) => {
+                    let since = draft.now;
+                    let deadline = since + longest;
+                    put_gate(draft, &source, PullGate::Pulling { release, since, deadline });
+                }
+                None => {
                     put_gate(draft, &source, PullGate::Open);
                     is_more |= wake_held(draft, &name);
                 }
-            }
-            PullGate::Pulling { release, since } => {
+            },
+            PullGate::Pulling { release, since, .. } => {
                 if is_done(&draft.world, release) {
                     tell_done(draft, &source, release, since);
                     open(draft, &source);
+                    way_back::give_fresh_deadlines(draft, &name);
                     wake_all(draft, &name, release);
                     is_more = true;
                 }
@@ -75,53 +80,31 @@ pub(crate) fn holds(draft: &mut Draft<'_>, workload: ObjectUid, source: &SourceN
 
 /// Why the images of a source's release will not come, if that is so.
 pub(crate) fn failure(draft: &Draft<'_>, source: &SourceName) -> Option<String> {
-    let PullGate::Pulling { release, since } = draft.world.sources.get(source)?.status.gate else {
+    let PullGate::Pulling { release, since, deadline } =
+        draft.world.sources.get(source)?.status.gate
+    else {
         return None;
     };
     for node in draft.world.nodes_failing_for(release) {
         for pull in of_release(node, release) {
             if let PullState::Failed { message } = &pull.state {
-                return Some(format!(
-                    "node {} cannot have image {}: {message}",
-                    node.name, pull.image
-                ));
+                let ImagePull { image, .. } = pull;
+                return Some(format!("node {} cannot have image {image}: {message}", node.name));
             }
         }
     }
-    let is_late = draft.now >= since + DEADLINE;
-    is_late.then(|| {
-        let what = missing(&draft.world, release).unwrap_or_default();
-        format!("no end of its pulls for {} s: {what}", DEADLINE.as_secs())
+    (draft.now >= deadline).then(|| {
+        let what = draft.world.awaited_images(source).unwrap_or_default();
+        format!("no end of its pulls for {} s: {what}", deadline.since(since).as_secs())
     })
 }
 
 /// When the time of a source's pulls is over.
 pub(crate) fn deadline(world: &World, source: &SourceName) -> Option<Timestamp> {
     match world.sources.get(source)?.status.gate {
-        PullGate::Pulling { since, .. } => Some(since + DEADLINE),
-        PullGate::Open | PullGate::Unasked { .. } => None,
+        PullGate::Pulling { deadline, .. } => Some(deadline),
+        PullGate::Open | PullGate::Unasked { .. } | PullGate::Shut { .. } => None,
     }
-}
-
-/// What a source's release waits for, in words.
-pub(crate) fn missing_of(world: &World, source: &SourceName) -> Option<String> {
-    match world.sources.get(source)?.status.gate {
-        PullGate::Pulling { release, .. } => missing(world, release),
-        PullGate::Open | PullGate::Unasked { .. } => None,
-    }
-}
-
-fn missing(world: &World, release: ReleaseId) -> Option<String> {
-    let mut nodes = world.nodes_pulling_for(release);
-    let first = nodes.next()?;
-    let more = nodes.count();
-    let image = of_release(first, release).find(|pull| pull.state == PullState::Wanted)?;
-    let words = format!("image {} is not on node {} yet", image.image, first.name);
-    Some(match more {
-        0 => words,
-        1 => format!("{words}, and 1 more node has not all"),
-        more => format!("{words}, and {more} more nodes have not all"),
-    })
 }
 
 /// The release is not what its source wants any more: what it asked of the nodes is void, and what it
@@ -130,16 +113,26 @@ pub(crate) fn give_up(draft: &mut Draft<'_>, source: &SourceName) {
     let Some(source) = draft.world.sources.get(source).cloned() else { return };
     match source.status.gate {
         PullGate::Open => {}
-        PullGate::Unasked { release } | PullGate::Pulling { release, .. } => {
+        PullGate::Unasked { release }
+        | PullGate::Pulling { release, .. }
+        | PullGate::Shut { release } => {
             open(draft, &source);
             wake_all(draft, &source.name, release);
         }
     }
 }
 
+/// The release failed and stays as it is: nobody pulls for it any more, and what it held stays held.
+pub(crate) fn shut(draft: &mut Draft<'_>, source: &SourceName) {
+    let Some(source) = draft.world.sources.get(source).cloned() else { return };
+    if let PullGate::Unasked { release } | PullGate::Pulling { release, .. } = source.status.gate {
+        drop_pulls(draft, release);
+        put_gate(draft, &source, PullGate::Shut { release });
+    }
+}
+
 fn is_done(world: &World, release: ReleaseId) -> bool {
-    world.nodes_pulling_for(release).next().is_none()
-        && world.nodes_failing_for(release).next().is_none()
+    world.count_pulling_for(release) == 0 && world.nodes_failing_for(release).next().is_none()
 }
 
 fn of_release(node: &Node, release: ReleaseId) -> impl Iterator<Item = &ImagePull> {
@@ -152,16 +145,20 @@ fn put_gate(draft: &mut Draft<'_>, source: &Source, gate: PullGate) {
     draft.push(Change::PutSource(Arc::new(source)));
 }
 
+fn drop_pulls(draft: &mut Draft<'_>, release: ReleaseId) {
+    let nodes = draft.world.nodes.values();
+    let asked = nodes.filter(|node| of_release(node, release).next().is_some());
+    let asked: Vec<Arc<Node>> = asked.cloned().collect();
+    for node in asked {
+        let mut node = (*node).clone();
+        node.pulls.retain(|pull| pull.release != release);
+        draft.push(Change::PutNode(Arc::new(node)));
+    }
+}
+
 fn open(draft: &mut Draft<'_>, source: &Source) {
     if let PullGate::Pulling { release, .. } = source.status.gate {
-        let nodes = draft.world.nodes.values();
-        let asked = nodes.filter(|node| of_release(node, release).next().is_some());
-        let asked: Vec<Arc<Node>> = asked.cloned().collect();
-        for node in asked {
-            let mut node = (*node).clone();
-            node.pulls.retain(|pull| pull.release != release);
-            draft.push(Change::PutNode(Arc::new(node)));
-        }
+        drop_pulls(draft, release);
     }
     if !source.status.gate.is_open() {
         put_gate(draft, source, PullGate::Open);
@@ -169,7 +166,8 @@ fn open(draft: &mut Draft<'_>, source: &Source) {
 }
 
 fn tell_done(draft: &mut Draft<'_>, source: &Source, release: ReleaseId, since: Timestamp) {
-    let Some(row) = draft.world.releases.get(&release).cloned() else { return };
+    let row = draft.world.releases.get(&release).filter(|row| row.verdict == Verdict::Rolling);
+    let Some(row) = row.cloned() else { return };
     let span = draft.now.since(since).as_secs_f64();
     let message = format!("every image is where it is needed, after {span:.1} s");
     draft.tell((&source.name, &row.commit.sha), draft.now, Step::ImagesReady, message);
@@ -177,12 +175,17 @@ fn tell_done(draft: &mut Draft<'_>, source: &Source, release: ReleaseId, since: 
 
 /// Those that were held back in this turn are looked at again.
 fn wake_held(draft: &mut Draft<'_>, source: &SourceName) -> bool {
+    let own = take_held(draft, source);
+    let is_any = !own.is_empty();
+    draft.dirty.workloads.extend(own);
+    is_any
+}
+
+fn take_held(draft: &mut Draft<'_>, source: &SourceName) -> BTreeSet<ObjectUid> {
     let held = std::mem::take(&mut draft.held);
     let (own, others) = held.into_iter().partition(|uid| source_of(draft, *uid) == Some(source));
     draft.held = others;
-    let is_any = !own.is_empty();
-    draft.dirty.workloads.extend::<BTreeSet<ObjectUid>>(own);
-    is_any
+    own
 }
 
 fn source_of<'a>(draft: &'a Draft<'_>, workload: ObjectUid) -> Option<&'a SourceName> {
@@ -209,22 +212,35 @@ fn wake_all(draft: &mut Draft<'_>, source: &SourceName, release: ReleaseId) {
     woken.extend(world.unsettled_workloads_of(source).map(|object| object.uid));
     let before = world.baselines_of(source).filter_map(|row| row.before.as_ref());
     woken.extend(before.map(|before| before.uid));
+    woken.extend(take_held(draft, source));
     draft.dirty.workloads.extend(woken);
-    draft.held.clear();
 }
 
-/// Asks the nodes for what a release needs; whether that was anything.
-fn ask(draft: &mut Draft<'_>, release: ReleaseId) -> bool {
-    let Some(row) = draft.world.releases.get(&release).cloned() else { return false };
+/// Asks the nodes for what a release needs. Gives how long that may take, if it is anything.
+fn ask(draft: &mut Draft<'_>, source: &SourceName, release: ReleaseId) -> Option<Duration> {
+    let unsettled = draft.world.unsettled_workloads_of(source);
+    let going: Vec<Arc<StoredObject>> =
+        unsettled.filter(|object| !order::is_paused(object)).cloned().collect();
     let mut wanted: BTreeMap<NodeName, BTreeSet<AssignedImage>> = BTreeMap::new();
-    for id in &row.touched {
-        let Some(object) = draft.world.objects.get(id).cloned() else { continue };
+    let mut foresight = Foresight::of(draft, &going);
+    let mut longest = DEADLINE;
+    for object in &going {
         let Some(template) = object.declared.spec.pod_template() else { continue };
-        for node in chosen(draft, &object, template) {
-            for (image, policy) in images_of(template) {
-                if policy == PullPolicy::Always || !runs_on(draft, &object, &node, image) {
-                    let image = image.to_owned();
-                    let asked = AssignedImage { release, image, policy };
+        longest = longest.max(progress_deadline(object));
+        let there = images_by_node(&draft.world, object.uid);
+        for (node, pods) in foresight.nodes_for(draft, object, template) {
+            for container in template.all_containers() {
+                let (image, policy) = (&container.image, container.pull_policy);
+                let is_there = match &pods {
+                    // Such a pod pulls for itself, and what it has it has.
+                    Coming::Placed(has) => has.contains(image),
+                    Coming::Foreseen => {
+                        let runs = there.get(&node).is_some_and(|all| all.contains(image.as_str()));
+                        policy != PullPolicy::Always && runs
+                    }
+                };
+                if !is_there {
+                    let asked = AssignedImage { release, image: image.clone(), policy };
                     wanted.entry(node.clone()).or_default().insert(asked);
                 }
             }
@@ -235,53 +251,124 @@ fn ask(draft: &mut Draft<'_>, release: ReleaseId) -> bool {
         let Some(node) = draft.world.nodes.get(&name).cloned() else { continue };
         let mut node = (*node).clone();
         node.pulls.extend(images.into_iter().map(|AssignedImage { release, image, policy }| {
-            let (source, state) = (row.source.clone(), PullState::Wanted);
+            let state = PullState::Wanted { trouble: None };
+            let source = source.clone();
             ImagePull { source, release, asked_at: draft.now, image, policy, state }
         }));
         draft.push(Change::PutNode(Arc::new(node)));
     }
-    is_any
+    is_any.then_some(longest)
 }
 
-fn images_of(template: &PodTemplate) -> impl Iterator<Item = (&str, PullPolicy)> {
-    template.all_containers().map(|container| (container.image.as_str(), container.pull_policy))
-}
-
-/// The ready nodes on which a workload's images are needed.
-fn chosen(draft: &Draft<'_>, object: &StoredObject, template: &PodTemplate) -> BTreeSet<NodeName> {
-    let pods = generations::active_pods(draft, object.uid);
-    let nodes: BTreeSet<NodeName> = pods.iter().filter_map(|pod| pod.node()).cloned().collect();
-    if pods.is_empty() {
-        return foreseen(draft, object, template);
+fn progress_deadline(object: &StoredObject) -> Duration {
+    match &object.declared.spec {
+        ObjectSpec::Deployment(spec) => spec.progress_deadline,
+        _ => rollouts::progress_deadline(object),
     }
-    let is_ready =
-        |name: &NodeName| draft.world.nodes.get(name).is_some_and(|node| node.is_ready());
-    nodes.into_iter().filter(is_ready).collect()
 }
 
-/// Where the pods of a workload without any would be placed.
-fn foreseen(
-    draft: &Draft<'_>,
-    object: &StoredObject,
-    template: &PodTemplate,
-) -> BTreeSet<NodeName> {
-    let world = &draft.world;
-    let pods = match &object.declared.spec {
-        ObjectSpec::DaemonSet(_) => {
-            let ready = world.nodes.values().filter(|node| node.is_ready());
-            let admitted =
-                ready.filter(|node| labels_contain(&node.labels, &template.node_selector));
-            return admitted.map(|node| node.name.clone()).collect();
-        }
+/// How many pods a workload shall have, where it does not say so by node.
+fn replicas_of(spec: &ObjectSpec) -> u32 {
+    match spec {
         ObjectSpec::Deployment(spec) => spec.replicas,
         ObjectSpec::StatefulSet(spec) => spec.replicas,
         ObjectSpec::ReplicaSet(spec) | ObjectSpec::ReplicationController(spec) => spec.replicas,
         ObjectSpec::Job(spec) => spec.parallelism,
-        _ => 1,
-    };
+        ObjectSpec::Pod(_) => 1,
+        // Its next run may be far away, and whatever is wrong with it is told then.
+        ObjectSpec::CronJob(_)
+        | ObjectSpec::DaemonSet(_)
+        | ObjectSpec::Namespace
+        | ObjectSpec::ConfigMap(_)
+        | ObjectSpec::Secret(_)
+        | ObjectSpec::Service(_) => 0,
+    }
+}
+
+/// Where the pods of workloads will be, once those of earlier templates are gone.
+struct Foresight {
+    world: World,
+    rooms: Rooms,
+}
+
+impl Foresight {
+    fn of(draft: &Draft<'_>, going: &[Arc<StoredObject>]) -> Self {
+        let mut world = draft.world.clone();
+        for object in going {
+            let current = newest_set(&draft.world, object).map(|set| set.uid);
+            let sets = draft.world.replica_sets_of(object.uid);
+            let earlier = sets.filter(|set| Some(set.uid) != current);
+            for pod in earlier.flat_map(|set| draft.world.pods_of(set.uid)) {
+                world.apply(&Change::DeletePod(pod.uid));
+            }
+        }
+        Self { world, rooms: Rooms::default() }
+    }
+
+    /// The ready nodes of the pods that a workload has of its newest template, and of those to come.
+    fn nodes_for(
+        &mut self,
+        draft: &Draft<'_>,
+        object: &StoredObject,
+        template: &PodTemplate,
+    ) -> BTreeMap<NodeName, Coming> {
+        let Some(set) =
+            newest_set(&draft.world, object).or_else(|| to_come(draft, object, template))
+        else {
+            return BTreeMap::new();
+        };
+        let (mut nodes, mut placed) = (BTreeMap::new(), 0);
+        for pod in self.world.pods_of(set.uid).filter(|pod| pod.is_active()) {
+            let Some(name) = pod.node() else { continue };
+            placed += 1;
+            if self.world.nodes.get(name).is_some_and(|node| node.is_ready()) {
+                let has = present_images(&draft.world, pod).into_iter().map(str::to_owned);
+                nodes.insert(name.clone(), Coming::Placed(has.collect()));
+            }
+        }
+        if let ObjectSpec::DaemonSet(_) = object.declared.spec {
+            let ready = self.world.nodes.values().filter(|node| node.is_ready());
+            let admitted =
+                ready.filter(|node| labels_contain(&node.labels, &template.node_selector));
+            for node in admitted {
+                nodes.entry(node.name.clone()).or_insert(Coming::Foreseen);
+            }
+            return nodes;
+        }
+        for _ in placed..replicas_of(&object.declared.spec) {
+            let Ok(node) = self.rooms.choose(&self.world, &set) else { break };
+            self.rooms.promise(&set, &node);
+            nodes.entry(node).or_insert(Coming::Foreseen);
+        }
+        nodes
+    }
+}
+
+/// What there is of a workload's newest template on a node.
+enum Coming {
+    /// A pod with these images.
+    Placed(BTreeSet<String>),
+    /// A pod that is still to be made or placed.
+    Foreseen,
+}
+
+/// The replica set of a workload's template, where that has become the current one.
+fn newest_set(world: &World, object: &StoredObject) -> Option<Arc<ReplicaSet>> {
+    let template = object.declared.spec.pod_template()?;
+    let resolved = resolve(world, &object.declared.key.namespace, template).ok()?;
+    let hash = crate::hash::template_hash(&resolved);
+    world.replica_sets_of(object.uid).find(|set| set.template_hash == hash).cloned()
+}
+
+/// A replica set as it will be made for a workload that waits for others.
+fn to_come(
+    draft: &Draft<'_>,
+    object: &StoredObject,
+    template: &PodTemplate,
+) -> Option<Arc<ReplicaSet>> {
     let namespace = &object.declared.key.namespace;
-    let Ok(template) = resolve(world, namespace, template) else { return BTreeSet::new() };
-    let set = ReplicaSet {
+    let template = resolve(&draft.world, namespace, template).ok()?;
+    Some(Arc::new(ReplicaSet {
         uid: ReplicaSetUid(object.uid.0),
         namespace: namespace.clone(),
         name: object.declared.key.name.clone(),
@@ -290,29 +377,21 @@ fn foreseen(
         template: Arc::new(template),
         template_hash: TemplateHash::new(""),
         revision: 0,
-        replicas: pods,
+        replicas: 0,
         sha: object.sha.clone(),
         created_at: draft.now,
-    };
-    let mut rooms = Rooms::default();
-    let mut nodes = BTreeSet::new();
-    for _ in 0..pods {
-        let Ok(node) = rooms.choose(world, &set) else { break };
-        rooms.promise(&set, &node);
-        nodes.insert(node);
-        if nodes.len() == world.nodes.len() {
-            break;
-        }
-    }
-    nodes
+    }))
 }
 
-/// Whether a pod of a workload runs on a node with an image.
-fn runs_on(draft: &Draft<'_>, object: &StoredObject, node: &NodeName, image: &str) -> bool {
-    let sets = draft.world.replica_sets_of(object.uid);
-    let pods = sets.flat_map(|set| draft.world.pods_of(set.uid));
-    pods.filter(|pod| pod.node() == Some(node))
-        .any(|pod| present_images(&draft.world, pod).contains(&image))
+/// The images that a workload's pods have on each node.
+fn images_by_node(world: &World, workload: ObjectUid) -> BTreeMap<NodeName, BTreeSet<&str>> {
+    let mut images: BTreeMap<NodeName, BTreeSet<&str>> = BTreeMap::new();
+    for pod in world.replica_sets_of(workload).flat_map(|set| world.pods_of(set.uid)) {
+        if let Some(node) = pod.node() {
+            images.entry(node.clone()).or_default().extend(present_images(world, pod));
+        }
+    }
+    images
 }
 
 /// The images that a pod has on its node, by its last news.
@@ -330,7 +409,9 @@ fn is_present(status: &PodStatus, container: &str) -> bool {
     let mut containers = status.all_containers().filter(|one| one.name == container);
     containers.any(|one| match &one.state {
         ContainerState::Running { .. } | ContainerState::Terminated(_) => true,
-        ContainerState::Waiting { reason, .. } => *reason == WaitingReason::CrashLoopBackOff,
+        ContainerState::Waiting { reason, .. } => {
+            matches!(reason, WaitingReason::CrashLoopBackOff | WaitingReason::CreateContainerError)
+        }
     })
 }
 
@@ -352,10 +433,12 @@ pub(crate) fn see(draft: &mut Draft<'_>, report: &NodeReport) {
             Some(Some(ImageReport::Failed { message })) => {
                 PullState::Failed { message: message.clone() }
             }
-            Some(Some(ImageReport::Pulling) | None) if is_shown(draft, &node, pull) => {
+            Some(Some(ImageReport::Pulling { .. }) | None) if is_shown(draft, &node, pull) => {
                 PullState::Held
             }
-            Some(Some(ImageReport::Pulling)) => PullState::Wanted,
+            Some(Some(ImageReport::Pulling { trouble })) => {
+                PullState::Wanted { trouble: trouble.clone() }
+            }
             Some(None) => pull.state.clone(),
         };
     }

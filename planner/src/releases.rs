@@ -139,6 +139,7 @@ fn conclude_failed(
     next.status.failure.get_or_insert_with(|| Failure { sha: sha.clone(), since: now });
     draft.push(Change::PutSource(Arc::new(next.clone())));
     let Some(healthy) = way_back::target(draft, source).cloned() else {
+        gate::shut(draft, &source.name);
         conclude(draft, release, Verdict::Failed, Some(reason), None);
         return false;
     };

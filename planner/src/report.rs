@@ -53,8 +53,8 @@ pub enum WorkloadWait {
     MissingReferences(Vec<MissingReference>),
     /// It begins nothing new before these are complete.
     Others(Others),
-    /// Nothing of it stops before every image of its release is where it is needed; what is missing.
-    Images(String),
+    /// Nothing of it stops before every image of its release is where it is needed.
+    Images,
     /// Recreate: pods of earlier templates that are not gone yet.
     OldPodsLeaving {
         pods: u32,
@@ -126,8 +126,8 @@ impl fmt::Display for WorkloadWait {
                 out.write_str(&crate::resolve::sentence(missing))
             }
             WorkloadWait::Others(others) => others.fmt(out),
-            WorkloadWait::Images(missing) => {
-                write!(out, "stops nothing before all images are there: {missing}")
+            WorkloadWait::Images => {
+                out.write_str("stops nothing before every image of its release is there")
             }
             WorkloadWait::OldPodsLeaving { pods } => {
                 write!(out, "waits until {pods} earlier pods are gone")

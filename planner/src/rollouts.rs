@@ -15,7 +15,6 @@ use dugout_model::{
 
 use crate::WorkloadWait;
 use crate::draft::Draft;
-use crate::gate;
 use crate::generations::{self, Barrier, Current};
 use crate::records::Subject;
 
@@ -61,12 +60,19 @@ struct Look<'a> {
     barrier: Option<&'a Barrier>,
     /// The template became the current one in this turn.
     is_renewed: bool,
+    /// The gate of its release keeps it from going on.
+    is_held: bool,
 }
 
 impl Look<'_> {
-    /// Whether the time without progress counts. Who waits for others has a whole deadline once they
-    /// are done.
+    /// Whether the time without progress counts. Who waits for others, or for the images of others, has
+    /// a whole deadline once they are done.
     fn counts_down(&self) -> bool {
+        self.is_going() && !self.is_held
+    }
+
+    /// Whether it is at work on what it is asked for.
+    fn is_going(&self) -> bool {
         !self.aims.paused && !matches!(self.barrier, Some(Barrier::Others(_)))
     }
 }
@@ -87,7 +93,8 @@ pub(crate) fn conclude(
     let is_renewed = current.is_renewed;
     let history_limit = aims.revision_history_limit;
     let barrier = current.barrier.as_ref();
-    let look = Look { object, aims, current: set, counts, barrier, is_renewed };
+    let is_held = draft.held.contains(&object.uid);
+    let look = Look { object, aims, current: set, counts, barrier, is_renewed, is_held };
     let wake_at = judge(draft, &look);
     generations::forget(draft, object.uid, history_limit, current.uid);
     wake_at
@@ -185,15 +192,15 @@ fn unfinished(
     rollout: &Rollout,
     counts: &PodCounts,
 ) -> RolloutState {
-    if look.counts_down() {
-        if let Some(message) = unavailable_image(new_pods(draft, look)) {
-            return RolloutState::Failed { reason: RolloutFailure::ImageUnavailable, message };
-        }
-        if deadline(look, rollout) <= draft.now {
-            let reason = RolloutFailure::ProgressDeadlineExceeded;
-            let message = why_no_progress(draft, look, counts);
-            return RolloutState::Failed { reason, message };
-        }
+    if look.is_going()
+        && let Some(message) = unavailable_image(new_pods(draft, look))
+    {
+        return RolloutState::Failed { reason: RolloutFailure::ImageUnavailable, message };
+    }
+    if look.counts_down() && deadline(look, rollout) <= draft.now {
+        let reason = RolloutFailure::ProgressDeadlineExceeded;
+        let message = why_no_progress(draft, look, counts);
+        return RolloutState::Failed { reason, message };
     }
     match look.barrier {
         None => RolloutState::Progressing,
@@ -233,9 +240,6 @@ fn why_no_progress(draft: &Draft<'_>, look: &Look<'_>, counts: &PodCounts) -> St
     if let Some(barrier) = look.barrier {
         return format!("no progress for {span} s: it {barrier}");
     }
-    if let Some(missing) = held_by(draft, look.object) {
-        return format!("no progress for {span} s: {}", WorkloadWait::Images(missing));
-    }
     let (available, desired) = look.aims.reached(counts);
     let found =
         format!("no progress for {span} s: {available} of {desired} new pods are available");
@@ -243,12 +247,6 @@ fn why_no_progress(draft: &Draft<'_>, look: &Look<'_>, counts: &PodCounts) -> St
         Some((pod, why)) => format!("{found}; Pod {}: {why}", pod.name),
         None => found,
     }
-}
-
-/// The images that keep a workload from letting its old pods go, in words.
-fn held_by(draft: &Draft<'_>, object: &StoredObject) -> Option<String> {
-    let is_held = draft.held.contains(&object.uid);
-    is_held.then(|| gate::missing_of(&draft.world, &object.source)).flatten()
 }
 
 fn why_not_available(pod: &Pod) -> Option<String> {
@@ -294,8 +292,8 @@ fn explain(draft: &mut Draft<'_>, look: &Look<'_>, rollout: &Rollout, counts: &P
         WorkloadWait::from(barrier.clone())
     } else if look.aims.paused {
         WorkloadWait::Paused
-    } else if let Some(missing) = held_by(draft, look.object) {
-        WorkloadWait::Images(missing)
+    } else if look.is_held {
+        WorkloadWait::Images
     } else if available < desired || rollout.state != RolloutState::Complete {
         WorkloadWait::NotAvailable { available, desired }
     } else {

@@ -89,7 +89,7 @@ pub(crate) fn go(
     forget(draft, &source.name);
     gate::give_up(draft, &source.name);
     let mut source = source.clone();
-    source.status.gate = PullGate::Open;
+    source.status.gate = PullGate::Unasked { release: release.id };
     source.status.applied = Some(healthy.clone());
     // A held or rejected commit on top of it is the branch's end by now.
     let newer = draft.world.newest_release(&source.name).filter(|newest| newest.id != release.id);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dugout_model::{
-    JobState, NamespaceName, NodeCondition, NotReadyReason, Placement, Pod, PodPhase, Seen,
-    SourceCondition, World,
+    ImagePull, JobState, NamespaceName, NodeCondition, NotReadyReason, Placement, Pod, PodPhase,
+    PullState, Seen, SourceCondition, World,
 };
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -97,6 +97,7 @@ fn phase(pod: &Pod) -> &'static str {
 fn nodes(world: &World, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
     let mut by_condition: BTreeMap<&'static str, i64> =
         ["Ready", "AgentSilent", "EngineUnavailable"].map(|condition| (condition, 0)).into();
+    let mut awaited = 0;
     for node in world.nodes.values() {
         let condition = match &node.condition {
             NodeCondition::Ready => "Ready",
@@ -106,7 +107,16 @@ fn nodes(world: &World, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result
             }
         };
         *by_condition.entry(condition).or_default() += 1;
+        let is_awaited = |pull: &&ImagePull| matches!(pull.state, PullState::Wanted { .. });
+        awaited += node.pulls.iter().filter(is_awaited).count();
     }
+    let awaited = i64::try_from(awaited).unwrap_or(i64::MAX);
+    gauges(
+        encoder,
+        "dugout_images_awaited",
+        "Images that releases wait for before they stop a pod, on all nodes",
+        [(vec![], awaited)],
+    )?;
     let rows = by_condition
         .into_iter()
         .map(|(condition, count)| (vec![("condition", condition.to_owned())], count));

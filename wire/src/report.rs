@@ -38,9 +38,14 @@ pub struct ImageReport {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ImageState {
-    Pulling,
+    Pulling {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trouble: Option<String>,
+    },
     Held,
-    Failed { message: String },
+    Failed {
+        message: String,
+    },
 }
 
 /// Where the first event of a report stands among all of this run of the agent. The others follow
@@ -211,7 +216,7 @@ impl From<&model::NodeReport> for Report {
 
 fn image_to_wire((image, report): (&model::AssignedImage, &model::ImageReport)) -> ImageReport {
     let state = match report {
-        model::ImageReport::Pulling => ImageState::Pulling,
+        model::ImageReport::Pulling { trouble } => ImageState::Pulling { trouble: trouble.clone() },
         model::ImageReport::Held => ImageState::Held,
         model::ImageReport::Failed { message } => ImageState::Failed { message: message.clone() },
     };
@@ -221,7 +226,7 @@ fn image_to_wire((image, report): (&model::AssignedImage, &model::ImageReport)) 
 fn image_from_wire(value: ImageReport) -> (model::AssignedImage, model::ImageReport) {
     let ImageReport { image, state } = value;
     let report = match state {
-        ImageState::Pulling => model::ImageReport::Pulling,
+        ImageState::Pulling { trouble } => model::ImageReport::Pulling { trouble },
         ImageState::Held => model::ImageReport::Held,
         ImageState::Failed { message } => model::ImageReport::Failed { message },
     };

@@ -276,7 +276,7 @@ fn report() -> NodeReport {
             (PodUid(Uuid::from_u128(7)), bare(PodPhase::Failed)),
         ]),
         images: Some(BTreeMap::from([
-            (assigned_image("web:2"), ImageReport::Pulling),
+            (assigned_image("web:2"), ImageReport::Pulling { trouble: Some("refused".into()) }),
             (assigned_image("web:3"), ImageReport::Held),
             (assigned_image("web:4"), ImageReport::Failed { message: "not found".into() }),
         ])),

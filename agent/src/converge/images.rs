@@ -15,6 +15,8 @@ pub type ImageMemories = BTreeMap<AssignedImage, ImageMemory>;
 pub struct ImageMemory {
     pub is_in_flight: bool,
     pub state: ImageKnowledge,
+    /// What went wrong last and may go well next time.
+    pub trouble: Option<String>,
     pub failures: u32,
     pub not_before: Option<Timestamp>,
 }
@@ -83,6 +85,7 @@ impl ImageMemory {
         match outcome {
             ImageOutcome::Present => {
                 self.state = ImageKnowledge::Held;
+                self.trouble = None;
                 self.failures = 0;
                 self.not_before = None;
             }
@@ -99,6 +102,7 @@ impl ImageMemory {
                     self.wait(PERMANENT.after(self.failures + 1), now);
                 }
                 FailureKind::Transient | FailureKind::NoVolumes => {
+                    self.trouble = Some(message);
                     self.wait(TRANSIENT.after(self.failures + 1), now);
                 }
             },
@@ -112,7 +116,9 @@ impl ImageMemory {
 
     pub fn report(&self) -> ImageReport {
         match &self.state {
-            ImageKnowledge::Unknown | ImageKnowledge::Missing => ImageReport::Pulling,
+            ImageKnowledge::Unknown | ImageKnowledge::Missing => {
+                ImageReport::Pulling { trouble: self.trouble.clone() }
+            }
             ImageKnowledge::Held => ImageReport::Held,
             ImageKnowledge::Failed { message } => ImageReport::Failed { message: message.clone() },
         }
@@ -158,7 +164,8 @@ mod tests {
         memory.end(&asked, ImageOutcome::Absent, second(1));
         assert_eq!(image_step(&asked, &memory, second(1)), ImageStep::Act(ImageAction::Pull));
         memory.end(&asked, failed(FailureKind::Transient), second(1));
-        assert_eq!(memory.report(), ImageReport::Pulling);
+        let trouble = Some("no such tag".to_owned());
+        assert_eq!(memory.report(), ImageReport::Pulling { trouble });
         let soon = Timestamp::from_micros(1_200_000);
         assert_eq!(image_step(&asked, &memory, second(1)), ImageStep::Wait(soon));
         assert_eq!(image_step(&asked, &memory, soon), ImageStep::Act(ImageAction::Pull));

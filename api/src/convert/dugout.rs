@@ -53,6 +53,7 @@ impl View<'_> {
                     to: owed.to.to_string(),
                     delayed_by: owed.delayed_by.clone(),
                 }),
+                awaited_images: self.world.awaited_images(&source.name),
             },
         }
     }

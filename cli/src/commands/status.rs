@@ -142,7 +142,9 @@ fn remarks(status: &SourceStatus) -> String {
         let delay = owed.delayed_by.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         format!("a revert of {} is to be pushed{delay}", short(&owed.failed))
     });
-    suspended.into_iter().chain(owed).collect::<Vec<_>>().join("; ")
+    let images = status.awaited_images.as_ref();
+    let images = images.map(|missing| format!("stops nothing yet: {missing}"));
+    suspended.into_iter().chain(owed).chain(images).collect::<Vec<_>>().join("; ")
 }
 
 /// Whether Git says what runs, after a release went back by itself.

@@ -54,7 +54,7 @@ pub(super) fn joined(draft: &mut Draft<'_>, registration: &NodeRegistration) {
 fn pulls_of(known: &Node, instance: &str) -> Vec<ImagePull> {
     let mut pulls = known.pulls.clone();
     if known.instance != instance {
-        pulls.iter_mut().for_each(|pull| pull.state = PullState::Wanted);
+        pulls.iter_mut().for_each(|pull| pull.state = PullState::Wanted { trouble: None });
     }
     pulls
 }

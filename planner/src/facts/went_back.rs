@@ -37,7 +37,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, asked: &WentBack) {
     let touched = make_desired(draft, &source, to, &asked.objects, &in_question);
     gate::give_up(draft, name);
     let mut source = (*source).clone();
-    source.status.gate = PullGate::Open;
+    source.status.gate = PullGate::Unasked { release: newest.id };
     source.status.applied = Some(to.clone());
     if asked.standing == Standing::Proven {
         // A later failure goes back to what a person chose. What was never healthy has to show itself

@@ -47,7 +47,7 @@ mirror! {
 mirror! {
     #[serde(rename_all = "snake_case", deny_unknown_fields)]
     enum PullState as PullStateDocument {
-        Wanted,
+        Wanted { trouble: Option<String> },
         Held,
         Failed { message: String },
     }

@@ -132,7 +132,8 @@ mirror! {
         #[default]
         Open,
         Unasked { release: ReleaseId },
-        Pulling { release: ReleaseId, since: Timestamp },
+        Pulling { release: ReleaseId, since: Timestamp, deadline: Timestamp },
+        Shut { release: ReleaseId },
     }
 }
 

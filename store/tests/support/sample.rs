@@ -309,7 +309,7 @@ impl Dice {
             image: self.text(),
             policy: self.pick(&[PullPolicy::Always, PullPolicy::IfNotPresent, PullPolicy::Never]),
             state: match self.below(3) {
-                0 => PullState::Wanted,
+                0 => PullState::Wanted { trouble: self.maybe(Dice::text) },
                 1 => PullState::Held,
                 _ => PullState::Failed { message: self.text() },
             },
@@ -331,12 +331,14 @@ impl Dice {
             status: SourceStatus {
                 head: self.maybe(Dice::sha),
                 applied: self.maybe(Dice::sha),
-                gate: match self.below(3) {
+                gate: match self.below(4) {
                     0 => PullGate::Open,
                     1 => PullGate::Unasked { release: ReleaseId(self.number()) },
+                    2 => PullGate::Shut { release: ReleaseId(self.number()) },
                     _ => PullGate::Pulling {
                         release: ReleaseId(self.number()),
                         since: self.moment(),
+                        deadline: self.moment(),
                     },
                 },
                 healthy: self.maybe(Dice::sha),

@@ -141,7 +141,7 @@ impl FakeAgent {
 
 fn pulled(image: &AssignedImage, since: Timestamp, now: Timestamp) -> ImageReport {
     if now.since(since) < TO_PULL {
-        ImageReport::Pulling
+        ImageReport::Pulling { trouble: None }
     } else if image.image.ends_with(":missing") {
         ImageReport::Failed { message: "manifest unknown".to_owned() }
     } else {
