@@ -246,6 +246,8 @@ fn scale_in_proportion(sizes: &mut Sizes, bounds: Bounds, before: Bounds) {
     if to_add == 0 || to_add < 0 && before.desired == bounds.desired {
         return;
     }
+    // More than were allowed before may be there, where a release was kept from stopping them.
+    let most_before = before.most().max(sizes.total());
     let mut sets: Vec<&mut SetSize> = sizes.all_mut().filter(|set| set.replicas > 0).collect();
     // Largest first. Of equals, the newer grows first and the older shrinks first.
     if to_add > 0 {
@@ -255,7 +257,7 @@ fn scale_in_proportion(sizes: &mut Sizes, bounds: Bounds, before: Bounds) {
     let mut added = 0;
     for set in &mut sets {
         let allowed = to_add - added;
-        let fraction = fraction(set.replicas, bounds, before);
+        let fraction = fraction(set.replicas, bounds, most_before);
         let part = if to_add > 0 { fraction.min(allowed) } else { fraction.max(allowed) };
         set.replicas = non_negative(i64::from(set.replicas) + part);
         added += part;
@@ -268,9 +270,9 @@ fn scale_in_proportion(sizes: &mut Sizes, bounds: Bounds, before: Bounds) {
 
 /// By how much a set grows when all grow from the former bounds to the new ones, rounded to the
 /// nearest.
-fn fraction(replicas: u32, bounds: Bounds, before: Bounds) -> i64 {
+fn fraction(replicas: u32, bounds: Bounds, most_before: u32) -> i64 {
     let replicas = i64::from(replicas);
-    let (most, most_before) = (i64::from(bounds.most()), i64::from(before.most()).max(1));
+    let (most, most_before) = (i64::from(bounds.most()), i64::from(most_before).max(1));
     if bounds.desired == 0 {
         return -replicas;
     }

@@ -162,3 +162,9 @@ fn a_set_that_shrinks_and_grows_again_in_one_look_keeps_its_available_pods() {
     roll(&mut sizes, bounds(3, 1, 0));
     assert_eq!(replicas(&sizes), (3, vec![0]));
 }
+
+#[test]
+fn scaling_never_makes_more_of_what_is_too_many_already() {
+    let old = [set(1, 0), set(2, 0), set(2, 0)];
+    assert_eq!(scaled(None, &old, bounds(2, 0, 2), bounds(1, 0, 1)), (0, vec![0, 1, 1]));
+}
