@@ -61,7 +61,8 @@ fn sentence(world: &World, target: &Target) -> String {
         | Resource::ReplicationControllers
         | Resource::StatefulSets
         | Resource::DaemonSets
-        | Resource::CronJobs => match stored(world, target) {
+        | Resource::CronJobs
+        | Resource::PodDisruptionBudgets => match stored(world, target) {
             Some(object) => commit(world, object),
             None => GENERAL.to_owned(),
         },

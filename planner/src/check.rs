@@ -244,7 +244,8 @@ impl Checker<'_> {
             let Some(node) = node.filter(|_| !was_placed) else { continue };
             let row = self.after.nodes.get(&node);
             let is_daemon = self.after.pods.get(&uid).is_some_and(identities::is_daemon);
-            let is_fit = row.is_some_and(|row| row.is_ready() && (!row.unschedulable || is_daemon));
+            let is_fit =
+                row.is_some_and(|row| row.is_ready() && (row.is_schedulable() || is_daemon));
             self.require(is_fit, || Violation::PlacedOnUnfitNode { pod: uid, node: node.clone() });
             receivers.insert(node);
         }
@@ -285,7 +286,8 @@ impl Checker<'_> {
                 | ObjectSpec::Namespace
                 | ObjectSpec::ConfigMap(_)
                 | ObjectSpec::Secret(_)
-                | ObjectSpec::Service(_) => {}
+                | ObjectSpec::Service(_)
+                | ObjectSpec::PodDisruptionBudget(_) => {}
             }
         }
     }

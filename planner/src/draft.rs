@@ -441,7 +441,7 @@ impl Draft<'_> {
                     self.dirty.assignments.extend(self.world.nodes.keys().cloned());
                 }
             }
-            ObjectSpec::Namespace => {}
+            ObjectSpec::PodDisruptionBudget(_) | ObjectSpec::Namespace => {}
         }
     }
 

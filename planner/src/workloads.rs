@@ -90,7 +90,8 @@ fn control(draft: &mut Draft<'_>, object: &StoredObject) -> Option<Timestamp> {
         ObjectSpec::Namespace
         | ObjectSpec::ConfigMap(_)
         | ObjectSpec::Secret(_)
-        | ObjectSpec::Service(_) => None,
+        | ObjectSpec::Service(_)
+        | ObjectSpec::PodDisruptionBudget(_) => None,
     }
 }
 

@@ -23,7 +23,7 @@ impl View<'_> {
             },
             spec: Some(core::NodeSpec {
                 taints: list(taints(node)),
-                unschedulable: node.unschedulable.then_some(true),
+                unschedulable: (!node.is_schedulable()).then_some(true),
                 ..core::NodeSpec::default()
             }),
             status: Some(status(node)),
@@ -104,7 +104,7 @@ fn taints(node: &Node) -> Vec<core::Taint> {
             taints.push(taint("not-ready", "NoExecute"));
         }
     }
-    if node.unschedulable {
+    if !node.is_schedulable() {
         taints.push(taint("unschedulable", "NoSchedule"));
     }
     taints

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use dugout_model::{Change, EventType, Node, NodeCondition, NodeName, NodeRegistration, Turn};
+use dugout_model::{
+    Change, EventType, Node, NodeCondition, NodeName, NodeRegistration, Scheduling, Turn,
+};
 
 use crate::Ignored;
 use crate::draft::Draft;
@@ -32,7 +34,7 @@ pub(super) fn joined(draft: &mut Draft<'_>, registration: &NodeRegistration) {
         agent_version: agent_version.clone(),
         address: *address,
         condition: known.map_or(NodeCondition::Ready, |node| node.condition.clone()),
-        unschedulable: known.is_some_and(|node| node.unschedulable),
+        scheduling: known.map_or(Scheduling::Schedulable, |node| node.scheduling),
         generation: known.map_or(Turn(0), |node| node.generation),
         last_event: known.and_then(|node| node.last_event),
         joined_at: known.map_or(draft.now, |node| node.joined_at),
@@ -47,22 +49,25 @@ pub(super) fn joined(draft: &mut Draft<'_>, registration: &NodeRegistration) {
     }
 }
 
-/// What a person asks for. None of it touches desired state.
-pub(super) fn cordon(draft: &mut Draft<'_>, name: &NodeName, unschedulable: bool) {
+/// What a person asks for. None of it touches desired state. To cordon a node that is drained ends the
+/// drain and leaves it cordoned.
+pub(super) fn schedule(draft: &mut Draft<'_>, name: &NodeName, scheduling: Scheduling) {
     let Some(known) = draft.world.nodes.get(name).cloned() else {
         draft.report.ignored.push(Ignored::UnknownNode { node: name.clone() });
         return;
     };
-    if known.unschedulable == unschedulable {
+    let is_drained_further =
+        known.draining_since().is_some() && matches!(scheduling, Scheduling::Draining { .. });
+    if known.scheduling == scheduling || is_drained_further {
         return;
     }
-    let mut node = (*known).clone();
-    node.unschedulable = unschedulable;
-    draft.push(Change::PutNode(Arc::new(node)));
-    let (reason, message) = if unschedulable {
-        ("NodeNotSchedulable", "it takes no new pods")
-    } else {
-        ("NodeSchedulable", "it takes new pods again")
+    draft.push(Change::PutNode(Arc::new(Node { scheduling, ..(*known).clone() })));
+    let (reason, message) = match scheduling {
+        Scheduling::Schedulable => ("NodeSchedulable", "it takes new pods again"),
+        Scheduling::Cordoned => ("NodeNotSchedulable", "it takes no new pods"),
+        Scheduling::Draining { .. } => {
+            ("Draining", "it takes no new pods, and those that it has leave")
+        }
     };
     draft.event(EventType::Normal, Subject::node(&known), reason, message);
 }
