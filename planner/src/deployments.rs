@@ -17,7 +17,7 @@ use crate::generations::{self, Current};
 use crate::records::Subject;
 use crate::rolling::{self, Bounds, SetSize, Sizes};
 use crate::rollouts::{self, Aims};
-use crate::{WorkloadWait, replica_sets};
+use crate::{WorkloadWait, evictions, replica_sets};
 
 /// One look at a deployment that Git declares; gives when to look again.
 pub(crate) fn roll_out(
@@ -157,5 +157,6 @@ fn set_replicas(
         draft.event(EventType::Normal, subject, "ScalingReplicaSet", message);
         draft.push(Change::PutReplicaSet(Arc::new(row.clone())));
     }
-    replica_sets::reconcile(draft, &row, deployment.min_ready, StopReason::Scaled);
+    let kept = evictions::successors_kept(draft, object, &row);
+    replica_sets::reconcile(draft, &row, kept, deployment.min_ready, StopReason::Scaled);
 }

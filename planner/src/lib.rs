@@ -23,6 +23,7 @@
 //! | `timetable` | every minute whose wall clock matches |
 //! | `replica_sets` | as many pods as chosen; the least useful leaves first |
 //! | `draining` | a pod is stopped once nobody sends to it any more |
+//! | `evictions` | what a drained node has leaves it, as far as budgets allow, and never by force |
 //! | `placement` | spread first, then where most is free; a lost pod moves only if it fits elsewhere |
 //! | `order` | nothing new begins before what it waits for is complete |
 //! | `releases` | a commit is healthy when all of its workloads are, and failed when one is |
@@ -40,6 +41,7 @@ mod declared_pods;
 mod deployments;
 mod draft;
 mod draining;
+mod evictions;
 mod facts;
 mod forecast;
 mod generations;
@@ -129,14 +131,26 @@ pub fn plan(input: PlanInput<'_>) -> Plan {
     facts::apply(&mut draft, input.facts);
     nodes::judge(&mut draft);
     loop {
-        workloads::reconcile(&mut draft);
-        draining::advance(&mut draft);
-        placement::place(&mut draft);
+        settle(&mut draft);
         // A release goes back once, and a source has one that can: the loop ends.
         if !releases::judge(&mut draft) {
             break;
         }
     }
+    evictions::tell(&mut draft);
     assignments::publish(&mut draft);
     draft.finish()
+}
+
+/// Makes pods, sends them away and places them, again while evictions make room for more.
+fn settle(draft: &mut Draft<'_>) {
+    for _ in 0..evictions::ROUNDS {
+        workloads::reconcile(draft);
+        draining::advance(draft);
+        placement::place(draft);
+        if !evictions::evict(draft) {
+            return;
+        }
+    }
+    workloads::put_off(draft);
 }

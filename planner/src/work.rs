@@ -29,6 +29,10 @@ pub(crate) struct Dirty {
     pub woken: BTreeSet<ObjectUid>,
     pub nodes: BTreeSet<NodeName>,
     pub placement: bool,
+    /// Something changed that pods of drained nodes may have waited for.
+    pub evictions: bool,
+    /// Drained nodes were looked at.
+    pub drains: bool,
     /// Nodes whose assignment may have become another.
     pub assignments: BTreeSet<NodeName>,
 }
@@ -43,11 +47,16 @@ impl Dirty {
                 }
                 Work::Workload(workload) => {
                     dirty.workloads.insert(*workload);
+                    // A pod may have become available since.
+                    dirty.evictions = true;
                 }
                 Work::Node(node) => {
                     dirty.nodes.insert(node.clone());
                 }
-                Work::Placement => dirty.placement = true,
+                Work::Placement => {
+                    dirty.placement = true;
+                    dirty.evictions = true;
+                }
                 Work::Everything => dirty.add_everything(world),
             }
         }
@@ -65,5 +74,6 @@ impl Dirty {
         self.nodes.extend(world.nodes.keys().cloned());
         self.assignments.extend(world.nodes.keys().cloned());
         self.placement = true;
+        self.evictions = true;
     }
 }
