@@ -22,6 +22,13 @@ pub enum DrainWait {
     Replacement,
 }
 
+impl DrainWait {
+    /// Whether a disruption budget keeps it where it is.
+    pub fn is_held(&self) -> bool {
+        matches!(self, DrainWait::Held(_))
+    }
+}
+
 impl fmt::Display for DrainWait {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

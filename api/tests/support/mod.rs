@@ -131,6 +131,13 @@ pub fn with_budget(mut world: World) -> World {
     world
 }
 
+/// The same with a node that is drained.
+pub fn drain(world: &mut World, node: &str) {
+    let row = &world.nodes[&NodeName::new(node)];
+    let row = Node { scheduling: Scheduling::Draining { since: START }, ..(**row).clone() };
+    world.apply(&Change::PutNode(Arc::new(row)));
+}
+
 /// The world with a service of each type.
 pub fn world_of_services() -> World {
     let mut world = world();

@@ -350,6 +350,11 @@ fn nodes_table(nodes: &[Node], pods: &[Pod]) -> Grid {
         };
         let cordoned = node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true);
         let why = ready.filter(|_| !well).and_then(|ready| ready.message.clone());
+        let conditions = status.and_then(|status| status.conditions.as_deref());
+        let mut conditions = conditions.unwrap_or_default().iter();
+        let draining = conditions.find(|each| each.type_ == "Draining");
+        let draining = draining.and_then(|draining| draining.message.as_ref());
+        let why = why.or_else(|| draining.map(|message| format!("drained: {message}")));
         let why = why.or_else(|| cordoned.then(|| "cordoned: takes no new pods".to_owned()));
         grid.row([
             name.clone(),
