@@ -213,12 +213,14 @@ impl World {
 
     /// The budgets that cover a pod, by name.
     pub fn budgets_of(&self, pod: &Pod) -> Vec<&StoredObject> {
-        let labels = self.labels_of(pod);
-        let budgets = self.budgets_in(pod.namespace.as_str());
-        let covering = budgets.filter(|row| {
-            let budget = row.as_budget();
-            budget.zip(labels.as_ref()).is_some_and(|(budget, labels)| budget.covers(labels))
-        });
+        let mut budgets = self.budgets_in(pod.namespace.as_str()).peekable();
+        // Most namespaces have none, and a pod changes often.
+        if budgets.peek().is_none() {
+            return Vec::new();
+        }
+        let Some(labels) = self.labels_of(pod) else { return Vec::new() };
+        let covering =
+            budgets.filter(|row| row.as_budget().is_some_and(|budget| budget.covers(&labels)));
         covering.map(AsRef::as_ref).collect()
     }
 

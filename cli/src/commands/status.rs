@@ -453,6 +453,19 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_is_drained_says_what_is_left_on_it() {
+        let mut node: Node = golden!("node-ready");
+        let mut draining = node.status.clone().expect("a status").conditions.expect("conditions");
+        let mut condition = draining[0].clone();
+        condition.type_ = "Draining".to_owned();
+        condition.message = Some("1 pod is left; demo/web-1: it leaves".to_owned());
+        draining.push(condition);
+        node.status.get_or_insert_default().conditions = Some(draining);
+        let text = nodes_table(&[node], &[]).render(Paint::for_stdout());
+        assert!(text.contains("drained: 1 pod is left; demo/web-1: it leaves"), "{text}");
+    }
+
+    #[test]
     fn one_screen_shows_what_runs_what_waits_and_where_to_look() {
         let picture = Picture {
             sources: vec![golden!("source")],

@@ -40,6 +40,11 @@ pub(super) fn joined(draft: &mut Draft<'_>, registration: &NodeRegistration) {
         joined_at: known.map_or(draft.now, |node| node.joined_at),
     };
     draft.dirty.nodes.insert(name.clone());
+    // What its proxies had open is open no more, and pods of every node on its engine may have waited for it.
+    let engines = known.map(|known| &known.engine).into_iter().chain([engine]);
+    let peers = engines.flat_map(|engine| draft.world.nodes_of_engine(engine));
+    let peers: Vec<NodeName> = peers.map(|peer| peer.name.clone()).collect();
+    draft.dirty.nodes.extend(peers);
     if known.is_none_or(|known| **known != node) {
         if known.is_none_or(|known| known.instance != node.instance) {
             let message = format!("agent {agent_version} on engine {engine_version}");
