@@ -8,7 +8,9 @@ use dugout_model::Timestamp;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Container, ContainerStatus, Event, Node, Pod, Secret, Service,
 };
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
 use crate::convert::Object;
@@ -47,6 +49,9 @@ pub(crate) fn definitions(resource: Resource) -> Vec<Column> {
         | Resource::ReplicationControllers
         | Resource::Jobs
         | Resource::CronJobs => workloads::names(resource),
+        Resource::PodDisruptionBudgets => {
+            &["Name", "Min Available", "Max Unavailable", "Allowed Disruptions", "Age"]
+        }
         Resource::Sources => {
             &["Name", "Branch", "Head", "Applied", "Status", "+URL", "+Path", "+Message"]
         }
@@ -79,6 +84,7 @@ pub(crate) fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
         Object::DaemonSet(set) => workloads::daemon_set_cells(name, set, age),
         Object::Job(job) => workloads::job_cells(name, job, age, now),
         Object::CronJob(cron_job) => workloads::cron_job_cells(name, cron_job, age, now),
+        Object::PodDisruptionBudget(budget) => budget_cells(name, budget, age),
         Object::Source(source) => source_cells(name, source),
         Object::Release(release) => release_cells(name, release, age),
         Object::TimelineEntry(entry) => timeline_cells(entry),
@@ -91,7 +97,13 @@ fn column(name: &str) -> Column {
         None => (name, 0),
     };
     let cell_type = match name {
-        "Active" | "Desired" | "Current" | "Up-to-date" | "Available" | "Data" => "integer",
+        "Active"
+        | "Desired"
+        | "Current"
+        | "Up-to-date"
+        | "Available"
+        | "Data"
+        | "Allowed Disruptions" => "integer",
         _ => "string",
     };
     Column {
@@ -265,6 +277,22 @@ fn node_cells(name: Value, node: &Node, age: Value) -> Vec<Value> {
         amount("cpu").into(),
         amount("memory").into(),
         info.map_or("", |info| info.container_runtime_version.as_str()).into(),
+    ]
+}
+
+fn budget_cells(name: Value, budget: &PodDisruptionBudget, age: Value) -> Vec<Value> {
+    let spec = budget.spec.as_ref();
+    let shown = |number: Option<&IntOrString>| match number {
+        None => Value::from("N/A"),
+        Some(IntOrString::Int(number)) => number.to_string().into(),
+        Some(IntOrString::String(share)) => share.clone().into(),
+    };
+    vec![
+        name,
+        shown(spec.and_then(|spec| spec.min_available.as_ref())),
+        shown(spec.and_then(|spec| spec.max_unavailable.as_ref())),
+        budget.status.as_ref().and_then(|status| status.disruptions_allowed).unwrap_or(0).into(),
+        age,
     ]
 }
 

@@ -355,6 +355,30 @@ pub struct JoinTokenItem {
     pub expires_at: Option<Timestamp>,
 }
 
+/// How far a node is on the way to be drained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DrainAnswer {
+    pub api_version: String,
+    pub kind: String,
+    pub node: String,
+    /// Since when; absent when nobody drains it (any more).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draining_since: Option<Timestamp>,
+    /// What is still to leave, by namespace and name.
+    pub pods: Vec<DrainingPod>,
+}
+
+/// A pod that has to leave its node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DrainingPod {
+    pub namespace: String,
+    pub name: String,
+    /// What it waits for, in a sentence.
+    pub waits: String,
+}
+
 /// The commit that is approved, by its first characters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

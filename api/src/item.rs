@@ -74,6 +74,7 @@ pub(crate) fn items<'a>(
             items
         }
         Resource::CronJobs => stored(Kind::CronJob),
+        Resource::PodDisruptionBudgets => stored(Kind::PodDisruptionBudget),
         Resource::Nodes => world.nodes.values().map(|row| Item::Node(row)).collect(),
         Resource::Sources => world.sources.values().map(|row| Item::Source(row)).collect(),
         Resource::Events => history.events.iter().map(Item::Event).collect(),
@@ -134,7 +135,8 @@ pub(crate) fn selectable_fields(resource: Resource) -> &'static [&'static str] {
         | Resource::StatefulSets
         | Resource::DaemonSets
         | Resource::Jobs
-        | Resource::CronJobs => &["metadata.name", "metadata.namespace"],
+        | Resource::CronJobs
+        | Resource::PodDisruptionBudgets => &["metadata.name", "metadata.namespace"],
     }
 }
 

@@ -15,8 +15,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use crate::backend::{Backend, Leading, RollbackOnBranch, RollbackRequest, not_leading};
 use crate::convert::moment;
 use crate::dugout::{
-    API_VERSION, ApproveBody, JoinTokenAnswer, JoinTokenBody, JoinTokenItem, JoinTokenList,
-    PlanBody, RollbackAnswer, RollbackBody, SyncAnswer,
+    API_VERSION, ApproveBody, DrainAnswer, DrainingPod, JoinTokenAnswer, JoinTokenBody,
+    JoinTokenItem, JoinTokenList, PlanBody, RollbackAnswer, RollbackBody, SyncAnswer,
 };
 use crate::failure::{Failure, Reason};
 use crate::read::json;
@@ -34,6 +34,7 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/apis/dugout.dev/v1/sources/{name}/plan", only(post(plan)))
         .route("/apis/dugout.dev/v1/nodes/{name}/cordon", only(post(cordon)))
         .route("/apis/dugout.dev/v1/nodes/{name}/uncordon", only(post(uncordon)))
+        .route("/apis/dugout.dev/v1/nodes/{name}/drain", only(post(drain).get(drain_so_far)))
         .route("/apis/dugout.dev/v1/sources/{name}/approve", only(post(approve)))
         .route(
             "/apis/dugout.dev/v1/jointokens",
@@ -85,6 +86,39 @@ async fn cordon(State(api): State<Api>, Path(name): Path<String>) -> Result<Resp
 async fn uncordon(State(api): State<Api>, Path(name): Path<String>) -> Result<Response, Failure> {
     let node = existing_node(api.backend(), &name)?;
     operate(api.backend(), OperatorRequest::Uncordon(node)).await
+}
+
+async fn drain(State(api): State<Api>, Path(name): Path<String>) -> Result<Response, Failure> {
+    let node = existing_node(api.backend(), &name)?;
+    operate(api.backend(), OperatorRequest::Drain(node)).await
+}
+
+/// What still stands on a node that is drained, and why.
+async fn drain_so_far(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+) -> Result<Response, Failure> {
+    let node = existing_node(api.backend(), &name)?;
+    let world = api.backend().world();
+    let Some(row) = world.nodes.get(&node) else {
+        return Err(Failure::object_not_found("nodes", node.as_str()));
+    };
+    let mut pods: Vec<DrainingPod> = world
+        .pods_to_drain(&node)
+        .map(|pod| DrainingPod {
+            namespace: pod.namespace.to_string(),
+            name: pod.name.to_string(),
+            waits: world.drain_wait(row, pod).to_string(),
+        })
+        .collect();
+    pods.sort_by(|one, other| (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name)));
+    Ok(json(DrainAnswer {
+        api_version: API_VERSION.to_owned(),
+        kind: "DrainAnswer".to_owned(),
+        node: node.to_string(),
+        draining_since: row.draining_since().and_then(moment),
+        pods,
+    }))
 }
 
 async fn plan(

@@ -28,7 +28,7 @@ fn sentence(world: &World, target: &Target) -> String {
     match target.resource {
         Resource::Nodes => {
             "a node joins by 'dugout agent' and is not written here; to keep new pods \
-                            off it: dugout node cordon NAME"
+                            off it: dugout node cordon NAME; to empty it: dugout node drain NAME"
                 .to_owned()
         }
         Resource::Events | Resource::Releases | Resource::TimelineEntries => {
@@ -61,7 +61,8 @@ fn sentence(world: &World, target: &Target) -> String {
         | Resource::ReplicationControllers
         | Resource::StatefulSets
         | Resource::DaemonSets
-        | Resource::CronJobs => match stored(world, target) {
+        | Resource::CronJobs
+        | Resource::PodDisruptionBudgets => match stored(world, target) {
             Some(object) => commit(world, object),
             None => GENERAL.to_owned(),
         },

@@ -17,6 +17,7 @@ pub enum Resource {
     DaemonSets,
     Jobs,
     CronJobs,
+    PodDisruptionBudgets,
     Sources,
     Releases,
     TimelineEntries,
@@ -28,6 +29,7 @@ pub enum Group {
     Core,
     Apps,
     Batch,
+    Policy,
     Dugout,
 }
 
@@ -46,7 +48,8 @@ pub struct Description {
 }
 
 impl Group {
-    pub const ALL: [Group; 4] = [Group::Core, Group::Apps, Group::Batch, Group::Dugout];
+    pub const ALL: [Group; 5] =
+        [Group::Core, Group::Apps, Group::Batch, Group::Policy, Group::Dugout];
 
     /// Empty for the core group.
     pub fn name(self) -> &'static str {
@@ -54,6 +57,7 @@ impl Group {
             Group::Core => "",
             Group::Apps => "apps",
             Group::Batch => "batch",
+            Group::Policy => "policy",
             Group::Dugout => "dugout.dev",
         }
     }
@@ -64,6 +68,7 @@ impl Group {
             Group::Core => "v1",
             Group::Apps => "apps/v1",
             Group::Batch => "batch/v1",
+            Group::Policy => "policy/v1",
             Group::Dugout => "dugout.dev/v1",
         }
     }
@@ -72,13 +77,15 @@ impl Group {
     pub fn segments(self) -> Vec<&'static str> {
         match self {
             Group::Core => vec!["api", "v1"],
-            Group::Apps | Group::Batch | Group::Dugout => vec!["apis", self.name(), "v1"],
+            Group::Apps | Group::Batch | Group::Policy | Group::Dugout => {
+                vec!["apis", self.name(), "v1"]
+            }
         }
     }
 }
 
 impl Resource {
-    pub const ALL: [Resource; 17] = [
+    pub const ALL: [Resource; 18] = [
         Resource::Namespaces,
         Resource::Pods,
         Resource::Services,
@@ -93,6 +100,7 @@ impl Resource {
         Resource::DaemonSets,
         Resource::Jobs,
         Resource::CronJobs,
+        Resource::PodDisruptionBudgets,
         Resource::Sources,
         Resource::Releases,
         Resource::TimelineEntries,
@@ -145,6 +153,15 @@ impl Resource {
             Resource::DaemonSets => apps("DaemonSet", "daemonsets", "daemonset", &["ds"]),
             Resource::Jobs => batch("Job", "jobs", "job", &[]),
             Resource::CronJobs => batch("CronJob", "cronjobs", "cronjob", &["cj"]),
+            Resource::PodDisruptionBudgets => Description {
+                group: Group::Policy,
+                kind: "PodDisruptionBudget",
+                plural: "poddisruptionbudgets",
+                singular: "poddisruptionbudget",
+                short_names: &["pdb"],
+                namespaced: true,
+                has_get: true,
+            },
             Resource::Sources => dugout("Source", "sources", "source", &["src"], true),
             Resource::Releases => dugout("Release", "releases", "release", &["rel"], true),
             Resource::TimelineEntries => {
@@ -213,6 +230,7 @@ mod tests {
         assert_eq!(Resource::named("rc"), Some(Resource::ReplicationControllers));
         assert_eq!(Resource::named("cj"), Some(Resource::CronJobs));
         assert_eq!(Resource::named("jobs.batch"), Some(Resource::Jobs));
+        assert_eq!(Resource::named("pdb"), Some(Resource::PodDisruptionBudgets));
         assert_eq!(Resource::named("ingresses"), None);
         assert_eq!(Resource::named("pods."), Some(Resource::Pods));
         assert_eq!(Resource::named(""), None);

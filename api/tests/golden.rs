@@ -139,6 +139,14 @@ fn a_job_of_git_and_the_runs_of_a_cron_job() {
 }
 
 #[test]
+fn a_disruption_budget_with_what_it_comes_to() {
+    let world = support::with_budget(support::world());
+    let view = View { world: &world, now: support::now() };
+    let id = ObjectId::new(Kind::PodDisruptionBudget, "demo", "web");
+    check("poddisruptionbudget", &view.stored(&world.objects[&id]));
+}
+
+#[test]
 fn the_kinds_that_choose_pod_by_pod_and_their_pods() {
     let world = support::workloads::world_of_workloads();
     let view = View { world: &world, now: support::now() };

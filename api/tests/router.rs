@@ -117,11 +117,13 @@ async fn discovery_names_every_group_and_resource() {
     let groups = door.get("/apis").await.json();
     assert_eq!(groups["groups"][0]["name"], "apps");
     assert_eq!(groups["groups"][1]["name"], "batch");
-    assert_eq!(groups["groups"][2]["preferredVersion"]["groupVersion"], "dugout.dev/v1");
+    assert_eq!(groups["groups"][2]["name"], "policy");
+    assert_eq!(groups["groups"][3]["preferredVersion"]["groupVersion"], "dugout.dev/v1");
     for (path, resource) in [
         ("/api/v1", "pods"),
         ("/apis/apps/v1", "deployments"),
         ("/apis/batch/v1", "cronjobs"),
+        ("/apis/policy/v1", "poddisruptionbudgets"),
         ("/apis/dugout.dev/v1", "releases"),
     ] {
         let json = door.get(path).await.json();
@@ -138,8 +140,10 @@ async fn discovery_names_every_group_and_resource() {
 #[tokio::test]
 async fn every_resource_of_discovery_can_be_listed_as_objects_and_as_a_table() {
     let world = support::workloads::with_workloads(support::jobs::world_of_jobs());
+    let world = support::with_budget(world);
     let door = Door::with(Fake::new(world));
-    for prefix in ["/api/v1", "/apis/apps/v1", "/apis/batch/v1", "/apis/dugout.dev/v1"] {
+    let groups = ["apps", "batch", "policy", "dugout.dev"].map(|group| format!("/apis/{group}/v1"));
+    for prefix in groups.iter().map(String::as_str).chain(["/api/v1"]) {
         let json = door.get(prefix).await.json();
         for resource in json["resources"].as_array().expect("resources") {
             let name = resource["name"].as_str().expect("a name");
@@ -396,6 +400,44 @@ async fn writes_to_objects_are_refused_with_what_to_commit() {
 }
 
 #[tokio::test]
+async fn a_drain_tells_what_is_left_and_what_holds_it() {
+    let mut world = support::with_budget(support::world());
+    let idle = drain_so_far(&Door::with(Fake::new(world.clone()))).await.json();
+    assert!(idle.get("drainingSince").is_none(), "{idle}");
+
+    support::drain(&mut world, "alpha");
+    let door = Door::with(Fake::new(world));
+    let drained = drain_so_far(&door).await.json();
+    assert_eq!(drained["drainingSince"], "2026-01-02T03:04:05Z");
+    let waits: Vec<&str> = drained["pods"]
+        .as_array()
+        .expect("pods")
+        .iter()
+        .map(|pod| pod["waits"].as_str().expect("a sentence"))
+        .collect();
+    assert!(waits.contains(&"it leaves"), "{waits:?}");
+    let node = door.get("/api/v1/nodes/alpha").await.json();
+    let condition = &node["status"]["conditions"][1];
+    assert_eq!(
+        (&condition["type"], &condition["reason"]),
+        (&"Draining".into(), &"PodsLeft".into())
+    );
+    assert!(
+        condition["message"].as_str().is_some_and(|text| text.contains("pods are left; demo/web-"))
+    );
+    assert_eq!(node["spec"]["unschedulable"], true);
+    let unsigned = local(Method::GET, DRAIN).body(Body::empty()).expect("a request");
+    assert_eq!(door.send(unsigned).await.status, StatusCode::UNAUTHORIZED);
+}
+
+const DRAIN: &str = "/apis/dugout.dev/v1/nodes/alpha/drain";
+
+async fn drain_so_far(door: &Door) -> Answer {
+    let request = local(Method::GET, DRAIN).header("authorization", format!("Bearer {TOKEN}"));
+    door.send(request.body(Body::empty()).expect("a request")).await
+}
+
+#[tokio::test]
 async fn operations_reach_the_control_plane_and_need_the_token() {
     let door = Door::new();
     let operations = [
@@ -405,6 +447,7 @@ async fn operations_reach_the_control_plane_and_need_the_token() {
         ("/apis/dugout.dev/v1/sources/default/resume", "Resume(\"default\")"),
         ("/apis/dugout.dev/v1/nodes/alpha/cordon", "Cordon(\"alpha\")"),
         ("/apis/dugout.dev/v1/nodes/alpha/uncordon", "Uncordon(\"alpha\")"),
+        ("/apis/dugout.dev/v1/nodes/alpha/drain", "Drain(\"alpha\")"),
     ];
     for (path, _) in operations {
         let request = local(Method::POST, path).body(Body::empty()).expect("a request");

@@ -446,8 +446,19 @@ pub struct ValidateArguments {
 pub enum NodeCommand {
     /// Keep new pods off a node
     Cordon { name: String },
-    /// Let new pods onto a node again
+    /// Let new pods onto a node again; what a drain has moved away does not come back
     Uncordon { name: String },
+    /// Keep new pods off a node and move away what runs there, as far as disruption budgets allow, until
+    /// uncordon; a daemon set's pods stay
+    Drain {
+        name: String,
+        /// How long to wait for the last pod; the drain goes on after that
+        #[arg(long, value_name = "SPAN", value_parser = span, default_value = "1d")]
+        timeout: Duration,
+        /// Do not wait
+        #[arg(long, conflicts_with = "timeout")]
+        no_wait: bool,
+    },
 }
 
 #[derive(Clone, Debug, Subcommand)]

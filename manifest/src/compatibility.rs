@@ -78,6 +78,13 @@ Dugout does with each kind of workload what Kubernetes does, but for this:
 - A StatefulSet's pod, and a bare one, waits for as long as its node is lost: it may still run there, and
   a name belongs to one pod. Kubernetes does so with the first and deletes the second after five minutes.
   Pods of other kinds are made anew on another node.
+- `dugout node drain` keeps to disruption budgets as `kubectl drain` does. A Deployment's pod that serves
+  leaves when its successor serves, as far as `maxSurge` and the room allow; in Kubernetes it leaves first,
+  and the only replica fails some requests. A bare pod comes anew on another node, where `kubectl drain`
+  refuses it or, forced, deletes it for good. Volumes on the node (`emptyDir`) end with their pods and are not
+  asked about. Pods that have ended stay for their logs.
+- A disruption budget must say how many pods stay or may go; Kubernetes takes one that says neither, which
+  holds nothing.
 ";
 
 const KUSTOMIZE: &str = "

@@ -24,6 +24,7 @@ mod batch;
 mod config;
 mod container;
 mod deployment;
+mod disruption;
 mod env;
 mod metadata;
 pub(crate) mod policy;
@@ -521,6 +522,9 @@ fn read_spec(
         Kind::ConfigMap => ObjectSpec::ConfigMap(config::read_config_map(object)),
         Kind::Secret => ObjectSpec::Secret(config::read_secret(object)),
         Kind::Service => ObjectSpec::Service(service::read(object)),
+        Kind::PodDisruptionBudget => {
+            ObjectSpec::PodDisruptionBudget(Box::new(disruption::read(object)))
+        }
         Kind::Deployment => ObjectSpec::Deployment(Box::new(deployment::read(object))),
         Kind::StatefulSet => ObjectSpec::StatefulSet(Box::new(workload::read_stateful_set(object))),
         Kind::DaemonSet => ObjectSpec::DaemonSet(Box::new(workload::read_daemon_set(object))),

@@ -88,6 +88,8 @@ pub enum OperatorRequest {
         sha: CommitSha,
     },
     Cordon(NodeName),
+    /// Cordon, and move away what runs there.
+    Drain(NodeName),
     Uncordon(NodeName),
 }
 

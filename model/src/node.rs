@@ -25,8 +25,8 @@ pub struct Node {
     /// Where the node can be reached from outside, for people and for node ports.
     pub address: Option<IpAddr>,
     pub condition: NodeCondition,
-    /// Cordoned: takes no new pods.
-    pub unschedulable: bool,
+    /// Chosen by a person.
+    pub scheduling: Scheduling,
     /// What releases under way want here before they stop a pod; by release and image.
     pub pulls: Vec<ImagePull>,
     /// The last turn that changed what this node must run: its assignment's generation.
@@ -62,6 +62,17 @@ pub enum PullState {
     },
 }
 
+/// Whether a node takes new pods, and whether those that it has stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Scheduling {
+    #[default]
+    Schedulable,
+    /// Takes no new pods.
+    Cordoned,
+    /// Takes no new pods, and those that it has leave, but a daemon set's.
+    Draining { since: Timestamp },
+}
+
 /// Where an event stands among all that one run of an agent told, from one on without a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventNumber {
@@ -87,6 +98,19 @@ pub enum NotReadyReason {
 impl Node {
     pub fn is_ready(&self) -> bool {
         self.condition == NodeCondition::Ready
+    }
+
+    /// Whether it takes new pods, as far as people have a say.
+    pub fn is_schedulable(&self) -> bool {
+        self.scheduling == Scheduling::Schedulable
+    }
+
+    /// Since when its pods leave, if they do.
+    pub fn draining_since(&self) -> Option<Timestamp> {
+        match self.scheduling {
+            Scheduling::Draining { since } => Some(since),
+            Scheduling::Schedulable | Scheduling::Cordoned => None,
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::{
     CommitSha, CronJob, DaemonSet, Deployment, JobSpec, NamespaceName, ObjectName, ObjectUid,
-    PodTemplate, ReplicaSetSpec, SecretValue, SortedMap, SourceName, StatefulSet, Timestamp,
+    PodDisruptionBudget, PodTemplate, ReplicaSetSpec, SecretValue, SortedMap, SourceName,
+    StatefulSet, Timestamp,
 };
 
 /// Labels or annotations.
@@ -19,6 +20,7 @@ pub enum Kind {
     ConfigMap,
     Secret,
     Service,
+    PodDisruptionBudget,
     Pod,
     ReplicaSet,
     ReplicationController,
@@ -31,11 +33,12 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which they are applied.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Namespace,
         Kind::ConfigMap,
         Kind::Secret,
         Kind::Service,
+        Kind::PodDisruptionBudget,
         Kind::Pod,
         Kind::ReplicaSet,
         Kind::ReplicationController,
@@ -65,6 +68,7 @@ impl Kind {
             Kind::ConfigMap => "ConfigMap",
             Kind::Secret => "Secret",
             Kind::Service => "Service",
+            Kind::PodDisruptionBudget => "PodDisruptionBudget",
             Kind::Pod => "Pod",
             Kind::ReplicaSet => "ReplicaSet",
             Kind::ReplicationController => "ReplicationController",
@@ -208,6 +212,7 @@ pub enum ObjectSpec {
     ConfigMap(ConfigMap),
     Secret(Secret),
     Service(Service),
+    PodDisruptionBudget(Box<PodDisruptionBudget>),
     /// A pod that nothing but Git asks for.
     Pod(Box<PodTemplate>),
     ReplicaSet(Box<ReplicaSetSpec>),
@@ -227,6 +232,7 @@ impl ObjectSpec {
             ObjectSpec::ConfigMap(_) => Kind::ConfigMap,
             ObjectSpec::Secret(_) => Kind::Secret,
             ObjectSpec::Service(_) => Kind::Service,
+            ObjectSpec::PodDisruptionBudget(_) => Kind::PodDisruptionBudget,
             ObjectSpec::Pod(_) => Kind::Pod,
             ObjectSpec::ReplicaSet(_) => Kind::ReplicaSet,
             ObjectSpec::ReplicationController(_) => Kind::ReplicationController,
@@ -244,7 +250,8 @@ impl ObjectSpec {
             ObjectSpec::Namespace
             | ObjectSpec::ConfigMap(_)
             | ObjectSpec::Secret(_)
-            | ObjectSpec::Service(_) => None,
+            | ObjectSpec::Service(_)
+            | ObjectSpec::PodDisruptionBudget(_) => None,
             ObjectSpec::Pod(template) => Some(template),
             ObjectSpec::ReplicaSet(spec) | ObjectSpec::ReplicationController(spec) => {
                 Some(&spec.template)
@@ -400,6 +407,13 @@ impl StoredObject {
     pub fn as_deployment(&self) -> Option<&Deployment> {
         match &self.declared.spec {
             ObjectSpec::Deployment(deployment) => Some(deployment),
+            _ => None,
+        }
+    }
+
+    pub fn as_budget(&self) -> Option<&PodDisruptionBudget> {
+        match &self.declared.spec {
+            ObjectSpec::PodDisruptionBudget(budget) => Some(budget),
             _ => None,
         }
     }

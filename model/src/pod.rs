@@ -215,6 +215,8 @@ pub enum StopReason {
     OwnerRemoved,
     /// Its node stopped reporting and another took its place.
     NodeLost,
+    /// Its node is drained.
+    Evicted,
 }
 
 /// What is known of something remote. Ignorance is a value.

@@ -38,6 +38,29 @@ pub enum IntOrPercent {
     Percent(u32),
 }
 
+impl IntOrPercent {
+    /// Of a number of pods; a share is rounded up.
+    pub fn rounded_up(self, pods: u32) -> u32 {
+        self.of(pods, 99)
+    }
+
+    /// The same, rounded down.
+    pub fn rounded_down(self, pods: u32) -> u32 {
+        self.of(pods, 0)
+    }
+
+    /// `round` is 0 to round a share down and 99 to round it up.
+    fn of(self, pods: u32, round: u64) -> u32 {
+        match self {
+            IntOrPercent::Int(number) => number,
+            IntOrPercent::Percent(percent) => {
+                let hundredths = u64::from(pods) * u64::from(percent);
+                u32::try_from((hundredths + round) / 100).unwrap_or(u32::MAX)
+            }
+        }
+    }
+}
+
 /// An `apps/v1` ReplicaSet or a `v1` ReplicationController.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaSetSpec {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
+use crate::disruption::CoveredPods;
 use crate::room::Rooms;
 use crate::{
     Baseline, BaselineKey, CapacityClass, Change, ClusterId, EngineId, ImagePull, Job, JobUid,
@@ -59,6 +60,9 @@ struct Index {
     pulling: OrdMap<ReleaseId, OrdSet<NodeName>>,
     /// Ready nodes with images that a release wants and that cannot be had.
     failing_pulls: OrdMap<ReleaseId, OrdSet<NodeName>>,
+    draining_nodes: OrdSet<NodeName>,
+    /// The pods of each disruption budget.
+    covered: OrdMap<ObjectUid, CoveredPods>,
     rooms: Rooms,
     /// Workloads whose rollout is not complete, or not judged yet.
     unsettled_by_source: OrdMap<SourceName, OrdSet<ObjectId>>,
@@ -256,6 +260,24 @@ impl World {
         self.index.lost_nodes.iter().filter_map(|name| self.nodes.get(name))
     }
 
+    /// The nodes that people drain, by name.
+    pub fn draining_nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.index.draining_nodes.iter().filter_map(|name| self.nodes.get(name))
+    }
+
+    /// The pods of a namespace, by name.
+    pub fn pods_in(&self, namespace: &NamespaceName) -> impl Iterator<Item = &Arc<Pod>> {
+        let first = (namespace.clone(), ObjectName::new(""));
+        let namespace = namespace.clone();
+        let named = self.index.pods_by_name.range(first..);
+        let named = named.take_while(move |((of, _), _)| *of == namespace);
+        named.flat_map(|(_, uids)| uids).filter_map(|uid| self.pods.get(uid))
+    }
+
+    pub(crate) fn covered_by(&self, budget: ObjectUid) -> Option<&CoveredPods> {
+        self.index.covered.get(&budget)
+    }
+
     /// What the pods of a node have reserved: all that were placed there and have not ended, also those
     /// that leave.
     pub fn reserved_on(&self, node: &NodeName) -> Resources {
@@ -311,11 +333,15 @@ impl World {
         }
         self.index.object_by_uid.insert(row.uid, id);
         self.index_rollout(row.uid);
+        if let Some(covered) = self.count_covered(row) {
+            self.index.covered.insert(row.uid, covered);
+        }
     }
 
     fn delete_object(&mut self, id: &ObjectId) {
         if let Some(old) = self.objects.remove(id) {
             self.index.object_by_uid.remove(&old.uid);
+            self.index.covered.remove(&old.uid);
             take(&mut self.index.unsettled_by_source, &old.source, id);
             take(&mut self.index.hooks_by_source, &old.source, id);
             for needed in &old.declared.policy.depends_on {
@@ -368,7 +394,16 @@ impl World {
     }
 
     fn put_replica_set(&mut self, row: &Arc<ReplicaSet>) {
+        let known = self.replica_sets.get(&row.uid);
+        let is_labelled_anew =
+            known.is_none_or(|known| known.template.labels != row.template.labels);
+        if is_labelled_anew {
+            self.cover_pods_of(row.uid, CoveredPods::remove);
+        }
         let old = self.replica_sets.insert(row.uid, Arc::clone(row));
+        if is_labelled_anew {
+            self.cover_pods_of(row.uid, CoveredPods::add);
+        }
         if let Some(old) = &old {
             take(&mut self.index.replica_sets_by_owner, &old.owner, &row.uid);
         }
@@ -377,6 +412,7 @@ impl World {
     }
 
     fn delete_replica_set(&mut self, uid: ReplicaSetUid) {
+        self.cover_pods_of(uid, CoveredPods::remove);
         if let Some(old) = self.replica_sets.remove(&uid) {
             take(&mut self.index.replica_sets_by_owner, &old.owner, &uid);
             self.ask_otherwise(uid, Some(&old), None);
@@ -416,6 +452,30 @@ impl World {
             }
         }
         self.change_room_of(row, |asks| (Resources::default(), asks));
+        self.cover(row, CoveredPods::add);
+    }
+
+    /// Counts a pod in its disruption budgets, or counts it there no more.
+    fn cover(&mut self, pod: &Pod, count: fn(&mut CoveredPods, &Pod)) {
+        if self.index.covered.is_empty() {
+            return;
+        }
+        for budget in self.budgets_to_count(pod) {
+            if let Some(covered) = self.index.covered.get_mut(&budget) {
+                count(covered, pod);
+            }
+        }
+    }
+
+    /// The same for every pod of a replica set.
+    fn cover_pods_of(&mut self, set: ReplicaSetUid, count: fn(&mut CoveredPods, &Pod)) {
+        if self.index.covered.is_empty() {
+            return;
+        }
+        let pods: Vec<Arc<Pod>> = self.pods_of(set).cloned().collect();
+        for pod in pods {
+            self.cover(&pod, count);
+        }
     }
 
     /// Adds what a pod asks for to its node, or takes it away.
@@ -429,6 +489,7 @@ impl World {
     fn delete_pod(&mut self, uid: PodUid) {
         let Some(old) = self.pods.remove(&uid) else { return };
         self.change_room_of(&old, |asks| (asks, Resources::default()));
+        self.cover(&old, CoveredPods::remove);
         take(&mut self.index.pods_by_replica_set, &old.replica_set, &uid);
         take(&mut self.index.pods_by_name, &(old.namespace.clone(), old.name.clone()), &uid);
         match old.node() {
@@ -453,6 +514,9 @@ impl World {
                 add(index, &pull.release, row.name.clone());
             }
         }
+        if row.draining_since().is_some() {
+            self.index.draining_nodes.insert(row.name.clone());
+        }
     }
 
     fn delete_node(&mut self, name: &NodeName) {
@@ -465,6 +529,7 @@ impl World {
                     take(index, &pull.release, name);
                 }
             }
+            self.index.draining_nodes.remove(name);
         }
     }
 

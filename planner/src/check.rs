@@ -4,6 +4,7 @@
 //! It looks only at rows that the plan touches, so its cost follows the plan's. It knows neither the
 //! time nor the contacts; where a rule needs them, it checks what must hold whatever they are.
 
+mod evictions;
 mod identities;
 mod order;
 
@@ -52,6 +53,12 @@ pub enum Violation {
     RecreateTooEarly { workload: ObjectId },
     #[error("two pods of namespace {namespace} have the name {name}")]
     NameTakenTwice { namespace: NamespaceName, name: ObjectName },
+    #[error("pod {pod} is moved away, and nobody asked for that")]
+    EvictedUnasked { pod: PodUid },
+    #[error("pod {pod} is moved away, and it is in more than one disruption budget")]
+    EvictedFromSeveralBudgets { pod: PodUid },
+    #[error("pods are moved away that {budget} does not let go")]
+    BudgetExceeded { budget: ObjectId },
     #[error("{workload} has two pods of ordinal {ordinal} that may run")]
     OrdinalTakenTwice { workload: ObjectId, ordinal: u32 },
     #[error("pod {pod} is for node {wanted}, and is on node {node}")]
@@ -97,6 +104,7 @@ pub fn check(before: &World, plan: &Plan) -> Vec<Violation> {
     checker.turn(plan);
     checker.rows(plan);
     checker.pods();
+    checker.evictions();
     checker.placements();
     checker.workloads();
     checker.jobs();
@@ -288,7 +296,8 @@ impl Checker<'_> {
             let Some(node) = node.filter(|_| !was_placed) else { continue };
             let row = self.after.nodes.get(&node);
             let is_daemon = self.after.pods.get(&uid).is_some_and(identities::is_daemon);
-            let is_fit = row.is_some_and(|row| row.is_ready() && (!row.unschedulable || is_daemon));
+            let is_fit =
+                row.is_some_and(|row| row.is_ready() && (row.is_schedulable() || is_daemon));
             self.require(is_fit, || Violation::PlacedOnUnfitNode { pod: uid, node: node.clone() });
             receivers.insert(node);
         }
@@ -329,7 +338,8 @@ impl Checker<'_> {
                 | ObjectSpec::Namespace
                 | ObjectSpec::ConfigMap(_)
                 | ObjectSpec::Secret(_)
-                | ObjectSpec::Service(_) => {}
+                | ObjectSpec::Service(_)
+                | ObjectSpec::PodDisruptionBudget(_) => {}
             }
         }
     }
@@ -364,7 +374,7 @@ impl Checker<'_> {
         let Some(now) = left else { return };
         let (_, least) = bounds(deployment);
         let available = count(self.after, uid, |pod| {
-            pod.is_active() && pod.is_available(deployment.min_ready, now)
+            self.stayed(pod) && pod.is_available(deployment.min_ready, now)
         });
         self.require(available >= least, || Violation::TooFewAvailable {
             workload: id.clone(),
@@ -374,14 +384,14 @@ impl Checker<'_> {
     }
 
     /// With Recreate, a new pod has no elder of another template beside it, unless that one's node
-    /// is lost.
+    /// is lost or the new one takes the place of one of its own template.
     fn recreate(&mut self, id: &ObjectId, uid: ObjectUid, deployment: &Deployment) {
         if deployment.strategy != Strategy::Recreate || deployment.paused {
             return;
         }
         let newcomers: BTreeSet<ReplicaSetUid> = pods_of(self.after, uid)
             .filter(|pod| !self.before.pods.contains_key(&pod.uid))
-            .filter(|pod| !self.replaces_a_lost_one(pod))
+            .filter(|pod| !self.replaces_one(pod))
             .map(|pod| pod.replica_set)
             .collect();
         let too_early = newcomers.iter().any(|set| {
@@ -390,11 +400,14 @@ impl Checker<'_> {
         self.require(!too_early, || Violation::RecreateTooEarly { workload: id.clone() });
     }
 
-    /// Whether a pod of the same set was given up with its node in this turn.
-    fn replaces_a_lost_one(&self, pod: &Pod) -> bool {
+    /// Whether a pod of the same set was given up with its node in this turn, or moved away from it.
+    fn replaces_one(&self, pod: &Pod) -> bool {
         self.after.pods_of(pod.replica_set).any(|other| {
-            is_lost(other)
-                && self.before.pods.get(&other.uid).is_some_and(|before| !is_lost(before))
+            let before = self.before.pods.get(&other.uid);
+            before.is_some_and(|before| {
+                (is_lost(other) && !is_lost(before))
+                    || (evictions::is_evicted(other) && before.is_active())
+            })
         })
     }
 

@@ -17,7 +17,7 @@ use crate::generations::{self, Current};
 use crate::records::Subject;
 use crate::rolling::{self, Bounds, SetSize, Sizes};
 use crate::rollouts::{self, Aims};
-use crate::{WorkloadWait, gate, replica_sets};
+use crate::{WorkloadWait, evictions, gate, replica_sets};
 
 /// One look at a deployment that Git declares; gives when to look again.
 pub(crate) fn roll_out(
@@ -109,6 +109,10 @@ fn recreate(
     let has_less = old.iter().any(|set| set.replicas > 0)
         || new.iter().any(|set| set.replicas > deployment.replicas);
     if has_less && gate::holds(draft, object.uid, &object.source) {
+        // As they are, which replaces what was lost.
+        for set in old.iter().chain(&new) {
+            set_replicas(draft, object, deployment, set, set.replicas);
+        }
         return;
     }
     for set in &old {
@@ -171,5 +175,6 @@ fn set_replicas(
         draft.event(EventType::Normal, subject, "ScalingReplicaSet", message);
         draft.push(Change::PutReplicaSet(Arc::new(row.clone())));
     }
-    replica_sets::reconcile(draft, &row, deployment.min_ready, StopReason::Scaled);
+    let kept = evictions::successors_kept(draft, object, &row);
+    replica_sets::reconcile(draft, &row, kept, deployment.min_ready, StopReason::Scaled);
 }

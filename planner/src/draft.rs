@@ -269,6 +269,7 @@ fn net<T: PartialEq>(
 /// What each change makes dirty.
 impl Draft<'_> {
     fn mark(&mut self, change: &Change) {
+        self.dirty.evictions |= self.concerns_evictions(change);
         match change {
             Change::PutSource(row) => {
                 self.dirty.sources.insert(row.name.clone());
@@ -314,6 +315,7 @@ impl Draft<'_> {
                 self.dirty.nodes.insert(row.name.clone());
                 self.dirty.placement = true;
                 self.mark_gates(row);
+                self.mark_moved(row);
                 if self.differs_for_daemons(row) {
                     self.mark_daemon_sets();
                 }
@@ -342,6 +344,46 @@ impl Draft<'_> {
             | Change::PutRevision(_)
             | Change::AppendTimeline(_)
             | Change::AppendEvent(_) => {}
+        }
+    }
+
+    /// Whether pods of drained nodes may have waited for it.
+    fn concerns_evictions(&self, change: &Change) -> bool {
+        match change {
+            Change::PutNode(row) => !self.differs_in_events_alone(row),
+            Change::PutObject(_)
+            | Change::DeleteObject(_)
+            | Change::PutRollout(_)
+            | Change::DeleteRollout(_)
+            | Change::PutReplicaSet(_)
+            | Change::DeleteReplicaSet(_)
+            | Change::PutPod(_)
+            | Change::DeletePod(_)
+            | Change::DeleteNode(_) => true,
+            Change::PutSource(_)
+            | Change::PutJob(_)
+            | Change::DeleteJob(_)
+            | Change::PutSchedule(_)
+            | Change::DeleteSchedule(_)
+            | Change::PutBaseline(_)
+            | Change::DeleteBaseline(_)
+            | Change::PutRelease(_)
+            | Change::PutQuarantine(_)
+            | Change::PutRevision(_)
+            | Change::AppendTimeline(_)
+            | Change::AppendEvent(_) => false,
+        }
+    }
+
+    /// Workloads whose pods have to leave a node, or need not any more.
+    fn mark_moved(&mut self, row: &Node) {
+        let known = self.world.nodes.get(&row.name);
+        let is_drained = |node: &Node| node.is_ready() && node.draining_since().is_some();
+        if known.is_some_and(|known| is_drained(known) != is_drained(row)) {
+            let pods = self.world.pods_on(&row.name);
+            let sets = pods.filter_map(|pod| self.world.replica_set_of(pod));
+            let owners: Vec<ObjectUid> = sets.map(|set| set.owner).collect();
+            self.dirty.workloads.extend(owners);
         }
     }
 
@@ -466,7 +508,7 @@ impl Draft<'_> {
                     self.dirty.assignments.extend(self.world.nodes.keys().cloned());
                 }
             }
-            ObjectSpec::Namespace => {}
+            ObjectSpec::PodDisruptionBudget(_) | ObjectSpec::Namespace => {}
         }
     }
 

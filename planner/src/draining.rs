@@ -166,5 +166,6 @@ fn because(reason: StopReason) -> &'static str {
         StopReason::Scaled => "another takes its place, or fewer are wanted",
         StopReason::OwnerRemoved => "its workload left Git",
         StopReason::NodeLost => "its node is lost",
+        StopReason::Evicted => "its node is drained",
     }
 }

@@ -25,7 +25,7 @@ use dugout_model::{
 use crate::draft::Draft;
 use crate::placement::Rooms;
 use crate::resolve::resolve;
-use crate::{order, rollouts, way_back};
+use crate::{Work, order, rollouts, way_back};
 
 /// How long the images of a release may take at least: as long as Kubernetes gives a Deployment without
 /// progress. A workload that has a longer deadline gives it to all.
@@ -35,33 +35,40 @@ const DEADLINE: Duration = Duration::from_secs(600);
 /// Says whether that made new work for the stages before this one.
 pub(crate) fn watch(draft: &mut Draft<'_>) -> bool {
     let mut is_more = false;
-    for name in draft.dirty.sources.clone() {
-        let Some(source) = draft.world.sources.get(&name).cloned() else { continue };
-        match source.status.gate {
-            PullGate::Open | PullGate::Shut { .. } => {}
-            PullGate::Unasked { release } => match ask(draft, &name, release) {
-                Some(longest) => {
-                    let since = draft.now;
-                    let deadline = since + longest;
-                    put_gate(draft, &source, PullGate::Pulling { release, since, deadline });
-                }
-                None => {
-                    put_gate(draft, &source, PullGate::Open);
-                    is_more |= wake_held(draft, &name);
-                }
-            },
-            PullGate::Pulling { release, since, .. } => {
-                if is_done(&draft.world, release) {
-                    tell_done(draft, &source, release, since);
-                    open(draft, &source);
-                    way_back::give_fresh_deadlines(draft, &name);
-                    wake_all(draft, &name, release);
-                    is_more = true;
-                }
-            }
+    for name in std::mem::take(&mut draft.dirty.gates) {
+        if let Some(source) = draft.world.sources.get(&name).cloned() {
+            is_more |= look_at(draft, &source);
         }
+        let wake_at = deadline(&draft.world, &name).filter(|at| *at > draft.now);
+        draft.done(Work::Source(name), wake_at);
     }
     is_more
+}
+
+fn look_at(draft: &mut Draft<'_>, source: &Source) -> bool {
+    match source.status.gate {
+        PullGate::Open | PullGate::Shut { .. } => false,
+        PullGate::Unasked { release } => match ask(draft, &source.name, release) {
+            Some(longest) => {
+                let since = draft.now;
+                let deadline = since + longest;
+                put_gate(draft, source, PullGate::Pulling { release, since, deadline });
+                false
+            }
+            None => {
+                put_gate(draft, source, PullGate::Open);
+                wake_held(draft, &source.name)
+            }
+        },
+        PullGate::Pulling { release, .. } if !is_done(&draft.world, release) => false,
+        PullGate::Pulling { release, since, .. } => {
+            tell_done(draft, source, release, since);
+            open(draft, source);
+            way_back::give_fresh_deadlines(draft, &source.name);
+            wake_all(draft, &source.name, release);
+            true
+        }
+    }
 }
 
 /// Whether what a source's release no longer wants must stay for now.
@@ -100,7 +107,7 @@ pub(crate) fn failure(draft: &Draft<'_>, source: &SourceName) -> Option<String> 
 }
 
 /// When the time of a source's pulls is over.
-pub(crate) fn deadline(world: &World, source: &SourceName) -> Option<Timestamp> {
+fn deadline(world: &World, source: &SourceName) -> Option<Timestamp> {
     match world.sources.get(source)?.status.gate {
         PullGate::Pulling { deadline, .. } => Some(deadline),
         PullGate::Open | PullGate::Unasked { .. } | PullGate::Shut { .. } => None,
@@ -281,7 +288,8 @@ fn replicas_of(spec: &ObjectSpec) -> u32 {
         | ObjectSpec::Namespace
         | ObjectSpec::ConfigMap(_)
         | ObjectSpec::Secret(_)
-        | ObjectSpec::Service(_) => 0,
+        | ObjectSpec::Service(_)
+        | ObjectSpec::PodDisruptionBudget(_) => 0,
     }
 }
 

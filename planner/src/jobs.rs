@@ -126,17 +126,21 @@ pub(crate) fn count(draft: &mut Draft<'_>, pod: &Pod) {
 enum End {
     Succeeded,
     Failed,
-    /// Its node was lost, and it was given up.
+    /// It was given up with its node, or moved away from it.
     Disrupted,
 }
 
 /// A pod that was asked to leave did not fail, however it ended.
 fn end(pod: &Pod) -> Option<End> {
-    let is_lost = matches!(pod.lifecycle, Lifecycle::Stopping { reason: StopReason::NodeLost, .. });
+    let is_disrupted = matches!(
+        pod.lifecycle,
+        Lifecycle::Draining { reason: StopReason::Evicted, .. }
+            | Lifecycle::Stopping { reason: StopReason::NodeLost | StopReason::Evicted, .. }
+    );
     match pod.outcome() {
         Some(PodOutcome::Succeeded) => Some(End::Succeeded),
         Some(PodOutcome::Failed) if pod.is_active() => Some(End::Failed),
-        _ if is_lost => Some(End::Disrupted),
+        _ if is_disrupted => Some(End::Disrupted),
         _ => None,
     }
 }

@@ -23,6 +23,7 @@
 //! | `timetable` | every minute whose wall clock matches |
 //! | `replica_sets` | as many pods as chosen; the least useful leaves first |
 //! | `draining` | a pod is stopped once nobody sends to it any more |
+//! | `evictions` | what a drained node has leaves it, as far as budgets allow, and never by force |
 //! | `placement` | spread first, then where most is free; a lost pod moves only if it fits elsewhere |
 //! | `order` | nothing new begins before what it waits for is complete |
 //! | `releases` | a commit is healthy when all of its workloads are, and failed when one is |
@@ -40,6 +41,7 @@ mod declared_pods;
 mod deployments;
 mod draft;
 mod draining;
+mod evictions;
 mod facts;
 mod forecast;
 mod gate;
@@ -130,16 +132,29 @@ pub fn plan(input: PlanInput<'_>) -> Plan {
     facts::apply(&mut draft, input.facts);
     nodes::judge(&mut draft);
     loop {
-        workloads::reconcile(&mut draft);
-        draining::advance(&mut draft);
-        placement::place(&mut draft);
-        let is_open = gate::watch(&mut draft);
-        // A release goes back once, a gate opens once, and a source has one that can: the loop ends.
+        settle(&mut draft);
+        // What fails now opens no gate: nothing may be stopped for it any more. A release goes back once, a
+        // gate opens once, and a source has one that can: the loop ends.
         let is_back = releases::judge(&mut draft);
-        if !(is_open || is_back) {
+        let is_open = !is_back && gate::watch(&mut draft);
+        if !(is_back || is_open) && draft.dirty.sources.is_empty() {
             break;
         }
     }
+    evictions::tell(&mut draft);
     assignments::publish(&mut draft);
     draft.finish()
+}
+
+/// Makes pods, sends them away and places them, again while evictions make room for more.
+fn settle(draft: &mut Draft<'_>) {
+    for _ in 0..evictions::ROUNDS {
+        workloads::reconcile(draft);
+        draining::advance(draft);
+        placement::place(draft);
+        if !evictions::evict(draft) {
+            return;
+        }
+    }
+    workloads::put_off(draft);
 }

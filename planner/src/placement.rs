@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use dugout_model::{
     EventType, Kind, Lifecycle, NodeName, ObjectUid, Placement, Pod, PodIdentity, ReplicaSet, Step,
-    StopReason,
+    StopReason, World,
 };
 
 pub(crate) use self::rooms::Rooms;
@@ -157,6 +157,21 @@ pub(crate) fn give_up_lost(draft: &mut Draft<'_>, set: &ReplicaSet, mut pods: Ve
                 draft.report.pods.insert(pod.uid, PodWait::LostNode { node: from, elsewhere });
             }
         }
+    }
+}
+
+/// The places that are found for pods which are made in the same turn.
+#[derive(Default)]
+pub(crate) struct Successors(Rooms);
+
+impl Successors {
+    /// Whether there is another place for a pod of this replica set; it is taken then.
+    pub fn find(&mut self, world: &World, set: &ReplicaSet) -> bool {
+        let found = self.0.choose(world, set);
+        found.is_ok_and(|node| {
+            self.0.promise(set, &node);
+            true
+        })
     }
 }
 

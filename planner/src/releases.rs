@@ -13,18 +13,17 @@ use dugout_model::{
 
 use crate::draft::Draft;
 use crate::records::Subject;
-use crate::{Work, content, gate, order, way_back};
+use crate::{content, gate, order, way_back};
 
 /// Judges the rolling release of each dirty source, and whether what a failed one broke is mended. Says
 /// whether that made new work for the stages before this one.
 pub(crate) fn judge(draft: &mut Draft<'_>) -> bool {
     let mut is_more = false;
     for name in std::mem::take(&mut draft.dirty.sources) {
+        draft.dirty.gates.insert(name.clone());
         if let Some(source) = draft.world.sources.get(&name).cloned() {
             is_more |= look_at(draft, &source);
         }
-        let wake_at = gate::deadline(&draft.world, &name).filter(|at| *at > draft.now);
-        draft.done(Work::Source(name), wake_at);
     }
     is_more
 }

@@ -14,10 +14,11 @@ use dugout_model::{
 use crate::draft::Draft;
 use crate::draining;
 
-/// Brings a replica set's number of active pods to what it shall be.
+/// Brings a replica set's number of active pods to what it shall be. So many more may stay.
 pub(crate) fn reconcile(
     draft: &mut Draft<'_>,
     replica_set: &ReplicaSet,
+    kept: u32,
     min_ready: Duration,
     reason: StopReason,
 ) {
@@ -28,8 +29,8 @@ pub(crate) fn reconcile(
         let pod = make_pod(draft, replica_set);
         draft.put_pod(pod);
     }
-    if active.len() > wanted {
-        let surplus = active.len() - wanted;
+    let surplus = active.len().saturating_sub(wanted.saturating_add(kept as usize));
+    if surplus > 0 {
         for pod in least_useful_first(draft, active, min_ready).into_iter().take(surplus) {
             draining::leave(draft, &pod, reason);
         }
@@ -99,6 +100,8 @@ struct Usefulness {
     is_running: bool,
     is_ready: bool,
     is_available: bool,
+    /// Its node is not drained.
+    may_stay: bool,
     /// How many better pods of the same set are on its node: the last of a crowd leaves first.
     crowd: Reverse<usize>,
     quality: Quality,
@@ -132,6 +135,7 @@ pub(crate) fn least_useful_first(
                 is_running: pod.seen.known().is_some_and(|seen| seen.phase == PodPhase::Running),
                 is_ready: pod.ready_since().is_some(),
                 is_available: pod.is_available(min_ready, draft.now),
+                may_stay: !draft.world.is_displaced(&pod),
                 crowd: Reverse(*crowd),
                 quality,
             };

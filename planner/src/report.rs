@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use dugout_model::{CommitSha, NodeName, ObjectUid, PodUid, SourceName, Timestamp, Unschedulable};
+use dugout_model::{
+    CommitSha, DrainWait, NodeName, ObjectUid, PodUid, SourceName, Timestamp, Unschedulable,
+};
 
 use crate::MissingReference;
 use crate::generations::Barrier;
@@ -83,6 +85,8 @@ pub enum PodWait {
     /// It drains: nodes whose proxies have not acknowledged yet, connections that are open, and when
     /// it is stopped in any case.
     Drain { unacknowledged: u32, connections: u32, deadline: Timestamp },
+    /// Its node is drained, and it cannot leave yet.
+    Eviction(DrainWait),
     /// It was told to stop and its node has not said yet that it is gone.
     Gone { node: NodeName },
     /// Its node is lost and no other can take its place.
@@ -154,6 +158,9 @@ impl fmt::Display for PodWait {
                 "drains: {connections} open connections, {unacknowledged} nodes have yet to stop \
                  sending to it"
             ),
+            PodWait::Eviction(wait) => {
+                write!(out, "has to leave its node, which is drained: {wait}")
+            }
             PodWait::Gone { node } => write!(out, "waits for node {node} to say that it is gone"),
             PodWait::LostNode { node, elsewhere } => {
                 write!(out, "node {node} is lost and nothing can take its place: {elsewhere}")

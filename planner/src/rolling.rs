@@ -4,7 +4,7 @@
 //! Kubernetes takes one step for each look at a deployment; here the steps repeat until none is left,
 //! so a look decides all that can be decided without news from a node.
 
-use dugout_model::{IntOrPercent, Strategy};
+use dugout_model::Strategy;
 
 /// One replica set as the arithmetic sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -49,8 +49,8 @@ impl Bounds {
         let Strategy::RollingUpdate { max_surge, max_unavailable } = strategy else {
             return Self { desired, surge: 0, unavailable: desired };
         };
-        let surge = rounded_up(*max_surge, desired);
-        let unavailable = rounded_down(*max_unavailable, desired);
+        let surge = max_surge.rounded_up(desired);
+        let unavailable = max_unavailable.rounded_down(desired);
         let unavailable = if surge == 0 && unavailable == 0 { 1 } else { unavailable };
         Self { desired, surge, unavailable: unavailable.min(desired) }
     }
@@ -64,28 +64,6 @@ impl Bounds {
     pub fn least_available(self) -> u32 {
         self.desired - self.unavailable
     }
-}
-
-/// An absolute number, or a share of a number of pods, rounded up.
-pub(crate) fn rounded_up(asked: IntOrPercent, pods: u32) -> u32 {
-    match asked {
-        IntOrPercent::Int(number) => number,
-        IntOrPercent::Percent(percent) => share(pods, percent, 99),
-    }
-}
-
-/// The same, rounded down.
-pub(crate) fn rounded_down(asked: IntOrPercent, pods: u32) -> u32 {
-    match asked {
-        IntOrPercent::Int(number) => number,
-        IntOrPercent::Percent(percent) => share(pods, percent, 0),
-    }
-}
-
-/// A percentage of a number of pods; `round` is 0 to round down and 99 to round up.
-fn share(pods: u32, percent: u32, round: u64) -> u32 {
-    let hundredths = u64::from(pods) * u64::from(percent);
-    u32::try_from((hundredths + round) / 100).unwrap_or(u32::MAX)
 }
 
 impl Sizes {

@@ -20,7 +20,7 @@ use dugout_model::{
 
 use crate::draft::Draft;
 use crate::rollouts::{self, Aims};
-use crate::{draining, gate, generations, replica_sets, rolling};
+use crate::{draining, gate, generations, replica_sets};
 use ordinals::{Move, Rules, Slot, Slots};
 
 /// One look at a stateful set that Git declares; gives when to look again.
@@ -68,7 +68,7 @@ impl StatefulPods<'_> {
         let max_unavailable = match self.spec.update {
             StatefulSetUpdate::OnDelete => 0,
             StatefulSetUpdate::RollingUpdate { max_unavailable, .. } => {
-                rolling::rounded_down(max_unavailable, self.spec.replicas).max(1)
+                max_unavailable.rounded_down(self.spec.replicas).max(1)
             }
         };
         Rules { order: self.spec.pod_management, max_unavailable }

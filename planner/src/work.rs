@@ -23,12 +23,18 @@ pub enum Work {
 #[derive(Debug, Default)]
 pub(crate) struct Dirty {
     pub sources: BTreeSet<SourceName>,
+    /// Sources that were judged, whose gate is to be looked at.
+    pub gates: BTreeSet<SourceName>,
     pub workloads: BTreeSet<ObjectUid>,
     /// Workloads that may have waited for something that came about during the looks: for another
     /// workload, or for the name of a pod that is gone.
     pub woken: BTreeSet<ObjectUid>,
     pub nodes: BTreeSet<NodeName>,
     pub placement: bool,
+    /// Something changed that pods of drained nodes may have waited for.
+    pub evictions: bool,
+    /// Drained nodes were looked at.
+    pub drains: bool,
     /// Nodes whose assignment may have become another.
     pub assignments: BTreeSet<NodeName>,
 }
@@ -43,11 +49,16 @@ impl Dirty {
                 }
                 Work::Workload(workload) => {
                     dirty.workloads.insert(*workload);
+                    // A pod may have become available since.
+                    dirty.evictions = true;
                 }
                 Work::Node(node) => {
                     dirty.nodes.insert(node.clone());
                 }
-                Work::Placement => dirty.placement = true,
+                Work::Placement => {
+                    dirty.placement = true;
+                    dirty.evictions = true;
+                }
                 Work::Everything => dirty.add_everything(world),
             }
         }
@@ -65,5 +76,6 @@ impl Dirty {
         self.nodes.extend(world.nodes.keys().cloned());
         self.assignments.extend(world.nodes.keys().cloned());
         self.placement = true;
+        self.evictions = true;
     }
 }

@@ -36,6 +36,15 @@ pub(crate) fn reconcile(draft: &mut Draft<'_>) {
     }
 }
 
+/// What is still to be looked at comes in the next turn.
+pub(crate) fn put_off(draft: &mut Draft<'_>) {
+    let mut rest = std::mem::take(&mut draft.dirty.workloads);
+    rest.append(&mut draft.dirty.woken);
+    for uid in rest {
+        draft.done(Work::Workload(uid), Some(draft.now));
+    }
+}
+
 /// Looks at each once, in the order of a release: nobody goes by what others were before this turn.
 fn look_at_all(draft: &mut Draft<'_>, mut round: BTreeSet<ObjectUid>) {
     let is_last = |uid: &ObjectUid| {
@@ -90,7 +99,8 @@ fn control(draft: &mut Draft<'_>, object: &StoredObject) -> Option<Timestamp> {
         ObjectSpec::Namespace
         | ObjectSpec::ConfigMap(_)
         | ObjectSpec::Secret(_)
-        | ObjectSpec::Service(_) => None,
+        | ObjectSpec::Service(_)
+        | ObjectSpec::PodDisruptionBudget(_) => None,
     }
 }
 
@@ -112,7 +122,7 @@ fn wind_down(draft: &mut Draft<'_>, uid: ObjectUid) {
         if *set != *row {
             draft.push(Change::PutReplicaSet(Arc::clone(&row)));
         }
-        replica_sets::reconcile(draft, &row, Duration::ZERO, StopReason::OwnerRemoved);
+        replica_sets::reconcile(draft, &row, 0, Duration::ZERO, StopReason::OwnerRemoved);
         if draft.world.pods_of(set.uid).next().is_none() {
             draft.push(Change::DeleteReplicaSet(set.uid));
         }

@@ -77,7 +77,20 @@ fn pods(world: &World, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result 
         "dugout_pods_unschedulable",
         "Pods that no node can take",
         [(vec![], unschedulable)],
+    )?;
+    gauges(
+        encoder,
+        "dugout_pods_held_by_budget",
+        "Pods that have to leave a node that is drained, and that a disruption budget holds",
+        [(vec![], held_by_budgets(world))],
     )
+}
+
+fn held_by_budgets(world: &World) -> i64 {
+    let pods = world.draining_nodes().flat_map(|node| {
+        world.pods_to_drain(&node.name).filter(|pod| world.drain_wait(node, pod).is_held())
+    });
+    i64::try_from(pods.count()).unwrap_or(i64::MAX)
 }
 
 fn phase(pod: &Pod) -> &'static str {

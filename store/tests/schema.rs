@@ -118,7 +118,7 @@ async fn the_stored_form_of_rows_is_the_one_that_was_released() {
 fn one_of_each(dice: &mut Dice) -> Vec<Change> {
     let source = SourceName::new("main");
     let mut changes = vec![Change::PutSource(Arc::new(dice.source(source.clone())))];
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::PodDisruptionBudget) {
         let id = ObjectId::new(kind, "demo", "web");
         changes.push(Change::PutObject(Arc::new(dice.object(id, source.clone()))));
     }
@@ -143,7 +143,26 @@ fn one_of_each(dice: &mut Dice) -> Vec<Change> {
     for _ in 0..3 {
         changes.push(Change::PutRevision(Arc::new(dice.revision(source.clone()))));
     }
+    changes.extend(what_came_later(dice, &source));
     changes
+}
+
+/// At the end, so that the rows before stay as they were.
+fn what_came_later(dice: &mut Dice, source: &SourceName) -> Vec<Change> {
+    let id = ObjectId::new(Kind::PodDisruptionBudget, "demo", "web");
+    let budget = dice.object(id, source.clone());
+    let scheduling = Scheduling::Draining { since: dice.moment() };
+    let drained = Node { scheduling, ..dice.node(NodeName::new("drained")) };
+    let (since, grace, reason) =
+        (dice.moment(), std::time::Duration::from_millis(1_500), StopReason::Evicted);
+    let lifecycle = Lifecycle::Stopping { since, grace, reason };
+    let set = ReplicaSetUid(dice.uuid());
+    let evicted = Pod { lifecycle, ..dice.new_pod(set) };
+    vec![
+        Change::PutObject(Arc::new(budget)),
+        Change::PutNode(Arc::new(drained)),
+        Change::PutPod(Arc::new(evicted)),
+    ]
 }
 
 /// When this fails, run `store/prepare.sh` and commit what it writes.

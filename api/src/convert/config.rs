@@ -27,6 +27,9 @@ impl View<'_> {
             ObjectSpec::CronJob(spec) => {
                 Object::CronJob(Box::new(self.cron_job(metadata, object, spec)))
             }
+            ObjectSpec::PodDisruptionBudget(spec) => {
+                Object::PodDisruptionBudget(Box::new(self.budget(metadata, object, spec)))
+            }
             ObjectSpec::StatefulSet(spec) => {
                 Object::StatefulSet(Box::new(self.stateful_set(metadata, object, spec)))
             }

@@ -116,6 +116,7 @@ fn api_version(kind: &str) -> &'static str {
     match kind {
         "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" => "apps/v1",
         "Job" | "CronJob" => "batch/v1",
+        "PodDisruptionBudget" => "policy/v1",
         "Source" | "Release" => "dugout.dev/v1",
         _ => "v1",
     }

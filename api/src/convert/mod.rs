@@ -5,6 +5,7 @@ mod batch;
 mod config;
 mod daemon_set;
 mod declared_pods;
+mod disruption;
 mod dugout;
 mod event;
 mod meta;
@@ -21,6 +22,7 @@ use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
     ConfigMap, Event, Namespace, Node, Pod, ReplicationController, Secret, Service,
 };
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
@@ -56,6 +58,7 @@ pub enum Object {
     DaemonSet(Box<DaemonSet>),
     Job(Box<Job>),
     CronJob(Box<CronJob>),
+    PodDisruptionBudget(Box<PodDisruptionBudget>),
     Source(Box<Source>),
     Release(Box<Release>),
     TimelineEntry(Box<TimelineEntry>),
@@ -78,6 +81,7 @@ impl Object {
             Object::DaemonSet(object) => &object.metadata,
             Object::Job(object) => &object.metadata,
             Object::CronJob(object) => &object.metadata,
+            Object::PodDisruptionBudget(object) => &object.metadata,
             Object::Source(object) => &object.metadata,
             Object::Release(object) => &object.metadata,
             Object::TimelineEntry(object) => &object.metadata,

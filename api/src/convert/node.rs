@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dugout_model::{Node, NodeCondition, NotReadyReason};
+use dugout_model::{DrainWait, Node, NodeCondition, NotReadyReason};
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -23,13 +23,47 @@ impl View<'_> {
             },
             spec: Some(core::NodeSpec {
                 taints: list(taints(node)),
-                unschedulable: node.unschedulable.then_some(true),
+                unschedulable: (!node.is_schedulable()).then_some(true),
                 ..core::NodeSpec::default()
             }),
-            status: Some(status(node)),
+            status: Some(self.node_status(node)),
         }
     }
+
+    fn node_status(self, node: &Node) -> core::NodeStatus {
+        let mut status = status(node);
+        status.conditions.get_or_insert_default().extend(self.draining(node));
+        status
+    }
+
+    /// What still has to leave a node that is drained.
+    fn draining(self, node: &Node) -> Option<core::NodeCondition> {
+        let since = node.draining_since()?;
+        let waits = self.world.pods_to_drain(&node.name).map(|pod| {
+            let wait = self.world.drain_wait(node, pod);
+            (matches!(wait, DrainWait::Leaving), format!("{}/{}: {wait}", pod.namespace, pod.name))
+        });
+        let mut waits: Vec<(bool, String)> = waits.collect();
+        waits.sort();
+        let shown: Vec<&str> = waits.iter().take(PODS_NAMED).map(|(_, wait)| &**wait).collect();
+        let (reason, message) = match waits.len() {
+            0 => ("Drained", "no pod is left on it but those of daemon sets".to_owned()),
+            1 => ("PodsLeft", format!("1 pod is left; {}", shown.join("; "))),
+            left => ("PodsLeft", format!("{left} pods are left; {}", shown.join("; "))),
+        };
+        Some(core::NodeCondition {
+            last_heartbeat_time: None,
+            last_transition_time: time(since),
+            message: Some(message),
+            reason: Some(reason.to_owned()),
+            status: "True".to_owned(),
+            type_: "Draining".to_owned(),
+        })
+    }
 }
+
+/// How many of the pods that are left the condition names: those first that do not leave yet.
+const PODS_NAMED: usize = 5;
 
 fn status(node: &Node) -> core::NodeStatus {
     let mut addresses =
@@ -104,7 +138,7 @@ fn taints(node: &Node) -> Vec<core::Taint> {
             taints.push(taint("not-ready", "NoExecute"));
         }
     }
-    if node.unschedulable {
+    if !node.is_schedulable() {
         taints.push(taint("unschedulable", "NoSchedule"));
     }
     taints

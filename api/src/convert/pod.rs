@@ -2,7 +2,8 @@
 
 use dugout_model::{
     COMPLETION_INDEX_LABEL, ContainerExit, ContainerState, ContainerStatus, Kind, Lifecycle,
-    ObjectSpec, Placement, Pod, PodIdentity, PodPhase, PodStatus, ReplicaSet, Seen, Timestamp,
+    ObjectSpec, Placement, Pod, PodIdentity, PodPhase, PodStatus, ReplicaSet, Seen, StopReason,
+    Timestamp,
 };
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -190,7 +191,21 @@ fn conditions(
     for kind in ["ContainersReady", "Ready"] {
         conditions.push(readiness(kind, pod, last, scheduled_at));
     }
+    conditions.extend(disruption(pod));
     conditions
+}
+
+/// Why a pod was moved away, in the words of Kubernetes' eviction API.
+fn disruption(pod: &Pod) -> Option<core::PodCondition> {
+    let since = match pod.lifecycle {
+        Lifecycle::Draining { since, reason: StopReason::Evicted, .. }
+        | Lifecycle::Stopping { since, reason: StopReason::Evicted, .. } => since,
+        _ => return None,
+    };
+    let mut target = condition("DisruptionTarget", "True", since);
+    target.reason = Some("EvictionByEvictionAPI".to_owned());
+    target.message = Some("its node is drained".to_owned());
+    Some(target)
 }
 
 /// Whether the containers that run before the others have all ended well.

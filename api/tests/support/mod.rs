@@ -41,11 +41,11 @@ pub fn world() -> World {
     world.turn = Turn(42);
     let mut changes = vec![
         Change::PutSource(Arc::new(source())),
-        Change::PutNode(Arc::new(node("alpha", NodeCondition::Ready, false))),
+        Change::PutNode(Arc::new(node("alpha", NodeCondition::Ready, Scheduling::Schedulable))),
         Change::PutNode(Arc::new(node(
             "beta",
             NodeCondition::NotReady { since: START, reason: NotReadyReason::AgentSilent },
-            true,
+            Scheduling::Cordoned,
         ))),
         Change::PutReplicaSet(Arc::new(replica_set())),
         Change::PutRollout(Arc::new(rollout())),
@@ -102,7 +102,7 @@ fn source() -> Source {
     }
 }
 
-fn node(name: &str, condition: NodeCondition, unschedulable: bool) -> Node {
+fn node(name: &str, condition: NodeCondition, scheduling: Scheduling) -> Node {
     Node {
         name: NodeName::new(name),
         instance: format!("instance-{name}"),
@@ -113,12 +113,31 @@ fn node(name: &str, condition: NodeCondition, unschedulable: bool) -> Node {
         agent_version: "0.1.0".to_owned(),
         address: Some(IpAddr::from([192, 0, 2, 10])),
         condition,
-        unschedulable,
+        scheduling,
         pulls: Vec::new(),
         generation: Turn(40),
         last_event: None,
         joined_at: START,
     }
+}
+
+/// The world with a disruption budget over all of its pods.
+pub fn with_budget(mut world: World) -> World {
+    let spec = ObjectSpec::PodDisruptionBudget(Box::new(PodDisruptionBudget {
+        selector: Some(deployment().selector),
+        limit: DisruptionLimit::MaxUnavailable(IntOrPercent::Percent(50)),
+        unhealthy: UnhealthyPodEviction::AlwaysAllow,
+    }));
+    let object = stored(320, "demo", "web", spec);
+    world.apply(&Change::PutObject(Arc::new(object)));
+    world
+}
+
+/// The same with a node that is drained.
+pub fn drain(world: &mut World, node: &str) {
+    let row = &world.nodes[&NodeName::new(node)];
+    let row = Node { scheduling: Scheduling::Draining { since: START }, ..(**row).clone() };
+    world.apply(&Change::PutNode(Arc::new(row)));
 }
 
 /// The world with a service of each type.

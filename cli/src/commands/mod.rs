@@ -1,5 +1,6 @@
 //! The client commands, one module for each family.
 
+mod drain;
 pub mod history;
 pub mod logs;
 pub mod look;

@@ -7,7 +7,7 @@ use dugout_api::dugout::{
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::source_named;
+use super::{drain, source_named};
 use crate::arguments::{
     ApproveArguments, NodeCommand, RollbackArguments, SourceArguments, TokenCommand,
 };
@@ -77,13 +77,24 @@ pub async fn rollback(client: &Client, arguments: RollbackArguments) -> anyhow::
 }
 
 pub async fn node(client: &Client, command: NodeCommand) -> anyhow::Result<()> {
-    let (name, verb, sentence) = match command {
+    let (name, verb, sentence) = match &command {
         NodeCommand::Cordon { name } => (name, "cordon", "takes no new pods"),
         NodeCommand::Uncordon { name } => (name, "uncordon", "takes new pods again"),
+        NodeCommand::Drain { name, .. } => {
+            (name, "drain", "takes no new pods, and those that it has leave")
+        }
     };
     let [apis, group, version] = DUGOUT;
-    let _: Value = client.post(&[apis, group, version, "nodes", &name, verb], &json!({})).await?;
-    Ok(print(&format!("Node {name} {sentence}.\n"))?)
+    let _: Value = client.post(&[apis, group, version, "nodes", name, verb], &json!({})).await?;
+    print(&format!("Node {name} {sentence}.\n"))?;
+    match &command {
+        NodeCommand::Drain { name, timeout, no_wait: false } => {
+            drain::watch(client, name, *timeout).await
+        }
+        NodeCommand::Drain { no_wait: true, .. }
+        | NodeCommand::Cordon { .. }
+        | NodeCommand::Uncordon { .. } => Ok(()),
+    }
 }
 
 /// Prints a new token alone, so that it can be handed on; the rest is for a person.

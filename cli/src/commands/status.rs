@@ -352,6 +352,11 @@ fn nodes_table(nodes: &[Node], pods: &[Pod]) -> Grid {
         };
         let cordoned = node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true);
         let why = ready.filter(|_| !well).and_then(|ready| ready.message.clone());
+        let conditions = status.and_then(|status| status.conditions.as_deref());
+        let mut conditions = conditions.unwrap_or_default().iter();
+        let draining = conditions.find(|each| each.type_ == "Draining");
+        let draining = draining.and_then(|draining| draining.message.as_ref());
+        let why = why.or_else(|| draining.map(|message| format!("drained: {message}")));
         let why = why.or_else(|| cordoned.then(|| "cordoned: takes no new pods".to_owned()));
         grid.row([
             name.clone(),
@@ -447,6 +452,19 @@ mod tests {
 
     fn object<T: DeserializeOwned>(text: &str) -> T {
         serde_json::from_str(text).expect("a golden object")
+    }
+
+    #[test]
+    fn a_node_that_is_drained_says_what_is_left_on_it() {
+        let mut node: Node = golden!("node-ready");
+        let mut draining = node.status.clone().expect("a status").conditions.expect("conditions");
+        let mut condition = draining[0].clone();
+        condition.type_ = "Draining".to_owned();
+        condition.message = Some("1 pod is left; demo/web-1: it leaves".to_owned());
+        draining.push(condition);
+        node.status.get_or_insert_default().conditions = Some(draining);
+        let text = nodes_table(&[node], &[]).render(Paint::for_stdout());
+        assert!(text.contains("drained: 1 pod is left; demo/web-1: it leaves"), "{text}");
     }
 
     #[test]

@@ -173,6 +173,12 @@ pub(crate) static KINDS: &[KindEntry] = &[
     acted("v1", "Pod", Kind::Pod, &pod::POD),
     acted("batch/v1", "Job", Kind::Job, &batch::JOB),
     acted("batch/v1", "CronJob", Kind::CronJob, &batch::CRON_JOB),
+    acted(
+        "policy/v1",
+        "PodDisruptionBudget",
+        Kind::PodDisruptionBudget,
+        &policy::POD_DISRUPTION_BUDGET,
+    ),
     not_yet("v1", "PersistentVolumeClaim", &storage::PERSISTENT_VOLUME_CLAIM, VOLUMES, ""),
     not_yet("v1", "PersistentVolume", &storage::PERSISTENT_VOLUME, VOLUMES, "").cluster(),
     not_yet(STORAGE, "StorageClass", &storage::STORAGE_CLASS, VOLUMES, "").cluster(),
@@ -205,13 +211,6 @@ pub(crate) static KINDS: &[KindEntry] = &[
         &service::ENDPOINT_SLICE,
         ENDPOINTS,
         "they are the ready pods that a service selects",
-    ),
-    not_yet(
-        "policy/v1",
-        "PodDisruptionBudget",
-        &policy::POD_DISRUPTION_BUDGET,
-        "keep PodDisruptionBudgets",
-        "use maxUnavailable of the Deployment",
     ),
     not_yet(
         "autoscaling/v2",

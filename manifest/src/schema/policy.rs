@@ -7,7 +7,7 @@ use super::value::{
     BOOL, INT32_MAX, INT32_MIN, QUANTITIES, QUANTITY, TEXT, TEXTS, int, int_or_percent, object,
     objects, text, texts, words,
 };
-use super::{API_VERSION, KIND, METADATA, STATUS, Schema, checked, table};
+use super::{API_VERSION, KIND, METADATA, STATUS, Schema, acted, checked, table};
 use crate::rules::{metadata, policy};
 
 const SCOPES: &[&str] = &[
@@ -26,7 +26,7 @@ pub(super) static POD_DISRUPTION_BUDGET: Schema = table(
         API_VERSION,
         KIND,
         METADATA,
-        checked("spec", object(&POD_DISRUPTION_BUDGET_SPEC)).required(),
+        acted("spec", object(&POD_DISRUPTION_BUDGET_SPEC)).required(),
         STATUS,
     ],
 );
@@ -34,10 +34,10 @@ pub(super) static POD_DISRUPTION_BUDGET: Schema = table(
 pub(super) static POD_DISRUPTION_BUDGET_SPEC: Schema = table(
     "PodDisruptionBudgetSpec",
     &[
-        checked("maxUnavailable", int_or_percent(100)),
-        checked("minAvailable", int_or_percent(100)),
-        checked("selector", object(&LABEL_SELECTOR)),
-        checked("unhealthyPodEvictionPolicy", words(&["IfHealthyBudget", "AlwaysAllow"])),
+        acted("maxUnavailable", int_or_percent(100)),
+        acted("minAvailable", int_or_percent(100)),
+        acted("selector", object(&LABEL_SELECTOR)),
+        acted("unhealthyPodEvictionPolicy", words(&["IfHealthyBudget", "AlwaysAllow"])),
     ],
 )
 .with(&[policy::budget]);

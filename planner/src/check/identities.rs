@@ -63,7 +63,7 @@ impl Checker<'_> {
         let least = u64::from(spec.replicas).saturating_sub(unavailable);
         let least = u32::try_from(least).unwrap_or(u32::MAX);
         let available = count(self.after, uid, |pod| {
-            is_wanted(pod) && pod.is_active() && pod.is_available(spec.min_ready, now)
+            is_wanted(pod) && self.stayed(pod) && pod.is_available(spec.min_ready, now)
         });
         self.require(available >= least, || Violation::TooFewAvailable {
             workload: id.clone(),
@@ -155,7 +155,7 @@ impl Checker<'_> {
         let taken = self.taken_by_choice(uid, spec.min_ready);
         let Some((_, now)) = taken.into_iter().next() else { return };
         let available =
-            count(self.after, uid, |pod| pod.is_active() && pod.is_available(spec.min_ready, now));
+            count(self.after, uid, |pod| self.stayed(pod) && pod.is_available(spec.min_ready, now));
         self.require(available >= spec.replicas, || Violation::TooFewAvailable {
             workload: id.clone(),
             available,

@@ -8,8 +8,6 @@
 
 use dugout_model::{DaemonSetUpdate, NodeName, PodUid, Timestamp};
 
-use crate::rolling::rounded_up;
-
 /// What a daemon set has on a ready node that shall have a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -51,8 +49,8 @@ pub(super) fn moves(places: &[Place], update: &DaemonSetUpdate, has_template: bo
         return moves;
     };
     let desired = u32::try_from(places.len()).unwrap_or(u32::MAX);
-    match rounded_up(max_surge, desired) {
-        0 => moves.extend(replaced(places, rounded_up(max_unavailable, desired).max(1))),
+    match max_surge.rounded_up(desired) {
+        0 => moves.extend(replaced(places, max_unavailable.rounded_up(desired).max(1))),
         most => moves.extend(doubled(places, most)),
     }
     moves

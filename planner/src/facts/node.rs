@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, EventType, ImagePull, Node, NodeCondition, NodeName, NodeRegistration, PullState, Turn,
+    Change, EventType, ImagePull, Node, NodeCondition, NodeName, NodeRegistration, PullState,
+    Scheduling, Turn,
 };
 
 use crate::Ignored;
@@ -34,13 +35,18 @@ pub(super) fn joined(draft: &mut Draft<'_>, registration: &NodeRegistration) {
         agent_version: agent_version.clone(),
         address: *address,
         condition: known.map_or(NodeCondition::Ready, |node| node.condition.clone()),
-        unschedulable: known.is_some_and(|node| node.unschedulable),
+        scheduling: known.map_or(Scheduling::Schedulable, |node| node.scheduling),
         pulls: known.map(|node| pulls_of(node, instance)).unwrap_or_default(),
         generation: known.map_or(Turn(0), |node| node.generation),
         last_event: known.and_then(|node| node.last_event),
         joined_at: known.map_or(draft.now, |node| node.joined_at),
     };
     draft.dirty.nodes.insert(name.clone());
+    // What its proxies had open is open no more, and pods of every node on its engine may have waited for it.
+    let engines = known.map(|known| &known.engine).into_iter().chain([engine]);
+    let peers = engines.flat_map(|engine| draft.world.nodes_of_engine(engine));
+    let peers: Vec<NodeName> = peers.map(|peer| peer.name.clone()).collect();
+    draft.dirty.nodes.extend(peers);
     if known.is_none_or(|known| **known != node) {
         if known.is_none_or(|known| known.instance != node.instance) {
             let message = format!("agent {agent_version} on engine {engine_version}");
@@ -59,22 +65,25 @@ fn pulls_of(known: &Node, instance: &str) -> Vec<ImagePull> {
     pulls
 }
 
-/// What a person asks for. None of it touches desired state.
-pub(super) fn cordon(draft: &mut Draft<'_>, name: &NodeName, unschedulable: bool) {
+/// What a person asks for. None of it touches desired state. To cordon a node that is drained ends the
+/// drain and leaves it cordoned.
+pub(super) fn schedule(draft: &mut Draft<'_>, name: &NodeName, scheduling: Scheduling) {
     let Some(known) = draft.world.nodes.get(name).cloned() else {
         draft.report.ignored.push(Ignored::UnknownNode { node: name.clone() });
         return;
     };
-    if known.unschedulable == unschedulable {
+    let is_drained_further =
+        known.draining_since().is_some() && matches!(scheduling, Scheduling::Draining { .. });
+    if known.scheduling == scheduling || is_drained_further {
         return;
     }
-    let mut node = (*known).clone();
-    node.unschedulable = unschedulable;
-    draft.push(Change::PutNode(Arc::new(node)));
-    let (reason, message) = if unschedulable {
-        ("NodeNotSchedulable", "it takes no new pods")
-    } else {
-        ("NodeSchedulable", "it takes new pods again")
+    draft.push(Change::PutNode(Arc::new(Node { scheduling, ..(*known).clone() })));
+    let (reason, message) = match scheduling {
+        Scheduling::Schedulable => ("NodeSchedulable", "it takes new pods again"),
+        Scheduling::Cordoned => ("NodeNotSchedulable", "it takes no new pods"),
+        Scheduling::Draining { .. } => {
+            ("Draining", "it takes no new pods, and those that it has leave")
+        }
     };
     draft.event(EventType::Normal, Subject::node(&known), reason, message);
 }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use dugout_model::{Change, CommitSha, EventType, OperatorRequest, SourceName, Verdict};
+use dugout_model::{
+    Change, CommitSha, EventType, OperatorRequest, Scheduling, SourceName, Verdict,
+};
 
-use super::node::cordon;
+use super::node::schedule;
 use crate::Ignored;
 use crate::draft::Draft;
 use crate::records::Subject;
@@ -14,8 +16,12 @@ pub(super) fn apply(draft: &mut Draft<'_>, request: &OperatorRequest) {
         OperatorRequest::Suspend(source) => suspend(draft, source, true),
         OperatorRequest::Resume(source) => suspend(draft, source, false),
         OperatorRequest::Approve { source, sha } => approve(draft, source, sha),
-        OperatorRequest::Cordon(node) => cordon(draft, node, true),
-        OperatorRequest::Uncordon(node) => cordon(draft, node, false),
+        OperatorRequest::Cordon(node) => schedule(draft, node, Scheduling::Cordoned),
+        OperatorRequest::Drain(node) => {
+            let since = draft.now;
+            schedule(draft, node, Scheduling::Draining { since });
+        }
+        OperatorRequest::Uncordon(node) => schedule(draft, node, Scheduling::Schedulable),
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use dugout_model::{
     CapacityClass, Node, NodeFilter, NodeName, ObjectUid, ReplicaSet, ReplicaSetUid, Resources,
-    Unschedulable, World, labels_contain, scarcest_use,
+    Scheduling, Unschedulable, World, labels_contain, scarcest_use,
 };
 
 /// After so many nodes of the family were passed over in search of a stranger, the strangers get a list
@@ -83,7 +83,7 @@ impl Rooms {
         node: &NodeName,
     ) -> Result<NodeName, Unschedulable> {
         let Some(row) = world.nodes.get(node) else { return Err(Unschedulable::default()) };
-        let schedulable = Node { unschedulable: false, ..(**row).clone() };
+        let schedulable = Node { scheduling: Scheduling::Schedulable, ..(**row).clone() };
         match self.refuses(world, &schedulable, set, set.template.requests()) {
             None => Ok(node.clone()),
             Some(filter) => Err(Unschedulable { removed: BTreeMap::from([(filter, 1)]) }),
@@ -297,7 +297,7 @@ impl Rooms {
         if !node.is_ready() {
             return Some(NodeFilter::NotReady);
         }
-        if node.unschedulable {
+        if !node.is_schedulable() {
             return Some(NodeFilter::Cordoned);
         }
         if !labels_contain(&node.labels, &set.template.node_selector) {

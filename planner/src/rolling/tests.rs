@@ -1,6 +1,7 @@
 //! The arithmetic against worked cases, most of them from Kubernetes' documentation and tests.
 
 use super::*;
+use dugout_model::IntOrPercent;
 
 fn set(replicas: u32, available: u32) -> SetSize {
     SetSize { replicas, available }

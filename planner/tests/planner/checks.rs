@@ -359,3 +359,62 @@ fn nothing_new_begins_beside_what_it_waits_for() {
     let found = violations(&cluster, vec![Change::PutReplicaSet(Arc::new(set))]);
     assert!(found.contains(&Violation::BeganTooEarly { workload, awaited }), "{found:?}");
 }
+
+/// The first pod of a cluster as if it were moved away now.
+fn evicted(cluster: &Cluster, nth: usize) -> Pod {
+    let reason = StopReason::Evicted;
+    let lifecycle = Lifecycle::Stopping { since: cluster.now, grace: seconds(1), reason };
+    Pod { lifecycle, ..(*cluster.active()[nth]).clone() }
+}
+
+/// Three pods of a replica set on the only node, which is drained while a budget holds them all.
+fn held_by_budgets(budgets: Vec<DeclaredObject>) -> Cluster {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(budgets.into_iter().chain([declared_set(3, "set:1")]).collect());
+    cluster.run_for(seconds(3));
+    cluster.turn(&[Fact::Operator(OperatorRequest::Drain("a".into()))]);
+    assert_eq!(cluster.ready(), 3);
+    cluster
+}
+
+#[test]
+fn no_more_pods_are_moved_away_than_a_budget_lets_go() {
+    let cluster = held_by_budgets(vec![budget("set", min_available(3))]);
+    let budget = ObjectId::new(Kind::PodDisruptionBudget, "demo", "budget");
+    let found = violations(&cluster, vec![put(evicted(&cluster, 0))]);
+    assert!(found.contains(&Violation::BudgetExceeded { budget: budget.clone() }), "{found:?}");
+
+    // One may go, and two at a time are too many.
+    let mut row = (*cluster.world.objects[&budget]).clone();
+    let mut declared = (*row.declared).clone();
+    let ObjectSpec::PodDisruptionBudget(spec) = &mut declared.spec else { unreachable!() };
+    spec.limit = DisruptionLimit::MaxUnavailable(IntOrPercent::Percent(10));
+    row.declared = Arc::new(declared);
+    let mut relaxed = Cluster::with_nodes(&[]);
+    relaxed.world = cluster.world.clone();
+    relaxed.world.apply(&Change::PutObject(Arc::new(row)));
+    let of_budget = |pods: &[usize]| {
+        let changes = pods.iter().map(|nth| put(evicted(&relaxed, *nth))).collect();
+        let found = violations(&relaxed, changes);
+        found.contains(&Violation::BudgetExceeded { budget: budget.clone() })
+    };
+    assert!(!of_budget(&[0]), "a tenth of three is one, rounded up");
+    assert!(of_budget(&[0, 1]));
+}
+
+#[test]
+fn a_pod_in_two_budgets_is_not_moved_away() {
+    let budgets = ["one", "two"].map(|name| budget_named(name, "set", min_available(0)));
+    let cluster = held_by_budgets(budgets.into());
+    let pod = evicted(&cluster, 0);
+    let found = violations(&cluster, vec![put(pod.clone())]);
+    assert!(found.contains(&Violation::EvictedFromSeveralBudgets { pod: pod.uid }), "{found:?}");
+}
+
+#[test]
+fn nothing_is_moved_away_that_nobody_drains() {
+    let cluster = running();
+    let pod = evicted(&cluster, 0);
+    let found = violations(&cluster, vec![put(pod.clone())]);
+    assert!(found.contains(&Violation::EvictedUnasked { pod: pod.uid }), "{found:?}");
+}

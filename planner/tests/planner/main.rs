@@ -9,6 +9,7 @@ mod cron_jobs;
 mod daemon_sets;
 mod declared_pods;
 mod draining;
+mod evictions;
 mod forecast;
 mod gate;
 mod harness;

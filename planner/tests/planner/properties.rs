@@ -1,6 +1,7 @@
 //! Random clusters, commits, faults and times: the rules hold at every turn (the harness checks them),
 //! and when the faults end, everything converges and then nothing changes any more.
 
+mod budgets;
 mod sets;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use proptest::strategy::Strategy as Generator;
 
 use crate::harness::objects::*;
 use crate::harness::{Cluster, seconds};
+use budgets::{AskedBudget, asked_budgets};
 use sets::{AskedSets, asked_sets};
 
 #[derive(Clone, Debug)]
@@ -25,6 +27,7 @@ enum Act {
     SetListening(usize, bool),
     LoseDisk(usize),
     Cordon(usize, bool),
+    Drain(usize),
     Suspend(bool),
     Connections(u32),
     RestartEngine,
@@ -47,6 +50,7 @@ struct Ask {
     job: Option<AskedJob>,
     cron_job: Option<AskedJob>,
     sets: Option<AskedSets>,
+    budgets: Vec<AskedBudget>,
 }
 
 /// What a random commit asks of its job, or of its cron job's.
@@ -124,7 +128,7 @@ fn ask() -> impl Generator<Value = Box<Ask>> {
         (prop_oneof![Just(0), Just(3)], prop::option::weighted(0.8, 0..3_u8)),
         (any::<bool>(), prop_oneof![3 => Just(100), 1 => Just(1_500)]),
         (prop::option::of(asked_job()), prop::option::of(asked_job())),
-        prop::option::weighted(0.9, asked_sets()),
+        (prop::option::weighted(0.9, asked_sets()), asked_budgets()),
     )
         .prop_map(
             |(
@@ -133,7 +137,7 @@ fn ask() -> impl Generator<Value = Box<Ask>> {
                 (min_ready, setting),
                 (with_other, cpu_millis),
                 (job, cron_job),
-                sets,
+                (sets, budgets),
             )| {
                 Box::new(Ask {
                     replicas,
@@ -149,6 +153,7 @@ fn ask() -> impl Generator<Value = Box<Ask>> {
                     job,
                     cron_job,
                     sets,
+                    budgets,
                 })
             },
         )
@@ -165,7 +170,8 @@ fn act() -> impl Generator<Value = Act> {
         1 => (node.clone(), any::<bool>()).prop_map(|(node, up)| Act::SetEngine(node, up)),
         1 => (node.clone(), any::<bool>()).prop_map(|(node, on)| Act::SetListening(node, on)),
         1 => node.clone().prop_map(Act::LoseDisk),
-        1 => (node, any::<bool>()).prop_map(|(node, on)| Act::Cordon(node, on)),
+        1 => (node.clone(), any::<bool>()).prop_map(|(node, on)| Act::Cordon(node, on)),
+        3 => node.prop_map(Act::Drain),
         1 => any::<bool>().prop_map(Act::Suspend),
         2 => (0..3_u32).prop_map(Act::Connections),
         1 => Just(Act::RestartEngine),
@@ -203,6 +209,8 @@ impl Ask {
         let asked = self.cron_job.as_ref();
         objects.extend(asked.map(|asked| cron_job(asked.image, |spec| asked.fill_cron(spec))));
         objects.extend(self.sets.iter().flat_map(AskedSets::objects));
+        let budgets = self.budgets.iter().enumerate();
+        objects.extend(budgets.map(|(number, budget)| budget.object(number)));
         objects
     }
 }
@@ -252,6 +260,10 @@ fn perform(cluster: &mut Cluster, act: &Act) {
             let node = NodeName::new(NODES[*node]);
             let request =
                 if *on { OperatorRequest::Cordon(node) } else { OperatorRequest::Uncordon(node) };
+            cluster.turn(&[Fact::Operator(request)]);
+        }
+        Act::Drain(node) => {
+            let request = OperatorRequest::Drain(NodeName::new(NODES[*node]));
             cluster.turn(&[Fact::Operator(request)]);
         }
         Act::Suspend(on) => suspend(cluster, *on),
@@ -323,12 +335,14 @@ proptest! {
             job: None,
             cron_job: None,
             sets: Some(AskedSets::good()),
+            budgets: Vec::new(),
         };
         let mut last = job_spec("last:exits");
         last.completions = Completions::Count(2);
         let mut objects = good.objects();
         objects.push(declare("last", ObjectSpec::Job(Box::new(last))));
-        let sha = cluster.commit(objects);
+        // What an earlier commit asked for beside it may go.
+        let sha = cluster.commit_allowing(20, objects);
         cluster.run_in_steps(60, seconds(1));
         let reason = &cluster.release(&sha).reason;
         prop_assert_eq!(cluster.verdict(&sha), Verdict::Healthy, "{:?}", reason);

@@ -4,11 +4,13 @@ use std::net::IpAddr;
 
 use dugout_model::{
     EngineId, EventNumber, ImagePull, Node, NodeCondition, NodeName, NotReadyReason, PullPolicy,
-    PullState, ReleaseId, Resources, SourceName, StringMap, Timestamp, Turn,
+    PullState, ReleaseId, Resources, Scheduling, SourceName, StringMap, Timestamp, Turn,
 };
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::Stored;
 use super::mirror::mirror;
 
 mirror! {
@@ -22,7 +24,9 @@ mirror! {
         agent_version: String,
         address: Option<IpAddr>,
         condition: NodeCondition,
-        unschedulable: bool,
+        // As it was called when a node could be no more than cordoned.
+        #[serde(rename = "unschedulable")]
+        scheduling: Scheduling,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pulls: Vec<ImagePull>,
         generation: Turn,
@@ -30,6 +34,38 @@ mirror! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last_event: Option<EventNumber>,
         joined_at: Timestamp,
+    }
+}
+
+/// Written out, so that a node which is not drained is told as before drains were known: by a yes or no.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum SchedulingDocument {
+    Cordoned(bool),
+    Draining { draining_since: i64 },
+}
+
+impl Stored for Scheduling {
+    type Document = SchedulingDocument;
+
+    fn to_document(&self) -> SchedulingDocument {
+        match self {
+            Scheduling::Schedulable => SchedulingDocument::Cordoned(false),
+            Scheduling::Cordoned => SchedulingDocument::Cordoned(true),
+            Scheduling::Draining { since } => {
+                SchedulingDocument::Draining { draining_since: since.to_document() }
+            }
+        }
+    }
+
+    fn from_document(document: SchedulingDocument) -> Self {
+        match document {
+            SchedulingDocument::Cordoned(false) => Scheduling::Schedulable,
+            SchedulingDocument::Cordoned(true) => Scheduling::Cordoned,
+            SchedulingDocument::Draining { draining_since } => {
+                Scheduling::Draining { since: Timestamp::from_document(draining_since) }
+            }
+        }
     }
 }
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    CommitSha, ConfigMap, CronJob, DaemonSet, DeclaredObject, Deployment, Hook, JobSpec, Kind,
-    LabelOperator, LabelRequirement, LabelSelector, NamespaceName, ObjectId, ObjectKey, ObjectName,
-    ObjectPolicy, ObjectSpec, ObjectUid, Origin, PodTemplate, PortRef, Protocol, Prune,
-    ReplicaSetSpec, Secret, SecretValue, Service, ServicePort, ServiceType, SortedMap, SourceName,
-    StatefulSet, StoredObject, StringMap, Timestamp,
+    CommitSha, ConfigMap, CronJob, DaemonSet, DeclaredObject, Deployment, DisruptionLimit, Hook,
+    IntOrPercent, JobSpec, Kind, LabelOperator, LabelRequirement, LabelSelector, NamespaceName,
+    ObjectId, ObjectKey, ObjectName, ObjectPolicy, ObjectSpec, ObjectUid, Origin,
+    PodDisruptionBudget, PodTemplate, PortRef, Protocol, Prune, ReplicaSetSpec, Secret,
+    SecretValue, Service, ServicePort, ServiceType, SortedMap, SourceName, StatefulSet,
+    StoredObject, StringMap, Timestamp, UnhealthyPodEviction,
 };
 
 use super::mirror::mirror;
@@ -103,6 +104,7 @@ mirror! {
         ConfigMap,
         Secret,
         Service,
+        PodDisruptionBudget,
         Pod,
         ReplicaSet,
         ReplicationController,
@@ -125,6 +127,7 @@ mirror! {
         ConfigMap(value: ConfigMap),
         Secret(value: Secret),
         Service(value: Service),
+        PodDisruptionBudget(value: Box<PodDisruptionBudget>),
         Pod(value: Box<PodTemplate>),
         ReplicaSet(value: Box<ReplicaSetSpec>),
         ReplicationController(value: Box<ReplicaSetSpec>),
@@ -173,6 +176,27 @@ mirror! {
         target_port: PortRef,
         node_port: Option<u16>,
     }
+}
+
+mirror! {
+    struct PodDisruptionBudget as PodDisruptionBudgetDocument {
+        selector: Option<LabelSelector>,
+        limit: DisruptionLimit,
+        unhealthy: UnhealthyPodEviction,
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case")]
+    enum DisruptionLimit as DisruptionLimitDocument {
+        MinAvailable(pods: IntOrPercent),
+        MaxUnavailable(pods: IntOrPercent),
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case")]
+    enum UnhealthyPodEviction as UnhealthyPodEvictionDocument { IfHealthyBudget, AlwaysAllow }
 }
 
 mirror! {

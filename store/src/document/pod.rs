@@ -178,7 +178,7 @@ mirror! {
 
 mirror! {
     #[serde(rename_all = "snake_case")]
-    enum StopReason as StopReasonDocument { Scaled, OwnerRemoved, NodeLost }
+    enum StopReason as StopReasonDocument { Scaled, OwnerRemoved, NodeLost, Evicted }
 }
 
 /// Written out, because the macro knows no generic types.

@@ -293,7 +293,10 @@ impl Dice {
                     reason: NotReadyReason::EngineUnavailable,
                 },
             },
-            unschedulable: self.flip(),
+            scheduling: match self.flip() {
+                true => Scheduling::Cordoned,
+                false => Scheduling::Schedulable,
+            },
             pulls: self.some(Dice::pull),
             generation: Turn(self.number()),
             last_event: None,

@@ -92,6 +92,8 @@ pub enum Bug {
     HeartbeatsAreWritten,
     /// A server that has nothing to do is woken at once.
     WakesAtOnce,
+    /// A node is drained whatever a disruption budget says.
+    BudgetIgnored,
     /// A template that comes back gets another replica set.
     ReplicaSetNotReused,
 }

@@ -66,6 +66,10 @@ pub(crate) enum Event {
     Fault,
     /// A node that was cut off or dark is back.
     NodeBack(usize),
+    /// Somebody drains a node.
+    Drain,
+    /// Somebody lets pods onto a node again that is drained.
+    Uncordon(usize),
     FaultsEnd,
 }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use dugout_agent::labels::ContainerLabels;
 use dugout_model::{
-    AssignedPod, DaemonSet, DaemonSetUpdate, IntOrPercent, JobUid, ObjectName, ObjectSpec,
-    ObjectUid, Pod, PodUid, ReleaseId, ReplicaSetUid, RestartPolicy, StatefulSetUpdate,
-    StoredObject, Strategy, TemplateHash, Timestamp, Verdict, World,
+    AssignedPod, DaemonSet, DaemonSetUpdate, IntOrPercent, JobUid, Lifecycle, ObjectName,
+    ObjectSpec, ObjectUid, Pod, PodUid, ReleaseId, ReplicaSetUid, RestartPolicy, StatefulSetUpdate,
+    StopReason, StoredObject, Strategy, TemplateHash, Timestamp, Verdict, World,
 };
 
 use crate::docker::FakeContainer;
@@ -269,7 +269,12 @@ impl Rules {
         if now.since(self.disturbed_at) < CALM {
             return Ok(());
         }
-        let owner = world.pods.get(&pod).and_then(|pod| world.replica_set_of(pod));
+        let pod_row = world.pods.get(&pod);
+        if pod_row.is_some_and(|pod| is_evicted(pod)) {
+            // A drain is bounded by budgets, which the check reckons.
+            return Ok(());
+        }
+        let owner = pod_row.and_then(|pod| world.replica_set_of(pod));
         let Some(owner) = owner.map(|set| set.owner) else { return Ok(()) };
         let Some(object) = world.object_by_uid(owner) else { return Ok(()) };
         let serving: Vec<_> = serving(nodes, world, &object.declared.key.name, now)
@@ -287,6 +292,16 @@ impl Rules {
                 object.declared.id(),
                 serving.len()
             ))),
+        }
+    }
+}
+
+/// Whether a pod is moved away from a node that is drained.
+fn is_evicted(pod: &Pod) -> bool {
+    match pod.lifecycle {
+        Lifecycle::Active => false,
+        Lifecycle::Draining { reason, .. } | Lifecycle::Stopping { reason, .. } => {
+            reason == StopReason::Evicted
         }
     }
 }

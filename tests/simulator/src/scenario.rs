@@ -11,7 +11,7 @@ use dugout_model::{
 
 use crate::random::Random;
 
-pub(crate) use declared::{content, nonsense, nothing, what_can_be_read};
+pub(crate) use declared::{add_budgets, content, nonsense, nothing, what_can_be_read};
 
 /// The image of commits that are rejected: nothing of it may ever run.
 pub(crate) const REJECTED_IMAGE: &str = "web:rejected";

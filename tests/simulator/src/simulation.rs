@@ -1,6 +1,7 @@
 //! One run: events in the order of simulated time, each with what follows from it.
 
 mod agents;
+mod drains;
 mod faults;
 mod source;
 
@@ -16,7 +17,7 @@ use crate::ledger::SharedDatabase;
 use crate::node::Node;
 use crate::random::Random;
 use crate::rules::{Breach, Broken, Rule, Rules, Seen, State, settled};
-use crate::scenario::{Asks, Scenario, content, nonsense, nothing};
+use crate::scenario::{Asks, Scenario, add_budgets, content, nonsense, nothing};
 use crate::server::{FakeClock, Server};
 use crate::trace::Trace;
 use source::SourceLoop;
@@ -26,6 +27,8 @@ use source::SourceLoop;
 pub struct Options {
     /// Without it, nothing fails but what the commits themselves bring.
     pub with_faults: bool,
+    /// People drain nodes now and then, and every commit has disruption budgets.
+    pub with_drains: bool,
     /// A process is killed at this one of its effects.
     pub crash: Option<CrashPoint>,
     /// What is done wrong on purpose.
@@ -70,10 +73,17 @@ const MOMENT_EVENTS: u32 = 10_000;
 
 impl Options {
     /// Nothing fails but what the commits themselves bring, and then an hour is quiet.
-    pub const CALM: Options =
-        Options { with_faults: false, crash: None, bug: None, quiet: Duration::from_secs(60 * 60) };
+    pub const CALM: Options = Options {
+        with_faults: false,
+        with_drains: false,
+        crash: None,
+        bug: None,
+        quiet: Duration::from_secs(60 * 60),
+    };
     /// Everything fails that may.
     pub const FAULTS: Options = Options { with_faults: true, ..Options::CALM };
+    /// And people drain nodes beside that.
+    pub const DRAINS: Options = Options { with_drains: true, ..Options::FAULTS };
 }
 
 /// Runs one seed.
@@ -106,12 +116,14 @@ const START: Timestamp = Timestamp::from_micros(1_000_000_000_000_000);
 
 struct Simulation {
     with_faults: bool,
+    with_drains: bool,
     quiet: Duration,
     now: Timestamp,
     clock: FakeClock,
     queue: Queue,
     chance: Random,
     faults: Random,
+    drains: Random,
     scenario: Scenario,
     bug: Option<Bug>,
     database: SharedDatabase,
@@ -141,15 +153,19 @@ impl Simulation {
         let nodes = NODES
             .map(|name| Node::new(name, FakeEngine::new(name, seeds.fork()), options.bug))
             .into();
+        // Drawn last, so that a seed without drains is what it was.
+        let drains = seeds.fork();
         let world = World::empty(ClusterId(uuid::Uuid::from_u128(7)));
         Self {
             with_faults: options.with_faults,
+            with_drains: options.with_drains,
             quiet: options.quiet,
             now: START,
             clock: FakeClock::default(),
             queue: Queue::default(),
             chance,
             faults,
+            drains,
             scenario,
             bug: options.bug,
             database: SharedDatabase::new(world, options.crash, options.bug),
@@ -182,6 +198,9 @@ impl Simulation {
         self.queue.push(end, Event::FaultsEnd);
         if self.with_faults {
             self.queue.push(self.now + Duration::from_secs(3), Event::Fault);
+        }
+        if self.with_drains {
+            self.queue.push(self.now + Duration::from_secs(5), Event::Drain);
         }
         self.run_until(end)?;
         self.end_faults();
@@ -234,6 +253,7 @@ impl Simulation {
         self.note("faults end".to_owned());
         for node in 0..self.nodes.len() {
             self.queue.push(self.now, Event::NodeBack(node));
+            self.queue.push(self.now, Event::Uncordon(node));
         }
         let last = self.scenario.last.clone();
         self.commit(content(&last, 9));
@@ -312,6 +332,8 @@ impl Simulation {
             Event::SourceLooks(life) => self.look_at_branch(life),
             Event::Fault => self.fault(),
             Event::NodeBack(node) => self.node_back(node),
+            Event::Drain => self.drain(),
+            Event::Uncordon(node) => self.uncordon(node),
             Event::FaultsEnd => {}
         }
     }
@@ -333,7 +355,10 @@ impl Simulation {
         }
     }
 
-    fn commit(&mut self, content: RevisionContent) {
+    fn commit(&mut self, mut content: RevisionContent) {
+        if self.with_drains {
+            add_budgets(&mut content);
+        }
         let sha = self.git.commit(PEOPLES_MESSAGE.to_owned(), content);
         self.note(format!("commit {}", sha.short()));
         self.tell_of_branch();

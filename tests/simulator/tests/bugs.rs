@@ -12,7 +12,9 @@ const SEEDS: u64 = 60;
 /// Runs seeds with a bug, each with faults and without, until a rule is broken. It must be the one that says
 /// what the bug does wrong, with this word.
 fn is_found(bug: Bug, expected: Rule, word: &str) {
-    let brief = Options { bug: Some(bug), quiet: Duration::from_secs(60), ..Options::CALM };
+    let with_drains = bug == Bug::BudgetIgnored;
+    let quiet = Duration::from_secs(60);
+    let brief = Options { bug: Some(bug), with_drains, quiet, ..Options::CALM };
     let seeds = (0..SEEDS).flat_map(|seed| [(seed, false), (seed, true)]);
     for (seed, with_faults) in seeds {
         let outcome = simulate(seed, &Options { with_faults, ..brief.clone() });
@@ -237,4 +239,9 @@ fn heartbeats_are_written_is_found() {
 #[test]
 fn wakes_at_once_is_found() {
     is_found(Bug::WakesAtOnce, Rule::TimeGoesOn, "");
+}
+
+#[test]
+fn budget_ignored_is_found() {
+    is_found(Bug::BudgetIgnored, Rule::PlansAreSound, "does not let go");
 }

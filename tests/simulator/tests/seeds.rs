@@ -19,8 +19,12 @@ fn must_hold(seed: u64, options: &Options) -> Outcome {
 
 /// Under faults every promise holds; then everything settles, as it does where nothing ever failed.
 fn must_settle_as_in_calm(seeds: std::ops::Range<u64>) {
+    settle_as_in_calm(seeds, &Options::FAULTS);
+}
+
+fn settle_as_in_calm(seeds: std::ops::Range<u64>, options: &Options) {
     for seed in seeds {
-        let outcome = must_hold(seed, &Options::FAULTS);
+        let outcome = must_hold(seed, options);
         let calm = must_hold(seed, &Options { quiet: Duration::from_secs(60), ..Options::CALM });
         assert_eq!(outcome.end, calm.end, "seed {seed} ends as a calm run does");
     }
@@ -41,6 +45,16 @@ fn seeds_under_faults_0_to_99() {
 #[test]
 fn seeds_under_faults_100_to_199() {
     must_settle_as_in_calm(100..200);
+}
+
+#[test]
+fn seeds_with_drained_nodes_0_to_49() {
+    settle_as_in_calm(0..50, &Options::DRAINS);
+}
+
+#[test]
+fn seeds_with_drained_nodes_and_no_faults_0_to_49() {
+    settle_as_in_calm(0..50, &Options { with_faults: false, ..Options::DRAINS });
 }
 
 /// Each broke a rule once.

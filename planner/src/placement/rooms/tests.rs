@@ -57,7 +57,7 @@ fn node(number: u32, cpu: u64, state: u8) -> Arc<Node> {
         agent_version: String::new(),
         address: None,
         condition: if state == 1 { silent } else { NodeCondition::Ready },
-        unschedulable: state == 2,
+        scheduling: if state == 2 { Scheduling::Cordoned } else { Scheduling::Schedulable },
         pulls: Vec::new(),
         generation: Turn(0),
         last_event: None,

@@ -227,3 +227,20 @@ pub fn hook(name: &str, image: &str, hook: Hook) -> DeclaredObject {
     object.policy.hook = Some(hook);
     object
 }
+
+/// The disruption budget `budget`, over the pods of the workload with this name.
+pub fn budget(name: &str, limit: DisruptionLimit) -> DeclaredObject {
+    budget_named("budget", name, limit)
+}
+
+pub fn budget_named(budget: &str, name: &str, limit: DisruptionLimit) -> DeclaredObject {
+    let match_labels = StringMap::from([("app".to_owned(), name.to_owned())]);
+    let selector = Some(LabelSelector { match_labels, ..LabelSelector::default() });
+    let unhealthy = UnhealthyPodEviction::IfHealthyBudget;
+    let spec = PodDisruptionBudget { selector, limit, unhealthy };
+    declare(budget, ObjectSpec::PodDisruptionBudget(Box::new(spec)))
+}
+
+pub fn min_available(pods: u32) -> DisruptionLimit {
+    DisruptionLimit::MinAvailable(IntOrPercent::Int(pods))
+}

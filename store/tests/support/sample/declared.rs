@@ -62,6 +62,21 @@ impl Dice {
                     node_port: dice.maybe(Dice::port),
                 }),
             }),
+            Kind::PodDisruptionBudget => {
+                ObjectSpec::PodDisruptionBudget(Box::new(PodDisruptionBudget {
+                    selector: self.maybe(Dice::selector),
+                    limit: match self.flip() {
+                        true => DisruptionLimit::MinAvailable(IntOrPercent::Int(self.small())),
+                        false => {
+                            DisruptionLimit::MaxUnavailable(IntOrPercent::Percent(self.small()))
+                        }
+                    },
+                    unhealthy: self.pick(&[
+                        UnhealthyPodEviction::IfHealthyBudget,
+                        UnhealthyPodEviction::AlwaysAllow,
+                    ]),
+                }))
+            }
             Kind::Pod => ObjectSpec::Pod(Box::new(self.pod_template())),
             Kind::ReplicaSet => ObjectSpec::ReplicaSet(Box::new(self.replica_set_spec())),
             Kind::ReplicationController => {

@@ -20,7 +20,9 @@ fn main() -> ExitCode {
     let started = Instant::now();
     let mut simulated = Duration::ZERO;
     for seed in first..first.saturating_add(count) {
-        let outcome = simulate(seed, &Options::FAULTS);
+        // In every other run people drain nodes, too.
+        let options = if seed % 2 == 0 { Options::FAULTS } else { Options::DRAINS };
+        let outcome = simulate(seed, &options);
         simulated += outcome.simulated;
         if let Some(broken) = outcome.broken {
             println!("{}", broken.trace.join("\n"));

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    Baseline, Change, Contacts, DeclaredObject, Deployment, Fact, IntOrPercent, Job, JobSpec,
-    Lifecycle, Node, ObjectName, ObjectPolicy, ObjectSpec, Pod, PodIdentity, PodUid, Prune,
-    PullGate, ReplicaSet, Resources, Revision, RevisionContent, Rollout, Schedule, Seen, Source,
-    StoredObject, Strategy, TemplateHash, Timestamp, Turn, World,
+    Baseline, Change, Contacts, DeclaredObject, Deployment, Fact, IntOrPercent, Job, JobSpec, Kind,
+    Lifecycle, Node, ObjectId, ObjectName, ObjectPolicy, ObjectSpec, Pod, PodIdentity, PodUid,
+    Prune, PullGate, ReplicaSet, Resources, Revision, RevisionContent, Rollout, Schedule, Seen,
+    Source, StoredObject, Strategy, TemplateHash, Timestamp, Turn, World,
 };
 use dugout_planner::{Plan, PlanInput, Work};
 
@@ -95,6 +95,7 @@ fn misread_world(bug: Bug, input: &PlanInput<'_>) -> World {
                 world.apply(&Change::DeleteBaseline(last.key()));
             }
         }
+        Bug::BudgetIgnored if !is_read => forget_budgets(&mut world),
         Bug::ReplicaSetNotReused => {
             let sets: Vec<Arc<ReplicaSet>> = world.replica_sets.values().cloned().collect();
             for set in sets.iter().filter(|set| !is_current(input.world, set)) {
@@ -106,6 +107,12 @@ fn misread_world(bug: Bug, input: &PlanInput<'_>) -> World {
         _ => {}
     }
     world
+}
+
+fn forget_budgets(world: &mut World) {
+    let budgets = world.objects_of(Kind::PodDisruptionBudget);
+    let budgets: Vec<ObjectId> = budgets.map(|row| row.declared.id()).collect();
+    budgets.into_iter().for_each(|budget| world.apply(&Change::DeleteObject(budget)));
 }
 
 fn is_current(world: &World, set: &ReplicaSet) -> bool {

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use dugout_model::{
     Completions, ConfigMap, Container, ContainerPort, ContainerResources, CronJob, DaemonSet,
-    DaemonSetUpdate, DeclaredObject, DeclaredObjects, Deployment, EnvSource, Hook, IntOrPercent,
-    JobSpec, Kind, LabelSelector, ObjectId, ObjectKey, ObjectName, ObjectPolicy, ObjectSpec,
-    Origin, PodTemplate, Problem, Protocol, PullPolicy, ReplicaSetSpec, RestartPolicy,
-    RevisionContent, Severity, StatefulSet, StatefulSetUpdate, Strategy, StringMap,
+    DaemonSetUpdate, DeclaredObject, DeclaredObjects, Deployment, DisruptionLimit, EnvSource, Hook,
+    IntOrPercent, JobSpec, Kind, LabelSelector, ObjectId, ObjectKey, ObjectName, ObjectPolicy,
+    ObjectSpec, Origin, PodDisruptionBudget, PodTemplate, Problem, Protocol, PullPolicy,
+    ReplicaSetSpec, RestartPolicy, RevisionContent, Severity, StatefulSet, StatefulSetUpdate,
+    Strategy, StringMap, UnhealthyPodEviction,
 };
 
 use super::{ALWAYS, Helper, MAIN_CONTAINER, REJECTED_IMAGE, Shape, Workload};
@@ -23,6 +24,30 @@ pub(crate) fn content(workloads: &[Workload], config: u8) -> RevisionContent {
     objects.push(declare("settings", ObjectSpec::ConfigMap(settings)));
     let objects = objects.into_iter().map(|object| (object.id(), Arc::new(object))).collect();
     RevisionContent::Objects { objects, notices: Vec::new() }
+}
+
+/// How many pods of each workload may be moved away at a time: of these the same from commit to commit.
+const BUDGETS: [(&str, DisruptionLimit); 4] = [
+    ("web", DisruptionLimit::MaxUnavailable(IntOrPercent::Int(0))),
+    ("db", DisruptionLimit::MaxUnavailable(IntOrPercent::Int(1))),
+    ("set", DisruptionLimit::MinAvailable(IntOrPercent::Percent(50))),
+    ("cache", DisruptionLimit::MinAvailable(IntOrPercent::Int(1))),
+];
+
+/// Puts disruption budgets beside what a commit declares, unless that is nothing.
+pub(crate) fn add_budgets(content: &mut RevisionContent) {
+    let RevisionContent::Objects { objects, .. } = content else { return };
+    if objects.is_empty() {
+        return;
+    }
+    for (name, limit) in BUDGETS {
+        let match_labels = StringMap::from([("app".to_owned(), name.to_owned())]);
+        let selector = Some(LabelSelector { match_labels, match_expressions: Vec::new() });
+        let unhealthy = UnhealthyPodEviction::default();
+        let budget = PodDisruptionBudget { selector, limit, unhealthy };
+        let object = declare(name, ObjectSpec::PodDisruptionBudget(Box::new(budget)));
+        objects.insert(object.id(), Arc::new(object));
+    }
 }
 
 /// What a reader would see that passes over errors.
