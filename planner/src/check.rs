@@ -264,7 +264,8 @@ impl Checker<'_> {
                     }
             );
         let is_of_job = self.before.job_of(before).is_some();
-        let serves = after.ready_since().is_some();
+        // A drained node's pod has its successor elsewhere, whatever the release is about.
+        let serves = after.ready_since().is_some() && !self.before.is_displaced(before);
         let is_held =
             self.is_closed(&set.source) && may_be_wanted && !is_only_scaled && !is_of_job && serves;
         self.require(!(is_held && is_let_go), || Violation::StoppedBeforeImages { pod: after.uid });
