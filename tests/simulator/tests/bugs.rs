@@ -12,6 +12,11 @@ const SEEDS: u64 = 60;
 /// Runs seeds with a bug, each with faults and without, until a rule is broken. It must be the one that says
 /// what the bug does wrong, with this word.
 fn is_found(bug: Bug, expected: Rule, word: &str) {
+    is_found_by(bug, &[expected], word);
+}
+
+/// The same for a bug that does more than one thing wrong.
+fn is_found_by(bug: Bug, expected: &[Rule], word: &str) {
     let with_drains = bug == Bug::BudgetIgnored;
     let quiet = Duration::from_secs(60);
     let brief = Options { bug: Some(bug), with_drains, quiet, ..Options::CALM };
@@ -23,7 +28,8 @@ fn is_found(bug: Bug, expected: Rule, word: &str) {
                 "{bug:?}: seed {seed}, faults {with_faults}, {:?} {}",
                 broken.rule, broken.why
             );
-            assert_eq!(broken.rule, expected, "{bug:?} breaks its own rule: {}", broken.why);
+            let is_its_own = expected.contains(&broken.rule);
+            assert!(is_its_own, "{bug:?} breaks {:?}: {}", broken.rule, broken.why);
             assert!(broken.why.contains(word), "{bug:?} is told of: {}", broken.why);
             return;
         }
@@ -93,7 +99,8 @@ fn generation_not_raised_is_found() {
 
 #[test]
 fn generation_not_checked_is_found() {
-    is_found(Bug::GenerationNotChecked, Rule::GoneStaysGone, "");
+    // Which of the two comes first is chance: an old assignment has what is gone, and what ran once.
+    is_found_by(Bug::GenerationNotChecked, &[Rule::GoneStaysGone, Rule::NeverMeansOnce], "");
 }
 
 #[test]
