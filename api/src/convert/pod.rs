@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use super::View;
 use super::meta::{int, list, owner, seconds, some_text, time, version, with_commit};
 use super::template::{pod_labels, pod_spec};
+use crate::dugout::DRIFTED_CONDITION;
 
 impl View<'_> {
     pub fn pod(self, pod: &Pod) -> core::Pod {
@@ -190,7 +191,19 @@ fn conditions(
     for kind in ["ContainersReady", "Ready"] {
         conditions.push(readiness(kind, pod, last, scheduled_at));
     }
+    conditions.extend(last.and_then(|last| drifted(last, scheduled_at)));
     conditions
+}
+
+/// Our own, there only while it says something: what somebody changed by hand.
+fn drifted(last: &PodStatus, scheduled_at: Timestamp) -> Option<core::PodCondition> {
+    if last.drift.is_empty() {
+        return None;
+    }
+    let mut drifted = condition(DRIFTED_CONDITION, "True", scheduled_at);
+    drifted.reason = Some("ChangedByHand".to_owned());
+    drifted.message = Some(last.drift.join("; "));
+    Some(drifted)
 }
 
 /// Whether the containers that run before the others have all ended well.
