@@ -98,7 +98,7 @@ fn what_is_changed_by_hand_is_only_shown_where_that_is_the_policy() {
     let source = rig.dugout_ok(&["get", "sources", "--output", "json"]);
     assert!(source.contains("\"drift\": \"warn\""), "{source}");
     let metrics = rig.try_get("/metrics").unwrap_or_default();
-    assert!(metrics.contains("dugout_pods_drifted 1\n"), "{metrics}");
+    assert!(metrics.contains("dugout_pods_drifted{} 1\n"), "{metrics}");
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!((says(&id, PAUSED), says(&id, MEMORY)), ("true".into(), "33554432".into()));
 
@@ -109,6 +109,6 @@ fn what_is_changed_by_hand_is_only_shown_where_that_is_the_policy() {
         says(&id, PAUSED) == "false" && says(&id, MEMORY) == MEMORY_BYTES && serves(rig)
     });
     rig.wait_for("it is shown no more", |rig| {
-        rig.try_get("/metrics").is_some_and(|text| text.contains("dugout_pods_drifted 0\n"))
+        rig.try_get("/metrics").is_some_and(|text| text.contains("dugout_pods_drifted{} 0\n"))
     });
 }
