@@ -4,7 +4,9 @@
 //! may be upgraded under a running agent. Errors are told apart by status code, never by their text.
 
 mod body;
+mod events;
 mod exec;
+mod settings;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -16,7 +18,7 @@ use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
 use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummaryStateEnum,
-    EndpointSettings, EventMessage,
+    EndpointSettings, NetworkConnectRequest, NetworkDisconnectRequest,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder,
@@ -35,9 +37,9 @@ use crate::local::image;
 use crate::metrics::AgentMetrics;
 use crate::pause;
 use crate::runtime::{
-    ContainerRuntime, ContainerSpec, EngineEvent, EngineEventKind, EngineInfo, ExecOutcome,
+    ContainerRuntime, ContainerSpec, Correction, EngineEvent, EngineInfo, ExecOutcome,
     ListedContainer, ListedState, LogOptions, ObservedContainer, ObservedState, PermanentKind,
-    RuntimeError, Signalled,
+    RuntimeError,
 };
 
 /// Where Docker listens unless told otherwise.
@@ -256,6 +258,27 @@ impl ContainerRuntime for DockerRuntime {
         fine_when_gone(self.call("stop", deadline, call).await)
     }
 
+    async fn correct(&self, id: &str, correction: &Correction) -> Result<(), RuntimeError> {
+        let container = id.to_owned();
+        let call = |docker: Docker| async move {
+            match correction {
+                Correction::Unpause => docker.unpause_container(id).await,
+                Correction::Connect => {
+                    let request = NetworkConnectRequest { container, endpoint_config: None };
+                    docker.connect_network(DEFAULT_NETWORK, request).await
+                }
+                Correction::Disconnect { network } => {
+                    let request = NetworkDisconnectRequest { container, force: None };
+                    docker.disconnect_network(network, request).await
+                }
+                Correction::Update(limits) => {
+                    docker.update_container(id, settings::update_body(limits)).await
+                }
+            }
+        };
+        self.call("correct", QUICK, call).await
+    }
+
     async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
         self.late.forget_container(id);
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
@@ -341,17 +364,14 @@ impl ContainerRuntime for DockerRuntime {
 
     fn events(&self, owner: &Owner) -> BoxStream<'static, Result<EngineEvent, RuntimeError>> {
         let Some(docker) = self.held().clone() else { return stream::empty().boxed() };
-        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-        let filters = HashMap::from([
-            ("type".to_owned(), words(&["container"])),
-            ("event".to_owned(), words(&["start", "kill", "die", "oom", "destroy"])),
-            ("label".to_owned(), owner.filters()),
-        ]);
-        let options = EventsOptionsBuilder::new().filters(&filters).build();
+        let options = EventsOptionsBuilder::new().filters(&events::filters()).build();
+        let owner = owner.clone();
         docker
             .events(Some(options))
             .map_err(|error| classify("events", error))
-            .try_filter_map(|message| async move { Ok(engine_event(message)) })
+            .try_filter_map(move |message| {
+                std::future::ready(Ok(events::engine_event(message, &owner)))
+            })
             .boxed()
     }
 }
@@ -400,9 +420,10 @@ fn classify(operation: &'static str, error: BollardError) -> RuntimeError {
 
 fn listed_state(state: ContainerSummaryStateEnum) -> ListedState {
     match state {
-        ContainerSummaryStateEnum::RUNNING
-        | ContainerSummaryStateEnum::PAUSED
-        | ContainerSummaryStateEnum::RESTARTING => ListedState::Running,
+        ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::RESTARTING => {
+            ListedState::Running
+        }
+        ContainerSummaryStateEnum::PAUSED => ListedState::Paused,
         ContainerSummaryStateEnum::EXITED => ListedState::Exited,
         ContainerSummaryStateEnum::REMOVING | ContainerSummaryStateEnum::DEAD => {
             ListedState::Removing
@@ -415,12 +436,15 @@ fn listed_state(state: ContainerSummaryStateEnum) -> ListedState {
 fn observed(found: ContainerInspectResponse, owner: &Owner) -> Option<ObservedContainer> {
     let labels = found.config?.labels?;
     let created_at = found.created.as_deref().and_then(moment).unwrap_or_default();
+    let networks = found.network_settings.and_then(|all| all.networks);
+    let config = found.host_config.unwrap_or_default();
     Some(ObservedContainer {
         id: found.id?,
         labels: ContainerLabels::from_map(&labels, owner)?,
         image_id: found.image,
+        settings: settings::observed(config, networks.as_ref(), found.state.as_ref()),
         state: observed_state(found.state?, created_at),
-        address: address(found.network_settings.and_then(|all| all.networks)),
+        address: address(networks),
         created_at,
     })
 }
@@ -463,29 +487,6 @@ fn address(networks: Option<HashMap<String, EndpointSettings>>) -> Option<IpAddr
 fn moment(text: &str) -> Option<Timestamp> {
     let micros = chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp_micros();
     (micros > 0).then(|| Timestamp::from_micros(micros))
-}
-
-fn engine_event(message: EventMessage) -> Option<EngineEvent> {
-    let kind = match message.action.as_deref()? {
-        "start" => EngineEventKind::Started,
-        "kill" => signalled(&message).map_or(EngineEventKind::Other, EngineEventKind::Signalled),
-        "die" => EngineEventKind::Died,
-        "destroy" => EngineEventKind::Removed,
-        _ => EngineEventKind::Other,
-    };
-    Some(EngineEvent { container: message.actor?.id?, kind })
-}
-
-/// What the signal of a kill event asks for, if it ends a process that does not handle it specially.
-fn signalled(message: &EventMessage) -> Option<Signalled> {
-    let attributes = message.actor.as_ref().and_then(|actor| actor.attributes.as_ref());
-    match attributes?.get("signal")?.as_str() {
-        // INT, QUIT, TERM: an image says with which of them it is stopped.
-        "2" | "3" | "15" => Some(Signalled::Stop),
-        // ABRT, KILL.
-        "6" | "9" => Some(Signalled::Kill),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -31,6 +31,10 @@ pub mod reason {
     pub const ADOPTED: &str = "Adopted";
     /// A container was killed or removed by someone else, or fell with its engine.
     pub const HEALING: &str = "Healing";
+    /// Somebody changed a container that runs.
+    pub const DRIFTED: &str = "Drifted";
+    /// It is as its template has it again.
+    pub const DRIFT_CORRECTED: &str = "DriftCorrected";
     pub const OOM_KILLED: &str = "OOMKilled";
     pub const ENGINE_LOST: &str = "EngineLost";
     pub const ENGINE_BACK: &str = "EngineBack";

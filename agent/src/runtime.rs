@@ -1,7 +1,7 @@
 //! What the agent needs of a container engine: one narrow trait, drawn by its user, so that another
 //! engine can follow without touching the callers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
 use std::future::Future;
 use std::net::IpAddr;
@@ -50,6 +50,13 @@ pub trait ContainerRuntime: Send + Sync + 'static {
         grace: Duration,
     ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
+    /// Puts back one thing that somebody changed on a container that runs.
+    fn correct(
+        &self,
+        id: &str,
+        correction: &Correction,
+    ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
     /// Removes a container, killing it if it still runs; one that is gone already is fine.
     fn remove(&self, id: &str) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
@@ -95,6 +102,7 @@ pub struct ObservedContainer {
     pub labels: ContainerLabels,
     pub image_id: Option<String>,
     pub state: ObservedState,
+    pub settings: ContainerSettings,
     pub address: Option<IpAddr>,
     pub created_at: Timestamp,
 }
@@ -126,6 +134,7 @@ pub struct ListedContainer {
 pub enum ListedState {
     Created,
     Running,
+    Paused,
     Exited,
     Removing,
 }
@@ -135,7 +144,10 @@ impl ObservedContainer {
     pub fn as_listed(&self) -> ListedContainer {
         let state = match self.state {
             ObservedState::Created => ListedState::Created,
-            ObservedState::Running { .. } => ListedState::Running,
+            ObservedState::Running { .. } => match self.settings.execution {
+                Execution::Going => ListedState::Running,
+                Execution::Paused => ListedState::Paused,
+            },
             ObservedState::Exited { .. } => ListedState::Exited,
             ObservedState::Removing => ListedState::Removing,
         };
@@ -163,11 +175,78 @@ pub struct ContainerSpec {
     pub labels: HashMap<String, String>,
     /// In the engine's form, as `8080/tcp`.
     pub exposed_ports: Vec<String>,
+    pub limits: Limits,
+    pub mounts: Vec<BindMount>,
+}
+
+/// What may be changed on a container while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerSettings {
+    pub limits: Limits,
+    pub restart: EngineRestart,
+    pub networks: BTreeSet<Network>,
+    pub execution: Execution,
+}
+
+/// Those of a container that nobody limits.
+impl Default for ContainerSettings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            restart: EngineRestart::Never,
+            networks: [Network::Default].into(),
+            execution: Execution::Going,
+        }
+    }
+}
+
+/// What a container may use; absent where there is no limit.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Limits {
     pub cpu_shares: Option<i64>,
     pub nano_cpus: Option<i64>,
+    /// The only CPUs that it may use, as `0-2,5`.
+    pub cpu_set: Option<String>,
     pub memory_bytes: Option<i64>,
-    pub pids_limit: i64,
-    pub mounts: Vec<BindMount>,
+    /// Less than one where somebody took the limit off.
+    pub pids_limit: Option<i64>,
+}
+
+/// Whether the engine starts a container again that ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineRestart {
+    Never,
+    /// In the engine's words.
+    Policy(String),
+}
+
+/// A network that a container is in, beside what it shares with another container.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Network {
+    /// The engine's default network, where every container is made that joins no other's.
+    Default,
+    Other(String),
+}
+
+/// Whether the processes of a running container are halted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Execution {
+    Going,
+    Paused,
+}
+
+/// One thing that can be put back on a container that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Correction {
+    Unpause,
+    /// Into the default network.
+    Connect,
+    Disconnect {
+        network: String,
+    },
+    /// Sets the limits that are there, and ends a restart policy of the engine's. A limit that is absent
+    /// stays as it is: an engine cannot lift one while the container runs.
+    Update(Limits),
 }
 
 /// A file or folder of the node that a container sees.
@@ -225,6 +304,8 @@ pub enum EngineEventKind {
     Signalled(Signalled),
     Died,
     Removed,
+    /// It came into a network or left one. Told of everyone's containers: the engine does not say whose.
+    NetworksChanged,
     /// Something else that the state of a container may depend on.
     Other,
 }

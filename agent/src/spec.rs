@@ -4,18 +4,20 @@
 //! of processes, no new privileges, Docker's default capabilities and seccomp profile, the engine's
 //! default bridge.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dugout_model::{
-    AssignedPod, Container, EnvContent, EnvValue, NodeName, PodField, Protocol, SecretValue,
-    SubPath, VolumeMount,
+    AssignedPod, Container, ContainerResources, EnvContent, EnvValue, NodeName, PodField, Protocol,
+    ResolvedTemplate, SecretValue, SubPath, VolumeMount,
 };
 use thiserror::Error;
 
 use crate::labels::{ContainerLabels, Owner, SANDBOX};
 use crate::pause::SANDBOX_IMAGE;
-use crate::runtime::{ContainerSpec, Namespaces};
+use crate::runtime::{
+    ContainerSettings, ContainerSpec, EngineRestart, Execution, Limits, Namespaces, Network,
+};
 use crate::volumes::Layout;
 
 /// The most processes and threads in one container.
@@ -81,7 +83,6 @@ pub fn container_spec(
     let env = environment(pod, wanted, &owner.node)?;
     let parts = sub_paths_with(wanted, &env)?;
     let expand_all = |words: &[String]| words.iter().map(|word| expand(word, &env)).collect();
-    let resources = &wanted.resources;
     Ok(ContainerSpec {
         name: labels.container_name(),
         // Ports belong to whoever has the network.
@@ -95,16 +96,45 @@ pub fn container_spec(
         command: expand_all(&wanted.args),
         working_dir: wanted.working_dir.clone(),
         labels: labels.to_map(owner),
-        cpu_shares: (resources.cpu_request_millis > 0)
-            .then(|| signed((resources.cpu_request_millis.saturating_mul(1024) / 1000).max(2))),
-        nano_cpus: resources
-            .cpu_limit_millis
-            .map(|millis| signed(millis.saturating_mul(1_000_000))),
-        memory_bytes: resources.memory_limit_bytes.map(signed),
-        pids_limit: PIDS_LIMIT,
+        limits: limits_of(&wanted.resources),
         mounts: volumes.mounts(pod, wanted, &parts),
         env: env.into_iter().map(|(name, value)| (name, SecretValue::new(value))).collect(),
     })
+}
+
+/// The settings of a container that nobody changed by hand; absent for one that the template does not have.
+pub fn container_settings(
+    template: &ResolvedTemplate,
+    container: &str,
+) -> Option<ContainerSettings> {
+    let limits = match container {
+        SANDBOX => sandbox_limits(),
+        name => limits_of(&template.container(name)?.resources),
+    };
+    let networks = match template.shares_sandbox() && container != SANDBOX {
+        // Those of its sandbox.
+        true => BTreeSet::new(),
+        false => [Network::Default].into(),
+    };
+    let (restart, execution) = (EngineRestart::Never, Execution::Going);
+    Some(ContainerSettings { limits, restart, networks, execution })
+}
+
+fn limits_of(resources: &ContainerResources) -> Limits {
+    let shares = |request_millis: u64| signed((request_millis.saturating_mul(1024) / 1000).max(2));
+    let nano = |millis: u64| signed(millis.saturating_mul(1_000_000));
+    Limits {
+        cpu_shares: (resources.cpu_request_millis > 0)
+            .then(|| shares(resources.cpu_request_millis)),
+        nano_cpus: resources.cpu_limit_millis.map(nano),
+        cpu_set: None,
+        memory_bytes: resources.memory_limit_bytes.map(signed),
+        pids_limit: Some(PIDS_LIMIT),
+    }
+}
+
+fn sandbox_limits() -> Limits {
+    Limits { cpu_shares: Some(2), pids_limit: Some(1), ..Limits::default() }
 }
 
 /// The container that holds what the others of its pod share. It does nothing, and ends when it is killed.
@@ -131,10 +161,7 @@ fn sandbox_spec(owner: &Owner, pod: &AssignedPod, attempt: u32, crashes: u32) ->
         env: Vec::new(),
         labels: labels.to_map(owner),
         exposed_ports: ports,
-        cpu_shares: Some(2),
-        nano_cpus: None,
-        memory_bytes: None,
-        pids_limit: 1,
+        limits: sandbox_limits(),
         mounts: Vec::new(),
     }
 }
@@ -396,9 +423,14 @@ mod tests {
         };
         let pod = testing::pod(1, template);
         let spec = spec_of(&pod, 2, 1).unwrap();
-        assert_eq!(spec.cpu_shares, Some(512));
-        assert_eq!(spec.nano_cpus, Some(1_500_000_000));
-        assert_eq!(spec.memory_bytes, Some(64 << 20));
+        let expected = Limits {
+            cpu_shares: Some(512),
+            nano_cpus: Some(1_500_000_000),
+            cpu_set: None,
+            memory_bytes: Some(64 << 20),
+            pids_limit: Some(PIDS_LIMIT),
+        };
+        assert_eq!(spec.limits, expected);
         assert!(spec.name.ends_with("_2"));
     }
 }

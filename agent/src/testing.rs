@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::labels::{ContainerLabels, Owner};
 use crate::runtime::{ObservedContainer, ObservedState};
+use crate::spec::container_settings;
 use crate::volumes::Layout;
 
 pub fn owner() -> Owner {
@@ -63,6 +64,7 @@ pub fn pod(number: u128, template: ResolvedTemplate) -> AssignedPod {
         replica_set: ReplicaSetUid(Uuid::from_u128(5)),
         template: Arc::new(template),
         order: PodOrder::Run { draining: false },
+        drift: Drift::Correct,
     }
 }
 
@@ -91,6 +93,7 @@ pub fn container(number: u128, attempt: u32, state: ObservedState) -> ObservedCo
         },
         image_id: Some("sha256:1".into()),
         state,
+        settings: container_settings(&template("web"), "web").unwrap(),
         address: Some("172.17.0.5".parse().unwrap()),
         created_at: at(0),
     }

@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 /// The `apiVersion` of everything here.
 pub const API_VERSION: &str = "dugout.dev/v1";
 
+/// The type of a pod's condition that says in what its containers differ from its template, by somebody's
+/// hand; there only while they do.
+pub const DRIFTED_CONDITION: &str = "dugout.dev/Drifted";
+
 /// One Git repository, branch and path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -32,6 +36,10 @@ pub struct SourceSpec {
     /// What happens to a release that fails: `revert` or `hold`. An earlier server does not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<String>,
+    /// What happens to what somebody changed by hand on a node: `correct` or `warn`. An earlier server
+    /// does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dugout_manifest::{check_label_value, check_qualified_name};
-use dugout_model::OnFailure;
+use dugout_model::{Drift, OnFailure};
 
 /// GitOps for containers on your own Docker hosts: what is committed is what runs.
 #[derive(Debug, Parser)]
@@ -150,6 +150,10 @@ pub struct ControlPlaneArguments {
     /// pushes a revert commit, `hold` leaves what runs as it is
     #[arg(long, value_name = "POLICY", default_value = "revert", value_parser = on_failure)]
     pub on_failure: OnFailure,
+    /// What becomes of what somebody changed by hand on a container that runs: `correct` puts it back,
+    /// `warn` only shows it
+    #[arg(long, value_name = "POLICY", default_value = "correct", value_parser = drift)]
+    pub drift: Drift,
     /// How long a node may be silent before its pods move; a number with ms, s, m, h or d
     #[arg(long, value_name = "SPAN", default_value = "15s", value_parser = node_timeout)]
     pub node_timeout: Duration,
@@ -500,6 +504,10 @@ pub enum ProblemOutput {
 
 fn on_failure(text: &str) -> Result<OnFailure, String> {
     OnFailure::parse(text).ok_or_else(|| "give revert or hold".to_owned())
+}
+
+fn drift(text: &str) -> Result<Drift, String> {
+    Drift::parse(text).ok_or_else(|| "give correct or warn".to_owned())
 }
 
 /// Parses `5s`, `250ms`, `10m`, `1h`, `2d`.

@@ -36,6 +36,7 @@ pub fn settings(
                 path: arguments.path.clone(),
                 poll_interval: arguments.poll_interval,
                 on_failure: arguments.on_failure,
+                drift: arguments.drift,
             },
             location: location(repository_url)?,
             credentials: Credentials::from_settings(|name| std::env::var(name).ok()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    ClusterId, NamespaceName, NodeName, ObjectKey, ObjectName, PodAddress, PodUid, Protocol,
+    ClusterId, Drift, NamespaceName, NodeName, ObjectKey, ObjectName, PodAddress, PodUid, Protocol,
     PullPolicy, ReleaseId, ReplicaSetUid, SharedTemplate, Turn,
 };
 
@@ -40,6 +40,8 @@ pub struct AssignedPod {
     pub replica_set: ReplicaSetUid,
     pub template: SharedTemplate,
     pub order: PodOrder,
+    /// The policy of its source.
+    pub drift: Drift,
 }
 
 /// What the node shall do with a pod.

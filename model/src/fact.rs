@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::{
-    AssignedImage, CommitSha, ContainerStatus, DeclaredObjects, EngineId, Event, EventNumber,
-    NodeName, OnFailure, PodAddress, PodPhase, PodUid, Resources, RevertOutcome, Revision,
-    SourceCondition, SourceName, StringMap, Timestamp, Turn,
+    AssignedImage, CommitSha, ContainerStatus, DeclaredObjects, Drift, EngineId, Event,
+    EventNumber, NodeName, OnFailure, PodAddress, PodPhase, PodUid, Resources, RevertOutcome,
+    Revision, SourceCondition, SourceName, StringMap, Timestamp, Turn,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +75,7 @@ pub struct SourceDeclaration {
     pub path: String,
     pub poll_interval: std::time::Duration,
     pub on_failure: OnFailure,
+    pub drift: Drift,
 }
 
 /// What a person may ask for. None of it changes desired state: that is Git's alone.
@@ -150,6 +151,8 @@ pub struct PodReport {
     /// Connections through this node's proxies to the pod that are open and not idle.
     pub connections: u32,
     pub milestones: PodMilestones,
+    /// In what its containers differ now from its template, by somebody's hand: a sentence each.
+    pub drift: Vec<String>,
 }
 
 /// When a pod reached each point on its node, by the node's clock. They go to the timeline.

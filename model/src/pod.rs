@@ -254,6 +254,8 @@ pub struct PodStatus {
     pub ready_since: Option<Timestamp>,
     /// What the timeline already tells of it, by the node's clock.
     pub milestones: PodMilestones,
+    /// In what its containers differ now from its template, by somebody's hand: a sentence each.
+    pub drift: Vec<String>,
 }
 
 impl PodStatus {

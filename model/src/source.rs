@@ -16,6 +16,7 @@ pub struct Source {
     pub path: String,
     pub poll_interval: Duration,
     pub on_failure: OnFailure,
+    pub drift: Drift,
     /// By an operator: revisions are seen and not applied.
     pub suspended: bool,
     pub status: SourceStatus,
@@ -102,6 +103,32 @@ impl OnFailure {
 
     pub fn parse(text: &str) -> Option<OnFailure> {
         OnFailure::ALL.into_iter().find(|policy| policy.as_str() == text)
+    }
+}
+
+/// What happens to what somebody changed by hand on a container that runs, so that it differs from its
+/// template. It is shown in either case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Drift {
+    /// It is put back.
+    #[default]
+    Correct,
+    /// It is left.
+    Warn,
+}
+
+impl Drift {
+    pub const ALL: [Drift; 2] = [Drift::Correct, Drift::Warn];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Drift::Correct => "correct",
+            Drift::Warn => "warn",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Drift> {
+        Drift::ALL.into_iter().find(|policy| policy.as_str() == text)
     }
 }
 

@@ -87,6 +87,7 @@ fn assigned_pod(world: &World, pod: &Pod) -> Option<AssignedPod> {
             Lifecycle::Draining { .. } => PodOrder::Run { draining: true },
             Lifecycle::Stopping { grace, .. } => PodOrder::Stop { grace },
         },
+        drift: world.sources.get(&set.source).map(|source| source.drift).unwrap_or_default(),
     })
 }
 

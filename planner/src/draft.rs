@@ -273,6 +273,10 @@ impl Draft<'_> {
         match change {
             Change::PutSource(row) => {
                 self.dirty.sources.insert(row.name.clone());
+                // Its pods go by its policy.
+                if self.world.sources.get(&row.name).is_some_and(|old| old.drift != row.drift) {
+                    self.dirty.assignments.extend(self.world.nodes.keys().cloned());
+                }
             }
             Change::PutObject(row) => {
                 // A service that takes another type or selector leaves places, too.

@@ -295,6 +295,7 @@ impl<'a> Run<'a> {
                 ready_at: (!is_gone && !ends).then_some(now),
                 ..PodMilestones::default()
             },
+            drift: Vec::new(),
         }
     }
 }

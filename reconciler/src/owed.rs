@@ -112,7 +112,9 @@ pub(crate) fn told(source: &SourceName, failed: &CommitSha, why: NotPushed) -> F
 
 #[cfg(test)]
 mod tests {
-    use dugout_model::{Change, ClusterId, OnFailure, Source, SourceCondition, SourceStatus};
+    use dugout_model::{
+        Change, ClusterId, Drift, OnFailure, Source, SourceCondition, SourceStatus,
+    };
 
     use super::*;
 
@@ -134,6 +136,7 @@ mod tests {
                 path: String::new(),
                 poll_interval: Duration::from_secs(30),
                 on_failure: OnFailure::Revert,
+                drift: Drift::Correct,
                 suspended,
                 status: SourceStatus {
                     head: None,

@@ -31,7 +31,7 @@ mod tests {
 
     use dugout_gitsync::{Credentials, Doorbell, Location};
     use dugout_manifest::Policy;
-    use dugout_model::{OnFailure, SourceDeclaration};
+    use dugout_model::{Drift, OnFailure, SourceDeclaration};
     use tokio::sync::watch;
 
     use super::*;
@@ -46,6 +46,7 @@ mod tests {
             path: String::new(),
             poll_interval: Duration::from_secs(60),
             on_failure: OnFailure::default(),
+            drift: Drift::default(),
         };
         let config = SourceConfig {
             declaration,

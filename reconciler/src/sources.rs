@@ -392,6 +392,7 @@ impl SourceLoop {
                 && row.path == wanted.path
                 && row.poll_interval == wanted.poll_interval
                 && row.on_failure == wanted.on_failure
+                && row.drift == wanted.drift
         });
         if !known {
             self.engine.submit(vec![Fact::SourceDeclared(wanted.clone())]).await?;

@@ -116,7 +116,7 @@ fn tail(url: &str) -> Vec<String> {
 mod tests {
     use std::time::Duration;
 
-    use dugout_model::{OnFailure, SourceName};
+    use dugout_model::{Drift, OnFailure, SourceName};
 
     use super::*;
 
@@ -140,6 +140,7 @@ mod tests {
             path: String::new(),
             poll_interval: Duration::from_secs(60),
             on_failure: OnFailure::default(),
+            drift: Drift::default(),
         }
     }
 

@@ -48,6 +48,23 @@ pub struct AssignedPod {
     /// The place in [`Assignment::templates`].
     pub template: u32,
     pub order: PodOrder,
+    /// An agent of an earlier release ignores it, and corrects and shows nothing.
+    #[serde(default, skip_serializing_if = "Drift::is_correct")]
+    pub drift: Drift,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Drift {
+    #[default]
+    Correct,
+    Warn,
+}
+
+impl Drift {
+    fn is_correct(&self) -> bool {
+        *self == Drift::Correct
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,7 +191,7 @@ impl TemplateTable {
 }
 
 fn pod_to_wire(value: &model::AssignedPod, templates: &mut TemplateTable) -> AssignedPod {
-    let model::AssignedPod { uid, namespace, name, replica_set, template, order } = value;
+    let model::AssignedPod { uid, namespace, name, replica_set, template, order, drift } = value;
     AssignedPod {
         uid: uid.0,
         namespace: namespace.as_str().to_owned(),
@@ -185,6 +202,7 @@ fn pod_to_wire(value: &model::AssignedPod, templates: &mut TemplateTable) -> Ass
             model::PodOrder::Run { draining } => PodOrder::Run { draining: *draining },
             model::PodOrder::Stop { grace } => PodOrder::Stop { grace_micros: micros(*grace) },
         },
+        drift: (*drift).into(),
     }
 }
 
@@ -192,7 +210,7 @@ fn pod_from_wire(
     value: AssignedPod,
     templates: &[model::SharedTemplate],
 ) -> Result<model::AssignedPod, WireError> {
-    let AssignedPod { uid, namespace, name, replica_set, template: index, order } = value;
+    let AssignedPod { uid, namespace, name, replica_set, template: index, order, drift } = value;
     let template = usize::try_from(index).ok().and_then(|index| templates.get(index));
     let Some(template) = template else {
         let pod = format!("{namespace}/{name}");
@@ -210,7 +228,26 @@ fn pod_from_wire(
                 model::PodOrder::Stop { grace: Duration::from_micros(grace_micros) }
             }
         },
+        drift: drift.into(),
     })
+}
+
+impl From<model::Drift> for Drift {
+    fn from(value: model::Drift) -> Self {
+        match value {
+            model::Drift::Correct => Drift::Correct,
+            model::Drift::Warn => Drift::Warn,
+        }
+    }
+}
+
+impl From<Drift> for model::Drift {
+    fn from(value: Drift) -> Self {
+        match value {
+            Drift::Correct => model::Drift::Correct,
+            Drift::Warn => model::Drift::Warn,
+        }
+    }
 }
 
 impl From<&model::AssignedImage> for AssignedImage {

@@ -27,7 +27,7 @@ mod template;
 mod volume;
 
 pub use assignment::{
-    AssignedPod, AssignedService, AssignedServicePort, Assignment, Endpoint, EndpointPlace,
+    AssignedPod, AssignedService, AssignedServicePort, Assignment, Drift, Endpoint, EndpointPlace,
     PodOrder, Protocol,
 };
 pub use error::WireError;

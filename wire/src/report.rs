@@ -69,6 +69,9 @@ pub struct PodReport {
     pub ready: bool,
     pub connections: u32,
     pub milestones: PodMilestones,
+    /// An agent of an earlier release does not look for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<String>,
 }
 
 /// Microseconds since the Unix epoch.
@@ -257,6 +260,7 @@ impl From<&model::PodReport> for PodReport {
             ready,
             connections,
             milestones,
+            drift,
         } = value;
         Self {
             phase: (*phase).into(),
@@ -266,6 +270,7 @@ impl From<&model::PodReport> for PodReport {
             ready: *ready,
             connections: *connections,
             milestones: (*milestones).into(),
+            drift: drift.clone(),
         }
     }
 }
@@ -282,6 +287,7 @@ impl TryFrom<PodReport> for model::PodReport {
             ready,
             connections,
             milestones,
+            drift,
         } = value;
         Ok(Self {
             phase: phase.into(),
@@ -291,6 +297,7 @@ impl TryFrom<PodReport> for model::PodReport {
             ready,
             connections,
             milestones: milestones.into(),
+            drift,
         })
     }
 }

@@ -128,6 +128,7 @@ fn pod(uid: u128, template: &SharedTemplate, order: PodOrder) -> AssignedPod {
         replica_set: ReplicaSetUid(Uuid::from_u128(9)),
         template: Arc::clone(template),
         order,
+        drift: Drift::Correct,
     }
 }
 
@@ -165,7 +166,10 @@ fn assignment() -> Assignment {
         generation: Turn(42),
         pods: vec![
             pod(2, &template, PodOrder::Run { draining: false }),
-            pod(3, &template, PodOrder::Run { draining: true }),
+            AssignedPod {
+                drift: Drift::Warn,
+                ..pod(3, &template, PodOrder::Run { draining: true })
+            },
             pod(4, &other, PodOrder::Stop { grace: Duration::from_micros(2_500_001) }),
             pod(6, &task(RestartPolicy::OnFailure), PodOrder::Run { draining: false }),
             pod(7, &task(RestartPolicy::Never), PodOrder::Run { draining: false }),
@@ -244,6 +248,7 @@ fn report() -> NodeReport {
             ready_at: at(5),
             stopped_at: None,
         },
+        drift: vec!["container web: is paused".into()],
     };
     let bare = |phase| PodReport {
         phase,
@@ -253,6 +258,7 @@ fn report() -> NodeReport {
         ready: false,
         connections: 0,
         milestones: PodMilestones::default(),
+        drift: vec![],
     };
     let event = |event_type| Event {
         at: Timestamp::from_micros(8),

@@ -10,6 +10,7 @@ use dugout_model::{
 };
 
 use crate::backoff::{CRASH_FORGOTTEN_AFTER, PERMANENT, TRANSIENT, crash_loop_wait};
+use crate::converge::drift::{DriftMemory, Renewal};
 use crate::converge::{Action, Attempt, Stage, StopWhy, Stopping};
 use crate::labels::{ContainerLabels, SANDBOX};
 
@@ -68,6 +69,7 @@ pub struct ContainerMemory {
     pub condemned: Option<Condemned>,
     /// The container whose startup probe has passed.
     pub started: Option<String>,
+    pub drift: DriftMemory,
     /// What to show while it does not run.
     pub waiting: Option<(WaitingReason, String)>,
 }
@@ -300,6 +302,12 @@ impl PodMemory {
                 let stage = match why {
                     StopWhy::Ordered | StopWhy::NotAssigned => Stopping::Ordered,
                     StopWhy::Unhealthy(_) | StopWhy::SandboxChanged => Stopping::GivenUp,
+                    StopWhy::Drifted(_) => {
+                        for target in targets {
+                            self.container(&target.container).drift.renewal = Renewal::Tried;
+                        }
+                        Stopping::GivenUp
+                    }
                     StopWhy::Superseded | StopWhy::Finished | StopWhy::PodEnded => {
                         return self.in_flight = Some(action);
                     }
@@ -352,6 +360,8 @@ impl PodMemory {
                 self.retry = Retry::default();
             }
             Action::Stop { .. } | Action::Remove { .. } => self.retry = Retry::default(),
+            // What is put back is seen, and forgotten then.
+            Action::Correct { .. } => {}
         }
     }
 
@@ -362,8 +372,16 @@ impl PodMemory {
             // It surely did not begin.
             self.container(container).forget_begin();
         }
-        let words = failure.message.clone();
         let permanent = matches!(failure.kind, FailureKind::NotFound | FailureKind::Permanent);
+        let backoff = if permanent { PERMANENT } else { TRANSIENT };
+        if let Action::Correct { container, .. } = action {
+            // Whatever else the pod needs does not wait for it.
+            let drift = &mut self.container(container).drift;
+            drift.failures = drift.failures.saturating_add(1);
+            drift.not_before = Some(now + backoff.after(drift.failures));
+            return;
+        }
+        let words = failure.message.clone();
         let waiting = match action {
             Action::Create { container, .. } if failure.kind == FailureKind::NotFound => {
                 let memory = self.container(container);
@@ -394,7 +412,6 @@ impl PodMemory {
             _ => Failed::Coming,
         };
         self.retry.failures = self.retry.failures.saturating_add(1);
-        let backoff = if permanent { PERMANENT } else { TRANSIENT };
         self.retry.not_before = Some(now + backoff.after(self.retry.failures));
     }
 }

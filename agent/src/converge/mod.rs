@@ -6,6 +6,7 @@
 //! Of each container the newest attempt counts. One ended attempt is kept beside it, for its log.
 
 mod attempt;
+pub mod drift;
 pub mod images;
 mod memory;
 mod observed;
@@ -31,7 +32,7 @@ pub use memory::{
 pub use observed::{FullList, News, Observed, Overtaken, Sequence};
 pub use status::{Health, address_of, pod_report};
 
-use crate::runtime::{ObservedContainer, ObservedState};
+use crate::runtime::{Correction, ObservedContainer, ObservedState};
 
 /// One engine call for one pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +60,13 @@ pub enum Action {
         grace: Duration,
         why: StopWhy,
     },
+    /// Puts back what somebody changed on a container that runs.
+    Correct {
+        pod: PodUid,
+        container: String,
+        id: String,
+        correction: Correction,
+    },
     Remove {
         pod: PodUid,
         container: String,
@@ -82,6 +90,8 @@ pub enum StopWhy {
     NotAssigned,
     /// A probe gave it up; it will be started again.
     Unhealthy(String),
+    /// Somebody changed what cannot be put back while it runs; it will be made anew.
+    Drifted(String),
     /// A newer attempt of it exists.
     Superseded,
     /// It had ended for good, and someone else started it again.
@@ -99,6 +109,7 @@ impl Action {
             Action::Pull { container, .. }
             | Action::Create { container, .. }
             | Action::Start { container, .. }
+            | Action::Correct { container, .. }
             | Action::Remove { container, .. } => container,
             Action::Stop { targets, .. } => {
                 targets.first().map_or("", |target| target.container.as_str())
@@ -109,7 +120,7 @@ impl Action {
     /// Whether the engine is asked to stop, remove or start this container.
     pub fn concerns(&self, id: &str) -> bool {
         match self {
-            Action::Pull { .. } | Action::Create { .. } => false,
+            Action::Pull { .. } | Action::Create { .. } | Action::Correct { .. } => false,
             Action::Start { id: other, .. } | Action::Remove { id: other, .. } => other == id,
             Action::Stop { .. } => self.stops(id),
         }
@@ -126,6 +137,7 @@ impl Action {
             | Action::Create { pod, .. }
             | Action::Start { pod, .. }
             | Action::Stop { pod, .. }
+            | Action::Correct { pod, .. }
             | Action::Remove { pod, .. } => *pod,
         }
     }
@@ -174,6 +186,18 @@ enum Step {
     Nothing,
     Wait(Timestamp),
     Act(Action),
+}
+
+impl Step {
+    /// Both, where neither is an action that keeps the other from being one.
+    fn or_sooner(self, other: Step) -> Step {
+        match (self, other) {
+            (Step::Nothing, other) => other,
+            (Step::Wait(one), Step::Wait(other)) => Step::Wait(one.min(other)),
+            (Step::Wait(_), act @ Step::Act(_)) => act,
+            (this, _) => this,
+        }
+    }
 }
 
 impl Plan {
@@ -316,6 +340,14 @@ impl PodView<'_> {
 }
 
 fn run(view: &PodView<'_>, containers: &[ObservedContainer]) -> Step {
+    match run_containers(view, containers) {
+        act @ Step::Act(_) => act,
+        // What was changed by hand comes after what does not run.
+        rest => rest.or_sooner(drift::correct(view, containers)),
+    }
+}
+
+fn run_containers(view: &PodView<'_>, containers: &[ObservedContainer]) -> Step {
     if view.pod.template.shares_sandbox()
         && let Some(step) = sandbox::provide(view, containers)
     {

@@ -129,6 +129,15 @@ impl Observed {
         }
     }
 
+    /// The containers that were not looked at for the longest. A list does not say all of a container, so
+    /// these are looked at with it, and each has its turn.
+    pub fn longest_unseen(&self, count: usize) -> Vec<String> {
+        let mut all: Vec<(Sequence, &String)> =
+            self.touched.iter().map(|(id, at)| (*at, id)).collect();
+        all.sort_unstable();
+        all.into_iter().take(count).map(|(_, id)| id.clone()).collect()
+    }
+
     /// Closes a question.
     pub fn no_answer(&mut self, asked: Sequence) {
         self.open.remove(&asked);
@@ -316,6 +325,27 @@ mod tests {
             }
             assert!(!observed.of_pod(uid(1))[0].is_running());
         }
+    }
+
+    #[test]
+    fn each_container_has_its_turn_to_be_looked_at() {
+        let mut observed = Observed::default();
+        for number in 1..=3 {
+            observed.put(container(number, 0, running(1)));
+        }
+        let mut turns = Vec::new();
+        for _ in 0..3 {
+            let ids = observed.longest_unseen(2);
+            let asked = observed.ask();
+            let seen = ids.iter().filter_map(|id| observed.find(id).cloned()).collect();
+            let all = ["id-1-0", "id-2-0", "id-3-0"].map(str::to_owned);
+            let unchanged = all.into_iter().filter(|id| !ids.contains(id)).collect();
+            observed.apply_list(FullList { unchanged, seen }, asked);
+            turns.push(ids);
+        }
+        // Of those that were looked at together the first by id.
+        let expected = [["id-1-0", "id-2-0"], ["id-3-0", "id-1-0"], ["id-2-0", "id-1-0"]];
+        assert_eq!(turns, expected.map(|turn| turn.map(str::to_owned).to_vec()));
     }
 
     #[test]

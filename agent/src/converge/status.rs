@@ -5,7 +5,7 @@ use dugout_model::{
     PodReport, ResolvedTemplate, RestartPolicy, WaitingReason,
 };
 
-use crate::converge::{Action, ContainerMemory, PodMemory, sidecars};
+use crate::converge::{Action, ContainerMemory, PodMemory, drift, sidecars};
 use crate::labels::SANDBOX;
 use crate::runtime::{ObservedContainer, ObservedState};
 
@@ -60,6 +60,10 @@ pub fn pod_report(
         ready: health.ready,
         connections: health.connections,
         milestones: memory.map(|memory| memory.milestones).unwrap_or_default(),
+        drift: pod
+            .filter(|_| !leaves)
+            .map(|pod| drift::sentences(pod, containers))
+            .unwrap_or_default(),
     }
 }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::testing::*;
 use dugout_model::{ContainerExit, ContainerState, PodPhase, RestartPolicy, WaitingReason};
 
+mod drift;
 mod several;
 
 /// A node in memory whose engine does what it is told, for whole stories.
@@ -50,6 +51,9 @@ impl Node {
     fn see(&mut self, mut one: ObservedContainer) {
         let crashes = self.memory().container(&one.labels.container).crashes;
         one.labels.crashes = one.labels.crashes.max(crashes);
+        let template = &self.assignment.pods[0].template;
+        one.settings =
+            crate::spec::container_settings(template, &one.labels.container).unwrap_or_default();
         let news = self.observed.put(one);
         let now = at(self.now);
         match news {

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountBindOptions,
-    MountBindOptionsPropagationEnum, MountType, RestartPolicy, RestartPolicyNameEnum,
+    MountBindOptionsPropagationEnum, MountType,
 };
 use dugout_model::{MountAccess, MountPropagation};
 
+use super::settings::host_config;
 use crate::runtime::{BindMount, ContainerSpec, Namespaces};
 
 /// Each container's log: this many files of this size.
@@ -43,12 +44,6 @@ pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
         labels: Some(spec.labels.clone()),
         exposed_ports: some(&spec.exposed_ports),
         host_config: Some(HostConfig {
-            cpu_shares: spec.cpu_shares,
-            nano_cpus: spec.nano_cpus,
-            memory: spec.memory_bytes,
-            // No swap beyond the memory limit, as Kubernetes has it.
-            memory_swap: spec.memory_bytes,
-            pids_limit: Some(spec.pids_limit),
             network_mode: joined.clone(),
             ipc_mode: match &spec.namespaces {
                 Namespaces::Own { .. } => None,
@@ -57,16 +52,12 @@ pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
             },
             init: Some(false),
             mounts: some_mounts(&spec.mounts),
-            restart_policy: Some(RestartPolicy {
-                name: Some(RestartPolicyNameEnum::NO),
-                maximum_retry_count: None,
-            }),
             security_opt: Some(vec!["no-new-privileges".to_owned()]),
             log_config: Some(HostConfigLogConfig {
                 typ: Some("json-file".to_owned()),
                 config: Some(log_options),
             }),
-            ..HostConfig::default()
+            ..host_config(&spec.limits)
         }),
         ..ContainerCreateBody::default()
     }

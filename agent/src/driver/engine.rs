@@ -168,6 +168,12 @@ impl<R: ContainerRuntime> Node<R> {
                     self.vanish(&container);
                 }
             }
+            EngineEventKind::NetworksChanged => {
+                // The end of our own call shows the same.
+                if self.observed.find(&container).is_some() && !self.is_ours(&container) {
+                    self.look(container);
+                }
+            }
             EngineEventKind::Started | EngineEventKind::Died | EngineEventKind::Other => {
                 // The end of our own call shows the same.
                 if !(self.is_ours(&container) && kind == EngineEventKind::Started) {

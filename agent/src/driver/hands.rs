@@ -19,7 +19,8 @@ use crate::metrics::AgentMetrics;
 use crate::probe::{ProbeKind, ProbeTarget, try_probe};
 use crate::records::{PodRecord, Records, Version};
 use crate::runtime::{
-    ContainerRuntime, ContainerSpec, EngineInfo, ListedContainer, ObservedContainer, RuntimeError,
+    ContainerRuntime, ContainerSpec, Correction, EngineInfo, ListedContainer, ObservedContainer,
+    RuntimeError,
 };
 use crate::volumes::{Layout, Preparation, VolumeError, Volumes};
 
@@ -76,6 +77,7 @@ pub(crate) enum Job {
     Create { spec: Box<ContainerSpec>, volumes: Option<Preparation> },
     Start { id: String, volumes: Option<Preparation> },
     Stop { ids: Vec<String>, grace: Duration },
+    Correct { id: String, correction: Correction },
     Remove { id: String },
 }
 
@@ -92,6 +94,9 @@ pub(crate) enum Acted {
     /// What is left of each that was to stop.
     Stopped {
         seen: Vec<ObservedContainer>,
+    },
+    Corrected {
+        seen: Option<ObservedContainer>,
     },
     Removed,
     Failed(RuntimeError),
@@ -155,7 +160,7 @@ impl<R: ContainerRuntime> Hands<R> {
         let room = match &job {
             Job::Pull { .. } => &self.pulls,
             Job::Create { .. } | Job::Start { .. } => &self.starts,
-            Job::Stop { .. } => &self.stops,
+            Job::Stop { .. } | Job::Correct { .. } => &self.stops,
             Job::Remove { .. } => &self.removes,
         };
         let (room, runtime) = (Arc::clone(room), Arc::clone(&self.runtime));
@@ -238,13 +243,16 @@ impl<R: ContainerRuntime> Hands<R> {
         self.volumes.layout(owner)
     }
 
-    /// Lists all containers, and looks at those that are not as they are known.
-    pub fn list(&self, owner: Owner, known: &Observed, asked: Sequence) {
-        let known: HashMap<String, ListedContainer> = known
+    /// Lists all containers, and looks at those that are not as they are known, and at some others.
+    pub fn list(&self, owner: Owner, observed: &Observed, asked: Sequence) {
+        let mut known: HashMap<String, ListedContainer> = observed
             .pods()
             .flat_map(|(_, containers)| containers)
             .map(|one| (one.id.clone(), one.as_listed()))
             .collect();
+        for id in observed.longest_unseen(LOOKS_AT_ONCE) {
+            known.remove(&id);
+        }
         let runtime = Arc::clone(&self.runtime);
         self.spawn(async move {
             let result = list(runtime.as_ref(), &owner, &known).await;
@@ -354,6 +362,11 @@ async fn act<R: ContainerRuntime>(
             *slot = None;
             let looks = try_join_all(ids.iter().map(|id| runtime.inspect(owner, id))).await?;
             Acted::Stopped { seen: looks.into_iter().flatten().collect() }
+        }
+        Job::Correct { id, correction } => {
+            runtime.correct(&id, &correction).await?;
+            *slot = None;
+            Acted::Corrected { seen: runtime.inspect(owner, &id).await? }
         }
         Job::Remove { id } => {
             runtime.remove(&id).await?;

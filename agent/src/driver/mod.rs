@@ -4,6 +4,7 @@
 //! converges, probes, feeds the proxy and publishes the report. Nothing here waits for the engine or
 //! the control plane.
 
+mod drift;
 mod engine;
 mod hands;
 mod health;

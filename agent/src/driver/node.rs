@@ -10,11 +10,13 @@ use dugout_model::{
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use super::drift::is_told_again;
 use super::engine::EngineState;
 use super::hands::{Acted, Hands, Slot};
 use super::health::ProbeBook;
 use super::publish::{Directory, Published};
 use super::recorded::Recorded;
+use crate::converge::drift;
 use crate::converge::images::ImageMemories;
 use crate::converge::volumes::HeldVolumes;
 use crate::converge::{
@@ -28,6 +30,7 @@ use crate::proxy::{PortNews, Proxy};
 use crate::runtime::{
     ContainerRuntime, ObservedContainer, ObservedState, PermanentKind, RuntimeError, Signalled,
 };
+use crate::spec::container_settings;
 use crate::volumes::VolumeError;
 
 pub(super) struct Node<R> {
@@ -223,6 +226,9 @@ impl<R: ContainerRuntime> Node<R> {
                 (Outcome::Done, seen.into_iter().collect())
             }
             Acted::Stopped { seen } => (Outcome::Done, seen),
+            Acted::Corrected { seen } => {
+                (self.corrected(&action, seen.as_ref()), seen.into_iter().collect())
+            }
             Acted::Removed => (Outcome::Done, Vec::new()),
         };
         if outcome == Outcome::Done {
@@ -247,13 +253,16 @@ impl<R: ContainerRuntime> Node<R> {
         let is_gone = |id: &str| seen.iter().all(|one| one.id != id);
         match action {
             Action::Remove { id, .. } => self.observed.removed(id),
-            Action::Start { id, .. } if is_gone(id) => self.vanish(id),
+            Action::Start { id, .. } | Action::Correct { id, .. } if is_gone(id) => self.vanish(id),
             Action::Stop { targets, .. } => {
                 for target in targets.iter().filter(|target| is_gone(&target.id)) {
                     self.vanish(&target.id);
                 }
             }
-            Action::Pull { .. } | Action::Create { .. } | Action::Start { .. } => {}
+            Action::Pull { .. }
+            | Action::Create { .. }
+            | Action::Start { .. }
+            | Action::Correct { .. } => {}
         }
     }
 
@@ -264,6 +273,10 @@ impl<R: ContainerRuntime> Node<R> {
         let grace = self
             .assigned(*uid)
             .map_or(crate::labels::DEFAULT_GRACE, |pod| pod.template.termination_grace);
+        let settings = self
+            .assigned(*uid)
+            .and_then(|pod| container_settings(&pod.template, container))
+            .unwrap_or_default();
         let labels = ContainerLabels {
             namespace: memory.namespace.clone(),
             pod: memory.name.clone(),
@@ -279,6 +292,7 @@ impl<R: ContainerRuntime> Node<R> {
             image_id: None,
             state: ObservedState::Created,
             address: None,
+            settings,
             created_at: self.wall,
         })
     }
@@ -321,9 +335,7 @@ impl<R: ContainerRuntime> Node<R> {
         let expected = kind == FailureKind::NotFound
             && matches!(action, Action::Create { .. })
             && self.pull_policy(action) != PullPolicy::Never;
-        // A trouble that lasts is told ever more rarely.
-        let failures = self.memories.get(&action.pod()).map_or(0, |memory| memory.retry.failures);
-        if !expected && (failures == 0 || failures.is_power_of_two()) {
+        if !expected && is_told_again(self.failures_of(action)) {
             let what = match action {
                 Action::Pull { image, .. } => format!("image {image} cannot be pulled"),
                 Action::Create { container, .. } => format!("container {container} cannot be made"),
@@ -332,6 +344,9 @@ impl<R: ContainerRuntime> Node<R> {
                 }
                 Action::Stop { .. } => {
                     format!("container {} cannot be stopped", action.container())
+                }
+                Action::Correct { container, .. } => {
+                    format!("{} cannot be put back", drift::described(container))
                 }
                 Action::Remove { container, .. } => {
                     format!("container {container} cannot be removed")
@@ -347,7 +362,7 @@ impl<R: ContainerRuntime> Node<R> {
     fn no_volumes(&mut self, action: &Action, error: &VolumeError) -> Outcome {
         let message = error.to_string();
         let failures = self.memories.get(&action.pod()).map_or(0, |memory| memory.retry.failures);
-        if failures == 0 || failures.is_power_of_two() {
+        if is_told_again(failures) {
             self.pod_event(action.pod(), EventType::Warning, reason::FAILED_MOUNT, message.clone());
         }
         Outcome::Failed(Failure { kind: FailureKind::NoVolumes, message })
@@ -438,7 +453,13 @@ impl<R: ContainerRuntime> Node<R> {
         let pod_ended = self.memories.get(&labels.uid).is_some_and(|memory| {
             matches!(&memory.in_flight, Some(Action::Stop { why: StopWhy::PodEnded, .. }))
         });
-        let outside = !ours && (signalled.is_some() || fell);
+        let drifted = self.memories.get(&labels.uid).is_some_and(|memory| {
+            matches!(&memory.in_flight, Some(Action::Stop { why: StopWhy::Drifted(_), .. }))
+        });
+        let outside = match ours {
+            true => drifted,
+            false => signalled.is_some() || fell,
+        };
         let cause = if outside { ExitCause::Outside } else { ExitCause::Itself };
         let now = self.now;
         let memory = memory_of(&mut self.memories, labels.uid, &labels.namespace, &labels.pod);

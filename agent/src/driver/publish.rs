@@ -198,5 +198,6 @@ fn connections_only(connections: u32) -> PodReport {
         ready: false,
         connections,
         milestones: PodMilestones::default(),
+        drift: Vec::new(),
     }
 }

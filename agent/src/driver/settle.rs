@@ -22,6 +22,7 @@ impl<R: ContainerRuntime> Node<R> {
         self.give_up_pulls();
         // What has started decides what may begin.
         self.sync_probes();
+        self.note_drift();
         let converge_at = self.converge();
         self.slots.clear();
         let images_at = self.fetch_images();
@@ -91,6 +92,9 @@ impl<R: ContainerRuntime> Node<R> {
                 }
                 let ids = targets.iter().map(|target| target.id.clone()).collect();
                 Job::Stop { ids, grace: *grace }
+            }
+            Action::Correct { id, correction, .. } => {
+                Job::Correct { id: id.clone(), correction: correction.clone() }
             }
             Action::Remove { id, .. } => Job::Remove { id: id.clone() },
         };

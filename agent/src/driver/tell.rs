@@ -21,7 +21,7 @@ impl<R: ContainerRuntime> Node<R> {
             Action::Start { container, .. } => {
                 (reason::STARTED, format!("started container {container}"))
             }
-            Action::Stop { .. } | Action::Remove { .. } => return,
+            Action::Stop { .. } | Action::Correct { .. } | Action::Remove { .. } => return,
         };
         self.pod_event(action.pod(), EventType::Normal, reason, message);
     }
@@ -35,6 +35,9 @@ impl<R: ContainerRuntime> Node<R> {
             StopWhy::Ordered => String::new(),
             StopWhy::NotAssigned => ": its pod is no longer assigned to this node".to_owned(),
             StopWhy::Unhealthy(message) => format!(": {message}"),
+            StopWhy::Drifted(difference) => {
+                format!(": it {difference}, which only a new one can")
+            }
             StopWhy::Superseded => ": a newer one runs".to_owned(),
             StopWhy::SandboxChanged => ": what its pod's containers share is made anew".to_owned(),
             StopWhy::PodEnded => ": the others of its pod have ended".to_owned(),

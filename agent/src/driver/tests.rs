@@ -25,8 +25,8 @@ use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
 use crate::records::Records;
 use crate::runtime::{
-    ContainerRuntime, ContainerSpec, EngineEvent, EngineEventKind, EngineInfo, ExecOutcome,
-    ListedContainer, LogOptions, ObservedContainer, RuntimeError,
+    ContainerRuntime, ContainerSpec, Correction, EngineEvent, EngineEventKind, EngineInfo,
+    ExecOutcome, Execution, ListedContainer, LogOptions, ObservedContainer, RuntimeError,
 };
 use crate::testing::{assignment, container, owner, pod, running, template, uid};
 use crate::volumes::Volumes;
@@ -41,6 +41,9 @@ struct Engine {
     held_lists: BTreeMap<ClusterId, Semaphore>,
     events: Mutex<Option<mpsc::UnboundedReceiver<EngineEvent>>>,
     starts: AtomicUsize,
+    corrections: AtomicUsize,
+    /// A correction is taken and has no effect.
+    corrects_nothing: bool,
     hides_containers: bool,
 }
 
@@ -87,6 +90,17 @@ impl ContainerRuntime for Engine {
 
     async fn stop(&self, _: &str, _: Duration) -> Result<(), RuntimeError> {
         std::future::pending().await
+    }
+
+    async fn correct(&self, id: &str, _: &Correction) -> Result<(), RuntimeError> {
+        self.corrections.fetch_add(1, Ordering::Relaxed);
+        let mut containers = self.containers.lock().unwrap();
+        let mut all = containers.iter_mut().map(|(_, one)| one);
+        let one = all.find(|one| one.id == id).unwrap();
+        if !self.corrects_nothing {
+            one.settings.execution = Execution::Going;
+        }
+        Ok(())
     }
 
     async fn remove(&self, _: &str) -> Result<(), RuntimeError> {
@@ -239,6 +253,56 @@ async fn a_container_that_is_restarted_by_hand_is_probed_at_its_new_address() {
     let probe = tokio::time::timeout(PATIENCE, new_server.accept()).await;
     probe.expect("its probe comes to the new address").unwrap();
     rig.until("ready at its new address", is_ready_at(new)).await;
+}
+
+/// Starts with a pod that runs, and pauses its container. The stream of events lasts as long as its sender.
+async fn paused(engine: Engine) -> (Rig, mpsc::UnboundedSender<EngineEvent>) {
+    let (happens, events) = mpsc::unbounded_channel();
+    let one = container(1, 0, running(1));
+    let mut rig = Rig::start(Engine {
+        containers: Mutex::new(vec![(owner().cluster, one.clone())]),
+        events: Mutex::new(Some(events)),
+        ..engine
+    });
+    rig.accept(assignment(1, vec![pod(1, template("web"))])).await;
+    rig.until("it is known", |report| report.pods.contains_key(&uid(1))).await;
+    rig.engine.containers.lock().unwrap()[0].1.settings.execution = Execution::Paused;
+    happens.send(EngineEvent { container: one.id, kind: EngineEventKind::Other }).unwrap();
+    (rig, happens)
+}
+
+impl Rig {
+    async fn until_told(&mut self, reason: &str) -> String {
+        let told = |outgoing: &Outgoing| {
+            let mut events = outgoing.events.iter().map(|(_, event)| event);
+            events.find(|event| event.reason == reason).map(|event| event.message.clone())
+        };
+        let found =
+            self.reports.wait_for(|one| one.as_deref().is_some_and(|one| told(one).is_some()));
+        let found = tokio::time::timeout(PATIENCE, found).await;
+        let found = found.unwrap_or_else(|_| panic!("waited in vain for {reason}")).unwrap();
+        found.as_deref().and_then(told).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn what_is_paused_by_hand_is_told_put_back_and_told_again() {
+    let (mut rig, _happens) = paused(Engine::default()).await;
+    assert_eq!(rig.until_told("Drifted").await, "container web is paused; it is put back");
+    rig.until_told("DriftCorrected").await;
+    rig.until("it is as it was", |report| report.pods[&uid(1)].drift.is_empty()).await;
+    assert_eq!(rig.engine.corrections.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_correction_without_effect_waits_as_one_that_failed() {
+    let (mut rig, _happens) = paused(Engine { corrects_nothing: true, ..Engine::default() }).await;
+    let why = rig.until_told("Failed").await;
+    assert!(why.starts_with("container web cannot be put back"), "{why}");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(rig.engine.corrections.load(Ordering::Relaxed), 1);
+    let shown = |report: &NodeReport| report.pods[&uid(1)].drift == ["container web is paused"];
+    rig.until("it is shown", shown).await;
 }
 
 #[tokio::test]

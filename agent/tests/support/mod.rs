@@ -301,6 +301,7 @@ impl Rig {
                 replica_set: ReplicaSetUid(Uuid::nil()),
                 template: Arc::new(template),
                 order: PodOrder::Run { draining: false },
+                drift: Drift::Correct,
             },
         );
         uid

@@ -31,6 +31,7 @@ impl View<'_> {
                 path: source.path.clone(),
                 poll_interval_seconds: source.poll_interval.as_secs_f64(),
                 on_failure: Some(source.on_failure.as_str().to_owned()),
+                drift: Some(source.drift.as_str().to_owned()),
             },
             status: SourceStatus {
                 head: text(&status.head),

@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use super::View;
 use super::meta::{int, list, owner, seconds, some_text, time, version, with_commit};
 use super::template::{pod_labels, pod_spec};
+use crate::dugout::DRIFTED_CONDITION;
 
 impl View<'_> {
     pub fn pod(self, pod: &Pod) -> core::Pod {
@@ -192,6 +193,7 @@ fn conditions(
         conditions.push(readiness(kind, pod, last, scheduled_at));
     }
     conditions.extend(disruption(pod));
+    conditions.extend(last.and_then(|last| drifted(last, scheduled_at)));
     conditions
 }
 
@@ -206,6 +208,17 @@ fn disruption(pod: &Pod) -> Option<core::PodCondition> {
     target.reason = Some("EvictionByEvictionAPI".to_owned());
     target.message = Some("its node is drained".to_owned());
     Some(target)
+}
+
+/// Our own, there only while it says something: what somebody changed by hand.
+fn drifted(last: &PodStatus, scheduled_at: Timestamp) -> Option<core::PodCondition> {
+    if last.drift.is_empty() {
+        return None;
+    }
+    let mut drifted = condition(DRIFTED_CONDITION, "True", scheduled_at);
+    drifted.reason = Some("ChangedByHand".to_owned());
+    drifted.message = Some(last.drift.join("; "));
+    Some(drifted)
 }
 
 /// Whether the containers that run before the others have all ended well.

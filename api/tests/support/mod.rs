@@ -86,6 +86,7 @@ fn source() -> Source {
         path: "apps".to_owned(),
         poll_interval: Duration::from_secs(5),
         on_failure: OnFailure::Revert,
+        drift: Drift::Correct,
         suspended: false,
         status: SourceStatus {
             head: Some(CommitSha::new(SHA)),
@@ -342,20 +343,22 @@ fn rollout() -> Rollout {
     }
 }
 
-/// One that is ready, one in a crash loop, one without a node, one that drains, one unknown.
+/// One that is ready, one in a crash loop and changed by hand, one without a node, one that drains, one unknown.
 pub fn pods() -> Vec<Pod> {
     let on = |node: &str| Placement::On { node: NodeName::new(node), at: START };
     let running = Seen::Known(pod_status(
         ContainerState::Running { started_at: START + Duration::from_secs(1) },
         true,
     ));
-    let crashing = Seen::Known(pod_status(
+    let mut crashing = pod_status(
         ContainerState::Waiting {
             reason: WaitingReason::CrashLoopBackOff,
             message: "back-off 20s restarting failed container".to_owned(),
         },
         false,
-    ));
+    );
+    crashing.drift = vec!["container web is paused".to_owned()];
+    let crashing = Seen::Known(crashing);
     let waiting = Placement::Waiting(Unschedulable {
         removed: BTreeMap::from([(NodeFilter::InsufficientCpu, 1), (NodeFilter::Cordoned, 1)]),
     });
@@ -415,6 +418,7 @@ fn pod_status(state: ContainerState, ready: bool) -> PodStatus {
         address: Some(IpAddr::from([172, 17, 0, 2])),
         ready_since: ready.then(|| START + Duration::from_secs(2)),
         milestones: PodMilestones::default(),
+        drift: Vec::new(),
     }
 }
 
@@ -443,6 +447,7 @@ pub fn reverted() -> (Source, Release) {
     let mut row = source();
     let failed = CommitSha::new("badbadbad");
     row.on_failure = OnFailure::Hold;
+    row.drift = Drift::Warn;
     row.status.failure = Some(Failure { sha: failed.clone(), since: START });
     row.status.owed_revert = Some(OwedRevert {
         failed,

@@ -5,7 +5,7 @@ mod workloads;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use dugout_api::dugout::{List, Problem, Release, Revert, Source, SourceStatus};
+use dugout_api::dugout::{DRIFTED_CONDITION, List, Problem, Release, Revert, Source, SourceStatus};
 use k8s_openapi::api::batch::v1::{CronJob, Job, JobCondition};
 use k8s_openapi::api::core::v1::{Event, Node, Pod};
 use k8s_openapi::jiff::Timestamp;
@@ -297,6 +297,10 @@ fn why_pod_waits(pod: &Pod) -> Option<String> {
     }
     if pod.metadata.deletion_timestamp.is_some() {
         return Some(format!("pod {name}: is stopping"));
+    }
+    if let Some(drifted) = conditions().find(|each| each.type_ == DRIFTED_CONDITION) {
+        let message = drifted.message.as_deref().unwrap_or("");
+        return Some(format!("pod {name}: was changed by hand: {message}"));
     }
     if conditions().any(|each| each.type_ == "Ready" && each.status == "True") {
         return None;

@@ -88,6 +88,7 @@ impl Case {
             placement: Placement::On { node: NodeName::new("a"), at: Timestamp::default() },
             lifecycle: Lifecycle::Active,
             seen: Seen::Known(PodStatus {
+                drift: Vec::new(),
                 phase: PodPhase::Running,
                 init_containers: Vec::new(),
                 containers: Vec::new(),

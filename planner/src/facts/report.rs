@@ -88,6 +88,7 @@ fn see(draft: &mut Draft<'_>, pod: &Pod, news: &PodReport) {
         ready_since: (news.ready && news.phase.outcome().is_none())
             .then(|| pod.ready_since().unwrap_or(draft.now)),
         milestones,
+        drift: news.drift.clone(),
     };
     let seen = Seen::Known(status);
     if pod.seen != seen {

@@ -15,7 +15,8 @@ use crate::{Ignored, way_back};
 /// earlier one, so that the same commit is read again, and nothing of it goes back to the earlier one;
 /// what runs stays until then.
 pub(super) fn declared(draft: &mut Draft<'_>, declaration: &SourceDeclaration) {
-    let SourceDeclaration { name, url, branch, path, poll_interval, on_failure } = declaration;
+    let SourceDeclaration { name, url, branch, path, poll_interval, on_failure, drift } =
+        declaration;
     let known = draft.world.sources.get(name);
     let status = known.map_or_else(
         || SourceStatus {
@@ -48,6 +49,7 @@ pub(super) fn declared(draft: &mut Draft<'_>, declaration: &SourceDeclaration) {
         path: path.clone(),
         poll_interval: *poll_interval,
         on_failure: *on_failure,
+        drift: *drift,
         suspended: known.is_some_and(|source| source.suspended),
         status,
     };

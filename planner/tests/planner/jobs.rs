@@ -339,6 +339,7 @@ fn a_pod_counts_though_its_end_and_its_row_go_in_one_turn() {
             ready: false,
             connections: 0,
             milestones: PodMilestones::default(),
+            drift: Vec::new(),
         };
         Fact::Report(Box::new(NodeReport {
             node: "a".into(),

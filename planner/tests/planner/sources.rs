@@ -1,7 +1,7 @@
 //! Commits that are not applied as they come: broken, conflicting, suspended, seen before.
 
 use dugout_model::*;
-use dugout_planner::Ignored;
+use dugout_planner::{Ignored, assignment};
 
 use crate::harness::objects::*;
 use crate::harness::{Cluster, SOURCE, content_of, seconds};
@@ -51,6 +51,28 @@ fn the_head_read_again_makes_no_new_release() {
         cluster.run_for(seconds(3));
     }
     assert_eq!(cluster.releases.len(), 1);
+}
+
+#[test]
+fn a_source_says_what_becomes_of_drift_on_every_node_that_runs_its_pods() {
+    let mut cluster = Cluster::with_nodes(&["a", "b"]);
+    cluster.commit(vec![web(2, "web:drifts")]);
+    cluster.run_for(seconds(3));
+    let policies = |cluster: &Cluster| {
+        let nodes = cluster.world.nodes.values();
+        let assigned = nodes.filter_map(|node| assignment(&cluster.world, &node.name));
+        let pods = assigned
+            .flat_map(|one| one.pods.into_iter().map(move |pod| (one.generation, pod.drift)));
+        pods.collect::<Vec<_>>()
+    };
+    let before = policies(&cluster);
+    assert_eq!(before.iter().map(|(_, drift)| *drift).collect::<Vec<_>>(), [Drift::Correct; 2]);
+    let declaration = cluster.declaration(SOURCE);
+    cluster.turn(&[Fact::SourceDeclared(SourceDeclaration { drift: Drift::Warn, ..declaration })]);
+    let after = policies(&cluster);
+    assert_eq!(after, [(cluster.world.turn, Drift::Warn); 2], "each node is told");
+    let shown = cluster.world.pods.values().filter_map(|pod| pod.seen.known());
+    assert!(shown.map(|status| status.drift.len()).eq([1, 1]), "what nodes say is kept");
 }
 
 #[test]

@@ -262,6 +262,7 @@ fn report_of(pod: PodUid) -> Fact {
         ready: true,
         connections: 0,
         milestones: PodMilestones::default(),
+        drift: Vec::new(),
     };
     Fact::Report(Box::new(NodeReport {
         node: NodeName::new("one"),

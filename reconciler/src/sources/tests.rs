@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Mutex;
 
-use dugout_model::{ClusterId, OnFailure, Turn};
+use dugout_model::{ClusterId, Drift, OnFailure, Turn};
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 
@@ -27,6 +27,7 @@ fn source_loop(dir: &Path, path: &str, said: Said) -> SourceLoop {
         path: path.to_owned(),
         poll_interval: Duration::from_secs(60),
         on_failure: OnFailure::default(),
+        drift: Drift::default(),
     };
     let config = SourceConfig {
         location: Location::parse(&declaration.url).unwrap(),

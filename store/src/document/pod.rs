@@ -224,6 +224,8 @@ mirror! {
         address: Option<PodAddress>,
         ready_since: Option<Timestamp>,
         milestones: PodMilestones,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        drift: Vec<String>,
     }
 }
 

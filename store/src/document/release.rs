@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    Baseline, Commit, CommitSha, ContentHash, FailedContent, Failure, NoticedBy, ObjectId,
+    Baseline, Commit, CommitSha, ContentHash, Drift, FailedContent, Failure, NoticedBy, ObjectId,
     OnFailure, OwedRevert, Problem, PullGate, Release, ReleaseId, RevertOutcome, RevisionHops,
     Severity, Source, SourceCondition, SourceName, SourceStatus, StoredObject, StoredRevision,
     Timestamp, Verdict,
@@ -24,6 +24,8 @@ mirror! {
         // reads the rest.
         #[serde(default, skip_serializing_if = "OnFailureDocument::is_revert")]
         on_failure: OnFailure,
+        #[serde(default, skip_serializing_if = "DriftDocument::is_correct")]
+        drift: Drift,
         suspended: bool,
         status: SourceStatus,
     }
@@ -71,6 +73,22 @@ mirror! {
 impl OnFailureDocument {
     fn is_revert(&self) -> bool {
         matches!(self, Self::Revert)
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case")]
+    #[derive(Default)]
+    enum Drift as DriftDocument {
+        #[default]
+        Correct,
+        Warn,
+    }
+}
+
+impl DriftDocument {
+    fn is_correct(&self) -> bool {
+        matches!(self, Self::Correct)
     }
 }
 

@@ -232,6 +232,7 @@ impl Dice {
                 ready_at: self.maybe(Dice::moment),
                 stopped_at: self.maybe(Dice::moment),
             },
+            drift: self.some(Dice::text),
         }
     }
 
@@ -330,6 +331,7 @@ impl Dice {
             path: self.text(),
             poll_interval: self.span(),
             on_failure: self.pick(&OnFailure::ALL),
+            drift: self.pick(&Drift::ALL),
             suspended: self.flip(),
             status: SourceStatus {
                 head: self.maybe(Dice::sha),

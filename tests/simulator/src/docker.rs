@@ -10,6 +10,7 @@ use dugout_agent::converge::images::{ImageAction, ImageOutcome};
 use dugout_agent::converge::{Action, Failure, FailureKind};
 use dugout_agent::labels::{ContainerLabels, SANDBOX};
 use dugout_agent::runtime::{ObservedContainer, ObservedState};
+use dugout_agent::spec::container_settings;
 use dugout_model::{AssignedPod, ContainerExit, Timestamp};
 
 use crate::random::Random;
@@ -63,7 +64,9 @@ impl FakeEngine {
     pub fn takes(&mut self, action: &Action) -> Duration {
         match action {
             Action::Pull { .. } => self.random.millis(100, 3_000),
-            Action::Create { .. } | Action::Remove { .. } => self.random.millis(5, 40),
+            Action::Create { .. } | Action::Correct { .. } | Action::Remove { .. } => {
+                self.random.millis(5, 40)
+            }
             Action::Start { .. } => self.random.millis(30, 400),
             Action::Stop { grace, .. } => self.random.millis(10, 2_000).min(*grace),
         }
@@ -116,6 +119,8 @@ impl FakeEngine {
                 }
                 Ok(None)
             }
+            // Nobody changes anything by hand here.
+            Action::Correct { .. } => Ok(None),
             Action::Remove { id, .. } => {
                 self.containers.remove(id);
                 Ok(None)
@@ -153,6 +158,9 @@ impl FakeEngine {
         if is_taken {
             return Err(failure(FailureKind::Transient, "the name is taken"));
         }
+        let Some(settings) = container_settings(&pod.template, container) else {
+            return Err(failure(FailureKind::Permanent, "no such container"));
+        };
         self.made += 1;
         let id = format!("{}-{:05}", self.node, self.made);
         let observed = ObservedContainer {
@@ -160,6 +168,7 @@ impl FakeEngine {
             labels,
             image_id: Some(image.clone()),
             state: ObservedState::Created,
+            settings,
             address: None,
             created_at: now,
         };

@@ -159,6 +159,7 @@ fn foreign_pod(connections: u32) -> PodReport {
         ready: false,
         connections,
         milestones: PodMilestones::default(),
+        drift: Vec::new(),
     }
 }
 
@@ -208,6 +209,10 @@ impl FakePod {
             ready,
             connections,
             milestones: self.milestones,
+            drift: match self.image.ends_with(":drifts") {
+                true => vec!["container app is paused".to_owned()],
+                false => Vec::new(),
+            },
         }
     }
 

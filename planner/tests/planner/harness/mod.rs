@@ -64,6 +64,7 @@ impl Cluster {
             path: String::new(),
             poll_interval: Duration::from_secs(5),
             on_failure: OnFailure::Revert,
+            drift: Drift::Correct,
         }
     }
 

@@ -266,7 +266,7 @@ impl Simulation {
     pub(super) fn answered(&mut self, node: usize, life: Life, call: &Call, outcome: &CallOutcome) {
         let now = self.now;
         let seen: Vec<_> = match &call.action {
-            Action::Start { id, .. } => {
+            Action::Start { id, .. } | Action::Correct { id, .. } => {
                 let seen = self.nodes[node].engine.containers.get(id);
                 seen.map(|one| one.observed.clone()).into_iter().collect()
             }
@@ -356,6 +356,7 @@ fn words(action: &Action) -> String {
             let ids: Vec<&str> = targets.iter().map(|target| target.id.as_str()).collect();
             format!("stop {} {why:?}", ids.join(" "))
         }
+        Action::Correct { id, correction, .. } => format!("correct {id} {correction:?}"),
         Action::Remove { id, .. } => format!("remove {id}"),
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use dugout_model::{
-    Commit, CommitSha, Fact, NotPushed, NoticedBy, OwedRevert, RevertOutcome, Revision,
+    Commit, CommitSha, Drift, Fact, NotPushed, NoticedBy, OwedRevert, RevertOutcome, Revision,
     RevisionContent, RevisionHops, SourceCondition, SourceDeclaration, SourceName, Timestamp,
 };
 
@@ -204,6 +204,7 @@ impl Simulation {
             path: String::new(),
             poll_interval: POLL,
             on_failure: self.scenario.on_failure,
+            drift: Drift::default(),
         }
     }
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use dugout_model::{
     Commit, CommitSha, Container, ContainerPort, ContainerResources, ContainerState,
-    ContainerStatus, DeclaredObject, DeclaredObjects, Deployment, Difference, EngineId, Fact,
-    IntOrPercent, LabelSelector, NodeName, NodeRegistration, NodeReport, NoticedBy, ObjectKey,
-    ObjectPolicy, ObjectSpec, OnFailure, Origin, Pod, PodMilestones, PodPhase, PodReport,
-    PodTemplate, Protocol, PullPolicy, Resources, RestartPolicy, Revision, RevisionContent,
-    RevisionHops, SourceDeclaration, SourceName, Strategy, StringMap, Timestamp, World,
+    ContainerStatus, DeclaredObject, DeclaredObjects, Deployment, Difference, Drift, EngineId,
+    Fact, IntOrPercent, LabelSelector, NodeName, NodeRegistration, NodeReport, NoticedBy,
+    ObjectKey, ObjectPolicy, ObjectSpec, OnFailure, Origin, Pod, PodMilestones, PodPhase,
+    PodReport, PodTemplate, Protocol, PullPolicy, Resources, RestartPolicy, Revision,
+    RevisionContent, RevisionHops, SourceDeclaration, SourceName, Strategy, StringMap, Timestamp,
+    World,
 };
 
 /// Pods of one deployment.
@@ -27,6 +28,7 @@ pub fn beginning(nodes: u32) -> Vec<Fact> {
         path: String::new(),
         poll_interval: Duration::from_secs(5),
         on_failure: OnFailure::Revert,
+        drift: Drift::Correct,
     })];
     facts.extend((0..nodes).map(|number| {
         let name = format!("node-{number:05}");
@@ -120,6 +122,7 @@ pub fn report(world: &World, node: &NodeName, told: impl Fn(&Pod) -> (u32, Times
             ready: true,
             connections: 0,
             milestones: PodMilestones { ready_at: Some(started_at), ..PodMilestones::default() },
+            drift: Vec::new(),
         };
         (pod.uid, report)
     };

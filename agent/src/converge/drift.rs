@@ -1,0 +1,284 @@
+//! Drift: in what a container that runs differs from what its pod's template asks for, because somebody
+//! changed it by hand, and how that is put back. Pure.
+//!
+//! What ended or is gone is not drift: it is healed, whatever the policy.
+
+use std::fmt;
+
+use dugout_model::{AssignedPod, Drift, RestartPolicy, Timestamp};
+
+use super::{Action, PodMemory, PodView, Step, StopWhy, stop};
+use crate::labels::SANDBOX;
+use crate::runtime::{
+    ContainerSettings, Correction, EngineRestart, Execution, Network, ObservedContainer,
+};
+use crate::spec::container_settings;
+
+/// One thing that is not as the template has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Difference {
+    Paused,
+    /// It is not in the network that it was made in.
+    OutOfNetwork,
+    InNetwork(String),
+    Limit {
+        limit: Limit,
+        is: Option<i64>,
+        shall: Option<i64>,
+    },
+    /// It may use these CPUs alone.
+    CpuSet(String),
+    /// The engine would start it again.
+    Restart(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    Memory,
+    Cpus,
+    CpuShares,
+    Processes,
+}
+
+/// A container of a pod that is not as its template has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drifted<'a> {
+    pub container: &'a ObservedContainer,
+    pub differences: Vec<Difference>,
+}
+
+/// What is remembered of a container's differences, until there are none.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct DriftMemory {
+    /// What was told.
+    pub told: Vec<Difference>,
+    /// Corrections that failed in a row.
+    pub failures: u32,
+    /// No correction before this moment.
+    pub not_before: Option<Timestamp>,
+    pub renewal: Renewal,
+}
+
+/// Whether the container was made anew for its differences. An engine that gives every container what
+/// nobody asked for would have it made anew for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Renewal {
+    #[default]
+    Untried,
+    Tried,
+}
+
+/// How a difference is put back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Mend {
+    InPlace(Correction),
+    /// A limit that nobody asked for: no engine lifts it while the container runs.
+    Anew,
+}
+
+/// In what a running container differs.
+pub fn differences(seen: &ContainerSettings, wanted: &ContainerSettings) -> Vec<Difference> {
+    let mut found = Vec::new();
+    if seen.execution == Execution::Paused && wanted.execution == Execution::Going {
+        found.push(Difference::Paused);
+    }
+    if wanted.networks.contains(&Network::Default) && !seen.networks.contains(&Network::Default) {
+        found.push(Difference::OutOfNetwork);
+    }
+    found.extend(seen.networks.difference(&wanted.networks).filter_map(|network| match network {
+        Network::Default => None,
+        Network::Other(name) => Some(Difference::InNetwork(name.clone())),
+    }));
+    let (is, shall) = (&seen.limits, &wanted.limits);
+    let limits = [
+        (Limit::Memory, is.memory_bytes, shall.memory_bytes),
+        (Limit::Cpus, is.nano_cpus, shall.nano_cpus),
+        (Limit::CpuShares, is.cpu_shares, shall.cpu_shares),
+        (Limit::Processes, is.pids_limit, shall.pids_limit),
+    ];
+    // One that is not there at all was not taken off by hand: an engine without the means for it drops it.
+    let differing = limits.into_iter().filter(|(_, is, shall)| is.is_some() && is != shall);
+    found.extend(differing.map(|(limit, is, shall)| {
+        let is = is.filter(|number| *number > 0);
+        Difference::Limit { limit, is, shall }
+    }));
+    if let Some(set) = is.cpu_set.as_ref().filter(|set| shall.cpu_set.as_ref() != Some(set)) {
+        found.push(Difference::CpuSet(set.clone()));
+    }
+    if let (EngineRestart::Policy(policy), EngineRestart::Never) = (&seen.restart, &wanted.restart)
+    {
+        found.push(Difference::Restart(policy.clone()));
+    }
+    found
+}
+
+/// The newest container of each name that runs, with its differences; most have none.
+pub fn of_running<'a>(
+    pod: &AssignedPod,
+    containers: &'a [ObservedContainer],
+) -> impl Iterator<Item = Drifted<'a>> {
+    newest_running(containers).filter_map(|container| {
+        let wanted = container_settings(&pod.template, &container.labels.container)?;
+        let differences = differences(&container.settings, &wanted);
+        Some(Drifted { container, differences })
+    })
+}
+
+/// So much of it is said; somebody may bring a container into any number of networks.
+const MOST_SENTENCES: usize = 16;
+
+/// In what a pod differs, a sentence each.
+pub fn sentences(pod: &AssignedPod, containers: &[ObservedContainer]) -> Vec<String> {
+    let told = of_running(pod, containers).flat_map(|drifted| {
+        let container = described(&drifted.container.labels.container);
+        drifted.differences.into_iter().map(move |one| format!("{container} {one}"))
+    });
+    told.take(MOST_SENTENCES).collect()
+}
+
+/// A container by its name, as a sentence begins.
+pub fn described(container: &str) -> String {
+    match container {
+        SANDBOX => "the sandbox".to_owned(),
+        name => format!("container {name}"),
+    }
+}
+
+/// What a correction of this container would be now, after one that was made.
+pub fn next_correction(pod: &AssignedPod, one: &ObservedContainer) -> Option<Correction> {
+    let wanted = container_settings(&pod.template, &one.labels.container)?;
+    first_in_place(&differences(&one.settings, &wanted), &wanted)
+}
+
+/// Puts back the next thing that somebody changed, unless that shall only be shown.
+pub(super) fn correct(view: &PodView<'_>, containers: &[ObservedContainer]) -> Step {
+    if view.pod.drift == Drift::Warn {
+        return Step::Nothing;
+    }
+    let mut wait: Option<Timestamp> = None;
+    for Drifted { container, differences } in of_running(view.pod, containers) {
+        let memory = view.memory.and_then(|memory| drift_memory(memory, container));
+        let Some(step) = mend(view, container, &differences, memory) else { continue };
+        match memory.and_then(|memory| memory.not_before).filter(|until| *until > view.now) {
+            None => return step,
+            Some(until) => wait = Some(wait.map_or(until, |earlier| earlier.min(until))),
+        }
+    }
+    wait.map_or(Step::Nothing, Step::Wait)
+}
+
+fn mend(
+    view: &PodView<'_>,
+    one: &ObservedContainer,
+    differences: &[Difference],
+    memory: Option<&DriftMemory>,
+) -> Option<Step> {
+    let name = &one.labels.container;
+    let wanted = container_settings(&view.pod.template, name)?;
+    let lasting = differences.iter().find(|one| one.mend(&wanted) == Mend::Anew);
+    // What runs to its end would have failed, and a sandbox takes the whole pod with it.
+    let may_renew = !view.draining
+        && !one.labels.is_sandbox()
+        && view.pod.template.restart_policy_of(name) == RestartPolicy::Always
+        && memory.is_none_or(|memory| memory.renewal == Renewal::Untried);
+    if let Some(lasting) = lasting.filter(|_| may_renew) {
+        let grace = view.pod.template.termination_grace;
+        return Some(stop(view.pod.uid, one, grace, StopWhy::Drifted(lasting.to_string())));
+    }
+    let correction = first_in_place(differences, &wanted)?;
+    let (pod, container, id) = (view.pod.uid, name.clone(), one.id.clone());
+    Some(Step::Act(Action::Correct { pod, container, id, correction }))
+}
+
+fn first_in_place(differences: &[Difference], wanted: &ContainerSettings) -> Option<Correction> {
+    differences.iter().find_map(|one| match one.mend(wanted) {
+        Mend::InPlace(correction) => Some(correction),
+        Mend::Anew => None,
+    })
+}
+
+fn drift_memory<'a>(memory: &'a PodMemory, one: &ObservedContainer) -> Option<&'a DriftMemory> {
+    memory.containers.get(&one.labels.container).map(|memory| &memory.drift)
+}
+
+fn newest_running(containers: &[ObservedContainer]) -> impl Iterator<Item = &ObservedContainer> {
+    // By name and attempt, so the last of a name is its newest.
+    let nexts = containers.iter().skip(1).map(Some).chain([None]);
+    containers.iter().zip(nexts).filter_map(|(one, next)| {
+        let is_newest = next.is_none_or(|next| next.labels.container != one.labels.container);
+        (is_newest && one.is_running()).then_some(one)
+    })
+}
+
+impl Difference {
+    fn mend(&self, wanted: &ContainerSettings) -> Mend {
+        match self {
+            Difference::Paused => Mend::InPlace(Correction::Unpause),
+            Difference::OutOfNetwork => Mend::InPlace(Correction::Connect),
+            Difference::InNetwork(network) => {
+                Mend::InPlace(Correction::Disconnect { network: network.clone() })
+            }
+            Difference::Limit { shall: Some(_), .. } | Difference::Restart(_) => {
+                Mend::InPlace(Correction::Update(wanted.limits.clone()))
+            }
+            Difference::Limit { shall: None, .. } | Difference::CpuSet(_) => Mend::Anew,
+        }
+    }
+}
+
+/// As it follows the container's name.
+impl fmt::Display for Difference {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Difference::Paused => out.write_str("is paused"),
+            Difference::OutOfNetwork => out.write_str("is not in its network"),
+            Difference::InNetwork(network) => write!(out, "is in the network {network}, too"),
+            Difference::Limit { limit, is: Some(is), shall: Some(shall) } => {
+                let (is, shall) = (limit.amount(*is), limit.amount(*shall));
+                write!(out, "has {is} and shall have {shall}", is = limit.with(&is))
+            }
+            Difference::Limit { limit, is: Some(is), shall: None } => {
+                write!(out, "has {} and shall have no limit", limit.with(&limit.amount(*is)))
+            }
+            Difference::Limit { limit, is: None, shall: Some(shall) } => {
+                write!(out, "has no {limit} and shall have {}", limit.amount(*shall))
+            }
+            Difference::Limit { limit, is: None, shall: None } => write!(out, "has no {limit}"),
+            Difference::CpuSet(set) => {
+                write!(out, "may use CPUs {set} alone and shall be free to use any")
+            }
+            Difference::Restart(policy) => {
+                write!(out, "has the engine's restart policy {policy} and shall have none")
+            }
+        }
+    }
+}
+
+impl Limit {
+    fn with(self, amount: &str) -> String {
+        format!("a {self} of {amount}")
+    }
+
+    fn amount(self, number: i64) -> String {
+        const MEBIBYTE: i64 = 1 << 20;
+        match self {
+            Limit::Memory if number % MEBIBYTE == 0 => format!("{} MiB", number / MEBIBYTE),
+            Limit::Memory => format!("{number} bytes"),
+            // Thousandths, as Kubernetes has them.
+            Limit::Cpus if number % 1_000_000 == 0 => format!("{}m", number / 1_000_000),
+            Limit::Cpus => format!("{number} billionths"),
+            Limit::CpuShares | Limit::Processes => number.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Limit::Memory => "memory limit",
+            Limit::Cpus => "CPU limit",
+            Limit::CpuShares => "CPU share",
+            Limit::Processes => "limit of processes",
+        })
+    }
+}

@@ -1,0 +1,208 @@
+//! What somebody changed by hand on a container that runs.
+
+use dugout_model::{ContainerResources, Drift};
+
+use super::*;
+use crate::converge::drift::{Difference, Limit, Renewal, differences};
+use crate::labels::SANDBOX;
+use crate::runtime::{ContainerSettings, Correction, EngineRestart, Execution, Network};
+use crate::spec::container_settings;
+
+/// A pod whose container has a memory limit of 128 MiB and runs.
+fn limited(policy: RestartPolicy) -> Node {
+    let mut template = template("web");
+    template.restart_policy = policy;
+    template.containers[0].resources =
+        ContainerResources { memory_limit_bytes: Some(128 << 20), ..ContainerResources::default() };
+    let mut node = Node::new(vec![pod(1, template)]);
+    node.see(container(1, 0, running(1)));
+    node
+}
+
+impl Node {
+    /// Somebody changes the newest container of this name.
+    fn change(&mut self, name: &str, change: impl FnOnce(&mut ContainerSettings)) {
+        let containers = self.observed.of_pod(uid(1)).iter().rev();
+        let one = containers.filter(|one| one.labels.container == name).next().unwrap();
+        let mut changed = one.clone();
+        change(&mut changed.settings);
+        self.observed.put(changed);
+    }
+}
+
+fn wanted() -> ContainerSettings {
+    let node = limited(RestartPolicy::Always);
+    container_settings(&node.assignment.pods[0].template, "web").unwrap()
+}
+
+fn pause(settings: &mut ContainerSettings) {
+    settings.execution = Execution::Paused;
+}
+
+fn halve_memory(settings: &mut ContainerSettings) {
+    settings.limits.memory_bytes = Some(64 << 20);
+}
+
+fn limit_cpus(settings: &mut ContainerSettings) {
+    settings.limits.nano_cpus = Some(500_000_000);
+}
+
+fn leave_network(settings: &mut ContainerSettings) {
+    settings.networks = [Network::Other("lab".into())].into();
+}
+
+fn correct(correction: Correction) -> Action {
+    Action::Correct { pod: uid(1), container: "web".into(), id: "id-1-0".into(), correction }
+}
+
+#[test]
+fn each_difference_is_found_and_said_in_words() {
+    type Case = (fn(&mut ContainerSettings), &'static [&'static str]);
+    let cases: [Case; 10] = [
+        (|_| {}, &[]),
+        (pause, &["is paused"]),
+        (leave_network, &["is not in its network", "is in the network lab, too"]),
+        (halve_memory, &["has a memory limit of 64 MiB and shall have 128 MiB"]),
+        // An engine without the means for a limit drops it.
+        (|one| one.limits.memory_bytes = None, &[]),
+        (
+            |one| one.limits.pids_limit = Some(-1),
+            &["has no limit of processes and shall have 4096"],
+        ),
+        (limit_cpus, &["has a CPU limit of 500m and shall have no limit"]),
+        (
+            |one| one.limits.pids_limit = Some(9),
+            &["has a limit of processes of 9 and shall have 4096"],
+        ),
+        (
+            |one| one.limits.cpu_set = Some("0".into()),
+            &["may use CPUs 0 alone and shall be free to use any"],
+        ),
+        (
+            |one| one.restart = EngineRestart::Policy("always".into()),
+            &["has the engine's restart policy always and shall have none"],
+        ),
+    ];
+    for (change, words) in cases {
+        let mut seen = wanted();
+        change(&mut seen);
+        let found: Vec<String> =
+            differences(&seen, &wanted()).iter().map(ToString::to_string).collect();
+        assert_eq!(found, words);
+    }
+}
+
+#[test]
+fn what_was_changed_is_put_back_one_thing_after_the_other() {
+    let mut node = limited(RestartPolicy::Always);
+    assert_eq!(node.plan(), Plan::default());
+    node.change("web", |one| {
+        pause(one);
+        halve_memory(one);
+        leave_network(one);
+    });
+    let limits = wanted().limits;
+    let undo: [(Correction, fn(&mut ContainerSettings)); 4] = [
+        (Correction::Unpause, |one| one.execution = Execution::Going),
+        (Correction::Connect, |one| _ = one.networks.insert(Network::Default)),
+        (Correction::Disconnect { network: "lab".into() }, |one| {
+            one.networks = [Network::Default].into();
+        }),
+        (Correction::Update(limits), |one| one.limits.memory_bytes = Some(128 << 20)),
+    ];
+    for (correction, effect) in undo {
+        assert_eq!(node.plan().actions, [correct(correction)]);
+        node.change("web", effect);
+    }
+    assert_eq!(node.plan(), Plan::default());
+    assert_eq!(node.report().drift, [""; 0]);
+}
+
+#[test]
+fn what_shall_only_be_shown_is_shown_and_left() {
+    let mut node = limited(RestartPolicy::Always);
+    node.assignment.pods[0].drift = Drift::Warn;
+    node.change("web", pause);
+    assert_eq!(node.plan(), Plan::default());
+    assert_eq!(node.report().drift, ["container web is paused"]);
+}
+
+#[test]
+fn a_limit_that_cannot_be_lifted_is_taken_off_with_its_container_once() {
+    let mut node = limited(RestartPolicy::Always);
+    node.change("web", limit_cpus);
+    let why = "has a CPU limit of 500m and shall have no limit".to_owned();
+    assert_eq!(node.plan().actions, [stop_action(0, 7, StopWhy::Drifted(why))]);
+    node.succeed();
+    let limit = Difference::Limit { limit: Limit::Cpus, is: Some(500_000_000), shall: None };
+    assert_eq!(node.memory().container("web").drift.renewal, Renewal::Tried);
+    // An engine that limits every container is not argued with.
+    node.see(container(1, 0, exited(1, 100)));
+    node.see(container(1, 1, running(101)));
+    node.change("web", limit_cpus);
+    assert_eq!(node.plan(), Plan::default());
+    assert_eq!(node.report().drift, [format!("container web {limit}")]);
+}
+
+#[test]
+fn what_runs_to_its_end_or_drains_is_not_ended_for_a_limit() {
+    for policy in [RestartPolicy::OnFailure, RestartPolicy::Never] {
+        let mut node = limited(policy);
+        node.change("web", limit_cpus);
+        assert_eq!(node.plan(), Plan::default());
+        node.change("web", pause);
+        assert_eq!(node.plan().actions, [correct(Correction::Unpause)]);
+    }
+    let mut node = limited(RestartPolicy::Always);
+    node.assignment.pods[0].order = PodOrder::Run { draining: true };
+    node.change("web", limit_cpus);
+    assert_eq!(node.plan(), Plan::default());
+}
+
+#[test]
+fn a_correction_that_fails_waits_ever_longer_and_holds_nothing_up() {
+    let mut node = limited(RestartPolicy::Always);
+    node.change("web", pause);
+    node.fail(FailureKind::Permanent);
+    assert_eq!(node.plan(), Plan { actions: vec![], wake_at: Some(at(110)) });
+    node.now = 110;
+    node.fail(FailureKind::Permanent);
+    assert_eq!(node.plan(), Plan { actions: vec![], wake_at: Some(at(130)) });
+    node.see(container(1, 0, exited(1, 110)));
+    assert_eq!(node.plan().actions, [create(1, 1)]);
+}
+
+#[test]
+fn a_pod_that_leaves_is_stopped_as_it_is() {
+    let mut node = limited(RestartPolicy::Always);
+    node.change("web", pause);
+    node.assignment.pods[0].order = PodOrder::Stop { grace: Duration::from_secs(3) };
+    assert_eq!(node.plan().actions, [stop_action(0, 3, StopWhy::Ordered)]);
+    assert_eq!(node.report().drift, [""; 0]);
+}
+
+#[test]
+fn a_shared_network_is_put_back_where_it_belongs() {
+    let mut template = template("web");
+    let other = dugout_model::Container { name: "other".into(), ..template.containers[0].clone() };
+    template.containers.push(other);
+    let mut node = Node::new(vec![pod(1, template)]);
+    for name in [SANDBOX, "web", "other"] {
+        let mut one = container(1, 0, running(1));
+        one.id = format!("id-{name}");
+        one.labels.container = name.into();
+        node.see(one);
+    }
+    assert_eq!(node.plan(), Plan::default());
+    node.change(SANDBOX, leave_network);
+    let (pod, container, id) = (uid(1), SANDBOX.to_owned(), format!("id-{SANDBOX}"));
+    let correction = Correction::Connect;
+    assert_eq!(node.plan().actions, [Action::Correct { pod, container, id, correction }]);
+    assert_eq!(node.report().drift[0], "the sandbox is not in its network");
+    // It is never ended for a limit: its pod would go with it.
+    node.change(SANDBOX, |one| {
+        one.networks = [Network::Default].into();
+        limit_cpus(one);
+    });
+    assert_eq!(node.plan(), Plan::default());
+}
