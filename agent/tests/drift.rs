@@ -1,5 +1,10 @@
 //! What somebody changes by hand, against a real Docker engine.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 #![allow(dead_code, reason = "the support of all conformance tests is shared")]
 
 mod support;

@@ -22,8 +22,8 @@ fn limited(policy: RestartPolicy) -> Node {
 impl Node {
     /// Somebody changes the newest container of this name.
     fn change(&mut self, name: &str, change: impl FnOnce(&mut ContainerSettings)) {
-        let containers = self.observed.of_pod(uid(1)).iter().rev();
-        let one = containers.filter(|one| one.labels.container == name).next().unwrap();
+        let mut containers = self.observed.of_pod(uid(1)).iter().rev();
+        let one = containers.find(|one| one.labels.container == name).unwrap();
         let mut changed = one.clone();
         change(&mut changed.settings);
         self.observed.put(changed);
@@ -102,7 +102,8 @@ fn what_was_changed_is_put_back_one_thing_after_the_other() {
         leave_network(one);
     });
     let limits = wanted().limits;
-    let undo: [(Correction, fn(&mut ContainerSettings)); 4] = [
+    type Undo = (Correction, fn(&mut ContainerSettings));
+    let undo: [Undo; 4] = [
         (Correction::Unpause, |one| one.execution = Execution::Going),
         (Correction::Connect, |one| _ = one.networks.insert(Network::Default)),
         (Correction::Disconnect { network: "lab".into() }, |one| {
