@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dugout_model::{
     BaselineKey, Change, Contacts, EngineId, Event, Hook, IdSource, JobUid, Kind, Node, NodeName,
     ObjectId, ObjectSpec, ObjectUid, Pod, PodUid, Quarantine, Release, ReleaseId, ReplicaSet,
-    ReplicaSetUid, RolloutState, ServiceType, SourceName, StoredObject, StoredRevision,
+    ReplicaSetUid, RolloutState, ServiceType, Source, SourceName, StoredObject, StoredRevision,
     TimelineEntry, Timestamp, Turn, World,
 };
 
@@ -273,10 +273,7 @@ impl Draft<'_> {
         match change {
             Change::PutSource(row) => {
                 self.dirty.sources.insert(row.name.clone());
-                // Its pods go by its policy.
-                if self.world.sources.get(&row.name).is_some_and(|old| old.drift != row.drift) {
-                    self.dirty.assignments.extend(self.world.nodes.keys().cloned());
-                }
+                self.mark_pods_of(row);
             }
             Change::PutObject(row) => {
                 // A service that takes another type or selector leaves places, too.
@@ -419,6 +416,13 @@ impl Draft<'_> {
         let known = self.world.nodes.get(&row.name).map(|known| &known.pulls);
         let pulls = row.pulls.iter().chain(known.into_iter().flatten());
         self.dirty.sources.extend(pulls.map(|pull| pull.source.clone()));
+    }
+
+    /// The pods of a source go by its policy.
+    fn mark_pods_of(&mut self, source: &Source) {
+        if self.world.sources.get(&source.name).is_some_and(|old| old.drift != source.drift) {
+            self.dirty.assignments.extend(self.world.nodes.keys().cloned());
+        }
     }
 
     fn mark_daemon_sets(&mut self) {

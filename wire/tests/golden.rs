@@ -219,6 +219,18 @@ fn status(name: &str, state: ContainerState) -> ContainerStatus {
     }
 }
 
+fn milestones() -> PodMilestones {
+    let at = |micros| Some(Timestamp::from_micros(micros));
+    PodMilestones {
+        accepted_at: at(1),
+        pulled_at: at(2),
+        created_at: at(3),
+        started_at: at(4),
+        ready_at: at(5),
+        stopped_at: None,
+    }
+}
+
 fn report() -> NodeReport {
     let exit = ContainerExit {
         exit_code: 1,
@@ -232,7 +244,6 @@ fn report() -> NodeReport {
     containers.extend(WaitingReason::ALL.map(|reason| {
         status("c", ContainerState::Waiting { reason, message: "back-off 10s".into() })
     }));
-    let at = |micros| Some(Timestamp::from_micros(micros));
     let pod = |phase| PodReport {
         phase,
         init_containers: containers.iter().take(2).cloned().collect(),
@@ -240,14 +251,7 @@ fn report() -> NodeReport {
         address: Some("172.17.0.2".parse().unwrap()),
         ready: true,
         connections: 3,
-        milestones: PodMilestones {
-            accepted_at: at(1),
-            pulled_at: at(2),
-            created_at: at(3),
-            started_at: at(4),
-            ready_at: at(5),
-            stopped_at: None,
-        },
+        milestones: milestones(),
         drift: vec!["container web: is paused".into()],
     };
     let bare = |phase| PodReport {

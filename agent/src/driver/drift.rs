@@ -6,7 +6,7 @@ use dugout_model::{AssignedPod, Drift, EventType, PodOrder, PodUid};
 
 use super::node::Node;
 use crate::converge::drift::{self, Difference, DriftMemory};
-use crate::converge::{Action, Failure, FailureKind, Outcome};
+use crate::converge::{Action, Failure, FailureKind, Outcome, StopWhy};
 use crate::events::reason;
 use crate::runtime::{ContainerRuntime, ObservedContainer};
 
@@ -84,6 +84,13 @@ impl<R: ContainerRuntime> Node<R> {
             self.pod_event(*pod, EventType::Warning, reason::FAILED, text);
         }
         Outcome::Failed(Failure { kind: FailureKind::Permanent, message })
+    }
+
+    /// Whether a container of a pod is being stopped because of what was changed: that is no crash.
+    pub(super) fn is_renewed(&self, pod: PodUid) -> bool {
+        self.memories.get(&pod).is_some_and(|memory| {
+            matches!(&memory.in_flight, Some(Action::Stop { why: StopWhy::Drifted(_), .. }))
+        })
     }
 
     /// How often in a row an action failed before.

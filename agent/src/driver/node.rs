@@ -453,11 +453,8 @@ impl<R: ContainerRuntime> Node<R> {
         let pod_ended = self.memories.get(&labels.uid).is_some_and(|memory| {
             matches!(&memory.in_flight, Some(Action::Stop { why: StopWhy::PodEnded, .. }))
         });
-        let drifted = self.memories.get(&labels.uid).is_some_and(|memory| {
-            matches!(&memory.in_flight, Some(Action::Stop { why: StopWhy::Drifted(_), .. }))
-        });
         let outside = match ours {
-            true => drifted,
+            true => self.is_renewed(labels.uid),
             false => signalled.is_some() || fell,
         };
         let cause = if outside { ExitCause::Outside } else { ExitCause::Itself };
