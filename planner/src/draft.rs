@@ -304,23 +304,7 @@ impl Draft<'_> {
                     self.dirty.placement = true;
                 }
             }
-            Change::PutNode(row) if self.differs_in_events_alone(row) => {}
-            Change::PutNode(row) if self.differs_in_pulls_alone(row) => {
-                self.dirty.assignments.insert(row.name.clone());
-                self.mark_gates(row);
-            }
-            Change::PutNode(row) => {
-                self.mark_engine_of(&row.name);
-                self.mark_peers(&row.engine);
-                self.dirty.assignments.insert(row.name.clone());
-                self.dirty.nodes.insert(row.name.clone());
-                self.dirty.placement = true;
-                self.mark_gates(row);
-                self.mark_moved(row);
-                if self.differs_for_daemons(row) {
-                    self.mark_daemon_sets();
-                }
-            }
+            Change::PutNode(row) => self.mark_node(row),
             Change::DeleteNode(name) => {
                 if let Some(known) = self.world.nodes.get(name).cloned() {
                     self.mark_gates(&known);
@@ -345,6 +329,25 @@ impl Draft<'_> {
             | Change::PutRevision(_)
             | Change::AppendTimeline(_)
             | Change::AppendEvent(_) => {}
+        }
+    }
+
+    fn mark_node(&mut self, row: &Node) {
+        if self.differs_in_events_alone(row) {
+            return;
+        }
+        self.dirty.assignments.insert(row.name.clone());
+        self.mark_gates(row);
+        if self.differs_in_pulls_alone(row) {
+            return;
+        }
+        self.mark_engine_of(&row.name);
+        self.mark_peers(&row.engine);
+        self.dirty.nodes.insert(row.name.clone());
+        self.dirty.placement = true;
+        self.mark_moved(row);
+        if self.differs_for_daemons(row) {
+            self.mark_daemon_sets();
         }
     }
 
