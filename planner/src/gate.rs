@@ -233,7 +233,7 @@ fn ask(draft: &mut Draft<'_>, source: &SourceName, release: ReleaseId) -> Option
     let mut longest = DEADLINE;
     for object in &going {
         let Some(template) = object.declared.spec.pod_template() else { continue };
-        longest = longest.max(progress_deadline(object));
+        longest = longest.max(rollouts::progress_deadline(object));
         let there = images_by_node(&draft.world, object.uid);
         for (node, pods) in foresight.nodes_for(draft, object, template) {
             for container in template.all_containers() {
@@ -265,13 +265,6 @@ fn ask(draft: &mut Draft<'_>, source: &SourceName, release: ReleaseId) -> Option
         draft.push(Change::PutNode(Arc::new(node)));
     }
     is_any.then_some(longest)
-}
-
-fn progress_deadline(object: &StoredObject) -> Duration {
-    match &object.declared.spec {
-        ObjectSpec::Deployment(spec) => spec.progress_deadline,
-        _ => rollouts::progress_deadline(object),
-    }
 }
 
 /// How many pods a workload shall have, where it does not say so by node.

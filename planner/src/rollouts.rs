@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    Change, ContainerState, EventType, Placement, Pod, PodCounts, ReplicaSet, Rollout,
+    Change, ContainerState, EventType, ObjectSpec, Placement, Pod, PodCounts, ReplicaSet, Rollout,
     RolloutFailure, RolloutMilestone, RolloutState, StoredObject, Timestamp, WaitingReason,
 };
 
@@ -46,7 +46,10 @@ impl Aims {
 /// Kubernetes gives a Deployment ten minutes, and the other kinds for ever: a release could then
 /// never fail. Unless they ask for something else, they get the same ten minutes.
 pub(crate) fn progress_deadline(object: &StoredObject) -> Duration {
-    object.declared.policy.progress_deadline.unwrap_or(Duration::from_secs(600))
+    match &object.declared.spec {
+        ObjectSpec::Deployment(spec) => spec.progress_deadline,
+        _ => object.declared.policy.progress_deadline.unwrap_or(Duration::from_secs(600)),
+    }
 }
 
 /// What one look at a workload found.

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dugout_model::{AssignedImage, PodUid, Probe};
+use dugout_model::{AssignedImage, PodUid, Probe, chain};
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -13,14 +13,14 @@ use tokio::task::AbortHandle;
 
 use super::Event;
 use crate::converge::images::ImageAction;
-use crate::converge::{FullList, Observed, Sequence};
+use crate::converge::{Failure, FailureKind, FullList, Observed, Sequence};
 use crate::labels::Owner;
 use crate::metrics::AgentMetrics;
 use crate::probe::{ProbeKind, ProbeTarget, try_probe};
 use crate::records::{PodRecord, Records, Version};
 use crate::runtime::{
     ContainerRuntime, ContainerSpec, Correction, EngineInfo, ListedContainer, ObservedContainer,
-    RuntimeError,
+    PermanentKind, RuntimeError,
 };
 use crate::volumes::{Layout, Preparation, VolumeError, Volumes};
 
@@ -336,6 +336,26 @@ async fn prepare(volumes: Arc<Volumes>, wanted: Preparation) -> Result<(), Volum
         }
         Err(_) => Err(VolumeError::Deadline { seconds: VOLUMES_DEADLINE.as_secs() }),
     }
+}
+
+/// What a failed call means for what is tried next.
+pub(super) fn failure_of(error: &RuntimeError) -> Failure {
+    let kind = match error {
+        RuntimeError::Permanent { kind: PermanentKind::NotFound, .. } => FailureKind::NotFound,
+        // A container of this name is there already: the list will show it.
+        RuntimeError::Permanent { kind: PermanentKind::Conflict, .. }
+        | RuntimeError::Deadline { .. }
+        | RuntimeError::Transient { .. }
+        | RuntimeError::EngineUnavailable { .. } => FailureKind::Transient,
+        RuntimeError::Permanent { .. } => FailureKind::Permanent,
+    };
+    let message = match error {
+        RuntimeError::Permanent { message, .. } | RuntimeError::Transient { message, .. } => {
+            message.clone()
+        }
+        other => chain(other),
+    };
+    Failure { kind, message }
 }
 
 /// Makes the call, and looks at what came of it. The look takes nobody's turn.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use dugout_model::{AssignedImage, EventType, ImageReport, Timestamp, chain};
+use dugout_model::{AssignedImage, EventType, ImageReport, Timestamp};
 
+use super::hands::failure_of;
 use super::node::Node;
+use crate::converge::Failure;
 use crate::converge::images::{ImageAction, ImageOutcome, ImageStep, image_step};
-use crate::converge::{Failure, FailureKind};
 use crate::events::reason;
-use crate::runtime::{ContainerRuntime, PermanentKind, RuntimeError};
+use crate::runtime::{ContainerRuntime, RuntimeError};
 
 impl<R: ContainerRuntime> Node<R> {
     /// Begins what is to be done for images, and says when to come again.
@@ -63,7 +64,7 @@ impl<R: ContainerRuntime> Node<R> {
                 self.engine_lost(&error);
                 ImageOutcome::EngineUnavailable
             }
-            Err(error) => ImageOutcome::Failed(failure(&error)),
+            Err(error) => ImageOutcome::Failed(failure_of(&error)),
         };
         let Some(memory) = self.images.get_mut(asked) else { return };
         let failures = memory.failures;
@@ -87,21 +88,4 @@ impl<R: ContainerRuntime> Node<R> {
     pub(super) fn image_reports(&self) -> BTreeMap<AssignedImage, ImageReport> {
         self.images.iter().map(|(asked, memory)| (asked.clone(), memory.report())).collect()
     }
-}
-
-fn failure(error: &RuntimeError) -> Failure {
-    let kind = match error {
-        RuntimeError::Permanent { kind: PermanentKind::NotFound, .. } => FailureKind::NotFound,
-        RuntimeError::Permanent { .. } => FailureKind::Permanent,
-        RuntimeError::Deadline { .. }
-        | RuntimeError::Transient { .. }
-        | RuntimeError::EngineUnavailable { .. } => FailureKind::Transient,
-    };
-    let message = match error {
-        RuntimeError::Permanent { message, .. } | RuntimeError::Transient { message, .. } => {
-            message.clone()
-        }
-        other => chain(other),
-    };
-    Failure { kind, message }
 }

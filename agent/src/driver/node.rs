@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use dugout_model::{
     AssignedImage, AssignedPod, EventType, NamespaceName, NodeName, ObjectName, PodUid, PullPolicy,
-    RestartPolicy, SharedAssignment, Timestamp, chain,
+    RestartPolicy, SharedAssignment, Timestamp,
 };
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::drift::is_told_again;
 use super::engine::EngineState;
-use super::hands::{Acted, Hands, Slot};
+use super::hands::{Acted, Hands, Slot, failure_of};
 use super::health::ProbeBook;
 use super::publish::{Directory, Published};
 use super::recorded::Recorded;
@@ -27,9 +27,7 @@ use crate::labels::{ContainerLabels, Owner, SANDBOX};
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
 use crate::proxy::{PortNews, Proxy};
-use crate::runtime::{
-    ContainerRuntime, ObservedContainer, ObservedState, PermanentKind, RuntimeError, Signalled,
-};
+use crate::runtime::{ContainerRuntime, ObservedContainer, ObservedState, RuntimeError, Signalled};
 use crate::spec::container_settings;
 use crate::volumes::VolumeError;
 
@@ -315,21 +313,7 @@ impl<R: ContainerRuntime> Node<R> {
             self.engine_lost(error);
             return Outcome::EngineUnavailable;
         }
-        let kind = match error {
-            RuntimeError::Permanent { kind: PermanentKind::NotFound, .. } => FailureKind::NotFound,
-            // A container of this name is there already: the list will show it.
-            RuntimeError::Permanent { kind: PermanentKind::Conflict, .. }
-            | RuntimeError::Deadline { .. }
-            | RuntimeError::Transient { .. }
-            | RuntimeError::EngineUnavailable { .. } => FailureKind::Transient,
-            RuntimeError::Permanent { .. } => FailureKind::Permanent,
-        };
-        let message = match error {
-            RuntimeError::Permanent { message, .. } | RuntimeError::Transient { message, .. } => {
-                message.clone()
-            }
-            other => chain(other),
-        };
+        let Failure { kind, message } = failure_of(error);
         // The call may have had its effect, or the container may be another than thought.
         self.engine.list_soon(self.now);
         let expected = kind == FailureKind::NotFound
