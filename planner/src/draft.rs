@@ -10,6 +10,7 @@ use dugout_model::{
     TimelineEntry, Timestamp, Turn, World,
 };
 
+use crate::releases::GoingBack;
 use crate::work::Dirty;
 use crate::{Plan, PlanInput, PlanReport, Settings, Work};
 
@@ -28,6 +29,8 @@ pub(crate) struct Draft<'a> {
     pub report: PlanReport,
     /// Workloads that would have let a pod go in this turn, were the gate of their release open.
     pub held: BTreeSet<ObjectUid>,
+    /// Releases that were found failing in this turn and go back: it is planned anew for them.
+    pub going_back: BTreeMap<SourceName, GoingBack>,
     wake_at: BTreeMap<Work, Timestamp>,
     processed: BTreeSet<Work>,
     rows: BTreeSet<Row>,
@@ -71,6 +74,7 @@ impl<'a> Draft<'a> {
             dirty: Dirty::from_due(input.due, input.world),
             report: PlanReport::default(),
             held: BTreeSet::new(),
+            going_back: BTreeMap::new(),
             wake_at: BTreeMap::new(),
             processed,
             rows: BTreeSet::new(),
