@@ -438,7 +438,7 @@ impl Draft<'_> {
     }
 
     fn mark_waiting_for(&mut self, workload: ObjectUid) {
-        if let Some(object) = self.world.object_by_uid(workload).cloned() {
+        if let Some(object) = self.world.workload_by_uid(workload).cloned() {
             self.mark_waiting(&object);
         }
     }
@@ -477,7 +477,7 @@ impl Draft<'_> {
     fn mark_gone(&mut self, key: &BaselineKey) {
         let row = self.world.baselines.get(key);
         let before = row.and_then(|row| row.before.as_ref()).map(|before| before.uid);
-        let gone = before.filter(|uid| self.world.object_by_uid(*uid).is_none());
+        let gone = before.filter(|uid| self.world.workload_by_uid(*uid).is_none());
         self.dirty.workloads.extend(gone);
     }
 
@@ -554,7 +554,7 @@ impl Draft<'_> {
     }
 
     fn mark_source_of(&mut self, workload: ObjectUid) {
-        if let Some(object) = self.world.object_by_uid(workload) {
+        if let Some(object) = self.world.workload_by_uid(workload) {
             self.dirty.sources.insert(object.source.clone());
         }
     }

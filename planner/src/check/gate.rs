@@ -19,7 +19,7 @@ impl Checker<'_> {
         let Some(set) = self.after.replica_set_of(after).filter(|_| is_let_go).cloned() else {
             return;
         };
-        let owner = self.after.object_by_uid(set.owner);
+        let owner = self.after.workload_by_uid(set.owner);
         // Where the source was never healthy, what left Git cannot be wanted back.
         let may_be_wanted = owner.is_some() || self.after.may_come_back(set.owner);
         let is_only_scaled =

@@ -136,6 +136,7 @@ async fn a_minute_of_changes(engine: &mut Engine<Leadership>) {
     let total = CHANGES_PER_SECOND * u32::try_from(MINUTE.as_secs()).unwrap_or(u32::MAX);
     let due_at = |number: u32| MINUTE * number / total;
     let (mut sent, mut turns) = (0, 0);
+    let (mut longest, mut longest_at) = (Duration::ZERO, Duration::ZERO);
     let mut spans = Vec::with_capacity(total as usize);
     let began = Instant::now();
     while sent < total {
@@ -150,14 +151,17 @@ async fn a_minute_of_changes(engine: &mut Engine<Leadership>) {
             tokio::time::sleep(due_at(sent).saturating_sub(began.elapsed())).await;
             continue;
         }
-        step(engine, facts).await;
+        let took = step(engine, facts).await;
+        if took > longest {
+            (longest, longest_at) = (took, began.elapsed());
+        }
         turns += 1;
         let ended = began.elapsed();
         spans.extend((first..sent).map(|number| ended - due_at(number)));
     }
     let sample = Sample::new(spans);
     println!(
-        "{CHANGES_PER_SECOND} changes a second for a minute, {PODS} pods   {}, {turns} turns",
+        "{CHANGES_PER_SECOND} changes a second for a minute, {PODS} pods   {}, {turns} turns, the longest {longest:.1?} after {longest_at:.1?}",
         sample.show()
     );
     let p99 = sample.p99();
