@@ -6,6 +6,7 @@
 
 mod index;
 
+use std::mem::discriminant;
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
@@ -59,6 +60,18 @@ impl World {
             releases: OrdMap::new(),
             quarantine: OrdSet::new(),
             index: Index::default(),
+        }
+    }
+
+    /// Applies changes, at most one for each row, with those of a kind together and sorted by their keys.
+    ///
+    /// A tree that is filled in the order of its keys splits a full leaf in the middle and never comes back
+    /// to the half on the left: it ends half empty. Every second key first fills the leaves with the others.
+    pub fn apply_all(&mut self, changes: &[Change]) {
+        for kind in changes.chunk_by(|left, right| discriminant(left) == discriminant(right)) {
+            let every_second = kind.iter().step_by(2);
+            let others = kind.iter().skip(1).step_by(2);
+            every_second.chain(others).for_each(|change| self.apply(change));
         }
     }
 

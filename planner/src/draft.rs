@@ -146,9 +146,7 @@ impl<'a> Draft<'a> {
         }
         let drafted = cfg!(debug_assertions).then_some(self.world);
         let mut after = self.before.clone();
-        for change in &changes {
-            after.apply(change);
-        }
+        after.apply_all(&changes);
         if !changes.is_empty() {
             after.turn = self.turn;
         }
