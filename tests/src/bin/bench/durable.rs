@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use dugout_model::{Fact, NodeName, Pod, World};
+use dugout_model::{ContainerState, Fact, NodeName, Pod, World};
 use dugout_planner::{Plan, PlanInput, Settings};
 use dugout_reconciler::{Clock, Engine, EngineMetrics, Publisher, Surroundings, SystemClock};
 use dugout_store::{Leadership, Leading, Store};
@@ -190,12 +190,17 @@ async fn a_minute_of_changes(engine: &mut Engine<Leadership>) {
     verdict("a change committed and published, p99 5 ms", &format!("{p99:.1} ms"), p99 <= 5.0);
 }
 
-/// A node's report in which one of its pods was restarted.
+/// A node's report in which one of its pods was restarted, and the others are as they were.
 fn restarted(world: &World, node: &NodeName, number: u32) -> Fact {
     let chosen = world.pods_on(node).next().map(|pod| pod.uid);
     let restarts = number / NODES + 1;
     report(world, node, |pod| {
-        let times = if Some(pod.uid) == chosen { restarts } else { 0 };
-        (times, pod.ready_since().unwrap_or_default())
+        let mut containers = pod.seen.known().into_iter().flat_map(|seen| &seen.containers);
+        let before = containers.next().expect("it was told to be ready");
+        let ContainerState::Running { started_at } = before.state else {
+            unreachable!("nothing ends here");
+        };
+        let times = if Some(pod.uid) == chosen { restarts } else { before.restarts };
+        (times, started_at)
     })
 }
