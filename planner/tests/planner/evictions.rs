@@ -226,6 +226,20 @@ fn a_commit_in_the_middle_of_a_drain_is_rolled_out_and_the_drain_goes_on() {
 }
 
 #[test]
+fn a_second_drain_while_the_successor_starts_takes_nobody_who_serves() {
+    let mut cluster = all_on_a(vec![web(1, "web:1")]);
+    cluster.join("c", "engine-of-c");
+    cluster.turn(&[Fact::Operator(OperatorRequest::Cordon(NodeName::new("c")))]);
+    drain(&mut cluster, "a");
+    cluster.step(seconds(1));
+    assert_eq!(cluster.spread(), BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 1)]));
+    assert_eq!(cluster.ready(), 1, "the successor has yet to serve");
+    uncordon(&mut cluster, "c");
+    assert_eq!(fewest_ready_while(&mut cluster, "b"), 1);
+    assert_eq!(cluster.spread(), BTreeMap::from([("c".to_owned(), 1)]));
+}
+
+#[test]
 fn fewer_replicas_take_those_of_the_drained_node_first() {
     let mut cluster = Cluster::with_nodes(&["a", "b"]);
     let limit = DisruptionLimit::MaxUnavailable(IntOrPercent::Int(0));
