@@ -230,7 +230,8 @@ pub(super) fn combine(old: &Resource, new: Resource, merge_data: bool) -> Resour
         previous: old.previous.clone(),
         prefixes: old.prefixes.clone(),
         suffixes: old.suffixes.clone(),
-        needs_hash: new.needs_hash,
+        // As the reference has it: who asked for no suffix once never gets one.
+        needs_hash: old.needs_hash && new.needs_hash,
     }
 }
 
