@@ -16,6 +16,7 @@ use thiserror::Error;
 use crate::accepted::AcceptedStore;
 use crate::docker::{DEFAULT_DOCKER_HOST, DockerHostError};
 use crate::runtime::EngineInfo;
+use crate::spec::Allocatable;
 
 /// The most pods on one node, as Kubernetes has it.
 const MOST_PODS: u64 = 110;
@@ -114,6 +115,13 @@ pub(crate) struct StoredEngine {
     pub version: String,
     pub cpus: u64,
     pub memory_bytes: u64,
+}
+
+impl StoredEngine {
+    /// What pods may use of the machine.
+    pub(crate) fn allocatable(&self) -> Allocatable {
+        Allocatable { cpu_millis: self.cpus.saturating_mul(1000), memory_bytes: self.memory_bytes }
+    }
 }
 
 /// Takes the data directory for this agent; the kernel lets go of it when the process ends.
@@ -236,15 +244,12 @@ pub(crate) fn registration(
     instance: String,
     engine: StoredEngine,
 ) -> NodeRegistration {
+    let Allocatable { cpu_millis, memory_bytes } = engine.allocatable();
     NodeRegistration {
         name,
         instance,
         labels: config.labels.clone().into(),
-        capacity: Resources {
-            cpu_millis: engine.cpus.saturating_mul(1000),
-            memory_bytes: engine.memory_bytes,
-            pods: MOST_PODS,
-        },
+        capacity: Resources { cpu_millis, memory_bytes, pods: MOST_PODS },
         engine: EngineId::new(engine.id),
         engine_version: engine.version,
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -13,6 +13,7 @@ pub mod docker;
 mod driver;
 pub mod events;
 mod file;
+mod hooks;
 pub mod labels;
 mod link;
 pub mod local;
@@ -80,6 +81,8 @@ pub async fn run(
     let (link_sender, link_events) = mpsc::channel(LINK_INBOX);
     let (reports, reports_reader) = watch::channel(None);
     let (directory, directory_reader) = watch::channel(Arc::new(Directory::new()));
+    let (allocatable, allocatable_reader) =
+        watch::channel(file.engine.as_ref().map(StoredEngine::allocatable));
     let driver = Driver::new(Start {
         runtime: Arc::clone(&runtime),
         name: name.clone(),
@@ -89,6 +92,7 @@ pub async fn run(
         records,
         recorded,
         volumes,
+        allocatable: allocatable_reader,
         link: link_events,
         reports,
         directory,
@@ -98,6 +102,7 @@ pub async fn run(
     });
     let linking = async {
         let engine = engine(&runtime, &file, &config).await;
+        allocatable.send_replace(Some(engine.allocatable()));
         let link = Link {
             server,
             registration: registration(&config, name, file.instance.clone(), engine),

@@ -170,6 +170,8 @@ pub struct ContainerSpec {
     /// Replaces the image's command when not empty.
     pub command: Vec<String>,
     pub working_dir: Option<String>,
+    /// What it is told to end with; without one the image says it.
+    pub stop_signal: Option<String>,
     /// Names and values; a value may be secret, so all are treated so.
     pub env: Vec<(String, SecretValue)>,
     pub labels: HashMap<String, String>,

@@ -80,13 +80,13 @@ async fn a_pod_starts_serves_through_its_node_port_and_leaves() {
     let mut rig = Rig::start().await;
     let pod = rig.add(SERVE);
     rig.change_container(pod, |container| {
-        container.readiness_probe = probe(ProbeAction::HttpGet {
+        container.readiness_probe = probe(ProbeAction::HttpGet(HttpGetAction {
             scheme: HttpScheme::Http,
             host: None,
             port: PortRef::Name("http".into()),
             path: "/".into(),
             headers: vec![],
-        });
+        }));
     });
     let node_port = free_port().await;
     let endpoint = Endpoint { pod, port: 8080, place: EndpointPlace::Local };
@@ -515,13 +515,13 @@ async fn containers_of_a_pod_share_network_ipc_and_host_name_also_after_their_sa
         }),
         ..support::container(&command)
     });
-    template.containers[0].readiness_probe = probe(ProbeAction::HttpGet {
+    template.containers[0].readiness_probe = probe(ProbeAction::HttpGet(HttpGetAction {
         scheme: HttpScheme::Http,
         host: None,
         port: PortRef::Name("http".into()),
         path: "/".into(),
         headers: vec![],
-    });
+    }));
     pod.template = std::sync::Arc::new(template);
     rig.assign();
     let report = rig.until_running(uid).await;

@@ -11,9 +11,11 @@ use futures_util::future::try_join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
-use super::Event;
+use super::hooks::HookRun;
+use super::{Event, hooks};
 use crate::converge::images::ImageAction;
 use crate::converge::{Failure, FailureKind, FullList, Observed, Sequence};
+use crate::hooks::run_hook;
 use crate::labels::Owner;
 use crate::metrics::AgentMetrics;
 use crate::probe::{ProbeKind, ProbeTarget, try_probe};
@@ -36,6 +38,8 @@ const STOPS_AT_ONCE: usize = 64;
 const REMOVES_AT_ONCE: usize = 4;
 const PROBES_AT_ONCE: usize = 64;
 const LOOKS_AT_ONCE: usize = 8;
+/// Hooks mostly wait for what they call.
+const HOOKS_AT_ONCE: usize = 256;
 /// A disk that takes longer hangs.
 const VOLUMES_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -53,6 +57,7 @@ pub(crate) struct Hands<R> {
     removes: Arc<Semaphore>,
     probes: Arc<Semaphore>,
     image_looks: Arc<Semaphore>,
+    hooks: Arc<Semaphore>,
 }
 
 /// Counts whose node this was: each owner has its own. What was asked for under a former owner is of
@@ -67,6 +72,19 @@ pub(crate) struct Answer {
     pub event: Event,
 }
 
+/// Tells of what happens before an effect has ended.
+pub(crate) struct Teller {
+    answers: mpsc::Sender<Answer>,
+    asked_under: OwnerEpoch,
+}
+
+impl Teller {
+    pub async fn tell(&self, event: Event) {
+        // The driver goes away only when the agent stops.
+        let _ = self.answers.send(Answer { asked_under: self.asked_under, event }).await;
+    }
+}
+
 /// The right to one engine call.
 pub(crate) type Slot = OwnedSemaphorePermit;
 
@@ -76,7 +94,7 @@ pub(crate) enum Job {
     Pull { image: String },
     Create { spec: Box<ContainerSpec>, volumes: Option<Preparation> },
     Start { id: String, volumes: Option<Preparation> },
-    Stop { ids: Vec<String>, grace: Duration },
+    Stop { ids: Vec<String>, hooks: Vec<HookRun>, grace: Duration },
     Correct { id: String, correction: Correction },
     Remove { id: String },
 }
@@ -127,6 +145,7 @@ impl<R: ContainerRuntime> Hands<R> {
             removes: room(REMOVES_AT_ONCE),
             probes: room(PROBES_AT_ONCE),
             image_looks: room(LOOKS_AT_ONCE),
+            hooks: room(HOOKS_AT_ONCE),
         }
     }
 
@@ -166,6 +185,7 @@ impl<R: ContainerRuntime> Hands<R> {
         let (room, runtime) = (Arc::clone(room), Arc::clone(&self.runtime));
         let records = Arc::clone(&self.records);
         let volumes = Arc::clone(&self.volumes);
+        let teller = Teller { answers: self.answers.clone(), asked_under: self.owner_epoch };
         self.spawn(async move {
             if let Some((version, record)) = record
                 && let Err(error) = write_record(records, pod, version, record).await
@@ -185,12 +205,22 @@ impl<R: ContainerRuntime> Hands<R> {
             {
                 return Event::Acted { pod, acted: Acted::NoVolumes(error), slot: None };
             }
-            let acted = act(runtime.as_ref(), &owner, job, &mut slot).await;
+            let acted = act(runtime.as_ref(), &owner, job, &mut slot, &teller).await;
             let acted = acted.unwrap_or_else(Acted::Failed);
             // The start follows at once: a container is not made before the last one runs.
             let slot = slot.filter(|_| matches!(acted, Acted::Created { .. }));
             Event::Acted { pod, acted, slot }
         })
+    }
+
+    /// Runs a hook beside everything else.
+    pub fn hook(&self, run: HookRun, deadline: Duration) {
+        let (runtime, room) = (Arc::clone(&self.runtime), Arc::clone(&self.hooks));
+        self.spawn(async move {
+            let _permit = room.acquire_owned().await;
+            let result = run_hook(runtime.as_ref(), &run.target, &run.handler, deadline).await;
+            Event::HookEnded { run: Box::new(run), result }
+        });
     }
 
     /// Looks for an image, or pulls it.
@@ -364,6 +394,7 @@ async fn act<R: ContainerRuntime>(
     owner: &Owner,
     job: Job,
     slot: &mut Option<Slot>,
+    teller: &Teller,
 ) -> Result<Acted, RuntimeError> {
     Ok(match job {
         Job::Pull { image } => {
@@ -376,9 +407,8 @@ async fn act<R: ContainerRuntime>(
             *slot = None;
             Acted::Started { seen: runtime.inspect(owner, &id).await? }
         }
-        Job::Stop { ids, grace } => {
-            let stops = ids.iter().map(|id| runtime.stop(id, grace));
-            try_join_all(stops).await?;
+        Job::Stop { ids, hooks, grace } => {
+            hooks::stop_all(runtime, &ids, &hooks, grace, teller).await?;
             *slot = None;
             let looks = try_join_all(ids.iter().map(|id| runtime.inspect(owner, id))).await?;
             Acted::Stopped { seen: looks.into_iter().flatten().collect() }

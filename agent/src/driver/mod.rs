@@ -8,6 +8,7 @@ mod drift;
 mod engine;
 mod hands;
 mod health;
+mod hooks;
 mod images;
 mod node;
 mod publish;
@@ -36,9 +37,11 @@ use crate::probe::{ProbeKind, ProbeTarget};
 use crate::proxy::{PortNews, Proxy};
 use crate::records::{PodRecord, Records};
 use crate::runtime::{ContainerRuntime, EngineEvent, ObservedContainer, RuntimeError};
+use crate::spec::Allocatable;
 use crate::volumes::Volumes;
 pub(crate) use hands::learn_engine;
 use hands::{Acted, Answer, Hands, Slot};
+use hooks::HookRun;
 use node::Node;
 pub(crate) use publish::Directory;
 
@@ -75,6 +78,10 @@ pub(crate) enum Event {
     Probed {
         target: ProbeTarget,
         kind: ProbeKind,
+        result: Result<(), String>,
+    },
+    HookEnded {
+        run: Box<HookRun>,
         result: Result<(), String>,
     },
     /// An image is there, or is not, or that cannot be said.
@@ -117,6 +124,7 @@ pub(crate) struct Start<R> {
     /// What an earlier life wrote there.
     pub recorded: BTreeMap<PodUid, PodRecord>,
     pub volumes: Volumes,
+    pub allocatable: watch::Receiver<Option<Allocatable>>,
     pub link: mpsc::Receiver<LinkEvent>,
     pub reports: watch::Sender<Option<Arc<Outgoing>>>,
     pub directory: watch::Sender<Arc<Directory>>,
@@ -134,6 +142,7 @@ impl<R: ContainerRuntime> Driver<R> {
         let proxy = Proxy::new(start.metrics.clone(), news);
         let mut node = Node::new(start.name, start.instance, hands, proxy, start.metrics);
         node.outputs(start.reports, start.directory);
+        node.learn_allocatable(start.allocatable);
         node.recorded.begin_with(start.recorded);
         if let Some(warning) = start.warning {
             node.warn_of_accepted(&warning, start.clock.wall());
@@ -192,6 +201,7 @@ impl<R: ContainerRuntime> Driver<R> {
             Event::Engine(event) => node.engine_event(event),
             Event::EngineSilent => node.engine_silent(),
             Event::Probed { target, kind, result } => node.probed(&target, kind, result),
+            Event::HookEnded { run, result } => node.hook_ended(&run, result),
             Event::ImageFetched { asked, action, result } => {
                 node.image_fetched(&asked, action, result);
             }

@@ -21,6 +21,7 @@ impl<R: ContainerRuntime> Node<R> {
         self.list_when_due();
         self.give_up_pulls();
         // What has started decides what may begin.
+        self.run_post_start_hooks();
         self.sync_probes();
         self.note_drift();
         let converge_at = self.converge();
@@ -68,7 +69,8 @@ impl<R: ContainerRuntime> Node<R> {
                 let Some(pod) = self.assigned(uid) else { return true };
                 let sandbox = self.sandbox_of(uid);
                 let layout = self.hands.volume_layout(owner);
-                let place = Place { owner, sandbox, volumes: &layout };
+                let allocatable = self.allocatable();
+                let place = Place { owner, sandbox, volumes: &layout, allocatable };
                 let spec = container_spec(pod, container, *attempt, *crashes, &place);
                 let spec = spec.map_err(|error| error.to_string());
                 match spec.and_then(|spec| Ok((spec, self.volumes_for(uid, container)?))) {
@@ -91,7 +93,8 @@ impl<R: ContainerRuntime> Node<R> {
                     self.tell_stop(uid, &target.container, why);
                 }
                 let ids = targets.iter().map(|target| target.id.clone()).collect();
-                Job::Stop { ids, grace: *grace }
+                let hooks = self.pre_stop_hooks(uid, targets, *grace, why);
+                Job::Stop { ids, hooks, grace: *grace }
             }
             Action::Correct { id, correction, .. } => {
                 Job::Correct { id: id.clone(), correction: correction.clone() }

@@ -158,6 +158,7 @@ impl Rig {
             records,
             recorded,
             volumes: Volumes::open(folder.path()).unwrap(),
+            allocatable: watch::channel(None).1,
             link: link_events,
             reports: reports_sender,
             directory: directory_sender,
@@ -224,6 +225,7 @@ async fn a_container_that_is_restarted_by_hand_is_probed_at_its_new_address() {
         timeout: Duration::from_secs(1),
         success_threshold: 1,
         failure_threshold: 1,
+        termination_grace: None,
     }));
     let container_at = |address: Ipv4Addr, started| ObservedContainer {
         address: Some(IpAddr::V4(address)),

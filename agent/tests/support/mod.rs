@@ -291,6 +291,7 @@ impl Rig {
             termination_grace: Duration::from_secs(2),
             node_selector: StringMap::new(),
             volumes: Box::default(),
+            image_pull_secrets: Box::default(),
         };
         self.pods.insert(
             uid,
@@ -411,6 +412,7 @@ pub fn container(command: &[&str]) -> Container<EnvValue> {
         startup_probe: None,
         readiness_probe: None,
         liveness_probe: None,
+        lifecycle: None,
         restart_policy: None,
         mounts: Box::default(),
     }
@@ -425,6 +427,7 @@ pub fn probe(action: ProbeAction) -> Option<Box<Probe>> {
         timeout: Duration::from_secs(1),
         success_threshold: 1,
         failure_threshold: 2,
+        termination_grace: None,
     }))
 }
 
