@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bollard::auth::DockerCredentials;
 use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
 use bollard::models::{
@@ -27,11 +28,12 @@ use bollard::query_parameters::{
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use bytes::Bytes;
-use dugout_model::{ContainerExit, Timestamp};
+use dugout_model::{ContainerExit, SecretValue, Timestamp};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use thiserror::Error;
 
+use crate::credentials::{RegistryAuth, server_of};
 use crate::labels::{ContainerLabels, Owner};
 use crate::local::image;
 use crate::metrics::AgentMetrics;
@@ -300,7 +302,8 @@ impl ContainerRuntime for DockerRuntime {
         }
     }
 
-    async fn pull(&self, image: &str) -> Result<(), RuntimeError> {
+    async fn pull(&self, image: &str, auth: Option<&RegistryAuth>) -> Result<(), RuntimeError> {
+        let auth = auth.map(|auth| docker_credentials(auth, image));
         let mut options = CreateImageOptionsBuilder::new().from_image(image);
         if !names_version(image) {
             // Without it the engine would pull every tag of the repository.
@@ -309,7 +312,7 @@ impl ContainerRuntime for DockerRuntime {
         let options = options.build();
         let began = Instant::now();
         let call = |docker: Docker| async move {
-            let mut progress = docker.create_image(Some(options), None, None).boxed();
+            let mut progress = docker.create_image(Some(options), None, auth).boxed();
             while let Some(step) = tokio::time::timeout(PULL_SILENCE, progress.next())
                 .await
                 .map_err(|_| BollardError::RequestTimeoutError)?
@@ -318,7 +321,7 @@ impl ContainerRuntime for DockerRuntime {
             }
             Ok(())
         };
-        let result = self.call("pull", PULL, call).await;
+        let result = self.call("pull", PULL, call).await.map_err(refused_by_registry);
         tracing::debug!(image, took = ?began.elapsed(), ok = result.is_ok(), "pull ended");
         result
     }
@@ -374,6 +377,36 @@ impl ContainerRuntime for DockerRuntime {
             })
             .boxed()
     }
+}
+
+/// The engine calls it a failure of its own when a registry does not let it in.
+fn refused_by_registry(error: RuntimeError) -> RuntimeError {
+    const WORDS: [&str; 3] =
+        ["no basic auth credentials", "unauthorized", "authentication required"];
+    match error {
+        RuntimeError::Transient { operation, message }
+            if WORDS.iter().any(|words| message.contains(words)) =>
+        {
+            RuntimeError::Permanent { operation, kind: PermanentKind::Unauthorized, message }
+        }
+        other => other,
+    }
+}
+
+/// What the engine shows the registry. The credentials leave for it here.
+fn docker_credentials(auth: &RegistryAuth, image: &str) -> DockerCredentials {
+    let text = |secret: &SecretValue| Some(String::from_utf8_lossy(secret.expose()).into_owned());
+    let mut credentials =
+        DockerCredentials { serveraddress: Some(server_of(image)), ..DockerCredentials::default() };
+    match auth {
+        RegistryAuth::Login { username, password } => {
+            credentials.username = Some(username.clone());
+            credentials.password = text(password);
+        }
+        RegistryAuth::IdentityToken(token) => credentials.identitytoken = text(token),
+        RegistryAuth::RegistryToken(token) => credentials.registrytoken = text(token),
+    }
+    credentials
 }
 
 /// Whether an image reference has a tag or a digest.

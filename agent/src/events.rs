@@ -27,6 +27,7 @@ pub mod reason {
     pub const FAILED: &str = "Failed";
     pub const FAILED_POST_START_HOOK: &str = "FailedPostStartHook";
     pub const FAILED_PRE_STOP_HOOK: &str = "FailedPreStopHook";
+    pub const FAILED_PULL_SECRET: &str = "FailedToRetrieveImagePullSecret";
     pub const FAILED_MOUNT: &str = "FailedMount";
     pub const FAILED_UNMOUNT: &str = "FailedUnMount";
     pub const COMPLETED: &str = "Completed";

@@ -9,6 +9,7 @@ pub mod backoff;
 mod clock;
 mod config;
 pub mod converge;
+pub mod credentials;
 pub mod docker;
 mod driver;
 pub mod events;
@@ -19,6 +20,7 @@ mod link;
 pub mod local;
 mod logs;
 pub mod metrics;
+mod node_credentials;
 mod pause;
 pub mod probe;
 pub mod proxy;
@@ -45,6 +47,7 @@ use docker::DockerRuntime;
 use driver::{Directory, Driver, Start, learn_engine};
 use link::{Link, Server, ServerUrlError};
 use logs::Logs;
+use node_credentials::NodeCredentials;
 use records::Records;
 use volumes::Volumes;
 
@@ -92,6 +95,7 @@ pub async fn run(
         records,
         recorded,
         volumes,
+        node_credentials: NodeCredentials::of_this_user(),
         allocatable: allocatable_reader,
         link: link_events,
         reports,

@@ -13,6 +13,7 @@ use dugout_model::{ContainerExit, MountAccess, MountPropagation, SecretValue, Ti
 use futures_util::stream::BoxStream;
 use thiserror::Error;
 
+use crate::credentials::RegistryAuth;
 use crate::labels::{ContainerLabels, Owner};
 
 /// A container engine. Every call has a deadline of its own; a call that ran into it may or may not
@@ -64,7 +65,11 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     fn has_image(&self, image: &str) -> impl Future<Output = Result<bool, RuntimeError>> + Send;
 
     /// Pulls an image. `NotFound` and `Unauthorized` carry the registry's words.
-    fn pull(&self, image: &str) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+    fn pull(
+        &self,
+        image: &str,
+        auth: Option<&RegistryAuth>,
+    ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
     /// Runs a command inside a container and waits for its end, at most `deadline`. One that did not end
     /// is ended, if that can be done, and is never run a second time beside itself.

@@ -78,6 +78,7 @@ pub fn assignment(generation: u64, pods: Vec<AssignedPod>) -> Assignment {
         pods,
         services: vec![],
         images: vec![],
+        pull_secrets: Vec::new(),
     }
 }
 

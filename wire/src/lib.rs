@@ -22,6 +22,7 @@ mod lifecycle;
 mod names;
 pub mod paths;
 mod probe;
+mod pull_secret;
 mod report;
 mod session;
 mod stream;
@@ -36,6 +37,7 @@ pub use error::WireError;
 pub use lifecycle::{ContainerLifecycle, LifecycleHandler};
 pub use names::parse_node_name;
 pub use probe::{Header, HttpGetAction, HttpScheme, PortRef, Probe, ProbeAction};
+pub use pull_secret::{AssignedPullSecret, PullSecretFormat};
 pub use report::{
     ContainerExit, ContainerState, ContainerStatus, Event, EventNumber, EventType, PodMilestones,
     PodPhase, PodReport, Report, WaitingReason,

@@ -138,6 +138,15 @@ fn pod(uid: u128, template: &SharedTemplate, order: PodOrder) -> AssignedPod {
     }
 }
 
+fn pull_secret() -> AssignedPullSecret {
+    AssignedPullSecret {
+        key: ObjectKey::new("demo", "registry"),
+        format: PullSecretFormat::ConfigJson,
+        content: SecretValue::new("{}"),
+        images: vec!["web:2".into()],
+    }
+}
+
 fn assignment() -> Assignment {
     let template = Arc::new(ResolvedTemplate {
         labels: map(&[("app", "web")]),
@@ -202,6 +211,7 @@ fn assignment() -> Assignment {
                 ],
             }],
         }],
+        pull_secrets: vec![pull_secret()],
         images: vec![assigned_image("web:2"), assigned_image("web:3"), assigned_image("web:4")],
     }
 }

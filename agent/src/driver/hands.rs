@@ -15,9 +15,11 @@ use super::hooks::HookRun;
 use super::{Event, hooks};
 use crate::converge::images::ImageAction;
 use crate::converge::{Failure, FailureKind, FullList, Observed, Sequence};
+use crate::credentials::RegistryAuth;
 use crate::hooks::run_hook;
 use crate::labels::Owner;
 use crate::metrics::AgentMetrics;
+use crate::node_credentials::NodeCredentials;
 use crate::probe::{ProbeKind, ProbeTarget, try_probe};
 use crate::records::{PodRecord, Records, Version};
 use crate::runtime::{
@@ -58,6 +60,7 @@ pub(crate) struct Hands<R> {
     probes: Arc<Semaphore>,
     image_looks: Arc<Semaphore>,
     hooks: Arc<Semaphore>,
+    node_credentials: NodeCredentials,
 }
 
 /// Counts whose node this was: each owner has its own. What was asked for under a former owner is of
@@ -91,7 +94,7 @@ pub(crate) type Slot = OwnedSemaphorePermit;
 /// One engine call with all that it needs.
 #[derive(Debug)]
 pub(crate) enum Job {
-    Pull { image: String },
+    Pull { image: String, auths: Vec<RegistryAuth> },
     Create { spec: Box<ContainerSpec>, volumes: Option<Preparation> },
     Start { id: String, volumes: Option<Preparation> },
     Stop { ids: Vec<String>, hooks: Vec<HookRun>, grace: Duration },
@@ -146,7 +149,13 @@ impl<R: ContainerRuntime> Hands<R> {
             probes: room(PROBES_AT_ONCE),
             image_looks: room(LOOKS_AT_ONCE),
             hooks: room(HOOKS_AT_ONCE),
+            node_credentials: NodeCredentials::default(),
         }
+    }
+
+    /// What pulls are made with that no pull secret is for.
+    pub fn use_credentials(&mut self, node_credentials: NodeCredentials) {
+        self.node_credentials = node_credentials;
     }
 
     /// What is under way for a former owner ends unheard.
@@ -185,6 +194,7 @@ impl<R: ContainerRuntime> Hands<R> {
         let (room, runtime) = (Arc::clone(room), Arc::clone(&self.runtime));
         let records = Arc::clone(&self.records);
         let volumes = Arc::clone(&self.volumes);
+        let own = self.node_credentials.clone();
         let teller = Teller { answers: self.answers.clone(), asked_under: self.owner_epoch };
         self.spawn(async move {
             if let Some((version, record)) = record
@@ -205,7 +215,7 @@ impl<R: ContainerRuntime> Hands<R> {
             {
                 return Event::Acted { pod, acted: Acted::NoVolumes(error), slot: None };
             }
-            let acted = act(runtime.as_ref(), &owner, job, &mut slot, &teller).await;
+            let acted = act(runtime.as_ref(), &owner, job, &mut slot, (&teller, &own)).await;
             let acted = acted.unwrap_or_else(Acted::Failed);
             // The start follows at once: a container is not made before the last one runs.
             let slot = slot.filter(|_| matches!(acted, Acted::Created { .. }));
@@ -224,7 +234,13 @@ impl<R: ContainerRuntime> Hands<R> {
     }
 
     /// Looks for an image, or pulls it.
-    pub fn fetch_image(&self, asked: AssignedImage, action: ImageAction) -> AbortHandle {
+    pub fn fetch_image(
+        &self,
+        asked: AssignedImage,
+        action: ImageAction,
+        auths: Vec<RegistryAuth>,
+    ) -> AbortHandle {
+        let own = self.node_credentials.clone();
         let room = match action {
             ImageAction::Look => &self.image_looks,
             ImageAction::Pull => &self.pulls,
@@ -234,7 +250,9 @@ impl<R: ContainerRuntime> Hands<R> {
             let _permit = room.acquire_owned().await;
             let result = match action {
                 ImageAction::Look => runtime.has_image(&asked.image).await,
-                ImageAction::Pull => runtime.pull(&asked.image).await.map(|()| true),
+                ImageAction::Pull => {
+                    pull(runtime.as_ref(), &asked.image, auths, &own).await.map(|()| true)
+                }
             };
             Event::ImageFetched { asked, action, result }
         })
@@ -394,11 +412,11 @@ async fn act<R: ContainerRuntime>(
     owner: &Owner,
     job: Job,
     slot: &mut Option<Slot>,
-    teller: &Teller,
+    (teller, own): (&Teller, &NodeCredentials),
 ) -> Result<Acted, RuntimeError> {
     Ok(match job {
-        Job::Pull { image } => {
-            runtime.pull(&image).await?;
+        Job::Pull { image, auths } => {
+            pull(runtime, &image, auths, own).await?;
             Acted::Pulled
         }
         Job::Create { spec, .. } => Acted::Created { id: runtime.create(&spec).await? },
@@ -423,6 +441,32 @@ async fn act<R: ContainerRuntime>(
             Acted::Removed
         }
     })
+}
+
+/// Pulls an image, with the first credentials that the registry takes; the node's own where no others
+/// are for it.
+async fn pull<R: ContainerRuntime>(
+    runtime: &R,
+    image: &str,
+    mut auths: Vec<RegistryAuth>,
+    own: &NodeCredentials,
+) -> Result<(), RuntimeError> {
+    if auths.is_empty() {
+        auths = own.lookup(image).await;
+    }
+    let Some((last, others)) = auths.split_last() else { return runtime.pull(image, None).await };
+    for auth in others {
+        match runtime.pull(image, Some(auth)).await {
+            // Registries say of what one may not see that it is not there.
+            Err(error)
+                if matches!(
+                    error.permanent_kind(),
+                    Some(PermanentKind::Unauthorized | PermanentKind::NotFound)
+                ) => {}
+            other => return other,
+        }
+    }
+    runtime.pull(image, Some(last)).await
 }
 
 async fn list<R: ContainerRuntime>(

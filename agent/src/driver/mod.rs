@@ -4,6 +4,7 @@
 //! converges, probes, feeds the proxy and publishes the report. Nothing here waits for the engine or
 //! the control plane.
 
+mod credentials;
 mod drift;
 mod engine;
 mod hands;
@@ -33,6 +34,7 @@ use crate::converge::images::ImageAction;
 use crate::converge::{FullList, Sequence};
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
+use crate::node_credentials::NodeCredentials;
 use crate::probe::{ProbeKind, ProbeTarget};
 use crate::proxy::{PortNews, Proxy};
 use crate::records::{PodRecord, Records};
@@ -124,6 +126,7 @@ pub(crate) struct Start<R> {
     /// What an earlier life wrote there.
     pub recorded: BTreeMap<PodUid, PodRecord>,
     pub volumes: Volumes,
+    pub node_credentials: NodeCredentials,
     pub allocatable: watch::Receiver<Option<Allocatable>>,
     pub link: mpsc::Receiver<LinkEvent>,
     pub reports: watch::Sender<Option<Arc<Outgoing>>>,
@@ -138,7 +141,8 @@ impl<R: ContainerRuntime> Driver<R> {
         let (sender, inbox) = mpsc::channel(INBOX);
         let (news, ports) = mpsc::channel(INBOX);
         let metrics = start.metrics.clone();
-        let hands = Hands::new(start.runtime, start.records, start.volumes, sender, metrics);
+        let mut hands = Hands::new(start.runtime, start.records, start.volumes, sender, metrics);
+        hands.use_credentials(start.node_credentials);
         let proxy = Proxy::new(start.metrics.clone(), news);
         let mut node = Node::new(start.name, start.instance, hands, proxy, start.metrics);
         node.outputs(start.reports, start.directory);

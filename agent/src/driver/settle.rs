@@ -64,7 +64,9 @@ impl<R: ContainerRuntime> Node<R> {
     fn begin(&mut self, owner: &Owner, action: Action) -> bool {
         let uid = action.pod();
         let job = match &action {
-            Action::Pull { image, .. } => Job::Pull { image: image.clone() },
+            Action::Pull { image, .. } => {
+                Job::Pull { image: image.clone(), auths: self.auths_for_pod(uid, image) }
+            }
             Action::Create { container, attempt, crashes, .. } => {
                 let Some(pod) = self.assigned(uid) else { return true };
                 let sandbox = self.sandbox_of(uid);
@@ -106,7 +108,7 @@ impl<R: ContainerRuntime> Node<R> {
         let is_pull = matches!(job, Job::Pull { .. });
         let is_first_try = memory.retry.failures == 0;
         memory.begin(action, now);
-        if let Job::Pull { image } = &job
+        if let Job::Pull { image, .. } = &job
             && is_first_try
         {
             let message = format!("pulling image {image}");

@@ -20,9 +20,11 @@ use uuid::Uuid;
 use super::hands::{Hands, Job, STARTS_AT_ONCE};
 use super::{Directory, Driver, Start};
 use crate::clock::Clock;
+use crate::credentials::RegistryAuth;
 use crate::labels::Owner;
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
+use crate::node_credentials::NodeCredentials;
 use crate::records::Records;
 use crate::runtime::{
     ContainerRuntime, ContainerSpec, Correction, EngineEvent, EngineEventKind, EngineInfo,
@@ -111,7 +113,7 @@ impl ContainerRuntime for Engine {
         std::future::pending().await
     }
 
-    async fn pull(&self, _: &str) -> Result<(), RuntimeError> {
+    async fn pull(&self, _: &str, _: Option<&RegistryAuth>) -> Result<(), RuntimeError> {
         std::future::pending().await
     }
 
@@ -158,6 +160,7 @@ impl Rig {
             records,
             recorded,
             volumes: Volumes::open(folder.path()).unwrap(),
+            node_credentials: NodeCredentials::default(),
             allocatable: watch::channel(None).1,
             link: link_events,
             reports: reports_sender,

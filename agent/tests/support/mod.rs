@@ -1,5 +1,7 @@
 //! A control plane in memory and an agent against a real engine, for the conformance tests.
 
+pub mod registry;
+
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -220,6 +222,8 @@ pub struct Rig {
     pub folder: tempfile::TempDir,
     pub pods: BTreeMap<PodUid, AssignedPod>,
     pub services: Vec<AssignedService>,
+    pub images: Vec<AssignedImage>,
+    pub pull_secrets: Vec<AssignedPullSecret>,
     generation: u64,
     agent: Option<(CancellationToken, JoinHandle<Result<(), AgentError>>)>,
     host: String,
@@ -239,6 +243,8 @@ impl Rig {
             folder: tempfile::tempdir().unwrap(),
             pods: BTreeMap::new(),
             services: vec![],
+            images: vec![],
+            pull_secrets: vec![],
             generation: 0,
             agent: None,
             host,
@@ -328,7 +334,8 @@ impl Rig {
             generation: Turn(self.generation),
             pods: self.pods.values().cloned().collect(),
             services: self.services.clone(),
-            images: Vec::new(),
+            images: self.images.clone(),
+            pull_secrets: self.pull_secrets.clone(),
         }));
     }
 
