@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use crate::accepted::AcceptedStore;
 use crate::docker::{DEFAULT_DOCKER_HOST, DockerHostError};
+use crate::image_gc::ImageGcPolicy;
 use crate::runtime::EngineInfo;
 use crate::spec::Allocatable;
 
@@ -39,6 +40,7 @@ pub struct AgentConfig {
     pub data_dir: PathBuf,
     /// Where the node is reached from outside; found out when absent.
     pub address: Option<IpAddr>,
+    pub image_gc: ImageGcPolicy,
 }
 
 impl fmt::Debug for AgentConfig {
@@ -50,6 +52,7 @@ impl fmt::Debug for AgentConfig {
             .field("docker_host", &self.docker_host)
             .field("data_dir", &self.data_dir)
             .field("address", &self.address)
+            .field("image_gc", &self.image_gc)
             .finish_non_exhaustive()
     }
 }
@@ -289,6 +292,7 @@ mod tests {
             docker_host: None,
             data_dir: "/data".into(),
             address: None,
+            image_gc: ImageGcPolicy::default(),
         }
     }
 

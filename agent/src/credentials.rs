@@ -171,7 +171,8 @@ pub(crate) fn server_of(image: &str) -> String {
     }
 }
 
-fn full_name(image: &str) -> String {
+/// An image's name with its registry.
+pub(crate) fn full_name(image: &str) -> String {
     match registry_of(image) {
         DEFAULT_REGISTRY => {
             let path = image.strip_prefix(DEFAULT_REGISTRY);

@@ -6,6 +6,7 @@
 mod body;
 mod events;
 mod exec;
+mod images;
 mod settings;
 
 use std::collections::HashMap;
@@ -14,7 +15,6 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bollard::auth::DockerCredentials;
 use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
 use bollard::models::{
@@ -28,12 +28,13 @@ use bollard::query_parameters::{
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use bytes::Bytes;
-use dugout_model::{ContainerExit, SecretValue, Timestamp};
+use dugout_model::{ContainerExit, Timestamp};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use thiserror::Error;
 
-use crate::credentials::{RegistryAuth, server_of};
+use crate::credentials::RegistryAuth;
+use crate::image_gc::{HeldImage, ImageSurvey};
 use crate::labels::{ContainerLabels, Owner};
 use crate::local::image;
 use crate::metrics::AgentMetrics;
@@ -302,8 +303,8 @@ impl ContainerRuntime for DockerRuntime {
         }
     }
 
-    async fn pull(&self, image: &str, auth: Option<&RegistryAuth>) -> Result<(), RuntimeError> {
-        let auth = auth.map(|auth| docker_credentials(auth, image));
+    async fn pull(&self, image: &str, auth: Option<&RegistryAuth>) -> Result<String, RuntimeError> {
+        let auth = auth.map(|auth| images::docker_credentials(auth, image));
         let mut options = CreateImageOptionsBuilder::new().from_image(image);
         if !names_version(image) {
             // Without it the engine would pull every tag of the repository.
@@ -321,9 +322,18 @@ impl ContainerRuntime for DockerRuntime {
             }
             Ok(())
         };
-        let result = self.call("pull", PULL, call).await.map_err(refused_by_registry);
+        let result = self.call("pull", PULL, call).await.map_err(images::refused_by_registry);
         tracing::debug!(image, took = ?began.elapsed(), ok = result.is_ok(), "pull ended");
-        result
+        result?;
+        self.fit(image).await
+    }
+
+    async fn survey_images(&self) -> Result<ImageSurvey, RuntimeError> {
+        self.survey().await
+    }
+
+    async fn remove_image(&self, image: &HeldImage) -> Result<(), RuntimeError> {
+        self.remove_held(image).await
     }
 
     async fn exec(
@@ -377,36 +387,6 @@ impl ContainerRuntime for DockerRuntime {
             })
             .boxed()
     }
-}
-
-/// The engine calls it a failure of its own when a registry does not let it in.
-fn refused_by_registry(error: RuntimeError) -> RuntimeError {
-    const WORDS: [&str; 3] =
-        ["no basic auth credentials", "unauthorized", "authentication required"];
-    match error {
-        RuntimeError::Transient { operation, message }
-            if WORDS.iter().any(|words| message.contains(words)) =>
-        {
-            RuntimeError::Permanent { operation, kind: PermanentKind::Unauthorized, message }
-        }
-        other => other,
-    }
-}
-
-/// What the engine shows the registry. The credentials leave for it here.
-fn docker_credentials(auth: &RegistryAuth, image: &str) -> DockerCredentials {
-    let text = |secret: &SecretValue| Some(String::from_utf8_lossy(secret.expose()).into_owned());
-    let mut credentials =
-        DockerCredentials { serveraddress: Some(server_of(image)), ..DockerCredentials::default() };
-    match auth {
-        RegistryAuth::Login { username, password } => {
-            credentials.username = Some(username.clone());
-            credentials.password = text(password);
-        }
-        RegistryAuth::IdentityToken(token) => credentials.identitytoken = text(token),
-        RegistryAuth::RegistryToken(token) => credentials.registrytoken = text(token),
-    }
-    credentials
 }
 
 /// Whether an image reference has a tag or a digest.

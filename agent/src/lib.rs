@@ -15,6 +15,7 @@ mod driver;
 pub mod events;
 mod file;
 mod hooks;
+pub mod image_gc;
 pub mod labels;
 mod link;
 pub mod local;
@@ -24,6 +25,7 @@ mod node_credentials;
 mod pause;
 pub mod probe;
 pub mod proxy;
+mod pulled_images;
 mod records;
 pub mod runtime;
 pub mod spec;
@@ -44,6 +46,7 @@ use accepted::{AcceptedStore, Found};
 use clock::Clock;
 use config::{FormerNode, NodeFile, StoredEngine, docker_host, node_name, registration};
 use docker::DockerRuntime;
+use driver::image_gc::ImageGcStart;
 use driver::{Directory, Driver, Start, learn_engine};
 use link::{Link, Server, ServerUrlError};
 use logs::Logs;
@@ -96,6 +99,7 @@ pub async fn run(
         recorded,
         volumes,
         node_credentials: NodeCredentials::of_this_user(),
+        image_gc: ImageGcStart::new(&config.data_dir, config.image_gc),
         allocatable: allocatable_reader,
         link: link_events,
         reports,

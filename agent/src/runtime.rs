@@ -14,6 +14,7 @@ use futures_util::stream::BoxStream;
 use thiserror::Error;
 
 use crate::credentials::RegistryAuth;
+use crate::image_gc::{HeldImage, ImageSurvey};
 use crate::labels::{ContainerLabels, Owner};
 
 /// A container engine. Every call has a deadline of its own; a call that ran into it may or may not
@@ -64,11 +65,20 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// Whether the engine has an image; no registry is asked.
     fn has_image(&self, image: &str) -> impl Future<Output = Result<bool, RuntimeError>> + Send;
 
-    /// Pulls an image. `NotFound` and `Unauthorized` carry the registry's words.
+    /// Pulls an image and returns its id. `NotFound` and `Unauthorized` carry the registry's words,
+    /// `Invalid` that it is for other machines.
     fn pull(
         &self,
         image: &str,
         auth: Option<&RegistryAuth>,
+    ) -> impl Future<Output = Result<String, RuntimeError>> + Send;
+
+    fn survey_images(&self) -> impl Future<Output = Result<ImageSurvey, RuntimeError>> + Send;
+
+    /// Removes an image; one that a container uses stays, and that is an error.
+    fn remove_image(
+        &self,
+        image: &HeldImage,
     ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
     /// Runs a command inside a container and waits for its end, at most `deadline`. One that did not end

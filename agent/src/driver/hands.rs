@@ -17,6 +17,7 @@ use crate::converge::images::ImageAction;
 use crate::converge::{Failure, FailureKind, FullList, Observed, Sequence};
 use crate::credentials::RegistryAuth;
 use crate::hooks::run_hook;
+use crate::image_gc::HeldImage;
 use crate::labels::Owner;
 use crate::metrics::AgentMetrics;
 use crate::node_credentials::NodeCredentials;
@@ -195,7 +196,7 @@ impl<R: ContainerRuntime> Hands<R> {
         let records = Arc::clone(&self.records);
         let volumes = Arc::clone(&self.volumes);
         let own = self.node_credentials.clone();
-        let teller = Teller { answers: self.answers.clone(), asked_under: self.owner_epoch };
+        let teller = self.teller();
         self.spawn(async move {
             if let Some((version, record)) = record
                 && let Err(error) = write_record(records, pod, version, record).await
@@ -241,6 +242,7 @@ impl<R: ContainerRuntime> Hands<R> {
         auths: Vec<RegistryAuth>,
     ) -> AbortHandle {
         let own = self.node_credentials.clone();
+        let teller = self.teller();
         let room = match action {
             ImageAction::Look => &self.image_looks,
             ImageAction::Pull => &self.pulls,
@@ -251,11 +253,30 @@ impl<R: ContainerRuntime> Hands<R> {
             let result = match action {
                 ImageAction::Look => runtime.has_image(&asked.image).await,
                 ImageAction::Pull => {
-                    pull(runtime.as_ref(), &asked.image, auths, &own).await.map(|()| true)
+                    let pulled = pull(runtime.as_ref(), &asked.image, auths, &own, &teller).await;
+                    pulled.map(|()| true)
                 }
             };
             Event::ImageFetched { asked, action, result }
         })
+    }
+
+    pub fn survey_images(&self) {
+        let runtime = Arc::clone(&self.runtime);
+        self.spawn(async move { Event::ImagesSurveyed(runtime.survey_images().await) });
+    }
+
+    /// Removes images, one after the other.
+    pub fn remove_images(&self, images: Vec<HeldImage>) {
+        let runtime = Arc::clone(&self.runtime);
+        self.spawn(async move {
+            let mut removed = Vec::new();
+            for image in images {
+                let result = runtime.remove_image(&image).await;
+                removed.push((image, result));
+            }
+            Event::ImagesRemoved(removed)
+        });
     }
 
     /// Writes what is known of a pod, in its own time.
@@ -348,6 +369,10 @@ impl<R: ContainerRuntime> Hands<R> {
         });
     }
 
+    fn teller(&self) -> Teller {
+        Teller { answers: self.answers.clone(), asked_under: self.owner_epoch }
+    }
+
     fn spawn(&self, effect: impl Future<Output = Event> + Send + 'static) -> AbortHandle {
         let (answers, asked_under) = (self.answers.clone(), self.owner_epoch);
         let task = tokio::spawn(async move {
@@ -416,7 +441,7 @@ async fn act<R: ContainerRuntime>(
 ) -> Result<Acted, RuntimeError> {
     Ok(match job {
         Job::Pull { image, auths } => {
-            pull(runtime, &image, auths, own).await?;
+            pull(runtime, &image, auths, own, teller).await?;
             Acted::Pulled
         }
         Job::Create { spec, .. } => Acted::Created { id: runtime.create(&spec).await? },
@@ -450,9 +475,21 @@ async fn pull<R: ContainerRuntime>(
     image: &str,
     mut auths: Vec<RegistryAuth>,
     own: &NodeCredentials,
+    teller: &Teller,
 ) -> Result<(), RuntimeError> {
+    let id = pull_with(runtime, image, &mut auths, own).await?;
+    teller.tell(Event::ImagePulled { name: image.to_owned(), id }).await;
+    Ok(())
+}
+
+async fn pull_with<R: ContainerRuntime>(
+    runtime: &R,
+    image: &str,
+    auths: &mut Vec<RegistryAuth>,
+    own: &NodeCredentials,
+) -> Result<String, RuntimeError> {
     if auths.is_empty() {
-        auths = own.lookup(image).await;
+        *auths = own.lookup(image).await;
     }
     let Some((last, others)) = auths.split_last() else { return runtime.pull(image, None).await };
     for auth in others {

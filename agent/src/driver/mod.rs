@@ -10,6 +10,7 @@ mod engine;
 mod hands;
 mod health;
 mod hooks;
+pub(crate) mod image_gc;
 mod images;
 mod node;
 mod publish;
@@ -32,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::converge::images::ImageAction;
 use crate::converge::{FullList, Sequence};
+use crate::image_gc::ImageSurvey;
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
 use crate::node_credentials::NodeCredentials;
@@ -44,6 +46,7 @@ use crate::volumes::Volumes;
 pub(crate) use hands::learn_engine;
 use hands::{Acted, Answer, Hands, Slot};
 use hooks::HookRun;
+use image_gc::{ImageGcStart, Removed};
 use node::Node;
 pub(crate) use publish::Directory;
 
@@ -92,6 +95,12 @@ pub(crate) enum Event {
         action: ImageAction,
         result: Result<bool, RuntimeError>,
     },
+    ImagePulled {
+        name: String,
+        id: String,
+    },
+    ImagesSurveyed(Result<ImageSurvey, RuntimeError>),
+    ImagesRemoved(Removed),
     /// The pods that have volumes on the disk.
     VolumesFound(io::Result<Vec<PodUid>>),
     VolumesRemoved {
@@ -127,6 +136,7 @@ pub(crate) struct Start<R> {
     pub recorded: BTreeMap<PodUid, PodRecord>,
     pub volumes: Volumes,
     pub node_credentials: NodeCredentials,
+    pub image_gc: ImageGcStart,
     pub allocatable: watch::Receiver<Option<Allocatable>>,
     pub link: mpsc::Receiver<LinkEvent>,
     pub reports: watch::Sender<Option<Arc<Outgoing>>>,
@@ -147,6 +157,7 @@ impl<R: ContainerRuntime> Driver<R> {
         let mut node = Node::new(start.name, start.instance, hands, proxy, start.metrics);
         node.outputs(start.reports, start.directory);
         node.learn_allocatable(start.allocatable);
+        node.image_gc = Some(start.image_gc.into());
         node.recorded.begin_with(start.recorded);
         if let Some(warning) = start.warning {
             node.warn_of_accepted(&warning, start.clock.wall());
@@ -209,6 +220,9 @@ impl<R: ContainerRuntime> Driver<R> {
             Event::ImageFetched { asked, action, result } => {
                 node.image_fetched(&asked, action, result);
             }
+            Event::ImagePulled { name, id } => node.image_pulled(name, id),
+            Event::ImagesSurveyed(survey) => node.images_surveyed(survey),
+            Event::ImagesRemoved(removed) => node.images_removed(removed),
             Event::VolumesFound(found) => node.volumes_found(found),
             Event::VolumesRemoved { pod, result } => node.volumes_removed(pod, result),
             Event::OfFormerOwner | Event::Time | Event::Shutdown => {}

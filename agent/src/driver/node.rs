@@ -14,6 +14,7 @@ use super::drift::is_told_again;
 use super::engine::EngineState;
 use super::hands::{Acted, Hands, Slot, failure_of};
 use super::health::ProbeBook;
+use super::image_gc::ImageGc;
 use super::publish::{Directory, Published};
 use super::recorded::Recorded;
 use crate::converge::drift;
@@ -64,6 +65,7 @@ pub(super) struct Node<R> {
     pub recorded: Recorded,
     /// Pods with volumes on this node's disk.
     pub held_volumes: HeldVolumes,
+    pub image_gc: Option<ImageGc>,
     allocatable: Option<watch::Receiver<Option<Allocatable>>>,
     last_refusal: String,
 }
@@ -100,6 +102,7 @@ impl<R: ContainerRuntime> Node<R> {
             slots: HashMap::new(),
             recorded: Recorded::default(),
             held_volumes: HeldVolumes::new(),
+            image_gc: None,
             allocatable: None,
             last_refusal: String::new(),
         }

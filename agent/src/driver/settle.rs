@@ -27,6 +27,7 @@ impl<R: ContainerRuntime> Node<R> {
         let converge_at = self.converge();
         self.slots.clear();
         let images_at = self.fetch_images();
+        let collect_at = self.collect_images();
         let volumes_at = self.remove_volumes();
         self.write_records();
         self.probe_when_due();
@@ -35,10 +36,19 @@ impl<R: ContainerRuntime> Node<R> {
         self.forget_what_left();
         let count_at = self.someone_leaves().then(|| self.now + COUNT_CONNECTIONS_EVERY);
         let engine_at = self.engine.wake_at();
-        [converge_at, engine_at, images_at, volumes_at, self.probes.next_at(), publish_at, count_at]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            converge_at,
+            engine_at,
+            images_at,
+            collect_at,
+            volumes_at,
+            self.probes.next_at(),
+            publish_at,
+            count_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn converge(&mut self) -> Option<Timestamp> {

@@ -21,6 +21,8 @@ use super::hands::{Hands, Job, STARTS_AT_ONCE};
 use super::{Directory, Driver, Start};
 use crate::clock::Clock;
 use crate::credentials::RegistryAuth;
+use crate::driver::image_gc::ImageGcStart;
+use crate::image_gc::{HeldImage, ImageGcPolicy, ImageSurvey};
 use crate::labels::Owner;
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
@@ -113,7 +115,15 @@ impl ContainerRuntime for Engine {
         std::future::pending().await
     }
 
-    async fn pull(&self, _: &str, _: Option<&RegistryAuth>) -> Result<(), RuntimeError> {
+    async fn survey_images(&self) -> Result<ImageSurvey, RuntimeError> {
+        std::future::pending().await
+    }
+
+    async fn remove_image(&self, _: &HeldImage) -> Result<(), RuntimeError> {
+        std::future::pending().await
+    }
+
+    async fn pull(&self, _: &str, _: Option<&RegistryAuth>) -> Result<String, RuntimeError> {
         std::future::pending().await
     }
 
@@ -161,6 +171,7 @@ impl Rig {
             recorded,
             volumes: Volumes::open(folder.path()).unwrap(),
             node_credentials: NodeCredentials::default(),
+            image_gc: ImageGcStart::new(folder.path(), ImageGcPolicy::default()),
             allocatable: watch::channel(None).1,
             link: link_events,
             reports: reports_sender,

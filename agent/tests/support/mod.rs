@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dugout_agent::docker::{DEFAULT_DOCKER_HOST, DockerRuntime};
+use dugout_agent::image_gc::ImageGcPolicy;
 use dugout_agent::labels::Owner;
 use dugout_agent::local::{ImageSpec, Local};
 use dugout_agent::runtime::{ContainerRuntime as _, ObservedContainer};
@@ -224,6 +225,7 @@ pub struct Rig {
     pub services: Vec<AssignedService>,
     pub images: Vec<AssignedImage>,
     pub pull_secrets: Vec<AssignedPullSecret>,
+    pub image_gc: ImageGcPolicy,
     generation: u64,
     agent: Option<(CancellationToken, JoinHandle<Result<(), AgentError>>)>,
     host: String,
@@ -245,6 +247,7 @@ impl Rig {
             services: vec![],
             images: vec![],
             pull_secrets: vec![],
+            image_gc: ImageGcPolicy::default(),
             generation: 0,
             agent: None,
             host,
@@ -263,6 +266,7 @@ impl Rig {
             docker_host: Some(self.host.clone()),
             data_dir: self.data_dir(),
             address: None,
+            image_gc: self.image_gc,
         };
         let metrics = Arc::new(AgentMetrics::unregistered());
         let agent = tokio::spawn(dugout_agent::run(config, metrics, stop.clone()));
@@ -394,6 +398,16 @@ impl Rig {
             .expect("install docker.io");
         assert!(output.status.success(), "docker {arguments:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The same, and takes names of images from the engine.
+    pub async fn finish_without(self, images: &[&str]) {
+        let host = self.host.clone();
+        self.finish().await;
+        let mut command = std::process::Command::new("docker");
+        let output = command.args(["--host", &host, "rmi"]).args(images).output();
+        let output = output.expect("install docker.io");
+        assert!(output.status.success(), "{output:?}");
     }
 
     /// Stops the agent and removes what it made.
