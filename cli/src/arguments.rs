@@ -463,8 +463,8 @@ pub enum NodeCommand {
         /// How long to wait for the last pod; the drain goes on after that
         #[arg(long, value_name = "SPAN", value_parser = span, default_value = "1d")]
         timeout: Duration,
-        /// Do not wait
-        #[arg(long, conflicts_with = "timeout")]
+        /// Do not wait, whatever the timeout
+        #[arg(long)]
         no_wait: bool,
     },
 }

@@ -41,6 +41,17 @@ fn a_wrong_call_ends_with_2() {
 }
 
 #[test]
+fn a_drain_that_nobody_waits_for_may_have_a_timeout_from_elsewhere() {
+    let output = command(&["node", "drain", "a", "--no-wait"])
+        .env("DUGOUT_SERVER", "http://127.0.0.1:1")
+        .env("DUGOUT_TIMEOUT", "5s")
+        .output()
+        .expect("dugout can be run");
+    let errors = errors(&output);
+    assert!(errors.contains("no Dugout server answers"), "{errors}");
+}
+
+#[test]
 fn help_and_version_end_with_0() {
     for arguments in [&["--help"][..], &["up", "--help"], &["--version"]] {
         assert_eq!(dugout(arguments).status.code(), Some(0), "{arguments:?}");

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::{
-    Deployment, EvictionHold, Node, NodeName, ObjectSpec, Pod, PodIdentity, RolloutState,
-    StoredObject, World,
+    Deployment, EvictionHold, Node, NodeName, ObjectSpec, Pod, PodIdentity, PullGate, RolloutState,
+    SourceName, StoredObject, Verdict, World,
 };
 
 /// What a pod that has to leave its node waits for.
@@ -87,13 +87,28 @@ impl World {
         }
     }
 
-    /// Whether a workload is on the way to what it asks for, and has not failed at it.
+    /// Whether a workload is on the way to what it asks for and will get there or fail: so not one that a
+    /// failed release stopped, which stays as it is until the next one.
     pub fn is_rolling(&self, object: &StoredObject) -> bool {
         self.rollouts.get(&object.uid).is_none_or(|rollout| {
-            let is_at_rest =
-                matches!(rollout.state, RolloutState::Complete | RolloutState::Failed { .. });
+            let is_at_rest = match rollout.state {
+                RolloutState::Complete | RolloutState::Failed { .. } => true,
+                RolloutState::Progressing => self.is_shut(&object.source),
+                RolloutState::Waiting { .. } => !self.has_rolling_release(&object.source),
+            };
             rollout.generation != object.generation || !is_at_rest
         })
+    }
+
+    /// Whether nothing more leaves because of a source's release, as that failed.
+    fn is_shut(&self, source: &SourceName) -> bool {
+        let source = self.sources.get(source);
+        source.is_some_and(|source| matches!(source.status.gate, PullGate::Shut { .. }))
+    }
+
+    fn has_rolling_release(&self, source: &SourceName) -> bool {
+        let mut releases = self.releases.values();
+        releases.any(|row| row.source == *source && row.verdict == Verdict::Rolling)
     }
 }
 

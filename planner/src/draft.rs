@@ -357,7 +357,10 @@ impl Draft<'_> {
     fn concerns_evictions(&self, change: &Change) -> bool {
         match change {
             Change::PutNode(row) => !self.differs_in_events_alone(row),
-            Change::PutObject(_)
+            // With a release that fails, those that waited for its rollouts wait no longer.
+            Change::PutSource(_)
+            | Change::PutRelease(_)
+            | Change::PutObject(_)
             | Change::DeleteObject(_)
             | Change::PutRollout(_)
             | Change::DeleteRollout(_)
@@ -366,14 +369,12 @@ impl Draft<'_> {
             | Change::PutPod(_)
             | Change::DeletePod(_)
             | Change::DeleteNode(_) => true,
-            Change::PutSource(_)
-            | Change::PutJob(_)
+            Change::PutJob(_)
             | Change::DeleteJob(_)
             | Change::PutSchedule(_)
             | Change::DeleteSchedule(_)
             | Change::PutBaseline(_)
             | Change::DeleteBaseline(_)
-            | Change::PutRelease(_)
             | Change::PutQuarantine(_)
             | Change::PutRevision(_)
             | Change::AppendTimeline(_)

@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dugout_model::{
     Deployment, DrainWait, EventType, NodeName, ObjectUid, Pod, ReplicaSet, StopReason,
@@ -88,10 +89,13 @@ struct Surge {
     displaced: i64,
     /// Pods beyond those that it shall have: successors.
     extra: i64,
-    /// Of the pods that came since the drain began, those that are not available.
+    /// Of those that have to leave or came since the drain began, how many are not available: a successor
+    /// that stands on another drained node takes nobody's place before it serves, either.
     pending: i64,
     /// Of these, those that have their place.
     starting: i64,
+    began: Option<Timestamp>,
+    min_ready: Duration,
 }
 
 impl Group {
@@ -129,10 +133,7 @@ impl Group {
             }
             (Next::Leave, group) => {
                 if let Group::Replaced(surge) = group {
-                    surge.active = surge.active.saturating_sub(1);
-                    let of_set = i64::from(surge.set.uid == pod.replica_set);
-                    surge.displaced -= of_set;
-                    surge.extra -= of_set;
+                    surge.left(draft, pod);
                 }
                 let node = pod.node().map(ToString::to_string).unwrap_or_default();
                 let message = format!("node {node} is drained");
@@ -172,19 +173,32 @@ impl Surge {
             extra: -i64::from(set.replicas),
             pending: 0,
             starting: 0,
+            began,
+            min_ready: spec.min_ready,
         };
         for pod in draft.world.pods_of(set.uid).filter(|pod| pod.is_active()) {
-            surge.extra += 1;
-            if draft.world.is_displaced(pod) {
-                surge.displaced += 1;
-            } else if began.is_some_and(|began| pod.created_at >= began)
-                && !pod.is_available(spec.min_ready, draft.now)
-            {
-                surge.pending += 1;
-                surge.starting += i64::from(pod.node().is_some());
-            }
+            surge.count(draft, pod, 1);
         }
         surge
+    }
+
+    /// Counts a pod of the set, or takes it out again.
+    fn count(&mut self, draft: &Draft<'_>, pod: &Pod, sign: i64) {
+        let is_displaced = draft.world.is_displaced(pod);
+        self.extra += sign;
+        self.displaced += sign * i64::from(is_displaced);
+        let is_new = self.began.is_some_and(|began| pod.created_at >= began);
+        if (is_displaced || is_new) && !pod.is_available(self.min_ready, draft.now) {
+            self.pending += sign;
+            self.starting += sign * i64::from(pod.node().is_some());
+        }
+    }
+
+    fn left(&mut self, draft: &Draft<'_>, pod: &Pod) {
+        self.active = self.active.saturating_sub(1);
+        if pod.replica_set == self.set.uid {
+            self.count(draft, pod, -1);
+        }
     }
 
     fn next_step(&self, draft: &Draft<'_>, successors: &mut Successors, pod: &Arc<Pod>) -> Next {

@@ -106,7 +106,7 @@ spec:
     let said = String::from_utf8_lossy(&held.stdout).into_owned();
     assert!(said.contains(sentence), "{said}");
     let said = String::from_utf8_lossy(&held.stderr).into_owned();
-    assert!(said.contains("1 pods are left, and the drain goes on"), "{said}");
+    assert!(said.contains("1 pod is left, and the drain goes on"), "{said}");
     for told in [&["status"][..], &["describe", "node", "first"], &["events"]] {
         let text = rig.dugout_ok(told).replace('\n', " ");
         assert!(text.contains("the disruption budget keep"), "{told:?}: {text}");

@@ -49,12 +49,21 @@ pub(super) async fn watch(client: &Client, node: &str, timeout: Duration) -> any
         }
         if Instant::now() >= ends_at {
             bail!(
-                "node {node} was not drained in time; {} pods are left, and the drain goes on: \
-                 'dugout describe node {node}' shows it, 'dugout node uncordon {node}' ends it",
-                left.len()
+                "node {node} was not drained in time; {}, and the drain goes on: 'dugout describe node \
+                 {node}' shows it, 'dugout node uncordon {node}' ends it",
+                what_is_left(left.len())
             );
         }
         sleep(BETWEEN_LOOKS.min(ends_at.saturating_duration_since(Instant::now()))).await;
+    }
+}
+
+/// A look that finds no pod ends the wait: where none was seen, no look came to an end.
+fn what_is_left(pods: usize) -> String {
+    match pods {
+        0 => "what is left is not known".to_owned(),
+        1 => "1 pod is left".to_owned(),
+        _ => format!("{pods} pods are left"),
     }
 }
 
@@ -83,6 +92,12 @@ mod tests {
 
     fn left(pods: &[(&str, &str)]) -> Left {
         pods.iter().map(|(pod, waits)| ((*pod).to_owned(), (*waits).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_is_left_is_told_as_it_is_counted() {
+        let told = [0, 1, 2].map(what_is_left);
+        assert_eq!(told, ["what is left is not known", "1 pod is left", "2 pods are left"]);
     }
 
     #[test]

@@ -77,18 +77,28 @@ impl Checker<'_> {
             let counts = pod.is_active() || (was_active && !is_evicted(pod));
             healthy += u64::from(counts && pod.ready_since().is_some());
         }
-        let scale = || scale(asked, &owners);
-        let share = |limit: IntOrPercent, of: u64| {
-            hundredths(limit, u32::try_from(of).unwrap_or(u32::MAX)).div_ceil(100)
-        };
-        let needed = match budget.limit {
-            DisruptionLimit::MinAvailable(IntOrPercent::Int(pods)) => Some(u64::from(pods)),
-            DisruptionLimit::MinAvailable(limit) => scale().map(|scale| share(limit, scale)),
-            DisruptionLimit::MaxUnavailable(limit) => {
-                scale().map(|scale| scale.saturating_sub(share(limit, scale)))
+        let expected = match budget.limit {
+            DisruptionLimit::MinAvailable(IntOrPercent::Int(_)) => Some(pods),
+            DisruptionLimit::MinAvailable(_) | DisruptionLimit::MaxUnavailable(_) => {
+                scale(asked, &owners)
             }
         };
-        pods > 0 && needed.is_some_and(|needed| healthy >= needed)
+        let Some(expected) = expected else { return false };
+        // One that is not ready is beyond protection where others are ready, and not where none is.
+        let is_any_left = !all_unhealthy || healthy > 0;
+        is_any_left && expected > 0 && healthy >= needed(budget.limit, expected)
+    }
+}
+
+/// How many of so many pods must be healthy.
+fn needed(limit: DisruptionLimit, expected: u64) -> u64 {
+    let share = |limit: IntOrPercent| {
+        hundredths(limit, u32::try_from(expected).unwrap_or(u32::MAX)).div_ceil(100)
+    };
+    match limit {
+        DisruptionLimit::MinAvailable(IntOrPercent::Int(pods)) => u64::from(pods),
+        DisruptionLimit::MinAvailable(limit) => share(limit),
+        DisruptionLimit::MaxUnavailable(limit) => expected.saturating_sub(share(limit)),
     }
 }
 

@@ -403,6 +403,22 @@ fn no_more_pods_are_moved_away_than_a_budget_lets_go() {
 }
 
 #[test]
+fn a_budget_that_lets_nothing_go_lets_nothing_go() {
+    let one = DisruptionLimit::MaxUnavailable(IntOrPercent::Int(1));
+    let without_number = vec![bare("tool", "tool:1"), budget("tool", one)];
+    let none_ready = vec![declared_set(1, "set:unready"), budget("set", min_available(0))];
+    for objects in [without_number, none_ready] {
+        let mut cluster = Cluster::with_nodes(&["a"]);
+        cluster.commit(objects);
+        cluster.run_for(seconds(3));
+        cluster.turn(&[Fact::Operator(OperatorRequest::Drain("a".into()))]);
+        let budget = ObjectId::new(Kind::PodDisruptionBudget, "demo", "budget");
+        let found = violations(&cluster, vec![put(evicted(&cluster, 0))]);
+        assert!(found.contains(&Violation::BudgetExceeded { budget }), "{found:?}");
+    }
+}
+
+#[test]
 fn a_pod_in_two_budgets_is_not_moved_away() {
     let budgets = ["one", "two"].map(|name| budget_named(name, "set", min_available(0)));
     let cluster = held_by_budgets(budgets.into());

@@ -226,6 +226,56 @@ fn a_commit_in_the_middle_of_a_drain_is_rolled_out_and_the_drain_goes_on() {
 }
 
 #[test]
+fn a_second_drain_while_the_successor_starts_takes_nobody_who_serves() {
+    let mut cluster = all_on_a(vec![web(1, "web:1")]);
+    cluster.join("c", "engine-of-c");
+    cluster.turn(&[Fact::Operator(OperatorRequest::Cordon(NodeName::new("c")))]);
+    drain(&mut cluster, "a");
+    cluster.step(seconds(1));
+    assert_eq!(cluster.spread(), BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 1)]));
+    assert_eq!(cluster.ready(), 1, "the successor has yet to serve");
+    uncordon(&mut cluster, "c");
+    assert_eq!(fewest_ready_while(&mut cluster, "b"), 1);
+    assert_eq!(cluster.spread(), BTreeMap::from([("c".to_owned(), 1)]));
+}
+
+#[test]
+fn a_rollout_that_a_failed_release_stopped_keeps_no_node_from_being_drained() {
+    let other = |image: &str| named("other", deployment("other", 1, image));
+    let mut cluster = all_on_a(vec![web(1, "web:1"), other("other:1")]);
+    cluster.on_failure(OnFailure::Hold);
+    let sha = cluster.commit(vec![web(1, "web:missing"), other("other:2")]);
+    cluster.run_for(seconds(5));
+    drain(&mut cluster, "a");
+    cluster.run_for(seconds(30));
+    assert_eq!(cluster.verdict(&sha), Verdict::Failed);
+    assert_eq!(*cluster.rollout("other"), RolloutState::Progressing, "its gate is shut");
+    assert_eq!(why(&cluster, "a"), [""; 0]);
+}
+
+#[test]
+fn a_drain_that_waits_for_a_rollout_goes_on_when_the_release_fails() {
+    let other = |image: &str| {
+        let mut other = deployment("other", 1, image);
+        other.progress_deadline = seconds(30);
+        named("other", other)
+    };
+    let web = |image: &str| after(web(1, image), [(Kind::Deployment, "other")]);
+    let mut cluster = all_on_a(vec![web("web:1"), other("other:1")]);
+    cluster.on_failure(OnFailure::Hold);
+    let sha = cluster.commit(vec![web("web:2"), other("other:unready")]);
+    cluster.run_for(seconds(5));
+    drain(&mut cluster, "a");
+    cluster.run_for(seconds(10));
+    assert_eq!(cluster.verdict(&sha), Verdict::Rolling);
+    assert!(!left_on(&cluster, "a").is_empty(), "the rollout is under way");
+    cluster.run_for(seconds(60));
+    assert_eq!(cluster.verdict(&sha), Verdict::Failed);
+    assert!(matches!(cluster.rollout("web"), RolloutState::Waiting { .. }), "for ever");
+    assert_eq!(why(&cluster, "a"), [""; 0]);
+}
+
+#[test]
 fn fewer_replicas_take_those_of_the_drained_node_first() {
     let mut cluster = Cluster::with_nodes(&["a", "b"]);
     let limit = DisruptionLimit::MaxUnavailable(IntOrPercent::Int(0));
