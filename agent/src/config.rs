@@ -15,7 +15,9 @@ use thiserror::Error;
 
 use crate::accepted::AcceptedStore;
 use crate::docker::{DEFAULT_DOCKER_HOST, DockerHostError};
+use crate::image_gc::ImageGcPolicy;
 use crate::runtime::EngineInfo;
+use crate::spec::Allocatable;
 
 /// The most pods on one node, as Kubernetes has it.
 const MOST_PODS: u64 = 110;
@@ -38,6 +40,7 @@ pub struct AgentConfig {
     pub data_dir: PathBuf,
     /// Where the node is reached from outside; found out when absent.
     pub address: Option<IpAddr>,
+    pub image_gc: ImageGcPolicy,
 }
 
 impl fmt::Debug for AgentConfig {
@@ -49,6 +52,7 @@ impl fmt::Debug for AgentConfig {
             .field("docker_host", &self.docker_host)
             .field("data_dir", &self.data_dir)
             .field("address", &self.address)
+            .field("image_gc", &self.image_gc)
             .finish_non_exhaustive()
     }
 }
@@ -114,6 +118,13 @@ pub(crate) struct StoredEngine {
     pub version: String,
     pub cpus: u64,
     pub memory_bytes: u64,
+}
+
+impl StoredEngine {
+    /// What pods may use of the machine.
+    pub(crate) fn allocatable(&self) -> Allocatable {
+        Allocatable { cpu_millis: self.cpus.saturating_mul(1000), memory_bytes: self.memory_bytes }
+    }
 }
 
 /// Takes the data directory for this agent; the kernel lets go of it when the process ends.
@@ -236,15 +247,12 @@ pub(crate) fn registration(
     instance: String,
     engine: StoredEngine,
 ) -> NodeRegistration {
+    let Allocatable { cpu_millis, memory_bytes } = engine.allocatable();
     NodeRegistration {
         name,
         instance,
         labels: config.labels.clone().into(),
-        capacity: Resources {
-            cpu_millis: engine.cpus.saturating_mul(1000),
-            memory_bytes: engine.memory_bytes,
-            pods: MOST_PODS,
-        },
+        capacity: Resources { cpu_millis, memory_bytes, pods: MOST_PODS },
         engine: EngineId::new(engine.id),
         engine_version: engine.version,
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -284,6 +292,7 @@ mod tests {
             docker_host: None,
             data_dir: "/data".into(),
             address: None,
+            image_gc: ImageGcPolicy::default(),
         }
     }
 

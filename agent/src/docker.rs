@@ -6,6 +6,7 @@
 mod body;
 mod events;
 mod exec;
+mod images;
 mod settings;
 
 use std::collections::HashMap;
@@ -32,6 +33,8 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use thiserror::Error;
 
+use crate::credentials::RegistryAuth;
+use crate::image_gc::{HeldImage, ImageSurvey};
 use crate::labels::{ContainerLabels, Owner};
 use crate::local::image;
 use crate::metrics::AgentMetrics;
@@ -300,7 +303,8 @@ impl ContainerRuntime for DockerRuntime {
         }
     }
 
-    async fn pull(&self, image: &str) -> Result<(), RuntimeError> {
+    async fn pull(&self, image: &str, auth: Option<&RegistryAuth>) -> Result<String, RuntimeError> {
+        let auth = auth.map(|auth| images::docker_credentials(auth, image));
         let mut options = CreateImageOptionsBuilder::new().from_image(image);
         if !names_version(image) {
             // Without it the engine would pull every tag of the repository.
@@ -309,7 +313,7 @@ impl ContainerRuntime for DockerRuntime {
         let options = options.build();
         let began = Instant::now();
         let call = |docker: Docker| async move {
-            let mut progress = docker.create_image(Some(options), None, None).boxed();
+            let mut progress = docker.create_image(Some(options), None, auth).boxed();
             while let Some(step) = tokio::time::timeout(PULL_SILENCE, progress.next())
                 .await
                 .map_err(|_| BollardError::RequestTimeoutError)?
@@ -318,9 +322,18 @@ impl ContainerRuntime for DockerRuntime {
             }
             Ok(())
         };
-        let result = self.call("pull", PULL, call).await;
+        let result = self.call("pull", PULL, call).await.map_err(images::refused_by_registry);
         tracing::debug!(image, took = ?began.elapsed(), ok = result.is_ok(), "pull ended");
-        result
+        result?;
+        self.fit(image).await
+    }
+
+    async fn survey_images(&self) -> Result<ImageSurvey, RuntimeError> {
+        self.survey().await
+    }
+
+    async fn remove_image(&self, image: &HeldImage) -> Result<(), RuntimeError> {
+        self.remove_held(image).await
     }
 
     async fn exec(

@@ -25,6 +25,12 @@ pub mod reason {
     pub const BACK_OFF: &str = "BackOff";
     pub const UNHEALTHY: &str = "Unhealthy";
     pub const FAILED: &str = "Failed";
+    pub const FAILED_POST_START_HOOK: &str = "FailedPostStartHook";
+    pub const FAILED_PRE_STOP_HOOK: &str = "FailedPreStopHook";
+    pub const FAILED_PULL_SECRET: &str = "FailedToRetrieveImagePullSecret";
+    /// An image that nobody used went for want of room.
+    pub const IMAGE_REMOVED: &str = "ImageRemoved";
+    pub const FREE_DISK_SPACE_FAILED: &str = "FreeDiskSpaceFailed";
     pub const FAILED_MOUNT: &str = "FailedMount";
     pub const FAILED_UNMOUNT: &str = "FailedUnMount";
     pub const COMPLETED: &str = "Completed";

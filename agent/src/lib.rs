@@ -9,18 +9,23 @@ pub mod backoff;
 mod clock;
 mod config;
 pub mod converge;
+pub mod credentials;
 pub mod docker;
 mod driver;
 pub mod events;
 mod file;
+mod hooks;
+pub mod image_gc;
 pub mod labels;
 mod link;
 pub mod local;
 mod logs;
 pub mod metrics;
+mod node_credentials;
 mod pause;
 pub mod probe;
 pub mod proxy;
+mod pulled_images;
 mod records;
 pub mod runtime;
 pub mod spec;
@@ -41,9 +46,11 @@ use accepted::{AcceptedStore, Found};
 use clock::Clock;
 use config::{FormerNode, NodeFile, StoredEngine, docker_host, node_name, registration};
 use docker::DockerRuntime;
+use driver::image_gc::ImageGcStart;
 use driver::{Directory, Driver, Start, learn_engine};
 use link::{Link, Server, ServerUrlError};
 use logs::Logs;
+use node_credentials::NodeCredentials;
 use records::Records;
 use volumes::Volumes;
 
@@ -80,6 +87,8 @@ pub async fn run(
     let (link_sender, link_events) = mpsc::channel(LINK_INBOX);
     let (reports, reports_reader) = watch::channel(None);
     let (directory, directory_reader) = watch::channel(Arc::new(Directory::new()));
+    let (allocatable, allocatable_reader) =
+        watch::channel(file.engine.as_ref().map(StoredEngine::allocatable));
     let driver = Driver::new(Start {
         runtime: Arc::clone(&runtime),
         name: name.clone(),
@@ -89,6 +98,9 @@ pub async fn run(
         records,
         recorded,
         volumes,
+        node_credentials: NodeCredentials::of_this_user(),
+        image_gc: ImageGcStart::new(&config.data_dir, config.image_gc),
+        allocatable: allocatable_reader,
         link: link_events,
         reports,
         directory,
@@ -98,6 +110,7 @@ pub async fn run(
     });
     let linking = async {
         let engine = engine(&runtime, &file, &config).await;
+        allocatable.send_replace(Some(engine.allocatable()));
         let link = Link {
             server,
             registration: registration(&config, name, file.instance.clone(), engine),

@@ -27,6 +27,8 @@ pub struct AgentMetrics {
     proxy_bytes: Family<Way, Counter>,
     pub events_dropped: Counter,
     control_plane_requests: Family<Request, Counter>,
+    pub images_removed: Counter,
+    pub image_bytes_removed: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -73,6 +75,8 @@ impl AgentMetrics {
             proxy_bytes,
             events_dropped,
             control_plane_requests,
+            images_removed,
+            image_bytes_removed,
         } = metrics.clone();
         registry.register("containers_started", "Containers started", containers_started);
         registry.register(
@@ -100,11 +104,8 @@ impl AgentMetrics {
             "Connections through node ports that are open",
             proxy_open_connections,
         );
-        registry.register(
-            "proxy_refused",
-            "Connections closed because no endpoint could take them",
-            proxy_refused,
-        );
+        let help = "Connections closed because no endpoint could take them";
+        registry.register("proxy_refused", help, proxy_refused);
         registry.register(
             "proxy_bytes",
             "Bytes carried by node ports: in to pods, out of them",
@@ -120,6 +121,7 @@ impl AgentMetrics {
             "Requests to the control plane by kind and outcome",
             control_plane_requests,
         );
+        register_images(registry, images_removed, image_bytes_removed);
         metrics
     }
 
@@ -145,6 +147,8 @@ impl AgentMetrics {
             proxy_bytes,
             events_dropped: Counter::default(),
             control_plane_requests: Family::default(),
+            images_removed: Counter::default(),
+            image_bytes_removed: Counter::default(),
         }
     }
 
@@ -161,6 +165,20 @@ impl AgentMetrics {
     pub fn control_plane_request(&self, request: &'static str, outcome: &'static str) {
         self.control_plane_requests.get_or_create(&Request { request, outcome }).inc();
     }
+}
+
+fn register_images(registry: &mut Registry, images_removed: Counter, bytes_removed: Counter) {
+    registry.register(
+        "images_removed",
+        "Images removed because their disk was full",
+        images_removed,
+    );
+    registry.register_with_unit(
+        "images_removed",
+        "The size of the images that were removed",
+        Unit::Bytes,
+        bytes_removed,
+    );
 }
 
 #[cfg(test)]

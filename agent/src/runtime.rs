@@ -13,6 +13,8 @@ use dugout_model::{ContainerExit, MountAccess, MountPropagation, SecretValue, Ti
 use futures_util::stream::BoxStream;
 use thiserror::Error;
 
+use crate::credentials::RegistryAuth;
+use crate::image_gc::{HeldImage, ImageSurvey};
 use crate::labels::{ContainerLabels, Owner};
 
 /// A container engine. Every call has a deadline of its own; a call that ran into it may or may not
@@ -63,8 +65,21 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// Whether the engine has an image; no registry is asked.
     fn has_image(&self, image: &str) -> impl Future<Output = Result<bool, RuntimeError>> + Send;
 
-    /// Pulls an image. `NotFound` and `Unauthorized` carry the registry's words.
-    fn pull(&self, image: &str) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+    /// Pulls an image and returns its id. `NotFound` and `Unauthorized` carry the registry's words,
+    /// `Invalid` that it is for other machines.
+    fn pull(
+        &self,
+        image: &str,
+        auth: Option<&RegistryAuth>,
+    ) -> impl Future<Output = Result<String, RuntimeError>> + Send;
+
+    fn survey_images(&self) -> impl Future<Output = Result<ImageSurvey, RuntimeError>> + Send;
+
+    /// Removes an image; one that a container uses stays, and that is an error.
+    fn remove_image(
+        &self,
+        image: &HeldImage,
+    ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
     /// Runs a command inside a container and waits for its end, at most `deadline`. One that did not end
     /// is ended, if that can be done, and is never run a second time beside itself.
@@ -170,6 +185,8 @@ pub struct ContainerSpec {
     /// Replaces the image's command when not empty.
     pub command: Vec<String>,
     pub working_dir: Option<String>,
+    /// What it is told to end with; without one the image says it.
+    pub stop_signal: Option<String>,
     /// Names and values; a value may be secret, so all are treated so.
     pub env: Vec<(String, SecretValue)>,
     pub labels: HashMap<String, String>,

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dugout_model::{
-    AssignedPod, Container, ContainerResources, EnvContent, EnvValue, NodeName, PodField, Protocol,
-    ResolvedTemplate, SecretValue, SubPath, VolumeMount,
+    AssignedPod, Container, ContainerResources, EnvContent, EnvValue, NodeName, NodeResource,
+    NodeResourceKind, PodField, Protocol, ResolvedTemplate, SecretValue, SubPath, VolumeMount,
 };
 use thiserror::Error;
 
@@ -36,6 +36,8 @@ pub enum SpecError {
         "environment variable {name}: the value must be UTF-8 text without a zero byte; mount it as a file, or encode it"
     )]
     EnvNotText { name: String },
+    #[error("environment variable {name}: what the node has for pods is not known yet")]
+    NodeUnknown { name: String },
     #[error("subPathExpr {expression:?}: the container has no variable for a $(NAME) in it")]
     NoVariable { expression: String },
     #[error("subPathExpr {expression:?} makes {path:?}, which must be a relative path without ..")]
@@ -49,6 +51,14 @@ pub struct Place<'a> {
     /// What it joins where the pod's containers share one.
     pub sandbox: Option<&'a str>,
     pub volumes: &'a Layout,
+    pub allocatable: Option<Allocatable>,
+}
+
+/// What the node has for pods, once its engine has said so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allocatable {
+    pub cpu_millis: u64,
+    pub memory_bytes: u64,
 }
 
 /// Describes one container of a pod.
@@ -59,7 +69,7 @@ pub fn container_spec(
     crashes: u32,
     place: &Place<'_>,
 ) -> Result<ContainerSpec, SpecError> {
-    let Place { owner, sandbox, volumes } = *place;
+    let Place { owner, sandbox, volumes, allocatable } = *place;
     if container == SANDBOX {
         return Ok(sandbox_spec(owner, pod, attempt, crashes));
     }
@@ -80,7 +90,7 @@ pub fn container_spec(
         (true, Some(sandbox)) => Namespaces::Joined { sandbox: sandbox.to_owned() },
         (true, None) => return Err(SpecError::NoSandbox),
     };
-    let env = environment(pod, wanted, &owner.node)?;
+    let env = environment(pod, wanted, (&owner.node, allocatable))?;
     let parts = sub_paths_with(wanted, &env)?;
     let expand_all = |words: &[String]| words.iter().map(|word| expand(word, &env)).collect();
     Ok(ContainerSpec {
@@ -95,6 +105,7 @@ pub fn container_spec(
         entrypoint: expand_all(&wanted.command),
         command: expand_all(&wanted.args),
         working_dir: wanted.working_dir.clone(),
+        stop_signal: wanted.lifecycle.as_deref().and_then(|one| one.stop_signal.clone()),
         labels: labels.to_map(owner),
         limits: limits_of(&wanted.resources),
         mounts: volumes.mounts(pod, wanted, &parts),
@@ -158,6 +169,7 @@ fn sandbox_spec(owner: &Owner, pod: &AssignedPod, attempt: u32, crashes: u32) ->
         entrypoint: Vec::new(),
         command: Vec::new(),
         working_dir: None,
+        stop_signal: None,
         env: Vec::new(),
         labels: labels.to_map(owner),
         exposed_ports: ports,
@@ -193,7 +205,7 @@ fn exposed_ports(container: &Container<EnvValue>) -> Vec<String> {
 fn environment(
     pod: &AssignedPod,
     container: &Container<EnvValue>,
-    node: &NodeName,
+    (node, allocatable): (&NodeName, Option<Allocatable>),
 ) -> Result<BTreeMap<String, String>, SpecError> {
     let mut env = BTreeMap::new();
     for EnvValue { name, content } in &container.env {
@@ -204,6 +216,16 @@ fn environment(
                 Err(_) => return Err(SpecError::EnvNotText { name: name.clone() }),
             },
             EnvContent::Field(field) => field_value(field, pod, node),
+            EnvContent::NodeResource(NodeResource { kind, divisor }) => {
+                let Some(node) = allocatable else {
+                    return Err(SpecError::NodeUnknown { name: name.clone() });
+                };
+                let amount = match kind {
+                    NodeResourceKind::Cpu => node.cpu_millis,
+                    NodeResourceKind::Memory => node.memory_bytes,
+                };
+                amount.div_ceil((*divisor).max(1)).to_string()
+            }
         };
         if value.contains('\0') {
             return Err(SpecError::EnvNotText { name: name.clone() });
@@ -228,7 +250,7 @@ pub(crate) fn field_value(field: &PodField, pod: &AssignedPod, node: &NodeName) 
 pub(crate) fn sub_paths(
     pod: &AssignedPod,
     container: &Container<EnvValue>,
-    node: &NodeName,
+    node: (&NodeName, Option<Allocatable>),
 ) -> Result<Vec<Option<String>>, SpecError> {
     sub_paths_with(container, &environment(pod, container, node)?)
 }
@@ -296,7 +318,12 @@ mod tests {
 
     fn spec_of(pod: &AssignedPod, attempt: u32, crashes: u32) -> Result<ContainerSpec, SpecError> {
         let (owner, volumes) = (testing::owner(), testing::layout());
-        let place = Place { owner: &owner, sandbox: None, volumes: &volumes };
+        let place = Place {
+            owner: &owner,
+            sandbox: None,
+            volumes: &volumes,
+            allocatable: Some(Allocatable { cpu_millis: 4000, memory_bytes: (8 << 30) + 1 }),
+        };
         container_spec(pod, "web", attempt, crashes, &place)
     }
 
@@ -333,14 +360,20 @@ mod tests {
     fn the_pods_own_fields_are_filled_in() {
         let field =
             |name: &str, field| EnvValue { name: name.into(), content: EnvContent::Field(field) };
+        let of_node = |name: &str, kind, divisor| EnvValue {
+            name: name.into(),
+            content: EnvContent::NodeResource(NodeResource { kind, divisor }),
+        };
         let env = env_of(vec![
             field("LABEL", PodField::Label("app".into())),
             field("NAME", PodField::Name),
             field("NODE", PodField::NodeName),
+            of_node("CPUS", NodeResourceKind::Cpu, 1000),
+            of_node("MIB", NodeResourceKind::Memory, 1 << 20),
         ])
         .unwrap();
         let values: Vec<&str> = env.iter().map(|(_, value)| value.as_str()).collect();
-        assert_eq!(values, ["web", "web-1", "node-a"]);
+        assert_eq!(values, ["4", "web", "8193", "web-1", "node-a"]);
     }
 
     #[test]
@@ -389,7 +422,7 @@ mod tests {
         assert!(spec.mounts.iter().all(|one| one.access == MountAccess::ReadOnly));
 
         let container = &pod.template.containers[0];
-        let sub_paths = sub_paths(&pod, container, &testing::owner().node).unwrap();
+        let sub_paths = sub_paths(&pod, container, (&testing::owner().node, None)).unwrap();
         let node = testing::owner().node;
         let when = (&node, testing::at(0));
         let wanted = testing::layout().preparation(&pod, container, &sub_paths, when).unwrap();
@@ -408,7 +441,8 @@ mod tests {
         }
         let literal = SubPath::Expanded("a/$$(OTHER)".to_owned());
         let pod = mounting(vec![mount("empty", "/x", Some(literal))]);
-        let sub_paths = sub_paths(&pod, &pod.template.containers[0], &testing::owner().node);
+        let sub_paths =
+            sub_paths(&pod, &pod.template.containers[0], (&testing::owner().node, None));
         assert_eq!(sub_paths.unwrap(), [Some("a/$(OTHER)".to_owned())]);
     }
 

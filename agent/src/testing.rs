@@ -41,6 +41,7 @@ pub fn template(container: &str) -> ResolvedTemplate {
             startup_probe: None,
             readiness_probe: None,
             liveness_probe: None,
+            lifecycle: None,
             restart_policy: None,
             mounts: Box::default(),
         }],
@@ -49,6 +50,7 @@ pub fn template(container: &str) -> ResolvedTemplate {
         termination_grace: Duration::from_secs(7),
         node_selector: StringMap::new(),
         volumes: Box::default(),
+        image_pull_secrets: Box::default(),
     }
 }
 
@@ -76,6 +78,7 @@ pub fn assignment(generation: u64, pods: Vec<AssignedPod>) -> Assignment {
         pods,
         services: vec![],
         images: vec![],
+        pull_secrets: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@
     clippy::panic,
     reason = "tests fail by panicking"
 )]
+#![allow(dead_code, reason = "the support of all conformance tests is shared")]
 
 mod support;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use dugout_model::*;
 use dugout_wire::LogsRequest;
+use support::registry::{Registry, free_port};
 use support::{Rig, probe, running_id, waiting};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -20,52 +22,6 @@ use tokio::net::TcpStream;
 const SLEEP: &str = "trap 'exit 0' TERM; while :; do sleep 1 & wait; done";
 const SERVE: &str =
     "mkdir -p /srv && echo hello > /srv/index.html && exec httpd -f -p 8080 -h /srv";
-
-/// An empty image registry.
-struct Registry {
-    port: u16,
-    process: std::process::Child,
-    _folder: tempfile::TempDir,
-}
-
-impl Registry {
-    async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let port = free_port().await;
-        let config = format!(
-            "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:{port}\n",
-            folder.path().display()
-        );
-        let file = folder.path().join("config.yml");
-        std::fs::write(&file, config).unwrap();
-        let process = std::process::Command::new("docker-registry")
-            .arg("serve")
-            .arg(&file)
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .expect("install docker-registry");
-        let registry = Self { port, process, _folder: folder };
-        let began = std::time::Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            assert!(began.elapsed() < support::PATIENCE);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        registry
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
-}
-
-async fn free_port() -> u16 {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().port()
-}
 
 async fn get(port: u16) -> String {
     let mut client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
@@ -80,13 +36,13 @@ async fn a_pod_starts_serves_through_its_node_port_and_leaves() {
     let mut rig = Rig::start().await;
     let pod = rig.add(SERVE);
     rig.change_container(pod, |container| {
-        container.readiness_probe = probe(ProbeAction::HttpGet {
+        container.readiness_probe = probe(ProbeAction::HttpGet(HttpGetAction {
             scheme: HttpScheme::Http,
             host: None,
             port: PortRef::Name("http".into()),
             path: "/".into(),
             headers: vec![],
-        });
+        }));
     });
     let node_port = free_port().await;
     let endpoint = Endpoint { pod, port: 8080, place: EndpointPlace::Local };
@@ -515,13 +471,13 @@ async fn containers_of_a_pod_share_network_ipc_and_host_name_also_after_their_sa
         }),
         ..support::container(&command)
     });
-    template.containers[0].readiness_probe = probe(ProbeAction::HttpGet {
+    template.containers[0].readiness_probe = probe(ProbeAction::HttpGet(HttpGetAction {
         scheme: HttpScheme::Http,
         host: None,
         port: PortRef::Name("http".into()),
         path: "/".into(),
         headers: vec![],
-    });
+    }));
     pod.template = std::sync::Arc::new(template);
     rig.assign();
     let report = rig.until_running(uid).await;

@@ -187,6 +187,8 @@ pub struct UpArguments {
     /// A label of this machine's node; may be given several times
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
+    #[command(flatten)]
+    pub image_gc: crate::image_gc_arguments::ImageGcArguments,
 }
 
 /// `dugout down`
@@ -255,6 +257,8 @@ pub struct AgentArguments {
     /// [default: nowhere]
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
     pub metrics_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub image_gc: crate::image_gc_arguments::ImageGcArguments,
 }
 
 /// `dugout status`
@@ -511,7 +515,7 @@ fn drift(text: &str) -> Result<Drift, String> {
 }
 
 /// Parses `5s`, `250ms`, `10m`, `1h`, `2d`.
-fn span(text: &str) -> Result<Duration, String> {
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let milliseconds: u64 = match unit {

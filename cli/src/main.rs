@@ -16,6 +16,7 @@ mod detach;
 mod down;
 mod first_release;
 mod http_port;
+mod image_gc_arguments;
 mod log_file;
 mod logging;
 mod metrics;

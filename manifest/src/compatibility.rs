@@ -83,6 +83,11 @@ Dugout does with each kind of workload what Kubernetes does, but for this:
   and the only replica fails some requests. A bare pod comes anew on another node, where `kubectl drain`
   refuses it or, forced, deletes it for good. Volumes on the node (`emptyDir`) end with their pods and are not
   asked about. Pods that have ended stay for their logs.
+- A pod that is replaced, scaled away or evicted is drained first: it gets no new connection and its busy
+  ones end, for at most half of the grace period. Then `preStop` runs, then the stop signal is sent, both within
+  the whole grace period. A `preStop` sleep is needed for no connection, and costs its own time.
+- A container's `postStart` hook that has not ended is not run again by an agent that is restarted meanwhile.
+- `limits.cpu` and `limits.memory` of a `resourceFieldRef` are, where there is no limit, all that the node has.
 - A disruption budget must say how many pods stay or may go; Kubernetes takes one that says neither, which
   holds nothing.
 ";

@@ -26,6 +26,7 @@ mod container;
 mod deployment;
 mod disruption;
 mod env;
+mod lifecycle;
 mod metadata;
 pub(crate) mod policy;
 mod probe;

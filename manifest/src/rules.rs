@@ -9,6 +9,7 @@ pub(crate) mod config;
 pub(crate) mod container;
 pub(crate) mod env;
 pub(crate) mod extension;
+mod lifecycle;
 pub(crate) mod metadata;
 pub(crate) mod network;
 pub(crate) mod placement;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     ClusterId, Drift, NamespaceName, NodeName, ObjectKey, ObjectName, PodAddress, PodUid, Protocol,
-    PullPolicy, ReleaseId, ReplicaSetUid, SharedTemplate, Turn,
+    PullPolicy, ReleaseId, ReplicaSetUid, SecretValue, SharedTemplate, Turn,
 };
 
 /// Everything one node must run. It is complete: what is not in it and carries our labels goes.
@@ -21,6 +21,28 @@ pub struct Assignment {
     pub services: Vec<AssignedService>,
     /// Images to have at hand, for pods that are to come; sorted.
     pub images: Vec<AssignedImage>,
+    /// What its pulls may be made with; by key.
+    pub pull_secrets: Vec<AssignedPullSecret>,
+}
+
+/// A secret with credentials for registries. Pods name it; it is no part of their templates, so it may
+/// change without a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssignedPullSecret {
+    pub key: ObjectKey,
+    pub format: PullSecretFormat,
+    pub content: SecretValue,
+    /// Which of [`Assignment::images`] it is for, by name; sorted.
+    pub images: Vec<String>,
+}
+
+/// How credentials are written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullSecretFormat {
+    /// Docker's `config.json`: `kubernetes.io/dockerconfigjson`.
+    ConfigJson,
+    /// Docker's older `.dockercfg`: `kubernetes.io/dockercfg`.
+    Dockercfg,
 }
 
 /// An image that a node shall have before anybody needs it.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    ObjectName, PortRef, Projection, Protocol, SecretValue, StringMap, Volume, VolumeFiles,
-    VolumeMount,
+    ContainerLifecycle, ObjectName, PortRef, Projection, Protocol, SecretValue, StringMap, Volume,
+    VolumeFiles, VolumeMount,
 };
 
 /// A pod template as a manifest declares it.
@@ -21,6 +21,8 @@ pub struct PodTemplate {
     pub termination_grace: Duration,
     pub node_selector: StringMap,
     pub volumes: Box<[Volume<Projection>]>,
+    /// Secrets with credentials for the registries of its images.
+    pub image_pull_secrets: Box<[ObjectName]>,
 }
 
 /// A pod template with the content of its config maps and secrets in place. This, hashed, is the
@@ -35,6 +37,8 @@ pub struct ResolvedTemplate {
     pub termination_grace: Duration,
     pub node_selector: StringMap,
     pub volumes: Box<[Volume<VolumeFiles>]>,
+    /// By name only: what they hold is no part of a template's identity, and may change.
+    pub image_pull_secrets: Box<[ObjectName]>,
 }
 
 /// Whether a container that ended is started again on its node.
@@ -65,6 +69,7 @@ pub struct Container<Env> {
     pub startup_probe: Option<Box<Probe>>,
     pub readiness_probe: Option<Box<Probe>>,
     pub liveness_probe: Option<Box<Probe>>,
+    pub lifecycle: Option<Box<ContainerLifecycle>>,
     /// Takes the place of the pod's. One that runs before the others and is always started again runs on
     /// beside them: a sidecar.
     pub restart_policy: Option<RestartPolicy>,
@@ -86,6 +91,7 @@ pub enum EnvSource {
     ConfigMapKey { name: String, config_map: ObjectName, key: String, optional: bool },
     SecretKey { name: String, secret: ObjectName, key: String, optional: bool },
     Field { name: String, field: PodField },
+    Resource { name: String, resource: ResourceFieldSelector },
     AllOfConfigMap { config_map: ObjectName, prefix: String, optional: bool },
     AllOfSecret { secret: ObjectName, prefix: String, optional: bool },
 }
@@ -103,6 +109,8 @@ pub enum EnvContent {
     Secret(SecretValue),
     /// Known only once the pod is; filled in on the node.
     Field(PodField),
+    /// Known only once the node is; filled in there.
+    NodeResource(NodeResource),
 }
 
 /// A downward API field.
@@ -114,6 +122,38 @@ pub enum PodField {
     NodeName,
     Label(String),
     Annotation(String),
+}
+
+/// What a container requests or may use at most, as a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceFieldSelector {
+    /// Without one the container whose variable it is.
+    pub container: Option<String>,
+    pub field: ResourceField,
+    /// What counts as one: thousandths of a CPU, or bytes. At least 1.
+    pub divisor: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResourceField {
+    CpuRequest,
+    CpuLimit,
+    MemoryRequest,
+    MemoryLimit,
+}
+
+/// What a container without a limit may use: all that its node has for pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeResource {
+    pub kind: NodeResourceKind,
+    /// What counts as one: thousandths of a CPU, or bytes. At least 1.
+    pub divisor: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeResourceKind {
+    Cpu,
+    Memory,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,18 +181,13 @@ pub struct Probe {
     pub timeout: Duration,
     pub success_threshold: u32,
     pub failure_threshold: u32,
+    /// How long a container has to end that this probe gave up; without one the pod's grace period.
+    pub termination_grace: Option<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProbeAction {
-    HttpGet {
-        scheme: HttpScheme,
-        /// The pod's address when absent.
-        host: Option<String>,
-        port: PortRef,
-        path: String,
-        headers: Vec<(String, String)>,
-    },
+    HttpGet(HttpGetAction),
     TcpSocket {
         host: Option<String>,
         port: PortRef,
@@ -160,6 +195,22 @@ pub enum ProbeAction {
     Exec {
         command: Vec<String>,
     },
+    /// Asks the pod's `grpc.health.v1.Health`, without TLS.
+    Grpc {
+        port: u16,
+        /// What is asked for; may be empty.
+        service: String,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpGetAction {
+    pub scheme: HttpScheme,
+    /// The pod's address when absent.
+    pub host: Option<String>,
+    pub port: PortRef,
+    pub path: String,
+    pub headers: Vec<(String, String)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,6 +294,26 @@ impl ResolvedTemplate {
         }
         let together = self.containers.iter().map(Container::requests);
         Resources { pods: 1, ..most.most(together.fold(sidecars, Resources::plus)) }
+    }
+}
+
+impl ResourceField {
+    /// In thousandths of a CPU or in bytes; absent where there is no limit.
+    pub fn amount(self, resources: &ContainerResources) -> Option<u64> {
+        match self {
+            ResourceField::CpuRequest => Some(resources.cpu_request_millis),
+            ResourceField::CpuLimit => resources.cpu_limit_millis,
+            ResourceField::MemoryRequest => Some(resources.memory_request_bytes),
+            ResourceField::MemoryLimit => resources.memory_limit_bytes,
+        }
+    }
+
+    /// What of a node counts where there is no limit.
+    pub fn of_node(self) -> NodeResourceKind {
+        match self {
+            ResourceField::CpuRequest | ResourceField::CpuLimit => NodeResourceKind::Cpu,
+            ResourceField::MemoryRequest | ResourceField::MemoryLimit => NodeResourceKind::Memory,
+        }
     }
 }
 

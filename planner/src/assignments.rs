@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use dugout_model::{
-    AssignedImage, AssignedPod, AssignedService, AssignedServicePort, Assignment,
-    COMPLETION_INDEX_LABEL, Change, Endpoint, EndpointPlace, EnvContent, EnvValue, ImagePull, Kind,
-    Lifecycle, Node, NodeName, Pod, PodIdentity, PodOrder, ReplicaSet, Service, ServicePort,
-    ServiceType, SharedTemplate, StoredObject, StringMap, World,
+    AssignedImage, AssignedPod, AssignedPullSecret, AssignedService, AssignedServicePort,
+    Assignment, COMPLETION_INDEX_LABEL, Change, Endpoint, EndpointPlace, EnvContent, EnvValue,
+    ImagePull, Kind, Lifecycle, Node, NodeName, Pod, PodIdentity, PodOrder, ReplicaSet, Service,
+    ServicePort, ServiceType, SharedTemplate, StoredObject, StringMap, World,
 };
 
 use crate::draft::Draft;
-use crate::gate;
+use crate::{gate, pull_secrets};
 
 /// Gives a new generation to each node whose assignment became another in this turn.
 pub(crate) fn publish(draft: &mut Draft<'_>) {
@@ -27,7 +27,7 @@ pub(crate) fn publish(draft: &mut Draft<'_>) {
 /// Everything that a node must run; absent when there is no such node.
 pub fn assignment(world: &World, node: &NodeName) -> Option<Assignment> {
     let row = world.nodes.get(node)?;
-    let Content { pods, services, images } = content(world, node)?;
+    let Content { pods, services, images, pull_secrets } = content(world, node)?;
     Some(Assignment {
         cluster: world.cluster,
         node: node.clone(),
@@ -35,6 +35,7 @@ pub fn assignment(world: &World, node: &NodeName) -> Option<Assignment> {
         pods,
         services,
         images,
+        pull_secrets,
     })
 }
 
@@ -44,6 +45,7 @@ struct Content {
     pods: Vec<AssignedPod>,
     services: Vec<AssignedService>,
     images: Vec<AssignedImage>,
+    pull_secrets: Vec<AssignedPullSecret>,
 }
 
 fn content(world: &World, node: &NodeName) -> Option<Content> {
@@ -53,7 +55,8 @@ fn content(world: &World, node: &NodeName) -> Option<Content> {
         .objects_of(Kind::Service)
         .filter_map(|object| assigned_service(world, row, object, object.as_service()?))
         .collect();
-    Some(Content { pods, services, images: images(world, row) })
+    let pull_secrets = pull_secrets::of_node(world, row);
+    Some(Content { pods, services, images: images(world, row), pull_secrets })
 }
 
 /// What the node shall have although no pod there pulls it, sorted. What it has by now is still named, so

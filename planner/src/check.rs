@@ -149,6 +149,10 @@ impl Touched {
                 Change::PutNode(row) => {
                     touched.nodes.insert(row.name.clone());
                 }
+                // Any node may pull with it.
+                Change::PutObject(row) if matches!(row.declared.spec, ObjectSpec::Secret(_)) => {
+                    touched.nodes.extend(plan.after.nodes.keys().cloned());
+                }
                 _ => {}
             }
         }
@@ -469,6 +473,7 @@ impl Checker<'_> {
                 before.pods == after.pods
                     && before.services == after.services
                     && before.images == after.images
+                    && before.pull_secrets == after.pull_secrets
             });
             if is_same {
                 let kept = before_turn == Some(after.generation);

@@ -503,6 +503,7 @@ impl Draft<'_> {
                 self.dirty.sources.insert(object.source.clone());
             }
             ObjectSpec::ConfigMap(_) | ObjectSpec::Secret(_) => {
+                self.mark_pulling(&object.declared.spec);
                 let (kind, name) = (object.declared.kind(), &key.name);
                 for workload in Kind::WORKLOADS {
                     let first = ObjectId::new(workload, key.namespace.as_str(), "");
@@ -523,6 +524,15 @@ impl Draft<'_> {
                 }
             }
             ObjectSpec::PodDisruptionBudget(_) | ObjectSpec::Namespace => {}
+        }
+    }
+
+    /// Nodes are handed the secrets that they pull with, and nobody is restarted for one that changes.
+    fn mark_pulling(&mut self, spec: &ObjectSpec) {
+        if let ObjectSpec::Secret(secret) = spec
+            && crate::pull_secrets::is_one(secret)
+        {
+            self.dirty.assignments.extend(self.world.nodes.keys().cloned());
         }
     }
 

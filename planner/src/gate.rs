@@ -17,15 +17,15 @@ use std::time::Duration;
 
 use dugout_model::{
     AssignedImage, Change, ContainerState, ImagePull, ImageReport, Node, NodeName, NodeReport,
-    ObjectSpec, ObjectUid, Pod, PodStatus, PodTemplate, PullGate, PullPolicy, PullState, ReleaseId,
-    ReplicaSet, ReplicaSetUid, Source, SourceName, Step, StoredObject, TemplateHash, Timestamp,
-    Verdict, WaitingReason, World, labels_contain,
+    ObjectKey, ObjectSpec, ObjectUid, Pod, PodStatus, PodTemplate, PullGate, PullPolicy, PullState,
+    ReleaseId, ReplicaSet, ReplicaSetUid, Source, SourceName, Step, StoredObject, TemplateHash,
+    Timestamp, Verdict, WaitingReason, World, labels_contain,
 };
 
 use crate::draft::Draft;
 use crate::placement::Rooms;
 use crate::resolve::resolve;
-use crate::{Work, order, rollouts, way_back};
+use crate::{Work, order, pull_secrets, rollouts, way_back};
 
 /// How long the images of a release may take at least: as long as Kubernetes gives a Deployment without
 /// progress. A workload that has a longer deadline gives it to all.
@@ -228,7 +228,8 @@ fn ask(draft: &mut Draft<'_>, source: &SourceName, release: ReleaseId) -> Option
     let unsettled = draft.world.unsettled_workloads_of(source);
     let going: Vec<Arc<StoredObject>> =
         unsettled.filter(|object| !order::is_paused(object)).cloned().collect();
-    let mut wanted: BTreeMap<NodeName, BTreeSet<AssignedImage>> = BTreeMap::new();
+    let mut wanted: BTreeMap<NodeName, BTreeMap<AssignedImage, BTreeSet<ObjectKey>>> =
+        BTreeMap::new();
     let mut foresight = Foresight::of(draft, &going);
     let mut longest = DEADLINE;
     for object in &going {
@@ -248,7 +249,10 @@ fn ask(draft: &mut Draft<'_>, source: &SourceName, release: ReleaseId) -> Option
                 };
                 if !is_there {
                     let asked = AssignedImage { release, image: image.clone(), policy };
-                    wanted.entry(node.clone()).or_default().insert(asked);
+                    let names = &template.image_pull_secrets;
+                    let keys = pull_secrets::keys(&object.declared.key.namespace, names);
+                    let images = wanted.entry(node.clone()).or_default();
+                    images.entry(asked).or_default().extend(keys);
                 }
             }
         }
@@ -257,10 +261,11 @@ fn ask(draft: &mut Draft<'_>, source: &SourceName, release: ReleaseId) -> Option
     for (name, images) in wanted {
         let Some(node) = draft.world.nodes.get(&name).cloned() else { continue };
         let mut node = (*node).clone();
-        node.pulls.extend(images.into_iter().map(|AssignedImage { release, image, policy }| {
+        node.pulls.extend(images.into_iter().map(|(asked, keys)| {
+            let AssignedImage { release, image, policy } = asked;
             let state = PullState::Wanted { trouble: None };
-            let source = source.clone();
-            ImagePull { source, release, asked_at: draft.now, image, policy, state }
+            let (source, pull_secrets) = (source.clone(), keys.into_iter().collect());
+            ImagePull { source, release, asked_at: draft.now, image, policy, pull_secrets, state }
         }));
         draft.push(Change::PutNode(Arc::new(node)));
     }

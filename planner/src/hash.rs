@@ -7,8 +7,9 @@
 use std::time::Duration;
 
 use dugout_model::{
-    Container, ContainerPort, ContainerResources, EmptyDir, EnvContent, EnvValue, FileContent,
-    FileField, HostPath, HttpScheme, MountAccess, MountPropagation, PodField, PortRef, Probe,
+    Container, ContainerLifecycle, ContainerPort, ContainerResources, EmptyDir, EnvContent,
+    EnvValue, FileContent, FileField, HostPath, HttpGetAction, HttpScheme, LifecycleHandler,
+    MountAccess, MountPropagation, NodeResource, NodeResourceKind, PodField, PortRef, Probe,
     ProbeAction, Protocol, PullPolicy, ResolvedTemplate, RestartPolicy, StringMap, SubPath,
     TemplateHash, Volume, VolumeFile, VolumeFiles, VolumeMount, VolumeSource,
 };
@@ -25,6 +26,7 @@ pub fn template_hash(template: &ResolvedTemplate) -> TemplateHash {
         termination_grace,
         node_selector,
         volumes,
+        image_pull_secrets,
     } = template;
     let mut encoder = Encoder(Sha256::new());
     encoder.text("dugout template 1");
@@ -44,6 +46,10 @@ pub fn template_hash(template: &ResolvedTemplate) -> TemplateHash {
     if !volumes.is_empty() {
         encoder.text("volumes");
         encoder.list(volumes, Encoder::volume);
+    }
+    if !image_pull_secrets.is_empty() {
+        encoder.text("image pull secrets");
+        encoder.list(image_pull_secrets, |encoder, name| encoder.text(name.as_str()));
     }
     TemplateHash::new(hex::encode(encoder.0.finalize()))
 }
@@ -121,6 +127,7 @@ impl Encoder {
             startup_probe,
             readiness_probe,
             liveness_probe,
+            lifecycle,
             restart_policy,
             mounts,
         } = container;
@@ -147,6 +154,50 @@ impl Encoder {
         if !mounts.is_empty() {
             self.text("mounts");
             self.list(mounts, Self::mount);
+        }
+        if let Some(lifecycle) = lifecycle {
+            self.text("lifecycle");
+            self.lifecycle(lifecycle);
+        }
+        for (kind, probe) in [
+            ("startup", startup_probe),
+            ("readiness", readiness_probe),
+            ("liveness", liveness_probe),
+        ] {
+            if let Some(grace) = probe.as_ref().and_then(|probe| probe.termination_grace) {
+                self.text("grace of the probe");
+                self.text(kind);
+                self.duration(grace);
+            }
+        }
+    }
+
+    fn lifecycle(&mut self, lifecycle: &ContainerLifecycle) {
+        let ContainerLifecycle { post_start, pre_stop, stop_signal } = lifecycle;
+        self.option(post_start.as_ref(), Self::handler);
+        self.option(pre_stop.as_ref(), Self::handler);
+        self.option(stop_signal.as_deref(), Self::text);
+    }
+
+    fn handler(&mut self, handler: &LifecycleHandler) {
+        match handler {
+            LifecycleHandler::HttpGet(action) => {
+                self.tag(0);
+                self.http_get(action);
+            }
+            LifecycleHandler::TcpSocket { host, port } => {
+                self.tag(1);
+                self.option(host.as_deref(), Self::text);
+                self.port_ref(port);
+            }
+            LifecycleHandler::Exec { command } => {
+                self.tag(2);
+                self.list(command, |encoder, word| encoder.text(word));
+            }
+            LifecycleHandler::Sleep(time) => {
+                self.tag(3);
+                self.duration(*time);
+            }
         }
     }
 
@@ -234,6 +285,14 @@ impl Encoder {
                 self.tag(2);
                 self.field(field);
             }
+            EnvContent::NodeResource(NodeResource { kind, divisor }) => {
+                self.tag(3);
+                self.tag(match kind {
+                    NodeResourceKind::Cpu => 0,
+                    NodeResourceKind::Memory => 1,
+                });
+                self.number(*divisor);
+            }
         }
     }
 
@@ -278,8 +337,16 @@ impl Encoder {
     }
 
     fn probe(&mut self, probe: &Probe) {
-        let Probe { action, initial_delay, period, timeout, success_threshold, failure_threshold } =
-            probe;
+        // Its grace stands at the end of the container, where it is not the default.
+        let Probe {
+            action,
+            initial_delay,
+            period,
+            timeout,
+            success_threshold,
+            failure_threshold,
+            termination_grace: _,
+        } = probe;
         self.probe_action(action);
         self.duration(*initial_delay);
         self.duration(*period);
@@ -290,19 +357,9 @@ impl Encoder {
 
     fn probe_action(&mut self, action: &ProbeAction) {
         match action {
-            ProbeAction::HttpGet { scheme, host, port, path, headers } => {
+            ProbeAction::HttpGet(action) => {
                 self.tag(0);
-                self.tag(match scheme {
-                    HttpScheme::Http => 0,
-                    HttpScheme::Https => 1,
-                });
-                self.option(host.as_deref(), Self::text);
-                self.port_ref(port);
-                self.text(path);
-                self.list(headers, |encoder, (name, value)| {
-                    encoder.text(name);
-                    encoder.text(value);
-                });
+                self.http_get(action);
             }
             ProbeAction::TcpSocket { host, port } => {
                 self.tag(1);
@@ -313,7 +370,27 @@ impl Encoder {
                 self.tag(2);
                 self.list(command, |encoder, word| encoder.text(word));
             }
+            ProbeAction::Grpc { port, service } => {
+                self.tag(3);
+                self.number(u64::from(*port));
+                self.text(service);
+            }
         }
+    }
+
+    fn http_get(&mut self, action: &HttpGetAction) {
+        let HttpGetAction { scheme, host, port, path, headers } = action;
+        self.tag(match scheme {
+            HttpScheme::Http => 0,
+            HttpScheme::Https => 1,
+        });
+        self.option(host.as_deref(), Self::text);
+        self.port_ref(port);
+        self.text(path);
+        self.list(headers, |encoder, (name, value)| {
+            encoder.text(name);
+            encoder.text(value);
+        });
     }
 
     fn port_ref(&mut self, port: &PortRef) {

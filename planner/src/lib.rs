@@ -51,6 +51,7 @@ mod jobs;
 mod nodes;
 mod order;
 mod placement;
+mod pull_secrets;
 mod records;
 mod releases;
 mod replica_sets;

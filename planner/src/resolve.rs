@@ -4,6 +4,7 @@
 //! image. A reference that cannot be resolved stops the rollout before anything of it starts.
 
 mod files;
+mod resources;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,7 +44,7 @@ pub(crate) fn resolve(
     namespace: &NamespaceName,
     template: &PodTemplate,
 ) -> Result<ResolvedTemplate, Vec<MissingReference>> {
-    let mut lookup = Lookup { world, namespace, missing: Vec::new() };
+    let mut lookup = Lookup { world, namespace, template, missing: Vec::new() };
     let init_containers =
         template.init_containers.iter().map(|each| lookup.container(each)).collect();
     let containers = template.containers.iter().map(|each| lookup.container(each)).collect();
@@ -62,6 +63,7 @@ pub(crate) fn resolve(
         termination_grace: template.termination_grace,
         node_selector: template.node_selector.clone(),
         volumes,
+        image_pull_secrets: template.image_pull_secrets.clone(),
     })
 }
 
@@ -77,7 +79,7 @@ pub(crate) fn uses(workload: &StoredObject, kind: Kind, name: &ObjectName) -> bo
         EnvSource::SecretKey { secret, .. } | EnvSource::AllOfSecret { secret, .. } => {
             kind == Kind::Secret && secret == name
         }
-        EnvSource::Literal { .. } | EnvSource::Field { .. } => false,
+        EnvSource::Literal { .. } | EnvSource::Field { .. } | EnvSource::Resource { .. } => false,
     });
     in_env || template.volumes.iter().any(|volume| files::uses(volume, kind, name))
 }
@@ -85,13 +87,14 @@ pub(crate) fn uses(workload: &StoredObject, kind: Kind, name: &ObjectName) -> bo
 struct Lookup<'a> {
     world: &'a World,
     namespace: &'a NamespaceName,
+    template: &'a PodTemplate,
     missing: Vec<MissingReference>,
 }
 
 impl<'a> Lookup<'a> {
     fn container(&mut self, container: &Container<EnvSource>) -> Container<EnvValue> {
         let values: Vec<EnvValue> =
-            container.env.iter().flat_map(|source| self.values(source)).collect();
+            container.env.iter().flat_map(|source| self.values(source, container)).collect();
         let mut env = last_of_each_name(values);
         env.shrink_to_fit();
         Container {
@@ -107,16 +110,21 @@ impl<'a> Lookup<'a> {
             startup_probe: container.startup_probe.clone(),
             readiness_probe: container.readiness_probe.clone(),
             liveness_probe: container.liveness_probe.clone(),
+            lifecycle: container.lifecycle.clone(),
             restart_policy: container.restart_policy,
             mounts: container.mounts.clone(),
         }
     }
 
-    fn values(&mut self, source: &EnvSource) -> Vec<EnvValue> {
+    fn values(&mut self, source: &EnvSource, own: &Container<EnvSource>) -> Vec<EnvValue> {
         match source {
             EnvSource::Literal { name, value } => vec![text(name, value)],
             EnvSource::Field { name, field } => {
                 vec![EnvValue { name: name.clone(), content: EnvContent::Field(field.clone()) }]
+            }
+            EnvSource::Resource { name, resource } => {
+                let content = resources::content(self.template, own, resource);
+                vec![EnvValue { name: name.clone(), content }]
             }
             EnvSource::ConfigMapKey { name, config_map, key, optional } => {
                 let found = self.config_map(config_map, *optional);

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::WireError;
 use crate::names::{parse_address, parse_node_name};
+use crate::pull_secret::AssignedPullSecret;
 use crate::template::{PullPolicy, Template, micros};
 use crate::volume::{FilesTable, VolumeFile};
 
@@ -28,6 +29,9 @@ pub struct Assignment {
     /// Images to have at hand. An agent of an earlier release ignores them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<AssignedImage>,
+    /// An agent of an earlier release pulls without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pull_secrets: Vec<AssignedPullSecret>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,7 +125,8 @@ pub enum EndpointPlace {
 
 impl From<&model::Assignment> for Assignment {
     fn from(value: &model::Assignment) -> Self {
-        let model::Assignment { cluster, node, generation, pods, services, images } = value;
+        let model::Assignment { cluster, node, generation, pods, services, images, pull_secrets } =
+            value;
         let mut templates = TemplateTable::default();
         let pods = pods.iter().map(|pod| pod_to_wire(pod, &mut templates)).collect();
         Self {
@@ -133,6 +138,7 @@ impl From<&model::Assignment> for Assignment {
             pods,
             services: services.iter().map(service_to_wire).collect(),
             images: images.iter().map(AssignedImage::from).collect(),
+            pull_secrets: pull_secrets.iter().map(Into::into).collect(),
         }
     }
 }
@@ -150,6 +156,7 @@ impl TryFrom<Assignment> for model::Assignment {
             pods,
             services,
             images,
+            pull_secrets,
         } = value;
         let volume_files = volume_files
             .into_iter()
@@ -169,6 +176,10 @@ impl TryFrom<Assignment> for model::Assignment {
                 .collect::<Result<_, _>>()?,
             services: services.into_iter().map(service_from_wire).collect::<Result<_, _>>()?,
             images: images.into_iter().map(Into::into).collect(),
+            pull_secrets: pull_secrets
+                .into_iter()
+                .map(TryInto::try_into)
+                .collect::<Result<_, _>>()?,
         })
     }
 }

@@ -18,8 +18,11 @@
 
 mod assignment;
 mod error;
+mod lifecycle;
 mod names;
 pub mod paths;
+mod probe;
+mod pull_secret;
 mod report;
 mod session;
 mod stream;
@@ -31,7 +34,10 @@ pub use assignment::{
     PodOrder, Protocol,
 };
 pub use error::WireError;
+pub use lifecycle::{ContainerLifecycle, LifecycleHandler};
 pub use names::parse_node_name;
+pub use probe::{Header, HttpGetAction, HttpScheme, PortRef, Probe, ProbeAction};
+pub use pull_secret::{AssignedPullSecret, PullSecretFormat};
 pub use report::{
     ContainerExit, ContainerState, ContainerStatus, Event, EventNumber, EventType, PodMilestones,
     PodPhase, PodReport, Report, WaitingReason,
@@ -39,8 +45,8 @@ pub use report::{
 pub use session::{AssignmentQuery, ErrorBody, Registered, Registration, Resources, StreamsQuery};
 pub use stream::{LogsRequest, StreamKind, StreamQuery, StreamRequest, StreamStatus};
 pub use template::{
-    Container, ContainerPort, ContainerResources, EnvContent, EnvValue, Header, HttpScheme,
-    PodField, PortRef, Probe, ProbeAction, PullPolicy, RestartPolicy, Template,
+    Container, ContainerPort, ContainerResources, EnvContent, EnvValue, NodeResource,
+    NodeResourceKind, PodField, PullPolicy, RestartPolicy, Template,
 };
 pub use volume::{
     EmptyDir, FileContent, HostPathType, MountAccess, MountPropagation, SubPath, Volume,

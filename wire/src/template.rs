@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::WireError;
 use crate::assignment::Protocol;
+use crate::lifecycle::ContainerLifecycle;
+use crate::probe::Probe;
 use crate::volume::{FilesTable, Volume, VolumeMount};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +32,9 @@ pub struct Template {
     pub node_selector: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<Volume>,
+    /// An older agent pulls without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub image_pull_secrets: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -65,6 +70,9 @@ pub struct Container {
     pub readiness_probe: Option<Probe>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub liveness_probe: Option<Probe>,
+    /// An older agent does without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifecycle: Option<ContainerLifecycle>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_policy: Option<RestartPolicy>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -92,6 +100,21 @@ pub enum EnvContent {
     /// In base64.
     Secret(String),
     Field(PodField),
+    NodeResource(NodeResource),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeResource {
+    pub kind: NodeResourceKind,
+    pub divisor: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NodeResourceKind {
+    Cpu,
+    Memory,
 }
 
 impl fmt::Debug for EnvContent {
@@ -100,6 +123,7 @@ impl fmt::Debug for EnvContent {
             EnvContent::Text(text) => out.debug_tuple("Text").field(text).finish(),
             EnvContent::Secret(_) => out.write_str("Secret(…)"),
             EnvContent::Field(field) => out.debug_tuple("Field").field(field).finish(),
+            EnvContent::NodeResource(one) => out.debug_tuple("NodeResource").field(one).finish(),
         }
     }
 }
@@ -134,59 +158,6 @@ pub struct ContainerResources {
     pub memory_limit_bytes: Option<u64>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Probe {
-    pub action: ProbeAction,
-    pub initial_delay_micros: u64,
-    pub period_micros: u64,
-    pub timeout_micros: u64,
-    pub success_threshold: u32,
-    pub failure_threshold: u32,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum ProbeAction {
-    HttpGet {
-        scheme: HttpScheme,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        host: Option<String>,
-        port: PortRef,
-        path: String,
-        headers: Vec<Header>,
-    },
-    TcpSocket {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        host: Option<String>,
-        port: PortRef,
-    },
-    Exec {
-        command: Vec<String>,
-    },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Header {
-    pub name: String,
-    pub value: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum HttpScheme {
-    Http,
-    Https,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum PortRef {
-    Number(u16),
-    Name(String),
-}
-
 /// Whole microseconds; spans are at most some hundred thousand years.
 pub(crate) fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
@@ -203,6 +174,7 @@ impl Template {
             termination_grace,
             node_selector,
             volumes,
+            image_pull_secrets,
         } = value;
         Self {
             labels: labels.into(),
@@ -213,6 +185,7 @@ impl Template {
             termination_grace_micros: micros(*termination_grace),
             node_selector: node_selector.into(),
             volumes: volumes.iter().map(|one| Volume::from_model(one, files)).collect(),
+            image_pull_secrets: image_pull_secrets.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -229,6 +202,7 @@ impl Template {
             termination_grace_micros,
             node_selector,
             volumes,
+            image_pull_secrets,
         } = self;
         Ok(model::ResolvedTemplate {
             labels: labels.into(),
@@ -245,6 +219,10 @@ impl Template {
                 .into_iter()
                 .map(|one| one.into_model(files))
                 .collect::<Result<_, _>>()?,
+            image_pull_secrets: image_pull_secrets
+                .into_iter()
+                .map(model::ObjectName::new)
+                .collect(),
         })
     }
 }
@@ -284,6 +262,7 @@ impl From<&model::Container<model::EnvValue>> for Container {
             startup_probe,
             readiness_probe,
             liveness_probe,
+            lifecycle,
             restart_policy,
             mounts,
         } = value;
@@ -300,6 +279,7 @@ impl From<&model::Container<model::EnvValue>> for Container {
             startup_probe: startup_probe.as_deref().map(Probe::from),
             readiness_probe: readiness_probe.as_deref().map(Probe::from),
             liveness_probe: liveness_probe.as_deref().map(Probe::from),
+            lifecycle: lifecycle.as_deref().map(ContainerLifecycle::from),
             restart_policy: restart_policy.map(Into::into),
             mounts: mounts.iter().map(VolumeMount::from).collect(),
         }
@@ -323,6 +303,7 @@ impl TryFrom<Container> for model::Container<model::EnvValue> {
             startup_probe,
             readiness_probe,
             liveness_probe,
+            lifecycle,
             restart_policy,
             mounts,
         } = value;
@@ -339,6 +320,7 @@ impl TryFrom<Container> for model::Container<model::EnvValue> {
             startup_probe: startup_probe.map(|probe| Box::new(probe.into())),
             readiness_probe: readiness_probe.map(|probe| Box::new(probe.into())),
             liveness_probe: liveness_probe.map(|probe| Box::new(probe.into())),
+            lifecycle: lifecycle.map(|lifecycle| Box::new(lifecycle.into())),
             restart_policy: restart_policy.map(Into::into),
             mounts: mounts.into_iter().map(Into::into).collect(),
         })
@@ -376,6 +358,7 @@ impl From<&model::EnvValue> for EnvValue {
                     EnvContent::Secret(STANDARD.encode(secret.expose()))
                 }
                 model::EnvContent::Field(field) => EnvContent::Field(field.into()),
+                model::EnvContent::NodeResource(one) => EnvContent::NodeResource((*one).into()),
             },
         }
     }
@@ -393,8 +376,32 @@ impl TryFrom<EnvValue> for model::EnvValue {
                 Err(_) => return Err(WireError::SecretNotBase64 { name }),
             },
             EnvContent::Field(field) => model::EnvContent::Field(field.into()),
+            EnvContent::NodeResource(one) => model::EnvContent::NodeResource(one.into()),
         };
         Ok(Self { name, content })
+    }
+}
+
+impl From<model::NodeResource> for NodeResource {
+    fn from(value: model::NodeResource) -> Self {
+        let model::NodeResource { kind, divisor } = value;
+        let kind = match kind {
+            model::NodeResourceKind::Cpu => NodeResourceKind::Cpu,
+            model::NodeResourceKind::Memory => NodeResourceKind::Memory,
+        };
+        Self { kind, divisor }
+    }
+}
+
+impl From<NodeResource> for model::NodeResource {
+    fn from(value: NodeResource) -> Self {
+        let NodeResource { kind, divisor } = value;
+        let kind = match kind {
+            NodeResourceKind::Cpu => model::NodeResourceKind::Cpu,
+            NodeResourceKind::Memory => model::NodeResourceKind::Memory,
+        };
+        // It comes from outside, and is divided by.
+        Self { kind, divisor: divisor.max(1) }
     }
 }
 
@@ -459,120 +466,5 @@ impl From<ContainerResources> for model::ContainerResources {
             memory_limit_bytes,
         } = value;
         Self { cpu_request_millis, memory_request_bytes, cpu_limit_millis, memory_limit_bytes }
-    }
-}
-
-impl From<&model::Probe> for Probe {
-    fn from(value: &model::Probe) -> Self {
-        let model::Probe {
-            action,
-            initial_delay,
-            period,
-            timeout,
-            success_threshold,
-            failure_threshold,
-        } = value;
-        Self {
-            action: action.into(),
-            initial_delay_micros: micros(*initial_delay),
-            period_micros: micros(*period),
-            timeout_micros: micros(*timeout),
-            success_threshold: *success_threshold,
-            failure_threshold: *failure_threshold,
-        }
-    }
-}
-
-impl From<Probe> for model::Probe {
-    fn from(value: Probe) -> Self {
-        let Probe {
-            action,
-            initial_delay_micros,
-            period_micros,
-            timeout_micros,
-            success_threshold,
-            failure_threshold,
-        } = value;
-        Self {
-            action: action.into(),
-            initial_delay: Duration::from_micros(initial_delay_micros),
-            period: Duration::from_micros(period_micros),
-            timeout: Duration::from_micros(timeout_micros),
-            success_threshold,
-            failure_threshold,
-        }
-    }
-}
-
-impl From<&model::ProbeAction> for ProbeAction {
-    fn from(value: &model::ProbeAction) -> Self {
-        match value {
-            model::ProbeAction::HttpGet { scheme, host, port, path, headers } => Self::HttpGet {
-                scheme: (*scheme).into(),
-                host: host.clone(),
-                port: port.into(),
-                path: path.clone(),
-                headers: headers
-                    .iter()
-                    .map(|(name, value)| Header { name: name.clone(), value: value.clone() })
-                    .collect(),
-            },
-            model::ProbeAction::TcpSocket { host, port } => {
-                Self::TcpSocket { host: host.clone(), port: port.into() }
-            }
-            model::ProbeAction::Exec { command } => Self::Exec { command: command.clone() },
-        }
-    }
-}
-
-impl From<ProbeAction> for model::ProbeAction {
-    fn from(value: ProbeAction) -> Self {
-        match value {
-            ProbeAction::HttpGet { scheme, host, port, path, headers } => Self::HttpGet {
-                scheme: scheme.into(),
-                host,
-                port: port.into(),
-                path,
-                headers: headers.into_iter().map(|Header { name, value }| (name, value)).collect(),
-            },
-            ProbeAction::TcpSocket { host, port } => Self::TcpSocket { host, port: port.into() },
-            ProbeAction::Exec { command } => Self::Exec { command },
-        }
-    }
-}
-
-impl From<model::HttpScheme> for HttpScheme {
-    fn from(value: model::HttpScheme) -> Self {
-        match value {
-            model::HttpScheme::Http => HttpScheme::Http,
-            model::HttpScheme::Https => HttpScheme::Https,
-        }
-    }
-}
-
-impl From<HttpScheme> for model::HttpScheme {
-    fn from(value: HttpScheme) -> Self {
-        match value {
-            HttpScheme::Http => model::HttpScheme::Http,
-            HttpScheme::Https => model::HttpScheme::Https,
-        }
-    }
-}
-
-impl From<&model::PortRef> for PortRef {
-    fn from(value: &model::PortRef) -> Self {
-        match value {
-            model::PortRef::Number(number) => PortRef::Number(*number),
-            model::PortRef::Name(name) => PortRef::Name(name.clone()),
-        }
-    }
-}
-
-impl From<PortRef> for model::PortRef {
-    fn from(value: PortRef) -> Self {
-        match value {
-            PortRef::Number(number) => model::PortRef::Number(number),
-            PortRef::Name(name) => model::PortRef::Name(name),
-        }
     }
 }

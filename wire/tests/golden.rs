@@ -39,6 +39,7 @@ fn probe(action: ProbeAction) -> Option<Box<Probe>> {
         timeout: Duration::from_millis(1500),
         success_threshold: 1,
         failure_threshold: 3,
+        termination_grace: None,
     }))
 }
 
@@ -69,17 +70,22 @@ fn container() -> Container<EnvValue> {
             memory_limit_bytes: None,
         },
         startup_probe: probe(ProbeAction::Exec { command: vec!["/check".into()] }),
-        readiness_probe: probe(ProbeAction::HttpGet {
+        readiness_probe: probe(ProbeAction::HttpGet(HttpGetAction {
             scheme: HttpScheme::Http,
             host: None,
             port: PortRef::Name("http".into()),
             path: "/readyz".into(),
             headers: vec![("X-Probe".into(), "1".into())],
-        }),
+        })),
         liveness_probe: probe(ProbeAction::TcpSocket {
             host: Some("127.0.0.1".into()),
             port: PortRef::Number(8080),
         }),
+        lifecycle: Some(Box::new(ContainerLifecycle {
+            post_start: Some(LifecycleHandler::Exec { command: vec!["/warm-up".into()] }),
+            pre_stop: Some(LifecycleHandler::Sleep(Duration::from_secs(5))),
+            stop_signal: Some("SIGQUIT".into()),
+        })),
         restart_policy: None,
         mounts: [mount("cache", None), mount("settings", Some(SubPath::Fixed("a".into())))].into(),
     }
@@ -132,6 +138,15 @@ fn pod(uid: u128, template: &SharedTemplate, order: PodOrder) -> AssignedPod {
     }
 }
 
+fn pull_secret() -> AssignedPullSecret {
+    AssignedPullSecret {
+        key: ObjectKey::new("demo", "registry"),
+        format: PullSecretFormat::ConfigJson,
+        content: SecretValue::new("{}"),
+        images: vec!["web:2".into()],
+    }
+}
+
 fn assignment() -> Assignment {
     let template = Arc::new(ResolvedTemplate {
         labels: map(&[("app", "web")]),
@@ -146,6 +161,7 @@ fn assignment() -> Assignment {
         termination_grace: Duration::from_secs(30),
         node_selector: map(&[("disk", "ssd")]),
         volumes: volumes(),
+        image_pull_secrets: [ObjectName::new("registry")].into(),
     });
     let other = Arc::new(ResolvedTemplate {
         init_containers: vec![],
@@ -195,6 +211,7 @@ fn assignment() -> Assignment {
                 ],
             }],
         }],
+        pull_secrets: vec![pull_secret()],
         images: vec![assigned_image("web:2"), assigned_image("web:3"), assigned_image("web:4")],
     }
 }

@@ -11,6 +11,7 @@ use dugout_model::{
 
 use crate::backoff::{CRASH_FORGOTTEN_AFTER, PERMANENT, TRANSIENT, crash_loop_wait};
 use crate::converge::drift::{DriftMemory, Renewal};
+use crate::converge::hooks::PostStart;
 use crate::converge::{Action, Attempt, Stage, StopWhy, Stopping};
 use crate::labels::{ContainerLabels, SANDBOX};
 
@@ -69,6 +70,9 @@ pub struct ContainerMemory {
     pub condemned: Option<Condemned>,
     /// The container whose startup probe has passed.
     pub started: Option<String>,
+    pub post_start: Option<PostStart>,
+    /// The container whose hook before the stop has ended.
+    pub pre_stopped: Option<String>,
     pub drift: DriftMemory,
     /// What to show while it does not run.
     pub waiting: Option<(WaitingReason, String)>,
@@ -78,6 +82,8 @@ pub struct ContainerMemory {
 pub struct Condemned {
     pub id: String,
     pub why: String,
+    /// How long it has to end; without one as long as its pod says.
+    pub grace: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

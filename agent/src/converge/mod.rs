@@ -7,6 +7,7 @@
 
 mod attempt;
 pub mod drift;
+pub mod hooks;
 pub mod images;
 mod memory;
 mod observed;
@@ -323,13 +324,25 @@ impl PodView<'_> {
                 .any(|one| exit(one).is_some_and(|exit| exit.exit_code != 0))
     }
 
+    /// Whether a container runs and its hook after the start has not ended: the next comes after that.
+    fn waits_for_hook(
+        &self,
+        wanted: &Container<EnvValue>,
+        containers: &[ObservedContainer],
+    ) -> bool {
+        let current = containers.iter().rev().find(|one| one.labels.container == wanted.name);
+        current.is_some_and(|one| {
+            one.is_running() && !hooks::is_up(wanted, self.memory_of(&wanted.name), one)
+        })
+    }
+
     /// Whether the next may begin: it ended well, or is a sidecar that has started.
     fn is_done_with(&self, init: &Container<EnvValue>, containers: &[ObservedContainer]) -> bool {
         let memory = self.memory_of(&init.name);
         if init.is_sidecar() {
             let current = containers.iter().rev().find(|one| one.labels.container == init.name);
             let started = memory.and_then(|memory| memory.started.as_deref());
-            return current.filter(|one| one.is_running()).is_some_and(|one| {
+            return current.filter(|one| hooks::is_up(init, memory, one)).is_some_and(|one| {
                 init.startup_probe.is_none() || started == Some(one.id.as_str())
             });
         }
@@ -386,6 +399,9 @@ fn run_containers(view: &PodView<'_>, containers: &[ObservedContainer]) -> Step 
         if let Some(act) = later(run_container(view, wanted, containers)) {
             return act;
         }
+        if view.waits_for_hook(wanted, containers) {
+            break;
+        }
     }
     wait.map_or(Step::Nothing, Step::Wait)
 }
@@ -415,7 +431,8 @@ fn run_container(
                 && condemned.id == current.id
             {
                 let why = StopWhy::Unhealthy(condemned.why.clone());
-                return stop(pod, current, view.pod.template.termination_grace, why);
+                let grace = condemned.grace.unwrap_or(view.pod.template.termination_grace);
+                return stop(pod, current, grace, why);
             }
             tidy(pod, attempts)
         }

@@ -5,7 +5,7 @@ use dugout_model::{
     PodReport, ResolvedTemplate, RestartPolicy, WaitingReason,
 };
 
-use crate::converge::{Action, ContainerMemory, PodMemory, drift, sidecars};
+use crate::converge::{Action, ContainerMemory, PodMemory, drift, hooks, sidecars};
 use crate::labels::SANDBOX;
 use crate::runtime::{ObservedContainer, ObservedState};
 
@@ -205,6 +205,10 @@ impl View<'_> {
         match (current.map(|one| &one.state), memory.final_exit(self.policy_of(name))) {
             // Also when somebody removed it, and an earlier attempt is left, or started it again.
             (_, Some(exit)) => ContainerState::Terminated(exit.clone()),
+            (Some(ObservedState::Running { .. }), None) if self.waits_for_hook(name, current) => {
+                let message = "its postStart hook has not ended".to_owned();
+                ContainerState::Waiting { reason: WaitingReason::ContainerCreating, message }
+            }
             (Some(ObservedState::Running { started_at }), None) => {
                 ContainerState::Running { started_at: *started_at }
             }
@@ -214,6 +218,12 @@ impl View<'_> {
             (Some(ObservedState::Exited { exit, .. }), None) => self.after_exit(name, memory, exit),
             _ => self.waiting(name, memory),
         }
+    }
+
+    fn waits_for_hook(&self, name: &str, current: Option<&ObservedContainer>) -> bool {
+        let wanted = self.template.and_then(|template| template.container(name));
+        let seen = wanted.zip(current).filter(|_| !self.rests);
+        seen.is_some_and(|(wanted, seen)| !hooks::is_up(wanted, self.memory_of(name), seen))
     }
 
     fn after_exit(

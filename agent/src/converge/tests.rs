@@ -5,6 +5,7 @@ use crate::testing::*;
 use dugout_model::{ContainerExit, ContainerState, PodPhase, RestartPolicy, WaitingReason};
 
 mod drift;
+mod hooks;
 mod several;
 
 /// A node in memory whose engine does what it is told, for whole stories.
@@ -294,7 +295,7 @@ fn an_ended_attempt_is_kept_for_its_log_and_older_ones_are_removed() {
 fn a_condemned_container_is_stopped_with_its_grace_and_counts_as_a_crash() {
     let mut node = one_pod();
     node.see(container(1, 0, running(1)));
-    let condemned = Condemned { id: "id-1-0".into(), why: "liveness".into() };
+    let condemned = Condemned { id: "id-1-0".into(), why: "liveness".into(), grace: None };
     node.memory().container("web").condemned = Some(condemned);
     let why = StopWhy::Unhealthy("liveness".into());
     assert_eq!(node.plan().actions, [stop_action(0, 7, why)]);
@@ -443,7 +444,8 @@ fn a_pod_that_ended_leaves_when_it_is_told_to() {
 fn what_a_probe_gave_up_failed_though_it_ended_with_code_0() {
     let mut node = job_like(RestartPolicy::OnFailure);
     let running = container(1, 0, running(9));
-    let condemned = Condemned { id: running.id.clone(), why: "does not answer".into() };
+    let condemned =
+        Condemned { id: running.id.clone(), why: "does not answer".into(), grace: None };
     node.see(running);
     node.memory().container("web").condemned = Some(condemned);
     node.see(container(1, 0, exited_with(9, 10, 0)));
@@ -573,7 +575,7 @@ fn a_restarted_agent_knows_what_it_knew_of_an_end() {
     // Given up by a probe, and ended well while the agent was away.
     let mut before = job_like(RestartPolicy::OnFailure);
     before.see(container(1, 0, running(9)));
-    let condemned = Condemned { id: "id-1-0".into(), why: "does not answer".into() };
+    let condemned = Condemned { id: "id-1-0".into(), why: "does not answer".into(), grace: None };
     before.memory().container("web").condemned = Some(condemned);
     before.succeed();
     let attempts = before.memory().attempts();

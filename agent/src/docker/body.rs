@@ -40,6 +40,7 @@ pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
         entrypoint: some(&spec.entrypoint),
         cmd: some(&spec.command),
         working_dir: spec.working_dir.clone(),
+        stop_signal: spec.stop_signal.clone(),
         env: Some(env.collect()),
         labels: Some(spec.labels.clone()),
         exposed_ports: some(&spec.exposed_ports),

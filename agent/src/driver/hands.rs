@@ -11,11 +11,16 @@ use futures_util::future::try_join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
-use super::Event;
+use super::hooks::HookRun;
+use super::{Event, hooks};
 use crate::converge::images::ImageAction;
 use crate::converge::{Failure, FailureKind, FullList, Observed, Sequence};
+use crate::credentials::RegistryAuth;
+use crate::hooks::run_hook;
+use crate::image_gc::HeldImage;
 use crate::labels::Owner;
 use crate::metrics::AgentMetrics;
+use crate::node_credentials::NodeCredentials;
 use crate::probe::{ProbeKind, ProbeTarget, try_probe};
 use crate::records::{PodRecord, Records, Version};
 use crate::runtime::{
@@ -36,6 +41,8 @@ const STOPS_AT_ONCE: usize = 64;
 const REMOVES_AT_ONCE: usize = 4;
 const PROBES_AT_ONCE: usize = 64;
 const LOOKS_AT_ONCE: usize = 8;
+/// Hooks mostly wait for what they call.
+const HOOKS_AT_ONCE: usize = 256;
 /// A disk that takes longer hangs.
 const VOLUMES_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -53,6 +60,8 @@ pub(crate) struct Hands<R> {
     removes: Arc<Semaphore>,
     probes: Arc<Semaphore>,
     image_looks: Arc<Semaphore>,
+    hooks: Arc<Semaphore>,
+    node_credentials: NodeCredentials,
 }
 
 /// Counts whose node this was: each owner has its own. What was asked for under a former owner is of
@@ -67,16 +76,29 @@ pub(crate) struct Answer {
     pub event: Event,
 }
 
+/// Tells of what happens before an effect has ended.
+pub(crate) struct Teller {
+    answers: mpsc::Sender<Answer>,
+    asked_under: OwnerEpoch,
+}
+
+impl Teller {
+    pub async fn tell(&self, event: Event) {
+        // The driver goes away only when the agent stops.
+        let _ = self.answers.send(Answer { asked_under: self.asked_under, event }).await;
+    }
+}
+
 /// The right to one engine call.
 pub(crate) type Slot = OwnedSemaphorePermit;
 
 /// One engine call with all that it needs.
 #[derive(Debug)]
 pub(crate) enum Job {
-    Pull { image: String },
+    Pull { image: String, auths: Vec<RegistryAuth> },
     Create { spec: Box<ContainerSpec>, volumes: Option<Preparation> },
     Start { id: String, volumes: Option<Preparation> },
-    Stop { ids: Vec<String>, grace: Duration },
+    Stop { ids: Vec<String>, hooks: Vec<HookRun>, grace: Duration },
     Correct { id: String, correction: Correction },
     Remove { id: String },
 }
@@ -127,7 +149,14 @@ impl<R: ContainerRuntime> Hands<R> {
             removes: room(REMOVES_AT_ONCE),
             probes: room(PROBES_AT_ONCE),
             image_looks: room(LOOKS_AT_ONCE),
+            hooks: room(HOOKS_AT_ONCE),
+            node_credentials: NodeCredentials::default(),
         }
+    }
+
+    /// What pulls are made with that no pull secret is for.
+    pub fn use_credentials(&mut self, node_credentials: NodeCredentials) {
+        self.node_credentials = node_credentials;
     }
 
     /// What is under way for a former owner ends unheard.
@@ -166,6 +195,8 @@ impl<R: ContainerRuntime> Hands<R> {
         let (room, runtime) = (Arc::clone(room), Arc::clone(&self.runtime));
         let records = Arc::clone(&self.records);
         let volumes = Arc::clone(&self.volumes);
+        let own = self.node_credentials.clone();
+        let teller = self.teller();
         self.spawn(async move {
             if let Some((version, record)) = record
                 && let Err(error) = write_record(records, pod, version, record).await
@@ -185,7 +216,7 @@ impl<R: ContainerRuntime> Hands<R> {
             {
                 return Event::Acted { pod, acted: Acted::NoVolumes(error), slot: None };
             }
-            let acted = act(runtime.as_ref(), &owner, job, &mut slot).await;
+            let acted = act(runtime.as_ref(), &owner, job, &mut slot, (&teller, &own)).await;
             let acted = acted.unwrap_or_else(Acted::Failed);
             // The start follows at once: a container is not made before the last one runs.
             let slot = slot.filter(|_| matches!(acted, Acted::Created { .. }));
@@ -193,8 +224,25 @@ impl<R: ContainerRuntime> Hands<R> {
         })
     }
 
+    /// Runs a hook beside everything else.
+    pub fn hook(&self, run: HookRun, deadline: Duration) {
+        let (runtime, room) = (Arc::clone(&self.runtime), Arc::clone(&self.hooks));
+        self.spawn(async move {
+            let _permit = room.acquire_owned().await;
+            let result = run_hook(runtime.as_ref(), &run.target, &run.handler, deadline).await;
+            Event::HookEnded { run: Box::new(run), result }
+        });
+    }
+
     /// Looks for an image, or pulls it.
-    pub fn fetch_image(&self, asked: AssignedImage, action: ImageAction) -> AbortHandle {
+    pub fn fetch_image(
+        &self,
+        asked: AssignedImage,
+        action: ImageAction,
+        auths: Vec<RegistryAuth>,
+    ) -> AbortHandle {
+        let own = self.node_credentials.clone();
+        let teller = self.teller();
         let room = match action {
             ImageAction::Look => &self.image_looks,
             ImageAction::Pull => &self.pulls,
@@ -204,10 +252,31 @@ impl<R: ContainerRuntime> Hands<R> {
             let _permit = room.acquire_owned().await;
             let result = match action {
                 ImageAction::Look => runtime.has_image(&asked.image).await,
-                ImageAction::Pull => runtime.pull(&asked.image).await.map(|()| true),
+                ImageAction::Pull => {
+                    let pulled = pull(runtime.as_ref(), &asked.image, auths, &own, &teller).await;
+                    pulled.map(|()| true)
+                }
             };
             Event::ImageFetched { asked, action, result }
         })
+    }
+
+    pub fn survey_images(&self) {
+        let runtime = Arc::clone(&self.runtime);
+        self.spawn(async move { Event::ImagesSurveyed(runtime.survey_images().await) });
+    }
+
+    /// Removes images, one after the other.
+    pub fn remove_images(&self, images: Vec<HeldImage>) {
+        let runtime = Arc::clone(&self.runtime);
+        self.spawn(async move {
+            let mut removed = Vec::new();
+            for image in images {
+                let result = runtime.remove_image(&image).await;
+                removed.push((image, result));
+            }
+            Event::ImagesRemoved(removed)
+        });
     }
 
     /// Writes what is known of a pod, in its own time.
@@ -300,6 +369,10 @@ impl<R: ContainerRuntime> Hands<R> {
         });
     }
 
+    fn teller(&self) -> Teller {
+        Teller { answers: self.answers.clone(), asked_under: self.owner_epoch }
+    }
+
     fn spawn(&self, effect: impl Future<Output = Event> + Send + 'static) -> AbortHandle {
         let (answers, asked_under) = (self.answers.clone(), self.owner_epoch);
         let task = tokio::spawn(async move {
@@ -364,10 +437,11 @@ async fn act<R: ContainerRuntime>(
     owner: &Owner,
     job: Job,
     slot: &mut Option<Slot>,
+    (teller, own): (&Teller, &NodeCredentials),
 ) -> Result<Acted, RuntimeError> {
     Ok(match job {
-        Job::Pull { image } => {
-            runtime.pull(&image).await?;
+        Job::Pull { image, auths } => {
+            pull(runtime, &image, auths, own, teller).await?;
             Acted::Pulled
         }
         Job::Create { spec, .. } => Acted::Created { id: runtime.create(&spec).await? },
@@ -376,9 +450,8 @@ async fn act<R: ContainerRuntime>(
             *slot = None;
             Acted::Started { seen: runtime.inspect(owner, &id).await? }
         }
-        Job::Stop { ids, grace } => {
-            let stops = ids.iter().map(|id| runtime.stop(id, grace));
-            try_join_all(stops).await?;
+        Job::Stop { ids, hooks, grace } => {
+            hooks::stop_all(runtime, &ids, &hooks, grace, teller).await?;
             *slot = None;
             let looks = try_join_all(ids.iter().map(|id| runtime.inspect(owner, id))).await?;
             Acted::Stopped { seen: looks.into_iter().flatten().collect() }
@@ -393,6 +466,44 @@ async fn act<R: ContainerRuntime>(
             Acted::Removed
         }
     })
+}
+
+/// Pulls an image, with the first credentials that the registry takes; the node's own where no others
+/// are for it.
+async fn pull<R: ContainerRuntime>(
+    runtime: &R,
+    image: &str,
+    mut auths: Vec<RegistryAuth>,
+    own: &NodeCredentials,
+    teller: &Teller,
+) -> Result<(), RuntimeError> {
+    let id = pull_with(runtime, image, &mut auths, own).await?;
+    teller.tell(Event::ImagePulled { name: image.to_owned(), id }).await;
+    Ok(())
+}
+
+async fn pull_with<R: ContainerRuntime>(
+    runtime: &R,
+    image: &str,
+    auths: &mut Vec<RegistryAuth>,
+    own: &NodeCredentials,
+) -> Result<String, RuntimeError> {
+    if auths.is_empty() {
+        *auths = own.lookup(image).await;
+    }
+    let Some((last, others)) = auths.split_last() else { return runtime.pull(image, None).await };
+    for auth in others {
+        match runtime.pull(image, Some(auth)).await {
+            // Registries say of what one may not see that it is not there.
+            Err(error)
+                if matches!(
+                    error.permanent_kind(),
+                    Some(PermanentKind::Unauthorized | PermanentKind::NotFound)
+                ) => {}
+            other => return other,
+        }
+    }
+    runtime.pull(image, Some(last)).await
 }
 
 async fn list<R: ContainerRuntime>(

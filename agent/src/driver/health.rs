@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dugout_model::{EventType, PodAddress, PodOrder, PodUid, Timestamp};
 
 use super::node::Node;
-use crate::converge::{Condemned, address_of};
+use crate::converge::{Condemned, address_of, hooks};
 use crate::events::reason;
 use crate::probe::{ContainerProbes, Finding, ProbeKind, ProbeTarget};
 use crate::proxy::LocalPod;
@@ -70,7 +70,9 @@ impl<R: ContainerRuntime> Node<R> {
                     .find(|one| one.labels.container == wanted.name);
                 let Some(newest) = newest else { continue };
                 let ObservedState::Running { started_at } = newest.state else { continue };
-                if self.has_ended(&newest.labels) {
+                let memory = self.memories.get(&pod.uid);
+                let memory = memory.and_then(|memory| memory.containers.get(&wanted.name));
+                if self.has_ended(&newest.labels) || !hooks::is_up(wanted, memory, newest) {
                     continue;
                 }
                 let target = ProbeTarget::new(&newest.id, started_at, address, wanted);
@@ -128,9 +130,9 @@ impl<R: ContainerRuntime> Node<R> {
                     let message = format!("{} probe of {name} failed: {message}", kind.as_str());
                     self.pod_event(pod, EventType::Warning, reason::UNHEALTHY, message);
                 }
-                Finding::Condemned { kind, message } => {
+                Finding::Condemned { kind, message, grace } => {
                     let why = format!("{} probe failed: {message}", kind.as_str());
-                    let condemned = Condemned { id: container.to_owned(), why };
+                    let condemned = Condemned { id: container.to_owned(), why, grace };
                     if let Some(memory) = self.memories.get_mut(&pod) {
                         memory.container(&name).condemned = Some(condemned);
                     }
@@ -165,7 +167,7 @@ impl<R: ContainerRuntime> Node<R> {
             .collect()
     }
 
-    fn address_of(&self, uid: PodUid) -> Option<PodAddress> {
+    pub(super) fn address_of(&self, uid: PodUid) -> Option<PodAddress> {
         address_of(self.observed.of_pod(uid))
     }
 }

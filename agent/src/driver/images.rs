@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use dugout_model::{AssignedImage, EventType, ImageReport, Timestamp};
 
+use super::credentials::auths_for_image;
 use super::hands::failure_of;
 use super::node::Node;
 use crate::converge::Failure;
@@ -41,7 +42,8 @@ impl<R: ContainerRuntime> Node<R> {
                         let message = format!("pulling image {} for a release", asked.image);
                         self.node_event(EventType::Normal, reason::PULLING, message);
                     }
-                    let handle = self.hands.fetch_image(asked.clone(), action);
+                    let auths = auths_for_image(&assignment, &asked.image);
+                    let handle = self.hands.fetch_image(asked.clone(), action, auths);
                     self.image_pulls.insert(asked.clone(), handle);
                 }
             }

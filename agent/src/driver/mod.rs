@@ -4,10 +4,13 @@
 //! converges, probes, feeds the proxy and publishes the report. Nothing here waits for the engine or
 //! the control plane.
 
+mod credentials;
 mod drift;
 mod engine;
 mod hands;
 mod health;
+mod hooks;
+pub(crate) mod image_gc;
 mod images;
 mod node;
 mod publish;
@@ -30,15 +33,20 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::converge::images::ImageAction;
 use crate::converge::{FullList, Sequence};
+use crate::image_gc::ImageSurvey;
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
+use crate::node_credentials::NodeCredentials;
 use crate::probe::{ProbeKind, ProbeTarget};
 use crate::proxy::{PortNews, Proxy};
 use crate::records::{PodRecord, Records};
 use crate::runtime::{ContainerRuntime, EngineEvent, ObservedContainer, RuntimeError};
+use crate::spec::Allocatable;
 use crate::volumes::Volumes;
 pub(crate) use hands::learn_engine;
 use hands::{Acted, Answer, Hands, Slot};
+use hooks::HookRun;
+use image_gc::{ImageGcStart, Removed};
 use node::Node;
 pub(crate) use publish::Directory;
 
@@ -77,12 +85,22 @@ pub(crate) enum Event {
         kind: ProbeKind,
         result: Result<(), String>,
     },
+    HookEnded {
+        run: Box<HookRun>,
+        result: Result<(), String>,
+    },
     /// An image is there, or is not, or that cannot be said.
     ImageFetched {
         asked: AssignedImage,
         action: ImageAction,
         result: Result<bool, RuntimeError>,
     },
+    ImagePulled {
+        name: String,
+        id: String,
+    },
+    ImagesSurveyed(Result<ImageSurvey, RuntimeError>),
+    ImagesRemoved(Removed),
     /// The pods that have volumes on the disk.
     VolumesFound(io::Result<Vec<PodUid>>),
     VolumesRemoved {
@@ -117,6 +135,9 @@ pub(crate) struct Start<R> {
     /// What an earlier life wrote there.
     pub recorded: BTreeMap<PodUid, PodRecord>,
     pub volumes: Volumes,
+    pub node_credentials: NodeCredentials,
+    pub image_gc: ImageGcStart,
+    pub allocatable: watch::Receiver<Option<Allocatable>>,
     pub link: mpsc::Receiver<LinkEvent>,
     pub reports: watch::Sender<Option<Arc<Outgoing>>>,
     pub directory: watch::Sender<Arc<Directory>>,
@@ -130,10 +151,13 @@ impl<R: ContainerRuntime> Driver<R> {
         let (sender, inbox) = mpsc::channel(INBOX);
         let (news, ports) = mpsc::channel(INBOX);
         let metrics = start.metrics.clone();
-        let hands = Hands::new(start.runtime, start.records, start.volumes, sender, metrics);
+        let mut hands = Hands::new(start.runtime, start.records, start.volumes, sender, metrics);
+        hands.use_credentials(start.node_credentials);
         let proxy = Proxy::new(start.metrics.clone(), news);
         let mut node = Node::new(start.name, start.instance, hands, proxy, start.metrics);
         node.outputs(start.reports, start.directory);
+        node.learn_allocatable(start.allocatable);
+        node.image_gc = Some(start.image_gc.into());
         node.recorded.begin_with(start.recorded);
         if let Some(warning) = start.warning {
             node.warn_of_accepted(&warning, start.clock.wall());
@@ -192,9 +216,13 @@ impl<R: ContainerRuntime> Driver<R> {
             Event::Engine(event) => node.engine_event(event),
             Event::EngineSilent => node.engine_silent(),
             Event::Probed { target, kind, result } => node.probed(&target, kind, result),
+            Event::HookEnded { run, result } => node.hook_ended(&run, result),
             Event::ImageFetched { asked, action, result } => {
                 node.image_fetched(&asked, action, result);
             }
+            Event::ImagePulled { name, id } => node.image_pulled(name, id),
+            Event::ImagesSurveyed(survey) => node.images_surveyed(survey),
+            Event::ImagesRemoved(removed) => node.images_removed(removed),
             Event::VolumesFound(found) => node.volumes_found(found),
             Event::VolumesRemoved { pod, result } => node.volumes_removed(pod, result),
             Event::OfFormerOwner | Event::Time | Event::Shutdown => {}

@@ -14,6 +14,7 @@ use super::drift::is_told_again;
 use super::engine::EngineState;
 use super::hands::{Acted, Hands, Slot, failure_of};
 use super::health::ProbeBook;
+use super::image_gc::ImageGc;
 use super::publish::{Directory, Published};
 use super::recorded::Recorded;
 use crate::converge::drift;
@@ -28,7 +29,7 @@ use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
 use crate::proxy::{PortNews, Proxy};
 use crate::runtime::{ContainerRuntime, ObservedContainer, ObservedState, RuntimeError, Signalled};
-use crate::spec::container_settings;
+use crate::spec::{Allocatable, container_settings};
 use crate::volumes::VolumeError;
 
 pub(super) struct Node<R> {
@@ -64,6 +65,8 @@ pub(super) struct Node<R> {
     pub recorded: Recorded,
     /// Pods with volumes on this node's disk.
     pub held_volumes: HeldVolumes,
+    pub image_gc: Option<ImageGc>,
+    allocatable: Option<watch::Receiver<Option<Allocatable>>>,
     last_refusal: String,
 }
 
@@ -99,8 +102,19 @@ impl<R: ContainerRuntime> Node<R> {
             slots: HashMap::new(),
             recorded: Recorded::default(),
             held_volumes: HeldVolumes::new(),
+            image_gc: None,
+            allocatable: None,
             last_refusal: String::new(),
         }
+    }
+
+    /// Where it is told what the node has for pods.
+    pub fn learn_allocatable(&mut self, told: watch::Receiver<Option<Allocatable>>) {
+        self.allocatable = Some(told);
+    }
+
+    pub fn allocatable(&self) -> Option<Allocatable> {
+        *self.allocatable.as_ref()?.borrow()
     }
 
     pub fn outputs(

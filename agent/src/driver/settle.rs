@@ -21,11 +21,13 @@ impl<R: ContainerRuntime> Node<R> {
         self.list_when_due();
         self.give_up_pulls();
         // What has started decides what may begin.
+        self.run_post_start_hooks();
         self.sync_probes();
         self.note_drift();
         let converge_at = self.converge();
         self.slots.clear();
         let images_at = self.fetch_images();
+        let collect_at = self.collect_images();
         let volumes_at = self.remove_volumes();
         self.write_records();
         self.probe_when_due();
@@ -34,10 +36,19 @@ impl<R: ContainerRuntime> Node<R> {
         self.forget_what_left();
         let count_at = self.someone_leaves().then(|| self.now + COUNT_CONNECTIONS_EVERY);
         let engine_at = self.engine.wake_at();
-        [converge_at, engine_at, images_at, volumes_at, self.probes.next_at(), publish_at, count_at]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            converge_at,
+            engine_at,
+            images_at,
+            collect_at,
+            volumes_at,
+            self.probes.next_at(),
+            publish_at,
+            count_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn converge(&mut self) -> Option<Timestamp> {
@@ -63,12 +74,15 @@ impl<R: ContainerRuntime> Node<R> {
     fn begin(&mut self, owner: &Owner, action: Action) -> bool {
         let uid = action.pod();
         let job = match &action {
-            Action::Pull { image, .. } => Job::Pull { image: image.clone() },
+            Action::Pull { image, .. } => {
+                Job::Pull { image: image.clone(), auths: self.auths_for_pod(uid, image) }
+            }
             Action::Create { container, attempt, crashes, .. } => {
                 let Some(pod) = self.assigned(uid) else { return true };
                 let sandbox = self.sandbox_of(uid);
                 let layout = self.hands.volume_layout(owner);
-                let place = Place { owner, sandbox, volumes: &layout };
+                let allocatable = self.allocatable();
+                let place = Place { owner, sandbox, volumes: &layout, allocatable };
                 let spec = container_spec(pod, container, *attempt, *crashes, &place);
                 let spec = spec.map_err(|error| error.to_string());
                 match spec.and_then(|spec| Ok((spec, self.volumes_for(uid, container)?))) {
@@ -91,7 +105,8 @@ impl<R: ContainerRuntime> Node<R> {
                     self.tell_stop(uid, &target.container, why);
                 }
                 let ids = targets.iter().map(|target| target.id.clone()).collect();
-                Job::Stop { ids, grace: *grace }
+                let hooks = self.pre_stop_hooks(uid, targets, *grace, why);
+                Job::Stop { ids, hooks, grace: *grace }
             }
             Action::Correct { id, correction, .. } => {
                 Job::Correct { id: id.clone(), correction: correction.clone() }
@@ -103,7 +118,7 @@ impl<R: ContainerRuntime> Node<R> {
         let is_pull = matches!(job, Job::Pull { .. });
         let is_first_try = memory.retry.failures == 0;
         memory.begin(action, now);
-        if let Job::Pull { image } = &job
+        if let Job::Pull { image, .. } = &job
             && is_first_try
         {
             let message = format!("pulling image {image}");

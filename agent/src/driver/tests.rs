@@ -20,9 +20,13 @@ use uuid::Uuid;
 use super::hands::{Hands, Job, STARTS_AT_ONCE};
 use super::{Directory, Driver, Start};
 use crate::clock::Clock;
+use crate::credentials::RegistryAuth;
+use crate::driver::image_gc::ImageGcStart;
+use crate::image_gc::{HeldImage, ImageGcPolicy, ImageSurvey};
 use crate::labels::Owner;
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
+use crate::node_credentials::NodeCredentials;
 use crate::records::Records;
 use crate::runtime::{
     ContainerRuntime, ContainerSpec, Correction, EngineEvent, EngineEventKind, EngineInfo,
@@ -111,7 +115,15 @@ impl ContainerRuntime for Engine {
         std::future::pending().await
     }
 
-    async fn pull(&self, _: &str) -> Result<(), RuntimeError> {
+    async fn survey_images(&self) -> Result<ImageSurvey, RuntimeError> {
+        std::future::pending().await
+    }
+
+    async fn remove_image(&self, _: &HeldImage) -> Result<(), RuntimeError> {
+        std::future::pending().await
+    }
+
+    async fn pull(&self, _: &str, _: Option<&RegistryAuth>) -> Result<String, RuntimeError> {
         std::future::pending().await
     }
 
@@ -158,6 +170,9 @@ impl Rig {
             records,
             recorded,
             volumes: Volumes::open(folder.path()).unwrap(),
+            node_credentials: NodeCredentials::default(),
+            image_gc: ImageGcStart::new(folder.path(), ImageGcPolicy::default()),
+            allocatable: watch::channel(None).1,
             link: link_events,
             reports: reports_sender,
             directory: directory_sender,
@@ -224,6 +239,7 @@ async fn a_container_that_is_restarted_by_hand_is_probed_at_its_new_address() {
         timeout: Duration::from_secs(1),
         success_threshold: 1,
         failure_threshold: 1,
+        termination_grace: None,
     }));
     let container_at = |address: Ipv4Addr, started| ObservedContainer {
         address: Some(IpAddr::V4(address)),

@@ -29,7 +29,8 @@ impl<R: ContainerRuntime> Node<R> {
         let pod = self.assigned(uid).filter(|pod| !pod.template.volumes.is_empty());
         let Some(pod) = pod else { return Ok(None) };
         let Some(wanted) = pod.template.container(container) else { return Ok(None) };
-        let sub_paths = sub_paths(pod, wanted, &owner.node).map_err(|error| error.to_string())?;
+        let node = (&owner.node, self.allocatable());
+        let sub_paths = sub_paths(pod, wanted, node).map_err(|error| error.to_string())?;
         let layout = self.hands.volume_layout(owner);
         let preparation = layout.preparation(pod, wanted, &sub_paths, (&owner.node, self.wall));
         if preparation.is_some() {

@@ -66,7 +66,10 @@ impl Local {
         let name = container_name(password);
         let fresh = match self.create_postgres(&name, password).await {
             Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => {
-                self.runtime.pull(POSTGRES_IMAGE).await.map_err(|error| self.failed(error))?;
+                self.runtime
+                    .pull(POSTGRES_IMAGE, None)
+                    .await
+                    .map_err(|error| self.failed(error))?;
                 self.create_postgres(&name, password).await
             }
             other => other,

@@ -45,6 +45,8 @@ pub enum Finding {
     Condemned {
         kind: ProbeKind,
         message: String,
+        /// How long it has to end, where the probe says so.
+        grace: Option<Duration>,
     },
 }
 
@@ -202,9 +204,9 @@ impl ContainerProbes {
     }
 
     fn after_failure(&mut self, kind: ProbeKind, message: String) -> Vec<Finding> {
-        let (failures, threshold) = self
-            .schedule(kind)
-            .map_or((0, 0), |schedule| (schedule.failures, schedule.probe.failure_threshold));
+        let Some(schedule) = self.schedule(kind) else { return Vec::new() };
+        let (failures, threshold) = (schedule.failures, schedule.probe.failure_threshold);
+        let grace = schedule.probe.termination_grace;
         let mut findings = Vec::new();
         // Told when it begins and when it counts; not for every try of a pod that stays unready.
         if failures == 1 || failures == threshold {
@@ -217,7 +219,7 @@ impl ContainerProbes {
             findings.extend(self.become_ready(false));
         } else {
             self.condemned = true;
-            findings.push(Finding::Condemned { kind, message });
+            findings.push(Finding::Condemned { kind, message, grace });
         }
         findings
     }
@@ -258,7 +260,9 @@ impl Schedule {
         let first = started_at + probe.initial_delay;
         let interval = match probe.action {
             ProbeAction::Exec { .. } => FIRST_EXTRA_EXEC,
-            ProbeAction::HttpGet { .. } | ProbeAction::TcpSocket { .. } => FIRST_EXTRA,
+            ProbeAction::HttpGet(_) | ProbeAction::TcpSocket { .. } | ProbeAction::Grpc { .. } => {
+                FIRST_EXTRA
+            }
         };
         // With a higher threshold one early success proves nothing.
         let extra = extra && probe.success_threshold <= 1 && interval < probe.period;
@@ -328,6 +332,7 @@ mod tests {
             timeout: Duration::from_secs(1),
             success_threshold: successes,
             failure_threshold: failures,
+            termination_grace: None,
         }))
     }
 

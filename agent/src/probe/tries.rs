@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dugout_model::{
-    Container, EnvValue, HttpScheme, PortRef, Probe, ProbeAction, Timestamp, chain,
+    Container, EnvValue, HttpGetAction, HttpScheme, PortRef, Probe, ProbeAction, Timestamp, chain,
 };
 use http_body_util::Empty;
 use hyper::client::conn::http1;
@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::grpc;
 use crate::runtime::ContainerRuntime;
 use crate::tls;
 
@@ -83,16 +84,20 @@ pub async fn try_probe<R: ContainerRuntime>(
             let (host, port) = (target.host(host.as_ref())?, target.port(port)?);
             tokio::time::timeout(timeout, async { connect(&host, port).await.map(drop) }).await
         }
-        ProbeAction::HttpGet { scheme, host, port, path, headers } => {
-            let (host, port) = (target.host(host.as_ref())?, target.port(port)?);
-            let ask = HttpAsk { scheme: *scheme, host, port, path, headers };
+        ProbeAction::HttpGet(action) => {
+            let ask = HttpAsk::new(target, action, AGENT)?;
             tokio::time::timeout(timeout, ask.run()).await
+        }
+        ProbeAction::Grpc { port, service } => {
+            let host = target.host(None)?;
+            tokio::time::timeout(timeout, grpc::check(&host, *port, service, AGENT)).await
         }
     };
     in_time.unwrap_or_else(|_| Err(format!("no answer within {} s", timeout.as_secs_f64())))
 }
 
-async fn exec<R: ContainerRuntime>(
+/// Runs a command; the error is what to tell people, also where it does not end with code 0.
+pub(crate) async fn exec<R: ContainerRuntime>(
     runtime: &R,
     id: &str,
     command: &[String],
@@ -111,36 +116,56 @@ async fn exec<R: ContainerRuntime>(
     Err(format!("the command ended with code {}: {output}", outcome.exit_code))
 }
 
-async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
+pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
     let connection = TcpStream::connect((host, port)).await;
     connection.map_err(|error| format!("{host}:{port}: {error}"))
 }
 
-struct HttpAsk<'a> {
+/// One request, asked for once.
+pub(crate) struct HttpAsk<'a> {
     scheme: HttpScheme,
     host: String,
     port: u16,
     path: &'a str,
     headers: &'a [(String, String)],
+    /// What the request calls itself.
+    agent: &'static str,
 }
 
-impl HttpAsk<'_> {
+impl<'a> HttpAsk<'a> {
+    /// # Errors
+    /// When the pod has no address or the container no such port.
+    pub(crate) fn new(
+        target: &ProbeTarget,
+        action: &'a HttpGetAction,
+        agent: &'static str,
+    ) -> Result<Self, String> {
+        let HttpGetAction { scheme, host, port, path, headers } = action;
+        let (host, port) = (target.host(host.as_ref())?, target.port(port)?);
+        Ok(Self { scheme: *scheme, host, port, path, headers, agent })
+    }
+
     async fn run(self) -> Result<(), String> {
+        let status = self.status().await?;
+        if (200..400).contains(&status.as_u16()) {
+            return Ok(());
+        }
+        Err(format!("HTTP probe failed with status code {}", status.as_u16()))
+    }
+
+    /// The status of the answer.
+    pub(crate) async fn status(self) -> Result<StatusCode, String> {
         let connection = connect(&self.host, self.port).await?;
-        let status = match self.scheme {
-            HttpScheme::Http => self.ask(connection).await?,
+        match self.scheme {
+            HttpScheme::Http => self.ask(connection).await,
             HttpScheme::Https => {
                 let config = probe_tls()?;
                 let name = ServerName::try_from(self.host.clone())
                     .map_err(|_| format!("{:?} is not a host name", self.host))?;
                 let tls = TlsConnector::from(config).connect(name, connection).await;
-                self.ask(tls.map_err(|error| chain(&error))?).await?
+                self.ask(tls.map_err(|error| chain(&error))?).await
             }
-        };
-        if (200..400).contains(&status.as_u16()) {
-            return Ok(());
         }
-        Err(format!("HTTP probe failed with status code {}", status.as_u16()))
     }
 
     async fn ask(
@@ -175,7 +200,7 @@ impl HttpAsk<'_> {
         };
         let mut request = Request::get(path)
             .header(HOST, host)
-            .header(USER_AGENT, AGENT)
+            .header(USER_AGENT, self.agent)
             .header(CONNECTION, "close")
             .body(Empty::new())
             .map_err(|error| format!("the probe's request cannot be made: {error}"))?;
@@ -227,7 +252,7 @@ mod tests {
     async fn ask(port: u16) -> Result<(), String> {
         let host = "127.0.0.1".to_owned();
         let scheme = HttpScheme::Http;
-        HttpAsk { scheme, host, port, path: "healthz", headers: &[] }.run().await
+        HttpAsk { scheme, host, port, path: "healthz", headers: &[], agent: AGENT }.run().await
     }
 
     #[tokio::test]

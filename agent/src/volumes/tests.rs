@@ -85,7 +85,7 @@ impl Rig {
     fn prepare_with(&self, template: ResolvedTemplate) -> Result<(), VolumeError> {
         let pod = pod(1, template);
         let container = &pod.template.containers[0];
-        let sub_paths = crate::spec::sub_paths(&pod, container, &owner().node).unwrap();
+        let sub_paths = crate::spec::sub_paths(&pod, container, (&owner().node, None)).unwrap();
         let layout = self.volumes.layout(&owner());
         self.volumes.prepare(
             &layout.preparation(&pod, container, &sub_paths, (&owner().node, at(0))).unwrap(),

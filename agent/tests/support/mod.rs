@@ -1,5 +1,7 @@
 //! A control plane in memory and an agent against a real engine, for the conformance tests.
 
+pub mod registry;
+
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -9,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dugout_agent::docker::{DEFAULT_DOCKER_HOST, DockerRuntime};
+use dugout_agent::image_gc::ImageGcPolicy;
 use dugout_agent::labels::Owner;
 use dugout_agent::local::{ImageSpec, Local};
 use dugout_agent::runtime::{ContainerRuntime as _, ObservedContainer};
@@ -220,6 +223,9 @@ pub struct Rig {
     pub folder: tempfile::TempDir,
     pub pods: BTreeMap<PodUid, AssignedPod>,
     pub services: Vec<AssignedService>,
+    pub images: Vec<AssignedImage>,
+    pub pull_secrets: Vec<AssignedPullSecret>,
+    pub image_gc: ImageGcPolicy,
     generation: u64,
     agent: Option<(CancellationToken, JoinHandle<Result<(), AgentError>>)>,
     host: String,
@@ -239,6 +245,9 @@ impl Rig {
             folder: tempfile::tempdir().unwrap(),
             pods: BTreeMap::new(),
             services: vec![],
+            images: vec![],
+            pull_secrets: vec![],
+            image_gc: ImageGcPolicy::default(),
             generation: 0,
             agent: None,
             host,
@@ -257,6 +266,7 @@ impl Rig {
             docker_host: Some(self.host.clone()),
             data_dir: self.data_dir(),
             address: None,
+            image_gc: self.image_gc,
         };
         let metrics = Arc::new(AgentMetrics::unregistered());
         let agent = tokio::spawn(dugout_agent::run(config, metrics, stop.clone()));
@@ -291,6 +301,7 @@ impl Rig {
             termination_grace: Duration::from_secs(2),
             node_selector: StringMap::new(),
             volumes: Box::default(),
+            image_pull_secrets: Box::default(),
         };
         self.pods.insert(
             uid,
@@ -327,7 +338,8 @@ impl Rig {
             generation: Turn(self.generation),
             pods: self.pods.values().cloned().collect(),
             services: self.services.clone(),
-            images: Vec::new(),
+            images: self.images.clone(),
+            pull_secrets: self.pull_secrets.clone(),
         }));
     }
 
@@ -388,6 +400,16 @@ impl Rig {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// The same, and takes names of images from the engine.
+    pub async fn finish_without(self, images: &[&str]) {
+        let host = self.host.clone();
+        self.finish().await;
+        let mut command = std::process::Command::new("docker");
+        let output = command.args(["--host", &host, "rmi"]).args(images).output();
+        let output = output.expect("install docker.io");
+        assert!(output.status.success(), "{output:?}");
+    }
+
     /// Stops the agent and removes what it made.
     pub async fn finish(mut self) {
         if self.agent.is_some() {
@@ -411,6 +433,7 @@ pub fn container(command: &[&str]) -> Container<EnvValue> {
         startup_probe: None,
         readiness_probe: None,
         liveness_probe: None,
+        lifecycle: None,
         restart_policy: None,
         mounts: Box::default(),
     }
@@ -425,6 +448,7 @@ pub fn probe(action: ProbeAction) -> Option<Box<Probe>> {
         timeout: Duration::from_secs(1),
         success_threshold: 1,
         failure_threshold: 2,
+        termination_grace: None,
     }))
 }
 

@@ -8,6 +8,7 @@ mod declared_pods;
 mod disruption;
 mod dugout;
 mod event;
+mod lifecycle;
 mod meta;
 mod node;
 mod pod;

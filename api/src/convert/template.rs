@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use dugout_model::{
-    Container, ContainerResources, EnvContent, EnvSource, EnvValue, HttpScheme, PodField,
-    PodTemplate, Probe, ProbeAction, PullPolicy, ReplicaSet, ResolvedTemplate, RestartPolicy,
+    Container, ContainerResources, EnvContent, EnvSource, EnvValue, HttpGetAction, HttpScheme,
+    NodeResource, NodeResourceKind, ObjectName, PodField, PodTemplate, Probe, ProbeAction,
+    PullPolicy, ReplicaSet, ResolvedTemplate, ResourceField, ResourceFieldSelector, RestartPolicy,
     World,
 };
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::meta::{bytes, cpu, hash_label, int, list, port, seconds, some_text, strings};
-use super::volume;
+use super::{lifecycle, volume};
 
 /// What stands in the place of a secret's content.
 pub(super) const REDACTED: &str = "(redacted)";
@@ -38,6 +39,7 @@ pub(super) fn declared(template: &PodTemplate) -> core::PodTemplateSpec {
             restart_policy: Some(restart_policy(template.restart_policy).to_owned()),
             termination_grace_period_seconds: Some(seconds(template.termination_grace)),
             volumes: list(template.volumes.iter().map(volume::declared).collect()),
+            image_pull_secrets: pull_secrets(&template.image_pull_secrets),
             ..core::PodSpec::default()
         }),
     }
@@ -77,8 +79,15 @@ pub(super) fn pod_spec(template: &ResolvedTemplate) -> core::PodSpec {
         restart_policy: Some(restart_policy(template.restart_policy).to_owned()),
         termination_grace_period_seconds: Some(seconds(template.termination_grace)),
         volumes: list(template.volumes.iter().map(volume::resolved).collect()),
+        image_pull_secrets: pull_secrets(&template.image_pull_secrets),
         ..core::PodSpec::default()
     }
+}
+
+/// By name; what they hold is never shown.
+fn pull_secrets(names: &[ObjectName]) -> Option<Vec<core::LocalObjectReference>> {
+    let reference = |name: &ObjectName| core::LocalObjectReference { name: name.to_string() };
+    list(names.iter().map(reference).collect())
 }
 
 /// The labels of a replica set's pods.
@@ -110,6 +119,7 @@ fn container<Env>(container: &Container<Env>) -> core::Container {
         command: list(container.command.clone()),
         image: Some(container.image.clone()),
         image_pull_policy: Some(policy.to_owned()),
+        lifecycle: container.lifecycle.as_deref().map(lifecycle::lifecycle),
         liveness_probe: container.liveness_probe.as_deref().map(probe),
         name: container.name.clone(),
         ports: list(ports),
@@ -145,26 +155,11 @@ fn probe(probe: &Probe) -> core::Probe {
         period_seconds: Some(int(probe.period.as_secs())),
         success_threshold: Some(int(probe.success_threshold)),
         timeout_seconds: Some(int(probe.timeout.as_secs())),
+        termination_grace_period_seconds: probe.termination_grace.map(seconds),
         ..core::Probe::default()
     };
     match &probe.action {
-        ProbeAction::HttpGet { scheme, host, port: number, path, headers } => {
-            let headers = headers
-                .iter()
-                .map(|(name, value)| core::HTTPHeader { name: name.clone(), value: value.clone() });
-            let scheme = match scheme {
-                HttpScheme::Http => "HTTP",
-                HttpScheme::Https => "HTTPS",
-            };
-            result.http_get = Some(core::HTTPGetAction {
-                host: host.clone(),
-                http_headers: list(headers.collect()),
-                path: Some(path.clone()),
-                port: port(number),
-                scheme: Some(scheme.to_owned()),
-                ..core::HTTPGetAction::default()
-            });
-        }
+        ProbeAction::HttpGet(action) => result.http_get = Some(http_get(action)),
         ProbeAction::TcpSocket { host, port: number } => {
             result.tcp_socket =
                 Some(core::TCPSocketAction { host: host.clone(), port: port(number) });
@@ -172,8 +167,33 @@ fn probe(probe: &Probe) -> core::Probe {
         ProbeAction::Exec { command } => {
             result.exec = Some(core::ExecAction { command: list(command.clone()) });
         }
+        ProbeAction::Grpc { port, service } => {
+            result.grpc = Some(core::GRPCAction {
+                port: i32::from(*port),
+                service: Some(service.clone()),
+                ..core::GRPCAction::default()
+            });
+        }
     }
     result
+}
+
+pub(super) fn http_get(action: &HttpGetAction) -> core::HTTPGetAction {
+    let headers = action.headers.iter();
+    let headers =
+        headers.map(|(name, value)| core::HTTPHeader { name: name.clone(), value: value.clone() });
+    let scheme = match action.scheme {
+        HttpScheme::Http => "HTTP",
+        HttpScheme::Https => "HTTPS",
+    };
+    core::HTTPGetAction {
+        host: action.host.clone(),
+        http_headers: list(headers.collect()),
+        path: Some(action.path.clone()),
+        port: port(&action.port),
+        scheme: Some(scheme.to_owned()),
+        ..core::HTTPGetAction::default()
+    }
 }
 
 fn env_var(source: &EnvSource) -> Option<core::EnvVar> {
@@ -205,6 +225,7 @@ fn env_var(source: &EnvSource) -> Option<core::EnvVar> {
             },
         ),
         EnvSource::Field { name, field } => from(name, field_source(field)),
+        EnvSource::Resource { name, resource } => from(name, resource_source(resource)),
         EnvSource::AllOfConfigMap { .. } | EnvSource::AllOfSecret { .. } => None,
     }
 }
@@ -230,7 +251,8 @@ fn env_from(source: &EnvSource) -> Option<core::EnvFromSource> {
         EnvSource::Literal { .. }
         | EnvSource::ConfigMapKey { .. }
         | EnvSource::SecretKey { .. }
-        | EnvSource::Field { .. } => None,
+        | EnvSource::Field { .. }
+        | EnvSource::Resource { .. } => None,
     }
 }
 
@@ -243,6 +265,37 @@ fn env_value(value: &EnvValue) -> core::EnvVar {
             value: None,
             value_from: Some(field_source(field)),
         },
+        EnvContent::NodeResource(NodeResource { kind, divisor }) => {
+            let field = match kind {
+                NodeResourceKind::Cpu => ResourceField::CpuLimit,
+                NodeResourceKind::Memory => ResourceField::MemoryLimit,
+            };
+            let selector = ResourceFieldSelector { container: None, field, divisor: *divisor };
+            let source = resource_source(&selector);
+            core::EnvVar { name: value.name.clone(), value: None, value_from: Some(source) }
+        }
+    }
+}
+
+fn resource_source(selector: &ResourceFieldSelector) -> core::EnvVarSource {
+    let ResourceFieldSelector { container, field, divisor } = selector;
+    let resource = match field {
+        ResourceField::CpuRequest => "requests.cpu",
+        ResourceField::CpuLimit => "limits.cpu",
+        ResourceField::MemoryRequest => "requests.memory",
+        ResourceField::MemoryLimit => "limits.memory",
+    };
+    let divisor = match field.of_node() {
+        NodeResourceKind::Cpu => cpu(*divisor),
+        NodeResourceKind::Memory => bytes(*divisor),
+    };
+    core::EnvVarSource {
+        resource_field_ref: Some(core::ResourceFieldSelector {
+            container_name: container.clone(),
+            divisor: Some(divisor),
+            resource: resource.to_owned(),
+        }),
+        ..core::EnvVarSource::default()
     }
 }
 

@@ -242,20 +242,22 @@ fn container<Env>(env: Vec<Env>) -> Container<Env> {
         },
         startup_probe: None,
         readiness_probe: Some(Box::new(Probe {
-            action: ProbeAction::HttpGet {
+            action: ProbeAction::HttpGet(HttpGetAction {
                 scheme: HttpScheme::Http,
                 host: None,
                 port: PortRef::Name("http".to_owned()),
                 path: "/ready".to_owned(),
                 headers: Vec::new(),
-            },
+            }),
             initial_delay: Duration::ZERO,
             period: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
             success_threshold: 1,
             failure_threshold: 3,
+            termination_grace: None,
         })),
         liveness_probe: None,
+        lifecycle: None,
         restart_policy: None,
         mounts: Box::default(),
     }
@@ -286,6 +288,7 @@ fn deployment() -> Deployment {
             termination_grace: Duration::from_secs(30),
             node_selector: StringMap::new(),
             volumes: Box::default(),
+            image_pull_secrets: Box::default(),
         },
         strategy: Strategy::RollingUpdate {
             max_surge: IntOrPercent::Percent(25),
@@ -324,6 +327,7 @@ pub fn replica_set() -> ReplicaSet {
             termination_grace: Duration::from_secs(30),
             node_selector: StringMap::new(),
             volumes: Box::default(),
+            image_pull_secrets: Box::default(),
         }),
         template_hash: TemplateHash::new("5d9c7b0011223344"),
         revision: 2,

@@ -2,7 +2,7 @@
 
 use dugout_model::{Container, ContainerPort, EnvSource, PullPolicy, RestartPolicy};
 
-use super::{env, probe, resources, service, volume};
+use super::{env, lifecycle, probe, resources, service, volume};
 use crate::image;
 use crate::reader::{Object, Value};
 
@@ -36,6 +36,7 @@ pub(super) fn read(container: &Object<'_>) -> Container<EnvSource> {
         startup_probe: probe("startupProbe"),
         readiness_probe: probe("readinessProbe"),
         liveness_probe: probe("livenessProbe"),
+        lifecycle: container.field("lifecycle").and_then(|value| lifecycle::read(&value)),
         restart_policy: None,
         mounts: volume::read_mounts(container),
         ports: container.field("ports").map(|value| read_ports(&value)).unwrap_or_default(),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use dugout_model::{
-    Deployment, IntOrPercent, LabelOperator, LabelRequirement, LabelSelector, PodTemplate,
-    RestartPolicy, Strategy,
+    Deployment, IntOrPercent, LabelOperator, LabelRequirement, LabelSelector, ObjectName,
+    PodTemplate, RestartPolicy, Strategy,
 };
 
 use super::metadata::{read_annotations, read_labels, read_own_labels};
@@ -72,6 +72,7 @@ pub(super) fn empty_template() -> PodTemplate {
         termination_grace: Duration::ZERO,
         node_selector: Default::default(),
         volumes: Box::default(),
+        image_pull_secrets: Box::default(),
     }
 }
 
@@ -158,6 +159,8 @@ pub(super) fn read_pod_spec(spec: &Object<'_>, empty: PodTemplate) -> PodTemplat
         .field("initContainers")
         .map(|value| value.each(|value| Some(container::read_init(&value.object()?))))
         .unwrap_or_default();
+    // It is that of every node, or it was refused.
+    let _ = spec.field("os").and_then(|value| value.object());
     PodTemplate {
         init_containers,
         containers,
@@ -168,8 +171,15 @@ pub(super) fn read_pod_spec(spec: &Object<'_>, empty: PodTemplate) -> PodTemplat
             .map(|value| read_labels(&value))
             .unwrap_or_default(),
         volumes: volume::read(spec),
+        image_pull_secrets: read_pull_secrets(spec),
         ..empty
     }
+}
+
+fn read_pull_secrets(spec: &Object<'_>) -> Box<[ObjectName]> {
+    let name = |value: Value<'_>| Some(ObjectName::new(value.object()?.field("name")?.text()?));
+    let secrets = spec.field("imagePullSecrets").map(|value| value.each(name));
+    secrets.unwrap_or_default().into()
 }
 
 fn read_restart_policy(spec: &Object<'_>) -> RestartPolicy {

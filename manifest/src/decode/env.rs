@@ -1,7 +1,11 @@
 //! The environment of a container.
 
-use dugout_model::{EnvSource, FileField, ObjectName, PodField};
+use dugout_model::{
+    EnvSource, FileField, NodeResourceKind, ObjectName, PodField, ResourceField,
+    ResourceFieldSelector,
+};
 
+use crate::quantity::Quantity;
 use crate::reader::{Object, Value};
 use crate::text_forms::check_field_path;
 
@@ -57,8 +61,71 @@ fn read_variable(variable: &Object<'_>) -> Option<EnvSource> {
         let (secret, key, optional) = read_key(&value)?;
         return Some(EnvSource::SecretKey { name, secret, key, optional });
     }
+    if let Some(value) = from.field("resourceFieldRef") {
+        let resource = read_resource(&value.object()?)?;
+        return Some(EnvSource::Resource { name, resource });
+    }
     let field = read_field(&from.field("fieldRef")?.object()?)?;
     Some(EnvSource::Field { name, field })
+}
+
+/// What a container requests or may use at most.
+fn read_resource(selector: &Object<'_>) -> Option<ResourceFieldSelector> {
+    let value = selector.field("resource")?;
+    let text = value.text()?;
+    let field = match text {
+        "requests.cpu" => ResourceField::CpuRequest,
+        "limits.cpu" => ResourceField::CpuLimit,
+        "requests.memory" => ResourceField::MemoryRequest,
+        "limits.memory" => ResourceField::MemoryLimit,
+        // The rules have told what Kubernetes does not have.
+        other => {
+            if ["ephemeral-storage", "hugepages-"].iter().any(|part| other.contains(part)) {
+                let message = format!("{} is nothing that Dugout limits", value.quote(other));
+                value.fail_with(message, "there are cpu and memory; write the amount as a value");
+            }
+            return None;
+        }
+    };
+    let container = selector.field("containerName").and_then(|value| value.text());
+    let divisor = match selector.field("divisor") {
+        Some(value) => read_divisor(&value, field.of_node())?,
+        None => whole(field.of_node()),
+    };
+    let container = container.filter(|name| !name.is_empty()).map(str::to_owned);
+    Some(ResourceFieldSelector { container, field, divisor })
+}
+
+/// How much one is: a CPU, or a byte.
+fn whole(kind: NodeResourceKind) -> u64 {
+    match kind {
+        NodeResourceKind::Cpu => 1000,
+        NodeResourceKind::Memory => 1,
+    }
+}
+
+/// Nothing stands for one, as on Kubernetes.
+fn read_divisor(value: &Value<'_>, kind: NodeResourceKind) -> Option<u64> {
+    const SIZES: [&str; 13] =
+        ["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
+    let quantity = Quantity::parse(value.as_written()?).ok()?;
+    let (amount, allowed, hint) = match kind {
+        NodeResourceKind::Cpu => {
+            let amount = quantity.millis().ok();
+            (amount, matches!(amount, Some(0 | 1 | 1000)), "of a CPU it is 1 or 1m")
+        }
+        NodeResourceKind::Memory => {
+            let amount = quantity.units().ok().filter(|_| quantity.is_whole());
+            let sizes = SIZES.iter().map(|size| Quantity::parse(size).and_then(Quantity::units));
+            let is_size = amount == Some(0) || sizes.flatten().any(|size| Some(size) == amount);
+            (amount, is_size, "of memory it is 1 with or without a suffix, as 1Mi")
+        }
+    };
+    if !allowed {
+        value.fail_with("is not a divisor of this resource", hint);
+        return None;
+    }
+    amount.map(|amount| if amount == 0 { whole(kind) } else { amount })
 }
 
 /// A reference to one key.

@@ -1,6 +1,6 @@
 //! Probes.
 
-use dugout_model::{HttpScheme, Probe, ProbeAction};
+use dugout_model::{HttpGetAction, HttpScheme, Probe, ProbeAction};
 
 use super::container::read_texts;
 use super::deployment::{INT32_MAX, seconds};
@@ -25,13 +25,23 @@ pub(super) fn read(value: &Value<'_>) -> Option<Box<Probe>> {
         timeout: seconds(number("timeoutSeconds", 1)),
         success_threshold: number("successThreshold", 1),
         failure_threshold: number("failureThreshold", 3),
+        termination_grace: probe
+            .field("terminationGracePeriodSeconds")
+            .and_then(|value| value.u32(1, INT32_MAX))
+            .map(seconds),
         action: read_action(&probe)?,
     }))
 }
 
 fn read_action(probe: &Object<'_>) -> Option<ProbeAction> {
     if let Some(value) = probe.field("httpGet") {
-        return read_http_get(&value.object()?);
+        return read_http_get(&value.object()?).map(ProbeAction::HttpGet);
+    }
+    if let Some(value) = probe.field("grpc") {
+        let grpc = value.object()?;
+        let service = grpc.field("service").and_then(|value| value.text()).unwrap_or_default();
+        let service = service.to_owned();
+        return Some(ProbeAction::Grpc { port: grpc.field("port")?.port()?, service });
     }
     if let Some(value) = probe.field("tcpSocket") {
         let socket = value.object()?;
@@ -42,7 +52,7 @@ fn read_action(probe: &Object<'_>) -> Option<ProbeAction> {
     Some(ProbeAction::Exec { command: read_texts(&exec.field("command")?) })
 }
 
-fn read_http_get(action: &Object<'_>) -> Option<ProbeAction> {
+pub(super) fn read_http_get(action: &Object<'_>) -> Option<HttpGetAction> {
     const SCHEMES: &[(&str, HttpScheme)] =
         &[("HTTP", HttpScheme::Http), ("HTTPS", HttpScheme::Https)];
     let path = action.field("path").and_then(|value| value.text()).map(|path| {
@@ -53,7 +63,7 @@ fn read_http_get(action: &Object<'_>) -> Option<ProbeAction> {
     let scheme = action.field("scheme").and_then(|value| value.one_of(SCHEMES));
     let headers = action.field("httpHeaders").map(|value| value.each(read_header));
     let host = read_host(action);
-    Some(ProbeAction::HttpGet {
+    Some(HttpGetAction {
         scheme: scheme.unwrap_or(HttpScheme::Http),
         host,
         port: read_port_ref(&action.field("port")?)?,
@@ -68,7 +78,7 @@ fn read_header(item: Value<'_>) -> Option<(String, String)> {
     Some((name, header.field("value")?.text()?.to_owned()))
 }
 
-fn read_host(action: &Object<'_>) -> Option<String> {
+pub(super) fn read_host(action: &Object<'_>) -> Option<String> {
     let host = action.field("host")?.text()?;
     (!host.is_empty()).then(|| host.to_owned())
 }

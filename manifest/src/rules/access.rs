@@ -5,8 +5,8 @@ use crate::validate::{Context, View};
 pub(crate) fn service_account(account: &View<'_>, _: &mut Context) {
     if let Some(value) = account.get("imagePullSecrets").filter(|value| value.len() > 0) {
         value.notice_with(
-            "has no effect: Dugout pulls without credentials",
-            "load the images on the nodes or use a registry that they may read",
+            "has no effect: pods get no pull secrets from their service account",
+            "name them in the imagePullSecrets of the pods",
         );
     }
 }

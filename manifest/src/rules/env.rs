@@ -1,5 +1,7 @@
 //! Where a container's environment, and files of a volume, come from.
 
+use std::collections::BTreeSet;
+
 use crate::decode::Part;
 use crate::validate::{Context, View};
 
@@ -89,5 +91,30 @@ pub(crate) fn resource_field(selector: &View<'_>, _: &mut Context) {
             format!("{} is not a resource that can be handed on", value.quote(text)),
             "write requests. or limits. before cpu, memory, ephemeral-storage or hugepages-SIZE",
         );
+    }
+}
+
+/// A variable that holds what another container may use names one that there is.
+pub(super) fn check_resource_containers(spec: &View<'_>) {
+    let mut names = BTreeSet::new();
+    for list in ["containers", "initContainers"] {
+        spec.each(list, |container| names.extend(container.text("name").map(str::to_owned)));
+    }
+    let check = |selector: &View<'_>| {
+        let Some(name) = selector.get("containerName") else { return };
+        if let Some(text) = name.as_text()
+            && !text.is_empty()
+            && !names.contains(text)
+        {
+            let message = format!("the pod has no container {}", name.quote(text));
+            name.fail_with(message, "name one of its containers, or remove this for its own");
+        }
+    };
+    for list in ["containers", "initContainers"] {
+        spec.each(list, |container| {
+            container.each("env", |variable| {
+                variable.within("valueFrom", |from| from.within("resourceFieldRef", check));
+            });
+        });
     }
 }

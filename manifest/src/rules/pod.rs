@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::{env, lifecycle};
 use crate::decode::{Part, PodFacts};
 use crate::problems::quoted;
 use crate::reader::Value;
@@ -40,6 +41,8 @@ pub(crate) fn pod_spec(spec: &View<'_>, context: &mut Context) {
     check_volumes(spec, context);
     check_host_ports(spec);
     check_init_containers(spec);
+    lifecycle::check(spec);
+    env::check_resource_containers(spec);
     if spec.text("dnsPolicy") == Some("None")
         && spec.within("dnsConfig", |config| config.count("nameservers")).unwrap_or(0) == 0
     {

@@ -37,20 +37,37 @@ pub(super) static CONTAINER: Schema = table(
         acted("startupProbe", object(&PROBE)),
         acted("readinessProbe", object(&PROBE)),
         acted("livenessProbe", object(&PROBE)),
-        refused("lifecycle", object(&LIFECYCLE), "Dugout runs no hooks; a preStop sleep is not needed, because connections are drained before SIGTERM"),
+        acted("lifecycle", object(&LIFECYCLE)),
         acted("volumeMounts", objects(&VOLUME_MOUNT)).unique_by("mountPath"),
-        refused("volumeDevices", objects(&VOLUME_DEVICE), "Dugout binds no claims yet, and only a claim can be a device").unique_by("devicePath"),
+        refused(
+            "volumeDevices",
+            objects(&VOLUME_DEVICE),
+            "Dugout binds no claims yet, and only a claim can be a device",
+        )
+        .unique_by("devicePath"),
         refused("securityContext", object(&SECURITY_CONTEXT), ISOLATION),
-        refused("resizePolicy", objects(&CONTAINER_RESIZE_POLICY), "changed resources always make a new pod").unique_by("resourceName"),
-        refused("restartPolicy", words(&["Always", "OnFailure", "Never"]), OWN_POLICY).unless(&["Always"]),
+        refused(
+            "resizePolicy",
+            objects(&CONTAINER_RESIZE_POLICY),
+            "changed resources always make a new pod",
+        )
+        .unique_by("resourceName"),
+        refused("restartPolicy", words(&["Always", "OnFailure", "Never"]), OWN_POLICY)
+            .unless(&["Always"]),
         refused("restartPolicyRules", objects(&CONTAINER_RESTART_RULE), OWN_POLICY),
         refused("stdin", BOOL, NO_TERMINAL).unless(&["false"]),
         refused("stdinOnce", BOOL, NO_TERMINAL).unless(&["false"]),
         refused("tty", BOOL, NO_TERMINAL).unless(&["false"]),
         notice("terminationMessagePath", TEXT, LOCAL_MESSAGE).unless(&["/dev/termination-log"]),
-        notice("terminationMessagePolicy", words(&["File", "FallbackToLogsOnError"]), LOCAL_MESSAGE).unless(&["File"]),
+        notice(
+            "terminationMessagePolicy",
+            words(&["File", "FallbackToLogsOnError"]),
+            LOCAL_MESSAGE,
+        )
+        .unless(&["File"]),
     ],
-).with(&[container::container]);
+)
+.with(&[container::container]);
 
 pub(super) static EPHEMERAL_CONTAINER: Schema = table(
     "EphemeralContainer",
@@ -149,11 +166,7 @@ pub(super) static ENV_VAR_SOURCE: Schema = table(
         acted("configMapKeyRef", object(&CONFIG_MAP_KEY_SELECTOR)),
         acted("secretKeyRef", object(&SECRET_KEY_SELECTOR)),
         acted("fieldRef", object(&OBJECT_FIELD_SELECTOR)),
-        refused(
-            "resourceFieldRef",
-            object(&RESOURCE_FIELD_SELECTOR),
-            "write the amount as a value",
-        ),
+        acted("resourceFieldRef", object(&RESOURCE_FIELD_SELECTOR)),
         refused(
             "fileKeyRef",
             object(&FILE_KEY_SELECTOR),
@@ -204,9 +217,11 @@ pub(super) static OBJECT_FIELD_SELECTOR: Schema = table(
 pub(super) static RESOURCE_FIELD_SELECTOR: Schema = table(
     "ResourceFieldSelector",
     &[
-        checked("containerName", text(LABEL)),
-        checked("divisor", QUANTITY),
-        checked("resource", TEXT).required(),
+        acted("containerName", text(LABEL)),
+        acted("divisor", QUANTITY),
+        acted("resource", TEXT)
+            .required()
+            .except("`ephemeral-storage` and `hugepages-SIZE`, which are refused"),
     ],
 )
 .with(&[env::resource_field]);
@@ -242,12 +257,8 @@ pub(super) static PROBE: Schema = table(
         acted("timeoutSeconds", COUNT),
         acted("successThreshold", COUNT),
         acted("failureThreshold", COUNT),
-        refused("grpc", object(&GRPC_ACTION), "use httpGet, tcpSocket or exec"),
-        refused(
-            "terminationGracePeriodSeconds",
-            int(1, INT64_MAX),
-            "the pod's own grace period is used; set that",
-        ),
+        acted("grpc", object(&GRPC_ACTION)),
+        acted("terminationGracePeriodSeconds", int(1, INT64_MAX)),
     ],
 )
 .with(&[container::probe]);
@@ -276,28 +287,36 @@ pub(super) static EXEC_ACTION: Schema = table("ExecAction", &[acted("command", T
 
 pub(super) static GRPC_ACTION: Schema = table(
     "GRPCAction",
-    &[checked("mode", TEXT), checked("port", int(1, 65_535)).required(), checked("service", TEXT)],
+    &[
+        acted("port", int(1, 65_535)).required(),
+        acted("service", TEXT),
+        refused("mode", TEXT, "the probe speaks plain gRPC without TLS"),
+    ],
 );
 
 pub(super) static SLEEP_ACTION: Schema =
-    table("SleepAction", &[checked("seconds", int(1, INT32_MAX)).required()]);
+    table("SleepAction", &[acted("seconds", int(0, INT32_MAX)).required()]);
 
 pub(super) static LIFECYCLE: Schema = table(
     "Lifecycle",
     &[
-        checked("postStart", object(&LIFECYCLE_HANDLER)),
-        checked("preStop", object(&LIFECYCLE_HANDLER)),
-        checked("stopSignal", text(SIGNAL)),
+        acted("postStart", object(&LIFECYCLE_HANDLER)),
+        acted("preStop", object(&LIFECYCLE_HANDLER)),
+        acted("stopSignal", text(SIGNAL)),
     ],
 );
 
 pub(super) static LIFECYCLE_HANDLER: Schema = table(
     "LifecycleHandler",
     &[
-        checked("exec", object(&EXEC_ACTION)),
-        checked("httpGet", object(&HTTP_GET_ACTION)),
-        checked("sleep", object(&SLEEP_ACTION)),
-        checked("tcpSocket", object(&TCP_SOCKET_ACTION)),
+        acted("exec", object(&EXEC_ACTION)),
+        acted("httpGet", object(&HTTP_GET_ACTION)),
+        acted("sleep", object(&SLEEP_ACTION)),
+        notice(
+            "tcpSocket",
+            object(&TCP_SOCKET_ACTION),
+            "fails each time that it is to run, as on Kubernetes: after a start the container is stopped; before a stop nothing is done",
+        ),
     ],
 )
 .with(&[container::hook]);

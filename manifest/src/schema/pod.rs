@@ -41,46 +41,111 @@ pub(super) static POD_SPEC: Schema = table(
         acted("nodeSelector", LABELS),
         acted("restartPolicy", words(&["Always", "OnFailure", "Never"])),
         acted("initContainers", objects(&CONTAINER)).unique_by("name"),
-        refused("ephemeralContainers", objects(&EPHEMERAL_CONTAINER), "ephemeral containers are added to running pods and cannot be declared").unique_by("name"),
+        refused(
+            "ephemeralContainers",
+            objects(&EPHEMERAL_CONTAINER),
+            "ephemeral containers are added to running pods and cannot be declared",
+        )
+        .unique_by("name"),
         acted("volumes", objects(&VOLUME)).unique_by("name"),
         refused("affinity", object(&AFFINITY), PLACEMENT),
         refused("topologySpreadConstraints", objects(&TOPOLOGY_SPREAD_CONSTRAINT), PLACEMENT),
         refused("nodeName", text(SUBDOMAIN), "pods are placed by Dugout; use nodeSelector"),
-        refused("schedulerName", text(QUALIFIED_NAME), "there is one scheduler").unless(&["default-scheduler"]),
-        refused("schedulingGates", objects(&POD_SCHEDULING_GATE), "Dugout places pods at once").unique_by("name"),
-        refused("priority", int(INT32_MIN, INT32_MAX), "Dugout has no pod priorities").unless(&["0"]),
+        refused("schedulerName", text(QUALIFIED_NAME), "there is one scheduler")
+            .unless(&["default-scheduler"]),
+        refused("schedulingGates", objects(&POD_SCHEDULING_GATE), "Dugout places pods at once")
+            .unique_by("name"),
+        refused("priority", int(INT32_MIN, INT32_MAX), "Dugout has no pod priorities")
+            .unless(&["0"]),
         refused("priorityClassName", text(SUBDOMAIN), "Dugout has no pod priorities"),
-        refused("preemptionPolicy", words(&["PreemptLowerPriority", "Never"]), "Dugout has no pod priorities").unless(&["PreemptLowerPriority"]),
+        refused(
+            "preemptionPolicy",
+            words(&["PreemptLowerPriority", "Never"]),
+            "Dugout has no pod priorities",
+        )
+        .unless(&["PreemptLowerPriority"]),
         refused("hostNetwork", BOOL, ISOLATION).unless(&["false"]),
         refused("hostPID", BOOL, ISOLATION).unless(&["false"]),
         refused("hostIPC", BOOL, ISOLATION).unless(&["false"]),
         refused("hostUsers", BOOL, ISOLATION).unless(&["true"]),
         refused("shareProcessNamespace", BOOL, OWN_PROCESSES).unless(&["false"]),
         refused("securityContext", object(&POD_SECURITY_CONTEXT), ISOLATION),
-        refused("runtimeClassName", text(SUBDOMAIN), "containers run with the engine's default runtime"),
+        refused(
+            "runtimeClassName",
+            text(SUBDOMAIN),
+            "containers run with the engine's default runtime",
+        ),
         refused("overhead", QUANTITIES, "containers run with the engine's default runtime"),
-        refused("resources", object(&RESOURCE_REQUIREMENTS), "write the resources at the container"),
-        refused("resourceClaims", objects(&POD_RESOURCE_CLAIM), "Dugout does not allocate devices").unique_by("name"),
-        refused("imagePullSecrets", objects(&LOCAL_OBJECT_REFERENCE), "Dugout pulls without credentials; load the image on the nodes or use a registry that they may read"),
-        refused("activeDeadlineSeconds", int(1, INT32_MAX), "pods have no deadline in Dugout; a Job may have one"),
+        refused(
+            "resources",
+            object(&RESOURCE_REQUIREMENTS),
+            "write the resources at the container",
+        ),
+        refused("resourceClaims", objects(&POD_RESOURCE_CLAIM), "Dugout does not allocate devices")
+            .unique_by("name"),
+        acted("imagePullSecrets", objects(&LOCAL_OBJECT_REFERENCE)),
+        refused(
+            "activeDeadlineSeconds",
+            int(1, INT32_MAX),
+            "pods have no deadline in Dugout; a Job may have one",
+        ),
         refused("hostname", text(LABEL), HOST_NAMES),
         refused("hostnameOverride", text(SUBDOMAIN), HOST_NAMES),
         refused("subdomain", text(LABEL), HOST_NAMES),
         refused("setHostnameAsFQDN", BOOL, HOST_NAMES).unless(&["false"]),
         refused("hostAliases", objects(&HOST_ALIAS), HOST_NAMES),
-        refused("dnsConfig", object(&POD_DNS_CONFIG), "containers use the engine's name resolution"),
-        refused("dnsPolicy", words(&["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]), "containers use the engine's name resolution").unless(&["ClusterFirst","Default"]),
-        refused("os", object(&POD_OS), "nodes run Linux").unless(&["linux"]),
-        refused("readinessGates", objects(&POD_READINESS_GATE), "readiness comes from the container's probes alone"),
+        refused(
+            "dnsConfig",
+            object(&POD_DNS_CONFIG),
+            "containers use the engine's name resolution",
+        ),
+        refused(
+            "dnsPolicy",
+            words(&["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]),
+            "containers use the engine's name resolution",
+        )
+        .unless(&["ClusterFirst", "Default"]),
+        acted("os", object(&POD_OS)),
+        refused(
+            "readinessGates",
+            objects(&POD_READINESS_GATE),
+            "readiness comes from the container's probes alone",
+        ),
         notice("tolerations", objects(&TOLERATION), "has no effect: Dugout's nodes have no taints"),
-        notice("serviceAccountName", text(SUBDOMAIN), "has no effect: pods get no credentials for an API server").unless(&["default"]),
-        notice("serviceAccount", text(SUBDOMAIN), "has no effect: pods get no credentials for an API server").unless(&["default"]),
-        notice("automountServiceAccountToken", BOOL, "has no effect: pods get no credentials for an API server").unless(&["false"]),
-        notice("enableServiceLinks", BOOL, "has no effect: Dugout sets no variables for services").unless(&["false"]),
-        refused("schedulingGroup", object(&POD_SCHEDULING_GROUP), "Dugout schedules each pod for itself"),
-        refused("evictionResponders", objects(&EVICTION_RESPONDER), "nobody is asked before a pod goes").unique_by("name"),
+        notice(
+            "serviceAccountName",
+            text(SUBDOMAIN),
+            "has no effect: pods get no credentials for an API server",
+        )
+        .unless(&["default"]),
+        notice(
+            "serviceAccount",
+            text(SUBDOMAIN),
+            "has no effect: pods get no credentials for an API server",
+        )
+        .unless(&["default"]),
+        notice(
+            "automountServiceAccountToken",
+            BOOL,
+            "has no effect: pods get no credentials for an API server",
+        )
+        .unless(&["false"]),
+        notice("enableServiceLinks", BOOL, "has no effect: Dugout sets no variables for services")
+            .unless(&["false"]),
+        refused(
+            "schedulingGroup",
+            object(&POD_SCHEDULING_GROUP),
+            "Dugout schedules each pod for itself",
+        ),
+        refused(
+            "evictionResponders",
+            objects(&EVICTION_RESPONDER),
+            "nobody is asked before a pod goes",
+        )
+        .unique_by("name"),
     ],
-).with(&[pod::pod_spec]);
+)
+.with(&[pod::pod_spec]);
 
 pub(super) static POD_DNS_CONFIG: Schema = table(
     "PodDNSConfig",
@@ -99,8 +164,12 @@ pub(super) static HOST_ALIAS: Schema = table(
     &[checked("hostnames", texts(SUBDOMAIN)), checked("ip", text(IP)).required()],
 );
 
-pub(super) static POD_OS: Schema =
-    table("PodOS", &[checked("name", words(&["linux", "windows"])).required()]);
+pub(super) static POD_OS: Schema = table(
+    "PodOS",
+    &[refused("name", words(&["linux", "windows"]), "nodes run Linux")
+        .unless(&["linux"])
+        .required()],
+);
 
 pub(super) static POD_READINESS_GATE: Schema =
     table("PodReadinessGate", &[checked("conditionType", text(QUALIFIED_NAME)).required()]);
@@ -186,4 +255,4 @@ pub(super) static WINDOWS_SECURITY_CONTEXT_OPTIONS: Schema = table(
 );
 
 pub(super) static LOCAL_OBJECT_REFERENCE: Schema =
-    table("LocalObjectReference", &[checked("name", text(SUBDOMAIN)).required()]);
+    table("LocalObjectReference", &[acted("name", text(SUBDOMAIN)).required()]);

@@ -39,6 +39,7 @@ impl Case {
                 termination_grace: ZERO,
                 node_selector: StringMap::default(),
                 volumes: Box::default(),
+                image_pull_secrets: Box::default(),
             }),
             template_hash: TemplateHash::new("hash"),
             revision: 1,
@@ -161,6 +162,7 @@ fn template() -> PodTemplate {
         termination_grace: ZERO,
         node_selector: StringMap::default(),
         volumes: Box::default(),
+        image_pull_secrets: Box::default(),
     }
 }
 

@@ -17,6 +17,7 @@ mod jobs;
 mod nodes;
 mod order;
 mod properties;
+mod pull_secrets;
 mod rollouts;
 mod services;
 mod sources;

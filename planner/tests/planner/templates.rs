@@ -19,6 +19,7 @@ fn template() -> ResolvedTemplate {
         termination_grace: seconds(30),
         node_selector: StringMap::new(),
         volumes: Box::default(),
+        image_pull_secrets: Box::default(),
     }
 }
 
@@ -50,6 +51,18 @@ fn env(content: EnvContent) -> Vec<EnvValue> {
     vec![EnvValue { name: "A".to_owned(), content }]
 }
 
+fn node_resource(kind: NodeResourceKind, divisor: u64) -> EnvContent {
+    EnvContent::NodeResource(NodeResource { kind, divisor })
+}
+
+fn with_handler(handler: LifecycleHandler, at_start: bool) -> Option<Box<ContainerLifecycle>> {
+    let (post_start, pre_stop) = match at_start {
+        true => (Some(handler), None),
+        false => (None, Some(handler)),
+    };
+    Some(Box::new(ContainerLifecycle { post_start, pre_stop, stop_signal: None }))
+}
+
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
@@ -62,17 +75,18 @@ fn probe() -> Probe {
         timeout: seconds(1),
         success_threshold: 1,
         failure_threshold: 3,
+        termination_grace: None,
     }
 }
 
 fn http_get() -> ProbeAction {
-    ProbeAction::HttpGet {
+    ProbeAction::HttpGet(HttpGetAction {
         scheme: HttpScheme::Http,
         host: None,
         port: PortRef::Name("http".to_owned()),
         path: "/".to_owned(),
         headers: vec![("a".to_owned(), "b".to_owned())],
-    }
+    })
 }
 
 fn mount() -> VolumeMount {
@@ -133,14 +147,15 @@ fn volume_sources() -> Vec<VolumeSource<VolumeFiles>> {
 
 #[test]
 fn everything_that_a_template_says_is_part_of_its_identity() {
-    let of_template: [fn(&mut ResolvedTemplate); 5] = [
+    let of_template: [fn(&mut ResolvedTemplate); 6] = [
         |t| t.labels.insert("a".to_owned(), "b".to_owned()),
         |t| t.annotations.insert("a".to_owned(), "b".to_owned()),
         |t| t.node_selector.insert("a".to_owned(), "b".to_owned()),
         |t| t.termination_grace = Duration::from_millis(30_001),
         |t| t.containers.push(container("web:1")),
+        |t| t.image_pull_secrets = [ObjectName::new("registry")].into(),
     ];
-    let of_container: [ContainerEdit; 26] = [
+    let of_container: [ContainerEdit; 34] = [
         |c| c.name.push('x'),
         |c| c.image.push('x'),
         |c| c.pull_policy = PullPolicy::Always,
@@ -167,6 +182,18 @@ fn everything_that_a_template_says_is_part_of_its_identity() {
         |c| c.startup_probe = Some(Box::new(probe())),
         |c| c.readiness_probe = Some(Box::new(probe())),
         |c| c.liveness_probe = Some(Box::new(probe())),
+        |c| c.lifecycle = Some(Box::new(ContainerLifecycle::default())),
+        |c| c.lifecycle = with_handler(LifecycleHandler::Sleep(seconds(1)), true),
+        |c| c.lifecycle = with_handler(LifecycleHandler::Sleep(seconds(1)), false),
+        |c| c.lifecycle = with_handler(LifecycleHandler::Exec { command: words(&["a"]) }, false),
+        |c| {
+            let stop_signal = Some("SIGQUIT".to_owned());
+            c.lifecycle =
+                Some(Box::new(ContainerLifecycle { stop_signal, ..ContainerLifecycle::default() }));
+        },
+        |c| c.env = env(node_resource(NodeResourceKind::Cpu, 1)),
+        |c| c.env = env(node_resource(NodeResourceKind::Memory, 1)),
+        |c| c.env = env(node_resource(NodeResourceKind::Cpu, 1000)),
     ];
     let of_init: [Edit; 3] = [
         Box::new(|template| {
@@ -239,13 +266,16 @@ fn a_pod_reserves_for_its_containers_together_or_for_the_largest_that_runs_befor
 
 #[test]
 fn everything_that_a_probe_says_is_part_of_its_templates_identity() {
-    let edits: [ProbeEdit; 12] = [
+    let edits: [ProbeEdit; 15] = [
         |_| {},
         |probe| probe.initial_delay = seconds(2),
         |probe| probe.period = seconds(11),
         |probe| probe.timeout = seconds(2),
         |probe| probe.success_threshold = 2,
         |probe| probe.failure_threshold = 2,
+        |probe| probe.termination_grace = Some(seconds(30)),
+        |probe| probe.action = ProbeAction::Grpc { port: 80, service: String::new() },
+        |probe| probe.action = ProbeAction::Grpc { port: 80, service: "db".to_owned() },
         |probe| {
             let host = Some("db".to_owned());
             probe.action = ProbeAction::TcpSocket { host, port: PortRef::Number(80) };
@@ -259,11 +289,9 @@ fn everything_that_a_probe_says_is_part_of_its_templates_identity() {
         |probe| probe.action = http_get(),
         |probe| {
             probe.action = http_get();
-            let ProbeAction::HttpGet { scheme, path, headers, .. } = &mut probe.action else {
-                return;
-            };
-            (*scheme, *path) = (HttpScheme::Https, "/healthz".to_owned());
-            headers.clear();
+            let ProbeAction::HttpGet(action) = &mut probe.action else { return };
+            (action.scheme, action.path) = (HttpScheme::Https, "/healthz".to_owned());
+            action.headers.clear();
         },
     ];
     let edits = edits.into_iter().map(|edit| {
@@ -285,6 +313,7 @@ fn environment(cluster: &Cluster) -> Vec<(String, String)> {
             format!("secret {}", String::from_utf8_lossy(secret.expose()))
         }
         EnvContent::Field(field) => format!("{field:?}"),
+        EnvContent::NodeResource(resource) => format!("{resource:?}"),
     };
     set.template.containers[0].env.iter().map(|value| (value.name.clone(), text(value))).collect()
 }
@@ -343,6 +372,45 @@ fn the_environment_holds_every_source_and_later_ones_win() {
             pair("ME", "Name"),
         ]
     );
+}
+
+#[test]
+fn a_variable_holds_what_a_container_requests_or_may_use() {
+    let variable = |name: &str, container: Option<&str>, field, divisor| EnvSource::Resource {
+        name: name.to_owned(),
+        resource: ResourceFieldSelector { container: container.map(str::to_owned), field, divisor },
+    };
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let web = web_with(1, "web:1", |deployment| {
+        let web = &mut deployment.template.containers[0];
+        web.resources = ContainerResources {
+            cpu_request_millis: 250,
+            memory_request_bytes: 0,
+            cpu_limit_millis: Some(1500),
+            memory_limit_bytes: None,
+        };
+        web.env = vec![
+            variable("CPUS", None, ResourceField::CpuLimit, 1000),
+            variable("MILLIS", None, ResourceField::CpuRequest, 1),
+            variable("BYTES", None, ResourceField::MemoryRequest, 1 << 20),
+            variable("NODE", None, ResourceField::MemoryLimit, 1 << 20),
+            variable("OTHER", Some("other"), ResourceField::MemoryLimit, 1 << 20),
+        ];
+        let mut other = deployment.template.containers[0].clone();
+        (other.name, other.env) = ("other".to_owned(), Vec::new());
+        other.resources.memory_limit_bytes = Some((1 << 20) + 1);
+        deployment.template.containers.push(other);
+    });
+    cluster.commit(vec![web]);
+    let node = NodeResource { kind: NodeResourceKind::Memory, divisor: 1 << 20 };
+    let expected = [
+        ("CPUS", "2".to_owned()),
+        ("MILLIS", "250".to_owned()),
+        ("BYTES", "0".to_owned()),
+        ("NODE", format!("{node:?}")),
+        ("OTHER", "2".to_owned()),
+    ];
+    assert_eq!(environment(&cluster), expected.map(|(name, value)| (name.to_owned(), value)));
 }
 
 #[test]

@@ -5,9 +5,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use dugout_model::{
-    Container, ContainerPort, ContainerResources, EnvContent, EnvSource, EnvValue, HttpScheme,
+    Container, ContainerLifecycle, ContainerPort, ContainerResources, EnvContent, EnvSource,
+    EnvValue, HttpGetAction, HttpScheme, LifecycleHandler, NodeResource, NodeResourceKind,
     ObjectName, PodField, PodTemplate, PortRef, Probe, ProbeAction, Projection, Protocol,
-    PullPolicy, ResolvedTemplate, RestartPolicy, SecretValue, StringMap, Volume, VolumeFiles,
+    PullPolicy, ResolvedTemplate, ResourceField, ResourceFieldSelector, RestartPolicy, SecretValue,
+    StringMap, Volume, VolumeFiles,
 };
 
 use super::Stored;
@@ -27,6 +29,8 @@ mirror! {
         node_selector: StringMap,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         volumes: Box<[Volume<Projection>]>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        image_pull_secrets: Box<[ObjectName]>,
     }
 }
 
@@ -43,6 +47,8 @@ mirror! {
         node_selector: StringMap,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         volumes: Box<[Volume<VolumeFiles>]>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        image_pull_secrets: Box<[ObjectName]>,
     }
 }
 
@@ -75,6 +81,8 @@ pub(crate) struct ContainerDocument<Env> {
     readiness_probe: Option<ProbeDocument>,
     liveness_probe: Option<ProbeDocument>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    lifecycle: Option<ContainerLifecycleDocument>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     restart_policy: Option<RestartPolicyDocument>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     mounts: Vec<VolumeMountDocument>,
@@ -97,6 +105,7 @@ impl<Env: Stored> Stored for Container<Env> {
             startup_probe,
             readiness_probe,
             liveness_probe,
+            lifecycle,
             restart_policy,
             mounts,
         } = self;
@@ -113,6 +122,7 @@ impl<Env: Stored> Stored for Container<Env> {
             startup_probe: startup_probe.to_document(),
             readiness_probe: readiness_probe.to_document(),
             liveness_probe: liveness_probe.to_document(),
+            lifecycle: lifecycle.to_document(),
             restart_policy: restart_policy.to_document(),
             mounts: mounts.to_document(),
         }
@@ -132,6 +142,7 @@ impl<Env: Stored> Stored for Container<Env> {
             startup_probe: Stored::from_document(document.startup_probe),
             readiness_probe: Stored::from_document(document.readiness_probe),
             liveness_probe: Stored::from_document(document.liveness_probe),
+            lifecycle: Stored::from_document(document.lifecycle),
             restart_policy: Stored::from_document(document.restart_policy),
             mounts: Stored::from_document(document.mounts),
         }
@@ -150,6 +161,7 @@ mirror! {
         ConfigMapKey { name: String, config_map: ObjectName, key: String, optional: bool },
         SecretKey { name: String, secret: ObjectName, key: String, optional: bool },
         Field { name: String, field: PodField },
+        Resource { name: String, resource: ResourceFieldSelector },
         AllOfConfigMap { config_map: ObjectName, prefix: String, optional: bool },
         AllOfSecret { secret: ObjectName, prefix: String, optional: bool },
     }
@@ -165,7 +177,30 @@ mirror! {
         Text(text: String),
         Secret(secret: SecretValue),
         Field(field: PodField),
+        NodeResource(resource: NodeResource),
     }
+}
+
+mirror! {
+    struct ResourceFieldSelector as ResourceFieldSelectorDocument {
+        container: Option<String>,
+        field: ResourceField,
+        divisor: u64,
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case")]
+    enum ResourceField as ResourceFieldDocument { CpuRequest, CpuLimit, MemoryRequest, MemoryLimit }
+}
+
+mirror! {
+    struct NodeResource as NodeResourceDocument { kind: NodeResourceKind, divisor: u64 }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case")]
+    enum NodeResourceKind as NodeResourceKindDocument { Cpu, Memory }
 }
 
 mirror! {
@@ -215,21 +250,49 @@ mirror! {
         timeout: Duration,
         success_threshold: u32,
         failure_threshold: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        termination_grace: Option<Duration>,
     }
 }
 
 mirror! {
     #[serde(rename_all = "snake_case", deny_unknown_fields)]
     enum ProbeAction as ProbeActionDocument {
-        HttpGet {
-            scheme: HttpScheme,
-            host: Option<String>,
-            port: PortRef,
-            path: String,
-            headers: Vec<(String, String)>,
-        },
+        HttpGet(action: HttpGetAction),
         TcpSocket { host: Option<String>, port: PortRef },
         Exec { command: Vec<String> },
+        Grpc { port: u16, service: String },
+    }
+}
+
+mirror! {
+    struct HttpGetAction as HttpGetActionDocument {
+        scheme: HttpScheme,
+        host: Option<String>,
+        port: PortRef,
+        path: String,
+        headers: Vec<(String, String)>,
+    }
+}
+
+mirror! {
+    struct ContainerLifecycle as ContainerLifecycleDocument {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        post_start: Option<LifecycleHandler>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pre_stop: Option<LifecycleHandler>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stop_signal: Option<String>,
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case", deny_unknown_fields)]
+    enum LifecycleHandler as LifecycleHandlerDocument {
+        Exec { command: Vec<String> },
+        HttpGet(action: HttpGetAction),
+        TcpSocket { host: Option<String>, port: PortRef },
+        Sleep(time: Duration),
     }
 }
 

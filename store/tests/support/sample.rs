@@ -312,6 +312,7 @@ impl Dice {
             asked_at: self.moment(),
             image: self.text(),
             policy: self.pick(&[PullPolicy::Always, PullPolicy::IfNotPresent, PullPolicy::Never]),
+            pull_secrets: self.some(|dice| ObjectKey::new(dice.text(), dice.text())).into(),
             state: match self.below(3) {
                 0 => PullState::Wanted { trouble: self.maybe(Dice::text) },
                 1 => PullState::Held,

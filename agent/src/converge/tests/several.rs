@@ -217,6 +217,7 @@ fn with_sidecars(policy: RestartPolicy) -> Node {
         timeout: Duration::from_secs(1),
         success_threshold: 1,
         failure_threshold: 1,
+        termination_grace: None,
     }));
     let proxy = dugout_model::Container { startup_probe, ..sidecar("proxy") };
     template.init_containers = vec![proxy, sidecar("logs")];

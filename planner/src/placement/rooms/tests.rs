@@ -85,6 +85,7 @@ fn sets() -> [Arc<ReplicaSet>; 3] {
             startup_probe: None,
             readiness_probe: None,
             liveness_probe: None,
+            lifecycle: None,
             restart_policy: None,
             mounts: Box::default(),
         };
@@ -104,6 +105,7 @@ fn sets() -> [Arc<ReplicaSet>; 3] {
                 termination_grace: Duration::ZERO,
                 node_selector: zone.into_iter().collect(),
                 volumes: Box::default(),
+                image_pull_secrets: Box::default(),
             }),
             template_hash: TemplateHash::new("1"),
             revision: 1,

@@ -17,6 +17,7 @@ pub fn deployment(name: &str, replicas: u32, image: &str) -> Deployment {
             termination_grace: Duration::from_secs(30),
             node_selector: StringMap::new(),
             volumes: Box::default(),
+            image_pull_secrets: Box::default(),
         },
         strategy: Strategy::RollingUpdate {
             max_surge: IntOrPercent::Percent(25),
@@ -51,6 +52,7 @@ pub fn container<Env>(image: &str) -> Container<Env> {
         startup_probe: None,
         readiness_probe: None,
         liveness_probe: None,
+        lifecycle: None,
         restart_policy: None,
         mounts: Box::default(),
     }

@@ -134,6 +134,7 @@ impl Dice {
             termination_grace: self.span(),
             node_selector: self.map(),
             volumes: self.some(|dice| dice.volume(Dice::projection)).into(),
+            image_pull_secrets: self.some(|dice| ObjectName::new(dice.text())).into(),
         }
     }
 
@@ -301,6 +302,7 @@ impl Dice {
             termination_grace: self.span(),
             node_selector: self.map(),
             volumes: self.some(|dice| dice.volume(Dice::files)).into(),
+            image_pull_secrets: self.some(|dice| ObjectName::new(dice.text())).into(),
         })
     }
 
@@ -331,6 +333,7 @@ impl Dice {
             startup_probe: self.maybe(Dice::probe).map(Box::new),
             readiness_probe: self.maybe(Dice::probe).map(Box::new),
             liveness_probe: self.maybe(Dice::probe).map(Box::new),
+            lifecycle: self.maybe(Dice::container_lifecycle).map(Box::new),
             restart_policy: self.maybe(Dice::restart_policy),
             mounts: self.some(Dice::mount).into(),
         }
@@ -431,12 +434,13 @@ impl Dice {
     pub(super) fn env_source(&mut self) -> EnvSource {
         let (name, key, optional) = (self.text(), self.text(), self.flip());
         let (object, prefix) = (ObjectName::new(self.text()), self.text());
-        match self.below(6) {
+        match self.below(7) {
             0 => EnvSource::Literal { name, value: key },
             1 => EnvSource::ConfigMapKey { name, config_map: object, key, optional },
             2 => EnvSource::SecretKey { name, secret: object, key, optional },
             3 => EnvSource::Field { name, field: self.pod_field() },
-            4 => EnvSource::AllOfConfigMap { config_map: object, prefix, optional },
+            4 => EnvSource::Resource { name, resource: self.resource() },
+            5 => EnvSource::AllOfConfigMap { config_map: object, prefix, optional },
             _ => EnvSource::AllOfSecret { secret: object, prefix, optional },
         }
     }
@@ -444,9 +448,13 @@ impl Dice {
     pub(super) fn env_value(&mut self) -> EnvValue {
         EnvValue {
             name: self.text(),
-            content: match self.below(3) {
+            content: match self.below(4) {
                 0 => EnvContent::Text(self.text()),
                 1 => EnvContent::Secret(SecretValue::new(self.bytes())),
+                2 => EnvContent::NodeResource(NodeResource {
+                    kind: self.pick(&[NodeResourceKind::Cpu, NodeResourceKind::Memory]),
+                    divisor: u64::from(self.small()),
+                }),
                 _ => EnvContent::Field(self.pod_field()),
             },
         }
@@ -466,15 +474,10 @@ impl Dice {
     pub(super) fn probe(&mut self) -> Probe {
         let host = self.maybe(Dice::text);
         Probe {
-            action: match self.below(3) {
-                0 => ProbeAction::HttpGet {
-                    scheme: self.pick(&[HttpScheme::Http, HttpScheme::Https]),
-                    host,
-                    port: self.port_ref(),
-                    path: self.text(),
-                    headers: self.some(|dice| (dice.text(), dice.text())),
-                },
+            action: match self.below(4) {
+                0 => ProbeAction::HttpGet(self.http_get()),
                 1 => ProbeAction::TcpSocket { host, port: self.port_ref() },
+                2 => ProbeAction::Grpc { port: self.port(), service: self.text() },
                 _ => ProbeAction::Exec { command: self.some(Dice::text) },
             },
             initial_delay: self.span(),
@@ -482,6 +485,48 @@ impl Dice {
             timeout: self.span(),
             success_threshold: self.small(),
             failure_threshold: self.small(),
+            termination_grace: self.maybe(Dice::span),
+        }
+    }
+
+    fn http_get(&mut self) -> HttpGetAction {
+        HttpGetAction {
+            scheme: self.pick(&[HttpScheme::Http, HttpScheme::Https]),
+            host: self.maybe(Dice::text),
+            port: self.port_ref(),
+            path: self.text(),
+            headers: self.some(|dice| (dice.text(), dice.text())),
+        }
+    }
+
+    pub(super) fn container_lifecycle(&mut self) -> ContainerLifecycle {
+        ContainerLifecycle {
+            post_start: self.maybe(Dice::handler),
+            pre_stop: self.maybe(Dice::handler),
+            stop_signal: self.maybe(Dice::text),
+        }
+    }
+
+    fn handler(&mut self) -> LifecycleHandler {
+        let host = self.maybe(Dice::text);
+        match self.below(4) {
+            0 => LifecycleHandler::HttpGet(self.http_get()),
+            1 => LifecycleHandler::TcpSocket { host, port: self.port_ref() },
+            2 => LifecycleHandler::Exec { command: self.some(Dice::text) },
+            _ => LifecycleHandler::Sleep(self.span()),
+        }
+    }
+
+    fn resource(&mut self) -> ResourceFieldSelector {
+        ResourceFieldSelector {
+            container: self.maybe(Dice::text),
+            field: self.pick(&[
+                ResourceField::CpuRequest,
+                ResourceField::CpuLimit,
+                ResourceField::MemoryRequest,
+                ResourceField::MemoryLimit,
+            ]),
+            divisor: u64::from(self.small()),
         }
     }
 

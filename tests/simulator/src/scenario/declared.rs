@@ -222,6 +222,7 @@ impl Workload {
             termination_grace: Duration::from_secs(10),
             node_selector: StringMap::new(),
             volumes: Box::default(),
+            image_pull_secrets: Box::default(),
         }
     }
 
@@ -264,6 +265,7 @@ impl Workload {
             startup_probe: None,
             readiness_probe: None,
             liveness_probe: None,
+            lifecycle: None,
             restart_policy: None,
             mounts: Box::default(),
         }

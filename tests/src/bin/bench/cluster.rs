@@ -161,6 +161,7 @@ fn deployment(name: &str, image: String) -> DeclaredObject {
         startup_probe: None,
         readiness_probe: None,
         liveness_probe: None,
+        lifecycle: None,
         restart_policy: None,
         mounts: Box::default(),
     };
@@ -176,6 +177,7 @@ fn deployment(name: &str, image: String) -> DeclaredObject {
             termination_grace: Duration::from_secs(30),
             node_selector: StringMap::new(),
             volumes: Box::default(),
+            image_pull_secrets: Box::default(),
         },
         strategy: Strategy::RollingUpdate {
             max_surge: IntOrPercent::Percent(25),

@@ -1,0 +1,145 @@
+//! The images of an engine: how they are pulled, which there are, who uses them, whether they run here.
+
+use std::collections::BTreeSet;
+
+use bollard::Docker;
+use bollard::auth::DockerCredentials;
+use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder};
+use dugout_model::SecretValue;
+
+use super::{DockerHost, DockerRuntime, QUICK, SLOW};
+use crate::credentials::{RegistryAuth, server_of};
+use crate::image_gc::{DiskUse, HeldImage, ImageSurvey};
+use crate::runtime::{PermanentKind, RuntimeError};
+
+impl DockerRuntime {
+    pub(super) async fn survey(&self) -> Result<ImageSurvey, RuntimeError> {
+        let options = ListImagesOptionsBuilder::new().all(false).build();
+        let call = |docker: Docker| async move { docker.list_images(Some(options)).await };
+        let images = self.call("list images", SLOW, call).await?;
+        // After the images, so that a container that is made meanwhile is seen.
+        let options = ListContainersOptionsBuilder::new().all(true).build();
+        let call = |docker: Docker| async move { docker.list_containers(Some(options)).await };
+        let containers = self.call("list", SLOW, call).await?;
+        let in_use: BTreeSet<String> =
+            containers.into_iter().filter_map(|container| container.image_id).collect();
+        let images = images
+            .into_iter()
+            .map(|image| HeldImage {
+                id: image.id,
+                tags: image.repo_tags.into_iter().filter(|tag| !tag.contains('<')).collect(),
+                size_bytes: u64::try_from(image.size).unwrap_or(0),
+            })
+            .collect();
+        Ok(ImageSurvey { images, in_use, disk: self.image_disk().await? })
+    }
+
+    /// How full the disk is that the engine keeps its images on, where it is this machine's.
+    async fn image_disk(&self) -> Result<Option<DiskUse>, RuntimeError> {
+        if !matches!(self.host, DockerHost::Unix(_)) {
+            return Ok(None);
+        }
+        let info = self.call("info", QUICK, |docker| async move { docker.info().await }).await?;
+        let Some(folder) = info.docker_root_dir else { return Ok(None) };
+        let looking = tokio::task::spawn_blocking(move || rustix::fs::statvfs(folder));
+        let Ok(Ok(disk)) = looking.await else { return Ok(None) };
+        let total_bytes = disk.f_blocks.saturating_mul(disk.f_frsize);
+        // What is kept for root is used to everybody else.
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        Ok(Some(DiskUse { total_bytes, used_bytes: total_bytes.saturating_sub(free) }))
+    }
+
+    /// Removes an image under all its names; the engine refuses what a container uses.
+    pub(super) async fn remove_held(&self, image: &HeldImage) -> Result<(), RuntimeError> {
+        let names = match image.tags.is_empty() {
+            true => std::slice::from_ref(&image.id),
+            false => image.tags.as_slice(),
+        };
+        for name in names {
+            let call = |docker: Docker| async move {
+                let options = None::<bollard::query_parameters::RemoveImageOptions>;
+                docker.remove_image(name, options, None).await
+            };
+            match self.call("remove an image", SLOW, call).await {
+                Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => {}
+                other => other.map(drop)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The id of an image that was pulled, if it is for this machine.
+    pub(super) async fn fit(&self, image: &str) -> Result<String, RuntimeError> {
+        let call = |docker: Docker| async move { docker.inspect_image(image).await };
+        let found = self.call("look for an image", QUICK, call).await?;
+        let call = |docker: Docker| async move { docker.version().await };
+        let engine = self.call("version", QUICK, call).await?;
+        let (os, architecture) =
+            (found.os.unwrap_or_default(), found.architecture.unwrap_or_default());
+        let (own_os, own) = (engine.os.unwrap_or_default(), engine.arch.unwrap_or_default());
+        if runs_on((&os, &architecture), (&own_os, &own)) {
+            return Ok(found.id.unwrap_or_default());
+        }
+        Err(RuntimeError::Permanent {
+            operation: "pull",
+            kind: PermanentKind::Invalid,
+            message: format!(
+                "the image is for {os}/{architecture}, and this node is {own_os}/{own}: push one for it, or choose other nodes with a nodeSelector"
+            ),
+        })
+    }
+}
+
+/// The engine calls it a failure of its own when a registry does not let it in.
+pub(super) fn refused_by_registry(error: RuntimeError) -> RuntimeError {
+    const WORDS: [&str; 3] =
+        ["no basic auth credentials", "unauthorized", "authentication required"];
+    match error {
+        RuntimeError::Transient { operation, message }
+            if WORDS.iter().any(|words| message.contains(words)) =>
+        {
+            RuntimeError::Permanent { operation, kind: PermanentKind::Unauthorized, message }
+        }
+        other => other,
+    }
+}
+
+/// What the engine shows the registry. The credentials leave for it here.
+pub(super) fn docker_credentials(auth: &RegistryAuth, image: &str) -> DockerCredentials {
+    let text = |secret: &SecretValue| Some(String::from_utf8_lossy(secret.expose()).into_owned());
+    let mut credentials =
+        DockerCredentials { serveraddress: Some(server_of(image)), ..DockerCredentials::default() };
+    match auth {
+        RegistryAuth::Login { username, password } => {
+            credentials.username = Some(username.clone());
+            credentials.password = text(password);
+        }
+        RegistryAuth::IdentityToken(token) => credentials.identitytoken = text(token),
+        RegistryAuth::RegistryToken(token) => credentials.registrytoken = text(token),
+    }
+    credentials
+}
+
+/// What is not said is not held against it.
+fn runs_on((os, architecture): (&str, &str), (own_os, own): (&str, &str)) -> bool {
+    let same = |asked: &str, own: &str| asked.is_empty() || own.is_empty() || asked == own;
+    same(os, own_os)
+        && (same(architecture, own)
+            || matches!((architecture, own), ("386", "amd64") | ("arm", "arm64")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_of_another_architecture_is_told_from_one_that_runs() {
+        let here = ("linux", "amd64");
+        for fits in [here, ("linux", "386"), ("", "")] {
+            assert!(runs_on(fits, here), "{fits:?}");
+        }
+        for other in [("linux", "arm64"), ("windows", "amd64")] {
+            assert!(!runs_on(other, here), "{other:?}");
+        }
+    }
+}

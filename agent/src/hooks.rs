@@ -1,0 +1,39 @@
+//! One run of one hook.
+
+use std::time::Duration;
+
+use dugout_model::LifecycleHandler;
+
+use crate::probe::{HttpAsk, ProbeTarget, exec};
+use crate::runtime::ContainerRuntime;
+
+/// What Kubernetes' hooks call themselves; some servers answer it in a special way.
+const AGENT: &str = concat!("kube-lifecycle/dugout-", env!("CARGO_PKG_VERSION"));
+
+/// Runs a hook, for no longer than `deadline`. The error is what to tell people.
+pub(crate) async fn run_hook<R: ContainerRuntime>(
+    runtime: &R,
+    target: &ProbeTarget,
+    handler: &LifecycleHandler,
+    deadline: Duration,
+) -> Result<(), String> {
+    match handler {
+        LifecycleHandler::Exec { command } => {
+            // It has the same deadline itself, and must not be dropped while it ends what is late.
+            exec(runtime, &target.container_id, command, deadline).await
+        }
+        LifecycleHandler::HttpGet(action) => {
+            let ask = HttpAsk::new(target, action, AGENT)?;
+            let answer = tokio::time::timeout(deadline, ask.status()).await;
+            let late = || format!("no answer within {} s", deadline.as_secs_f64());
+            answer.map_err(|_| late())?.map(drop)
+        }
+        LifecycleHandler::TcpSocket { .. } => {
+            Err("Kubernetes has no hook that opens a connection; use exec or httpGet".to_owned())
+        }
+        LifecycleHandler::Sleep(time) => {
+            tokio::time::sleep(deadline.min(*time)).await;
+            Ok(())
+        }
+    }
+}
