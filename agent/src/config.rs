@@ -8,7 +8,9 @@ use std::net::{IpAddr, UdpSocket};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use dugout_model::{ClusterId, EngineId, NodeName, NodeRegistration, Resources};
+use dugout_model::{
+    ClusterId, EngineId, NodeName, NodePrivileges, NodeRegistration, Resources, StringMap,
+};
 use dugout_wire::WireError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -38,6 +40,8 @@ pub struct AgentConfig {
     pub data_dir: PathBuf,
     /// Where the node is reached from outside; found out when absent.
     pub address: Option<IpAddr>,
+    /// What pods may do on this node.
+    pub allowed: NodePrivileges,
 }
 
 impl fmt::Debug for AgentConfig {
@@ -49,6 +53,7 @@ impl fmt::Debug for AgentConfig {
             .field("docker_host", &self.docker_host)
             .field("data_dir", &self.data_dir)
             .field("address", &self.address)
+            .field("allowed", &self.allowed)
             .finish_non_exhaustive()
     }
 }
@@ -239,7 +244,7 @@ pub(crate) fn registration(
     NodeRegistration {
         name,
         instance,
-        labels: config.labels.clone().into(),
+        labels: labels(config),
         capacity: Resources {
             cpu_millis: engine.cpus.saturating_mul(1000),
             memory_bytes: engine.memory_bytes,
@@ -250,6 +255,13 @@ pub(crate) fn registration(
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         address: config.address.or_else(own_address),
     }
+}
+
+/// Its own labels, and those that say what it allows, which nobody else may claim.
+fn labels(config: &AgentConfig) -> StringMap {
+    let mut labels = config.labels.clone();
+    labels.extend(config.allowed.to_labels());
+    labels.into()
 }
 
 /// The address that this machine sends from. Nothing is sent: the kernel is asked for the route to
@@ -284,6 +296,7 @@ mod tests {
             docker_host: None,
             data_dir: "/data".into(),
             address: None,
+            allowed: NodePrivileges::of_any_node(),
         }
     }
 

@@ -19,6 +19,7 @@ pub mod local;
 mod logs;
 pub mod metrics;
 mod pause;
+pub mod policy;
 pub mod probe;
 pub mod proxy;
 mod records;
@@ -44,6 +45,7 @@ use docker::DockerRuntime;
 use driver::{Directory, Driver, Start, learn_engine};
 use link::{Link, Server, ServerUrlError};
 use logs::Logs;
+use policy::NodePolicy;
 use records::Records;
 use volumes::Volumes;
 
@@ -84,6 +86,7 @@ pub async fn run(
         runtime: Arc::clone(&runtime),
         name: name.clone(),
         instance: file.instance.clone(),
+        policy: NodePolicy::new(config.allowed, &config.data_dir),
         accepted: accepted.held().cloned().filter(|held| held.node == name),
         warning: warning(found),
         records,

@@ -8,6 +8,7 @@ use dugout_model::*;
 use uuid::Uuid;
 
 use crate::labels::{ContainerLabels, Owner};
+use crate::policy::NodePolicy;
 use crate::runtime::{ObservedContainer, ObservedState};
 use crate::spec::container_settings;
 use crate::volumes::Layout;
@@ -18,6 +19,10 @@ pub fn owner() -> Owner {
 
 pub fn layout() -> Layout {
     Layout::new(Path::new("/data/volumes"), owner().cluster)
+}
+
+pub fn policy() -> NodePolicy {
+    NodePolicy::new(NodePrivileges::of_any_node(), Path::new("/data"))
 }
 
 pub fn at(seconds: u64) -> Timestamp {
@@ -43,12 +48,16 @@ pub fn template(container: &str) -> ResolvedTemplate {
             liveness_probe: None,
             restart_policy: None,
             mounts: Box::default(),
+            security: None,
+            streams: dugout_model::Streams::default(),
         }],
         init_containers: vec![],
         restart_policy: RestartPolicy::Always,
         termination_grace: Duration::from_secs(7),
         node_selector: StringMap::new(),
         volumes: Box::default(),
+        security: None,
+        names: None,
     }
 }
 

@@ -83,6 +83,7 @@ async fn run_agent(arguments: AgentArguments) -> anyhow::Result<ExitCode> {
         docker_host: arguments.docker_host.clone(),
         data_dir,
         address: arguments.address,
+        allowed: arguments.policy.allowed(),
     };
     // A failure to listen must be known before the agent begins.
     let port = match arguments.metrics_listen {

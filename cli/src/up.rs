@@ -269,6 +269,7 @@ async fn start_agent(
         docker_host: Some(local.host().to_owned()),
         data_dir: data_dir.agent(),
         address: None,
+        allowed: arguments.policy.allowed(),
     };
     let stop = shutdown.clone();
     Ok(tokio::spawn(dugout_agent::run(config, Arc::new(metrics), stop)))

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    ObjectName, PortRef, Projection, Protocol, SecretValue, StringMap, Volume, VolumeFiles,
-    VolumeMount,
+    ContainerSecurity, ObjectName, PodNames, PodSecurity, PortRef, Processes, Projection, Protocol,
+    SecretValue, Streams, StringMap, Volume, VolumeFiles, VolumeMount,
 };
 
 /// A pod template as a manifest declares it.
@@ -21,6 +21,10 @@ pub struct PodTemplate {
     pub termination_grace: Duration,
     pub node_selector: StringMap,
     pub volumes: Box<[Volume<Projection>]>,
+    /// Absent where it is the default.
+    pub security: Option<Box<PodSecurity>>,
+    /// Absent where they are the default.
+    pub names: Option<Box<PodNames>>,
 }
 
 /// A pod template with the content of its config maps and secrets in place. This, hashed, is the
@@ -35,6 +39,10 @@ pub struct ResolvedTemplate {
     pub termination_grace: Duration,
     pub node_selector: StringMap,
     pub volumes: Box<[Volume<VolumeFiles>]>,
+    /// Absent where it is the default.
+    pub security: Option<Box<PodSecurity>>,
+    /// Absent where they are the default.
+    pub names: Option<Box<PodNames>>,
 }
 
 /// Whether a container that ended is started again on its node.
@@ -69,6 +77,9 @@ pub struct Container<Env> {
     /// beside them: a sidecar.
     pub restart_policy: Option<RestartPolicy>,
     pub mounts: Box<[VolumeMount]>,
+    /// Absent where it is the default.
+    pub security: Option<Box<ContainerSecurity>>,
+    pub streams: Streams,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -196,9 +207,10 @@ impl ResolvedTemplate {
         self.containers.iter().chain(self.sidecars())
     }
 
-    /// Whether several containers of a pod run at the same time: they share network, IPC and host name.
+    /// Whether several containers of a pod run at the same time, which share network, IPC and host name,
+    /// or all its containers share their processes.
     pub fn shares_sandbox(&self) -> bool {
-        self.serving_containers().count() > 1
+        self.processes() == Processes::Pod || self.serving_containers().count() > 1
     }
 
     /// Whether a container of this name that ended is started again: of those that run before the others

@@ -4,13 +4,15 @@
 //! text and list carries its length, so that two different templates never encode alike. Changing the
 //! encoding gives every template another identity and so restarts every pod: a golden test guards it.
 
+mod security;
+
 use std::time::Duration;
 
 use dugout_model::{
     Container, ContainerPort, ContainerResources, EmptyDir, EnvContent, EnvValue, FileContent,
     FileField, HostPath, HttpScheme, MountAccess, MountPropagation, PodField, PortRef, Probe,
-    ProbeAction, Protocol, PullPolicy, ResolvedTemplate, RestartPolicy, StringMap, SubPath,
-    TemplateHash, Volume, VolumeFile, VolumeFiles, VolumeMount, VolumeSource,
+    ProbeAction, Protocol, PullPolicy, ResolvedTemplate, RestartPolicy, Streams, StringMap,
+    SubPath, TemplateHash, Volume, VolumeFile, VolumeFiles, VolumeMount, VolumeSource,
 };
 use sha2::{Digest, Sha256};
 
@@ -25,6 +27,8 @@ pub fn template_hash(template: &ResolvedTemplate) -> TemplateHash {
         termination_grace,
         node_selector,
         volumes,
+        security,
+        names,
     } = template;
     let mut encoder = Encoder(Sha256::new());
     encoder.text("dugout template 1");
@@ -44,6 +48,14 @@ pub fn template_hash(template: &ResolvedTemplate) -> TemplateHash {
     if !volumes.is_empty() {
         encoder.text("volumes");
         encoder.list(volumes, Encoder::volume);
+    }
+    if let Some(security) = security {
+        encoder.text("security");
+        encoder.pod_security(security);
+    }
+    if let Some(names) = names {
+        encoder.text("names");
+        encoder.names(names);
     }
     TemplateHash::new(hex::encode(encoder.0.finalize()))
 }
@@ -123,6 +135,8 @@ impl Encoder {
             liveness_probe,
             restart_policy,
             mounts,
+            security,
+            streams,
         } = container;
         self.text(name);
         self.text(image);
@@ -147,6 +161,14 @@ impl Encoder {
         if !mounts.is_empty() {
             self.text("mounts");
             self.list(mounts, Self::mount);
+        }
+        if let Some(security) = security {
+            self.text("security");
+            self.container_security(security);
+        }
+        if *streams != Streams::default() {
+            self.text("streams");
+            self.streams(*streams);
         }
     }
 

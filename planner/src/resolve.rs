@@ -62,6 +62,8 @@ pub(crate) fn resolve(
         termination_grace: template.termination_grace,
         node_selector: template.node_selector.clone(),
         volumes,
+        security: template.security.clone(),
+        names: template.names.clone(),
     })
 }
 
@@ -109,6 +111,8 @@ impl<'a> Lookup<'a> {
             liveness_probe: container.liveness_probe.clone(),
             restart_policy: container.restart_policy,
             mounts: container.mounts.clone(),
+            security: container.security.clone(),
+            streams: container.streams,
         }
     }
 

@@ -21,6 +21,7 @@ mod error;
 mod names;
 pub mod paths;
 mod report;
+mod security;
 mod session;
 mod stream;
 mod template;
@@ -35,6 +36,11 @@ pub use names::parse_node_name;
 pub use report::{
     ContainerExit, ContainerState, ContainerStatus, Event, EventNumber, EventType, PodMilestones,
     PodPhase, PodReport, Report, WaitingReason,
+};
+pub use security::{
+    Capabilities, ContainerSecurity, Escalation, GroupChange, HostAlias, Input, NamespaceOwner,
+    Output, PodNames, PodSecurity, Privilege, Processes, Profile, RootUser, Streams, Sysctl,
+    VolumeGroup,
 };
 pub use session::{AssignmentQuery, ErrorBody, Registered, Registration, Resources, StreamsQuery};
 pub use stream::{LogsRequest, StreamKind, StreamQuery, StreamRequest, StreamStatus};

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::WireError;
 use crate::assignment::Protocol;
+use crate::security::{ContainerSecurity, PodNames, PodSecurity, Streams};
 use crate::volume::{FilesTable, Volume, VolumeMount};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,10 @@ pub struct Template {
     pub node_selector: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<Volume>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security: Option<PodSecurity>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<PodNames>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -69,6 +74,10 @@ pub struct Container {
     pub restart_policy: Option<RestartPolicy>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<VolumeMount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security: Option<ContainerSecurity>,
+    #[serde(default, skip_serializing_if = "Streams::is_default")]
+    pub streams: Streams,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -203,6 +212,8 @@ impl Template {
             termination_grace,
             node_selector,
             volumes,
+            security,
+            names,
         } = value;
         Self {
             labels: labels.into(),
@@ -213,6 +224,8 @@ impl Template {
             termination_grace_micros: micros(*termination_grace),
             node_selector: node_selector.into(),
             volumes: volumes.iter().map(|one| Volume::from_model(one, files)).collect(),
+            security: security.as_deref().map(Into::into),
+            names: names.as_deref().map(Into::into),
         }
     }
 
@@ -229,6 +242,8 @@ impl Template {
             termination_grace_micros,
             node_selector,
             volumes,
+            security,
+            names,
         } = self;
         Ok(model::ResolvedTemplate {
             labels: labels.into(),
@@ -245,6 +260,8 @@ impl Template {
                 .into_iter()
                 .map(|one| one.into_model(files))
                 .collect::<Result<_, _>>()?,
+            security: security.map(|security| Box::new(security.into())),
+            names: names.map(|names| Box::new(names.into())),
         })
     }
 }
@@ -286,6 +303,8 @@ impl From<&model::Container<model::EnvValue>> for Container {
             liveness_probe,
             restart_policy,
             mounts,
+            security,
+            streams,
         } = value;
         Self {
             name: name.clone(),
@@ -302,6 +321,8 @@ impl From<&model::Container<model::EnvValue>> for Container {
             liveness_probe: liveness_probe.as_deref().map(Probe::from),
             restart_policy: restart_policy.map(Into::into),
             mounts: mounts.iter().map(VolumeMount::from).collect(),
+            security: security.as_deref().map(Into::into),
+            streams: streams.into(),
         }
     }
 }
@@ -325,6 +346,8 @@ impl TryFrom<Container> for model::Container<model::EnvValue> {
             liveness_probe,
             restart_policy,
             mounts,
+            security,
+            streams,
         } = value;
         Ok(Self {
             name,
@@ -341,6 +364,8 @@ impl TryFrom<Container> for model::Container<model::EnvValue> {
             liveness_probe: liveness_probe.map(|probe| Box::new(probe.into())),
             restart_policy: restart_policy.map(Into::into),
             mounts: mounts.into_iter().map(Into::into).collect(),
+            security: security.map(|security| Box::new(security.into())),
+            streams: streams.into(),
         })
     }
 }

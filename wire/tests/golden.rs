@@ -82,6 +82,8 @@ fn container() -> Container<EnvValue> {
         }),
         restart_policy: None,
         mounts: [mount("cache", None), mount("settings", Some(SubPath::Fixed("a".into())))].into(),
+        security: None,
+        streams: dugout_model::Streams::default(),
     }
 }
 
@@ -146,6 +148,8 @@ fn assignment() -> Assignment {
         termination_grace: Duration::from_secs(30),
         node_selector: map(&[("disk", "ssd")]),
         volumes: volumes(),
+        security: None,
+        names: None,
     });
     let other = Arc::new(ResolvedTemplate {
         init_containers: vec![],

@@ -32,6 +32,7 @@ use crate::converge::images::ImageAction;
 use crate::converge::{FullList, Sequence};
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
+use crate::policy::NodePolicy;
 use crate::probe::{ProbeKind, ProbeTarget};
 use crate::proxy::{PortNews, Proxy};
 use crate::records::{PodRecord, Records};
@@ -110,6 +111,7 @@ pub(crate) struct Start<R> {
     pub runtime: Arc<R>,
     pub name: NodeName,
     pub instance: String,
+    pub policy: NodePolicy,
     pub accepted: Option<SharedAssignment>,
     /// What is to be told once, as the accepted set being set aside.
     pub warning: Option<String>,
@@ -132,7 +134,8 @@ impl<R: ContainerRuntime> Driver<R> {
         let metrics = start.metrics.clone();
         let hands = Hands::new(start.runtime, start.records, start.volumes, sender, metrics);
         let proxy = Proxy::new(start.metrics.clone(), news);
-        let mut node = Node::new(start.name, start.instance, hands, proxy, start.metrics);
+        let mut node =
+            Node::new(start.name, start.instance, start.policy, hands, proxy, start.metrics);
         node.outputs(start.reports, start.directory);
         node.recorded.begin_with(start.recorded);
         if let Some(warning) = start.warning {

@@ -26,6 +26,7 @@ use crate::events::{EventQueue, reason};
 use crate::labels::{ContainerLabels, Owner, SANDBOX};
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
+use crate::policy::NodePolicy;
 use crate::proxy::{PortNews, Proxy};
 use crate::runtime::{ContainerRuntime, ObservedContainer, ObservedState, RuntimeError, Signalled};
 use crate::spec::container_settings;
@@ -35,6 +36,7 @@ pub(super) struct Node<R> {
     pub name: NodeName,
     pub instance: String,
     pub hands: Hands<R>,
+    pub policy: NodePolicy,
     pub metrics: AgentMetrics,
     /// For decisions; set before each event.
     pub now: Timestamp,
@@ -71,6 +73,7 @@ impl<R: ContainerRuntime> Node<R> {
     pub fn new(
         name: NodeName,
         instance: String,
+        policy: NodePolicy,
         hands: Hands<R>,
         proxy: Proxy,
         metrics: AgentMetrics,
@@ -78,6 +81,7 @@ impl<R: ContainerRuntime> Node<R> {
         Self {
             name,
             instance,
+            policy,
             hands,
             metrics,
             now: Timestamp::default(),

@@ -220,6 +220,8 @@ pub struct Rig {
     pub folder: tempfile::TempDir,
     pub pods: BTreeMap<PodUid, AssignedPod>,
     pub services: Vec<AssignedService>,
+    /// What the node's policy is when its agent starts next.
+    pub allowed: NodePrivileges,
     generation: u64,
     agent: Option<(CancellationToken, JoinHandle<Result<(), AgentError>>)>,
     host: String,
@@ -239,6 +241,7 @@ impl Rig {
             folder: tempfile::tempdir().unwrap(),
             pods: BTreeMap::new(),
             services: vec![],
+            allowed: NodePrivileges::of_any_node(),
             generation: 0,
             agent: None,
             host,
@@ -257,6 +260,7 @@ impl Rig {
             docker_host: Some(self.host.clone()),
             data_dir: self.data_dir(),
             address: None,
+            allowed: self.allowed,
         };
         let metrics = Arc::new(AgentMetrics::unregistered());
         let agent = tokio::spawn(dugout_agent::run(config, metrics, stop.clone()));
@@ -291,6 +295,8 @@ impl Rig {
             termination_grace: Duration::from_secs(2),
             node_selector: StringMap::new(),
             volumes: Box::default(),
+            security: None,
+            names: None,
         };
         self.pods.insert(
             uid,
@@ -413,6 +419,8 @@ pub fn container(command: &[&str]) -> Container<EnvValue> {
         liveness_probe: None,
         restart_policy: None,
         mounts: Box::default(),
+        security: None,
+        streams: dugout_model::Streams::default(),
     }
 }
 

@@ -11,6 +11,7 @@ mod event;
 mod meta;
 mod node;
 mod pod;
+mod security;
 mod stateful_set;
 mod template;
 mod volume;

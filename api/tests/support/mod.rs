@@ -258,6 +258,8 @@ fn container<Env>(env: Vec<Env>) -> Container<Env> {
         liveness_probe: None,
         restart_policy: None,
         mounts: Box::default(),
+        security: None,
+        streams: dugout_model::Streams::default(),
     }
 }
 
@@ -286,6 +288,8 @@ fn deployment() -> Deployment {
             termination_grace: Duration::from_secs(30),
             node_selector: StringMap::new(),
             volumes: Box::default(),
+            security: None,
+            names: None,
         },
         strategy: Strategy::RollingUpdate {
             max_surge: IntOrPercent::Percent(25),
@@ -324,6 +328,8 @@ pub fn replica_set() -> ReplicaSet {
             termination_grace: Duration::from_secs(30),
             node_selector: StringMap::new(),
             volumes: Box::default(),
+            security: None,
+            names: None,
         }),
         template_hash: TemplateHash::new("5d9c7b0011223344"),
         revision: 2,

@@ -39,6 +39,8 @@ impl Case {
                 termination_grace: ZERO,
                 node_selector: StringMap::default(),
                 volumes: Box::default(),
+                security: None,
+                names: None,
             }),
             template_hash: TemplateHash::new("hash"),
             revision: 1,
@@ -161,6 +163,8 @@ fn template() -> PodTemplate {
         termination_grace: ZERO,
         node_selector: StringMap::default(),
         volumes: Box::default(),
+        security: None,
+        names: None,
     }
 }
 

@@ -6,12 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use dugout_model::{
     Container, ContainerPort, ContainerResources, EnvContent, EnvSource, EnvValue, HttpScheme,
-    ObjectName, PodField, PodTemplate, PortRef, Probe, ProbeAction, Projection, Protocol,
-    PullPolicy, ResolvedTemplate, RestartPolicy, SecretValue, StringMap, Volume, VolumeFiles,
+    ObjectName, PodField, PodNames, PodSecurity, PodTemplate, PortRef, Probe, ProbeAction,
+    Projection, Protocol, PullPolicy, ResolvedTemplate, RestartPolicy, SecretValue, StringMap,
+    Volume, VolumeFiles,
 };
 
 use super::Stored;
 use super::mirror::mirror;
+use super::security::{ContainerSecurityDocument, StreamsDocument};
 use super::volume::VolumeMountDocument;
 
 mirror! {
@@ -27,6 +29,10 @@ mirror! {
         node_selector: StringMap,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         volumes: Box<[Volume<Projection>]>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        security: Option<Box<PodSecurity>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        names: Option<Box<PodNames>>,
     }
 }
 
@@ -43,6 +49,10 @@ mirror! {
         node_selector: StringMap,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         volumes: Box<[Volume<VolumeFiles>]>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        security: Option<Box<PodSecurity>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        names: Option<Box<PodNames>>,
     }
 }
 
@@ -78,6 +88,10 @@ pub(crate) struct ContainerDocument<Env> {
     restart_policy: Option<RestartPolicyDocument>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     mounts: Vec<VolumeMountDocument>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    security: Option<ContainerSecurityDocument>,
+    #[serde(default, skip_serializing_if = "StreamsDocument::is_default")]
+    streams: StreamsDocument,
 }
 
 impl<Env: Stored> Stored for Container<Env> {
@@ -99,6 +113,8 @@ impl<Env: Stored> Stored for Container<Env> {
             liveness_probe,
             restart_policy,
             mounts,
+            security,
+            streams,
         } = self;
         ContainerDocument {
             name: name.to_document(),
@@ -115,6 +131,8 @@ impl<Env: Stored> Stored for Container<Env> {
             liveness_probe: liveness_probe.to_document(),
             restart_policy: restart_policy.to_document(),
             mounts: mounts.to_document(),
+            security: security.to_document(),
+            streams: streams.to_document(),
         }
     }
 
@@ -134,6 +152,8 @@ impl<Env: Stored> Stored for Container<Env> {
             liveness_probe: Stored::from_document(document.liveness_probe),
             restart_policy: Stored::from_document(document.restart_policy),
             mounts: Stored::from_document(document.mounts),
+            security: Stored::from_document(document.security),
+            streams: Stored::from_document(document.streams),
         }
     }
 }

@@ -17,6 +17,8 @@ pub fn deployment(name: &str, replicas: u32, image: &str) -> Deployment {
             termination_grace: Duration::from_secs(30),
             node_selector: StringMap::new(),
             volumes: Box::default(),
+            security: None,
+            names: None,
         },
         strategy: Strategy::RollingUpdate {
             max_surge: IntOrPercent::Percent(25),
@@ -53,6 +55,8 @@ pub fn container<Env>(image: &str) -> Container<Env> {
         liveness_probe: None,
         restart_policy: None,
         mounts: Box::default(),
+        security: None,
+        streams: dugout_model::Streams::default(),
     }
 }
 

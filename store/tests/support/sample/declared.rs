@@ -134,6 +134,8 @@ impl Dice {
             termination_grace: self.span(),
             node_selector: self.map(),
             volumes: self.some(|dice| dice.volume(Dice::projection)).into(),
+            security: self.maybe(Dice::pod_security).map(Box::new),
+            names: self.maybe(Dice::pod_names).map(Box::new),
         }
     }
 
@@ -301,6 +303,8 @@ impl Dice {
             termination_grace: self.span(),
             node_selector: self.map(),
             volumes: self.some(|dice| dice.volume(Dice::files)).into(),
+            security: self.maybe(Dice::pod_security).map(Box::new),
+            names: self.maybe(Dice::pod_names).map(Box::new),
         })
     }
 
@@ -333,6 +337,8 @@ impl Dice {
             liveness_probe: self.maybe(Dice::probe).map(Box::new),
             restart_policy: self.maybe(Dice::restart_policy),
             mounts: self.some(Dice::mount).into(),
+            security: self.maybe(Dice::container_security).map(Box::new),
+            streams: self.streams(),
         }
     }
 

@@ -222,6 +222,8 @@ impl Workload {
             termination_grace: Duration::from_secs(10),
             node_selector: StringMap::new(),
             volumes: Box::default(),
+            security: None,
+            names: None,
         }
     }
 
@@ -266,6 +268,8 @@ impl Workload {
             liveness_probe: None,
             restart_policy: None,
             mounts: Box::default(),
+            security: None,
+            streams: dugout_model::Streams::default(),
         }
     }
 }

@@ -163,6 +163,8 @@ fn deployment(name: &str, image: String) -> DeclaredObject {
         liveness_probe: None,
         restart_policy: None,
         mounts: Box::default(),
+        security: None,
+        streams: dugout_model::Streams::default(),
     };
     let deployment = Deployment {
         replicas: REPLICAS,
@@ -176,6 +178,8 @@ fn deployment(name: &str, image: String) -> DeclaredObject {
             termination_grace: Duration::from_secs(30),
             node_selector: StringMap::new(),
             volumes: Box::default(),
+            security: None,
+            names: None,
         },
         strategy: Strategy::RollingUpdate {
             max_surge: IntOrPercent::Percent(25),
