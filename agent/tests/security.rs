@@ -248,8 +248,12 @@ async fn a_pod_may_share_its_processes_and_those_of_the_node() {
         let (processes, ipc) = (Processes::Host, NamespaceOwner::Host);
         template.security = Some(Box::new(PodSecurity { processes, ipc, ..Default::default() }));
     });
-    // Its own process is not the first one: that is the sandbox's.
-    let shared = add_once(&mut rig, "test $$$$ -gt 1; grep pause /proc/1/cmdline");
+    // Its own process is not the first one: that is the sandbox's, which lets nothing that ended stay.
+    let shared = add_once(
+        &mut rig,
+        "test $$$$ -gt 1; grep pause /proc/1/cmdline; \
+        (sleep 0.2 &); sleep 1; ! grep -l 'State:.Z' /proc/[0-9]*/status",
+    );
     change(&mut rig, shared, |template| {
         let processes = Processes::Pod;
         template.security = Some(Box::new(PodSecurity { processes, ..Default::default() }));
