@@ -100,7 +100,7 @@ fn pods(world: &World) -> Vec<Item<'_>> {
 
 /// Whether it is what Kubernetes calls a replica set: other kinds keep their templates in one, too.
 fn is_of_deployment(world: &World, set: &ReplicaSet) -> bool {
-    let owner = world.object_by_uid(set.owner).map(|object| object.declared.kind());
+    let owner = world.workload_by_uid(set.owner).map(|object| object.declared.kind());
     !set.is_of_job() && owner.is_none_or(|kind| kind == Kind::Deployment)
 }
 

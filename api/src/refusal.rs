@@ -104,7 +104,7 @@ fn owner<'a>(world: &'a World, target: &Target) -> Option<&'a StoredObject> {
     if target.resource == Resource::Jobs {
         let mut jobs = world.jobs.values();
         let job = jobs.find(|job| job.namespace == *namespace && job.name == *name)?;
-        return world.object_by_uid(job.owner).map(AsRef::as_ref);
+        return world.workload_by_uid(job.owner).map(AsRef::as_ref);
     }
     let set = if target.resource == Resource::Pods {
         let mut pods = world.pods.values();
@@ -114,5 +114,5 @@ fn owner<'a>(world: &'a World, target: &Target) -> Option<&'a StoredObject> {
         let mut sets = world.replica_sets.values();
         sets.find(|set| set.namespace == *namespace && set.name == *name)?
     };
-    world.object_by_uid(set.owner).map(AsRef::as_ref)
+    world.workload_by_uid(set.owner).map(AsRef::as_ref)
 }

@@ -196,7 +196,7 @@ impl World {
         let sets = covered.by_replica_set.keys().filter_map(|uid| self.replica_sets.get(uid));
         let owners: BTreeSet<_> = sets.map(|set| set.owner).collect();
         let mut scale: u32 = 0;
-        for owner in owners.into_iter().filter_map(|owner| self.object_by_uid(owner)) {
+        for owner in owners.into_iter().filter_map(|owner| self.workload_by_uid(owner)) {
             let replicas = match &owner.declared.spec {
                 ObjectSpec::Deployment(spec) => spec.replicas,
                 ObjectSpec::StatefulSet(spec) => spec.replicas,

@@ -80,7 +80,7 @@ impl World {
 
     /// The Deployment that a pod belongs to.
     pub fn deployment_of(&self, pod: &Pod) -> Option<(&Arc<StoredObject>, &Deployment)> {
-        let object = self.object_by_uid(self.replica_set_of(pod)?.owner)?;
+        let object = self.workload_by_uid(self.replica_set_of(pod)?.owner)?;
         match &object.declared.spec {
             ObjectSpec::Deployment(spec) => Some((object, spec)),
             _ => None,

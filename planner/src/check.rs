@@ -277,7 +277,7 @@ impl Checker<'_> {
 
     fn workloads(&mut self) {
         for uid in self.touched.workloads.clone() {
-            let Some(object) = self.after.object_by_uid(uid).cloned() else { continue };
+            let Some(object) = self.after.workload_by_uid(uid).cloned() else { continue };
             let id = object.declared.id();
             match &object.declared.spec {
                 ObjectSpec::Deployment(deployment) => {
@@ -319,7 +319,7 @@ impl Checker<'_> {
     /// A rollout that takes away an available pod by choice leaves enough of them. Scaling is no
     /// rollout: whoever asks for fewer gets fewer.
     fn availability(&mut self, id: &ObjectId, uid: ObjectUid, deployment: &Deployment) {
-        let before = self.before.object_by_uid(uid).and_then(|object| object.as_deployment());
+        let before = self.before.workload_by_uid(uid).and_then(|object| object.as_deployment());
         let is_scaled = before.is_none_or(|before| before.replicas != deployment.replicas);
         if is_scaled || deployment.paused {
             return;

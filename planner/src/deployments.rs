@@ -132,7 +132,7 @@ fn recreate(
 
 /// What the deployment asked for before this turn, to notice that it was scaled.
 fn bounds_before(draft: &Draft<'_>, object: &StoredObject) -> Option<Bounds> {
-    let before = draft.before.object_by_uid(object.uid)?.as_deployment()?;
+    let before = draft.before.workload_by_uid(object.uid)?.as_deployment()?;
     Some(Bounds::of(&before.strategy, before.replicas))
 }
 

@@ -10,6 +10,7 @@ use dugout_model::{
     TimelineEntry, Timestamp, Turn, World,
 };
 
+use crate::releases::GoingBack;
 use crate::work::Dirty;
 use crate::{Plan, PlanInput, PlanReport, Settings, Work};
 
@@ -28,6 +29,8 @@ pub(crate) struct Draft<'a> {
     pub report: PlanReport,
     /// Workloads that would have let a pod go in this turn, were the gate of their release open.
     pub held: BTreeSet<ObjectUid>,
+    /// Releases that were found failing in this turn and go back: it is planned anew for them.
+    pub going_back: BTreeMap<SourceName, GoingBack>,
     wake_at: BTreeMap<Work, Timestamp>,
     processed: BTreeSet<Work>,
     rows: BTreeSet<Row>,
@@ -71,6 +74,7 @@ impl<'a> Draft<'a> {
             dirty: Dirty::from_due(input.due, input.world),
             report: PlanReport::default(),
             held: BTreeSet::new(),
+            going_back: BTreeMap::new(),
             wake_at: BTreeMap::new(),
             processed,
             rows: BTreeSet::new(),
@@ -142,9 +146,7 @@ impl<'a> Draft<'a> {
         }
         let drafted = cfg!(debug_assertions).then_some(self.world);
         let mut after = self.before.clone();
-        for change in &changes {
-            after.apply(change);
-        }
+        after.apply_all(&changes);
         if !changes.is_empty() {
             after.turn = self.turn;
         }
@@ -434,7 +436,7 @@ impl Draft<'_> {
     }
 
     fn mark_waiting_for(&mut self, workload: ObjectUid) {
-        if let Some(object) = self.world.object_by_uid(workload).cloned() {
+        if let Some(object) = self.world.workload_by_uid(workload).cloned() {
             self.mark_waiting(&object);
         }
     }
@@ -473,7 +475,7 @@ impl Draft<'_> {
     fn mark_gone(&mut self, key: &BaselineKey) {
         let row = self.world.baselines.get(key);
         let before = row.and_then(|row| row.before.as_ref()).map(|before| before.uid);
-        let gone = before.filter(|uid| self.world.object_by_uid(*uid).is_none());
+        let gone = before.filter(|uid| self.world.workload_by_uid(*uid).is_none());
         self.dirty.workloads.extend(gone);
     }
 
@@ -550,7 +552,7 @@ impl Draft<'_> {
     }
 
     fn mark_source_of(&mut self, workload: ObjectUid) {
-        if let Some(object) = self.world.object_by_uid(workload) {
+        if let Some(object) = self.world.workload_by_uid(workload) {
             self.dirty.sources.insert(object.source.clone());
         }
     }

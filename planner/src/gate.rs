@@ -196,7 +196,7 @@ fn take_held(draft: &mut Draft<'_>, source: &SourceName) -> BTreeSet<ObjectUid> 
 }
 
 fn source_of<'a>(draft: &'a Draft<'_>, workload: ObjectUid) -> Option<&'a SourceName> {
-    match draft.world.object_by_uid(workload) {
+    match draft.world.workload_by_uid(workload) {
         Some(object) => Some(&object.source),
         None => draft.world.replica_sets_of(workload).next().map(|set| &set.source),
     }

@@ -27,7 +27,7 @@
 //! | `placement` | spread first, then where most is free; a lost pod moves only if it fits elsewhere |
 //! | `order` | nothing new begins before what it waits for is complete |
 //! | `releases` | a commit is healthy when all of its workloads are, and failed when one is |
-//! | `way_back` | a release that fails goes back whole, in the turn in which it fails |
+//! | `way_back` | a release that fails goes back whole, before anything else of the turn in which it fails |
 //! | `forecast` | what would come of a commit is what the same turns would decide |
 //! | `assignments` | a node is told again only when what it must run has changed |
 
@@ -67,7 +67,7 @@ mod workloads;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use dugout_model::{Change, Contacts, Fact, IdSource, Timestamp, World};
+use dugout_model::{Change, Contacts, Fact, IdSource, SourceName, Timestamp, World};
 
 pub use assignments::assignment;
 pub use check::{Violation, check};
@@ -80,6 +80,7 @@ pub use resolve::MissingReference;
 pub use work::Work;
 
 use draft::Draft;
+use releases::GoingBack;
 
 /// What an operator of the control plane may set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,22 +129,41 @@ pub struct Plan {
 
 /// Decides what follows from what happened.
 pub fn plan(input: PlanInput<'_>) -> Plan {
-    let mut draft = Draft::new(&input);
+    let mut failed = BTreeMap::new();
+    // A source has one release that can fail, and a failure is found anew or not at all: the loop ends.
+    loop {
+        match attempt(&input, &failed) {
+            Ok(draft) => return draft.finish(),
+            Err(more) => failed.extend(more),
+        }
+    }
+}
+
+/// One try at a turn, in which the releases that an earlier try found failing go back before anything
+/// else. When it finds another, the turn is planned anew: what fails now has stopped nothing now.
+fn attempt<'a>(
+    input: &PlanInput<'a>,
+    failed: &BTreeMap<SourceName, GoingBack>,
+) -> Result<Draft<'a>, BTreeMap<SourceName, GoingBack>> {
+    let mut draft = Draft::new(input);
     facts::apply(&mut draft, input.facts);
     nodes::judge(&mut draft);
+    releases::go_back(&mut draft, failed);
     loop {
         settle(&mut draft);
-        // What fails now opens no gate: nothing may be stopped for it any more. A release goes back once, a
-        // gate opens once, and a source has one that can: the loop ends.
-        let is_back = releases::judge(&mut draft);
-        let is_open = !is_back && gate::watch(&mut draft);
-        if !(is_back || is_open) && draft.dirty.sources.is_empty() {
+        let is_more = releases::judge(&mut draft);
+        if !draft.going_back.is_empty() {
+            return Err(draft.going_back);
+        }
+        // A gate opens once, and a source has one: the loop ends.
+        let is_open = !is_more && gate::watch(&mut draft);
+        if !(is_more || is_open) && draft.dirty.sources.is_empty() {
             break;
         }
     }
     evictions::tell(&mut draft);
     assignments::publish(&mut draft);
-    draft.finish()
+    Ok(draft)
 }
 
 /// Makes pods, sends them away and places them, again while evictions make room for more.

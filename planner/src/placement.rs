@@ -107,7 +107,7 @@ fn replace_lost(draft: &mut Draft<'_>, rooms: &mut Rooms, lost: &Pod) {
 /// own, and a replica set's new pods have the newest template.
 fn is_given_up_by_owner(draft: &Draft<'_>, pod: &Pod) -> bool {
     let owner =
-        draft.world.replica_set_of(pod).and_then(|set| draft.world.object_by_uid(set.owner));
+        draft.world.replica_set_of(pod).and_then(|set| draft.world.workload_by_uid(set.owner));
     let is_replica_set = owner.is_some_and(|owner| {
         matches!(owner.declared.kind(), Kind::ReplicaSet | Kind::ReplicationController)
     });
@@ -181,7 +181,7 @@ fn is_one_of_a_kind(draft: &Draft<'_>, pod: &Pod, set: &ReplicaSet) -> bool {
     match pod.identity {
         PodIdentity::Ordinal(_) | PodIdentity::OnNode(_) => true,
         PodIdentity::Any | PodIdentity::CompletionIndex(_) => {
-            let owner = draft.world.object_by_uid(set.owner);
+            let owner = draft.world.workload_by_uid(set.owner);
             owner.is_some_and(|owner| owner.declared.kind() == Kind::Pod)
         }
     }

@@ -2,21 +2,49 @@
 //! when one of them failed. Either is final.
 //!
 //! A failed commit is quarantined: no poll, replay or restart applies it again. What becomes of what it
-//! changed is the policy of its source: it stays as it is, or all of it goes back (`way_back`).
+//! changed is the policy of its source: it stays as it is, or all of it goes back (`way_back`). That a
+//! release fails is known once its workloads were looked at, and they may have let something go for it:
+//! so the turn is planned anew then, and begins with the way back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, CommitSha, ContentHash, EventType, FailedContent, Failure, Quarantine, Release,
-    RevertOutcome, RolloutState, Source, SourceName, Step, Verdict,
+    Change, CommitSha, ContentHash, EventType, FailedContent, Failure, ObjectId, Quarantine,
+    Release, ReleaseId, RevertOutcome, RolloutFailure, RolloutState, Source, SourceName, Step,
+    Verdict,
 };
 
 use crate::draft::Draft;
 use crate::records::Subject;
-use crate::{content, gate, order, way_back};
+use crate::{content, gate, order, rollouts, way_back};
+
+/// A release that was found failing and goes back.
+pub(crate) struct GoingBack {
+    release: ReleaseId,
+    cause: Cause,
+}
+
+/// Why a release fails.
+struct Cause {
+    message: String,
+    /// The workload that failed, where it is one.
+    workload: Option<(ObjectId, RolloutFailure, String)>,
+}
+
+/// Lets the releases go back that were found failing in this turn, before anything is done for them.
+pub(crate) fn go_back(draft: &mut Draft<'_>, failing: &BTreeMap<SourceName, GoingBack>) {
+    for (name, GoingBack { release, cause }) in failing {
+        let release = draft.world.releases.get(release).cloned();
+        let source = draft.world.sources.get(name).cloned();
+        if let (Some(release), Some(source)) = (release, source) {
+            conclude_failed(draft, &source, &release, cause);
+        }
+    }
+}
 
 /// Judges the rolling release of each dirty source, and whether what a failed one broke is mended. Says
-/// whether that made new work for the stages before this one.
+/// whether that made new work for the stages before this one. What goes back is noted in the draft.
 pub(crate) fn judge(draft: &mut Draft<'_>) -> bool {
     let mut is_more = false;
     for name in std::mem::take(&mut draft.dirty.sources) {
@@ -42,8 +70,14 @@ fn look_at(draft: &mut Draft<'_>, source: &Source) -> bool {
             restored(draft, source);
             false
         }
-        (Outcome::Failed(reason), Some(release)) => {
-            conclude_failed(draft, source, &release, reason)
+        (Outcome::Failed(cause), Some(release)) => {
+            if way_back::target(draft, source).is_some() {
+                let going_back = GoingBack { release: release.id, cause };
+                draft.going_back.insert(source.name.clone(), going_back);
+            } else {
+                conclude_failed(draft, source, &release, &cause);
+            }
+            false
         }
     }
 }
@@ -51,20 +85,24 @@ fn look_at(draft: &mut Draft<'_>, source: &Source) -> bool {
 enum Outcome {
     Rolling,
     Healthy,
-    Failed(String),
+    Failed(Cause),
 }
 
 /// What has become of a source's workloads. One that Git asks to pause does what it was asked.
 fn outcome(draft: &Draft<'_>, source: &SourceName) -> Outcome {
-    if let Some(reason) = gate::failure(draft, source) {
-        return Outcome::Failed(reason);
+    if let Some(message) = gate::failure(draft, source) {
+        return Outcome::Failed(Cause { message, workload: None });
     }
     let is_open = !gate::is_closed(&draft.world, source);
     let mut outcome = if is_open { Outcome::Healthy } else { Outcome::Rolling };
     for object in draft.world.unsettled_workloads_of(source) {
         match draft.world.rollouts.get(&object.uid).map(|rollout| &rollout.state) {
-            Some(RolloutState::Failed { message, .. }) => {
-                return Outcome::Failed(format!("{}: {message}", object.declared.id()));
+            Some(RolloutState::Failed { reason, message }) => {
+                let id = object.declared.id();
+                return Outcome::Failed(Cause {
+                    message: format!("{id}: {message}"),
+                    workload: Some((id, *reason, message.clone())),
+                });
             }
             Some(RolloutState::Complete) => {}
             _ if order::is_paused(object) => {}
@@ -118,15 +156,11 @@ fn forget_content(draft: &Draft<'_>, source: &mut Source) {
     }
 }
 
-/// Whether the release went back.
-fn conclude_failed(
-    draft: &mut Draft<'_>,
-    source: &Source,
-    release: &Release,
-    reason: String,
-) -> bool {
+/// The verdict over a release that fails: it goes back, or stays as it is.
+fn conclude_failed(draft: &mut Draft<'_>, source: &Source, release: &Release, cause: &Cause) {
     let now = draft.now;
     let sha = &release.commit.sha;
+    let reason = &cause.message;
     let message = format!("{} failed: {reason}", sha.short());
     draft.event(EventType::Warning, Subject::source(&release.source), "Failed", message);
     draft.push(Change::PutQuarantine(Quarantine {
@@ -134,18 +168,21 @@ fn conclude_failed(
         sha: sha.clone(),
     }));
     let mut next = source.clone();
-    remember_content(draft, &mut next, sha, &reason);
+    remember_content(draft, &mut next, sha, reason);
     next.status.failure.get_or_insert_with(|| Failure { sha: sha.clone(), since: now });
     draft.push(Change::PutSource(Arc::new(next.clone())));
     let Some(healthy) = way_back::target(draft, source).cloned() else {
         gate::shut(draft, &source.name);
-        conclude(draft, release, Verdict::Failed, Some(reason), None);
-        return false;
+        conclude(draft, release, Verdict::Failed, Some(reason.clone()), None);
+        return;
     };
-    draft.tell((&release.source, sha), now, Step::Failed, &reason);
-    let revert = way_back::go(draft, &next, release, &healthy, &reason);
-    conclude(draft, release, Verdict::Reverted, Some(reason), revert);
-    true
+    // What is put back is something else than what failed, whose own story ends here.
+    if let Some((id, failure, message)) = &cause.workload {
+        rollouts::tell_failed(draft, id, *failure, message);
+    }
+    draft.tell((&release.source, sha), now, Step::Failed, reason);
+    let revert = way_back::go(draft, &next, release, &healthy, reason);
+    conclude(draft, release, Verdict::Reverted, Some(reason.clone()), revert);
 }
 
 /// Everything of a source is healthy: so is what a failed release broke, if there was one.

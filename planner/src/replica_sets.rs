@@ -47,7 +47,7 @@ pub(crate) fn make_pod(draft: &mut Draft<'_>, replica_set: &ReplicaSet) -> Pod {
 /// What the names of its pods begin with: a Deployment's replica sets have names of their own, and of
 /// the other kinds people know no name but the workload's.
 fn prefix(draft: &Draft<'_>, replica_set: &ReplicaSet) -> ObjectName {
-    let owner = draft.world.object_by_uid(replica_set.owner);
+    let owner = draft.world.workload_by_uid(replica_set.owner);
     let named = owner.filter(|owner| {
         let kind = owner.declared.kind();
         matches!(kind, Kind::ReplicaSet | Kind::ReplicationController | Kind::DaemonSet)

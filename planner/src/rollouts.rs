@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    Change, ContainerState, EventType, ObjectSpec, Placement, Pod, PodCounts, ReplicaSet, Rollout,
-    RolloutFailure, RolloutMilestone, RolloutState, StoredObject, Timestamp, WaitingReason,
+    Change, ContainerState, EventType, ObjectId, ObjectSpec, Placement, Pod, PodCounts, ReplicaSet,
+    Rollout, RolloutFailure, RolloutMilestone, RolloutState, StoredObject, Timestamp,
+    WaitingReason,
 };
 
 use crate::WorkloadWait;
@@ -320,14 +321,24 @@ fn tell(draft: &mut Draft<'_>, look: &Look<'_>, state: &RolloutState) {
             );
         }
         RolloutState::Failed { reason, message } => {
-            let reason = match reason {
-                RolloutFailure::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
-                RolloutFailure::ImageUnavailable => "ImageUnavailable",
-                RolloutFailure::JobFailed => "JobFailed",
-            };
-            draft.event(EventType::Warning, subject, reason, message);
+            tell_failed(draft, &look.object.declared.id(), *reason, message);
         }
     }
+}
+
+/// Tells that a workload failed.
+pub(crate) fn tell_failed(
+    draft: &mut Draft<'_>,
+    workload: &ObjectId,
+    reason: RolloutFailure,
+    message: &str,
+) {
+    let reason = match reason {
+        RolloutFailure::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
+        RolloutFailure::ImageUnavailable => "ImageUnavailable",
+        RolloutFailure::JobFailed => "JobFailed",
+    };
+    draft.event(EventType::Warning, Subject::object(workload), reason, message);
 }
 
 /// To wait for others is as it shall be; to wait for what is not there is not.

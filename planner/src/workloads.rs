@@ -48,7 +48,7 @@ pub(crate) fn put_off(draft: &mut Draft<'_>) {
 /// Looks at each once, in the order of a release: nobody goes by what others were before this turn.
 fn look_at_all(draft: &mut Draft<'_>, mut round: BTreeSet<ObjectUid>) {
     let is_last = |uid: &ObjectUid| {
-        let object = draft.world.object_by_uid(*uid);
+        let object = draft.world.workload_by_uid(*uid);
         object.is_some_and(|object| order::hook_of(object) == Some(Hook::After))
     };
     let last: Vec<ObjectUid> = round.iter().copied().filter(is_last).collect();
@@ -56,7 +56,7 @@ fn look_at_all(draft: &mut Draft<'_>, mut round: BTreeSet<ObjectUid>) {
     for uid in rest.into_iter().chain(last) {
         let mut way: Vec<ObjectUid> = round.take(&uid).into_iter().collect();
         while let Some(uid) = way.last().copied() {
-            let object = draft.world.object_by_uid(uid);
+            let object = draft.world.workload_by_uid(uid);
             let first = object.and_then(|object| {
                 let mut awaited = order::awaited(&draft.world, object).map(|other| other.uid);
                 awaited.find(|other| round.contains(other))
@@ -73,7 +73,7 @@ fn look_at_all(draft: &mut Draft<'_>, mut round: BTreeSet<ObjectUid>) {
 }
 
 fn look(draft: &mut Draft<'_>, uid: ObjectUid) {
-    let object = draft.world.object_by_uid(uid).cloned();
+    let object = draft.world.workload_by_uid(uid).cloned();
     let wake_at = match object {
         Some(object) => control(draft, &object),
         None => {

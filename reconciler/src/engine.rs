@@ -5,7 +5,7 @@
 //! arrive while a transaction is in flight ride in the next turn. Anything that goes wrong with the
 //! ledger ends the engine; its driver starts a new one from what is durable.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::metrics::EngineMetrics;
 use crate::publish::Publisher;
+use crate::timers::Timers;
 
 /// Where turns become durable: the store's leadership.
 pub trait Ledger: Send {
@@ -76,7 +77,7 @@ pub struct Engine<L> {
     metrics: Arc<EngineMetrics>,
     seed: u64,
     /// When each piece of work is to be looked at again though nothing happened.
-    timers: BTreeMap<Work, Timestamp>,
+    timers: Timers,
 }
 
 /// What decides: [`dugout_planner::plan`]. Handed in, so that an engine can be shown what it must refuse.
@@ -125,6 +126,8 @@ impl<L: Ledger> Engine<L> {
         let Surroundings { settings, planner, clock, publisher, metrics } = surroundings;
         let started = clock.now();
         publisher.publish_all(&world);
+        let mut timers = Timers::default();
+        timers.insert(Work::Everything, started);
         Self {
             ledger,
             contacts: contacts_at_start(&world, started),
@@ -135,7 +138,7 @@ impl<L: Ledger> Engine<L> {
             publisher,
             metrics,
             seed,
-            timers: BTreeMap::from([(Work::Everything, started)]),
+            timers,
         }
     }
 
@@ -149,7 +152,7 @@ impl<L: Ledger> Engine<L> {
 
     /// When work is due next though nothing happens.
     pub fn due_at(&self) -> Option<Timestamp> {
-        self.timers.values().min().copied()
+        self.timers.next_at()
     }
 
     /// Everything up to the last committed turn.
@@ -267,7 +270,7 @@ impl<L: Ledger> Engine<L> {
                 Err(error) => return Err(error),
             }
         }
-        self.accept(plan);
+        self.accept(facts, plan);
         self.metrics.turn_ended(timer);
         Ok(TurnEnd::Accepted)
     }
@@ -306,15 +309,7 @@ impl<L: Ledger> Engine<L> {
     }
 
     fn plan(&mut self, facts: &[Fact], now: Timestamp) -> Plan {
-        let due: BTreeSet<Work> = self
-            .timers
-            .iter()
-            .filter(|(_, at)| **at <= now)
-            .map(|(work, _)| work.clone())
-            .collect();
-        for work in &due {
-            self.timers.remove(work);
-        }
+        let due = self.timers.take_due(now);
         (self.planner)(PlanInput {
             world: &self.world,
             contacts: &self.contacts,
@@ -328,7 +323,7 @@ impl<L: Ledger> Engine<L> {
     }
 
     /// Makes a committed plan the present.
-    fn accept(&mut self, plan: Plan) {
+    fn accept(&mut self, facts: &[Fact], plan: Plan) {
         if plan.processed.contains(&Work::Everything) {
             self.timers.clear();
         }
@@ -338,10 +333,28 @@ impl<L: Ledger> Engine<L> {
         for (work, at) in &plan.wake_at {
             self.timers.insert(work.clone(), *at);
         }
-        self.contacts.retain(|node, _| plan.after.nodes.contains_key(node));
+        self.forget_contacts(facts, &plan);
         self.metrics.committed(&self.world, &plan.changes, self.clock.now());
         self.world = plan.after;
         self.publisher.publish(&self.world, &plan.changes);
+    }
+
+    /// Forgets the contacts of nodes that are gone, and of those that were never there.
+    fn forget_contacts(&mut self, facts: &[Fact], plan: &Plan) {
+        let deleted = plan.changes.iter().filter_map(|change| match change {
+            Change::DeleteNode(name) => Some(name),
+            _ => None,
+        });
+        let heard = facts.iter().filter_map(|fact| match fact {
+            Fact::Report(report) => Some(&report.node),
+            Fact::NodeJoined(registration) => Some(&registration.name),
+            _ => None,
+        });
+        for name in deleted.chain(heard) {
+            if !plan.after.nodes.contains_key(name) {
+                self.contacts.remove(name);
+            }
+        }
     }
 }
 

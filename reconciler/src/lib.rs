@@ -22,6 +22,7 @@ mod retention;
 mod rollback;
 mod sources;
 mod streams;
+mod timers;
 mod tokens;
 
 use std::collections::BTreeMap;

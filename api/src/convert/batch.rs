@@ -38,7 +38,7 @@ impl View<'_> {
 
     /// A run of a CronJob.
     pub fn job(self, job: &Job) -> batch::Job {
-        let owning = self.world.object_by_uid(job.owner);
+        let owning = self.world.workload_by_uid(job.owner);
         batch::Job {
             metadata: ObjectMeta {
                 annotations: Some(of_run(job)),

@@ -113,7 +113,7 @@ pub(crate) fn hash_label<'a>(
     if set.is_of_job() {
         return None;
     }
-    match world.object_by_uid(set.owner).map(|object| object.declared.kind()) {
+    match world.workload_by_uid(set.owner).map(|object| object.declared.kind()) {
         Some(Kind::Deployment) | None => Some((POD_TEMPLATE_HASH, pod_template_hash(set))),
         Some(Kind::StatefulSet) => Some((CONTROLLER_REVISION_HASH, set.name.as_str())),
         Some(Kind::DaemonSet) => Some((CONTROLLER_REVISION_HASH, pod_template_hash(set))),

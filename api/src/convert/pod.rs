@@ -60,7 +60,7 @@ impl View<'_> {
 
     /// What made the pods of a replica set, as Kubernetes has it; nothing for a bare pod.
     fn pod_owner(self, set: &ReplicaSet) -> Option<OwnerReference> {
-        let object = self.world.object_by_uid(set.owner).filter(|_| !set.is_of_job());
+        let object = self.world.workload_by_uid(set.owner).filter(|_| !set.is_of_job());
         let version = match object.map(|object| object.declared.kind()) {
             Some(Kind::Pod) => return None,
             Some(Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet) => "apps/v1",
@@ -82,7 +82,7 @@ impl View<'_> {
     /// stateful set.
     fn host_names(self, pod: &Pod, set: &ReplicaSet) -> (Option<String>, Option<String>) {
         let PodIdentity::Ordinal(_) = pod.identity else { return (None, None) };
-        let object = self.world.object_by_uid(set.owner);
+        let object = self.world.workload_by_uid(set.owner);
         let service = object.and_then(|object| match &object.declared.spec {
             ObjectSpec::StatefulSet(spec) => some_text(&spec.service_name),
             _ => None,

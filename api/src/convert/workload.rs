@@ -39,7 +39,7 @@ impl View<'_> {
     }
 
     pub fn replica_set(self, set: &ReplicaSet) -> apps::ReplicaSet {
-        let owning = self.world.object_by_uid(set.owner).map(Arc::as_ref);
+        let owning = self.world.workload_by_uid(set.owner).map(Arc::as_ref);
         let spec = owning.and_then(|object| object.as_deployment());
         let mut wanted = spec.map(|spec| selector(&spec.selector)).unwrap_or_default();
         wanted

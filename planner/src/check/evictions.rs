@@ -94,7 +94,7 @@ impl Checker<'_> {
 
 /// How many pods these workloads ask for; nothing when one of them has no such number.
 fn scale(world: &World, owners: &BTreeSet<ObjectUid>) -> Option<u64> {
-    let objects = owners.iter().filter_map(|owner| world.object_by_uid(*owner));
+    let objects = owners.iter().filter_map(|owner| world.workload_by_uid(*owner));
     let replicas = objects.map(|object| match &object.declared.spec {
         ObjectSpec::Deployment(spec) => Some(u64::from(spec.replicas)),
         ObjectSpec::StatefulSet(spec) => Some(u64::from(spec.replicas)),

@@ -23,7 +23,7 @@ impl Checker<'_> {
 
     /// A schedule waits for others once: what is in place keeps its times, whatever rolls since.
     fn is_schedule_in_place(&self, owner: ObjectUid) -> bool {
-        let object = self.after.object_by_uid(owner);
+        let object = self.after.workload_by_uid(owner);
         let rollout = self.before.rollouts.get(&owner);
         object.zip(rollout).is_some_and(|(object, rollout)| {
             object.declared.kind() == Kind::CronJob
@@ -39,7 +39,7 @@ impl Checker<'_> {
 
     fn has_what_it_waits_for(&mut self, owner: ObjectUid) {
         let after = self.after;
-        let Some(object) = after.object_by_uid(owner) else { return };
+        let Some(object) = after.workload_by_uid(owner) else { return };
         let status = after.sources.get(&object.source).map(|source| &source.status);
         if status.is_none_or(|status| status.applied == status.healthy) {
             return;

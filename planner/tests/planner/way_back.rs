@@ -1,5 +1,8 @@
 //! The way back of a release that fails: whole, in the turn in which it fails, and once.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use dugout_model::*;
 
 use crate::harness::objects::*;
@@ -82,6 +85,36 @@ fn a_release_that_fails_goes_back_whole_and_what_served_is_never_stopped() {
     cluster.push(&bad, broken());
     cluster.restart_engine();
     assert_eq!(cluster.world.turn, turn, "read again, it is not applied again");
+}
+
+/// Those of some pods that are to stay.
+fn still(cluster: &Cluster, pods: &BTreeSet<PodUid>) -> BTreeSet<PodUid> {
+    cluster.active().iter().map(|pod| pod.uid).filter(|uid| pods.contains(uid)).collect()
+}
+
+/// Whichever moment the deadline of one meets in the rollout of the other.
+#[test]
+fn nothing_is_let_go_in_the_turn_in_which_its_release_fails() {
+    let mut turns_of_failure = 0;
+    for quarters in 1..=40 {
+        let (mut cluster, _) = healthy();
+        let serving: BTreeSet<PodUid> = cluster.active().iter().map(|pod| pod.uid).collect();
+        let deadline = Duration::from_millis(250) * quarters;
+        let stuck = web_with(2, "web:unready", |web| web.progress_deadline = deadline);
+        let mut next = deployment("api", 1, "api:2");
+        next.min_ready = seconds(4);
+        let bad = cluster.commit(vec![stuck, named("api", next)]);
+        for _ in 0..80 {
+            let before = still(&cluster, &serving);
+            cluster.run_in_steps(1, Duration::from_millis(250));
+            if cluster.verdict(&bad) == Verdict::Reverted {
+                assert_eq!(still(&cluster, &serving), before);
+                turns_of_failure += 1;
+                break;
+            }
+        }
+    }
+    assert_eq!(turns_of_failure, 40);
 }
 
 #[test]

@@ -276,7 +276,7 @@ impl Rules {
         }
         let owner = pod_row.and_then(|pod| world.replica_set_of(pod));
         let Some(owner) = owner.map(|set| set.owner) else { return Ok(()) };
-        let Some(object) = world.object_by_uid(owner) else { return Ok(()) };
+        let Some(object) = world.workload_by_uid(owner) else { return Ok(()) };
         let serving: Vec<_> = serving(nodes, world, &object.declared.key.name, now)
             .filter(|one| one.observed.labels.uid != pod)
             .map(|one| one.observed.labels.uid)
@@ -365,7 +365,7 @@ fn serving<'a>(
     let of_name = move |one: &&FakeContainer| {
         let set =
             world.pods.get(&one.observed.labels.uid).and_then(|pod| world.replica_set_of(pod));
-        set.and_then(|set| world.object_by_uid(set.owner))
+        set.and_then(|set| world.workload_by_uid(set.owner))
             .is_some_and(|object| object.declared.key.name == *name)
     };
     nodes

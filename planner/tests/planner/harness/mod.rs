@@ -109,6 +109,7 @@ impl Cluster {
         result.changes.iter().for_each(|change| applied.apply(change));
         applied.turn = result.after.turn;
         assert_eq!(applied, result.after, "the world after is the world with the changes");
+        assert_eq!(loaded(&applied), applied, "a new leader reads the same world");
         let settled = self.plan(&result.after, &[], &everything);
         assert_eq!(settled.changes, [], "planning again changes nothing");
 
@@ -276,6 +277,25 @@ impl Cluster {
 }
 
 /// A revision that declares these objects.
+/// The world as a new leader makes it, from its rows.
+fn loaded(world: &World) -> World {
+    let mut loaded = World::empty(world.cluster);
+    let rows = (world.sources.values().cloned().map(Change::PutSource))
+        .chain(world.nodes.values().cloned().map(Change::PutNode))
+        .chain(world.objects.values().cloned().map(Change::PutObject))
+        .chain(world.rollouts.values().cloned().map(Change::PutRollout))
+        .chain(world.jobs.values().cloned().map(Change::PutJob))
+        .chain(world.schedules.values().cloned().map(Change::PutSchedule))
+        .chain(world.replica_sets.values().cloned().map(Change::PutReplicaSet))
+        .chain(world.pods.values().cloned().map(Change::PutPod))
+        .chain(world.baselines.values().cloned().map(Change::PutBaseline))
+        .chain(world.releases.values().cloned().map(Change::PutRelease))
+        .chain(world.quarantine.iter().cloned().map(Change::PutQuarantine));
+    rows.for_each(|row| loaded.apply(&row));
+    loaded.turn = world.turn;
+    loaded
+}
+
 pub fn content_of(objects: Vec<DeclaredObject>) -> RevisionContent {
     let objects = objects.into_iter().map(|object| (object.id(), Arc::new(object))).collect();
     RevisionContent::Objects { objects, notices: Vec::new() }
