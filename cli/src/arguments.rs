@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dugout_manifest::{check_label_value, check_qualified_name};
-use dugout_model::{Drift, NodePrivilege, NodePrivileges, OnFailure};
+use dugout_model::{Drift, OnFailure};
 
 /// GitOps for containers on your own Docker hosts: what is committed is what runs.
 #[derive(Debug, Parser)]
@@ -188,22 +188,7 @@ pub struct UpArguments {
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
     #[command(flatten)]
-    pub policy: NodePolicyArguments,
-}
-
-/// What pods may do on the node of `dugout up` and `dugout agent`.
-#[derive(Clone, Debug, Args)]
-pub struct NodePolicyArguments {
-    /// What pods may do on this node beside what every container may: privileged, hostNetwork, hostPID,
-    /// hostIPC, hostPath, capabilities, sysctls, unconfined; or none
-    #[arg(long, value_name = "PRIVILEGE", value_delimiter = ',', default_value = "hostPath", value_parser = privilege)]
-    pub allow: Vec<Option<NodePrivilege>>,
-}
-
-impl NodePolicyArguments {
-    pub fn allowed(&self) -> NodePrivileges {
-        self.allow.iter().copied().flatten().collect()
-    }
+    pub policy: crate::node_policy::NodePolicyArguments,
 }
 
 /// `dugout down`
@@ -263,7 +248,7 @@ pub struct AgentArguments {
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
     #[command(flatten)]
-    pub policy: NodePolicyArguments,
+    pub policy: crate::node_policy::NodePolicyArguments,
     /// Where the agent keeps its files [default: agent in the data directory of the machine]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -523,14 +508,6 @@ pub enum ProblemOutput {
 
 fn on_failure(text: &str) -> Result<OnFailure, String> {
     OnFailure::parse(text).ok_or_else(|| "give revert or hold".to_owned())
-}
-
-/// One word of `--allow`; `none` adds nothing.
-fn privilege(word: &str) -> Result<Option<NodePrivilege>, String> {
-    match word {
-        "none" => Ok(None),
-        word => dugout_agent::policy::parse_privilege(word).map(Some),
-    }
 }
 
 fn drift(text: &str) -> Result<Drift, String> {

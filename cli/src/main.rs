@@ -19,6 +19,7 @@ mod http_port;
 mod log_file;
 mod logging;
 mod metrics;
+mod node_policy;
 mod output;
 mod postgres;
 mod serve;

@@ -18,6 +18,7 @@
 
 mod assignment;
 mod error;
+mod http_scheme;
 mod names;
 pub mod paths;
 mod report;
@@ -32,6 +33,7 @@ pub use assignment::{
     PodOrder, Protocol,
 };
 pub use error::WireError;
+pub use http_scheme::HttpScheme;
 pub use names::parse_node_name;
 pub use report::{
     ContainerExit, ContainerState, ContainerStatus, Event, EventNumber, EventType, PodMilestones,
@@ -45,8 +47,8 @@ pub use security::{
 pub use session::{AssignmentQuery, ErrorBody, Registered, Registration, Resources, StreamsQuery};
 pub use stream::{LogsRequest, StreamKind, StreamQuery, StreamRequest, StreamStatus};
 pub use template::{
-    Container, ContainerPort, ContainerResources, EnvContent, EnvValue, Header, HttpScheme,
-    PodField, PortRef, Probe, ProbeAction, PullPolicy, RestartPolicy, Template,
+    Container, ContainerPort, ContainerResources, EnvContent, EnvValue, Header, PodField, PortRef,
+    Probe, ProbeAction, PullPolicy, RestartPolicy, Template,
 };
 pub use volume::{
     EmptyDir, FileContent, HostPathType, MountAccess, MountPropagation, SubPath, Volume,

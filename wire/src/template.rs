@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::WireError;
 use crate::assignment::Protocol;
+use crate::http_scheme::HttpScheme;
 use crate::security::{ContainerSecurity, PodNames, PodSecurity, Streams};
 use crate::volume::{FilesTable, Volume, VolumeMount};
 
@@ -180,13 +181,6 @@ pub enum ProbeAction {
 pub struct Header {
     pub name: String,
     pub value: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum HttpScheme {
-    Http,
-    Https,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -562,24 +556,6 @@ impl From<ProbeAction> for model::ProbeAction {
             },
             ProbeAction::TcpSocket { host, port } => Self::TcpSocket { host, port: port.into() },
             ProbeAction::Exec { command } => Self::Exec { command },
-        }
-    }
-}
-
-impl From<model::HttpScheme> for HttpScheme {
-    fn from(value: model::HttpScheme) -> Self {
-        match value {
-            model::HttpScheme::Http => HttpScheme::Http,
-            model::HttpScheme::Https => HttpScheme::Https,
-        }
-    }
-}
-
-impl From<HttpScheme> for model::HttpScheme {
-    fn from(value: HttpScheme) -> Self {
-        match value {
-            HttpScheme::Http => model::HttpScheme::Http,
-            HttpScheme::Https => model::HttpScheme::Https,
         }
     }
 }
