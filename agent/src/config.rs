@@ -8,7 +8,9 @@ use std::net::{IpAddr, UdpSocket};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use dugout_model::{ClusterId, EngineId, NodeName, NodeRegistration, Resources};
+use dugout_model::{
+    ClusterId, EngineId, NodeName, NodePrivileges, NodeRegistration, Resources, StringMap,
+};
 use dugout_wire::WireError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -41,6 +43,8 @@ pub struct AgentConfig {
     /// Where the node is reached from outside; found out when absent.
     pub address: Option<IpAddr>,
     pub image_gc: ImageGcPolicy,
+    /// What pods may do on this node.
+    pub allowed: NodePrivileges,
 }
 
 impl fmt::Debug for AgentConfig {
@@ -53,6 +57,7 @@ impl fmt::Debug for AgentConfig {
             .field("data_dir", &self.data_dir)
             .field("address", &self.address)
             .field("image_gc", &self.image_gc)
+            .field("allowed", &self.allowed)
             .finish_non_exhaustive()
     }
 }
@@ -251,13 +256,20 @@ pub(crate) fn registration(
     NodeRegistration {
         name,
         instance,
-        labels: config.labels.clone().into(),
+        labels: labels(config),
         capacity: Resources { cpu_millis, memory_bytes, pods: MOST_PODS },
         engine: EngineId::new(engine.id),
         engine_version: engine.version,
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         address: config.address.or_else(own_address),
     }
+}
+
+/// Its own labels, and those that say what it allows, which nobody else may claim.
+fn labels(config: &AgentConfig) -> StringMap {
+    let mut labels = config.labels.clone();
+    labels.extend(config.allowed.to_labels());
+    labels.into()
 }
 
 /// The address that this machine sends from. Nothing is sent: the kernel is asked for the route to
@@ -293,6 +305,7 @@ mod tests {
             data_dir: "/data".into(),
             address: None,
             image_gc: ImageGcPolicy::default(),
+            allowed: NodePrivileges::of_any_node(),
         }
     }
 

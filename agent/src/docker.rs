@@ -7,6 +7,7 @@ mod body;
 mod events;
 mod exec;
 mod images;
+mod look;
 mod settings;
 
 use std::collections::HashMap;
@@ -123,8 +124,9 @@ impl DockerRuntime {
     }
 
     async fn create_container(&self, spec: &ContainerSpec) -> Result<String, RuntimeError> {
+        let looked = self.look_before(spec).await?;
         let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
-        let body = body::create_body(spec);
+        let body = body::create_body(spec, &looked);
         let call =
             |docker: Docker| async move { docker.create_container(Some(options), body).await };
         Ok(self.call("create", SLOW, call).await?.id)

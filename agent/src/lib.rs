@@ -23,6 +23,7 @@ mod logs;
 pub mod metrics;
 mod node_credentials;
 mod pause;
+pub mod policy;
 pub mod probe;
 pub mod proxy;
 mod pulled_images;
@@ -51,6 +52,7 @@ use driver::{Directory, Driver, Start, learn_engine};
 use link::{Link, Server, ServerUrlError};
 use logs::Logs;
 use node_credentials::NodeCredentials;
+use policy::NodePolicy;
 use records::Records;
 use volumes::Volumes;
 
@@ -93,6 +95,7 @@ pub async fn run(
         runtime: Arc::clone(&runtime),
         name: name.clone(),
         instance: file.instance.clone(),
+        policy: NodePolicy::new(config.allowed, &config.data_dir),
         accepted: accepted.held().cloned().filter(|held| held.node == name),
         warning: warning(found),
         records,

@@ -9,7 +9,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dugout_model::{ContainerExit, MountAccess, MountPropagation, SecretValue, Timestamp};
+use dugout_model::{
+    ContainerExit, ContainerSecurity, MountAccess, MountPropagation, NamespaceOwner, PodNames,
+    SecretValue, Streams, Sysctl, Timestamp,
+};
 use futures_util::stream::BoxStream;
 use thiserror::Error;
 
@@ -194,6 +197,34 @@ pub struct ContainerSpec {
     pub exposed_ports: Vec<String>,
     pub limits: Limits,
     pub mounts: Vec<BindMount>,
+    pub isolation: Isolation,
+    pub streams: Streams,
+}
+
+/// With which rights a container runs, and what it shares with its pod and its node beside the network.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Isolation {
+    pub security: ContainerSecurity,
+    /// Beside those of its user.
+    pub groups: Vec<u32>,
+    /// The file with its seccomp profile, where it has one of the node's.
+    pub seccomp_file: Option<PathBuf>,
+    pub processes: ProcessOwner,
+    pub ipc: NamespaceOwner,
+    /// Of the namespaces that it does not join.
+    pub sysctls: Vec<Sysctl>,
+    /// Of the namespaces that it does not join.
+    pub names: PodNames,
+}
+
+/// Whose processes a container sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ProcessOwner {
+    #[default]
+    Container,
+    /// Those of all that joined the same sandbox.
+    Sandbox,
+    Host,
 }
 
 /// What may be changed on a container while it runs.
@@ -357,6 +388,8 @@ pub enum PermanentKind {
     Unauthorized,
     Conflict,
     Invalid,
+    /// What is asked for contradicts the image or the node.
+    Configuration,
 }
 
 impl RuntimeError {

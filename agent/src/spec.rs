@@ -1,20 +1,25 @@
 //! From an assigned pod to what the engine is asked for. Pure.
 //!
 //! What every container gets: no restart policy (the agent restarts), a bounded log, a bounded number
-//! of processes, no new privileges, Docker's default capabilities and seccomp profile, the engine's
-//! default bridge.
+//! of processes, the engine's default bridge; and, unless its manifest says otherwise and the node allows
+//! it, no new privileges and Docker's default capabilities and seccomp profile.
+
+mod security;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dugout_model::{
-    AssignedPod, Container, ContainerResources, EnvContent, EnvValue, NodeName, NodeResource,
-    NodeResourceKind, PodField, Protocol, ResolvedTemplate, SecretValue, SubPath, VolumeMount,
+    AssignedPod, Container, ContainerResources, EnvContent, EnvValue, NodeName, NodePrivileges,
+    NodeResource, NodeResourceKind, PodField, Protocol, ResolvedTemplate, SecretValue, Streams,
+    SubPath, VolumeMount,
 };
 use thiserror::Error;
 
+use crate::converge::FailureKind;
 use crate::labels::{ContainerLabels, Owner, SANDBOX};
 use crate::pause::SANDBOX_IMAGE;
+use crate::policy::NodePolicy;
 use crate::runtime::{
     ContainerSettings, ContainerSpec, EngineRestart, Execution, Limits, Namespaces, Network,
 };
@@ -42,6 +47,20 @@ pub enum SpecError {
     NoVariable { expression: String },
     #[error("subPathExpr {expression:?} makes {path:?}, which must be a relative path without ..")]
     BadSubPath { expression: String, path: String },
+    #[error(
+        "node {node} does not allow {privileges}, which the pod asks for; start its agent with --allow, or place the pod elsewhere"
+    )]
+    NotAllowed { node: NodeName, privileges: NodePrivileges },
+}
+
+impl SpecError {
+    /// What it means for what is tried next.
+    pub(crate) fn failure_kind(&self) -> FailureKind {
+        match self {
+            SpecError::NotAllowed { .. } => FailureKind::Configuration,
+            _ => FailureKind::Permanent,
+        }
+    }
 }
 
 /// Where a container is made.
@@ -52,6 +71,7 @@ pub struct Place<'a> {
     pub sandbox: Option<&'a str>,
     pub volumes: &'a Layout,
     pub allocatable: Option<Allocatable>,
+    pub policy: &'a NodePolicy,
 }
 
 /// What the node has for pods, once its engine has said so.
@@ -69,7 +89,8 @@ pub fn container_spec(
     crashes: u32,
     place: &Place<'_>,
 ) -> Result<ContainerSpec, SpecError> {
-    let Place { owner, sandbox, volumes, allocatable } = *place;
+    let Place { owner, sandbox, volumes, allocatable, .. } = *place;
+    security::check(pod, place)?;
     if container == SANDBOX {
         return Ok(sandbox_spec(owner, pod, attempt, crashes));
     }
@@ -86,7 +107,7 @@ pub fn container_spec(
         grace: pod.template.termination_grace,
     };
     let namespaces = match (pod.template.shares_sandbox(), sandbox) {
-        (false, _) => Namespaces::Own { hostname: hostname(pod) },
+        (false, _) => Namespaces::Own { hostname: security::hostname(pod, MAX_HOSTNAME) },
         (true, Some(sandbox)) => Namespaces::Joined { sandbox: sandbox.to_owned() },
         (true, None) => return Err(SpecError::NoSandbox),
     };
@@ -100,6 +121,8 @@ pub fn container_spec(
             Namespaces::Joined { .. } => Vec::new(),
             Namespaces::Own { .. } | Namespaces::Offered { .. } => exposed_ports(wanted),
         },
+        isolation: security::isolation(pod, wanted, &namespaces, place),
+        streams: wanted.streams,
         namespaces,
         image: wanted.image.clone(),
         entrypoint: expand_all(&wanted.command),
@@ -162,9 +185,13 @@ fn sandbox_spec(owner: &Owner, pod: &AssignedPod, attempt: u32, crashes: u32) ->
     let mut ports: Vec<String> = pod.template.containers.iter().flat_map(exposed_ports).collect();
     ports.sort();
     ports.dedup();
+    let hostname = security::hostname(pod, MAX_HOSTNAME);
+    let namespaces = Namespaces::Offered { hostname };
     ContainerSpec {
         name: labels.container_name(),
-        namespaces: Namespaces::Offered { hostname: hostname(pod) },
+        isolation: security::of_sandbox(pod, &namespaces),
+        streams: Streams::default(),
+        namespaces,
         image: SANDBOX_IMAGE.to_owned(),
         entrypoint: Vec::new(),
         command: Vec::new(),
@@ -176,10 +203,6 @@ fn sandbox_spec(owner: &Owner, pod: &AssignedPod, attempt: u32, crashes: u32) ->
         limits: sandbox_limits(),
         mounts: Vec::new(),
     }
-}
-
-fn hostname(pod: &AssignedPod) -> String {
-    pod.name.as_str().chars().take(MAX_HOSTNAME).collect()
 }
 
 fn signed(number: u64) -> i64 {
@@ -317,12 +340,13 @@ mod tests {
     use crate::testing;
 
     fn spec_of(pod: &AssignedPod, attempt: u32, crashes: u32) -> Result<ContainerSpec, SpecError> {
-        let (owner, volumes) = (testing::owner(), testing::layout());
+        let (owner, volumes, policy) = (testing::owner(), testing::layout(), testing::policy());
         let place = Place {
             owner: &owner,
             sandbox: None,
             volumes: &volumes,
             allocatable: Some(Allocatable { cpu_millis: 4000, memory_bytes: (8 << 30) + 1 }),
+            policy: &policy,
         };
         container_spec(pod, "web", attempt, crashes, &place)
     }

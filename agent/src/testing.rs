@@ -8,6 +8,7 @@ use dugout_model::*;
 use uuid::Uuid;
 
 use crate::labels::{ContainerLabels, Owner};
+use crate::policy::NodePolicy;
 use crate::runtime::{ObservedContainer, ObservedState};
 use crate::spec::container_settings;
 use crate::volumes::Layout;
@@ -18,6 +19,10 @@ pub fn owner() -> Owner {
 
 pub fn layout() -> Layout {
     Layout::new(Path::new("/data/volumes"), owner().cluster)
+}
+
+pub fn policy() -> NodePolicy {
+    NodePolicy::new(NodePrivileges::of_any_node(), Path::new("/data"))
 }
 
 pub fn at(seconds: u64) -> Timestamp {
@@ -44,6 +49,8 @@ pub fn template(container: &str) -> ResolvedTemplate {
             lifecycle: None,
             restart_policy: None,
             mounts: Box::default(),
+            security: None,
+            streams: dugout_model::Streams::default(),
         }],
         init_containers: vec![],
         restart_policy: RestartPolicy::Always,
@@ -51,6 +58,8 @@ pub fn template(container: &str) -> ResolvedTemplate {
         node_selector: StringMap::new(),
         volumes: Box::default(),
         image_pull_secrets: Box::default(),
+        security: None,
+        names: None,
     }
 }
 

@@ -4,6 +4,8 @@
 //! `DUGOUT_POLL_INTERVAL`; an agent's `--token` alone is `DUGOUT_JOIN_TOKEN`, since `DUGOUT_TOKEN` holds
 //! the operator token), and a key in the configuration file; [`crate::settings`] adds both.
 
+mod nodes;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +13,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dugout_manifest::{check_label_value, check_qualified_name};
 use dugout_model::{Drift, OnFailure};
+
+pub use nodes::{NodeCommand, TokenCommand};
 
 /// GitOps for containers on your own Docker hosts: what is committed is what runs.
 #[derive(Debug, Parser)]
@@ -189,6 +193,8 @@ pub struct UpArguments {
     pub labels: Vec<(String, String)>,
     #[command(flatten)]
     pub image_gc: crate::image_gc_arguments::ImageGcArguments,
+    #[command(flatten)]
+    pub policy: crate::node_policy::NodePolicyArguments,
 }
 
 /// `dugout down`
@@ -247,6 +253,8 @@ pub struct AgentArguments {
     /// A label of this node; may be given several times
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
+    #[command(flatten)]
+    pub policy: crate::node_policy::NodePolicyArguments,
     /// Where the agent keeps its files [default: agent in the data directory of the machine]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -448,40 +456,6 @@ pub struct ValidateArguments {
     /// The form of the output; it is never guessed from where the command runs
     #[arg(short, long, default_value = "text")]
     pub output: ProblemOutput,
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub enum NodeCommand {
-    /// Keep new pods off a node
-    Cordon { name: String },
-    /// Let new pods onto a node again; what a drain has moved away does not come back
-    Uncordon { name: String },
-    /// Keep new pods off a node and move away what runs there, as far as disruption budgets allow, until
-    /// uncordon; a daemon set's pods stay
-    Drain {
-        name: String,
-        /// How long to wait for the last pod; the drain goes on after that
-        #[arg(long, value_name = "SPAN", value_parser = span, default_value = "1d")]
-        timeout: Duration,
-        /// Do not wait, whatever the timeout
-        #[arg(long)]
-        no_wait: bool,
-    },
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub enum TokenCommand {
-    /// Make a token with which agents may join, and print it
-    Create {
-        /// How long agents may join with it, as 24h [default: until it is revoked]
-        #[arg(long, value_name = "SPAN", value_parser = span)]
-        valid_for: Option<Duration>,
-    },
-    /// List the tokens by name; the tokens themselves are kept nowhere
-    List,
-    /// Refuse a token from now on: an agent that holds it goes on with what it was last told, and its node
-    /// is lost after the node timeout
-    Revoke { name: String },
 }
 
 /// The form of what a command lists.

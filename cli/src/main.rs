@@ -20,6 +20,7 @@ mod image_gc_arguments;
 mod log_file;
 mod logging;
 mod metrics;
+mod node_policy;
 mod output;
 mod postgres;
 mod serve;

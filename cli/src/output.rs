@@ -97,6 +97,7 @@ fn meaning(word: &str) -> Option<Meaning> {
         | "ErrImageNeverPull"
         | "OOMKilled"
         | "CreateContainerError"
+        | "CreateContainerConfigError"
         | "EngineUnavailable"
         | "Unreachable"
         | "BranchMissing"

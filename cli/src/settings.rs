@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn the_file_gives_defaults_that_the_command_line_overrides() {
-        let file = "server: http://there:1\nlabel: [a=b, c=d]\ntoken: secret\nfollow: true\n";
+        let file = "server: http://there:1\nlabel: [a=b, c=d]\nallow: [privileged, hostPID]\ntoken: secret\nfollow: true\n";
         let arguments = parsed(&["dugout", "status"], file);
         assert_eq!(arguments.client.server, "http://there:1");
         let arguments = parsed(&["dugout", "status", "--server", "http://here:2"], file);
@@ -206,6 +206,7 @@ mod tests {
             ("http://there:1", Some("secret"))
         );
         assert_eq!(agent.labels.len(), 2);
+        assert_eq!(agent.policy.allowed().to_string(), "privileged, hostPID");
         let Asked::Logs(logs) = parsed(&["dugout", "logs", "web"], file).command else {
             panic!("logs were asked for")
         };

@@ -270,6 +270,7 @@ async fn start_agent(
         data_dir: data_dir.agent(),
         address: None,
         image_gc: arguments.image_gc.policy(),
+        allowed: arguments.policy.allowed(),
     };
     let stop = shutdown.clone();
     Ok(tokio::spawn(dugout_agent::run(config, Arc::new(metrics), stop)))

@@ -31,6 +31,7 @@ mod metadata;
 pub(crate) mod policy;
 mod probe;
 mod resources;
+mod security;
 mod service;
 mod volume;
 mod workload;

@@ -15,6 +15,7 @@ pub(crate) mod network;
 pub(crate) mod placement;
 pub(crate) mod pod;
 pub(crate) mod policy;
+pub(crate) mod security;
 pub(crate) mod service;
 pub(crate) mod storage;
 pub(crate) mod volume;

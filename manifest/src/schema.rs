@@ -17,6 +17,7 @@ mod placement;
 mod pod;
 mod policy;
 mod remote_volume;
+mod security;
 mod service;
 mod source;
 mod storage;

@@ -152,6 +152,8 @@ pub enum NodeFilter {
     InsufficientCpu,
     InsufficientMemory,
     TooManyPods,
+    /// Its policy forbids what the pod asks for.
+    NotAllowed,
 }
 
 impl NodeFilter {
@@ -164,6 +166,9 @@ impl NodeFilter {
             NodeFilter::InsufficientCpu => "with too little CPU left",
             NodeFilter::InsufficientMemory => "with too little memory left",
             NodeFilter::TooManyPods => "already full of pods",
+            NodeFilter::NotAllowed => {
+                "that do not allow what the pod asks for (see --allow of dugout agent)"
+            }
         }
     }
 }
@@ -320,12 +325,14 @@ pub enum WaitingReason {
     ErrImageNeverPull,
     CrashLoopBackOff,
     CreateContainerError,
+    /// What the pod asks for contradicts its image or what its node allows.
+    CreateContainerConfigError,
     /// The container engine does not answer.
     EngineUnavailable,
 }
 
 impl WaitingReason {
-    pub const ALL: [WaitingReason; 8] = [
+    pub const ALL: [WaitingReason; 9] = [
         WaitingReason::ContainerCreating,
         WaitingReason::PodInitializing,
         WaitingReason::Pulling,
@@ -333,6 +340,7 @@ impl WaitingReason {
         WaitingReason::ErrImageNeverPull,
         WaitingReason::CrashLoopBackOff,
         WaitingReason::CreateContainerError,
+        WaitingReason::CreateContainerConfigError,
         WaitingReason::EngineUnavailable,
     ];
 
@@ -345,6 +353,7 @@ impl WaitingReason {
             WaitingReason::ErrImageNeverPull => "ErrImageNeverPull",
             WaitingReason::CrashLoopBackOff => "CrashLoopBackOff",
             WaitingReason::CreateContainerError => "CreateContainerError",
+            WaitingReason::CreateContainerConfigError => "CreateContainerConfigError",
             WaitingReason::EngineUnavailable => "EngineUnavailable",
         }
     }

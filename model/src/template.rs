@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    ContainerLifecycle, ObjectName, PortRef, Projection, Protocol, SecretValue, StringMap, Volume,
-    VolumeFiles, VolumeMount,
+    ContainerLifecycle, ContainerSecurity, ObjectName, PodNames, PodSecurity, PortRef, Processes,
+    Projection, Protocol, SecretValue, Streams, StringMap, Volume, VolumeFiles, VolumeMount,
 };
 
 /// A pod template as a manifest declares it.
@@ -23,6 +23,10 @@ pub struct PodTemplate {
     pub volumes: Box<[Volume<Projection>]>,
     /// Secrets with credentials for the registries of its images.
     pub image_pull_secrets: Box<[ObjectName]>,
+    /// Absent where it is the default.
+    pub security: Option<Box<PodSecurity>>,
+    /// Absent where they are the default.
+    pub names: Option<Box<PodNames>>,
 }
 
 /// A pod template with the content of its config maps and secrets in place. This, hashed, is the
@@ -39,6 +43,10 @@ pub struct ResolvedTemplate {
     pub volumes: Box<[Volume<VolumeFiles>]>,
     /// By name only: what they hold is no part of a template's identity, and may change.
     pub image_pull_secrets: Box<[ObjectName]>,
+    /// Absent where it is the default.
+    pub security: Option<Box<PodSecurity>>,
+    /// Absent where they are the default.
+    pub names: Option<Box<PodNames>>,
 }
 
 /// Whether a container that ended is started again on its node.
@@ -74,6 +82,9 @@ pub struct Container<Env> {
     /// beside them: a sidecar.
     pub restart_policy: Option<RestartPolicy>,
     pub mounts: Box<[VolumeMount]>,
+    /// Absent where it is the default.
+    pub security: Option<Box<ContainerSecurity>>,
+    pub streams: Streams,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -247,9 +258,10 @@ impl ResolvedTemplate {
         self.containers.iter().chain(self.sidecars())
     }
 
-    /// Whether several containers of a pod run at the same time: they share network, IPC and host name.
+    /// Whether several containers of a pod run at the same time, which share network, IPC and host name,
+    /// or all its containers share their processes.
     pub fn shares_sandbox(&self) -> bool {
-        self.serving_containers().count() > 1
+        self.processes() == Processes::Pod || self.serving_containers().count() > 1
     }
 
     /// Whether a container of this name that ended is started again: of those that run before the others

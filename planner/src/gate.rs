@@ -416,7 +416,12 @@ fn is_present(status: &PodStatus, container: &str) -> bool {
     containers.any(|one| match &one.state {
         ContainerState::Running { .. } | ContainerState::Terminated(_) => true,
         ContainerState::Waiting { reason, .. } => {
-            matches!(reason, WaitingReason::CrashLoopBackOff | WaitingReason::CreateContainerError)
+            matches!(
+                reason,
+                WaitingReason::CrashLoopBackOff
+                    | WaitingReason::CreateContainerError
+                    | WaitingReason::CreateContainerConfigError
+            )
         }
     })
 }

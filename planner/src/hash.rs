@@ -4,14 +4,16 @@
 //! text and list carries its length, so that two different templates never encode alike. Changing the
 //! encoding gives every template another identity and so restarts every pod: a golden test guards it.
 
+mod security;
+
 use std::time::Duration;
 
 use dugout_model::{
     Container, ContainerLifecycle, ContainerPort, ContainerResources, EmptyDir, EnvContent,
     EnvValue, FileContent, FileField, HostPath, HttpGetAction, HttpScheme, LifecycleHandler,
     MountAccess, MountPropagation, NodeResource, NodeResourceKind, PodField, PortRef, Probe,
-    ProbeAction, Protocol, PullPolicy, ResolvedTemplate, RestartPolicy, StringMap, SubPath,
-    TemplateHash, Volume, VolumeFile, VolumeFiles, VolumeMount, VolumeSource,
+    ProbeAction, Protocol, PullPolicy, ResolvedTemplate, RestartPolicy, Streams, StringMap,
+    SubPath, TemplateHash, Volume, VolumeFile, VolumeFiles, VolumeMount, VolumeSource,
 };
 use sha2::{Digest, Sha256};
 
@@ -27,6 +29,8 @@ pub fn template_hash(template: &ResolvedTemplate) -> TemplateHash {
         node_selector,
         volumes,
         image_pull_secrets,
+        security,
+        names,
     } = template;
     let mut encoder = Encoder(Sha256::new());
     encoder.text("dugout template 1");
@@ -50,6 +54,14 @@ pub fn template_hash(template: &ResolvedTemplate) -> TemplateHash {
     if !image_pull_secrets.is_empty() {
         encoder.text("image pull secrets");
         encoder.list(image_pull_secrets, |encoder, name| encoder.text(name.as_str()));
+    }
+    if let Some(security) = security {
+        encoder.text("security");
+        encoder.pod_security(security);
+    }
+    if let Some(names) = names {
+        encoder.text("names");
+        encoder.names(names);
     }
     TemplateHash::new(hex::encode(encoder.0.finalize()))
 }
@@ -130,6 +142,8 @@ impl Encoder {
             lifecycle,
             restart_policy,
             mounts,
+            security,
+            streams,
         } = container;
         self.text(name);
         self.text(image);
@@ -169,6 +183,14 @@ impl Encoder {
                 self.text(kind);
                 self.duration(grace);
             }
+        }
+        if let Some(security) = security {
+            self.text("security");
+            self.container_security(security);
+        }
+        if *streams != Streams::default() {
+            self.text("streams");
+            self.streams(*streams);
         }
     }
 

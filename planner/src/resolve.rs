@@ -64,6 +64,8 @@ pub(crate) fn resolve(
         node_selector: template.node_selector.clone(),
         volumes,
         image_pull_secrets: template.image_pull_secrets.clone(),
+        security: template.security.clone(),
+        names: template.names.clone(),
     })
 }
 
@@ -113,6 +115,8 @@ impl<'a> Lookup<'a> {
             lifecycle: container.lifecycle.clone(),
             restart_policy: container.restart_policy,
             mounts: container.mounts.clone(),
+            security: container.security.clone(),
+            streams: container.streams,
         }
     }
 

@@ -24,6 +24,7 @@ pub mod paths;
 mod probe;
 mod pull_secret;
 mod report;
+mod security;
 mod session;
 mod stream;
 mod template;
@@ -41,6 +42,11 @@ pub use pull_secret::{AssignedPullSecret, PullSecretFormat};
 pub use report::{
     ContainerExit, ContainerState, ContainerStatus, Event, EventNumber, EventType, PodMilestones,
     PodPhase, PodReport, Report, WaitingReason,
+};
+pub use security::{
+    Capabilities, ContainerSecurity, Escalation, GroupChange, HostAlias, Input, NamespaceOwner,
+    Output, PodNames, PodSecurity, Privilege, Processes, Profile, RootUser, Streams, Sysctl,
+    VolumeGroup,
 };
 pub use session::{AssignmentQuery, ErrorBody, Registered, Registration, Resources, StreamsQuery};
 pub use stream::{LogsRequest, StreamKind, StreamQuery, StreamRequest, StreamStatus};

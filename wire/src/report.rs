@@ -147,6 +147,7 @@ pub enum WaitingReason {
     ErrImageNeverPull,
     CrashLoopBackOff,
     CreateContainerError,
+    CreateContainerConfigError,
     EngineUnavailable,
 }
 
@@ -459,6 +460,7 @@ impl From<model::WaitingReason> for WaitingReason {
             model::WaitingReason::ErrImageNeverPull => Self::ErrImageNeverPull,
             model::WaitingReason::CrashLoopBackOff => Self::CrashLoopBackOff,
             model::WaitingReason::CreateContainerError => Self::CreateContainerError,
+            model::WaitingReason::CreateContainerConfigError => Self::CreateContainerConfigError,
             model::WaitingReason::EngineUnavailable => Self::EngineUnavailable,
         }
     }
@@ -474,6 +476,7 @@ impl From<WaitingReason> for model::WaitingReason {
             WaitingReason::ErrImageNeverPull => Self::ErrImageNeverPull,
             WaitingReason::CrashLoopBackOff => Self::CrashLoopBackOff,
             WaitingReason::CreateContainerError => Self::CreateContainerError,
+            WaitingReason::CreateContainerConfigError => Self::CreateContainerConfigError,
             WaitingReason::EngineUnavailable => Self::EngineUnavailable,
         }
     }

@@ -14,6 +14,7 @@ use crate::WireError;
 use crate::assignment::Protocol;
 use crate::lifecycle::ContainerLifecycle;
 use crate::probe::Probe;
+use crate::security::{ContainerSecurity, PodNames, PodSecurity, Streams};
 use crate::volume::{FilesTable, Volume, VolumeMount};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,10 @@ pub struct Template {
     /// An older agent pulls without them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub image_pull_secrets: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security: Option<PodSecurity>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<PodNames>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -77,6 +82,10 @@ pub struct Container {
     pub restart_policy: Option<RestartPolicy>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<VolumeMount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security: Option<ContainerSecurity>,
+    #[serde(default, skip_serializing_if = "Streams::is_default")]
+    pub streams: Streams,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,6 +184,8 @@ impl Template {
             node_selector,
             volumes,
             image_pull_secrets,
+            security,
+            names,
         } = value;
         Self {
             labels: labels.into(),
@@ -186,6 +197,8 @@ impl Template {
             node_selector: node_selector.into(),
             volumes: volumes.iter().map(|one| Volume::from_model(one, files)).collect(),
             image_pull_secrets: image_pull_secrets.iter().map(ToString::to_string).collect(),
+            security: security.as_deref().map(Into::into),
+            names: names.as_deref().map(Into::into),
         }
     }
 
@@ -203,6 +216,8 @@ impl Template {
             node_selector,
             volumes,
             image_pull_secrets,
+            security,
+            names,
         } = self;
         Ok(model::ResolvedTemplate {
             labels: labels.into(),
@@ -223,6 +238,8 @@ impl Template {
                 .into_iter()
                 .map(model::ObjectName::new)
                 .collect(),
+            security: security.map(|security| Box::new(security.into())),
+            names: names.map(|names| Box::new(names.into())),
         })
     }
 }
@@ -265,6 +282,8 @@ impl From<&model::Container<model::EnvValue>> for Container {
             lifecycle,
             restart_policy,
             mounts,
+            security,
+            streams,
         } = value;
         Self {
             name: name.clone(),
@@ -282,6 +301,8 @@ impl From<&model::Container<model::EnvValue>> for Container {
             lifecycle: lifecycle.as_deref().map(ContainerLifecycle::from),
             restart_policy: restart_policy.map(Into::into),
             mounts: mounts.iter().map(VolumeMount::from).collect(),
+            security: security.as_deref().map(Into::into),
+            streams: streams.into(),
         }
     }
 }
@@ -306,6 +327,8 @@ impl TryFrom<Container> for model::Container<model::EnvValue> {
             lifecycle,
             restart_policy,
             mounts,
+            security,
+            streams,
         } = value;
         Ok(Self {
             name,
@@ -323,6 +346,8 @@ impl TryFrom<Container> for model::Container<model::EnvValue> {
             lifecycle: lifecycle.map(|lifecycle| Box::new(lifecycle.into())),
             restart_policy: restart_policy.map(Into::into),
             mounts: mounts.into_iter().map(Into::into).collect(),
+            security: security.map(|security| Box::new(security.into())),
+            streams: streams.into(),
         })
     }
 }

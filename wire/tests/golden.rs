@@ -88,6 +88,8 @@ fn container() -> Container<EnvValue> {
         })),
         restart_policy: None,
         mounts: [mount("cache", None), mount("settings", Some(SubPath::Fixed("a".into())))].into(),
+        security: None,
+        streams: dugout_model::Streams::default(),
     }
 }
 
@@ -162,6 +164,8 @@ fn assignment() -> Assignment {
         node_selector: map(&[("disk", "ssd")]),
         volumes: volumes(),
         image_pull_secrets: [ObjectName::new("registry")].into(),
+        security: None,
+        names: None,
     });
     let other = Arc::new(ResolvedTemplate {
         init_containers: vec![],

@@ -97,7 +97,7 @@ impl ImageMemory {
             ImageOutcome::Absent => self.state = ImageKnowledge::Missing,
             ImageOutcome::EngineUnavailable => {}
             ImageOutcome::Failed(Failure { kind, message }) => match kind {
-                FailureKind::NotFound | FailureKind::Permanent => {
+                FailureKind::NotFound | FailureKind::Permanent | FailureKind::Configuration => {
                     self.state = ImageKnowledge::Failed { message };
                     self.wait(PERMANENT.after(self.failures + 1), now);
                 }

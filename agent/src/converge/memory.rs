@@ -120,6 +120,8 @@ pub enum FailureKind {
     Permanent,
     /// It may work at the next try.
     Transient,
+    /// What is asked for contradicts the image or what the node allows. Trying again soon will not help.
+    Configuration,
     /// A volume of the pod cannot be had now. The engine was not asked.
     NoVolumes,
 }
@@ -378,7 +380,10 @@ impl PodMemory {
             // It surely did not begin.
             self.container(container).forget_begin();
         }
-        let permanent = matches!(failure.kind, FailureKind::NotFound | FailureKind::Permanent);
+        let permanent = matches!(
+            failure.kind,
+            FailureKind::NotFound | FailureKind::Permanent | FailureKind::Configuration
+        );
         let backoff = if permanent { PERMANENT } else { TRANSIENT };
         if let Action::Correct { container, .. } = action {
             // Whatever else the pod needs does not wait for it.
@@ -402,6 +407,9 @@ impl PodMemory {
             }
             Action::Pull { .. } if permanent => (WaitingReason::ErrImagePull, words),
             Action::Pull { .. } => (WaitingReason::Pulling, words),
+            Action::Create { .. } if failure.kind == FailureKind::Configuration => {
+                (WaitingReason::CreateContainerConfigError, words)
+            }
             Action::Create { .. } | Action::Start { .. } if permanent => {
                 (WaitingReason::CreateContainerError, words)
             }

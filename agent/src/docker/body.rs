@@ -1,5 +1,7 @@
 //! What the engine is asked for to make a container.
 
+mod security;
+
 use std::collections::HashMap;
 
 use bollard::models::{
@@ -8,6 +10,7 @@ use bollard::models::{
 };
 use dugout_model::{MountAccess, MountPropagation};
 
+pub(super) use self::security::{Looked, needs_image_user, user};
 use super::settings::host_config;
 use crate::runtime::{BindMount, ContainerSpec, Namespaces};
 
@@ -15,7 +18,7 @@ use crate::runtime::{BindMount, ContainerSpec, Namespaces};
 const LOG_FILES: &str = "2";
 const LOG_FILE_SIZE: &str = "10m";
 
-pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
+pub(super) fn create_body(spec: &ContainerSpec, looked: &Looked) -> ContainerCreateBody {
     let some = |words: &Vec<String>| (!words.is_empty()).then(|| words.clone());
     let env = spec.env.iter().map(|(name, value)| {
         // The environment leaves for its container here. It was checked to be text.
@@ -29,7 +32,7 @@ pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
         Namespaces::Own { .. } | Namespaces::Offered { .. } => None,
         Namespaces::Joined { sandbox } => Some(format!("container:{sandbox}")),
     };
-    ContainerCreateBody {
+    let mut body = ContainerCreateBody {
         image: Some(spec.image.clone()),
         hostname: match &spec.namespaces {
             Namespaces::Own { hostname } | Namespaces::Offered { hostname } => {
@@ -53,7 +56,6 @@ pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
             },
             init: Some(false),
             mounts: some_mounts(&spec.mounts),
-            security_opt: Some(vec!["no-new-privileges".to_owned()]),
             log_config: Some(HostConfigLogConfig {
                 typ: Some("json-file".to_owned()),
                 config: Some(log_options),
@@ -61,7 +63,9 @@ pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
             ..host_config(&spec.limits)
         }),
         ..ContainerCreateBody::default()
-    }
+    };
+    security::add(&mut body, spec, looked);
+    body
 }
 
 /// As mounts and not as binds: the engine then refuses a source that is not there instead of making a

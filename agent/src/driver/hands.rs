@@ -415,6 +415,9 @@ async fn prepare(volumes: Arc<Volumes>, wanted: Preparation) -> Result<(), Volum
 pub(super) fn failure_of(error: &RuntimeError) -> Failure {
     let kind = match error {
         RuntimeError::Permanent { kind: PermanentKind::NotFound, .. } => FailureKind::NotFound,
+        RuntimeError::Permanent { kind: PermanentKind::Configuration, .. } => {
+            FailureKind::Configuration
+        }
         // A container of this name is there already: the list will show it.
         RuntimeError::Permanent { kind: PermanentKind::Conflict, .. }
         | RuntimeError::Deadline { .. }

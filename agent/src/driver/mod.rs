@@ -37,6 +37,7 @@ use crate::image_gc::ImageSurvey;
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
 use crate::node_credentials::NodeCredentials;
+use crate::policy::NodePolicy;
 use crate::probe::{ProbeKind, ProbeTarget};
 use crate::proxy::{PortNews, Proxy};
 use crate::records::{PodRecord, Records};
@@ -128,6 +129,7 @@ pub(crate) struct Start<R> {
     pub runtime: Arc<R>,
     pub name: NodeName,
     pub instance: String,
+    pub policy: NodePolicy,
     pub accepted: Option<SharedAssignment>,
     /// What is to be told once, as the accepted set being set aside.
     pub warning: Option<String>,
@@ -154,7 +156,8 @@ impl<R: ContainerRuntime> Driver<R> {
         let mut hands = Hands::new(start.runtime, start.records, start.volumes, sender, metrics);
         hands.use_credentials(start.node_credentials);
         let proxy = Proxy::new(start.metrics.clone(), news);
-        let mut node = Node::new(start.name, start.instance, hands, proxy, start.metrics);
+        let mut node =
+            Node::new(start.name, start.instance, start.policy, hands, proxy, start.metrics);
         node.outputs(start.reports, start.directory);
         node.learn_allocatable(start.allocatable);
         node.image_gc = Some(start.image_gc.into());

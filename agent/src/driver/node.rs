@@ -27,6 +27,7 @@ use crate::events::{EventQueue, reason};
 use crate::labels::{ContainerLabels, Owner, SANDBOX};
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
+use crate::policy::NodePolicy;
 use crate::proxy::{PortNews, Proxy};
 use crate::runtime::{ContainerRuntime, ObservedContainer, ObservedState, RuntimeError, Signalled};
 use crate::spec::{Allocatable, container_settings};
@@ -36,6 +37,7 @@ pub(super) struct Node<R> {
     pub name: NodeName,
     pub instance: String,
     pub hands: Hands<R>,
+    pub policy: NodePolicy,
     pub metrics: AgentMetrics,
     /// For decisions; set before each event.
     pub now: Timestamp,
@@ -74,6 +76,7 @@ impl<R: ContainerRuntime> Node<R> {
     pub fn new(
         name: NodeName,
         instance: String,
+        policy: NodePolicy,
         hands: Hands<R>,
         proxy: Proxy,
         metrics: AgentMetrics,
@@ -81,6 +84,7 @@ impl<R: ContainerRuntime> Node<R> {
         Self {
             name,
             instance,
+            policy,
             hands,
             metrics,
             now: Timestamp::default(),

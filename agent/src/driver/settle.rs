@@ -10,7 +10,7 @@ use crate::converge::{Action, Failure, FailureKind, Input, Outcome, converge};
 use crate::events::reason;
 use crate::labels::Owner;
 use crate::runtime::{ContainerRuntime, ObservedContainer};
-use crate::spec::{Place, container_spec};
+use crate::spec::{Place, SpecError, container_spec};
 
 /// How often the connections of leaving pods are counted.
 const COUNT_CONNECTIONS_EVERY: Duration = Duration::from_millis(100);
@@ -82,13 +82,18 @@ impl<R: ContainerRuntime> Node<R> {
                 let sandbox = self.sandbox_of(uid);
                 let layout = self.hands.volume_layout(owner);
                 let allocatable = self.allocatable();
-                let place = Place { owner, sandbox, volumes: &layout, allocatable };
+                let policy = &self.policy;
+                let place = Place { owner, sandbox, volumes: &layout, allocatable, policy };
                 let spec = container_spec(pod, container, *attempt, *crashes, &place);
-                let spec = spec.map_err(|error| error.to_string());
-                match spec.and_then(|spec| Ok((spec, self.volumes_for(uid, container)?))) {
+                let failed = |error: SpecError| (error.failure_kind(), error.to_string());
+                let volumes = |node: &mut Self| {
+                    let volumes = node.volumes_for(uid, container);
+                    volumes.map_err(|message| (FailureKind::Permanent, message))
+                };
+                match spec.map_err(failed).and_then(|spec| Ok((spec, volumes(self)?))) {
                     Ok((spec, volumes)) => Job::Create { spec: Box::new(spec), volumes },
-                    Err(message) => {
-                        self.fail(uid, action, message);
+                    Err((kind, message)) => {
+                        self.fail(uid, action, Failure { kind, message });
                         return false;
                     }
                 }
@@ -96,7 +101,8 @@ impl<R: ContainerRuntime> Node<R> {
             Action::Start { id, container, .. } => match self.volumes_for(uid, container) {
                 Ok(volumes) => Job::Start { id: id.clone(), volumes },
                 Err(message) => {
-                    self.fail(uid, action, message);
+                    let kind = FailureKind::Permanent;
+                    self.fail(uid, action, Failure { kind, message });
                     return false;
                 }
             },
@@ -143,12 +149,11 @@ impl<R: ContainerRuntime> Node<R> {
     }
 
     /// Notes an action that cannot even be asked for.
-    fn fail(&mut self, uid: PodUid, action: Action, message: String) {
+    fn fail(&mut self, uid: PodUid, action: Action, failure: Failure) {
         let (now, wall) = (self.now, self.wall);
-        self.pod_event(uid, EventType::Warning, reason::FAILED, message.clone());
+        self.pod_event(uid, EventType::Warning, reason::FAILED, failure.message.clone());
         if let Some(memory) = self.memories.get_mut(&uid) {
             memory.begin(action, now);
-            let failure = Failure { kind: FailureKind::Permanent, message };
             memory.end(&Outcome::Failed(failure), PullPolicy::IfNotPresent, now, wall);
         }
     }

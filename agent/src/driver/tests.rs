@@ -165,6 +165,7 @@ impl Rig {
             runtime: Arc::clone(&engine),
             name: owner().node,
             instance: "i".into(),
+            policy: crate::testing::policy(),
             accepted: None,
             warning: None,
             records,

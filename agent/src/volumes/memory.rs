@@ -21,10 +21,16 @@ pub(super) fn size_bytes(
     }
 }
 
-/// Mounts an empty file system at a folder. Everybody may write there.
-pub(super) fn mount_empty(folder: &Path, size_bytes: Option<u64>) -> Result<(), VolumeProblem> {
+/// Mounts an empty file system at a folder. Everybody may write there; it is the group's, if there is one.
+pub(super) fn mount_empty(
+    folder: &Path,
+    size_bytes: Option<u64>,
+    group: Option<u32>,
+) -> Result<(), VolumeProblem> {
     let size = size_bytes.map_or(String::new(), |size| format!(",size={size}"));
-    mount_at(folder, MountFlags::empty(), &format!("mode=0777{size}"))
+    // What is made there belongs to the group of the folder.
+    let owner = group.map_or("mode=0777".to_owned(), |group| format!("mode=2777,gid={group}"));
+    mount_at(folder, MountFlags::empty(), &format!("{owner}{size}"))
 }
 
 /// Mounts an empty file system at a folder for files that are nobody's to write or run, and that never

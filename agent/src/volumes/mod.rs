@@ -7,6 +7,7 @@
 //! next start.
 
 mod beneath;
+mod group;
 mod host_path;
 mod layout;
 mod memory;

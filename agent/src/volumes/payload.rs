@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use dugout_model::{AssignedPod, FileContent, FileField, NodeName, StringMap, VolumeFile};
 
+use super::group;
 use super::writer::Payload;
 use crate::spec::field_value;
 
@@ -12,10 +13,14 @@ pub(super) fn of<'a>(
     files: &'a [VolumeFile],
     pod: &AssignedPod,
     node: &NodeName,
+    group: Option<u32>,
 ) -> Vec<Payload<'a>> {
     let payload = |file: &'a VolumeFile| Payload {
         path: &file.path,
-        mode: file.mode,
+        mode: match group {
+            Some(_) => group::readable(file.mode),
+            None => file.mode,
+        },
         bytes: match &file.content {
             FileContent::Plain(bytes) => Cow::Borrowed(&**bytes),
             // They leave for their consumer here.

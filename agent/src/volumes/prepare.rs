@@ -13,7 +13,7 @@ use rustix::mount::mount_bind;
 use super::beneath::{self, Held};
 use super::layout::{VOLUMES, nested_places, place};
 use super::mount_table::MountTable;
-use super::{VolumeError, VolumeProblem, host_path, memory, payload, remove, writer};
+use super::{VolumeError, VolumeProblem, group, host_path, memory, payload, remove, writer};
 
 /// What must be there before a container of a pod is made or started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,29 +66,31 @@ fn make(
 ) -> Result<(), VolumeProblem> {
     let path = place(&wanted.folder, volume);
     let io = |source| VolumeProblem::Io { path: path.clone(), source };
+    let group = wanted.pod.template.volume_group();
     match &volume.source {
         VolumeSource::HostPath(host_path) => host_path::check(host_path),
-        VolumeSource::EmptyDir(EmptyDir::Disk) => make_open(&path).map_err(io),
+        VolumeSource::EmptyDir(EmptyDir::Disk) => make_open(&path, group).map_err(io),
         VolumeSource::EmptyDir(EmptyDir::Memory { size_limit_bytes }) => {
             if mounted.contains(&path) {
                 return Ok(());
             }
             make_private(&path).map_err(io)?;
             let size_bytes = memory::size_bytes(&wanted.pod.template, *size_limit_bytes);
-            memory::mount_empty(&path, size_bytes)
+            memory::mount_empty(&path, size_bytes, group)
         }
         VolumeSource::Files(files) => {
             if !files.iter().any(|file| matches!(file.content, FileContent::Secret(_))) {
-                make_open(&path).map_err(io)?;
+                make_open(&path, None).map_err(io)?;
             } else if !mounted.contains(&path) {
                 make_private(&path).map_err(io)?;
                 memory::mount_private(&path)?;
             }
-            let payload = payload::of(files, &wanted.pod, &wanted.node);
+            let payload = payload::of(files, &wanted.pod, &wanted.node, group);
             let written = writer::write(&path, &payload, wanted.wall);
             written.map_err(|source| VolumeProblem::Files { source })?;
             let nested = nested_places(&wanted.pod.template, &volume.name);
-            nested.iter().try_for_each(|place| make_place(&path.join(place))).map_err(io)
+            nested.iter().try_for_each(|place| make_place(&path.join(place))).map_err(io)?;
+            group.map_or(Ok(()), |group| group::own_files(&path, group)).map_err(io)
         }
     }
 }
@@ -105,13 +107,16 @@ fn make_place(folder: &Path) -> io::Result<()> {
 
 /// Makes a folder in which everybody may write. It appears with its mode, and one that is there stays as
 /// its containers left it.
-fn make_open(folder: &Path) -> io::Result<()> {
+fn make_open(folder: &Path, group: Option<u32>) -> io::Result<()> {
     if folder.exists() {
         return Ok(());
     }
     let new = folder.with_extension("new");
     make_private(&new)?;
-    fs::set_permissions(&new, Permissions::from_mode(0o777))?;
+    match group {
+        Some(group) => group::own_open(&new, group)?,
+        None => fs::set_permissions(&new, Permissions::from_mode(0o777))?,
+    }
     fs::rename(&new, folder)
 }
 

@@ -226,6 +226,8 @@ pub struct Rig {
     pub images: Vec<AssignedImage>,
     pub pull_secrets: Vec<AssignedPullSecret>,
     pub image_gc: ImageGcPolicy,
+    /// What the node's policy is when its agent starts next.
+    pub allowed: NodePrivileges,
     generation: u64,
     agent: Option<(CancellationToken, JoinHandle<Result<(), AgentError>>)>,
     host: String,
@@ -248,6 +250,7 @@ impl Rig {
             images: vec![],
             pull_secrets: vec![],
             image_gc: ImageGcPolicy::default(),
+            allowed: NodePrivileges::of_any_node(),
             generation: 0,
             agent: None,
             host,
@@ -267,6 +270,7 @@ impl Rig {
             data_dir: self.data_dir(),
             address: None,
             image_gc: self.image_gc,
+            allowed: self.allowed,
         };
         let metrics = Arc::new(AgentMetrics::unregistered());
         let agent = tokio::spawn(dugout_agent::run(config, metrics, stop.clone()));
@@ -302,6 +306,8 @@ impl Rig {
             node_selector: StringMap::new(),
             volumes: Box::default(),
             image_pull_secrets: Box::default(),
+            security: None,
+            names: None,
         };
         self.pods.insert(
             uid,
@@ -436,6 +442,8 @@ pub fn container(command: &[&str]) -> Container<EnvValue> {
         lifecycle: None,
         restart_policy: None,
         mounts: Box::default(),
+        security: None,
+        streams: dugout_model::Streams::default(),
     }
 }
 

@@ -12,6 +12,7 @@ mod lifecycle;
 mod meta;
 mod node;
 mod pod;
+mod security;
 mod stateful_set;
 mod template;
 mod volume;

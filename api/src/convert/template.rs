@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::meta::{bytes, cpu, hash_label, int, list, port, seconds, some_text, strings};
-use super::{lifecycle, volume};
+use super::{lifecycle, security, volume};
 
 /// What stands in the place of a secret's content.
 pub(super) const REDACTED: &str = "(redacted)";
@@ -26,7 +26,7 @@ pub(super) fn declared(template: &PodTemplate) -> core::PodTemplateSpec {
         (result.env, result.env_from) = (list(env), list(env_from));
         result
     };
-    core::PodTemplateSpec {
+    let mut result = core::PodTemplateSpec {
         metadata: Some(ObjectMeta {
             annotations: strings(&template.annotations),
             labels: strings(&template.labels),
@@ -42,7 +42,11 @@ pub(super) fn declared(template: &PodTemplate) -> core::PodTemplateSpec {
             image_pull_secrets: pull_secrets(&template.image_pull_secrets),
             ..core::PodSpec::default()
         }),
+    };
+    if let Some(spec) = &mut result.spec {
+        security::add_to_pod(spec, template.security.as_deref(), template.names.as_deref());
     }
+    result
 }
 
 /// The template of a replica set, configuration in place.
@@ -72,7 +76,7 @@ pub(super) fn pod_spec(template: &ResolvedTemplate) -> core::PodSpec {
         result.env = list(resolved.env.iter().map(env_value).collect());
         result
     };
-    core::PodSpec {
+    let mut spec = core::PodSpec {
         containers: template.containers.iter().map(resolved).collect(),
         init_containers: list(template.init_containers.iter().map(resolved).collect()),
         node_selector: strings(&template.node_selector),
@@ -81,7 +85,9 @@ pub(super) fn pod_spec(template: &ResolvedTemplate) -> core::PodSpec {
         volumes: list(template.volumes.iter().map(volume::resolved).collect()),
         image_pull_secrets: pull_secrets(&template.image_pull_secrets),
         ..core::PodSpec::default()
-    }
+    };
+    security::add_to_pod(&mut spec, template.security.as_deref(), template.names.as_deref());
+    spec
 }
 
 /// By name; what they hold is never shown.
@@ -114,7 +120,7 @@ fn container<Env>(container: &Container<Env>) -> core::Container {
         PullPolicy::IfNotPresent => "IfNotPresent",
         PullPolicy::Never => "Never",
     };
-    core::Container {
+    let mut result = core::Container {
         args: list(container.args.clone()),
         command: list(container.command.clone()),
         image: Some(container.image.clone()),
@@ -130,7 +136,9 @@ fn container<Env>(container: &Container<Env>) -> core::Container {
         volume_mounts: list(container.mounts.iter().map(volume::mount).collect()),
         working_dir: container.working_dir.clone(),
         ..core::Container::default()
-    }
+    };
+    security::add_to_container(&mut result, container);
+    result
 }
 
 fn resources(resources: &ContainerResources) -> core::ResourceRequirements {

@@ -260,6 +260,8 @@ fn container<Env>(env: Vec<Env>) -> Container<Env> {
         lifecycle: None,
         restart_policy: None,
         mounts: Box::default(),
+        security: None,
+        streams: dugout_model::Streams::default(),
     }
 }
 
@@ -289,6 +291,8 @@ fn deployment() -> Deployment {
             node_selector: StringMap::new(),
             volumes: Box::default(),
             image_pull_secrets: Box::default(),
+            security: None,
+            names: None,
         },
         strategy: Strategy::RollingUpdate {
             max_surge: IntOrPercent::Percent(25),
@@ -328,6 +332,8 @@ pub fn replica_set() -> ReplicaSet {
             node_selector: StringMap::new(),
             volumes: Box::default(),
             image_pull_secrets: Box::default(),
+            security: None,
+            names: None,
         }),
         template_hash: TemplateHash::new("5d9c7b0011223344"),
         revision: 2,

@@ -2,7 +2,7 @@
 
 use dugout_model::{Container, ContainerPort, EnvSource, PullPolicy, RestartPolicy};
 
-use super::{env, lifecycle, probe, resources, service, volume};
+use super::{env, lifecycle, probe, resources, security, service, volume};
 use crate::image;
 use crate::reader::{Object, Value};
 
@@ -39,6 +39,9 @@ pub(super) fn read(container: &Object<'_>) -> Container<EnvSource> {
         lifecycle: container.field("lifecycle").and_then(|value| lifecycle::read(&value)),
         restart_policy: None,
         mounts: volume::read_mounts(container),
+        // The pod has a say in it.
+        security: None,
+        streams: security::read_streams(container),
         ports: container.field("ports").map(|value| read_ports(&value)).unwrap_or_default(),
     }
 }

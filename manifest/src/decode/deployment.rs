@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use dugout_model::{
-    Deployment, IntOrPercent, LabelOperator, LabelRequirement, LabelSelector, ObjectName,
-    PodTemplate, RestartPolicy, Strategy,
+    Container, Deployment, EnvSource, IntOrPercent, LabelOperator, LabelRequirement, LabelSelector,
+    ObjectName, PodTemplate, RestartPolicy, Strategy,
 };
 
 use super::metadata::{read_annotations, read_labels, read_own_labels};
-use super::{container, volume};
+use super::{container, security, volume};
 use crate::reader::{Object, Value};
 use crate::yaml::ScalarKind;
 
@@ -73,6 +73,8 @@ pub(super) fn empty_template() -> PodTemplate {
         node_selector: Default::default(),
         volumes: Box::default(),
         image_pull_secrets: Box::default(),
+        security: None,
+        names: None,
     }
 }
 
@@ -151,13 +153,18 @@ pub(super) fn read_pod_spec(spec: &Object<'_>, empty: PodTemplate) -> PodTemplat
         .field("terminationGracePeriodSeconds")
         .and_then(|value| value.u32(0, INT32_MAX))
         .unwrap_or(30);
+    let (security, rights) = security::read_pod(spec);
     let containers = spec
         .field("containers")
-        .map(|value| value.each(|value| Some(container::read(&value.object()?))))
+        .map(|value| {
+            value.each(|value| Some(with_rights(&value.object()?, container::read, &rights)))
+        })
         .unwrap_or_default();
     let init_containers = spec
         .field("initContainers")
-        .map(|value| value.each(|value| Some(container::read_init(&value.object()?))))
+        .map(|value| {
+            value.each(|value| Some(with_rights(&value.object()?, container::read_init, &rights)))
+        })
         .unwrap_or_default();
     // It is that of every node, or it was refused.
     let _ = spec.field("os").and_then(|value| value.object());
@@ -172,6 +179,8 @@ pub(super) fn read_pod_spec(spec: &Object<'_>, empty: PodTemplate) -> PodTemplat
             .unwrap_or_default(),
         volumes: volume::read(spec),
         image_pull_secrets: read_pull_secrets(spec),
+        security,
+        names: security::read_names(spec),
         ..empty
     }
 }
@@ -180,6 +189,15 @@ fn read_pull_secrets(spec: &Object<'_>) -> Box<[ObjectName]> {
     let name = |value: Value<'_>| Some(ObjectName::new(value.object()?.field("name")?.text()?));
     let secrets = spec.field("imagePullSecrets").map(|value| value.each(name));
     secrets.unwrap_or_default().into()
+}
+
+/// A container with the rights that it has in its pod.
+fn with_rights(
+    container: &Object<'_>,
+    read: fn(&Object<'_>) -> Container<EnvSource>,
+    of_pod: &security::Rights,
+) -> Container<EnvSource> {
+    Container { security: security::read_container(container, of_pod), ..read(container) }
 }
 
 fn read_restart_policy(spec: &Object<'_>) -> RestartPolicy {

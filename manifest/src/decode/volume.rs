@@ -178,7 +178,7 @@ fn read_propagation(value: &Value<'_>) -> MountPropagation {
         "HostToContainer" => MountPropagation::HostToContainer,
         "Bidirectional" => {
             let hint = "write HostToContainer, or leave it out";
-            value.fail_with("Bidirectional is for privileged containers alone", hint);
+            value.fail_with("Dugout gives the mounts of a container to no other", hint);
             MountPropagation::None
         }
         _ => MountPropagation::None,

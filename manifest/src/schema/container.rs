@@ -4,9 +4,7 @@ use super::format::{
     ABSOLUTE_PATH, CONFIG_KEY, DEVICE_PATH, FIELD_PATH, HEADER_NAME, HEADER_VALUE, HOST, IMAGE, IP,
     LABEL, MOUNT_PATH, PORT_NAME, RELATIVE_PATH, SIGNAL, SUBDOMAIN, URL_PATH, VARIABLE,
 };
-use super::pod::{
-    APP_ARMOR_PROFILE, SE_LINUX_OPTIONS, SECCOMP_PROFILE, WINDOWS_SECURITY_CONTEXT_OPTIONS,
-};
+use super::security::SECURITY_CONTEXT;
 use super::value::{
     BOOL, COUNT, INT32_MAX, INT64_MAX, PORT, QUANTITIES, QUANTITY, TEXT, TEXTS, int, ints, object,
     objects, text, words,
@@ -16,10 +14,8 @@ use crate::rules::{container, env};
 
 const OWN_POLICY: &str =
     "a container follows its pod's restartPolicy; Always makes a sidecar of one of initContainers";
-const NO_TERMINAL: &str = "Dugout attaches neither input nor a terminal to containers";
 const LOCAL_MESSAGE: &str =
     "has no effect: Dugout reads exit codes and logs, and no termination message";
-const ISOLATION: &str = "Dugout does not change a container's isolation; the pod would run with other rights than this asks for";
 
 pub(super) static CONTAINER: Schema = table(
     "Container",
@@ -45,7 +41,7 @@ pub(super) static CONTAINER: Schema = table(
             "Dugout binds no claims yet, and only a claim can be a device",
         )
         .unique_by("devicePath"),
-        refused("securityContext", object(&SECURITY_CONTEXT), ISOLATION),
+        acted("securityContext", object(&SECURITY_CONTEXT)),
         refused(
             "resizePolicy",
             objects(&CONTAINER_RESIZE_POLICY),
@@ -55,9 +51,9 @@ pub(super) static CONTAINER: Schema = table(
         refused("restartPolicy", words(&["Always", "OnFailure", "Never"]), OWN_POLICY)
             .unless(&["Always"]),
         refused("restartPolicyRules", objects(&CONTAINER_RESTART_RULE), OWN_POLICY),
-        refused("stdin", BOOL, NO_TERMINAL).unless(&["false"]),
-        refused("stdinOnce", BOOL, NO_TERMINAL).unless(&["false"]),
-        refused("tty", BOOL, NO_TERMINAL).unless(&["false"]),
+        acted("stdin", BOOL),
+        acted("stdinOnce", BOOL),
+        acted("tty", BOOL),
         notice("terminationMessagePath", TEXT, LOCAL_MESSAGE).unless(&["/dev/termination-log"]),
         notice(
             "terminationMessagePolicy",
@@ -320,28 +316,6 @@ pub(super) static LIFECYCLE_HANDLER: Schema = table(
     ],
 )
 .with(&[container::hook]);
-
-pub(super) static SECURITY_CONTEXT: Schema = table(
-    "SecurityContext",
-    &[
-        checked("allowPrivilegeEscalation", BOOL),
-        checked("appArmorProfile", object(&APP_ARMOR_PROFILE)),
-        checked("capabilities", object(&CAPABILITIES)),
-        checked("privileged", BOOL),
-        checked("procMount", words(&["Default", "Unmasked"])),
-        checked("readOnlyRootFilesystem", BOOL),
-        checked("runAsGroup", int(0, INT32_MAX)),
-        checked("runAsNonRoot", BOOL),
-        checked("runAsUser", int(0, INT32_MAX)),
-        checked("seLinuxOptions", object(&SE_LINUX_OPTIONS)),
-        checked("seccompProfile", object(&SECCOMP_PROFILE)),
-        checked("windowsOptions", object(&WINDOWS_SECURITY_CONTEXT_OPTIONS)),
-    ],
-)
-.with(&[container::security]);
-
-pub(super) static CAPABILITIES: Schema =
-    table("Capabilities", &[checked("add", TEXTS), checked("drop", TEXTS)]);
 
 pub(super) static VOLUME_MOUNT: Schema = table(
     "VolumeMount",

@@ -1,20 +1,21 @@
 //! The fields of a pod and of what templates of pods are.
 
 use super::container::{CONTAINER, EPHEMERAL_CONTAINER, RESOURCE_REQUIREMENTS};
-use super::format::{DNS_SEARCH, IP, LABEL, QUALIFIED_NAME, SUBDOMAIN, SYSCTL_NAME};
+use super::format::{LABEL, QUALIFIED_NAME, SUBDOMAIN};
 use super::metadata::TEMPLATE_METADATA;
 use super::placement::{AFFINITY, TOLERATION, TOPOLOGY_SPREAD_CONSTRAINT};
+use super::security::{HOST_ALIAS, POD_DNS_CONFIG, POD_SECURITY_CONTEXT};
 use super::value::{
-    BOOL, FREE_TEXT, INT32_MAX, INT32_MIN, LABELS, QUANTITIES, TEXT, int, ints, object, objects,
-    text, texts, words,
+    BOOL, INT32_MAX, INT32_MIN, LABELS, QUANTITIES, int, object, objects, text, words,
 };
 use super::volume::VOLUME;
 use super::{API_VERSION, KIND, METADATA, STATUS, Schema, acted, checked, notice, refused, table};
-use crate::rules::pod;
+use crate::rules::{pod, security};
 
-const HOST_NAMES: &str = "Dugout does not set up names inside a pod";
-const OWN_PROCESSES: &str = "each container of a pod sees its own processes alone in Dugout";
-const ISOLATION: &str = "Dugout does not change a container's isolation; the pod would run with other rights than this asks for";
+const HOST_NAMES: &str = "pods have no domain in Dugout: the engine resolves no names of pods";
+const HOST_USERS: &str = "Docker gives users of their own to all containers of a node or to none";
+const HOST_NETWORK: &str =
+    "each pod has a network of its own in Dugout; use a service of type NodePort";
 const PLACEMENT: &str = "Dugout places pods by nodeSelector, free CPU and memory, and spreads them evenly; the pod could land where this forbids it";
 
 pub(super) static POD: Schema = table(
@@ -64,12 +65,12 @@ pub(super) static POD_SPEC: Schema = table(
             "Dugout has no pod priorities",
         )
         .unless(&["PreemptLowerPriority"]),
-        refused("hostNetwork", BOOL, ISOLATION).unless(&["false"]),
-        refused("hostPID", BOOL, ISOLATION).unless(&["false"]),
-        refused("hostIPC", BOOL, ISOLATION).unless(&["false"]),
-        refused("hostUsers", BOOL, ISOLATION).unless(&["true"]),
-        refused("shareProcessNamespace", BOOL, OWN_PROCESSES).unless(&["false"]),
-        refused("securityContext", object(&POD_SECURITY_CONTEXT), ISOLATION),
+        refused("hostNetwork", BOOL, HOST_NETWORK).unless(&["false"]),
+        acted("hostPID", BOOL),
+        acted("hostIPC", BOOL),
+        refused("hostUsers", BOOL, HOST_USERS).unless(&["true"]),
+        acted("shareProcessNamespace", BOOL),
+        acted("securityContext", object(&POD_SECURITY_CONTEXT)),
         refused(
             "runtimeClassName",
             text(SUBDOMAIN),
@@ -89,22 +90,18 @@ pub(super) static POD_SPEC: Schema = table(
             int(1, INT32_MAX),
             "pods have no deadline in Dugout; a Job may have one",
         ),
-        refused("hostname", text(LABEL), HOST_NAMES),
+        acted("hostname", text(LABEL)),
         refused("hostnameOverride", text(SUBDOMAIN), HOST_NAMES),
         refused("subdomain", text(LABEL), HOST_NAMES),
-        refused("setHostnameAsFQDN", BOOL, HOST_NAMES).unless(&["false"]),
-        refused("hostAliases", objects(&HOST_ALIAS), HOST_NAMES),
-        refused(
-            "dnsConfig",
-            object(&POD_DNS_CONFIG),
-            "containers use the engine's name resolution",
-        ),
-        refused(
-            "dnsPolicy",
-            words(&["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]),
-            "containers use the engine's name resolution",
+        notice(
+            "setHostnameAsFQDN",
+            BOOL,
+            "has no effect: without a subdomain the host name is all there is",
         )
-        .unless(&["ClusterFirst", "Default"]),
+        .unless(&["false"]),
+        acted("hostAliases", objects(&HOST_ALIAS)).unique_by("ip"),
+        acted("dnsConfig", object(&POD_DNS_CONFIG)),
+        acted("dnsPolicy", words(&["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"])),
         acted("os", object(&POD_OS)),
         refused(
             "readinessGates",
@@ -145,24 +142,7 @@ pub(super) static POD_SPEC: Schema = table(
         .unique_by("name"),
     ],
 )
-.with(&[pod::pod_spec]);
-
-pub(super) static POD_DNS_CONFIG: Schema = table(
-    "PodDNSConfig",
-    &[
-        checked("nameservers", texts(IP)),
-        checked("options", objects(&POD_DNS_CONFIG_OPTION)),
-        checked("searches", texts(DNS_SEARCH)),
-    ],
-);
-
-pub(super) static POD_DNS_CONFIG_OPTION: Schema =
-    table("PodDNSConfigOption", &[checked("name", TEXT).required(), checked("value", TEXT)]);
-
-pub(super) static HOST_ALIAS: Schema = table(
-    "HostAlias",
-    &[checked("hostnames", texts(SUBDOMAIN)), checked("ip", text(IP)).required()],
-);
+.with(&[pod::pod_spec, security::pod]);
 
 pub(super) static POD_OS: Schema = table(
     "PodOS",
@@ -194,63 +174,6 @@ pub(super) static EVICTION_RESPONDER: Schema = table(
     &[
         checked("name", text(QUALIFIED_NAME)).required(),
         checked("priority", int(INT32_MIN, INT32_MAX)).required(),
-    ],
-);
-
-pub(super) static POD_SECURITY_CONTEXT: Schema = table(
-    "PodSecurityContext",
-    &[
-        checked("appArmorProfile", object(&APP_ARMOR_PROFILE)),
-        checked("fsGroup", int(0, INT32_MAX)),
-        checked("fsGroupChangePolicy", words(&["OnRootMismatch", "Always"])),
-        checked("runAsGroup", int(0, INT32_MAX)),
-        checked("runAsNonRoot", BOOL),
-        checked("runAsUser", int(0, INT32_MAX)),
-        checked("seLinuxChangePolicy", words(&["Recursive", "MountOption"])),
-        checked("seLinuxOptions", object(&SE_LINUX_OPTIONS)),
-        checked("seccompProfile", object(&SECCOMP_PROFILE)),
-        checked("supplementalGroups", ints(0, INT32_MAX)),
-        checked("supplementalGroupsPolicy", words(&["Merge", "Strict"])),
-        checked("sysctls", objects(&SYSCTL)).unique_by("name"),
-        checked("windowsOptions", object(&WINDOWS_SECURITY_CONTEXT_OPTIONS)),
-    ],
-);
-
-pub(super) static SYSCTL: Schema = table(
-    "Sysctl",
-    &[checked("name", text(SYSCTL_NAME)).required(), checked("value", FREE_TEXT).required()],
-);
-
-pub(super) static SE_LINUX_OPTIONS: Schema = table(
-    "SELinuxOptions",
-    &[checked("level", TEXT), checked("role", TEXT), checked("type", TEXT), checked("user", TEXT)],
-);
-
-pub(super) static SECCOMP_PROFILE: Schema = table(
-    "SeccompProfile",
-    &[
-        checked("localhostProfile", TEXT),
-        checked("type", words(&["Localhost", "RuntimeDefault", "Unconfined"])).required(),
-    ],
-)
-.with(&[pod::profile]);
-
-pub(super) static APP_ARMOR_PROFILE: Schema = table(
-    "AppArmorProfile",
-    &[
-        checked("localhostProfile", TEXT),
-        checked("type", words(&["Localhost", "RuntimeDefault", "Unconfined"])).required(),
-    ],
-)
-.with(&[pod::profile]);
-
-pub(super) static WINDOWS_SECURITY_CONTEXT_OPTIONS: Schema = table(
-    "WindowsSecurityContextOptions",
-    &[
-        checked("gmsaCredentialSpec", TEXT),
-        checked("gmsaCredentialSpecName", TEXT),
-        checked("hostProcess", BOOL),
-        checked("runAsUserName", TEXT),
     ],
 );
 

@@ -40,6 +40,8 @@ impl Case {
                 node_selector: StringMap::default(),
                 volumes: Box::default(),
                 image_pull_secrets: Box::default(),
+                security: None,
+                names: None,
             }),
             template_hash: TemplateHash::new("hash"),
             revision: 1,
@@ -163,6 +165,8 @@ fn template() -> PodTemplate {
         node_selector: StringMap::default(),
         volumes: Box::default(),
         image_pull_secrets: Box::default(),
+        security: None,
+        names: None,
     }
 }
 

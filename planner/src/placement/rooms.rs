@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dugout_model::{
-    CapacityClass, Node, NodeFilter, NodeName, ObjectUid, ReplicaSet, ReplicaSetUid, Resources,
-    Scheduling, Unschedulable, World, labels_contain, scarcest_use,
+    CapacityClass, Node, NodeFilter, NodeName, NodePrivileges, ObjectUid, ReplicaSet,
+    ReplicaSetUid, Resources, Scheduling, Unschedulable, World, labels_contain, scarcest_use,
 };
 
 /// After so many nodes of the family were passed over in search of a stranger, the strangers get a list
@@ -44,7 +44,7 @@ pub(crate) struct Rooms {
 
 /// How far the search for nodes is for the pods of one replica set.
 struct Search {
-    requests: Resources,
+    needs: Needs,
     /// Its pods at work, by node.
     siblings: BTreeMap<NodeName, u32>,
     strangers: Strangers,
@@ -53,6 +53,19 @@ struct Search {
     family: Option<BTreeSet<Score>>,
     /// Why nobody can take it.
     hopeless: Option<Unschedulable>,
+}
+
+/// What a pod of a replica set asks of a node.
+#[derive(Clone, Copy)]
+struct Needs {
+    resources: Resources,
+    privileges: NodePrivileges,
+}
+
+impl Needs {
+    fn of(set: &ReplicaSet) -> Self {
+        Self { resources: set.template.requests(), privileges: set.template.privileges() }
+    }
 }
 
 /// The nodes without a pod of the workload.
@@ -84,7 +97,7 @@ impl Rooms {
     ) -> Result<NodeName, Unschedulable> {
         let Some(row) = world.nodes.get(node) else { return Err(Unschedulable::default()) };
         let schedulable = Node { scheduling: Scheduling::Schedulable, ..(**row).clone() };
-        match self.refuses(world, &schedulable, set, set.template.requests()) {
+        match self.refuses(world, &schedulable, set, Needs::of(set)) {
             None => Ok(node.clone()),
             Some(filter) => Err(Unschedulable { removed: BTreeMap::from([(filter, 1)]) }),
         }
@@ -123,7 +136,7 @@ impl Rooms {
             .entry(set.owner)
             .or_insert_with(|| by_node(world, world.replica_sets_of(set.owner).map(|set| set.uid)));
         self.searches.remove(&set.uid).unwrap_or_else(|| Search {
-            requests: set.template.requests(),
+            needs: Needs::of(set),
             siblings: by_node(world, [set.uid]),
             strangers: Strangers::InOrder { passed_over: 0 },
             family: None,
@@ -147,7 +160,7 @@ impl Rooms {
         if let Some(relative) = self.relative(world, set, search) {
             return Ok(relative);
         }
-        let why = self.why_nobody(world, set, search.requests);
+        let why = self.why_nobody(world, set, search.needs);
         search.hopeless = Some(why.clone());
         Err(why)
     }
@@ -159,10 +172,11 @@ impl Rooms {
         {
             search.strangers = Strangers::Listed(self.list_strangers(world, set));
         }
-        let requests = search.requests;
+        let needs = search.needs;
         let mut best: Option<(u64, NodeName)> = None;
         let mut consider = |node: &Node| {
-            let after = scarcest_use(self.reserved(world, node).plus(requests), node.capacity);
+            let after =
+                scarcest_use(self.reserved(world, node).plus(needs.resources), node.capacity);
             let candidate = (after, node.name.clone());
             if best.as_ref().is_none_or(|best| candidate < *best) {
                 best = Some(candidate);
@@ -173,7 +187,7 @@ impl Rooms {
                 for class in world.capacity_classes() {
                     let found = world.emptiest_nodes(class).map(|(_, node)| node).find(|node| {
                         let suits = !self.is_family(set, &node.name)
-                            && self.refuses(world, node, set, requests).is_none();
+                            && self.refuses(world, node, set, needs).is_none();
                         *passed_over += usize::from(!suits);
                         suits
                     });
@@ -182,7 +196,7 @@ impl Rooms {
             }
             Strangers::Listed(classes) => {
                 for listed in classes.values_mut() {
-                    if let Some(node) = self.first_listed(world, set, requests, listed) {
+                    if let Some(node) = self.first_listed(world, set, needs, listed) {
                         consider(&node);
                     }
                 }
@@ -197,11 +211,10 @@ impl Rooms {
         world: &World,
         set: &ReplicaSet,
     ) -> BTreeMap<CapacityClass, BTreeSet<(u64, NodeName)>> {
-        let requests = set.template.requests();
+        let needs = Needs::of(set);
         let strangers = |class| {
             let suits = |node: &Node| {
-                !self.is_family(set, &node.name)
-                    && self.refuses(world, node, set, requests).is_none()
+                !self.is_family(set, &node.name) && self.refuses(world, node, set, needs).is_none()
             };
             let nodes = world.emptiest_nodes(class).filter(|(_, node)| suits(node));
             (class, nodes.map(|(used, node)| (used, node.name.clone())).collect())
@@ -215,13 +228,13 @@ impl Rooms {
         &self,
         world: &World,
         set: &ReplicaSet,
-        requests: Resources,
+        needs: Needs,
         listed: &mut BTreeSet<(u64, NodeName)>,
     ) -> Option<Arc<Node>> {
         while let Some((known, name)) = listed.first() {
             let (known, name) = (*known, name.clone());
             let node = world.nodes.get(&name).filter(|node| {
-                !self.is_family(set, &name) && self.refuses(world, node, set, requests).is_none()
+                !self.is_family(set, &name) && self.refuses(world, node, set, needs).is_none()
             });
             let used = node.map(|node| scarcest_use(self.reserved(world, node), node.capacity));
             if used == Some(known) {
@@ -238,16 +251,19 @@ impl Rooms {
     /// The best node of the family that has room.
     fn relative(&self, world: &World, set: &ReplicaSet, search: &mut Search) -> Option<NodeName> {
         let family = self.relatives.get(&set.owner)?;
-        let (siblings, requests) = (&search.siblings, search.requests);
+        let (siblings, needs) = (&search.siblings, search.needs);
         let score = |name: &NodeName| {
             let node = world.nodes.get(name)?;
-            if self.refuses(world, node, set, requests).is_some() {
+            if self.refuses(world, node, set, needs).is_some() {
                 return None;
             }
             Some(Score {
                 siblings: siblings.get(name).copied().unwrap_or(0),
                 relatives: family.get(name).copied().unwrap_or(0),
-                use_after: scarcest_use(self.reserved(world, node).plus(requests), node.capacity),
+                use_after: scarcest_use(
+                    self.reserved(world, node).plus(needs.resources),
+                    node.capacity,
+                ),
                 node: name.clone(),
             })
         };
@@ -266,10 +282,10 @@ impl Rooms {
     }
 
     /// How many nodes each filter removed.
-    fn why_nobody(&self, world: &World, set: &ReplicaSet, requests: Resources) -> Unschedulable {
+    fn why_nobody(&self, world: &World, set: &ReplicaSet, needs: Needs) -> Unschedulable {
         let mut why = Unschedulable::default();
         for node in world.nodes.values() {
-            if let Some(filter) = self.refuses(world, node, set, requests) {
+            if let Some(filter) = self.refuses(world, node, set, needs) {
                 *why.removed.entry(filter).or_default() += 1;
             }
         }
@@ -292,7 +308,7 @@ impl Rooms {
         world: &World,
         node: &Node,
         set: &ReplicaSet,
-        requests: Resources,
+        needs: Needs,
     ) -> Option<NodeFilter> {
         if !node.is_ready() {
             return Some(NodeFilter::NotReady);
@@ -303,11 +319,14 @@ impl Rooms {
         if !labels_contain(&node.labels, &set.template.node_selector) {
             return Some(NodeFilter::NodeSelector);
         }
+        if !node.allows(needs.privileges) {
+            return Some(NodeFilter::NotAllowed);
+        }
         let left = node.capacity.minus(self.reserved(world, node));
         let rules = [
-            (requests.cpu_millis > left.cpu_millis, NodeFilter::InsufficientCpu),
-            (requests.memory_bytes > left.memory_bytes, NodeFilter::InsufficientMemory),
-            (requests.pods > left.pods, NodeFilter::TooManyPods),
+            (needs.resources.cpu_millis > left.cpu_millis, NodeFilter::InsufficientCpu),
+            (needs.resources.memory_bytes > left.memory_bytes, NodeFilter::InsufficientMemory),
+            (needs.resources.pods > left.pods, NodeFilter::TooManyPods),
         ];
         rules.into_iter().find(|(refused, _)| *refused).map(|(_, filter)| filter)
     }

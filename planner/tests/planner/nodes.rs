@@ -161,6 +161,49 @@ fn a_node_selector_binds_a_pod_to_the_nodes_with_its_labels() {
 }
 
 #[test]
+fn a_pod_goes_only_where_the_node_allows_what_it_asks_for() {
+    let mut cluster = Cluster::with_nodes(&["a", "b"]);
+    cluster.agent("b").allowed = Some(NodePrivileges::default());
+    let registration = cluster.agent("b").registration();
+    cluster.turn(&[Fact::NodeJoined(registration)]);
+    let with_host_path = web_with(2, "web:1", |deployment| {
+        let path = HostPath { path: "/srv".to_owned(), path_type: HostPathType::Any };
+        let source = VolumeSource::HostPath(path);
+        deployment.template.volumes = [Volume { name: "srv".to_owned(), source }].into();
+        deployment.template.containers[0].mounts = [VolumeMount {
+            volume: "srv".to_owned(),
+            path: "/srv".to_owned(),
+            access: MountAccess::ReadOnly,
+            sub_path: None,
+            propagation: MountPropagation::None,
+        }]
+        .into();
+    });
+    cluster.commit(vec![with_host_path]);
+    let only_a = [("a".to_owned(), 2)].into();
+    assert_eq!(cluster.spread(), only_a, "a host path is allowed where nobody says otherwise");
+
+    let privileged = web_with(2, "web:2", |deployment| {
+        deployment.template.containers[0].security = Some(Box::new(ContainerSecurity {
+            privilege: Privilege::Privileged,
+            ..ContainerSecurity::default()
+        }));
+    });
+    cluster.commit(vec![privileged]);
+    let waiting = cluster.world.unplaced_pods().next().expect("one waits").clone();
+    let Placement::Waiting(why) = &waiting.placement else { panic!("it waits") };
+    let reason = "2 that do not allow what the pod asks for (see --allow of dugout agent)";
+    assert_eq!(why.to_string(), format!("0 of 2 nodes can take it: {reason}"));
+
+    cluster.agent("b").allowed = Some([NodePrivilege::Privileged].into_iter().collect());
+    let registration = cluster.agent("b").registration();
+    cluster.turn(&[Fact::NodeJoined(registration)]);
+    assert!(cluster.world.unplaced_pods().next().is_none(), "its new policy is heeded at once");
+    cluster.run_for(seconds(10));
+    assert_eq!(cluster.images(), ["web:2"; 2]);
+}
+
+#[test]
 fn scaling_down_takes_from_the_crowd_first_also_if_its_pods_are_older() {
     let mut cluster = Cluster::with_nodes(&["a", "b", "c"]);
     for node in ["a", "b"] {

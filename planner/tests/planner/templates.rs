@@ -20,6 +20,8 @@ fn template() -> ResolvedTemplate {
         node_selector: StringMap::new(),
         volumes: Box::default(),
         image_pull_secrets: Box::default(),
+        security: None,
+        names: None,
     }
 }
 
@@ -208,6 +210,74 @@ fn everything_that_a_template_says_is_part_of_its_identity() {
         Box::new(move |template: &mut ResolvedTemplate| edit(&mut template.containers[0])) as Edit
     });
     all_differ(template_edits.chain(container_edits).chain(of_init).collect());
+}
+
+fn alias() -> HostAlias {
+    HostAlias { address: [10, 0, 0, 1].into(), hostnames: words(&["a"]).into() }
+}
+
+#[test]
+fn rights_names_and_streams_are_part_of_a_templates_identity() {
+    let of_security: [fn(&mut ContainerSecurity); 13] = [
+        |_| {},
+        |s| s.user = Some(1),
+        |s| s.group = Some(1),
+        |s| s.root_user = RootUser::Refused,
+        |s| s.escalation = Escalation::Allowed,
+        |s| s.privilege = Privilege::Privileged,
+        |s| s.capabilities.add = words(&["ALL"]).into(),
+        |s| s.capabilities.drop = words(&["ALL"]).into(),
+        |s| s.root_filesystem = MountAccess::ReadOnly,
+        |s| s.seccomp = Some(Profile::Unconfined),
+        |s| s.seccomp = Some(Profile::Localhost("a".to_owned())),
+        |s| s.app_armor = Some(Profile::Unconfined),
+        |s| s.app_armor = Some(Profile::RuntimeDefault),
+    ];
+    let of_pod: [fn(&mut PodSecurity); 9] = [
+        |_| {},
+        |s| s.supplemental_groups = [1].into(),
+        |s| s.volume_group = Some(VolumeGroup { id: 1, change: GroupChange::Always }),
+        |s| s.volume_group = Some(VolumeGroup { id: 1, change: GroupChange::OnRootMismatch }),
+        |s| s.sysctls = [Sysctl { name: "a".to_owned(), value: "b".to_owned() }].into(),
+        |s| s.network = NamespaceOwner::Host,
+        |s| s.ipc = NamespaceOwner::Host,
+        |s| s.processes = Processes::Pod,
+        |s| s.processes = Processes::Host,
+    ];
+    let of_names: [fn(&mut PodNames); 6] = [
+        |_| {},
+        |n| n.hostname = Some("a".to_owned()),
+        |n| n.host_aliases = [alias()].into(),
+        |n| n.nameservers = [[10, 0, 0, 1].into()].into(),
+        |n| n.searches = words(&["a"]).into(),
+        |n| n.options = words(&["a"]).into(),
+    ];
+    let mut edits: Vec<Edit> = Vec::new();
+    for edit in of_security {
+        edits.push(Box::new(move |template| {
+            let mut security = ContainerSecurity::default();
+            edit(&mut security);
+            template.containers[0].security = Some(Box::new(security));
+        }));
+    }
+    for edit in of_pod {
+        edits.push(Box::new(move |template| {
+            let mut security = PodSecurity::default();
+            edit(&mut security);
+            template.security = Some(Box::new(security));
+        }));
+    }
+    for edit in of_names {
+        edits.push(Box::new(move |template| {
+            let mut names = PodNames::default();
+            edit(&mut names);
+            template.names = Some(Box::new(names));
+        }));
+    }
+    edits.push(Box::new(|template| template.containers[0].streams.input = Input::Open));
+    edits.push(Box::new(|template| template.containers[0].streams.input = Input::OpenOnce));
+    edits.push(Box::new(|template| template.containers[0].streams.output = Output::Terminal));
+    all_differ(edits);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod object;
 mod pod;
 mod release;
 mod rollout;
+mod security;
 mod template;
 mod volume;
 mod workload;

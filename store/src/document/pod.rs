@@ -164,6 +164,7 @@ mirror! {
         InsufficientCpu,
         InsufficientMemory,
         TooManyPods,
+        NotAllowed,
     }
 }
 
@@ -284,6 +285,7 @@ mirror! {
         ErrImageNeverPull,
         CrashLoopBackOff,
         CreateContainerError,
+        CreateContainerConfigError,
         EngineUnavailable,
     }
 }

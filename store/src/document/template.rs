@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 use dugout_model::{
     Container, ContainerLifecycle, ContainerPort, ContainerResources, EnvContent, EnvSource,
     EnvValue, HttpGetAction, HttpScheme, LifecycleHandler, NodeResource, NodeResourceKind,
-    ObjectName, PodField, PodTemplate, PortRef, Probe, ProbeAction, Projection, Protocol,
-    PullPolicy, ResolvedTemplate, ResourceField, ResourceFieldSelector, RestartPolicy, SecretValue,
-    StringMap, Volume, VolumeFiles,
+    ObjectName, PodField, PodNames, PodSecurity, PodTemplate, PortRef, Probe, ProbeAction,
+    Projection, Protocol, PullPolicy, ResolvedTemplate, ResourceField, ResourceFieldSelector,
+    RestartPolicy, SecretValue, StringMap, Volume, VolumeFiles,
 };
 
 use super::Stored;
 use super::mirror::mirror;
+use super::security::{ContainerSecurityDocument, StreamsDocument};
 use super::volume::VolumeMountDocument;
 
 mirror! {
@@ -31,6 +32,10 @@ mirror! {
         volumes: Box<[Volume<Projection>]>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         image_pull_secrets: Box<[ObjectName]>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        security: Option<Box<PodSecurity>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        names: Option<Box<PodNames>>,
     }
 }
 
@@ -49,6 +54,10 @@ mirror! {
         volumes: Box<[Volume<VolumeFiles>]>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         image_pull_secrets: Box<[ObjectName]>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        security: Option<Box<PodSecurity>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        names: Option<Box<PodNames>>,
     }
 }
 
@@ -86,6 +95,10 @@ pub(crate) struct ContainerDocument<Env> {
     restart_policy: Option<RestartPolicyDocument>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     mounts: Vec<VolumeMountDocument>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    security: Option<ContainerSecurityDocument>,
+    #[serde(default, skip_serializing_if = "StreamsDocument::is_default")]
+    streams: StreamsDocument,
 }
 
 impl<Env: Stored> Stored for Container<Env> {
@@ -108,6 +121,8 @@ impl<Env: Stored> Stored for Container<Env> {
             lifecycle,
             restart_policy,
             mounts,
+            security,
+            streams,
         } = self;
         ContainerDocument {
             name: name.to_document(),
@@ -125,6 +140,8 @@ impl<Env: Stored> Stored for Container<Env> {
             lifecycle: lifecycle.to_document(),
             restart_policy: restart_policy.to_document(),
             mounts: mounts.to_document(),
+            security: security.to_document(),
+            streams: streams.to_document(),
         }
     }
 
@@ -145,6 +162,8 @@ impl<Env: Stored> Stored for Container<Env> {
             lifecycle: Stored::from_document(document.lifecycle),
             restart_policy: Stored::from_document(document.restart_policy),
             mounts: Stored::from_document(document.mounts),
+            security: Stored::from_document(document.security),
+            streams: Stored::from_document(document.streams),
         }
     }
 }

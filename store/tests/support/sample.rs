@@ -1,6 +1,7 @@
 //! Random values of the model, determined by a seed, that between them use every case of every type.
 
 mod declared;
+mod security;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -176,13 +177,14 @@ impl Dice {
     }
 
     fn unschedulable(&mut self) -> Unschedulable {
-        const FILTERS: [NodeFilter; 6] = [
+        const FILTERS: [NodeFilter; 7] = [
             NodeFilter::NotReady,
             NodeFilter::Cordoned,
             NodeFilter::NodeSelector,
             NodeFilter::InsufficientCpu,
             NodeFilter::InsufficientMemory,
             NodeFilter::TooManyPods,
+            NodeFilter::NotAllowed,
         ];
         let removed = self.some(|dice| (dice.pick(&FILTERS), dice.small()));
         Unschedulable { removed: BTreeMap::from_iter(removed) }

@@ -15,12 +15,13 @@ use super::*;
 /// The best node, found by looking at every one.
 fn slow(world: &World, set: &ReplicaSet) -> Option<NodeName> {
     let rooms = Rooms::default();
-    let requests = set.template.requests();
+    let needs = Needs::of(set);
+    let requests = needs.resources;
     let siblings = by_node(world, [set.uid]);
     let relatives = by_node(world, world.replica_sets_of(set.owner).map(|set| set.uid));
     let nodes = world.nodes.values();
     let open: Vec<_> =
-        nodes.filter(|node| rooms.refuses(world, node, set, requests).is_none()).collect();
+        nodes.filter(|node| rooms.refuses(world, node, set, needs).is_none()).collect();
     let use_after =
         |node: &Node| scarcest_use(world.reserved_on(&node.name).plus(requests), node.capacity);
     let strangers = open.iter().filter(|node| !relatives.contains_key(&node.name));
@@ -88,6 +89,8 @@ fn sets() -> [Arc<ReplicaSet>; 3] {
             lifecycle: None,
             restart_policy: None,
             mounts: Box::default(),
+            security: None,
+            streams: dugout_model::Streams::default(),
         };
         let zone = in_zone.then(|| ("zone".to_owned(), "1".to_owned()));
         Arc::new(ReplicaSet {
@@ -106,6 +109,8 @@ fn sets() -> [Arc<ReplicaSet>; 3] {
                 node_selector: zone.into_iter().collect(),
                 volumes: Box::default(),
                 image_pull_secrets: Box::default(),
+                security: None,
+                names: None,
             }),
             template_hash: TemplateHash::new("1"),
             revision: 1,

@@ -19,6 +19,8 @@ pub struct FakeAgent {
     pub engine_answers: bool,
     /// Whether it takes over new assignments.
     pub listens: bool,
+    /// What it says that it allows; one of before this was asked says nothing.
+    pub allowed: Option<NodePrivileges>,
     /// What containers of `…:exits` end with from now on.
     pub exits_with: i64,
     /// Open connections to each pod.
@@ -51,6 +53,7 @@ impl FakeAgent {
             alive: true,
             engine_answers: true,
             listens: true,
+            allowed: None,
             exits_with: 0,
             connections: BTreeMap::new(),
             accepted: Turn(0),
@@ -63,13 +66,19 @@ impl FakeAgent {
         NodeRegistration {
             name: self.name.clone(),
             instance: self.instance.clone(),
-            labels: StringMap::from([("name".to_owned(), self.name.to_string())]),
+            labels: self.labels(),
             capacity: self.capacity,
             engine: self.engine.clone(),
             engine_version: "29".to_owned(),
             agent_version: "0.1".to_owned(),
             address: None,
         }
+    }
+
+    fn labels(&self) -> StringMap {
+        let name = [("name".to_owned(), self.name.to_string())];
+        let allowed = self.allowed.into_iter().flat_map(NodePrivileges::to_labels);
+        name.into_iter().chain(allowed).collect()
     }
 
     /// Everything on its disk is lost, and it starts with another identity.

@@ -18,6 +18,8 @@ pub fn deployment(name: &str, replicas: u32, image: &str) -> Deployment {
             node_selector: StringMap::new(),
             volumes: Box::default(),
             image_pull_secrets: Box::default(),
+            security: None,
+            names: None,
         },
         strategy: Strategy::RollingUpdate {
             max_surge: IntOrPercent::Percent(25),
@@ -55,6 +57,8 @@ pub fn container<Env>(image: &str) -> Container<Env> {
         lifecycle: None,
         restart_policy: None,
         mounts: Box::default(),
+        security: None,
+        streams: dugout_model::Streams::default(),
     }
 }
 

@@ -135,6 +135,8 @@ impl Dice {
             node_selector: self.map(),
             volumes: self.some(|dice| dice.volume(Dice::projection)).into(),
             image_pull_secrets: self.some(|dice| ObjectName::new(dice.text())).into(),
+            security: self.maybe(Dice::pod_security).map(Box::new),
+            names: self.maybe(Dice::pod_names).map(Box::new),
         }
     }
 
@@ -303,6 +305,8 @@ impl Dice {
             node_selector: self.map(),
             volumes: self.some(|dice| dice.volume(Dice::files)).into(),
             image_pull_secrets: self.some(|dice| ObjectName::new(dice.text())).into(),
+            security: self.maybe(Dice::pod_security).map(Box::new),
+            names: self.maybe(Dice::pod_names).map(Box::new),
         })
     }
 
@@ -336,6 +340,8 @@ impl Dice {
             lifecycle: self.maybe(Dice::container_lifecycle).map(Box::new),
             restart_policy: self.maybe(Dice::restart_policy),
             mounts: self.some(Dice::mount).into(),
+            security: self.maybe(Dice::container_security).map(Box::new),
+            streams: self.streams(),
         }
     }
 

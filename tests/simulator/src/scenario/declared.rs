@@ -223,6 +223,8 @@ impl Workload {
             node_selector: StringMap::new(),
             volumes: Box::default(),
             image_pull_secrets: Box::default(),
+            security: None,
+            names: None,
         }
     }
 
@@ -268,6 +270,8 @@ impl Workload {
             lifecycle: None,
             restart_policy: None,
             mounts: Box::default(),
+            security: None,
+            streams: dugout_model::Streams::default(),
         }
     }
 }

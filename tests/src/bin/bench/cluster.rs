@@ -164,6 +164,8 @@ fn deployment(name: &str, image: String) -> DeclaredObject {
         lifecycle: None,
         restart_policy: None,
         mounts: Box::default(),
+        security: None,
+        streams: dugout_model::Streams::default(),
     };
     let deployment = Deployment {
         replicas: REPLICAS,
@@ -178,6 +180,8 @@ fn deployment(name: &str, image: String) -> DeclaredObject {
             node_selector: StringMap::new(),
             volumes: Box::default(),
             image_pull_secrets: Box::default(),
+            security: None,
+            names: None,
         },
         strategy: Strategy::RollingUpdate {
             max_surge: IntOrPercent::Percent(25),
