@@ -13,6 +13,7 @@ mod hooks;
 pub(crate) mod image_gc;
 mod images;
 mod node;
+mod notes;
 mod publish;
 mod recorded;
 mod settle;
