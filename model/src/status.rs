@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::{
-    DaemonSet, NodeName, ObjectSpec, ObjectUid, Pod, PodIdentity, PullGate, PullState, ReplicaSet,
-    SourceName, StoredObject, TemplateHash, Timestamp, World, labels_contain,
+    DaemonSet, Node, NodeName, ObjectSpec, ObjectUid, Pod, PodIdentity, PullGate, PullState,
+    ReleaseId, ReplicaSet, SourceName, StoredObject, TemplateHash, Timestamp, World,
+    labels_contain,
 };
 
 /// Counts over a workload's pods that are not leaving, as `status` of an `apps/v1` Deployment has
@@ -41,28 +42,56 @@ impl Availability {
     }
 }
 
+/// In words, the first image that a release awaits on a node in such a state.
+fn awaited(
+    node: &Node,
+    release: ReleaseId,
+    is_meant: impl Fn(&PullState) -> bool,
+) -> Option<String> {
+    let mut pulls = node.pulls.iter().filter(|pull| pull.release == release);
+    let pull = pulls.find(|pull| is_meant(&pull.state))?;
+    let (image, name) = (&pull.image, &node.name);
+    match &pull.state {
+        PullState::Wanted { trouble } => {
+            let trouble = trouble.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+            Some(format!("image {image} is not on node {name} yet{trouble}"))
+        }
+        PullState::Failed { message } => {
+            Some(format!("image {image} cannot be had on node {name}: {message}"))
+        }
+        PullState::Held => None,
+    }
+}
+
 impl World {
     /// What a source's release waits for before it stops anything, in words; nothing while it may.
     pub fn awaited_images(&self, source: &SourceName) -> Option<String> {
         let release = match self.sources.get(source)?.status.gate {
             PullGate::Pulling { release, .. } => release,
-            PullGate::Open | PullGate::Unasked { .. } | PullGate::Shut { .. } => return None,
-        };
-        let first = self.nodes_pulling_for(release).next()?;
-        let mut pulls = first.pulls.iter().filter(|pull| pull.release == release);
-        let mut words = pulls.find_map(|pull| match &pull.state {
-            PullState::Wanted { trouble } => {
-                let trouble = trouble.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
-                Some(format!("image {} is not on node {} yet{trouble}", pull.image, first.name))
+            PullGate::Open | PullGate::Unasked { .. } => return None,
+            PullGate::Shut { .. } => {
+                let words = "the release failed before all of its images were there, and what it would \
+                             have stopped stays until another commit";
+                return Some(words.to_owned());
             }
-            PullState::Held | PullState::Failed { .. } => None,
-        })?;
-        match self.count_pulling_for(release).saturating_sub(1) {
-            0 => {}
-            1 => words.push_str(", and 1 more node has not all"),
-            more => words.push_str(&format!(", and {more} more nodes have not all")),
-        }
-        Some(words)
+        };
+        // What cannot be had may be had later, and is asked for until then.
+        let failing = || self.nodes_failing_for(release);
+        let first = failing()
+            .find_map(|node| {
+                awaited(node, release, |state| matches!(state, PullState::Failed { .. }))
+            })
+            .or_else(|| {
+                let mut pulling = self.nodes_pulling_for(release);
+                pulling.find_map(|node| awaited(node, release, |state| *state != PullState::Held))
+            })?;
+        let nodes = failing().chain(self.nodes_pulling_for(release)).map(|node| &node.name);
+        let nodes: BTreeSet<&NodeName> = nodes.collect();
+        Some(match nodes.len().saturating_sub(1) {
+            0 => first,
+            1 => format!("{first}, and 1 more node has not all"),
+            more => format!("{first}, and {more} more nodes have not all"),
+        })
     }
 
     /// What an object has of the pods that it asks for at any time; `None` for one that makes no pods,

@@ -230,7 +230,7 @@ fn ask(draft: &mut Draft<'_>, source: &SourceName, release: ReleaseId) -> Option
         unsettled.filter(|object| !order::is_paused(object)).cloned().collect();
     let mut wanted: BTreeMap<NodeName, BTreeMap<AssignedImage, BTreeSet<ObjectKey>>> =
         BTreeMap::new();
-    let mut foresight = Foresight::of(draft, &going);
+    let mut foresight = Foresight::of(draft, source, &going);
     let mut longest = DEADLINE;
     for object in &going {
         let Some(template) = object.declared.spec.pod_template() else { continue };
@@ -298,8 +298,16 @@ struct Foresight {
 }
 
 impl Foresight {
-    fn of(draft: &Draft<'_>, going: &[Arc<StoredObject>]) -> Self {
+    fn of(draft: &Draft<'_>, source: &SourceName, going: &[Arc<StoredObject>]) -> Self {
         let mut world = draft.world.clone();
+        // What left Git stays only for as long as the gate is closed: its room is for those that come.
+        let before = draft.world.baselines_of(source).filter_map(|row| row.before.as_ref());
+        let gone = before.filter(|before| draft.world.workload_by_uid(before.uid).is_none());
+        for set in gone.flat_map(|before| draft.world.replica_sets_of(before.uid)) {
+            for pod in draft.world.pods_of(set.uid) {
+                world.apply(&Change::DeletePod(pod.uid));
+            }
+        }
         for object in going {
             let current = newest_set(&draft.world, object).map(|set| set.uid);
             let sets = draft.world.replica_sets_of(object.uid);

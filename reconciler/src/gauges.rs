@@ -127,7 +127,8 @@ fn nodes(world: &World, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result
             }
         };
         *by_condition.entry(condition).or_default() += 1;
-        let is_awaited = |pull: &&ImagePull| matches!(pull.state, PullState::Wanted { .. });
+        // A node that is lost holds nobody up.
+        let is_awaited = |pull: &&ImagePull| pull.state != PullState::Held && node.is_ready();
         awaited += node.pulls.iter().filter(is_awaited).count();
     }
     let awaited = i64::try_from(awaited).unwrap_or(i64::MAX);

@@ -74,6 +74,56 @@ fn what_left_git_stays_until_what_comes_can_be_had() {
 }
 
 #[test]
+fn what_needs_the_room_of_what_left_git_is_asked_for_too() {
+    let large = |name: &str, image: &str| {
+        let mut asked = deployment(name, 1, image);
+        asked.template.containers[0].resources.cpu_request_millis = 3_000;
+        named(name, asked)
+    };
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let sha = cluster.commit(vec![large("old", "old:1")]);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&sha), Verdict::Healthy);
+    let sha = cluster.commit(vec![large("new", "new:missing")]);
+    cluster.run_for(seconds(3));
+    assert_eq!((cluster.verdict(&sha), left(&cluster)), (Verdict::Reverted, 0));
+    let sha = cluster.commit(vec![large("new", "new:1")]);
+    cluster.run_for(seconds(10));
+    assert_eq!((cluster.verdict(&sha), left(&cluster)), (Verdict::Healthy, 1));
+}
+
+#[test]
+fn a_failed_pull_of_a_way_back_is_told_for_as_long_as_it_lasts() {
+    let refused = |image: &str| {
+        let mut asked = deployment("api", 1, image);
+        asked.template.containers[0].pull_policy = PullPolicy::Always;
+        asked.strategy = Strategy::Recreate;
+        named("api", asked)
+    };
+    let source = SourceName::new(crate::harness::SOURCE);
+    let mut cluster = healthy(vec![refused("api:1"), recreated("web:1")]);
+    let stuck = web_with(3, "web:unready", |web| {
+        web.strategy = Strategy::Recreate;
+        web.progress_deadline = seconds(5);
+    });
+    let sha = cluster.commit(vec![refused("api:2"), stuck]);
+    for node in ["a", "b", "c"] {
+        cluster.agent(node).refuses = Some("api:1".to_owned());
+    }
+    cluster.run_for(seconds(20));
+    assert_eq!(cluster.verdict(&sha), Verdict::Reverted);
+    let awaited = cluster.world.awaited_images(&source).unwrap_or_default();
+    assert!(awaited.starts_with("image api:1 cannot be had on node "), "{awaited}");
+    assert!(awaited.ends_with(": manifest unknown"), "{awaited}");
+    for node in ["a", "b", "c"] {
+        cluster.agent(node).refuses = None;
+    }
+    cluster.run_for(seconds(20));
+    assert_eq!(cluster.world.awaited_images(&source), None);
+    assert_eq!(cluster.images(), ["api:1", "web:1", "web:1", "web:1"]);
+}
+
+#[test]
 fn the_gate_opens_when_the_last_node_has_its_image() {
     let mut cluster = healthy(vec![recreated("web:1")]);
     let sha = cluster.commit(vec![recreated("web:2")]);

@@ -23,6 +23,8 @@ pub struct FakeAgent {
     pub allowed: Option<NodePrivileges>,
     /// What containers of `…:exits` end with from now on.
     pub exits_with: i64,
+    /// An image that it cannot have when a release asks for it.
+    pub refuses: Option<String>,
     /// Open connections to each pod.
     pub connections: BTreeMap<PodUid, u32>,
     accepted: Turn,
@@ -55,6 +57,7 @@ impl FakeAgent {
             listens: true,
             allowed: None,
             exits_with: 0,
+            refuses: None,
             connections: BTreeMap::new(),
             accepted: Turn(0),
             pods: BTreeMap::new(),
@@ -114,12 +117,23 @@ impl FakeAgent {
             images: Some(
                 self.images
                     .iter()
-                    .map(|(each, since)| (each.clone(), pulled(each, *since, now)))
+                    .map(|(each, since)| (each.clone(), self.pulled(each, *since, now)))
                     .collect(),
             ),
             events: Vec::new(),
             first_event: None,
         })))
+    }
+
+    fn pulled(&self, image: &AssignedImage, since: Timestamp, now: Timestamp) -> ImageReport {
+        let is_refused = self.refuses.as_ref() == Some(&image.image);
+        if now.since(since) < TO_PULL {
+            ImageReport::Pulling { trouble: None }
+        } else if image.image.ends_with(":missing") || is_refused {
+            ImageReport::Failed { message: "manifest unknown".to_owned() }
+        } else {
+            ImageReport::Held
+        }
     }
 
     fn accept(&mut self, now: Timestamp, assignment: &Assignment) {
@@ -145,16 +159,6 @@ impl FakeAgent {
                 pod.stopping_since.get_or_insert(now);
             }
         }
-    }
-}
-
-fn pulled(image: &AssignedImage, since: Timestamp, now: Timestamp) -> ImageReport {
-    if now.since(since) < TO_PULL {
-        ImageReport::Pulling { trouble: None }
-    } else if image.image.ends_with(":missing") {
-        ImageReport::Failed { message: "manifest unknown".to_owned() }
-    } else {
-        ImageReport::Held
     }
 }
 
