@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dugout_model::LifecycleHandler;
 
-use crate::probe::{HttpAsk, ProbeTarget, exec};
+use crate::probe::{HttpAsk, ProbeTarget, run_command};
 use crate::runtime::ContainerRuntime;
 
 /// What Kubernetes' hooks call themselves; some servers answer it in a special way.
@@ -20,7 +20,12 @@ pub(crate) async fn run_hook<R: ContainerRuntime>(
     match handler {
         LifecycleHandler::Exec { command } => {
             // It has the same deadline itself, and must not be dropped while it ends what is late.
-            exec(runtime, &target.container_id, command, deadline).await
+            let id = &target.container_id;
+            match run_command(runtime, id, command, deadline).await?.exit_code {
+                0 => Ok(()),
+                // Not what it said, as with Kubernetes: events are for everyone, and hooks know secrets.
+                code => Err(format!("the command ended with code {code}")),
+            }
         }
         LifecycleHandler::HttpGet(action) => {
             let ask = HttpAsk::new(target, action, AGENT)?;

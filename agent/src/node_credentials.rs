@@ -111,7 +111,11 @@ async fn ask(helper: &str, server: &str) -> Result<Option<RegistryAuth>, String>
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     let asking = async {
         if let Some(mut stdin) = stdin {
-            stdin.write_all(server.as_bytes()).await?;
+            match stdin.write_all(server.as_bytes()).await {
+                // It answers whatever it is asked, and has ended.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                other => other?,
+            }
         }
         let mut answer = Vec::new();
         if let Some(stdout) = stdout {

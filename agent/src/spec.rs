@@ -51,6 +51,8 @@ pub enum SpecError {
         "node {node} does not allow {privileges}, which the pod asks for; start its agent with --allow, or place the pod elsewhere"
     )]
     NotAllowed { node: NodeName, privileges: NodePrivileges },
+    #[error("{name:?} is no name of a volume or profile: it leads out of the agent's folder")]
+    OutOfFolder { name: String },
 }
 
 impl SpecError {

@@ -513,6 +513,9 @@ fn label(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("give KEY=VALUE")?;
     check_qualified_name(key).map_err(|rule| format!("the key {rule}"))?;
     check_label_value(value).map_err(|rule| format!("the value {rule}"))?;
+    if key.starts_with("dugout.dev/allow-") {
+        return Err("what a node allows is said with --allow".to_owned());
+    }
     Ok((key.to_owned(), value.to_owned()))
 }
 

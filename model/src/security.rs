@@ -311,7 +311,13 @@ const SAFE_SYSCTLS: [&str; 12] = [
 
 impl ContainerSecurity {
     fn privileges(&self) -> impl Iterator<Item = NodePrivilege> {
-        let unconfined = Some(Profile::Unconfined);
+        let is_unconfined = |profile: &Option<Profile>| match profile {
+            Some(Profile::Unconfined) => true,
+            // An engine takes this name for no profile at all.
+            Some(Profile::Localhost(name)) => name.trim() == "unconfined",
+            Some(Profile::RuntimeDefault) | None => false,
+        };
+        let is_free = is_unconfined(&self.seccomp) || is_unconfined(&self.app_armor);
         let is_added = |name: &String| {
             let name = name.strip_prefix("CAP_").unwrap_or(name);
             !DEFAULT_CAPABILITIES.contains(&name)
@@ -319,7 +325,7 @@ impl ContainerSecurity {
         let asked = [
             (self.privilege == Privilege::Privileged, NodePrivilege::Privileged),
             (self.capabilities.add.iter().any(is_added), NodePrivilege::Capabilities),
-            (self.seccomp == unconfined || self.app_armor == unconfined, NodePrivilege::Unconfined),
+            (is_free, NodePrivilege::Unconfined),
         ];
         asked.into_iter().filter(|(is_asked, _)| *is_asked).map(|(_, privilege)| privilege)
     }

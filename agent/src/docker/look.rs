@@ -55,12 +55,18 @@ impl DockerRuntime {
 async fn read_profile(path: &Path) -> Result<String, RuntimeError> {
     let file = path.to_owned();
     let reading = tokio::task::spawn_blocking(move || {
+        // To open a pipe would wait for who writes to it.
+        if !std::fs::metadata(&file)?.is_file() {
+            return Err(io::Error::other("it is no file"));
+        }
         let mut text = String::new();
         File::open(file)?.take(PROFILE_MOST_BYTES + 1).read_to_string(&mut text)?;
-        match text.len() as u64 > PROFILE_MOST_BYTES {
-            true => Err(io::Error::other(format!("it has more than {PROFILE_MOST_BYTES} bytes"))),
-            false => Ok(text),
+        if text.len() as u64 > PROFILE_MOST_BYTES {
+            return Err(io::Error::other(format!("it has more than {PROFILE_MOST_BYTES} bytes")));
         }
+        // A single word would be an engine's name for something else, as for no profile at all.
+        serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text)?;
+        Ok(text)
     });
     let read = match tokio::time::timeout(QUICK, reading).await {
         Ok(ended) => ended.map_err(io::Error::other).and_then(|read| read),

@@ -15,12 +15,14 @@ use crate::labels::Owner;
 use crate::{records, volumes};
 
 /// Everything that an agent writes there, beside its records.
-const PARTS: [&str; 6] = [
+const PARTS: [&str; 8] = [
     "accepted.json",
     "accepted.json.new",
     "accepted.json.unreadable",
     "node.json",
     "node.json.new",
+    "images.json",
+    "images.json.new",
     "lock",
 ];
 

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::grpc;
-use crate::runtime::ContainerRuntime;
+use crate::runtime::{ContainerRuntime, ExecOutcome};
 use crate::tls;
 
 /// What Kubernetes' probes call themselves; some servers answer it in a special way.
@@ -97,23 +97,33 @@ pub async fn try_probe<R: ContainerRuntime>(
 }
 
 /// Runs a command; the error is what to tell people, also where it does not end with code 0.
-pub(crate) async fn exec<R: ContainerRuntime>(
+async fn exec<R: ContainerRuntime>(
     runtime: &R,
     id: &str,
     command: &[String],
     timeout: Duration,
 ) -> Result<(), String> {
-    let outcome = match runtime.exec(id, command, timeout).await {
-        Err(error) if error.is_deadline() => {
-            return Err(format!("the command did not end within {} s", timeout.as_secs_f64()));
-        }
-        other => other.map_err(|error| chain(&error))?,
-    };
+    let outcome = run_command(runtime, id, command, timeout).await?;
     if outcome.exit_code == 0 {
         return Ok(());
     }
     let output: String = outcome.output.trim().chars().take(256).collect();
     Err(format!("the command ended with code {}: {output}", outcome.exit_code))
+}
+
+/// Runs a command in a container to its end.
+pub(crate) async fn run_command<R: ContainerRuntime>(
+    runtime: &R,
+    id: &str,
+    command: &[String],
+    timeout: Duration,
+) -> Result<ExecOutcome, String> {
+    match runtime.exec(id, command, timeout).await {
+        Err(error) if error.is_deadline() => {
+            Err(format!("the command did not end within {} s", timeout.as_secs_f64()))
+        }
+        other => other.map_err(|error| chain(&error)),
+    }
 }
 
 pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {

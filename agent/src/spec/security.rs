@@ -1,6 +1,10 @@
 //! What a container is given of its pod's rights, namespaces and names. Pure.
 
-use dugout_model::{AssignedPod, Container, EnvValue, PodNames, PodSecurity, Processes, Profile};
+use std::path::{Component, Path};
+
+use dugout_model::{
+    AssignedPod, Container, EnvValue, PodNames, PodSecurity, Processes, Profile, ResolvedTemplate,
+};
 
 use super::{Place, SpecError};
 use crate::runtime::{Isolation, Namespaces, ProcessOwner};
@@ -8,11 +12,33 @@ use crate::runtime::{Isolation, Namespaces, ProcessOwner};
 /// Refuses a pod that asks for more than the node allows.
 pub(super) fn check(pod: &AssignedPod, place: &Place<'_>) -> Result<(), SpecError> {
     let forbidden = place.policy.forbidden(&pod.template);
-    if forbidden.is_empty() {
-        return Ok(());
+    if !forbidden.is_empty() {
+        let node = place.owner.node.clone();
+        return Err(SpecError::NotAllowed { node, privileges: forbidden });
     }
-    let node = place.owner.node.clone();
-    Err(SpecError::NotAllowed { node, privileges: forbidden })
+    check_paths(&pod.template)
+}
+
+/// No name leads out of the agent's own folders, whatever the control plane says: manifests with such are
+/// refused long before.
+fn check_paths(template: &ResolvedTemplate) -> Result<(), SpecError> {
+    let is_inside = |path: &str| {
+        let mut parts = Path::new(path).components().peekable();
+        parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
+    };
+    let is_name = |name: &str| is_inside(name) && !name.contains('/');
+    let mut profiles = template.all_containers().filter_map(|container| {
+        match container.security.as_deref()?.seccomp.as_ref()? {
+            Profile::Localhost(path) => Some(path),
+            Profile::RuntimeDefault | Profile::Unconfined => None,
+        }
+    });
+    let volumes = template.volumes.iter().map(|volume| &volume.name);
+    let mut bad_names = volumes.filter(|name| !is_name(name));
+    match bad_names.next().or_else(|| profiles.find(|path| !is_inside(path))) {
+        Some(name) => Err(SpecError::OutOfFolder { name: name.clone() }),
+        None => Ok(()),
+    }
 }
 
 /// The isolation of a container in these namespaces.
@@ -118,6 +144,44 @@ mod tests {
         let all = [NodePrivilege::Capabilities, NodePrivilege::Privileged];
         let made = spec_of(&pod, "web", &all).unwrap();
         assert_eq!(made.isolation.security.privilege, Privilege::Privileged);
+    }
+
+    #[test]
+    fn no_name_leads_out_of_the_agents_folders() {
+        let volume = |name: &str| dugout_model::Volume {
+            name: name.to_owned(),
+            source: dugout_model::VolumeSource::EmptyDir(dugout_model::EmptyDir::Disk),
+        };
+        let profile = |path: &str| ContainerSecurity {
+            seccomp: Some(Profile::Localhost(path.to_owned())),
+            ..ContainerSecurity::default()
+        };
+        let refuses = |volume_name: &str, path: &str| {
+            let mut template = testing::template("web");
+            template.volumes = [volume(volume_name)].into();
+            template.containers[0].security = Some(Box::new(profile(path)));
+            spec_of(&testing::pod(1, template), "web", &[]).is_err()
+        };
+        assert!(!refuses("data", "teams/web.json"));
+        for name in ["/etc", "../../etc", "a/b", "..", ".", ""] {
+            assert!(refuses(name, "web.json"), "{name}");
+        }
+        for path in ["/etc/x.json", "../x.json", "teams/../../x.json", ""] {
+            assert!(refuses("data", path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_profile_of_this_name_is_no_profile() {
+        let mut template = testing::template("web");
+        template.containers[0].security = Some(Box::new(ContainerSecurity {
+            app_armor: Some(Profile::Localhost("unconfined".to_owned())),
+            ..ContainerSecurity::default()
+        }));
+        let pod = testing::pod(1, template);
+        let refused = spec_of(&pod, "web", &[]).unwrap_err();
+        assert!(refused.to_string().contains("does not allow unconfined"), "{refused}");
+        assert!(spec_of(&pod, "web", &[NodePrivilege::Unconfined]).is_ok());
     }
 
     #[test]
