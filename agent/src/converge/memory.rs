@@ -12,8 +12,9 @@ use dugout_model::{
 use crate::backoff::{CRASH_FORGOTTEN_AFTER, PERMANENT, TRANSIENT, crash_loop_wait};
 use crate::converge::drift::{DriftMemory, Renewal};
 use crate::converge::hooks::PostStart;
-use crate::converge::{Action, Attempt, Stage, StopWhy, Stopping};
+use crate::converge::{Action, Attempt, Observed, Stage, StopWhy, Stopping};
 use crate::labels::{ContainerLabels, SANDBOX};
+use crate::runtime::ObservedContainer;
 
 /// The exit code of a container that is gone without anybody having seen its end: as of one that was
 /// killed, which is what Kubernetes says then.
@@ -21,6 +22,21 @@ const UNKNOWN_EXIT: i64 = 137;
 
 /// The memories of all pods.
 pub type Memories = BTreeMap<PodUid, PodMemory>;
+
+/// Of what an earlier life had begun and is not there any more, the end is noted: nobody else tells.
+pub fn note_lost(memories: &mut Memories, observed: &Observed, at: Timestamp) {
+    for (uid, memory) in memories {
+        let containers = observed.of_pod(*uid);
+        for (name, attempt) in memory.attempts() {
+            let is_it = |one: &ObservedContainer| {
+                one.labels.container == name && one.labels.attempt == attempt.number
+            };
+            if !containers.iter().any(is_it) {
+                memory.note_vanished(&name, attempt.number, at);
+            }
+        }
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodMemory {

@@ -28,7 +28,7 @@ use dugout_model::{
 pub use attempt::{Attempt, Stage, Stopping};
 pub use memory::{
     Condemned, ContainerMemory, ExitCause, Failed, Failure, FailureKind, ImageState, Memories,
-    Outcome, PodMemory, Retry,
+    Outcome, PodMemory, Retry, note_lost,
 };
 pub use observed::{FullList, News, Observed, Overtaken, Sequence};
 pub use status::{Health, address_of, pod_report};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use dugout_model::{EventType, Timestamp, chain};
 
 use super::node::Node;
+use crate::converge;
 use crate::converge::{FullList, Overtaken, Sequence};
 use crate::events::reason;
 use crate::runtime::{
@@ -88,7 +89,7 @@ impl<R: ContainerRuntime> Node<R> {
                     self.note(one);
                 }
                 if !self.engine.listed_once {
-                    self.note_lost();
+                    converge::note_lost(&mut self.memories, &self.observed, self.wall);
                 }
                 self.forget_vanished();
                 self.engine_found();

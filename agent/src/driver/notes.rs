@@ -156,22 +156,6 @@ impl<R: ContainerRuntime> Node<R> {
         }
     }
 
-    /// Of what an earlier life had begun and is not there any more, the end is noted: nobody else tells.
-    pub(super) fn note_lost(&mut self) {
-        let wall = self.wall;
-        for (uid, memory) in &mut self.memories {
-            let containers = self.observed.of_pod(*uid);
-            for (name, attempt) in memory.attempts() {
-                let is_it = |one: &ObservedContainer| {
-                    one.labels.container == name && one.labels.attempt == attempt.number
-                };
-                if !containers.iter().any(is_it) {
-                    memory.note_vanished(&name, attempt.number, wall);
-                }
-            }
-        }
-    }
-
     /// Whether a container ended and is not started again.
     pub(super) fn has_ended(&self, labels: &ContainerLabels) -> bool {
         let memory = self.memories.get(&labels.uid);

@@ -10,7 +10,7 @@ use dugout_agent::converge::images::{
 };
 use dugout_agent::converge::{
     Attempt, ExitCause, FullList, Health, Input, Memories, News, Observed, Outcome, Plan,
-    PodMemory, Sequence, pod_report,
+    PodMemory, Sequence, note_lost, pod_report,
 };
 use dugout_agent::runtime::ObservedContainer;
 use dugout_model::{
@@ -299,24 +299,9 @@ impl Agent {
             self.note(news, now);
         }
         if !self.has_listed {
-            self.note_lost(now);
+            note_lost(&mut self.memories, &self.observed, now);
         }
         self.has_listed = true;
-    }
-
-    /// Of what an earlier life had begun and is not there any more, the end is noted.
-    fn note_lost(&mut self, now: Timestamp) {
-        for (uid, memory) in &mut self.memories {
-            let containers = self.observed.of_pod(*uid);
-            for (name, attempt) in memory.attempts() {
-                let is_it = |one: &ObservedContainer| {
-                    one.labels.container == name && one.labels.attempt == attempt.number
-                };
-                if !containers.iter().any(is_it) {
-                    memory.note_vanished(&name, attempt.number, now);
-                }
-            }
-        }
     }
 
     /// A container was looked at.
