@@ -1,5 +1,6 @@
 //! What was asked: the objects that Git declares, holding exactly what Dugout acts on.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -404,6 +405,14 @@ pub struct StoredObject {
 }
 
 impl StoredObject {
+    /// Whether a container of its pods uses one of these images.
+    pub fn uses_any(&self, images: &BTreeSet<String>) -> bool {
+        let template = self.declared.spec.pod_template();
+        template.is_some_and(|template| {
+            template.all_containers().any(|container| images.contains(&container.image))
+        })
+    }
+
     pub fn as_deployment(&self) -> Option<&Deployment> {
         match &self.declared.spec {
             ObjectSpec::Deployment(deployment) => Some(deployment),

@@ -54,9 +54,9 @@ pub enum PullGate {
     #[default]
     Open,
     /// The nodes are not chosen yet.
-    Unasked { release: ReleaseId },
+    Unasked { release: ReleaseId, scope: GateScope },
     /// The nodes were asked: see [`crate::Node::pulls`]. After the deadline the release has failed.
-    Pulling { release: ReleaseId, since: Timestamp, deadline: Timestamp },
+    Pulling { release: ReleaseId, scope: GateScope, since: Timestamp, deadline: Timestamp },
     /// The release failed before all of it could be had, and stays as it is: so does what it would have
     /// stopped, until another comes.
     Shut { release: ReleaseId },
@@ -66,6 +66,18 @@ impl PullGate {
     pub fn is_open(self) -> bool {
         self == PullGate::Open
     }
+}
+
+/// What an image that is not there yet holds back, and what becomes of one that cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum GateScope {
+    /// The whole release: something new comes, so nothing that serves stops before all of it can be
+    /// had, and what cannot be had fails it.
+    #[default]
+    Release,
+    /// The workloads that use the image: what was healthy comes back, and each workload does so as soon
+    /// as it can. What cannot be had is tried until the deadline, as there is nothing better to go to.
+    Workload,
 }
 
 /// Everything that a commit declared which failed.

@@ -64,6 +64,14 @@ fn awaited(
 }
 
 impl World {
+    /// The images that a release waits for on any node that is there.
+    pub fn awaited_by(&self, release: ReleaseId) -> BTreeSet<String> {
+        let nodes = self.nodes_pulling_for(release).chain(self.nodes_failing_for(release));
+        let pulls = nodes.flat_map(|node| &node.pulls).filter(|pull| pull.release == release);
+        let awaited = pulls.filter(|pull| pull.state != PullState::Held);
+        awaited.map(|pull| pull.image.clone()).collect()
+    }
+
     /// What a source's release waits for before it stops anything, in words; nothing while it may.
     pub fn awaited_images(&self, source: &SourceName) -> Option<String> {
         let release = match self.sources.get(source)?.status.gate {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use dugout_model::{
     BaselineKey, Change, Contacts, EngineId, Event, Hook, IdSource, JobUid, Kind, Node, NodeName,
-    ObjectId, ObjectSpec, ObjectUid, Pod, PodUid, Quarantine, Release, ReleaseId, ReplicaSet,
-    ReplicaSetUid, RolloutState, ServiceType, Source, SourceName, StoredObject, StoredRevision,
-    TimelineEntry, Timestamp, Turn, World,
+    ObjectId, ObjectSpec, ObjectUid, Pod, PodUid, PullGate, Quarantine, Release, ReleaseId,
+    ReplicaSet, ReplicaSetUid, RolloutState, ServiceType, Source, SourceName, StoredObject,
+    StoredRevision, TimelineEntry, Timestamp, Turn, World,
 };
 
 use crate::releases::GoingBack;
@@ -29,6 +29,10 @@ pub(crate) struct Draft<'a> {
     pub report: PlanReport,
     /// Workloads that would have let a pod go in this turn, were the gate of their release open.
     pub held: BTreeSet<ObjectUid>,
+    /// The images that releases wait for, as long as no node or source changes.
+    pub awaited: BTreeMap<ReleaseId, BTreeSet<String>>,
+    /// Releases whose workloads were woken for the images that came in this turn.
+    pub served: BTreeSet<ReleaseId>,
     /// Releases that were found failing in this turn and go back: it is planned anew for them.
     pub going_back: BTreeMap<SourceName, GoingBack>,
     wake_at: BTreeMap<Work, Timestamp>,
@@ -74,6 +78,8 @@ impl<'a> Draft<'a> {
             dirty: Dirty::from_due(input.due, input.world),
             report: PlanReport::default(),
             held: BTreeSet::new(),
+            awaited: BTreeMap::new(),
+            served: BTreeSet::new(),
             going_back: BTreeMap::new(),
             wake_at: BTreeMap::new(),
             processed,
@@ -103,8 +109,14 @@ impl<'a> Draft<'a> {
             Change::DeleteReplicaSet(uid) => self.touch(Row::ReplicaSet(uid)),
             Change::PutPod(row) => self.touch(Row::Pod(row.uid)),
             Change::DeletePod(uid) => self.touch(Row::Pod(uid)),
-            Change::PutNode(row) => self.touch(Row::Node(row.name.clone())),
-            Change::DeleteNode(name) => self.touch(Row::Node(name)),
+            Change::PutNode(row) => {
+                self.awaited.clear();
+                self.touch(Row::Node(row.name.clone()));
+            }
+            Change::DeleteNode(name) => {
+                self.awaited.clear();
+                self.touch(Row::Node(name));
+            }
             Change::PutBaseline(row) => self.touch(Row::Baseline(row.key())),
             Change::DeleteBaseline(key) => self.touch(Row::Baseline(key)),
             Change::PutRelease(row) => {
@@ -313,6 +325,7 @@ impl Draft<'_> {
                 }
                 self.mark_engine_of(name);
                 self.mark_daemon_sets();
+                self.mark_choices();
                 self.dirty.placement = true;
             }
             Change::PutRelease(row) => {
@@ -348,6 +361,9 @@ impl Draft<'_> {
         self.dirty.nodes.insert(row.name.clone());
         self.dirty.placement = true;
         self.mark_moved(row);
+        if self.differs_for_choices(row) {
+            self.mark_choices();
+        }
         if self.differs_for_daemons(row) {
             self.mark_daemon_sets();
         }
@@ -415,6 +431,26 @@ impl Draft<'_> {
             .nodes
             .get(&row.name)
             .is_none_or(|known| known.labels != row.labels || known.is_ready() != row.is_ready())
+    }
+
+    /// Whether pods may be placed on a node that could not be before, or the other way round.
+    fn differs_for_choices(&self, row: &Node) -> bool {
+        self.world.nodes.get(&row.name).is_none_or(|known| {
+            known.is_ready() != row.is_ready()
+                || known.is_schedulable() != row.is_schedulable()
+                || known.labels != row.labels
+                || known.capacity != row.capacity
+        })
+    }
+
+    /// Which nodes were chosen for the images of releases is decided anew.
+    fn mark_choices(&mut self) {
+        self.dirty.choices = true;
+        let sources = self.world.sources.values();
+        let pulling =
+            sources.filter(|source| matches!(source.status.gate, PullGate::Pulling { .. }));
+        let pulling: Vec<SourceName> = pulling.map(|source| source.name.clone()).collect();
+        self.dirty.sources.extend(pulling);
     }
 
     /// Which images a node has, and whether it is there, may be what releases wait for.

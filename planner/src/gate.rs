@@ -5,8 +5,12 @@
 //! until the gate opens, nothing leaves because of the release: one that cannot be fetched changes
 //! nothing that serves, whatever the order of its workloads and the strategy of each, and fails with the
 //! registry's words. Asked are, for each workload that has yet to get there, the nodes of its new pods and
-//! those on which the others would be placed, were its old ones gone. A release that goes back has a gate
-//! as well: what serves is not stopped for what cannot be had any more.
+//! those on which the others would be placed, were its old ones gone. They are asked anew when nodes came
+//! or went meanwhile.
+//!
+//! A release that goes back has a gate as well: what serves is not stopped for what cannot be had any
+//! more. But there each workload waits for its own images alone, and none of them fails the release: what
+//! is healthy again needs nobody else, and there is nothing better to go to.
 //!
 //! An image that runs on a node already is not asked for, unless it is to be pulled always. One that a
 //! new pod there pulls anyway is not asked for a second time; the pod's own news say when it is there.
@@ -16,16 +20,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    AssignedImage, Change, ContainerState, ImagePull, ImageReport, Node, NodeName, NodeReport,
-    ObjectKey, ObjectSpec, ObjectUid, Pod, PodStatus, PodTemplate, PullGate, PullPolicy, PullState,
-    ReleaseId, ReplicaSet, ReplicaSetUid, Source, SourceName, Step, StoredObject, TemplateHash,
-    Timestamp, Verdict, WaitingReason, World, labels_contain,
+    AssignedImage, Change, ContainerState, GateScope, ImagePull, ImageReport, Kind, Node, NodeName,
+    NodeReport, ObjectKey, ObjectUid, Pod, PodStatus, PullGate, PullPolicy, PullState, ReleaseId,
+    Source, SourceName, Step, StoredObject, Timestamp, Verdict, WaitingReason, World,
 };
 
+use self::foresight::{Coming, Foresight};
 use crate::draft::Draft;
-use crate::placement::Rooms;
-use crate::resolve::resolve;
 use crate::{Work, order, pull_secrets, rollouts, way_back};
+
+mod foresight;
 
 /// How long the images of a release may take at least: as long as Kubernetes gives a Deployment without
 /// progress. A workload that has a longer deadline gives it to all.
@@ -48,19 +52,25 @@ pub(crate) fn watch(draft: &mut Draft<'_>) -> bool {
 fn look_at(draft: &mut Draft<'_>, source: &Source) -> bool {
     match source.status.gate {
         PullGate::Open | PullGate::Shut { .. } => false,
-        PullGate::Unasked { release } => match ask(draft, &source.name, release) {
+        PullGate::Unasked { release, scope } => match ask(draft, &source.name, release) {
             Some(longest) => {
                 let since = draft.now;
                 let deadline = since + longest;
-                put_gate(draft, source, PullGate::Pulling { release, since, deadline });
-                false
+                put_gate(draft, source, PullGate::Pulling { release, scope, since, deadline });
+                scope == GateScope::Workload && wake_held(draft, &source.name)
             }
             None => {
                 put_gate(draft, source, PullGate::Open);
                 wake_held(draft, &source.name)
             }
         },
-        PullGate::Pulling { release, .. } if !is_done(&draft.world, release) => false,
+        PullGate::Pulling { release, scope, .. } if !is_done(draft, source, release, scope) => {
+            // A gate is looked at again once its nodes were asked anew: nothing differs then.
+            if draft.dirty.choices {
+                ask(draft, &source.name, release);
+            }
+            scope == GateScope::Workload && wake_served(draft, &source.name, release)
+        }
         PullGate::Pulling { release, since, .. } => {
             tell_done(draft, source, release, since);
             open(draft, source);
@@ -71,28 +81,57 @@ fn look_at(draft: &mut Draft<'_>, source: &Source) -> bool {
     }
 }
 
-/// Whether what a source's release no longer wants must stay for now.
+/// Whether the release of a source waits for all of its images.
 pub(crate) fn is_closed(world: &World, source: &SourceName) -> bool {
-    world.sources.get(source).is_some_and(|source| !source.status.gate.is_open())
+    world.sources.get(source).is_some_and(|source| match source.status.gate {
+        PullGate::Open | PullGate::Pulling { scope: GateScope::Workload, .. } => false,
+        PullGate::Unasked { .. }
+        | PullGate::Pulling { scope: GateScope::Release, .. }
+        | PullGate::Shut { .. } => true,
+    })
 }
 
-/// The same for one of its workloads that would let something go now.
+/// Whether one of a source's workloads, which would let something go now, must keep it.
 pub(crate) fn holds(draft: &mut Draft<'_>, workload: ObjectUid, source: &SourceName) -> bool {
-    let is_closed = is_closed(&draft.world, source);
-    if is_closed {
+    let gate = draft.world.sources.get(source).map(|source| source.status.gate);
+    let is_held = match gate {
+        Some(PullGate::Pulling { release, scope: GateScope::Workload, .. }) => {
+            awaits(draft, release, workload)
+        }
+        _ => is_closed(&draft.world, source),
+    };
+    if is_held {
         draft.held.insert(workload);
     }
-    is_closed
+    is_held
+}
+
+/// Whether a workload uses an image that a release waits for. What came in this turn counts once the gate
+/// was looked at, so that it does not matter which workloads are looked at before that.
+fn awaits(draft: &mut Draft<'_>, release: ReleaseId, workload: ObjectUid) -> bool {
+    let (before, world, served) = (draft.before, &draft.world, &draft.served);
+    let awaited = draft.awaited.entry(release).or_insert_with(|| {
+        let mut awaited = world.awaited_by(release);
+        if !served.contains(&release) {
+            awaited.extend(before.awaited_by(release));
+        }
+        awaited
+    });
+    world.workload_by_uid(workload).is_some_and(|object| object.uses_any(awaited))
 }
 
 /// Why the images of a source's release will not come, if that is so.
 pub(crate) fn failure(draft: &Draft<'_>, source: &SourceName) -> Option<String> {
-    let PullGate::Pulling { release, since, deadline } =
+    let PullGate::Pulling { release, scope, since, deadline } =
         draft.world.sources.get(source)?.status.gate
     else {
         return None;
     };
-    for node in draft.world.nodes_failing_for(release) {
+    let failing = match scope {
+        GateScope::Release => Some(draft.world.nodes_failing_for(release)),
+        GateScope::Workload => None,
+    };
+    for node in failing.into_iter().flatten() {
         for pull in of_release(node, release) {
             if let PullState::Failed { message } = &pull.state {
                 let ImagePull { image, .. } = pull;
@@ -120,7 +159,7 @@ pub(crate) fn give_up(draft: &mut Draft<'_>, source: &SourceName) {
     let Some(source) = draft.world.sources.get(source).cloned() else { return };
     match source.status.gate {
         PullGate::Open => {}
-        PullGate::Unasked { release }
+        PullGate::Unasked { release, .. }
         | PullGate::Pulling { release, .. }
         | PullGate::Shut { release } => {
             open(draft, &source);
@@ -129,17 +168,26 @@ pub(crate) fn give_up(draft: &mut Draft<'_>, source: &SourceName) {
     }
 }
 
-/// The release failed and stays as it is: nobody pulls for it any more, and what it held stays held.
+/// The release failed and stays as it is: nobody pulls for it any more, and what it held stays held. One
+/// that asks for what was healthy goes on to try.
 pub(crate) fn shut(draft: &mut Draft<'_>, source: &SourceName) {
     let Some(source) = draft.world.sources.get(source).cloned() else { return };
-    if let PullGate::Unasked { release } | PullGate::Pulling { release, .. } = source.status.gate {
+    if let PullGate::Unasked { release, scope: GateScope::Release }
+    | PullGate::Pulling { release, scope: GateScope::Release, .. } = source.status.gate
+    {
         drop_pulls(draft, release);
         put_gate(draft, &source, PullGate::Shut { release });
     }
 }
 
-fn is_done(world: &World, release: ReleaseId) -> bool {
-    world.count_pulling_for(release) == 0 && world.nodes_failing_for(release).next().is_none()
+/// Whether nothing is awaited any more, or nobody who waits is left.
+fn is_done(draft: &Draft<'_>, source: &Source, release: ReleaseId, scope: GateScope) -> bool {
+    let world = &draft.world;
+    let is_all_there =
+        world.count_pulling_for(release) == 0 && world.nodes_failing_for(release).next().is_none();
+    is_all_there
+        || scope == GateScope::Workload
+            && world.unsettled_workloads_of(&source.name).next().is_none()
 }
 
 fn of_release(node: &Node, release: ReleaseId) -> impl Iterator<Item = &ImagePull> {
@@ -188,6 +236,23 @@ fn wake_held(draft: &mut Draft<'_>, source: &SourceName) -> bool {
     is_any
 }
 
+/// Those whose last image came in this turn, or is awaited no more.
+fn wake_served(draft: &mut Draft<'_>, source: &SourceName, release: ReleaseId) -> bool {
+    let before = draft.before.awaited_by(release);
+    let now = draft.world.awaited_by(release);
+    let come: BTreeSet<String> = before.difference(&now).cloned().collect();
+    if come.is_empty() || !draft.served.insert(release) {
+        return false;
+    }
+    draft.awaited.remove(&release);
+    let unsettled = draft.world.unsettled_workloads_of(source);
+    let own: Vec<ObjectUid> =
+        unsettled.filter(|object| object.uses_any(&come)).map(|object| object.uid).collect();
+    let is_any = !own.is_empty();
+    draft.dirty.workloads.extend(own);
+    is_any
+}
+
 fn take_held(draft: &mut Draft<'_>, source: &SourceName) -> BTreeSet<ObjectUid> {
     let held = std::mem::take(&mut draft.held);
     let (own, others) = held.into_iter().partition(|uid| source_of(draft, *uid) == Some(source));
@@ -217,13 +282,17 @@ fn wake_all(draft: &mut Draft<'_>, source: &SourceName, release: ReleaseId) {
         }
     };
     woken.extend(world.unsettled_workloads_of(source).map(|object| object.uid));
+    // One that is where it shall be may have kept a pod on a node that does not admit it any more.
+    let daemon_sets = world.objects_of(Kind::DaemonSet).filter(|object| object.source == *source);
+    woken.extend(daemon_sets.map(|object| object.uid));
     let before = world.baselines_of(source).filter_map(|row| row.before.as_ref());
     woken.extend(before.map(|before| before.uid));
     woken.extend(take_held(draft, source));
     draft.dirty.workloads.extend(woken);
 }
 
-/// Asks the nodes for what a release needs. Gives how long that may take, if it is anything.
+/// Asks the nodes for what a release needs, and no others any more. Gives how long that may take, if it
+/// is anything.
 fn ask(draft: &mut Draft<'_>, source: &SourceName, release: ReleaseId) -> Option<Duration> {
     let unsettled = draft.world.unsettled_workloads_of(source);
     let going: Vec<Arc<StoredObject>> =
@@ -258,143 +327,41 @@ fn ask(draft: &mut Draft<'_>, source: &SourceName, release: ReleaseId) -> Option
         }
     }
     let is_any = !wanted.is_empty();
-    for (name, images) in wanted {
-        let Some(node) = draft.world.nodes.get(&name).cloned() else { continue };
-        let mut node = (*node).clone();
-        node.pulls.extend(images.into_iter().map(|(asked, keys)| {
-            let AssignedImage { release, image, policy } = asked;
-            let state = PullState::Wanted { trouble: None };
-            let (source, pull_secrets) = (source.clone(), keys.into_iter().collect());
-            ImagePull { source, release, asked_at: draft.now, image, policy, pull_secrets, state }
-        }));
-        draft.push(Change::PutNode(Arc::new(node)));
-    }
+    put_pulls(draft, source, release, wanted);
     is_any.then_some(longest)
 }
 
-/// How many pods a workload shall have, where it does not say so by node.
-fn replicas_of(spec: &ObjectSpec) -> u32 {
-    match spec {
-        ObjectSpec::Deployment(spec) => spec.replicas,
-        ObjectSpec::StatefulSet(spec) => spec.replicas,
-        ObjectSpec::ReplicaSet(spec) | ObjectSpec::ReplicationController(spec) => spec.replicas,
-        ObjectSpec::Job(spec) => spec.parallelism,
-        ObjectSpec::Pod(_) => 1,
-        // Its next run may be far away, and whatever is wrong with it is told then.
-        ObjectSpec::CronJob(_)
-        | ObjectSpec::DaemonSet(_)
-        | ObjectSpec::Namespace
-        | ObjectSpec::ConfigMap(_)
-        | ObjectSpec::Secret(_)
-        | ObjectSpec::Service(_)
-        | ObjectSpec::PodDisruptionBudget(_) => 0,
+/// Writes what a release wants of each node. What was asked before keeps what is known of it.
+fn put_pulls(
+    draft: &mut Draft<'_>,
+    source: &SourceName,
+    release: ReleaseId,
+    mut wanted: BTreeMap<NodeName, BTreeMap<AssignedImage, BTreeSet<ObjectKey>>>,
+) {
+    let nodes = draft.world.nodes.values();
+    let asked_before = nodes.filter(|node| of_release(node, release).next().is_some());
+    for name in asked_before.map(|node| node.name.clone()).collect::<Vec<_>>() {
+        wanted.entry(name).or_default();
     }
-}
-
-/// Where the pods of workloads will be, once those of earlier templates are gone.
-struct Foresight {
-    world: World,
-    rooms: Rooms,
-}
-
-impl Foresight {
-    fn of(draft: &Draft<'_>, source: &SourceName, going: &[Arc<StoredObject>]) -> Self {
-        let mut world = draft.world.clone();
-        // What left Git stays only for as long as the gate is closed: its room is for those that come.
-        let before = draft.world.baselines_of(source).filter_map(|row| row.before.as_ref());
-        let gone = before.filter(|before| draft.world.workload_by_uid(before.uid).is_none());
-        for set in gone.flat_map(|before| draft.world.replica_sets_of(before.uid)) {
-            for pod in draft.world.pods_of(set.uid) {
-                world.apply(&Change::DeletePod(pod.uid));
-            }
+    for (name, images) in wanted {
+        let Some(node) = draft.world.nodes.get(&name).cloned() else { continue };
+        let (earlier, mut pulls): (Vec<ImagePull>, Vec<ImagePull>) =
+            node.pulls.iter().cloned().partition(|pull| pull.release == release);
+        pulls.extend(images.into_iter().map(|(asked, keys)| {
+            let AssignedImage { release, image, policy } = asked;
+            let pull_secrets = keys.into_iter().collect();
+            let known = earlier.iter().find(|pull| pull.image == image && pull.policy == policy);
+            let (asked_at, state) = match known {
+                Some(known) => (known.asked_at, known.state.clone()),
+                None => (draft.now, PullState::Wanted { trouble: None }),
+            };
+            let source = source.clone();
+            ImagePull { source, release, asked_at, image, policy, pull_secrets, state }
+        }));
+        if pulls != node.pulls {
+            draft.push(Change::PutNode(Arc::new(Node { pulls, ..(*node).clone() })));
         }
-        for object in going {
-            let current = newest_set(&draft.world, object).map(|set| set.uid);
-            let sets = draft.world.replica_sets_of(object.uid);
-            let earlier = sets.filter(|set| Some(set.uid) != current);
-            for pod in earlier.flat_map(|set| draft.world.pods_of(set.uid)) {
-                world.apply(&Change::DeletePod(pod.uid));
-            }
-        }
-        Self { world, rooms: Rooms::default() }
     }
-
-    /// The ready nodes of the pods that a workload has of its newest template, and of those to come.
-    fn nodes_for(
-        &mut self,
-        draft: &Draft<'_>,
-        object: &StoredObject,
-        template: &PodTemplate,
-    ) -> BTreeMap<NodeName, Coming> {
-        let Some(set) =
-            newest_set(&draft.world, object).or_else(|| to_come(draft, object, template))
-        else {
-            return BTreeMap::new();
-        };
-        let (mut nodes, mut placed) = (BTreeMap::new(), 0);
-        for pod in self.world.pods_of(set.uid).filter(|pod| pod.is_active()) {
-            let Some(name) = pod.node() else { continue };
-            placed += 1;
-            if self.world.nodes.get(name).is_some_and(|node| node.is_ready()) {
-                let has = present_images(&draft.world, pod).into_iter().map(str::to_owned);
-                nodes.insert(name.clone(), Coming::Placed(has.collect()));
-            }
-        }
-        if let ObjectSpec::DaemonSet(_) = object.declared.spec {
-            let ready = self.world.nodes.values().filter(|node| node.is_ready());
-            let admitted =
-                ready.filter(|node| labels_contain(&node.labels, &template.node_selector));
-            for node in admitted {
-                nodes.entry(node.name.clone()).or_insert(Coming::Foreseen);
-            }
-            return nodes;
-        }
-        for _ in placed..replicas_of(&object.declared.spec) {
-            let Ok(node) = self.rooms.choose(&self.world, &set) else { break };
-            self.rooms.promise(&set, &node);
-            nodes.entry(node).or_insert(Coming::Foreseen);
-        }
-        nodes
-    }
-}
-
-/// What there is of a workload's newest template on a node.
-enum Coming {
-    /// A pod with these images.
-    Placed(BTreeSet<String>),
-    /// A pod that is still to be made or placed.
-    Foreseen,
-}
-
-/// The replica set of a workload's template, where that has become the current one.
-fn newest_set(world: &World, object: &StoredObject) -> Option<Arc<ReplicaSet>> {
-    let template = object.declared.spec.pod_template()?;
-    let resolved = resolve(world, &object.declared.key.namespace, template).ok()?;
-    let hash = crate::hash::template_hash(&resolved);
-    world.replica_sets_of(object.uid).find(|set| set.template_hash == hash).cloned()
-}
-
-/// A replica set as it will be made for a workload that waits for others.
-fn to_come(
-    draft: &Draft<'_>,
-    object: &StoredObject,
-    template: &PodTemplate,
-) -> Option<Arc<ReplicaSet>> {
-    let namespace = &object.declared.key.namespace;
-    let template = resolve(&draft.world, namespace, template).ok()?;
-    Some(Arc::new(ReplicaSet {
-        uid: ReplicaSetUid(object.uid.0),
-        namespace: namespace.clone(),
-        name: object.declared.key.name.clone(),
-        owner: object.uid,
-        source: object.source.clone(),
-        template: Arc::new(template),
-        template_hash: TemplateHash::new(""),
-        revision: 0,
-        replicas: 0,
-        sha: object.sha.clone(),
-        created_at: draft.now,
-    }))
 }
 
 /// The images that a workload's pods have on each node.
@@ -480,8 +447,9 @@ fn is_shown(draft: &Draft<'_>, node: &Node, pull: &ImagePull) -> bool {
 pub(crate) fn is_pulled_by(world: &World, pod: &Pod, pull: &ImagePull) -> bool {
     let Some(set) = world.replica_set_of(pod) else { return false };
     // What runs before the others may take long, and they pull only then.
-    pod.is_active()
-        && pod.created_at >= pull.asked_at
-        && set.template.init_containers.iter().all(|init| init.is_sidecar())
-        && set.template.all_containers().any(|one| one.image == pull.image)
+    let is_first = match set.template.init_containers.first() {
+        Some(first) => first.image == pull.image,
+        None => set.template.all_containers().any(|one| one.image == pull.image),
+    };
+    pod.is_active() && pod.created_at >= pull.asked_at && is_first
 }

@@ -11,9 +11,9 @@
 use std::sync::Arc;
 
 use dugout_model::{
-    Baseline, Change, Commit, CommitSha, EventType, NotPushed, ObjectId, ObjectUid, OnFailure,
-    OwedRevert, PullGate, Release, RevertOutcome, Rollout, RolloutState, Source, SourceName, Step,
-    StoredObject,
+    Baseline, Change, Commit, CommitSha, EventType, GateScope, NotPushed, ObjectId, ObjectUid,
+    OnFailure, OwedRevert, PullGate, Release, RevertOutcome, Rollout, RolloutState, Source,
+    SourceName, Step, StoredObject,
 };
 
 use crate::draft::Draft;
@@ -89,7 +89,7 @@ pub(crate) fn go(
     forget(draft, &source.name);
     gate::give_up(draft, &source.name);
     let mut source = source.clone();
-    source.status.gate = PullGate::Unasked { release: release.id };
+    source.status.gate = PullGate::Unasked { release: release.id, scope: GateScope::Workload };
     source.status.applied = Some(healthy.clone());
     // A held or rejected commit on top of it is the branch's end by now.
     let newer = draft.world.newest_release(&source.name).filter(|newest| newest.id != release.id);

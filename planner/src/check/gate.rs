@@ -1,6 +1,8 @@
 //! What the gate of a release must hold back.
 
-use dugout_model::{Lifecycle, Pod, PodIdentity, ReplicaSet, SourceName, StopReason};
+use dugout_model::{
+    GateScope, Lifecycle, Pod, PodIdentity, PullGate, ReplicaSet, StopReason, World,
+};
 
 use super::{Checker, Violation};
 
@@ -27,7 +29,7 @@ impl Checker<'_> {
         let is_of_job = self.before.job_of(before).is_some();
         // A drained node's pod has its successor elsewhere, whatever the release is about.
         let serves = after.ready_since().is_some() && !self.before.is_displaced(before);
-        let is_held = self.is_closed(&set.source)
+        let is_held = self.is_closed(&set)
             && may_be_wanted
             && serves
             && !(is_only_scaled || is_of_job || self.is_beyond(before, &set));
@@ -42,8 +44,26 @@ impl Checker<'_> {
         matches!(pod.identity, PodIdentity::Any) && active >= had as usize
     }
 
-    /// Whether the gate of a source's release is closed.
-    fn is_closed(&self, source: &SourceName) -> bool {
-        self.after.sources.get(source).is_some_and(|source| !source.status.gate.is_open())
+    /// Whether the gate of its source's release is closed to a pod of this set.
+    fn is_closed(&self, set: &ReplicaSet) -> bool {
+        let gate_in = |world: &World| Some(world.sources.get(&set.source)?.status.gate);
+        match gate_in(self.after) {
+            None | Some(PullGate::Open) => false,
+            Some(PullGate::Pulling { release, scope: GateScope::Workload, .. }) => {
+                let awaits_in = |world: &World| {
+                    let owner = world.workload_by_uid(set.owner);
+                    owner.is_some_and(|owner| owner.uses_any(&world.awaited_by(release)))
+                };
+                // A node that came with this turn was not asked before it.
+                let was_pulling = matches!(
+                    gate_in(self.before),
+                    Some(PullGate::Pulling { release: earlier, .. }) if earlier == release
+                );
+                awaits_in(self.after) && (!was_pulling || awaits_in(self.before))
+            }
+            Some(PullGate::Pulling { .. } | PullGate::Unasked { .. } | PullGate::Shut { .. }) => {
+                true
+            }
+        }
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, CommitSha, DeclaredObject, DeclaredObjects, EventType, NoticedBy, ObjectId, ObjectUid,
-    Problem, Prune, PullGate, Quarantine, Release, ReleaseId, Revision, RevisionContent, Severity,
-    Source, SourceName, Step, StoredObject, StoredRevision, Verdict,
+    Change, CommitSha, DeclaredObject, DeclaredObjects, EventType, GateScope, NoticedBy, ObjectId,
+    ObjectUid, Problem, Prune, PullGate, Quarantine, Release, ReleaseId, Revision, RevisionContent,
+    Severity, Source, SourceName, Step, StoredObject, StoredRevision, Verdict,
 };
 
 use crate::draft::Draft;
@@ -381,7 +381,10 @@ fn start(draft: &mut Draft<'_>, source: &Source, release: &Release) {
     let now = draft.now;
     gate::give_up(draft, &source.name);
     let mut source = source.clone();
-    source.status.gate = PullGate::Unasked { release: release.id };
+    let is_as_healthy =
+        source.status.healthy.is_some() && !way_back::differs_from_healthy(draft, &source);
+    let scope = if is_as_healthy { GateScope::Workload } else { GateScope::Release };
+    source.status.gate = PullGate::Unasked { release: release.id, scope };
     source.status.applied = Some(release.commit.sha.clone());
     source.status.approved = None;
     // What a person lets pass after all is not taken back.

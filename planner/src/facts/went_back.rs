@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, EventType, ObjectId, OwedRevert, PullGate, Release, SourceName, Standing, Step,
-    WentBack,
+    Change, EventType, GateScope, ObjectId, OwedRevert, PullGate, Release, SourceName, Standing,
+    Step, WentBack,
 };
 
 use super::revision::{close, make_desired};
@@ -37,7 +37,12 @@ pub(super) fn apply(draft: &mut Draft<'_>, asked: &WentBack) {
     let touched = make_desired(draft, &source, to, &asked.objects, &in_question);
     gate::give_up(draft, name);
     let mut source = (*source).clone();
-    source.status.gate = PullGate::Unasked { release: newest.id };
+    // What was never healthy is as new as any commit.
+    let scope = match asked.standing {
+        Standing::Proven => GateScope::Workload,
+        Standing::Untried => GateScope::Release,
+    };
+    source.status.gate = PullGate::Unasked { release: newest.id, scope };
     source.status.applied = Some(to.clone());
     if asked.standing == Standing::Proven {
         // A later failure goes back to what a person chose. What was never healthy has to show itself

@@ -93,37 +93,6 @@ fn what_needs_the_room_of_what_left_git_is_asked_for_too() {
 }
 
 #[test]
-fn a_failed_pull_of_a_way_back_is_told_for_as_long_as_it_lasts() {
-    let refused = |image: &str| {
-        let mut asked = deployment("api", 1, image);
-        asked.template.containers[0].pull_policy = PullPolicy::Always;
-        asked.strategy = Strategy::Recreate;
-        named("api", asked)
-    };
-    let source = SourceName::new(crate::harness::SOURCE);
-    let mut cluster = healthy(vec![refused("api:1"), recreated("web:1")]);
-    let stuck = web_with(3, "web:unready", |web| {
-        web.strategy = Strategy::Recreate;
-        web.progress_deadline = seconds(5);
-    });
-    let sha = cluster.commit(vec![refused("api:2"), stuck]);
-    for node in ["a", "b", "c"] {
-        cluster.agent(node).refuses = Some("api:1".to_owned());
-    }
-    cluster.run_for(seconds(20));
-    assert_eq!(cluster.verdict(&sha), Verdict::Reverted);
-    let awaited = cluster.world.awaited_images(&source).unwrap_or_default();
-    assert!(awaited.starts_with("image api:1 cannot be had on node "), "{awaited}");
-    assert!(awaited.ends_with(": manifest unknown"), "{awaited}");
-    for node in ["a", "b", "c"] {
-        cluster.agent(node).refuses = None;
-    }
-    cluster.run_for(seconds(20));
-    assert_eq!(cluster.world.awaited_images(&source), None);
-    assert_eq!(cluster.images(), ["api:1", "web:1", "web:1", "web:1"]);
-}
-
-#[test]
 fn the_gate_opens_when_the_last_node_has_its_image() {
     let mut cluster = healthy(vec![recreated("web:1")]);
     let sha = cluster.commit(vec![recreated("web:2")]);
@@ -350,4 +319,98 @@ fn what_makes_no_pods_needs_no_image() {
     cluster.commit(vec![paused, cron]);
     cluster.run_for(seconds(2));
     assert!(cluster.world.nodes.values().all(|node| node.pulls.is_empty()));
+}
+
+#[test]
+fn nodes_that_came_or_went_are_chosen_anew() {
+    let mut cluster = Cluster::with_nodes(&["a", "b"]);
+    cluster.turn(&[Fact::Operator(OperatorRequest::Cordon("b".into()))]);
+    cluster.commit(vec![recreated("web:1")]);
+    cluster.run_for(seconds(5));
+    cluster.agent("a").listens = false;
+    cluster.commit(vec![recreated("web:2")]);
+    cluster.run_for(seconds(3));
+    let asked = |cluster: &Cluster| {
+        let nodes = ["a", "b"].map(|name| &cluster.world.nodes[&NodeName::new(name)]);
+        nodes.map(|node| node.pulls.len())
+    };
+    assert_eq!(asked(&cluster), [1, 0]);
+    let by_operator = [OperatorRequest::Cordon("a".into()), OperatorRequest::Uncordon("b".into())];
+    cluster.turn(&by_operator.map(Fact::Operator));
+    assert_eq!((asked(&cluster), left(&cluster)), ([0, 1], 0));
+    cluster.run_for(seconds(3));
+    assert_eq!(left(&cluster), 3, "with the images where they will be");
+}
+
+#[test]
+fn what_a_strategy_leaves_alone_needs_no_image() {
+    let partitioned = |image: &str, partition: u32| {
+        db(3, image, |db| {
+            let max_unavailable = IntOrPercent::Int(1);
+            db.update = StatefulSetUpdate::RollingUpdate { partition, max_unavailable };
+        })
+    };
+    let by_people = |image: &str| logs(image, |logs| logs.update = DaemonSetUpdate::OnDelete);
+    let all = |image: &str, partition: u32| {
+        vec![partitioned(image, partition), by_people(image), declared_set(2, image)]
+    };
+    let mut cluster = healthy(all("web:1", 0));
+    let asked = |cluster: &Cluster| -> usize {
+        cluster.world.nodes.values().map(|node| node.pulls.len()).sum()
+    };
+    cluster.commit(all("web:2", 3));
+    assert_eq!(asked(&cluster), 0);
+    cluster.commit(all("web:3", 2));
+    assert_eq!(asked(&cluster), 1, "for the pod with ordinal 2");
+}
+
+#[test]
+fn what_comes_after_a_sidecar_is_asked_for() {
+    let with_sidecar = |image: &str| {
+        web_with(1, image, |web| {
+            let restart_policy = Some(RestartPolicy::Always);
+            let mut sidecar = Container { restart_policy, ..container("proxy:1") };
+            sidecar.name = "proxy".to_owned();
+            web.template.init_containers.push(sidecar);
+        })
+    };
+    let mut cluster = healthy(vec![web(1, "web:1")]);
+    cluster.commit(vec![with_sidecar("web:2")]);
+    let nodes = cluster.world.nodes.keys();
+    let assignments = nodes.filter_map(|node| dugout_planner::assignment(&cluster.world, node));
+    let asked: Vec<String> =
+        assignments.flat_map(|assignment| assignment.images).map(|asked| asked.image).collect();
+    assert_eq!(asked, ["web:2"], "its pod pulls it only when the sidecar runs");
+}
+
+#[test]
+fn a_daemon_that_was_held_leaves_when_the_gate_opens() {
+    let logs = || {
+        logs("logs:1", |logs| {
+            let label = ("dugout.dev/allow-privileged".to_owned(), "true".to_owned());
+            logs.template.node_selector = StringMap::from([label]);
+        })
+    };
+    let mut cluster = Cluster::with_nodes(&["a", "b"]);
+    let allow = |cluster: &mut Cluster, allowed: Option<NodePrivileges>| {
+        cluster.agent("b").allowed = allowed;
+        let registration = cluster.agent("b").registration();
+        cluster.turn(&[Fact::NodeJoined(registration)]);
+    };
+    allow(&mut cluster, Some(NodePrivileges::from_iter([NodePrivilege::Privileged])));
+    cluster.commit(vec![recreated("web:1"), logs()]);
+    cluster.run_for(seconds(20));
+    for node in ["a", "b"] {
+        cluster.agent(node).listens = false;
+    }
+    cluster.commit(vec![recreated("web:2"), logs()]);
+    allow(&mut cluster, None);
+    let daemons =
+        |cluster: &Cluster| cluster.images().iter().filter(|image| *image == "logs:1").count();
+    assert_eq!(daemons(&cluster), 1);
+    for node in ["a", "b"] {
+        cluster.agent(node).listens = true;
+    }
+    cluster.run_for(seconds(20));
+    assert_eq!(daemons(&cluster), 0);
 }

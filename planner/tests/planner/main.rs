@@ -12,6 +12,7 @@ mod draining;
 mod evictions;
 mod forecast;
 mod gate;
+mod gate_way_back;
 mod harness;
 mod jobs;
 mod nodes;

@@ -36,7 +36,7 @@ macro_rules! mirror {
     ($(#[$meta:meta])* enum $model:ident as $document:ident {
         $($(#[$variant_meta:meta])* $variant:ident
             $(($inner:ident: $inner_type:ty))?
-            $({ $($field:ident: $field_type:ty),* $(,)? })?
+            $({ $($(#[$field_meta:meta])* $field:ident: $field_type:ty),* $(,)? })?
         ),* $(,)?
     }) => {
         #[derive(serde::Serialize, serde::Deserialize)]
@@ -44,7 +44,10 @@ macro_rules! mirror {
         pub(crate) enum $document {
             $($(#[$variant_meta])* $variant
                 $((<$inner_type as $crate::document::Stored>::Document))?
-                $({ $($field: <$field_type as $crate::document::Stored>::Document),* })?
+                $({ $(
+                    $(#[$field_meta])*
+                    $field: <$field_type as $crate::document::Stored>::Document
+                ),* })?
             ),*
         }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    Baseline, Commit, CommitSha, ContentHash, Drift, FailedContent, Failure, NoticedBy, ObjectId,
-    OnFailure, OwedRevert, Problem, PullGate, Release, ReleaseId, RevertOutcome, RevisionHops,
-    Severity, Source, SourceCondition, SourceName, SourceStatus, StoredObject, StoredRevision,
-    Timestamp, Verdict,
+    Baseline, Commit, CommitSha, ContentHash, Drift, FailedContent, Failure, GateScope, NoticedBy,
+    ObjectId, OnFailure, OwedRevert, Problem, PullGate, Release, ReleaseId, RevertOutcome,
+    RevisionHops, Severity, Source, SourceCondition, SourceName, SourceStatus, StoredObject,
+    StoredRevision, Timestamp, Verdict,
 };
 
 use super::mirror::mirror;
@@ -149,9 +149,35 @@ mirror! {
     enum PullGate as PullGateDocument {
         #[default]
         Open,
-        Unasked { release: ReleaseId },
-        Pulling { release: ReleaseId, since: Timestamp, deadline: Timestamp },
+        Unasked {
+            release: ReleaseId,
+            #[serde(default, skip_serializing_if = "GateScopeDocument::is_release")]
+            scope: GateScope,
+        },
+        Pulling {
+            release: ReleaseId,
+            #[serde(default, skip_serializing_if = "GateScopeDocument::is_release")]
+            scope: GateScope,
+            since: Timestamp,
+            deadline: Timestamp,
+        },
         Shut { release: ReleaseId },
+    }
+}
+
+mirror! {
+    #[derive(Default)]
+    #[serde(rename_all = "snake_case", deny_unknown_fields)]
+    enum GateScope as GateScopeDocument {
+        #[default]
+        Release,
+        Workload,
+    }
+}
+
+impl GateScopeDocument {
+    fn is_release(&self) -> bool {
+        matches!(self, GateScopeDocument::Release)
     }
 }
 

@@ -341,10 +341,14 @@ impl Dice {
                 applied: self.maybe(Dice::sha),
                 gate: match self.below(4) {
                     0 => PullGate::Open,
-                    1 => PullGate::Unasked { release: ReleaseId(self.number()) },
+                    1 => {
+                        let scope = self.pick(&[GateScope::Release, GateScope::Workload]);
+                        PullGate::Unasked { release: ReleaseId(self.number()), scope }
+                    }
                     2 => PullGate::Shut { release: ReleaseId(self.number()) },
                     _ => PullGate::Pulling {
                         release: ReleaseId(self.number()),
+                        scope: self.pick(&[GateScope::Release, GateScope::Workload]),
                         since: self.moment(),
                         deadline: self.moment(),
                     },

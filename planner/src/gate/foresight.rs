@@ -1,0 +1,166 @@
+//! Where the pods of a release's workloads will be, once those that its strategies replace are gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use dugout_model::{
+    Change, DaemonSetUpdate, NodeName, ObjectSpec, Pod, PodIdentity, PodTemplate, ReplicaSet,
+    ReplicaSetUid, SourceName, StatefulSetUpdate, StoredObject, TemplateHash, World,
+    labels_contain,
+};
+
+use super::present_images;
+use crate::draft::Draft;
+use crate::placement::Rooms;
+use crate::resolve::resolve;
+
+/// How many pods a workload shall have, where it does not say so by node.
+fn replicas_of(spec: &ObjectSpec) -> u32 {
+    match spec {
+        ObjectSpec::Deployment(spec) => spec.replicas,
+        ObjectSpec::StatefulSet(spec) => spec.replicas,
+        ObjectSpec::ReplicaSet(spec) | ObjectSpec::ReplicationController(spec) => spec.replicas,
+        ObjectSpec::Job(spec) => spec.parallelism,
+        ObjectSpec::Pod(_) => 1,
+        // Its next run may be far away, and whatever is wrong with it is told then.
+        ObjectSpec::CronJob(_)
+        | ObjectSpec::DaemonSet(_)
+        | ObjectSpec::Namespace
+        | ObjectSpec::ConfigMap(_)
+        | ObjectSpec::Secret(_)
+        | ObjectSpec::Service(_)
+        | ObjectSpec::PodDisruptionBudget(_) => 0,
+    }
+}
+
+/// Where the pods of workloads will be, once those of earlier templates are gone.
+pub(super) struct Foresight {
+    world: World,
+    rooms: Rooms,
+}
+
+impl Foresight {
+    pub(super) fn of(draft: &Draft<'_>, source: &SourceName, going: &[Arc<StoredObject>]) -> Self {
+        let mut world = draft.world.clone();
+        // What left Git stays only for as long as the gate is closed: its room is for those that come.
+        let before = draft.world.baselines_of(source).filter_map(|row| row.before.as_ref());
+        let gone = before.filter(|before| draft.world.workload_by_uid(before.uid).is_none());
+        for set in gone.flat_map(|before| draft.world.replica_sets_of(before.uid)) {
+            for pod in draft.world.pods_of(set.uid) {
+                world.apply(&Change::DeletePod(pod.uid));
+            }
+        }
+        for object in going {
+            let current = newest_set(&draft.world, object).map(|set| set.uid);
+            let sets = draft.world.replica_sets_of(object.uid);
+            let earlier = sets.filter(|set| Some(set.uid) != current);
+            let pods = earlier.flat_map(|set| draft.world.pods_of(set.uid));
+            for pod in pods.filter(|pod| !stays(&object.declared.spec, pod)) {
+                world.apply(&Change::DeletePod(pod.uid));
+            }
+        }
+        Self { world, rooms: Rooms::default() }
+    }
+
+    /// The ready nodes of the pods that a workload has of its newest template, and of those to come.
+    pub(super) fn nodes_for(
+        &mut self,
+        draft: &Draft<'_>,
+        object: &StoredObject,
+        template: &PodTemplate,
+    ) -> BTreeMap<NodeName, Coming> {
+        let Some(set) =
+            newest_set(&draft.world, object).or_else(|| to_come(draft, object, template))
+        else {
+            return BTreeMap::new();
+        };
+        let kept = self.nodes_of_kept(object, set.uid);
+        let (mut nodes, mut placed) = (BTreeMap::new(), kept.len());
+        for pod in self.world.pods_of(set.uid).filter(|pod| pod.is_active()) {
+            let Some(name) = pod.node() else { continue };
+            placed += 1;
+            if self.world.nodes.get(name).is_some_and(|node| node.is_ready()) {
+                let has = present_images(&draft.world, pod).into_iter().map(str::to_owned);
+                nodes.insert(name.clone(), Coming::Placed(has.collect()));
+            }
+        }
+        if let ObjectSpec::DaemonSet(_) = object.declared.spec {
+            let ready = self.world.nodes.values().filter(|node| node.is_ready());
+            let admitted =
+                ready.filter(|node| labels_contain(&node.labels, &template.node_selector));
+            for node in admitted.filter(|node| !kept.contains(&node.name)) {
+                nodes.entry(node.name.clone()).or_insert(Coming::Foreseen);
+            }
+            return nodes;
+        }
+        for _ in placed..replicas_of(&object.declared.spec) as usize {
+            let Ok(node) = self.rooms.choose(&self.world, &set) else { break };
+            self.rooms.promise(&set, &node);
+            nodes.entry(node).or_insert(Coming::Foreseen);
+        }
+        nodes
+    }
+
+    /// Where a workload's pods of earlier templates stay, one entry for each.
+    fn nodes_of_kept(&self, object: &StoredObject, newest: ReplicaSetUid) -> Vec<NodeName> {
+        let earlier = self.world.replica_sets_of(object.uid).filter(|set| set.uid != newest);
+        let pods = earlier.flat_map(|set| self.world.pods_of(set.uid));
+        pods.filter(|pod| pod.is_active()).filter_map(|pod| pod.node().cloned()).collect()
+    }
+}
+
+/// Whether a pod of an earlier template is left to be by the strategy of its workload.
+fn stays(spec: &ObjectSpec, pod: &Pod) -> bool {
+    match spec {
+        ObjectSpec::ReplicaSet(_) | ObjectSpec::ReplicationController(_) => true,
+        ObjectSpec::DaemonSet(spec) => spec.update == DaemonSetUpdate::OnDelete,
+        ObjectSpec::StatefulSet(spec) => {
+            let PodIdentity::Ordinal(ordinal) = pod.identity else { return false };
+            let kept = match spec.update {
+                StatefulSetUpdate::OnDelete => spec.replicas,
+                StatefulSetUpdate::RollingUpdate { partition, .. } => partition.min(spec.replicas),
+            };
+            ordinal < spec.first_ordinal.saturating_add(kept)
+        }
+        _ => false,
+    }
+}
+
+/// What there is of a workload's newest template on a node.
+pub(super) enum Coming {
+    /// A pod with these images.
+    Placed(BTreeSet<String>),
+    /// A pod that is still to be made or placed.
+    Foreseen,
+}
+
+/// The replica set of a workload's template, where that has become the current one.
+fn newest_set(world: &World, object: &StoredObject) -> Option<Arc<ReplicaSet>> {
+    let template = object.declared.spec.pod_template()?;
+    let resolved = resolve(world, &object.declared.key.namespace, template).ok()?;
+    let hash = crate::hash::template_hash(&resolved);
+    world.replica_sets_of(object.uid).find(|set| set.template_hash == hash).cloned()
+}
+
+/// A replica set as it will be made for a workload that waits for others.
+fn to_come(
+    draft: &Draft<'_>,
+    object: &StoredObject,
+    template: &PodTemplate,
+) -> Option<Arc<ReplicaSet>> {
+    let namespace = &object.declared.key.namespace;
+    let template = resolve(&draft.world, namespace, template).ok()?;
+    Some(Arc::new(ReplicaSet {
+        uid: ReplicaSetUid(object.uid.0),
+        namespace: namespace.clone(),
+        name: object.declared.key.name.clone(),
+        owner: object.uid,
+        source: object.source.clone(),
+        template: Arc::new(template),
+        template_hash: TemplateHash::new(""),
+        revision: 0,
+        replicas: 0,
+        sha: object.sha.clone(),
+        created_at: draft.now,
+    }))
+}
