@@ -1,18 +1,74 @@
 //! What is to be done for the images that a release wants on this node before anybody needs them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use dugout_model::{AssignedImage, ImageReport, PullPolicy, Timestamp};
+use dugout_model::{AssignedImage, ImageReport, PullPolicy, ReleaseId, Timestamp};
 
 use super::{Failure, FailureKind};
 use crate::backoff::{PERMANENT, TRANSIENT};
 
 /// What is known of each image that is asked for.
-pub type ImageMemories = BTreeMap<AssignedImage, ImageMemory>;
+#[derive(Clone, Debug, Default)]
+pub struct ImageMemories(BTreeMap<ImageKey, ImageMemory>);
+
+impl ImageMemories {
+    /// Forgets what nobody asks for any more.
+    pub fn retain(&mut self, asked: &[AssignedImage]) {
+        let wanted: BTreeSet<ImageKey> = asked.iter().map(ImageKey::from).collect();
+        self.0.retain(|key, _| wanted.contains(key));
+    }
+
+    pub fn contains(&self, key: &ImageKey) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// The memory of an image that a release asks for now.
+    pub fn ask(&mut self, asked: &AssignedImage) -> &mut ImageMemory {
+        let memory = self.0.entry(ImageKey::from(asked)).or_default();
+        memory.ask_for(asked.release);
+        memory
+    }
+
+    pub fn get_mut(&mut self, asked: &AssignedImage) -> Option<&mut ImageMemory> {
+        self.0.get_mut(&ImageKey::from(asked))
+    }
+
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// What there is to say to those who ask.
+    pub fn reports(&self, asked: &[AssignedImage]) -> BTreeMap<AssignedImage, ImageReport> {
+        let known = asked.iter().filter_map(|asked| {
+            Some((asked.clone(), self.0.get(&ImageKey::from(asked))?.report()))
+        });
+        known.collect()
+    }
+}
+
+/// What several releases may ask for together. A commit that comes while its images are pulled does not
+/// begin that anew.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ImageKey {
+    pub image: String,
+    pub policy: PullPolicy,
+    /// To be pulled always is to be pulled for each release: a tag may mean something else by then.
+    pub release: Option<ReleaseId>,
+}
+
+impl From<&AssignedImage> for ImageKey {
+    fn from(asked: &AssignedImage) -> Self {
+        let AssignedImage { release, image, policy } = asked;
+        let release = (*policy == PullPolicy::Always).then_some(*release);
+        Self { image: image.clone(), policy: *policy, release }
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ImageMemory {
+    /// The newest release that asks for it.
+    pub release: Option<ReleaseId>,
     pub is_in_flight: bool,
     pub state: ImageKnowledge,
     /// What went wrong last and may go well next time.
@@ -79,10 +135,27 @@ pub fn image_step(asked: &AssignedImage, memory: &ImageMemory, now: Timestamp) -
 }
 
 impl ImageMemory {
-    /// An effect ended.
+    /// A release asks for it. What a newer one asks for may be there by now, or with other credentials:
+    /// what went wrong for an earlier one is forgotten.
+    pub fn ask_for(&mut self, release: ReleaseId) {
+        if self.release.is_some_and(|known| known >= release) {
+            return;
+        }
+        self.release = Some(release);
+        if self.state != ImageKnowledge::Held {
+            self.state = ImageKnowledge::Unknown;
+            self.trouble = None;
+            self.failures = 0;
+            self.not_before = None;
+        }
+    }
+
+    /// An effect ended that was begun for such a release.
     pub fn end(&mut self, asked: &AssignedImage, outcome: ImageOutcome, now: Timestamp) {
         self.is_in_flight = false;
+        let is_of_earlier = self.release.is_some_and(|newest| newest > asked.release);
         match outcome {
+            ImageOutcome::Failed(_) if is_of_earlier => {}
             ImageOutcome::Present => {
                 self.state = ImageKnowledge::Held;
                 self.trouble = None;
@@ -192,5 +265,30 @@ mod tests {
         let mut memory = ImageMemory { is_in_flight: true, ..ImageMemory::default() };
         memory.end(&asked, ImageOutcome::EngineUnavailable, second(1));
         assert_eq!(memory, ImageMemory::default());
+    }
+
+    #[test]
+    fn a_newer_release_takes_over_what_is_pulled_and_tries_anew_what_failed() {
+        let newer = |policy| AssignedImage { release: ReleaseId(2), ..asked(policy) };
+        let is_shared = |policy| ImageKey::from(&asked(policy)) == ImageKey::from(&newer(policy));
+        assert!(is_shared(PullPolicy::IfNotPresent));
+        assert!(!is_shared(PullPolicy::Always));
+
+        let mut memory = ImageMemory { is_in_flight: true, ..ImageMemory::default() };
+        memory.ask_for(ReleaseId(1));
+        memory.ask_for(ReleaseId(2));
+        let newer = newer(PullPolicy::IfNotPresent);
+        assert_eq!(image_step(&newer, &memory, second(1)), ImageStep::Nothing);
+        // What the earlier one was refused says nothing of what the newer one may have.
+        let asked = asked(PullPolicy::IfNotPresent);
+        memory.end(&asked, failed(FailureKind::Permanent), second(1));
+        assert_eq!(memory.report(), ImageReport::Pulling { trouble: None });
+        memory.end(&newer, failed(FailureKind::Permanent), second(1));
+        assert!(matches!(memory.report(), ImageReport::Failed { .. }));
+        memory.ask_for(ReleaseId(3));
+        assert_eq!(image_step(&newer, &memory, second(1)), ImageStep::Act(ImageAction::Look));
+        memory.end(&asked, ImageOutcome::Present, second(1));
+        memory.ask_for(ReleaseId(4));
+        assert_eq!(memory.report(), ImageReport::Held);
     }
 }

@@ -8,7 +8,7 @@ use super::credentials::auths_for_image;
 use super::hands::failure_of;
 use super::node::Node;
 use crate::converge::Failure;
-use crate::converge::images::{ImageAction, ImageOutcome, ImageStep, image_step};
+use crate::converge::images::{ImageAction, ImageKey, ImageOutcome, ImageStep, image_step};
 use crate::events::reason;
 use crate::runtime::{ContainerRuntime, RuntimeError};
 
@@ -16,10 +16,9 @@ impl<R: ContainerRuntime> Node<R> {
     /// Begins what is to be done for images, and says when to come again.
     pub(super) fn fetch_images(&mut self) -> Option<Timestamp> {
         let assignment = self.assignment.clone()?;
-        let is_wanted = |image: &AssignedImage| assignment.images.binary_search(image).is_ok();
-        self.images.retain(|image, _| is_wanted(image));
-        self.image_pulls.retain(|image, pull| {
-            let is_wanted = is_wanted(image);
+        self.images.retain(&assignment.images);
+        self.image_pulls.retain(|key, pull| {
+            let is_wanted = self.images.contains(key);
             if !is_wanted {
                 pull.abort();
             }
@@ -30,7 +29,7 @@ impl<R: ContainerRuntime> Node<R> {
         }
         let mut wake_at: Option<Timestamp> = None;
         for asked in &assignment.images {
-            let memory = self.images.entry(asked.clone()).or_default();
+            let memory = self.images.ask(asked);
             match image_step(asked, memory, self.now) {
                 ImageStep::Nothing => {}
                 ImageStep::Wait(at) => {
@@ -44,7 +43,7 @@ impl<R: ContainerRuntime> Node<R> {
                     }
                     let auths = auths_for_image(&assignment, &asked.image);
                     let handle = self.hands.fetch_image(asked.clone(), action, auths);
-                    self.image_pulls.insert(asked.clone(), handle);
+                    self.image_pulls.insert(ImageKey::from(asked), handle);
                 }
             }
         }
@@ -58,7 +57,7 @@ impl<R: ContainerRuntime> Node<R> {
         action: ImageAction,
         result: Result<bool, RuntimeError>,
     ) {
-        self.image_pulls.remove(asked);
+        self.image_pulls.remove(&ImageKey::from(asked));
         let outcome = match result {
             Ok(true) => ImageOutcome::Present,
             Ok(false) => ImageOutcome::Absent,
@@ -88,6 +87,9 @@ impl<R: ContainerRuntime> Node<R> {
     }
 
     pub(super) fn image_reports(&self) -> BTreeMap<AssignedImage, ImageReport> {
-        self.images.iter().map(|(asked, memory)| (asked.clone(), memory.report())).collect()
+        self.assignment
+            .as_ref()
+            .map(|assignment| self.images.reports(&assignment.images))
+            .unwrap_or_default()
     }
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use dugout_model::{
-    AssignedImage, AssignedPod, EventType, NamespaceName, NodeName, ObjectName, PodUid, PullPolicy,
-    RestartPolicy, SharedAssignment, Timestamp,
+    AssignedPod, EventType, NamespaceName, NodeName, ObjectName, PodUid, PullPolicy, RestartPolicy,
+    SharedAssignment, Timestamp,
 };
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -18,7 +18,7 @@ use super::image_gc::ImageGc;
 use super::publish::{Directory, Published};
 use super::recorded::Recorded;
 use crate::converge::drift;
-use crate::converge::images::ImageMemories;
+use crate::converge::images::{ImageKey, ImageMemories};
 use crate::converge::volumes::HeldVolumes;
 use crate::converge::{Action, Failure, FailureKind, Memories, Observed, Outcome, PodMemory};
 use crate::events::{EventQueue, reason};
@@ -59,7 +59,7 @@ pub(super) struct Node<R> {
     /// Images that a release wants here.
     pub images: ImageMemories,
     /// Looks and pulls for them that are under way.
-    pub image_pulls: HashMap<AssignedImage, AbortHandle>,
+    pub image_pulls: HashMap<ImageKey, AbortHandle>,
     /// Rights to an engine call that the next settling uses or gives back.
     pub slots: HashMap<PodUid, Slot>,
     pub recorded: Recorded,
@@ -99,7 +99,7 @@ impl<R: ContainerRuntime> Node<R> {
             signalled_outside: HashMap::new(),
             started_here: HashSet::new(),
             pulls: HashMap::new(),
-            images: ImageMemories::new(),
+            images: ImageMemories::default(),
             image_pulls: HashMap::new(),
             slots: HashMap::new(),
             recorded: Recorded::default(),

@@ -105,7 +105,7 @@ impl Node {
             alarm: Alarm::default(),
             observed: Observed::default(),
             memories: Memories::new(),
-            images: ImageMemories::new(),
+            images: ImageMemories::default(),
             reported: None,
             busy_until: BTreeMap::new(),
         };
@@ -175,10 +175,10 @@ impl Node {
         let (Some(agent), Some(accepted)) = (&mut self.agent, &self.accepted) else {
             return (Vec::new(), None);
         };
-        agent.images.retain(|asked, _| accepted.images.contains(asked));
+        agent.images.retain(&accepted.images);
         let (mut actions, mut wake_at) = (Vec::new(), None);
         for asked in accepted.images.iter().filter(|_| agent.has_listed) {
-            let memory = agent.images.entry(asked.clone()).or_default();
+            let memory = agent.images.ask(asked);
             match image_step(asked, memory, now) {
                 ImageStep::Nothing => {}
                 ImageStep::Wait(at) => wake_at = wake_at.into_iter().chain([at]).min(),
@@ -222,13 +222,14 @@ impl Node {
                 pod_report(None, containers, agent.memories.get(&uid), Health::default(), true)
             });
         }
+        let asked = accepted.as_ref().map_or(&[][..], |accepted| &accepted.images);
         let report = NodeReport {
             node: self.name.clone(),
             instance: format!("instance-of-{}", self.name),
-            acknowledged: accepted.map_or(Turn(0), |accepted| accepted.generation),
+            acknowledged: accepted.as_ref().map_or(Turn(0), |accepted| accepted.generation),
             engine_answers: true,
             pods,
-            images: Some(agent.images.iter().map(|(k, v)| (k.clone(), v.report())).collect()),
+            images: Some(agent.images.reports(asked)),
             events: Vec::new(),
             first_event: None,
         };
