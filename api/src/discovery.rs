@@ -59,6 +59,7 @@ pub(crate) fn resources(group: Group) -> APIResourceList {
         .collect();
     if group == Group::Core {
         resources.push(log_subresource());
+        resources.push(eviction_subresource());
     }
     APIResourceList { group_version: group.api_version().to_owned(), resources }
 }
@@ -102,6 +103,19 @@ fn in_all(plural: &str) -> bool {
         "cronjobs",
     ]
     .contains(&plural)
+}
+
+/// By this clients see that pods can be evicted.
+fn eviction_subresource() -> APIResource {
+    APIResource {
+        group: Some("policy".to_owned()),
+        kind: "Eviction".to_owned(),
+        name: "pods/eviction".to_owned(),
+        namespaced: true,
+        verbs: vec!["create".to_owned()],
+        version: Some("v1".to_owned()),
+        ..APIResource::default()
+    }
 }
 
 fn log_subresource() -> APIResource {

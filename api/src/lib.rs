@@ -13,6 +13,7 @@ mod columns;
 mod convert;
 mod discovery;
 pub mod dugout;
+mod eviction;
 mod failure;
 mod item;
 mod limits;

@@ -18,6 +18,7 @@ use crate::dugout::{
     API_VERSION, ApproveBody, DrainAnswer, DrainingPod, JoinTokenAnswer, JoinTokenBody,
     JoinTokenItem, JoinTokenList, PlanBody, RollbackAnswer, RollbackBody, SyncAnswer,
 };
+use crate::eviction;
 use crate::failure::{Failure, Reason};
 use crate::read::json;
 use crate::routes::Api;
@@ -35,6 +36,8 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/apis/dugout.dev/v1/nodes/{name}/cordon", only(post(cordon)))
         .route("/apis/dugout.dev/v1/nodes/{name}/uncordon", only(post(uncordon)))
         .route("/apis/dugout.dev/v1/nodes/{name}/drain", only(post(drain).get(drain_so_far)))
+        .route("/apis/dugout.dev/v1/nodes/{name}/delete", only(post(delete_node)))
+        .route("/api/v1/namespaces/{namespace}/pods/{name}/eviction", only(post(eviction::evict)))
         .route("/apis/dugout.dev/v1/sources/{name}/approve", only(post(approve)))
         .route(
             "/apis/dugout.dev/v1/jointokens",
@@ -93,6 +96,24 @@ async fn drain(State(api): State<Api>, Path(name): Path<String>) -> Result<Respo
     operate(api.backend(), OperatorRequest::Drain(node)).await
 }
 
+/// Forgets a node that is not there. One that is would join again at once.
+async fn delete_node(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+) -> Result<Response, Failure> {
+    let node = existing_node(api.backend(), &name)?;
+    if api.backend().world().nodes.get(&node).is_some_and(|row| row.is_ready()) {
+        return Err(Failure::new(
+            Reason::Conflict,
+            format!(
+                "node {node} is there, and its agent would join again: drain it, end its agent, and \
+                 delete it once it is not ready"
+            ),
+        ));
+    }
+    operate(api.backend(), OperatorRequest::DeleteNode(node)).await
+}
+
 /// What still stands on a node that is drained, and why.
 async fn drain_so_far(
     State(api): State<Api>,
@@ -136,7 +157,10 @@ async fn plan(
     Ok(json(crate::plan::answer(&foreseen)))
 }
 
-async fn operate(backend: &dyn Backend, request: OperatorRequest) -> Result<Response, Failure> {
+pub(crate) async fn operate(
+    backend: &dyn Backend,
+    request: OperatorRequest,
+) -> Result<Response, Failure> {
     must_lead(backend)?;
     backend.operate(request).await?;
     Ok(json(Status { status: Some("Success".to_owned()), ..Status::default() }))
@@ -273,7 +297,7 @@ async fn revoke_join_token(
 }
 
 /// Refuses where nothing could be written.
-fn must_lead(backend: &dyn Backend) -> Result<(), Failure> {
+pub(crate) fn must_lead(backend: &dyn Backend) -> Result<(), Failure> {
     let message = match backend.leading() {
         Leading::Leads => return Ok(()),
         Leading::StandsBy { leader } => not_leading(leader.as_deref()),

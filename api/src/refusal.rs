@@ -28,7 +28,8 @@ fn sentence(world: &World, target: &Target) -> String {
     match target.resource {
         Resource::Nodes => {
             "a node joins by 'dugout agent' and is not written here; to keep new pods \
-                            off it: dugout node cordon NAME; to empty it: dugout node drain NAME"
+                            off it: dugout node cordon NAME; to empty it: dugout node drain NAME; to \
+                            forget one that will not come back: dugout node delete NAME"
                 .to_owned()
         }
         Resource::Events | Resource::Releases | Resource::TimelineEntries => {

@@ -658,3 +658,48 @@ async fn a_log_that_is_followed_outlives_the_request_timeout() {
     let bytes = answer.into_body().collect().await.expect("a body").to_bytes();
     assert!(bytes.ends_with(b"served /\n"));
 }
+
+#[tokio::test]
+async fn a_pod_is_evicted_unless_a_budget_holds_it() {
+    let door = Door::with(Fake::new(support::with_budget(support::world())));
+    let path = |pod: &str| format!("/api/v1/namespaces/demo/pods/web-5d9c7b-{pod}/eviction");
+    let unsigned = local(Method::POST, &path("bbbbb")).body(Body::empty()).expect("a request");
+    assert_eq!(door.send(unsigned).await.status, StatusCode::UNAUTHORIZED);
+    let held = door.operate(&path("aaaaa"), "").await;
+    assert_eq!(held.status, StatusCode::TOO_MANY_REQUESTS, "{}", held.text);
+    let message = held.json()["message"].to_string();
+    assert!(message.contains("the disruption budget web needs 1 healthy pods"), "{message}");
+    let body = |options: &str| {
+        format!(
+            r#"{{"apiVersion":"policy/v1","kind":"Eviction","metadata":{{"name":"web-5d9c7b-bbbbb"}},"deleteOptions":{options}}}"#
+        )
+    };
+    for (options, status) in [
+        (r#"{"dryRun":["All"]}"#, StatusCode::CREATED),
+        (r#"{"gracePeriodSeconds":1}"#, StatusCode::BAD_REQUEST),
+        (r#"{"preconditions":{"resourceVersion":"1"}}"#, StatusCode::BAD_REQUEST),
+        (r#"{"preconditions":{"uid":"another"}}"#, StatusCode::CONFLICT),
+    ] {
+        let answer = door.operate(&path("bbbbb"), &body(options)).await;
+        assert_eq!(answer.status, status, "{options}: {}", answer.text);
+    }
+    assert_eq!(door.operate(&path("zzzzz"), "").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(door.operate(&path("aaaaa"), &body("{}")).await.status, StatusCode::BAD_REQUEST);
+    assert!(door.asked().is_empty(), "{:?}", door.asked());
+    let done = door.operate(&path("bbbbb"), &body("{}")).await;
+    assert_eq!(done.status, StatusCode::CREATED, "{}", done.text);
+    // It has left already, and no budget is asked.
+    let leaving = door.operate(&path("ddddd"), "").await;
+    assert_eq!(leaving.status, StatusCode::CREATED, "{}", leaving.text);
+    assert!(door.asked().iter().all(|asked| asked.starts_with("Evict(")), "{:?}", door.asked());
+}
+
+#[tokio::test]
+async fn only_a_node_that_is_not_there_is_deleted() {
+    let door = Door::new();
+    let there = door.operate("/apis/dugout.dev/v1/nodes/alpha/delete", "").await;
+    assert_eq!(there.status, StatusCode::CONFLICT, "{}", there.text);
+    let gone = door.operate("/apis/dugout.dev/v1/nodes/beta/delete", "").await;
+    assert_eq!(gone.status, StatusCode::OK, "{}", gone.text);
+    assert_eq!(door.asked(), ["DeleteNode(\"beta\")"]);
+}

@@ -97,6 +97,8 @@ pub enum Command {
     Approve(ApproveArguments),
     /// Commit a revert to the source's repository and push it; while that cannot be reached, go back all the same and push it later
     Rollback(RollbackArguments),
+    /// Let a pod start anew, as another pod, if disruption budgets allow that
+    Restart(RestartArguments),
     /// Check manifests and kustomizations without a server
     Validate(ValidateArguments),
     /// Keep new pods off a node, or let them in again
@@ -384,6 +386,14 @@ pub struct LogsArguments {
     /// Begin each line with its time
     #[arg(long)]
     pub timestamps: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct RestartArguments {
+    /// The pod; what makes pods starts all of them anew when its manifest changes in Git
+    pub pod: String,
+    #[command(flatten)]
+    pub namespaces: NamespaceArguments,
 }
 
 /// A command about one source.

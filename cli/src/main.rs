@@ -101,6 +101,7 @@ async fn ask(client: &Client, command: Command) -> anyhow::Result<()> {
         Command::Resume(arguments) => operate::resume(client, arguments).await,
         Command::Approve(arguments) => operate::approve(client, arguments).await,
         Command::Rollback(arguments) => operate::rollback(client, arguments).await,
+        Command::Restart(arguments) => operate::restart(client, arguments).await,
         Command::Node(command) => operate::node(client, command).await,
         Command::Token(command) => operate::token(client, command).await,
         Command::Version => version::version(client).await,

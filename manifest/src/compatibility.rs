@@ -77,7 +77,8 @@ Dugout does with each kind of workload what Kubernetes does, but for this:
   gone and Git still asks for it.
 - A StatefulSet's pod, and a bare one, waits for as long as its node is lost: it may still run there, and
   a name belongs to one pod. Kubernetes does so with the first and deletes the second after five minutes.
-  Pods of other kinds are made anew on another node.
+  Pods of other kinds are made anew on another node. `dugout node delete` says that a node that is not ready
+  will not come back: then they start elsewhere, too.
 - `dugout node drain` keeps to disruption budgets as `kubectl drain` does. A Deployment's pod that serves
   leaves when its successor serves, as far as `maxSurge` and the room allow; in Kubernetes it leaves first,
   and the only replica fails some requests. A bare pod comes anew on another node, where `kubectl drain`

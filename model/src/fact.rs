@@ -92,6 +92,10 @@ pub enum OperatorRequest {
     /// Cordon, and move away what runs there.
     Drain(NodeName),
     Uncordon(NodeName),
+    /// A node that is not there any more will not come back: what it ran is gone.
+    DeleteNode(NodeName),
+    /// Let a pod start anew, as another pod, if disruption budgets allow that.
+    Evict(PodUid),
 }
 
 /// What an agent says of itself when it joins or comes back.

@@ -222,6 +222,8 @@ pub enum StopReason {
     NodeLost,
     /// Its node is drained.
     Evicted,
+    /// A person asked for it: it starts anew, as another pod.
+    Asked,
 }
 
 /// What is known of something remote. Ignorance is a value.

@@ -208,7 +208,12 @@ impl Checker<'_> {
             let (before, after) = (self.before.pods.get(&uid), self.after.pods.get(&uid));
             match (before, after) {
                 (Some(before), None) => {
-                    let may_go = !before.is_active() || before.node().is_none();
+                    // With a node that was not there, and that a person deleted, goes what it ran.
+                    let may_go = before.node().is_none_or(|node| {
+                        let is_lost =
+                            self.before.nodes.get(node).is_some_and(|node| !node.is_ready());
+                        !before.is_active() || is_lost && !self.after.nodes.contains_key(node)
+                    });
                     self.require(may_go, || Violation::ActivePodForgotten { pod: uid });
                 }
                 (before, Some(after)) => {

@@ -167,5 +167,6 @@ fn because(reason: StopReason) -> &'static str {
         StopReason::OwnerRemoved => "its workload left Git",
         StopReason::NodeLost => "its node is lost",
         StopReason::Evicted => "its node is drained",
+        StopReason::Asked => "a person asked for it",
     }
 }

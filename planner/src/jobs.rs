@@ -134,8 +134,11 @@ enum End {
 fn end(pod: &Pod) -> Option<End> {
     let is_disrupted = matches!(
         pod.lifecycle,
-        Lifecycle::Draining { reason: StopReason::Evicted, .. }
-            | Lifecycle::Stopping { reason: StopReason::NodeLost | StopReason::Evicted, .. }
+        Lifecycle::Draining { reason: StopReason::Evicted | StopReason::Asked, .. }
+            | Lifecycle::Stopping {
+                reason: StopReason::NodeLost | StopReason::Evicted | StopReason::Asked,
+                ..
+            }
     );
     match pod.outcome() {
         Some(PodOutcome::Succeeded) => Some(End::Succeeded),

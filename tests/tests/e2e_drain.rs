@@ -65,13 +65,14 @@ fn the_only_replica_moves_from_node_to_node_and_no_request_fails() {
     }
 }
 
-#[test]
-fn a_budget_holds_a_drain_and_says_so_until_it_lets_go() {
-    let mut rig = Rig::without_commit("held");
-    let namespace = rig.application.namespace.clone();
-    let manifests = |least: u32| {
-        format!(
-            "apiVersion: v1
+fn name_of_pod(rig: &Rig) -> String {
+    rig.pods()[0]["metadata"]["name"].as_str().expect("a pod has a name").to_owned()
+}
+
+/// A replica set of one pod, and a budget that keeps so many.
+fn one_that_stays(namespace: &str, least: u32) -> String {
+    format!(
+        "apiVersion: v1
 kind: Namespace
 metadata: {{name: {namespace}}}
 ---
@@ -92,8 +93,14 @@ spec:
       terminationGracePeriodSeconds: 2
       containers: [{{name: web, image: 'dugout-web:1.0', imagePullPolicy: IfNotPresent}}]
 "
-        )
-    };
+    )
+}
+
+#[test]
+fn a_budget_holds_a_drain_and_says_so_until_it_lets_go() {
+    let mut rig = Rig::without_commit("held");
+    let namespace = rig.application.namespace.clone();
+    let manifests = |least: u32| one_that_stays(&namespace, least);
     rig.repository.write("apps/set.yaml", &manifests(1));
     rig.repository.commit("One that stays");
     let _second = everything_on_the_first(&mut rig);
@@ -114,6 +121,11 @@ spec:
     let metrics = rig.try_get("/metrics").expect("the metrics answer");
     assert!(metrics.contains("dugout_pods_held_by_budget{} 1"), "{metrics}");
     assert_eq!(nodes_of_ready_pods(&rig), ["first"]);
+    let pod = name_of_pod(&rig);
+    let held = rig.dugout(&["restart", &pod]);
+    assert_eq!(held.status.code(), Some(1), "the budget holds it here, too");
+    let said = String::from_utf8_lossy(&held.stderr).into_owned();
+    assert!(said.contains("it would violate the pod's disruption budget"), "{said}");
 
     // The drain is in the database: it goes on where somebody else leads.
     rig.kill();
@@ -126,4 +138,11 @@ spec:
     rig.dugout_ok(&["node", "uncordon", "first"]);
     let nodes = rig.dugout_ok(&["get", "nodes"]);
     assert!(!nodes.contains("SchedulingDisabled"), "{nodes}");
+
+    let pod = name_of_pod(&rig);
+    let said = rig.dugout_ok(&["restart", &pod]);
+    assert!(said.contains("leaves, and another takes its place"), "{said}");
+    rig.wait_for("another pod is there", |rig| {
+        rig.pods().len() == 1 && nodes_of_ready_pods(rig).len() == 1 && name_of_pod(rig) != pod
+    });
 }

@@ -67,6 +67,34 @@ fn two_agents_on_one_engine_share_the_work_and_one_takes_over_from_the_other() {
 }
 
 #[test]
+fn a_node_that_is_deleted_is_forgotten_and_comes_back_as_a_new_one() {
+    let (mut rig, mut second) = two_nodes_with_two_each("forgotten");
+    let there = rig.dugout(&["node", "delete", "second"]);
+    assert_eq!(there.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&there.stderr).into_owned();
+    assert!(said.contains("node second is there, and its agent would join again"), "{said}");
+
+    second.kill();
+    rig.wait_for("the node is lost", |rig| {
+        let nodes = rig.dugout_ok(&["get", "nodes"]);
+        nodes.lines().any(|line| line.contains("second") && line.contains("NotReady"))
+    });
+    let said = rig.dugout_ok(&["node", "delete", "second"]);
+    assert!(said.contains("Node second is forgotten"), "{said}");
+    assert!(!rig.dugout_ok(&["get", "nodes"]).contains("second"));
+    rig.wait_for("all pods are on the first node", |rig| {
+        pods_per_node(rig) == BTreeMap::from([("first".to_owned(), 4)])
+    });
+    assert_eq!(containers_of(&rig, "second").len(), 2, "nobody is there who could end them");
+
+    let token = rig.dugout_ok(&["token", "create"]).trim().to_owned();
+    let _back = SecondAgent::start(&rig, &token);
+    rig.wait_for("the agent is back and ended what is nobody's", |rig| {
+        second_is_ready(rig) && containers_of(rig, "second").is_empty()
+    });
+}
+
+#[test]
 fn down_of_an_agents_folder_removes_its_containers_and_nothing_of_another_node() {
     let (mut rig, mut second) = two_nodes_with_two_each("node-down");
     both_ends_keep_alive(&mut rig, &second);

@@ -199,14 +199,20 @@ fn conditions(
 
 /// Why a pod was moved away, in the words of Kubernetes' eviction API.
 fn disruption(pod: &Pod) -> Option<core::PodCondition> {
-    let since = match pod.lifecycle {
-        Lifecycle::Draining { since, reason: StopReason::Evicted, .. }
-        | Lifecycle::Stopping { since, reason: StopReason::Evicted, .. } => since,
-        _ => return None,
+    let (since, reason) = match pod.lifecycle {
+        Lifecycle::Draining { since, reason, .. } | Lifecycle::Stopping { since, reason, .. } => {
+            (since, reason)
+        }
+        Lifecycle::Active => return None,
+    };
+    let message = match reason {
+        StopReason::Evicted => "its node is drained",
+        StopReason::Asked => "a person asked for it",
+        StopReason::Scaled | StopReason::OwnerRemoved | StopReason::NodeLost => return None,
     };
     let mut target = condition("DisruptionTarget", "True", since);
     target.reason = Some("EvictionByEvictionAPI".to_owned());
-    target.message = Some("its node is drained".to_owned());
+    target.message = Some(message.to_owned());
     Some(target)
 }
 

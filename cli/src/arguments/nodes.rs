@@ -23,6 +23,9 @@ pub enum NodeCommand {
         #[arg(long)]
         no_wait: bool,
     },
+    /// Forget a node that is not ready and will not come back, with what it ran: pods that may exist only
+    /// once, as those of a stateful set, then start elsewhere; make sure that the machine is off
+    Delete { name: String },
 }
 
 #[derive(Clone, Debug, Subcommand)]

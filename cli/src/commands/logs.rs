@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::arguments::LogsArguments;
+use crate::arguments::{LogsArguments, NamespaceArguments};
 use crate::client::{Client, Query, Usage};
 use crate::output::print;
 
@@ -24,17 +24,17 @@ const LINES_AHEAD: usize = 256;
 const LONGEST_LINE: usize = 1024 * 1024;
 
 /// A pod by its place.
-struct Place {
-    namespace: String,
-    name: String,
+pub(super) struct Place {
+    pub namespace: String,
+    pub name: String,
 }
 
 pub async fn logs(client: &Client, arguments: LogsArguments) -> anyhow::Result<()> {
     let query = query(&arguments);
     let pods = match arguments.target.split_once('/') {
-        None => vec![one_pod(client, &arguments, &arguments.target).await?],
+        None => vec![one_pod(client, &arguments.namespaces, &arguments.target).await?],
         Some((word, name)) => match Resource::named(word) {
-            Some(Resource::Pods) => vec![one_pod(client, &arguments, name).await?],
+            Some(Resource::Pods) => vec![one_pod(client, &arguments.namespaces, name).await?],
             Some(
                 workload @ (Resource::Deployments
                 | Resource::ReplicaSets
@@ -85,8 +85,12 @@ async fn open(client: &Client, pod: &Place, query: Query<'_>) -> anyhow::Result<
 }
 
 /// The pod with this name; without a namespace, in whichever it is.
-async fn one_pod(client: &Client, arguments: &LogsArguments, name: &str) -> anyhow::Result<Place> {
-    if let Some(namespace) = arguments.namespaces.only() {
+pub(super) async fn one_pod(
+    client: &Client,
+    namespaces: &NamespaceArguments,
+    name: &str,
+) -> anyhow::Result<Place> {
+    if let Some(namespace) = namespaces.only() {
         return Ok(Place { namespace: namespace.to_owned(), name: name.to_owned() });
     }
     let query = [("fieldSelector", format!("metadata.name={name}"))];

@@ -1,4 +1,4 @@
-//! Steering: `sync`, `suspend`, `resume`, `approve`, `rollback`, `node` and `token`.
+//! Steering: `sync`, `suspend`, `resume`, `approve`, `rollback`, `restart`, `node` and `token`.
 
 use dugout_api::dugout::{
     ApproveBody, JoinTokenAnswer, JoinTokenBody, JoinTokenItem, JoinTokenList, RollbackAnswer,
@@ -7,9 +7,11 @@ use dugout_api::dugout::{
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::logs::one_pod;
 use super::{drain, source_named};
 use crate::arguments::{
-    ApproveArguments, NodeCommand, RollbackArguments, SourceArguments, TokenCommand,
+    ApproveArguments, NodeCommand, RestartArguments, RollbackArguments, SourceArguments,
+    TokenCommand,
 };
 use crate::client::Client;
 use crate::output::{Grid, Paint, age_of, between, complain, now, print, short};
@@ -76,12 +78,32 @@ pub async fn rollback(client: &Client, arguments: RollbackArguments) -> anyhow::
     ))?)
 }
 
+/// The pod leaves as on a drained node, and its workload makes another.
+pub async fn restart(client: &Client, arguments: RestartArguments) -> anyhow::Result<()> {
+    let name = arguments.pod.strip_prefix("pod/").unwrap_or(&arguments.pod);
+    let pod = one_pod(client, &arguments.namespaces, name).await?;
+    let path = ["api", "v1", "namespaces", &pod.namespace, "pods", &pod.name, "eviction"];
+    let eviction = json!({
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"namespace": &pod.namespace, "name": &pod.name},
+    });
+    let _: Value = client.post(&path, &eviction).await?;
+    Ok(print(&format!(
+        "Pod {}/{} leaves, and another takes its place; 'dugout get pods' shows them.\n",
+        pod.namespace, pod.name
+    ))?)
+}
+
 pub async fn node(client: &Client, command: NodeCommand) -> anyhow::Result<()> {
     let (name, verb, sentence) = match &command {
         NodeCommand::Cordon { name } => (name, "cordon", "takes no new pods"),
         NodeCommand::Uncordon { name } => (name, "uncordon", "takes new pods again"),
         NodeCommand::Drain { name, .. } => {
             (name, "drain", "takes no new pods, and those that it has leave")
+        }
+        NodeCommand::Delete { name } => {
+            (name, "delete", "is forgotten, and what it ran starts elsewhere")
         }
     };
     let [apis, group, version] = DUGOUT;
@@ -93,7 +115,8 @@ pub async fn node(client: &Client, command: NodeCommand) -> anyhow::Result<()> {
         }
         NodeCommand::Drain { no_wait: true, .. }
         | NodeCommand::Cordon { .. }
-        | NodeCommand::Uncordon { .. } => Ok(()),
+        | NodeCommand::Uncordon { .. }
+        | NodeCommand::Delete { .. } => Ok(()),
     }
 }
 

@@ -1,5 +1,5 @@
-//! The rules of evictions: only from a node that is drained, never a daemon, and no more than a disruption
-//! budget allows, which is reckoned here from all pods of a namespace.
+//! The rules of evictions: no more than a disruption budget allows, which is reckoned here from all pods of
+//! a namespace, and where no person asked for it only from a node that is drained, and never a daemon.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,9 +24,8 @@ impl Checker<'_> {
             let after = Arc::clone(after);
             let node = after.node().and_then(|node| self.after.nodes.get(node));
             let is_drained = node.is_some_and(|node| node.draining_since().is_some());
-            self.require(is_drained && !identities::is_daemon(&after), || {
-                Violation::EvictedUnasked { pod: uid }
-            });
+            let is_allowed = is_asked(&after) || is_drained && !identities::is_daemon(&after);
+            self.require(is_allowed, || Violation::EvictedUnasked { pod: uid });
             if has_begun(&after) {
                 let budgets = covering(self.after, &after);
                 let is_alone = budgets.len() < 2 || covering(self.before, &after).len() < 2;
@@ -132,12 +131,20 @@ fn is_covered(budget: &PodDisruptionBudget, pod: &Pod, labels: &StringMap) -> bo
     budget.selector.as_ref().is_some_and(|selector| selector.matches(&labels))
 }
 
+/// Whether a pod leaves for its node's sake or at a person's wish.
 pub(super) fn is_evicted(pod: &Pod) -> bool {
-    matches!(
-        pod.lifecycle,
-        Lifecycle::Draining { reason: StopReason::Evicted, .. }
-            | Lifecycle::Stopping { reason: StopReason::Evicted, .. }
-    )
+    matches!(leaves_for(pod), Some(StopReason::Evicted | StopReason::Asked))
+}
+
+fn is_asked(pod: &Pod) -> bool {
+    leaves_for(pod) == Some(StopReason::Asked)
+}
+
+fn leaves_for(pod: &Pod) -> Option<StopReason> {
+    match pod.lifecycle {
+        Lifecycle::Active => None,
+        Lifecycle::Draining { reason, .. } | Lifecycle::Stopping { reason, .. } => Some(reason),
+    }
 }
 
 /// What has not begun can be no loss.

@@ -1,15 +1,15 @@
-//! Nodes that join, and what a person asks for.
+//! Nodes that join, and what a person asks for them.
 
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, EventType, ImagePull, Node, NodeCondition, NodeName, NodeRegistration, PullState,
-    Scheduling, Turn,
+    Change, EventType, ImagePull, Node, NodeCondition, NodeName, NodeRegistration, Pod, PullState,
+    Scheduling, StopReason, Turn,
 };
 
-use crate::Ignored;
 use crate::draft::Draft;
 use crate::records::Subject;
+use crate::{Ignored, draining};
 
 /// An agent joins or comes back. What it must run is decided by its name, so it keeps its pods.
 pub(super) fn joined(draft: &mut Draft<'_>, registration: &NodeRegistration) {
@@ -86,4 +86,30 @@ pub(super) fn schedule(draft: &mut Draft<'_>, name: &NodeName, scheduling: Sched
         }
     };
     draft.event(EventType::Normal, Subject::node(&known), reason, message);
+}
+
+/// Forgets a node that is not there, with what it ran: by a person's word nothing of that runs any more, so
+/// what may exist once alone can be made anew elsewhere.
+pub(super) fn delete(draft: &mut Draft<'_>, name: &NodeName) {
+    let Some(known) = draft.world.nodes.get(name).cloned() else {
+        draft.report.ignored.push(Ignored::UnknownNode { node: name.clone() });
+        return;
+    };
+    if known.is_ready() {
+        draft.report.ignored.push(Ignored::NodeIsReady { node: name.clone() });
+        return;
+    }
+    let pods: Vec<Arc<Pod>> = draft.world.pods_on(name).cloned().collect();
+    for pod in &pods {
+        // A job counts it as given up with its node.
+        draining::leave(draft, pod, StopReason::NodeLost);
+        draft.push(Change::DeletePod(pod.uid));
+    }
+    let message = match pods.len() {
+        0 => "a person deleted it".to_owned(),
+        1 => "a person deleted it, with the pod that it had".to_owned(),
+        count => format!("a person deleted it, with the {count} pods that it had"),
+    };
+    draft.event(EventType::Normal, Subject::node(&known), "RemovingNode", message);
+    draft.push(Change::DeleteNode(name.clone()));
 }

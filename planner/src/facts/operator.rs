@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, CommitSha, EventType, OperatorRequest, Scheduling, SourceName, Verdict,
+    Change, CommitSha, EventType, OperatorRequest, PodUid, Scheduling, SourceName, StopReason,
+    Verdict,
 };
 
-use super::node::schedule;
-use crate::Ignored;
+use super::node::{delete, schedule};
 use crate::draft::Draft;
 use crate::records::Subject;
+use crate::{Ignored, draining};
 
 pub(super) fn apply(draft: &mut Draft<'_>, request: &OperatorRequest) {
     match request {
@@ -22,6 +23,8 @@ pub(super) fn apply(draft: &mut Draft<'_>, request: &OperatorRequest) {
             schedule(draft, node, Scheduling::Draining { since });
         }
         OperatorRequest::Uncordon(node) => schedule(draft, node, Scheduling::Schedulable),
+        OperatorRequest::DeleteNode(node) => delete(draft, node),
+        OperatorRequest::Evict(pod) => evict(draft, *pod),
     }
 }
 
@@ -42,6 +45,14 @@ fn suspend(draft: &mut Draft<'_>, name: &SourceName, suspended: bool) {
         ("Resumed", "new commits are applied again")
     };
     draft.event(EventType::Normal, Subject::source(name), reason, message);
+}
+
+/// A pod leaves as one on a drained node does; its workload makes another. What a budget holds stays.
+fn evict(draft: &mut Draft<'_>, uid: PodUid) {
+    let known = draft.world.pods.get(&uid).filter(|pod| pod.is_active()).cloned();
+    let Some(pod) = known.filter(|pod| draft.world.may_evict(pod).is_ok()) else { return };
+    draft.event(EventType::Normal, Subject::pod(&pod), "Evicted", "a person asked for it");
+    draining::leave(draft, &pod, StopReason::Asked);
 }
 
 /// Notes that a commit may pass; its source's loop hands it over once more.

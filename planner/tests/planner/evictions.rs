@@ -334,3 +334,39 @@ fn to_cordon_a_node_that_is_drained_ends_the_drain() {
     cluster.run_for(seconds(10));
     assert_eq!(cluster.spread(), BTreeMap::from([("a".to_owned(), 2)]));
 }
+
+fn evict(cluster: &mut Cluster, pod: PodUid) {
+    cluster.turn(&[Fact::Operator(OperatorRequest::Evict(pod))]);
+}
+
+#[test]
+fn a_pod_starts_anew_when_a_person_asks_for_it() {
+    let mut cluster = Cluster::with_nodes(&["a", "b"]);
+    let objects = vec![web(2, "web:1"), db(1, "db:1", |_| {}), logs("logs:1", |_| {})];
+    let sha = cluster.commit(objects);
+    cluster.run_for(seconds(10));
+    let before: Vec<PodUid> = cluster.world.pods.keys().copied().collect();
+    assert_eq!((before.len(), cluster.verdict(&sha)), (5, Verdict::Healthy));
+    for pod in &before {
+        evict(&mut cluster, *pod);
+        evict(&mut cluster, *pod);
+    }
+    assert_eq!(cluster.events_with("Evicted").len(), 5, "to ask twice is to ask once");
+    cluster.run_for(seconds(20));
+    assert_eq!((cluster.world.pods.len(), cluster.ready()), (5, 5));
+    assert!(before.iter().all(|pod| !cluster.world.pods.contains_key(pod)));
+    assert_eq!(cluster.verdict(&sha), Verdict::Healthy);
+}
+
+#[test]
+fn a_budget_holds_a_pod_also_when_a_person_asks_for_it() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(vec![web(2, "web:1"), budget("web", min_available(1))]);
+    cluster.run_for(seconds(5));
+    let pods: Vec<PodUid> = cluster.world.pods.keys().copied().collect();
+    let asked: Vec<Fact> =
+        pods.iter().map(|pod| Fact::Operator(OperatorRequest::Evict(*pod))).collect();
+    cluster.turn(&asked);
+    let stay = pods.iter().filter(|pod| cluster.world.pods[*pod].is_active()).count();
+    assert_eq!(stay, 1, "only one may go at a time");
+}

@@ -343,3 +343,34 @@ fn a_recreate_goes_on_beside_pods_that_were_replaced_with_their_node() {
     assert_eq!(cluster.verdict(&sha), Verdict::Healthy);
     assert_eq!(cluster.images(), ["web:2"; 2]);
 }
+
+#[test]
+fn a_node_that_will_not_come_back_is_deleted_and_what_may_exist_once_starts_elsewhere() {
+    let mut cluster = Cluster::with_nodes(&["a", "b"]);
+    cluster.commit(vec![db(2, "db:1", |_| {}), web(2, "web:1"), logs("logs:1", |_| {})]);
+    cluster.run_for(seconds(10));
+    let delete = [Fact::Operator(OperatorRequest::DeleteNode("a".into()))];
+    cluster.turn(&delete);
+    assert_eq!(cluster.world.nodes.len(), 2, "it is there");
+    let is_there = Ignored::NodeIsReady { node: "a".into() };
+    assert_eq!(cluster.report.ignored, [is_there]);
+
+    cluster.agent("a").alive = false;
+    cluster.run_for(seconds(60));
+    assert_eq!(cluster.ready(), 4, "a pod of the set waits for its node");
+    cluster.turn(&delete);
+    cluster.run_for(seconds(10));
+    assert_eq!(cluster.world.nodes.len(), 1);
+    assert_eq!(cluster.spread(), [("b".to_owned(), 5)].into());
+    assert_eq!(cluster.ready(), 5);
+    assert_eq!(cluster.world.pods.len(), 5, "nothing is left of what it ran");
+    assert_eq!(cluster.events_with("RemovingNode").len(), 1);
+
+    // It was alive after all: it joins as a new node, and what it ran is nobody's.
+    cluster.agent("a").alive = true;
+    let registration = cluster.agent("a").registration();
+    cluster.turn(&[Fact::NodeJoined(registration)]);
+    cluster.run_for(seconds(10));
+    assert_eq!(cluster.spread(), [("a".to_owned(), 1), ("b".to_owned(), 5)].into());
+    assert_eq!(cluster.ready(), 6, "with a daemon on it");
+}

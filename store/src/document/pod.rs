@@ -179,7 +179,7 @@ mirror! {
 
 mirror! {
     #[serde(rename_all = "snake_case")]
-    enum StopReason as StopReasonDocument { Scaled, OwnerRemoved, NodeLost, Evicted }
+    enum StopReason as StopReasonDocument { Scaled, OwnerRemoved, NodeLost, Evicted, Asked }
 }
 
 /// Written out, because the macro knows no generic types.

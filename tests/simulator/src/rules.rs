@@ -296,12 +296,12 @@ impl Rules {
     }
 }
 
-/// Whether a pod is moved away from a node that is drained.
+/// Whether a pod is moved away from a node that is drained, or starts anew at a person's wish.
 fn is_evicted(pod: &Pod) -> bool {
     match pod.lifecycle {
         Lifecycle::Active => false,
         Lifecycle::Draining { reason, .. } | Lifecycle::Stopping { reason, .. } => {
-            reason == StopReason::Evicted
+            matches!(reason, StopReason::Evicted | StopReason::Asked)
         }
     }
 }

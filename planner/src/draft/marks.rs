@@ -1,0 +1,333 @@
+//! What each change makes dirty: the stages that follow look at that, and at nothing else.
+
+use dugout_model::{
+    BaselineKey, Change, EngineId, Hook, Kind, Node, NodeName, ObjectId, ObjectSpec, ObjectUid,
+    Pod, PullGate, RolloutState, ServiceType, Source, SourceName, StoredObject,
+};
+
+use super::Draft;
+
+impl Draft<'_> {
+    pub(super) fn mark(&mut self, change: &Change) {
+        self.dirty.evictions |= self.concerns_evictions(change);
+        match change {
+            Change::PutSource(row) => {
+                self.dirty.sources.insert(row.name.clone());
+                self.mark_pods_of(row);
+            }
+            Change::PutObject(row) => {
+                // A service that takes another type or selector leaves places, too.
+                self.mark_object_of(&row.declared.id());
+                self.mark_object(row);
+                self.mark_waiting(row);
+            }
+            Change::DeleteObject(id) => self.mark_object_of(id),
+            Change::PutRollout(row) => {
+                self.mark_source_of(row.workload);
+                if row.state == RolloutState::Complete {
+                    self.mark_waiting_for(row.workload);
+                }
+            }
+            Change::DeleteRollout(uid) => self.mark_source_of(*uid),
+            Change::PutPod(row) => {
+                if let Some(old) = self.world.pods.get(&row.uid).cloned() {
+                    self.mark_pod(&old);
+                    self.dirty.placement |= old.node() != row.node();
+                    self.dirty.placement |= old.is_finished() != row.is_finished();
+                }
+                self.mark_pod(row);
+            }
+            Change::DeletePod(uid) => {
+                if let Some(old) = self.world.pods.get(uid).cloned() {
+                    self.mark_pod(&old);
+                    self.mark_claimants(&old);
+                    self.dirty.placement = true;
+                }
+            }
+            Change::PutNode(row) => self.mark_node(row),
+            Change::DeleteNode(name) => {
+                if let Some(known) = self.world.nodes.get(name).cloned() {
+                    self.mark_gates(&known);
+                }
+                self.mark_engine_of(name);
+                self.mark_daemon_sets();
+                self.mark_choices();
+                self.dirty.placement = true;
+            }
+            Change::PutRelease(row) => {
+                self.dirty.sources.insert(row.source.clone());
+            }
+            // These change with their workload, which is being looked at, or with a pod of it.
+            Change::PutJob(_)
+            | Change::DeleteJob(_)
+            | Change::PutSchedule(_)
+            | Change::DeleteSchedule(_)
+            | Change::PutReplicaSet(_)
+            | Change::DeleteReplicaSet(_) => {}
+            Change::DeleteBaseline(key) => self.mark_gone(key),
+            Change::PutBaseline(_)
+            | Change::PutQuarantine(_)
+            | Change::PutRevision(_)
+            | Change::AppendTimeline(_)
+            | Change::AppendEvent(_) => {}
+        }
+    }
+
+    fn mark_node(&mut self, row: &Node) {
+        if self.differs_in_events_alone(row) {
+            return;
+        }
+        self.dirty.assignments.insert(row.name.clone());
+        self.mark_gates(row);
+        if self.differs_in_pulls_alone(row) {
+            return;
+        }
+        self.mark_engine_of(&row.name);
+        self.mark_peers(&row.engine);
+        self.dirty.nodes.insert(row.name.clone());
+        self.dirty.placement = true;
+        self.mark_moved(row);
+        if self.differs_for_choices(row) {
+            self.mark_choices();
+        }
+        if self.differs_for_daemons(row) {
+            self.mark_daemon_sets();
+        }
+    }
+
+    /// Whether pods of drained nodes may have waited for it.
+    fn concerns_evictions(&self, change: &Change) -> bool {
+        match change {
+            Change::PutNode(row) => !self.differs_in_events_alone(row),
+            // With a release that fails, those that waited for its rollouts wait no longer.
+            Change::PutSource(_)
+            | Change::PutRelease(_)
+            | Change::PutObject(_)
+            | Change::DeleteObject(_)
+            | Change::PutRollout(_)
+            | Change::DeleteRollout(_)
+            | Change::PutReplicaSet(_)
+            | Change::DeleteReplicaSet(_)
+            | Change::PutPod(_)
+            | Change::DeletePod(_)
+            | Change::DeleteNode(_) => true,
+            Change::PutJob(_)
+            | Change::DeleteJob(_)
+            | Change::PutSchedule(_)
+            | Change::DeleteSchedule(_)
+            | Change::PutBaseline(_)
+            | Change::DeleteBaseline(_)
+            | Change::PutQuarantine(_)
+            | Change::PutRevision(_)
+            | Change::AppendTimeline(_)
+            | Change::AppendEvent(_) => false,
+        }
+    }
+
+    /// Workloads whose pods have to leave a node, or need not any more.
+    fn mark_moved(&mut self, row: &Node) {
+        let known = self.world.nodes.get(&row.name);
+        let is_drained = |node: &Node| node.is_ready() && node.draining_since().is_some();
+        if known.is_some_and(|known| is_drained(known) != is_drained(row)) {
+            let pods = self.world.pods_on(&row.name);
+            let sets = pods.filter_map(|pod| self.world.replica_set_of(pod));
+            let owners: Vec<ObjectUid> = sets.map(|set| set.owner).collect();
+            self.dirty.workloads.extend(owners);
+        }
+    }
+
+    /// Nothing is decided by which of a node's events are in the database.
+    fn differs_in_events_alone(&self, row: &Node) -> bool {
+        self.world
+            .nodes
+            .get(&row.name)
+            .is_some_and(|known| Node { last_event: row.last_event, ..(**known).clone() } == *row)
+    }
+
+    fn differs_in_pulls_alone(&self, row: &Node) -> bool {
+        self.world.nodes.get(&row.name).is_some_and(|known| {
+            known.pulls != row.pulls
+                && Node { pulls: row.pulls.clone(), ..(**known).clone() } == *row
+        })
+    }
+
+    /// Whether another set of daemons belongs on a node, or may be started there.
+    fn differs_for_daemons(&self, row: &Node) -> bool {
+        self.world
+            .nodes
+            .get(&row.name)
+            .is_none_or(|known| known.labels != row.labels || known.is_ready() != row.is_ready())
+    }
+
+    /// Whether pods may be placed on a node that could not be before, or the other way round.
+    fn differs_for_choices(&self, row: &Node) -> bool {
+        self.world.nodes.get(&row.name).is_none_or(|known| {
+            known.is_ready() != row.is_ready()
+                || known.is_schedulable() != row.is_schedulable()
+                || known.labels != row.labels
+                || known.capacity != row.capacity
+        })
+    }
+
+    /// Which nodes were chosen for the images of releases is decided anew.
+    fn mark_choices(&mut self) {
+        self.dirty.choices = true;
+        let sources = self.world.sources.values();
+        let pulling =
+            sources.filter(|source| matches!(source.status.gate, PullGate::Pulling { .. }));
+        let pulling: Vec<SourceName> = pulling.map(|source| source.name.clone()).collect();
+        self.dirty.sources.extend(pulling);
+    }
+
+    /// Which images a node has, and whether it is there, may be what releases wait for.
+    fn mark_gates(&mut self, row: &Node) {
+        self.awaited.clear();
+        let known = self.world.nodes.get(&row.name).map(|known| &known.pulls);
+        let pulls = row.pulls.iter().chain(known.into_iter().flatten());
+        self.dirty.sources.extend(pulls.map(|pull| pull.source.clone()));
+    }
+
+    /// The pods of a source go by its policy.
+    fn mark_pods_of(&mut self, source: &Source) {
+        if self.world.sources.get(&source.name).is_some_and(|old| old.drift != source.drift) {
+            self.dirty.assignments.extend(self.world.nodes.keys().cloned());
+        }
+    }
+
+    fn mark_daemon_sets(&mut self) {
+        let sets = self.world.objects_of(Kind::DaemonSet).map(|object| object.uid);
+        self.dirty.workloads.extend(sets);
+    }
+
+    fn mark_waiting_for(&mut self, workload: ObjectUid) {
+        if let Some(object) = self.world.workload_by_uid(workload).cloned() {
+            self.mark_waiting(&object);
+        }
+    }
+
+    /// Those that may have waited for a workload.
+    fn mark_waiting(&mut self, object: &StoredObject) {
+        let id = object.declared.id();
+        let named = self.world.dependents_of(&id).map(|row| row.uid);
+        self.dirty.woken.extend(named);
+        let own = object.declared.policy.hook;
+        for hook in self.world.hooks_of(&object.source) {
+            if hook.declared.policy.hook == Some(Hook::After) && own != Some(Hook::After) {
+                self.dirty.woken.insert(hook.uid);
+            }
+        }
+        if own == Some(Hook::Before) {
+            let waiting = self.world.unsettled_workloads_of(&object.source);
+            self.dirty.woken.extend(waiting.map(|row| row.uid));
+        }
+    }
+
+    /// A pod's name is free again: what asks for a pod of exactly this name may have waited for it.
+    fn mark_claimants(&mut self, pod: &Pod) {
+        let namespace = pod.namespace.as_str();
+        let bare = ObjectId::new(Kind::Pod, namespace, pod.name.as_str());
+        let set = pod.name.as_str().rsplit_once('-').map(|(set, _)| set);
+        let set = set.map(|set| ObjectId::new(Kind::StatefulSet, namespace, set));
+        for id in set.into_iter().chain([bare]) {
+            if let Some(object) = self.world.objects.get(&id) {
+                self.dirty.woken.insert(object.uid);
+            }
+        }
+    }
+
+    /// What was kept for an object that does not come back any more goes.
+    fn mark_gone(&mut self, key: &BaselineKey) {
+        let row = self.world.baselines.get(key);
+        let before = row.and_then(|row| row.before.as_ref()).map(|before| before.uid);
+        let gone = before.filter(|uid| self.world.workload_by_uid(*uid).is_none());
+        self.dirty.workloads.extend(gone);
+    }
+
+    /// The object as it was until now.
+    fn mark_object_of(&mut self, id: &ObjectId) {
+        if let Some(old) = self.world.objects.get(id).cloned() {
+            self.mark_object(&old);
+            self.mark_waiting(&old);
+        }
+    }
+
+    fn mark_object(&mut self, object: &StoredObject) {
+        let key = &object.declared.key;
+        match &object.declared.spec {
+            ObjectSpec::Pod(_)
+            | ObjectSpec::ReplicaSet(_)
+            | ObjectSpec::ReplicationController(_)
+            | ObjectSpec::Deployment(_)
+            | ObjectSpec::StatefulSet(_)
+            | ObjectSpec::DaemonSet(_)
+            | ObjectSpec::Job(_)
+            | ObjectSpec::CronJob(_) => {
+                self.dirty.workloads.insert(object.uid);
+                self.dirty.sources.insert(object.source.clone());
+            }
+            ObjectSpec::ConfigMap(_) | ObjectSpec::Secret(_) => {
+                self.mark_pulling(&object.declared.spec);
+                let (kind, name) = (object.declared.kind(), &key.name);
+                for workload in Kind::WORKLOADS {
+                    let first = ObjectId::new(workload, key.namespace.as_str(), "");
+                    let rows = self.world.objects.range(first..).map(|(_, row)| row);
+                    let consumers = rows
+                        .take_while(|row| {
+                            row.declared.kind() == workload
+                                && row.declared.key.namespace == key.namespace
+                        })
+                        .filter(|row| crate::resolve::uses(row, kind, name))
+                        .map(|row| row.uid);
+                    self.dirty.workloads.extend(consumers);
+                }
+            }
+            ObjectSpec::Service(service) => {
+                if service.service_type == ServiceType::NodePort {
+                    self.dirty.assignments.extend(self.world.nodes.keys().cloned());
+                }
+            }
+            ObjectSpec::PodDisruptionBudget(_) | ObjectSpec::Namespace => {}
+        }
+    }
+
+    /// Nodes are handed the secrets that they pull with, and nobody is restarted for one that changes.
+    fn mark_pulling(&mut self, spec: &ObjectSpec) {
+        if let ObjectSpec::Secret(secret) = spec
+            && crate::pull_secrets::is_one(secret)
+        {
+            self.dirty.assignments.extend(self.world.nodes.keys().cloned());
+        }
+    }
+
+    fn mark_pod(&mut self, pod: &Pod) {
+        if let Some(replica_set) = self.world.replica_sets.get(&pod.replica_set) {
+            self.dirty.workloads.insert(replica_set.owner);
+        }
+        match pod.node() {
+            Some(node) => {
+                self.dirty.nodes.insert(node.clone());
+                self.dirty.assignments.insert(node.clone());
+                self.mark_engine_of(node);
+            }
+            None => self.dirty.placement = true,
+        }
+    }
+
+    /// The nodes whose proxies may send to the pods of this one.
+    fn mark_engine_of(&mut self, node: &NodeName) {
+        if let Some(node) = self.world.nodes.get(node).cloned() {
+            self.mark_peers(&node.engine);
+        }
+    }
+
+    fn mark_peers(&mut self, engine: &EngineId) {
+        let peers = self.world.nodes_of_engine(engine).map(|peer| peer.name.clone());
+        self.dirty.assignments.extend(peers);
+    }
+
+    fn mark_source_of(&mut self, workload: ObjectUid) {
+        if let Some(object) = self.world.workload_by_uid(workload) {
+            self.dirty.sources.insert(object.source.clone());
+        }
+    }
+}
