@@ -56,7 +56,15 @@ pub enum PullGate {
     /// The nodes are not chosen yet.
     Unasked { release: ReleaseId, scope: GateScope },
     /// The nodes were asked: see [`crate::Node::pulls`]. After the deadline the release has failed.
-    Pulling { release: ReleaseId, scope: GateScope, since: Timestamp, deadline: Timestamp },
+    Pulling {
+        release: ReleaseId,
+        scope: GateScope,
+        since: Timestamp,
+        deadline: Timestamp,
+        /// Pods that are to replace others would fit on no node that is there, so that nobody could be
+        /// asked for their images.
+        lacks_room: bool,
+    },
     /// The release failed before all of it could be had, and stays as it is: so does what it would have
     /// stopped, until another comes.
     Shut { release: ReleaseId },

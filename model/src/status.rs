@@ -74,8 +74,8 @@ impl World {
 
     /// What a source's release waits for before it stops anything, in words; nothing while it may.
     pub fn awaited_images(&self, source: &SourceName) -> Option<String> {
-        let release = match self.sources.get(source)?.status.gate {
-            PullGate::Pulling { release, .. } => release,
+        let (release, lacks_room) = match self.sources.get(source)?.status.gate {
+            PullGate::Pulling { release, lacks_room, .. } => (release, lacks_room),
             PullGate::Open | PullGate::Unasked { .. } => return None,
             PullGate::Shut { .. } => {
                 let words = "the release failed before all of its images were there, and what it would \
@@ -92,7 +92,12 @@ impl World {
             .or_else(|| {
                 let mut pulling = self.nodes_pulling_for(release);
                 pulling.find_map(|node| awaited(node, release, |state| *state != PullState::Held))
-            })?;
+            });
+        let Some(first) = first else {
+            let words =
+                "no node that is there has room for pods that are to replace others, so these stay";
+            return lacks_room.then(|| words.to_owned());
+        };
         let nodes = failing().chain(self.nodes_pulling_for(release)).map(|node| &node.name);
         let nodes: BTreeSet<&NodeName> = nodes.collect();
         Some(match nodes.len().saturating_sub(1) {

@@ -9,7 +9,7 @@ mod gate;
 mod identities;
 mod order;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dugout_model::{
@@ -100,6 +100,7 @@ pub fn check(before: &World, plan: &Plan) -> Vec<Violation> {
         before,
         after: &plan.after,
         touched: Touched::of(before, plan),
+        awaited: BTreeMap::new(),
         violations: Vec::new(),
     };
     checker.turn(plan);
@@ -173,6 +174,8 @@ struct Checker<'a> {
     before: &'a World,
     after: &'a World,
     touched: Touched,
+    /// The images that releases wait for, before and after.
+    awaited: BTreeMap<ReleaseId, (BTreeSet<String>, BTreeSet<String>)>,
     violations: Vec<Violation>,
 }
 

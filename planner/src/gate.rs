@@ -52,33 +52,48 @@ pub(crate) fn watch(draft: &mut Draft<'_>) -> bool {
 fn look_at(draft: &mut Draft<'_>, source: &Source) -> bool {
     match source.status.gate {
         PullGate::Open | PullGate::Shut { .. } => false,
-        PullGate::Unasked { release, scope } => match ask(draft, &source.name, release) {
-            Some(longest) => {
-                let since = draft.now;
-                let deadline = since + longest;
-                put_gate(draft, source, PullGate::Pulling { release, scope, since, deadline });
-                scope == GateScope::Workload && wake_held(draft, &source.name)
-            }
-            None => {
-                put_gate(draft, source, PullGate::Open);
-                wake_held(draft, &source.name)
-            }
-        },
-        PullGate::Pulling { release, scope, .. } if !is_done(draft, source, release, scope) => {
-            // A gate is looked at again once its nodes were asked anew: nothing differs then.
-            if draft.dirty.choices {
-                ask(draft, &source.name, release);
-            }
-            scope == GateScope::Workload && wake_served(draft, &source.name, release)
+        PullGate::Unasked { release, scope } => {
+            let asked = ask(draft, source, release);
+            let gate = asked.gate(release, scope, draft.now);
+            put_gate(draft, source, gate);
+            (gate.is_open() || scope == GateScope::Workload) && wake_held(draft, &source.name)
         }
-        PullGate::Pulling { release, since, .. } => {
-            tell_done(draft, source, release, since);
-            open(draft, source);
+        PullGate::Pulling { release, scope, .. } => {
+            let source = if draft.dirty.choices.remove(&source.name) {
+                choose_anew(draft, source, release)
+            } else {
+                source.clone()
+            };
+            if !is_done(draft, &source, release) {
+                return scope == GateScope::Workload && wake_served(draft, &source.name, release);
+            }
+            tell_done(draft, &source, release);
+            open(draft, &source);
             way_back::give_fresh_deadlines(draft, &source.name);
             wake_all(draft, &source.name, release);
             true
         }
     }
+}
+
+/// Nodes came or went, or room did. What is asked for only now has time of its own, as long as all of it
+/// takes no more than twice the time that there was.
+fn choose_anew(draft: &mut Draft<'_>, source: &Source, release: ReleaseId) -> Source {
+    let PullGate::Pulling { since, deadline, scope, .. } = source.status.gate else {
+        return source.clone();
+    };
+    let asked = ask(draft, source, release);
+    let latest = deadline.max(since + asked.longest * 2);
+    let deadline =
+        if asked.is_more { deadline.max(draft.now + asked.longest).min(latest) } else { deadline };
+    let lacks_room = asked.lacks_room && scope == GateScope::Release;
+    let gate = PullGate::Pulling { release, scope, since, deadline, lacks_room };
+    if gate != source.status.gate {
+        put_gate(draft, source, gate);
+    }
+    let mut source = source.clone();
+    source.status.gate = gate;
+    source
 }
 
 /// Whether the release of a source waits for all of its images.
@@ -122,7 +137,7 @@ fn awaits(draft: &mut Draft<'_>, release: ReleaseId, workload: ObjectUid) -> boo
 
 /// Why the images of a source's release will not come, if that is so.
 pub(crate) fn failure(draft: &Draft<'_>, source: &SourceName) -> Option<String> {
-    let PullGate::Pulling { release, scope, since, deadline } =
+    let PullGate::Pulling { release, scope, since, deadline, .. } =
         draft.world.sources.get(source)?.status.gate
     else {
         return None;
@@ -180,12 +195,25 @@ pub(crate) fn shut(draft: &mut Draft<'_>, source: &SourceName) {
     }
 }
 
+/// Whether a release may be one of what was healthy: what cannot be had is then tried further.
+pub(crate) fn tries_on(world: &World, source: &SourceName) -> bool {
+    let gate = world.sources.get(source).map(|source| source.status.gate);
+    matches!(
+        gate,
+        Some(
+            PullGate::Unasked { scope: GateScope::Workload, .. }
+                | PullGate::Pulling { scope: GateScope::Workload, .. }
+        )
+    )
+}
+
 /// Whether nothing is awaited any more, or nobody who waits is left.
-fn is_done(draft: &Draft<'_>, source: &Source, release: ReleaseId, scope: GateScope) -> bool {
+fn is_done(draft: &Draft<'_>, source: &Source, release: ReleaseId) -> bool {
     let world = &draft.world;
+    let PullGate::Pulling { scope, lacks_room, .. } = source.status.gate else { return false };
     let is_all_there =
         world.count_pulling_for(release) == 0 && world.nodes_failing_for(release).next().is_none();
-    is_all_there
+    is_all_there && !lacks_room
         || scope == GateScope::Workload
             && world.unsettled_workloads_of(&source.name).next().is_none()
 }
@@ -220,7 +248,8 @@ fn open(draft: &mut Draft<'_>, source: &Source) {
     }
 }
 
-fn tell_done(draft: &mut Draft<'_>, source: &Source, release: ReleaseId, since: Timestamp) {
+fn tell_done(draft: &mut Draft<'_>, source: &Source, release: ReleaseId) {
+    let PullGate::Pulling { since, .. } = source.status.gate else { return };
     let row = draft.world.releases.get(&release).filter(|row| row.verdict == Verdict::Rolling);
     let Some(row) = row.cloned() else { return };
     let span = draft.now.since(since).as_secs_f64();
@@ -246,8 +275,9 @@ fn wake_served(draft: &mut Draft<'_>, source: &SourceName, release: ReleaseId) -
     }
     draft.awaited.remove(&release);
     let unsettled = draft.world.unsettled_workloads_of(source);
-    let own: Vec<ObjectUid> =
-        unsettled.filter(|object| object.uses_any(&come)).map(|object| object.uid).collect();
+    let using = unsettled.filter(|object| object.uses_any(&come));
+    let own = using.map(|object| object.uid).chain(daemon_sets_of(&draft.world, source));
+    let own: Vec<ObjectUid> = own.collect();
     let is_any = !own.is_empty();
     draft.dirty.workloads.extend(own);
     is_any
@@ -282,18 +312,47 @@ fn wake_all(draft: &mut Draft<'_>, source: &SourceName, release: ReleaseId) {
         }
     };
     woken.extend(world.unsettled_workloads_of(source).map(|object| object.uid));
-    // One that is where it shall be may have kept a pod on a node that does not admit it any more.
-    let daemon_sets = world.objects_of(Kind::DaemonSet).filter(|object| object.source == *source);
-    woken.extend(daemon_sets.map(|object| object.uid));
+    woken.extend(daemon_sets_of(world, source));
     let before = world.baselines_of(source).filter_map(|row| row.before.as_ref());
     woken.extend(before.map(|before| before.uid));
     woken.extend(take_held(draft, source));
     draft.dirty.workloads.extend(woken);
 }
 
-/// Asks the nodes for what a release needs, and no others any more. Gives how long that may take, if it
-/// is anything.
-fn ask(draft: &mut Draft<'_>, source: &SourceName, release: ReleaseId) -> Option<Duration> {
+/// One that is where it shall be may have kept a pod on a node that does not admit it any more.
+fn daemon_sets_of<'a>(
+    world: &'a World,
+    source: &'a SourceName,
+) -> impl Iterator<Item = ObjectUid> + 'a {
+    let daemon_sets = world.objects_of(Kind::DaemonSet).filter(|object| object.source == *source);
+    daemon_sets.map(|object| object.uid)
+}
+
+/// What the nodes were asked for.
+struct Asked {
+    is_any: bool,
+    /// Something that was not asked for before.
+    is_more: bool,
+    /// How long it may take.
+    longest: Duration,
+    /// Pods that are to replace others would fit nowhere.
+    lacks_room: bool,
+}
+
+impl Asked {
+    /// The gate of a release after its nodes were asked for the first time.
+    fn gate(&self, release: ReleaseId, scope: GateScope, since: Timestamp) -> PullGate {
+        let lacks_room = self.lacks_room && scope == GateScope::Release;
+        if !self.is_any && !lacks_room {
+            return PullGate::Open;
+        }
+        PullGate::Pulling { release, scope, since, deadline: since + self.longest, lacks_room }
+    }
+}
+
+/// Asks the nodes for what a release needs, and no others any more.
+fn ask(draft: &mut Draft<'_>, source: &Source, release: ReleaseId) -> Asked {
+    let source = &source.name;
     let unsettled = draft.world.unsettled_workloads_of(source);
     let going: Vec<Arc<StoredObject>> =
         unsettled.filter(|object| !order::is_paused(object)).cloned().collect();
@@ -327,17 +386,19 @@ fn ask(draft: &mut Draft<'_>, source: &SourceName, release: ReleaseId) -> Option
         }
     }
     let is_any = !wanted.is_empty();
-    put_pulls(draft, source, release, wanted);
-    is_any.then_some(longest)
+    let is_more = put_pulls(draft, source, release, wanted);
+    Asked { is_any, is_more, longest, lacks_room: foresight.lacks_room }
 }
 
-/// Writes what a release wants of each node. What was asked before keeps what is known of it.
+/// Writes what a release wants of each node. What was asked before keeps what is known of it. Says whether
+/// anything is asked for that was not.
 fn put_pulls(
     draft: &mut Draft<'_>,
     source: &SourceName,
     release: ReleaseId,
     mut wanted: BTreeMap<NodeName, BTreeMap<AssignedImage, BTreeSet<ObjectKey>>>,
-) {
+) -> bool {
+    let mut is_more = false;
     let nodes = draft.world.nodes.values();
     let asked_before = nodes.filter(|node| of_release(node, release).next().is_some());
     for name in asked_before.map(|node| node.name.clone()).collect::<Vec<_>>() {
@@ -351,6 +412,7 @@ fn put_pulls(
             let AssignedImage { release, image, policy } = asked;
             let pull_secrets = keys.into_iter().collect();
             let known = earlier.iter().find(|pull| pull.image == image && pull.policy == policy);
+            is_more |= known.is_none();
             let (asked_at, state) = match known {
                 Some(known) => (known.asked_at, known.state.clone()),
                 None => (draft.now, PullState::Wanted { trouble: None }),
@@ -362,6 +424,7 @@ fn put_pulls(
             draft.push(Change::PutNode(Arc::new(Node { pulls, ..(*node).clone() })));
         }
     }
+    is_more
 }
 
 /// The images that a workload's pods have on each node.

@@ -14,10 +14,10 @@ use dugout_model::{
     WaitingReason,
 };
 
-use crate::WorkloadWait;
 use crate::draft::Draft;
 use crate::generations::{self, Barrier, Current};
 use crate::records::Subject;
+use crate::{WorkloadWait, gate};
 
 /// What a workload asks of its pods, all together.
 #[derive(Clone, Copy)]
@@ -197,6 +197,7 @@ fn unfinished(
     counts: &PodCounts,
 ) -> RolloutState {
     if look.is_going()
+        && !gate::tries_on(&draft.world, &look.object.source)
         && let Some(message) = unavailable_image(new_pods(draft, look))
     {
         return RolloutState::Failed { reason: RolloutFailure::ImageUnavailable, message };

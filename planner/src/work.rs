@@ -31,8 +31,8 @@ pub(crate) struct Dirty {
     pub woken: BTreeSet<ObjectUid>,
     pub nodes: BTreeSet<NodeName>,
     pub placement: bool,
-    /// Which nodes pods may be placed on changed.
-    pub choices: bool,
+    /// Sources whose gate is closed, and whose pods may now be placed on other nodes than before.
+    pub choices: BTreeSet<SourceName>,
     /// Something changed that pods of drained nodes may have waited for.
     pub evictions: bool,
     /// Drained nodes were looked at.

@@ -1,6 +1,6 @@
 //! What is to be done for the images that a release wants on this node before anybody needs them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dugout_model::{AssignedImage, ImageReport, PullPolicy, ReleaseId, Timestamp};
@@ -13,21 +13,21 @@ use crate::backoff::{PERMANENT, TRANSIENT};
 pub struct ImageMemories(BTreeMap<ImageKey, ImageMemory>);
 
 impl ImageMemories {
-    /// Forgets what nobody asks for any more.
-    pub fn retain(&mut self, asked: &[AssignedImage]) {
-        let wanted: BTreeSet<ImageKey> = asked.iter().map(ImageKey::from).collect();
-        self.0.retain(|key, _| wanted.contains(key));
+    /// Takes over who asks for what, and forgets what nobody asks for any more.
+    pub fn set_asked(&mut self, asked: &[AssignedImage]) {
+        let mut newest: BTreeMap<ImageKey, ReleaseId> = BTreeMap::new();
+        for each in asked {
+            let release = newest.entry(ImageKey::from(each)).or_insert(each.release);
+            *release = each.release.max(*release);
+        }
+        self.0.retain(|key, _| newest.contains_key(key));
+        for (key, release) in newest {
+            self.0.entry(key).or_default().ask_for(release);
+        }
     }
 
     pub fn contains(&self, key: &ImageKey) -> bool {
         self.0.contains_key(key)
-    }
-
-    /// The memory of an image that a release asks for now.
-    pub fn ask(&mut self, asked: &AssignedImage) -> &mut ImageMemory {
-        let memory = self.0.entry(ImageKey::from(asked)).or_default();
-        memory.ask_for(asked.release);
-        memory
     }
 
     pub fn get_mut(&mut self, asked: &AssignedImage) -> Option<&mut ImageMemory> {
@@ -69,6 +69,8 @@ impl From<&AssignedImage> for ImageKey {
 pub struct ImageMemory {
     /// The newest release that asks for it.
     pub release: Option<ReleaseId>,
+    /// The same when the effect in flight began.
+    pub begun_for: Option<ReleaseId>,
     pub is_in_flight: bool,
     pub state: ImageKnowledge,
     /// What went wrong last and may go well next time.
@@ -138,10 +140,10 @@ impl ImageMemory {
     /// A release asks for it. What a newer one asks for may be there by now, or with other credentials:
     /// what went wrong for an earlier one is forgotten.
     pub fn ask_for(&mut self, release: ReleaseId) {
-        if self.release.is_some_and(|known| known >= release) {
+        let known = self.release.replace(release);
+        if known.is_some_and(|known| known >= release) {
             return;
         }
-        self.release = Some(release);
         if self.state != ImageKnowledge::Held {
             self.state = ImageKnowledge::Unknown;
             self.trouble = None;
@@ -150,10 +152,15 @@ impl ImageMemory {
         }
     }
 
-    /// An effect ended that was begun for such a release.
+    pub fn begin(&mut self) {
+        self.is_in_flight = true;
+        self.begun_for = self.release;
+    }
+
+    /// The effect in flight ended.
     pub fn end(&mut self, asked: &AssignedImage, outcome: ImageOutcome, now: Timestamp) {
         self.is_in_flight = false;
-        let is_of_earlier = self.release.is_some_and(|newest| newest > asked.release);
+        let is_of_earlier = self.begun_for.take() < self.release;
         match outcome {
             ImageOutcome::Failed(_) if is_of_earlier => {}
             ImageOutcome::Present => {
@@ -274,8 +281,9 @@ mod tests {
         assert!(is_shared(PullPolicy::IfNotPresent));
         assert!(!is_shared(PullPolicy::Always));
 
-        let mut memory = ImageMemory { is_in_flight: true, ..ImageMemory::default() };
+        let mut memory = ImageMemory::default();
         memory.ask_for(ReleaseId(1));
+        memory.begin();
         memory.ask_for(ReleaseId(2));
         let newer = newer(PullPolicy::IfNotPresent);
         assert_eq!(image_step(&newer, &memory, second(1)), ImageStep::Nothing);
@@ -283,6 +291,7 @@ mod tests {
         let asked = asked(PullPolicy::IfNotPresent);
         memory.end(&asked, failed(FailureKind::Permanent), second(1));
         assert_eq!(memory.report(), ImageReport::Pulling { trouble: None });
+        memory.begin();
         memory.end(&newer, failed(FailureKind::Permanent), second(1));
         assert!(matches!(memory.report(), ImageReport::Failed { .. }));
         memory.ask_for(ReleaseId(3));
@@ -290,5 +299,33 @@ mod tests {
         memory.end(&asked, ImageOutcome::Present, second(1));
         memory.ask_for(ReleaseId(4));
         assert_eq!(memory.report(), ImageReport::Held);
+    }
+
+    #[test]
+    fn two_that_ask_at_once_hear_of_one_failure_and_wait_together() {
+        let older = asked(PullPolicy::IfNotPresent);
+        let newer = AssignedImage { release: ReleaseId(2), ..older.clone() };
+        let both = [older.clone(), newer.clone()];
+        let mut memories = ImageMemories::default();
+        for outcome in [ImageOutcome::Absent, failed(FailureKind::Permanent)] {
+            memories.set_asked(&both);
+            // Whoever is looked at first begins it.
+            let memory = memories.get_mut(&older).expect("it is asked for");
+            assert!(matches!(image_step(&older, memory, second(1)), ImageStep::Act(_)));
+            memory.begin();
+            memory.end(&older, outcome, second(1));
+        }
+        memories.set_asked(&both);
+        for each in &both {
+            assert!(matches!(memories.reports(&both)[each], ImageReport::Failed { .. }));
+            let memory = memories.get_mut(each).expect("it is asked for");
+            assert!(matches!(image_step(each, memory, second(1)), ImageStep::Wait(_)));
+        }
+        // The newer one is withdrawn: nothing of it keeps what the older one is refused from being heard.
+        memories.set_asked(&both[..1]);
+        let memory = memories.get_mut(&older).expect("it is asked for");
+        memory.begin();
+        memory.end(&older, failed(FailureKind::Transient), second(30));
+        assert!(memory.not_before.is_some_and(|at| at > second(30)));
     }
 }

@@ -16,7 +16,7 @@ impl<R: ContainerRuntime> Node<R> {
     /// Begins what is to be done for images, and says when to come again.
     pub(super) fn fetch_images(&mut self) -> Option<Timestamp> {
         let assignment = self.assignment.clone()?;
-        self.images.retain(&assignment.images);
+        self.images.set_asked(&assignment.images);
         self.image_pulls.retain(|key, pull| {
             let is_wanted = self.images.contains(key);
             if !is_wanted {
@@ -29,14 +29,14 @@ impl<R: ContainerRuntime> Node<R> {
         }
         let mut wake_at: Option<Timestamp> = None;
         for asked in &assignment.images {
-            let memory = self.images.ask(asked);
+            let Some(memory) = self.images.get_mut(asked) else { continue };
             match image_step(asked, memory, self.now) {
                 ImageStep::Nothing => {}
                 ImageStep::Wait(at) => {
                     wake_at = Some(wake_at.map_or(at, |earlier| earlier.min(at)));
                 }
                 ImageStep::Act(action) => {
-                    memory.is_in_flight = true;
+                    memory.begin();
                     if action == ImageAction::Pull && memory.failures == 0 {
                         let message = format!("pulling image {} for a release", asked.image);
                         self.node_event(EventType::Normal, reason::PULLING, message);

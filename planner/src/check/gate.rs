@@ -1,5 +1,7 @@
 //! What the gate of a release must hold back.
 
+use std::collections::BTreeSet;
+
 use dugout_model::{
     GateScope, Lifecycle, Pod, PodIdentity, PullGate, ReplicaSet, StopReason, World,
 };
@@ -29,10 +31,10 @@ impl Checker<'_> {
         let is_of_job = self.before.job_of(before).is_some();
         // A drained node's pod has its successor elsewhere, whatever the release is about.
         let serves = after.ready_since().is_some() && !self.before.is_displaced(before);
-        let is_held = self.is_closed(&set)
-            && may_be_wanted
+        let is_held = may_be_wanted
             && serves
-            && !(is_only_scaled || is_of_job || self.is_beyond(before, &set));
+            && !(is_only_scaled || is_of_job || self.is_beyond(before, &set))
+            && self.is_closed(&set);
         self.require(!is_held, || Violation::StoppedBeforeImages { pod: after.uid });
     }
 
@@ -45,21 +47,26 @@ impl Checker<'_> {
     }
 
     /// Whether the gate of its source's release is closed to a pod of this set.
-    fn is_closed(&self, set: &ReplicaSet) -> bool {
+    fn is_closed(&mut self, set: &ReplicaSet) -> bool {
         let gate_in = |world: &World| Some(world.sources.get(&set.source)?.status.gate);
         match gate_in(self.after) {
             None | Some(PullGate::Open) => false,
             Some(PullGate::Pulling { release, scope: GateScope::Workload, .. }) => {
-                let awaits_in = |world: &World| {
-                    let owner = world.workload_by_uid(set.owner);
-                    owner.is_some_and(|owner| owner.uses_any(&world.awaited_by(release)))
-                };
                 // A node that came with this turn was not asked before it.
                 let was_pulling = matches!(
                     gate_in(self.before),
-                    Some(PullGate::Pulling { release: earlier, .. }) if earlier == release
+                    Some(PullGate::Pulling { release: earlier, scope: GateScope::Workload, .. })
+                        if earlier == release
                 );
-                awaits_in(self.after) && (!was_pulling || awaits_in(self.before))
+                let (before, after) = (self.before, self.after);
+                let (awaited_before, awaited) = self
+                    .awaited
+                    .entry(release)
+                    .or_insert_with(|| (before.awaited_by(release), after.awaited_by(release)));
+                let uses = |world: &World, images: &BTreeSet<String>| {
+                    world.workload_by_uid(set.owner).is_some_and(|owner| owner.uses_any(images))
+                };
+                uses(after, awaited) && (!was_pulling || uses(before, awaited_before))
             }
             Some(PullGate::Pulling { .. } | PullGate::Unasked { .. } | PullGate::Shut { .. }) => {
                 true

@@ -33,7 +33,10 @@ impl Draft<'_> {
                 if let Some(old) = self.world.pods.get(&row.uid).cloned() {
                     self.mark_pod(&old);
                     self.dirty.placement |= old.node() != row.node();
-                    self.dirty.placement |= old.is_finished() != row.is_finished();
+                    if old.is_finished() != row.is_finished() {
+                        self.dirty.placement = true;
+                        self.mark_room();
+                    }
                 }
                 self.mark_pod(row);
             }
@@ -42,6 +45,7 @@ impl Draft<'_> {
                     self.mark_pod(&old);
                     self.mark_claimants(&old);
                     self.dirty.placement = true;
+                    self.mark_room();
                 }
             }
             Change::PutNode(row) => self.mark_node(row),
@@ -171,12 +175,19 @@ impl Draft<'_> {
 
     /// Which nodes were chosen for the images of releases is decided anew.
     fn mark_choices(&mut self) {
-        self.dirty.choices = true;
-        let sources = self.world.sources.values();
-        let pulling =
-            sources.filter(|source| matches!(source.status.gate, PullGate::Pulling { .. }));
-        let pulling: Vec<SourceName> = pulling.map(|source| source.name.clone()).collect();
-        self.dirty.sources.extend(pulling);
+        self.mark_choices_where(|gate| matches!(gate, PullGate::Pulling { .. }));
+    }
+
+    /// Room came about somewhere, for which the gates of releases may have waited.
+    fn mark_room(&mut self) {
+        self.mark_choices_where(|gate| matches!(gate, PullGate::Pulling { lacks_room: true, .. }));
+    }
+
+    fn mark_choices_where(&mut self, is_meant: impl Fn(PullGate) -> bool) {
+        let sources = self.world.sources.values().filter(|source| is_meant(source.status.gate));
+        let names: Vec<SourceName> = sources.map(|source| source.name.clone()).collect();
+        self.dirty.sources.extend(names.iter().cloned());
+        self.dirty.choices.extend(names);
     }
 
     /// Which images a node has, and whether it is there, may be what releases wait for.

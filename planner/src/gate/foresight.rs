@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dugout_model::{
     Change, DaemonSetUpdate, NodeName, ObjectSpec, Pod, PodIdentity, PodTemplate, ReplicaSet,
-    ReplicaSetUid, SourceName, StatefulSetUpdate, StoredObject, TemplateHash, World,
+    ReplicaSetUid, Seen, SourceName, StatefulSetUpdate, StoredObject, TemplateHash, World,
     labels_contain,
 };
 
@@ -37,6 +37,8 @@ fn replicas_of(spec: &ObjectSpec) -> u32 {
 pub(super) struct Foresight {
     world: World,
     rooms: Rooms,
+    /// A workload would let pods go, and has no node for those that replace them.
+    pub lacks_room: bool,
 }
 
 impl Foresight {
@@ -59,7 +61,7 @@ impl Foresight {
                 world.apply(&Change::DeletePod(pod.uid));
             }
         }
-        Self { world, rooms: Rooms::default() }
+        Self { world, rooms: Rooms::default(), lacks_room: false }
     }
 
     /// The ready nodes of the pods that a workload has of its newest template, and of those to come.
@@ -94,7 +96,10 @@ impl Foresight {
             return nodes;
         }
         for _ in placed..replicas_of(&object.declared.spec) as usize {
-            let Ok(node) = self.rooms.choose(&self.world, &set) else { break };
+            let Ok(node) = self.rooms.choose(&self.world, &set) else {
+                self.lacks_room |= replaces_any(&draft.world, &self.world, object, set.uid);
+                break;
+            };
             self.rooms.promise(&set, &node);
             nodes.entry(node).or_insert(Coming::Foreseen);
         }
@@ -106,6 +111,32 @@ impl Foresight {
         let earlier = self.world.replica_sets_of(object.uid).filter(|set| set.uid != newest);
         let pods = earlier.flat_map(|set| self.world.pods_of(set.uid));
         pods.filter(|pod| pod.is_active()).filter_map(|pod| pod.node().cloned()).collect()
+    }
+}
+
+/// Whether a workload has pods that serve now and are gone in what is foreseen.
+fn replaces_any(
+    now: &World,
+    foreseen: &World,
+    object: &StoredObject,
+    newest: ReplicaSetUid,
+) -> bool {
+    if matches!(object.declared.spec, ObjectSpec::Job(_)) {
+        return false;
+    }
+    let earlier = now.replica_sets_of(object.uid).filter(|set| set.uid != newest);
+    let mut pods = earlier.flat_map(|set| now.pods_of(set.uid));
+    pods.any(|pod| pod.is_active() && !foreseen.pods.contains_key(&pod.uid) && has_served(pod))
+}
+
+/// Whether it is a loss when it goes; of one on a node that is not there that is not known.
+fn has_served(pod: &Pod) -> bool {
+    match &pod.seen {
+        Seen::Absent => false,
+        Seen::Known(status) => status.ready_since.is_some(),
+        Seen::Unknown { last, .. } => {
+            last.as_ref().is_some_and(|status| status.ready_since.is_some())
+        }
     }
 }
 

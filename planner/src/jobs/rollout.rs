@@ -12,7 +12,7 @@ use crate::draft::Draft;
 use crate::generations::Barrier;
 use crate::records::Subject;
 use crate::resolve::{self, MissingReference};
-use crate::{WorkloadWait, rollouts};
+use crate::{WorkloadWait, gate, rollouts};
 
 /// Keeps the rollout's state: a release waits for the job to end, and fails with it.
 pub(super) fn judge(
@@ -92,7 +92,8 @@ fn unfinished(
         return failed.clone();
     }
     let subject = Subject::object(&object.declared.id());
-    let image = rollouts::unavailable_image(at_work(draft, job).iter());
+    let image = rollouts::unavailable_image(at_work(draft, job).iter())
+        .filter(|_| !gate::tries_on(&draft.world, &object.source));
     if let Some(message) = image {
         draft.event(EventType::Warning, subject, "ImageUnavailable", &message);
         RolloutState::Failed { reason: RolloutFailure::ImageUnavailable, message }

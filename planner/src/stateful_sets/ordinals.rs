@@ -60,7 +60,12 @@ pub(super) fn moves(slots: &Slots, rules: &Rules) -> Vec<Move> {
         return coming.into_iter().map(Move::Make).collect();
     }
     let mut going = surplus_going(slots, rules.order);
-    going.extend(updated(slots, rules.max_unavailable));
+    let is_shrinking =
+        slots.surplus.iter().any(|(_, slot)| *slot == Slot::Leaving) || !going.is_empty();
+    // In order, a template follows once nobody leaves for fewer replicas any more.
+    if !(is_shrinking && rules.order == PodManagement::OrderedReady) {
+        going.extend(updated(slots, rules.max_unavailable));
+    }
     going.into_iter().map(Move::Leave).collect()
 }
 
@@ -178,5 +183,14 @@ mod tests {
         assert_eq!(ordered(&[BROKEN, BROKEN], &[], 1), [Move::Leave(1)], "one at a time");
         assert_eq!(ordered(&[OLD, BROKEN], &[], 1), [Move::Leave(1)], "and no other beside it");
         assert_eq!(ordered(&[BROKEN, SERVES], &[SERVES], 1), [Move::Leave(0)]);
+    }
+
+    #[test]
+    fn in_order_a_template_follows_once_the_surplus_is_gone() {
+        assert_eq!(ordered(&[OLD, OLD], &[OLD], 1), [Move::Leave(2)]);
+        assert_eq!(ordered(&[OLD, OLD], &[Slot::Leaving], 1), []);
+        assert_eq!(ordered(&[OLD, OLD], &[], 1), [Move::Leave(1)]);
+        // What is broken is mended by the template, and else nobody could leave for ever.
+        assert_eq!(ordered(&[OLD, BROKEN], &[OLD], 1), [Move::Leave(1)]);
     }
 }

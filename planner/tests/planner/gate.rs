@@ -414,3 +414,77 @@ fn a_daemon_that_was_held_leaves_when_the_gate_opens() {
     cluster.run_for(seconds(20));
     assert_eq!(daemons(&cluster), 0);
 }
+
+#[test]
+fn it_stays_closed_when_the_last_node_that_is_awaited_is_lost() {
+    let mut cluster = Cluster::with_nodes(&["a", "b"]);
+    let one = |image: &str, node: &str| {
+        web_with(1, image, |web| {
+            web.strategy = Strategy::Recreate;
+            if node != "any" {
+                let name = ("name".to_owned(), node.to_owned());
+                web.template.node_selector = StringMap::from([name]);
+            }
+        })
+    };
+    cluster.commit(vec![one("web:1", "a")]);
+    cluster.run_for(seconds(5));
+    cluster.agent("b").listens = false;
+    cluster.commit(vec![one("web:missing", "b")]);
+    cluster.run_for(seconds(3));
+    cluster.agent("b").alive = false;
+    cluster.run_for(seconds(30));
+    assert_eq!(left(&cluster), 0, "nobody was asked who could have said that it is missing");
+    let source = SourceName::new(crate::harness::SOURCE);
+    let awaited = cluster.world.awaited_images(&source).unwrap_or_default();
+    assert!(awaited.starts_with("no node that is there has room for pods"), "{awaited}");
+    // Another node will do, and says at once that there is no such image.
+    let sha = cluster.commit(vec![one("web:missing", "any")]);
+    cluster.run_for(seconds(5));
+    assert_eq!((cluster.verdict(&sha), left(&cluster)), (Verdict::Reverted, 0));
+}
+
+#[test]
+fn while_no_node_is_there_nothing_is_let_go() {
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(vec![recreated("web:1")]);
+    cluster.run_for(seconds(5));
+    cluster.agent("a").alive = false;
+    cluster.run_for(seconds(20));
+    let sha = cluster.commit(vec![recreated("web:missing")]);
+    cluster.run_for(seconds(20));
+    let leaving =
+        |cluster: &Cluster| cluster.world.pods.values().filter(|pod| !pod.is_active()).count();
+    assert_eq!((cluster.verdict(&sha), leaving(&cluster)), (Verdict::Rolling, 0));
+    cluster.agent("a").alive = true;
+    cluster.run_for(seconds(10));
+    assert_eq!((cluster.verdict(&sha), leaving(&cluster)), (Verdict::Reverted, 0));
+}
+
+#[test]
+fn what_would_fit_nowhere_takes_nobodys_place_until_there_is_room() {
+    let large = |image: &str, cpu_millis: u64| {
+        web_with(1, image, |web| {
+            web.strategy = Strategy::Recreate;
+            web.template.containers[0].resources.cpu_request_millis = cpu_millis;
+        })
+    };
+    let other = || {
+        let mut asked = deployment("other", 1, "other:1");
+        asked.template.containers[0].resources.cpu_request_millis = 2_000;
+        named("other", asked)
+    };
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(vec![large("web:1", 1_000), other()]);
+    cluster.run_for(seconds(5));
+    let sha = cluster.commit(vec![large("web:2", 3_000), other()]);
+    cluster.run_for(seconds(20));
+    assert_eq!((cluster.verdict(&sha), left(&cluster)), (Verdict::Rolling, 0));
+    cluster.join("b", "engine-of-b");
+    cluster.run_for(seconds(20));
+    assert_eq!((cluster.verdict(&sha), left(&cluster)), (Verdict::Healthy, 1));
+    // Without room until the deadline it fails, and all goes on as it was.
+    let sha = cluster.commit(vec![large("web:3", 100_000), other()]);
+    cluster.run_in_steps(61, seconds(10));
+    assert_eq!((cluster.verdict(&sha), left(&cluster)), (Verdict::Reverted, 1));
+}

@@ -87,3 +87,27 @@ fn without_an_end_the_revert_commit_fails_and_tries_on() {
     cluster.run_for(seconds(20));
     assert_eq!(cluster.images(), ["api:1", "web:1", "web:1", "web:1"]);
 }
+
+#[test]
+fn nor_does_it_fail_for_what_a_new_pod_cannot_have() {
+    let rolled = |image: &str| named("api", deployment("api", 1, image));
+    let mut cluster = Cluster::with_nodes(&NODES);
+    cluster.commit(vec![rolled("api:1"), recreated("web:1")]);
+    cluster.run_for(seconds(20));
+    let bad = cluster.commit(vec![rolled("api:2"), recreated("web:unready")]);
+    for node in NODES {
+        cluster.agent(node).refuses = Some("api:1".to_owned());
+    }
+    cluster.run_for(seconds(20));
+    assert_eq!(cluster.verdict(&bad), Verdict::Reverted);
+    let message = format!("Take it back\n\nDugout-Reverts: {bad}");
+    let revert = cluster.commit_with_message(vec![rolled("api:1"), recreated("web:1")], &message);
+    cluster.run_for(seconds(30));
+    assert_eq!(cluster.verdict(&revert), Verdict::Rolling);
+    assert!(cluster.images().contains(&"api:2".to_owned()), "what serves goes on");
+    for node in NODES {
+        cluster.agent(node).refuses = None;
+    }
+    cluster.run_for(seconds(20));
+    assert_eq!(cluster.verdict(&revert), Verdict::Healthy);
+}

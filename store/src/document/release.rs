@@ -160,6 +160,8 @@ mirror! {
             scope: GateScope,
             since: Timestamp,
             deadline: Timestamp,
+            #[serde(default, skip_serializing_if = "is_false")]
+            lacks_room: bool,
         },
         Shut { release: ReleaseId },
     }
@@ -179,6 +181,11 @@ impl GateScopeDocument {
     fn is_release(&self) -> bool {
         matches!(self, GateScopeDocument::Release)
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl PullGateDocument {

@@ -351,6 +351,7 @@ impl Dice {
                         scope: self.pick(&[GateScope::Release, GateScope::Workload]),
                         since: self.moment(),
                         deadline: self.moment(),
+                        lacks_room: self.flip(),
                     },
                 },
                 healthy: self.maybe(Dice::sha),

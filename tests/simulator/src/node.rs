@@ -175,15 +175,15 @@ impl Node {
         let (Some(agent), Some(accepted)) = (&mut self.agent, &self.accepted) else {
             return (Vec::new(), None);
         };
-        agent.images.retain(&accepted.images);
+        agent.images.set_asked(&accepted.images);
         let (mut actions, mut wake_at) = (Vec::new(), None);
         for asked in accepted.images.iter().filter(|_| agent.has_listed) {
-            let memory = agent.images.ask(asked);
+            let Some(memory) = agent.images.get_mut(asked) else { continue };
             match image_step(asked, memory, now) {
                 ImageStep::Nothing => {}
                 ImageStep::Wait(at) => wake_at = wake_at.into_iter().chain([at]).min(),
                 ImageStep::Act(action) => {
-                    memory.is_in_flight = true;
+                    memory.begin();
                     actions.push((asked.clone(), action));
                 }
             }

@@ -35,6 +35,7 @@ pub struct FakeAgent {
 
 struct FakePod {
     image: String,
+    lacks_image: bool,
     milestones: PodMilestones,
     stopping_since: Option<Timestamp>,
     exit: Option<ContainerExit>,
@@ -106,6 +107,8 @@ impl FakeAgent {
         for (uid, pod) in &mut self.pods {
             let connections = self.connections.get(uid).copied().unwrap_or(0);
             pod.end(now, self.exits_with);
+            pod.lacks_image = pod.image.ends_with(":missing")
+                || self.refuses.as_ref() == Some(&pod.image) && pod.milestones.started_at.is_none();
             pods.insert(*uid, pod.report(now, connections));
         }
         Some(Fact::Report(Box::new(NodeReport {
@@ -151,6 +154,7 @@ impl FakeAgent {
             }
             let pod = self.pods.entry(assigned.uid).or_insert_with(|| FakePod {
                 image: assigned.template.containers[0].image.clone(),
+                lacks_image: false,
                 milestones: PodMilestones { accepted_at: Some(now), ..PodMilestones::default() },
                 stopping_since: None,
                 exit: None,
@@ -186,7 +190,7 @@ impl FakePod {
     }
 
     fn report(&mut self, now: Timestamp, connections: u32) -> PodReport {
-        if !self.image.ends_with(":missing") {
+        if !self.lacks_image {
             self.milestones.pulled_at.get_or_insert(now);
             self.milestones.created_at.get_or_insert(now);
             self.milestones.started_at.get_or_insert(now);
