@@ -65,7 +65,8 @@ const WORKLOADS: &str = "
 Dugout does with each kind of workload what Kubernetes does, but for this:
 
 - A kind without `progressDeadlineSeconds` has ten minutes, or what its annotation says: a rollout that
-  could take for ever could never fail, and its release could never go back.
+  could take for ever could never fail, and its release could never go back. A Job whose pods have begun
+  may take as long as its `activeDeadlineSeconds` says.
 - StatefulSet: a pod that does not serve and has an outdated template is replaced without being waited
   for. In Kubernetes an ordered set waits for it also when a commit takes the broken template back.
 - DaemonSet: neither a rollout nor a release waits for a node that is lost. Its pod is replaced when the

@@ -58,10 +58,9 @@ pub(crate) fn run(
     let look = advance(draft, uid);
     forget_earlier(draft, object.uid, uid);
     clear_orphans(draft, object.uid);
-    if let Some(job) = draft.world.jobs.get(&uid).cloned() {
-        rollout::judge(draft, object, &job, &look.missing);
-    }
-    look.wake_at
+    let Some(job) = draft.world.jobs.get(&uid).cloned() else { return look.wake_at };
+    let deadline = rollout::judge(draft, object, &job, &look.missing);
+    look.wake_at.into_iter().chain(deadline).min()
 }
 
 /// Its run does not begin yet; one of what it was declared as before goes on.

@@ -254,7 +254,7 @@ fn why_no_progress(draft: &Draft<'_>, look: &Look<'_>, counts: &PodCounts) -> St
     }
 }
 
-fn why_not_available(pod: &Pod) -> Option<String> {
+pub(crate) fn why_not_available(pod: &Pod) -> Option<String> {
     if let Placement::Waiting(why) = &pod.placement {
         return Some(why.to_string());
     }

@@ -36,9 +36,9 @@ pub(crate) const ANNOTATIONS: [(&str, &str, &str); 4] = [
     (
         PROGRESS_DEADLINE,
         "seconds, as `60`",
-        "How long the rollout of a StatefulSet, DaemonSet, ReplicaSet, ReplicationController or Pod may \
-         make no progress before it counts as failed, as `progressDeadlineSeconds` of a Deployment; 600 \
-         without it",
+        "How long the rollout of a StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Pod or \
+         Job may make no progress before it counts as failed, as `progressDeadlineSeconds` of a Deployment; \
+         600 without it, for a Job until one of its pods has begun",
     ),
     (
         DEPENDS_ON,
@@ -100,6 +100,7 @@ fn read_deadline(value: &Value<'_>, kind: Kind) -> Option<Duration> {
             | Kind::ReplicaSet
             | Kind::ReplicationController
             | Kind::Pod
+            | Kind::Job
     );
     if !has_rollout {
         let hint = match kind {

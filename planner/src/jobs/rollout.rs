@@ -1,10 +1,16 @@
 //! How far a declared Job is: a release waits for it to end, and fails with it.
+//!
+//! Work may take as long as it takes, within the Job's own `activeDeadlineSeconds`. But one of which no
+//! pod begins (what it refers to is missing, no node has room, its volumes do not come) would keep its
+//! release waiting for ever: it has the time to begin in that others have to make progress. One that
+//! says how long it may make none is held to that also while it works.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dugout_model::{
-    Change, Completions, EventType, Job, JobState, Rollout, RolloutFailure, RolloutMilestone,
-    RolloutState, StoredObject,
+    Change, Completions, ContainerState, EventType, Job, JobState, Pod, PodStatus, Rollout,
+    RolloutFailure, RolloutMilestone, RolloutState, Seen, StoredObject, Timestamp,
 };
 
 use super::pods::{at_work, not_before};
@@ -14,13 +20,14 @@ use crate::records::Subject;
 use crate::resolve::{self, MissingReference};
 use crate::{WorkloadWait, gate, rollouts};
 
-/// Keeps the rollout's state: a release waits for the job to end, and fails with it.
+/// Keeps the rollout's state: a release waits for the job to end, and fails with it. Gives when its time is
+/// over.
 pub(super) fn judge(
     draft: &mut Draft<'_>,
     object: &StoredObject,
     job: &Job,
     missing: &[MissingReference],
-) {
+) -> Option<Timestamp> {
     let before = draft.world.rollouts.get(&object.uid).cloned();
     let state = match &job.state {
         JobState::Complete { .. } => RolloutState::Complete,
@@ -41,6 +48,54 @@ pub(super) fn judge(
         old: 0,
     };
     put(draft, object, state, milestone);
+    let allowed = time_without_progress(draft, object, job)?;
+    let rollout = draft.world.rollouts.get(&object.uid)?;
+    let is_open = matches!(rollout.state, RolloutState::Progressing | RolloutState::Waiting { .. });
+    let deadline = rollout.progressed_at + allowed;
+    (is_open && deadline > draft.now).then_some(deadline)
+}
+
+/// How long a run may make no progress now, if that is bounded.
+fn time_without_progress(draft: &Draft<'_>, object: &StoredObject, job: &Job) -> Option<Duration> {
+    let is_backing_off = not_before(&job.tally).is_some_and(|at| at > draft.now);
+    if job.state != JobState::Running || is_backing_off {
+        return None;
+    }
+    let asked = object.declared.policy.progress_deadline;
+    let is_at_work = || at_work(draft, job).iter().any(|pod| has_begun(pod));
+    asked.or_else(|| (!is_at_work()).then(|| rollouts::progress_deadline(object)))
+}
+
+/// Whether a container of a pod has begun to do something.
+fn has_begun(pod: &Pod) -> bool {
+    let status = match &pod.seen {
+        Seen::Absent => None,
+        Seen::Known(status) => Some(status),
+        Seen::Unknown { last, .. } => last.as_ref(),
+    };
+    status.into_iter().flat_map(PodStatus::all_containers).any(|container| {
+        matches!(container.state, ContainerState::Running { .. } | ContainerState::Terminated(_))
+            || container.restarts > 0
+    })
+}
+
+/// Why it has come no further.
+fn why_no_progress(
+    draft: &Draft<'_>,
+    job: &Job,
+    missing: &[MissingReference],
+    allowed: Duration,
+) -> String {
+    let seconds = allowed.as_secs();
+    let pods = at_work(draft, job);
+    let waiting = pods.iter().find_map(|pod| Some((pod, rollouts::why_not_available(pod)?)));
+    let why = match (waiting, pods.first()) {
+        _ if !missing.is_empty() => resolve::sentence(missing),
+        (Some((pod, why)), _) => format!("Pod {}: {why}", pod.name),
+        (None, Some(pod)) => format!("Pod {} has not ended", pod.name),
+        (None, None) => "it has no pod".to_owned(),
+    };
+    format!("no progress for {seconds} s: {why}")
 }
 
 /// Keeps that the run of what is declared now has not begun.
@@ -92,11 +147,18 @@ fn unfinished(
         return failed.clone();
     }
     let subject = Subject::object(&object.declared.id());
+    let overdue = time_without_progress(draft, object, job).filter(|allowed| {
+        before.is_some_and(|before| before.progressed_at + *allowed <= draft.now)
+    });
     let image = rollouts::unavailable_image(at_work(draft, job).iter())
         .filter(|_| !gate::tries_on(&draft.world, &object.source));
     if let Some(message) = image {
         draft.event(EventType::Warning, subject, "ImageUnavailable", &message);
         RolloutState::Failed { reason: RolloutFailure::ImageUnavailable, message }
+    } else if let Some(allowed) = overdue {
+        let message = why_no_progress(draft, job, missing, allowed);
+        draft.event(EventType::Warning, subject, "ProgressDeadlineExceeded", &message);
+        RolloutState::Failed { reason: RolloutFailure::ProgressDeadlineExceeded, message }
     } else if missing.is_empty() {
         RolloutState::Progressing
     } else {

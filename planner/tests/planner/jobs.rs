@@ -388,3 +388,57 @@ fn an_image_that_cannot_be_had_fails_the_release_and_not_the_job() {
     assert_eq!(only_job(&cluster).state, JobState::Running);
     assert_eq!(cluster.events_with("ImageUnavailable").len(), 1);
 }
+
+#[test]
+fn a_job_of_which_no_pod_begins_fails_its_release() {
+    let healthy = || {
+        let mut cluster = Cluster::with_nodes(&["a"]);
+        cluster.commit(vec![web(1, "web:1")]);
+        cluster.run_for(seconds(5));
+        cluster
+    };
+    let hooked = |change: &dyn Fn(&mut JobSpec)| {
+        let mut migrate = job("job:exits", change);
+        migrate.policy.hook = Some(Hook::Before);
+        vec![web(1, "web:2"), migrate]
+    };
+    let greets = |spec: &mut JobSpec| {
+        let variable = env_from_config("settings", "greeting");
+        spec.template.containers[0].env.push(variable);
+    };
+    let is_large = |spec: &mut JobSpec| {
+        spec.template.containers[0].resources.cpu_request_millis = 100_000;
+    };
+    let stories: [(&dyn Fn(&mut JobSpec), &str); 2] =
+        [(&greets, "settings"), (&is_large, "too little cpu")];
+    for (change, why) in stories {
+        let mut cluster = healthy();
+        let sha = cluster.commit(hooked(change));
+        cluster.run_in_steps(59, seconds(10));
+        assert_eq!(cluster.verdict(&sha), Verdict::Rolling);
+        cluster.run_in_steps(4, seconds(10));
+        assert_eq!(cluster.verdict(&sha), Verdict::Reverted);
+        let reason = cluster.release(&sha).reason.clone().unwrap_or_default();
+        assert!(reason.starts_with("Job demo/job: no progress for 600 s: "), "{reason}");
+        assert!(reason.to_lowercase().contains(why), "{reason}");
+        assert_eq!(cluster.images(), ["web:1"]);
+    }
+}
+
+#[test]
+fn work_takes_as_long_as_it_takes_unless_it_says_how_long_that_is() {
+    let works = |deadline: Option<u64>| {
+        let mut work = job("job:1", |_| {});
+        work.policy.progress_deadline = deadline.map(seconds);
+        work
+    };
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let sha = cluster.commit(vec![works(None)]);
+    cluster.run_in_steps(200, seconds(10));
+    assert_eq!(cluster.verdict(&sha), Verdict::Rolling);
+    let sha = cluster.commit(vec![works(Some(30))]);
+    cluster.run_for(seconds(29));
+    assert_eq!(cluster.verdict(&sha), Verdict::Rolling);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&sha), Verdict::Failed);
+}
