@@ -86,7 +86,7 @@ fn choose_anew(draft: &mut Draft<'_>, source: &Source, release: ReleaseId) -> So
     let latest = deadline.max(since + asked.longest * 2);
     let deadline =
         if asked.is_more { deadline.max(draft.now + asked.longest).min(latest) } else { deadline };
-    let lacks_room = asked.lacks_room && scope == GateScope::Release;
+    let lacks_room = asked.lacks_room.is_some() && scope == GateScope::Release;
     let gate = PullGate::Pulling { release, scope, since, deadline, lacks_room };
     if gate != source.status.gate {
         put_gate(draft, source, gate);
@@ -335,18 +335,21 @@ struct Asked {
     is_more: bool,
     /// How long it may take.
     longest: Duration,
-    /// Pods that are to replace others would fit nowhere.
-    lacks_room: bool,
+    /// Pods that are to replace others would fit nowhere, which may last so long.
+    lacks_room: Option<Duration>,
 }
 
 impl Asked {
     /// The gate of a release after its nodes were asked for the first time.
     fn gate(&self, release: ReleaseId, scope: GateScope, since: Timestamp) -> PullGate {
-        let lacks_room = self.lacks_room && scope == GateScope::Release;
-        if !self.is_any && !lacks_room {
-            return PullGate::Open;
-        }
-        PullGate::Pulling { release, scope, since, deadline: since + self.longest, lacks_room }
+        let lacking = self.lacks_room.filter(|_| scope == GateScope::Release);
+        let allowed = match lacking {
+            _ if self.is_any => self.longest,
+            Some(allowed) => allowed,
+            None => return PullGate::Open,
+        };
+        let (deadline, lacks_room) = (since + allowed, lacking.is_some());
+        PullGate::Pulling { release, scope, since, deadline, lacks_room }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use dugout_model::{
     Change, DaemonSetUpdate, NodeName, ObjectSpec, Pod, PodIdentity, PodTemplate, ReplicaSet,
@@ -13,6 +14,7 @@ use super::present_images;
 use crate::draft::Draft;
 use crate::placement::Rooms;
 use crate::resolve::resolve;
+use crate::rollouts;
 
 /// How many pods a workload shall have, where it does not say so by node.
 fn replicas_of(spec: &ObjectSpec) -> u32 {
@@ -37,8 +39,9 @@ fn replicas_of(spec: &ObjectSpec) -> u32 {
 pub(super) struct Foresight {
     world: World,
     rooms: Rooms,
-    /// A workload would let pods go, and has no node for those that replace them.
-    pub lacks_room: bool,
+    /// A workload would let pods go, and has no node for any of those that replace them: how long it may
+    /// make no progress; of several the shortest.
+    pub lacks_room: Option<Duration>,
 }
 
 impl Foresight {
@@ -61,7 +64,7 @@ impl Foresight {
                 world.apply(&Change::DeletePod(pod.uid));
             }
         }
-        Self { world, rooms: Rooms::default(), lacks_room: false }
+        Self { world, rooms: Rooms::default(), lacks_room: None }
     }
 
     /// The ready nodes of the pods that a workload has of its newest template, and of those to come.
@@ -97,7 +100,11 @@ impl Foresight {
         }
         for _ in placed..replicas_of(&object.declared.spec) as usize {
             let Ok(node) = self.rooms.choose(&self.world, &set) else {
-                self.lacks_room |= replaces_any(&draft.world, &self.world, object, set.uid);
+                if nodes.is_empty() && replaces_any(&draft.world, &self.world, object, set.uid) {
+                    let allowed = rollouts::progress_deadline(object);
+                    self.lacks_room =
+                        Some(self.lacks_room.map_or(allowed, |least| least.min(allowed)));
+                }
                 break;
             };
             self.rooms.promise(&set, &node);

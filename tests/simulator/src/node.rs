@@ -23,6 +23,9 @@ use crate::bugs::{Bug, converge_with, report_with};
 use crate::docker::FakeEngine;
 use crate::events::{Alarm, Call, Life};
 
+/// How often the containers of each pod were tried: what an agent must not forget.
+pub type Records = BTreeMap<PodUid, BTreeMap<String, Attempt>>;
+
 pub(crate) struct Node {
     pub name: NodeName,
     /// The container engine; it goes on without the agent.
@@ -30,7 +33,7 @@ pub(crate) struct Node {
     /// What is on the disk.
     pub accepted: Option<SharedAssignment>,
     /// What is on the disk of pods that are not always started again.
-    records: BTreeMap<PodUid, BTreeMap<String, Attempt>>,
+    pub records: Records,
     pub agent: Option<Agent>,
     /// Nothing passes between it and the control plane.
     pub is_cut_off: bool,
@@ -69,7 +72,7 @@ impl Node {
             name: NodeName::new(name),
             engine,
             accepted: None,
-            records: BTreeMap::new(),
+            records: Records::new(),
             agent: None,
             is_cut_off: false,
             is_dark: false,
@@ -120,12 +123,12 @@ impl Node {
         self.agent = Some(agent);
     }
 
-    /// Writes what must outlive the agent, before its engine is asked for more.
-    pub fn write_records(&mut self) {
-        let (Some(agent), Some(accepted)) = (&self.agent, &self.accepted) else { return };
+    /// What must outlive the agent.
+    pub fn records_now(&self) -> Option<Records> {
+        let (Some(agent), Some(accepted)) = (&self.agent, &self.accepted) else { return None };
         let is_kept = |pod: &&AssignedPod| pod.template.restart_policy != RestartPolicy::Always;
         let memory = |pod: &AssignedPod| Some((pod.uid, agent.memories.get(&pod.uid)?.attempts()));
-        self.records = accepted.pods.iter().filter(is_kept).filter_map(memory).collect();
+        Some(accepted.pods.iter().filter(is_kept).filter_map(memory).collect())
     }
 
     /// Whether an assignment is to be written to the disk.

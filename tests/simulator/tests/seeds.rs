@@ -91,7 +91,8 @@ fn must_survive_a_kill_at_any_effect(seed: u64, kinds: &[&str]) {
     for effect in 1..=whole.effects {
         for after in [false, true] {
             let crash = Some(CrashPoint { effect, after });
-            must_hold(seed, &Options { crash, ..brief.clone() });
+            let killed = must_hold(seed, &Options { crash, ..brief.clone() });
+            assert_eq!(killed.end, whole.end, "seed {seed} ends as without {crash:?}");
         }
     }
 }

@@ -133,6 +133,7 @@ impl Simulation {
     pub(super) fn settle_node(&mut self, node: usize) {
         let now = self.now;
         let plan = self.nodes[node].plan(now);
+        let mut calls = Vec::new();
         for action in plan.actions {
             let pod = self.nodes[node].assigned(action.pod()).cloned();
             let answer = self.answer();
@@ -141,10 +142,15 @@ impl Simulation {
             let Some(agent) = &mut self.nodes[node].agent else { return };
             agent.begin(&call, now);
             let life = agent.life;
-            self.queue.push(now + takes, Event::Called { node, life, call });
+            calls.push((now + takes, Event::Called { node, life, call }));
+        }
+        if !self.keep_records(node) {
+            return;
+        }
+        for (at, call) in calls {
+            self.queue.push(at, call);
         }
         let images_at = self.fetch_images(node);
-        self.nodes[node].write_records();
         self.report(node, false);
         let wake_at = [plan.wake_at, images_at, self.nodes[node].wake_at(now)];
         let wake_at = wake_at.into_iter().flatten().min();
@@ -154,6 +160,23 @@ impl Simulation {
         {
             self.queue.push(at, Event::AgentWake(node, agent.life));
         }
+    }
+
+    /// Writes what must outlive the agent, before its engine is asked for more. Says whether the agent
+    /// outlives that.
+    fn keep_records(&mut self, node: usize) -> bool {
+        let Some(records) = self.nodes[node].records_now() else { return true };
+        if self.nodes[node].records == records {
+            return true;
+        }
+        let crash = self.effect();
+        if crash.is_none_or(|crash| crash.after) {
+            self.nodes[node].records = records;
+        }
+        if crash.is_some() {
+            self.kill_agent(node);
+        }
+        crash.is_none()
     }
 
     fn answer(&mut self) -> Answer {
@@ -183,6 +206,10 @@ impl Simulation {
         if self.nodes[node].is_dark {
             return;
         }
+        let crash = self.effect();
+        if crash.is_some_and(|crash| !crash.after) && self.nodes[node].agent(life).is_some() {
+            return self.kill_agent(node);
+        }
         let Fetch { asked, action, answer } = fetch;
         self.note(format!("{} does {action:?} {}", self.nodes[node].name, asked.image));
         let failed = |message: &str| {
@@ -195,6 +222,9 @@ impl Simulation {
         };
         let is_lost = *answer == Answer::Lost;
         let outcome = if is_lost { failed("the answer did not come in time") } else { outcome };
+        if crash.is_some() && self.nodes[node].agent(life).is_some() {
+            return self.kill_agent(node);
+        }
         let now = self.now;
         if let Some(agent) = self.nodes[node].agent(life) {
             agent.image_fetched(asked, outcome, now);
