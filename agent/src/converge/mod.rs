@@ -229,9 +229,7 @@ fn converge_pod(input: &Input<'_>, uid: PodUid, pod: Option<&AssignedPod>) -> St
     match pod {
         None => leave(uid, None, containers, None, StopWhy::NotAssigned),
         Some(pod @ AssignedPod { order: PodOrder::Stop { grace }, .. }) => {
-            let since = memory.and_then(|memory| memory.stopping_since);
-            let spent = since.map_or(Duration::ZERO, |since| input.now.since(since));
-            let grace = Grace { whole: *grace, left: grace.saturating_sub(spent).max(LEAST_GRACE) };
+            let grace = Grace::of(*grace, memory, input.now);
             leave(uid, Some(pod), containers, Some(grace), StopWhy::Ordered)
         }
         Some(pod @ AssignedPod { order: PodOrder::Run { draining }, .. }) => {
@@ -249,6 +247,14 @@ const LEAST_GRACE: Duration = Duration::from_secs(2);
 struct Grace {
     whole: Duration,
     left: Duration,
+}
+
+impl Grace {
+    fn of(whole: Duration, memory: Option<&PodMemory>, now: Timestamp) -> Self {
+        let since = memory.and_then(|memory| memory.stopping_since);
+        let spent = since.map_or(Duration::ZERO, |since| now.since(since));
+        Self { whole, left: whole.saturating_sub(spent).max(LEAST_GRACE) }
+    }
 }
 
 /// Stops what runs, the sidecars after the others and the sandbox last, then removes what is left.
@@ -371,7 +377,7 @@ fn run_containers(view: &PodView<'_>, containers: &[ObservedContainer]) -> Step 
         return stop(view.pod.uid, again, grace, StopWhy::Finished);
     }
     if view.has_ended() {
-        return sidecars::end(view.pod, containers, grace);
+        return sidecars::end(view.pod, containers, Grace::of(grace, view.memory, view.now));
     }
     let is_initialized = view.is_initialized(containers);
     let mut wait: Option<Timestamp> = None;
