@@ -347,6 +347,15 @@ impl ContainerRuntime for DockerRuntime {
         self.run_command(id, command, deadline).await
     }
 
+    async fn await_exec(
+        &self,
+        id: &str,
+        command: &[String],
+        deadline: Duration,
+    ) -> Result<Option<i64>, RuntimeError> {
+        self.await_command(id, command, deadline).await
+    }
+
     fn logs(
         &self,
         id: &str,

@@ -93,6 +93,16 @@ pub trait ContainerRuntime: Send + Sync + 'static {
         deadline: Duration,
     ) -> impl Future<Output = Result<ExecOutcome, RuntimeError>> + Send;
 
+    /// Waits for the end of a command that was begun in a container before, also by an earlier life of the
+    /// agent, and still runs; it is ended at the deadline. Returns its exit code, or `None` where there is
+    /// none.
+    fn await_exec(
+        &self,
+        id: &str,
+        command: &[String],
+        deadline: Duration,
+    ) -> impl Future<Output = Result<Option<i64>, RuntimeError>> + Send;
+
     /// The container's log: standard output and error together.
     fn logs(
         &self,

@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::converge::images::ImageAction;
 use crate::converge::{FullList, Sequence};
+use crate::hooks::HookError;
 use crate::image_gc::ImageSurvey;
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
@@ -89,7 +90,7 @@ pub(crate) enum Event {
     },
     HookEnded {
         run: Box<HookRun>,
-        result: Result<(), String>,
+        result: Result<(), HookError>,
     },
     /// An image is there, or is not, or that cannot be said.
     ImageFetched {
