@@ -218,24 +218,25 @@ fn converge_pod(input: &Input<'_>, uid: PodUid, pod: Option<&AssignedPod>) -> St
     if memory.is_some_and(|memory| memory.in_flight.is_some()) {
         return Step::Nothing;
     }
-    let runs = pod.is_some_and(|pod| matches!(pod.order, PodOrder::Run { .. }));
-    if let Some(Retry { not_before: Some(until), failed, .. }) = memory.map(|memory| &memory.retry)
-        && *until > input.now
-        && (runs || *failed == Failed::Leaving)
-    {
-        return Step::Wait(*until);
-    }
     let containers = input.observed.of_pod(uid);
-    match pod {
-        None => leave(uid, None, containers, None, StopWhy::NotAssigned),
-        Some(pod @ AssignedPod { order: PodOrder::Stop { grace }, .. }) => {
+    let retry = memory.map(|memory| &memory.retry);
+    let wait = retry.and_then(|retry| retry.not_before).filter(|until| *until > input.now);
+    let leaving_failed = retry.is_some_and(|retry| retry.failed == Failed::Leaving);
+    match (pod, wait) {
+        (Some(pod @ AssignedPod { order: PodOrder::Run { draining }, .. }), wait) => {
+            let view = PodView { pod, memory, draining: *draining, now: input.now };
+            match wait {
+                // What was changed by hand on a container does not wait for another's start.
+                Some(until) => Step::Wait(until).or_sooner(drift::correct(&view, containers)),
+                None => run(&view, containers),
+            }
+        }
+        (_, Some(until)) if leaving_failed => Step::Wait(until),
+        (Some(pod @ AssignedPod { order: PodOrder::Stop { grace }, .. }), _) => {
             let grace = Grace::of(*grace, memory, input.now);
             leave(uid, Some(pod), containers, Some(grace), StopWhy::Ordered)
         }
-        Some(pod @ AssignedPod { order: PodOrder::Run { draining }, .. }) => {
-            let view = PodView { pod, memory, draining: *draining, now: input.now };
-            run(&view, containers)
-        }
+        (None, _) => leave(uid, None, containers, None, StopWhy::NotAssigned),
     }
 }
 

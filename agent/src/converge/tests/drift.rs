@@ -207,3 +207,25 @@ fn a_shared_network_is_put_back_where_it_belongs() {
     });
     assert_eq!(node.plan(), Plan::default());
 }
+
+#[test]
+fn what_was_changed_is_put_back_while_the_start_of_another_container_waits() {
+    let mut template = template("web");
+    let other = Container { name: "other".into(), ..template.containers[0].clone() };
+    template.containers.push(other);
+    let mut node = Node::new(vec![pod(1, template)]);
+    let mut sandbox = container(1, 0, running(1));
+    (sandbox.id, sandbox.labels.container) = ("sandbox".into(), SANDBOX.into());
+    node.see(sandbox);
+    let mut web = container(1, 0, running(2));
+    web.settings = container_settings(&node.assignment.pods[0].template, "web").unwrap();
+    node.see(web);
+    node.fail(FailureKind::Permanent);
+    assert_eq!(node.plan().actions, []);
+    node.change("web", pause);
+    assert_eq!(node.plan().actions, [correct(Correction::Unpause)]);
+    node.succeed();
+    node.change("web", |one| one.execution = Execution::Going);
+    let waits = node.plan();
+    assert!(waits.actions.is_empty() && waits.wake_at.is_some(), "it still has its wait");
+}
