@@ -124,6 +124,16 @@ pub fn of_running<'a>(
     })
 }
 
+/// Whether nobody halted what runs of a pod or took it from every network.
+pub fn can_be_reached(pod: &AssignedPod, containers: &[ObservedContainer]) -> bool {
+    newest_running(containers).all(|one| {
+        let wanted = container_settings(&pod.template, &one.labels.container);
+        let has_network = wanted.is_some_and(|wanted| !wanted.networks.is_empty());
+        one.settings.execution == Execution::Going
+            && !(has_network && one.settings.networks.is_empty())
+    })
+}
+
 /// So much of it is said; somebody may bring a container into any number of networks.
 const MOST_SENTENCES: usize = 16;
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dugout_model::{
-    ClusterId, NodeReport, PodReport, PortRef, Probe, ProbeAction, SharedAssignment,
+    ClusterId, ContainerSecurity, ContainerState, NodeReport, PodReport, PortRef, Privilege, Probe,
+    ProbeAction, SharedAssignment, WaitingReason,
 };
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
@@ -34,7 +35,8 @@ use crate::proxy::Proxy;
 use crate::records::Records;
 use crate::runtime::{
     ContainerRuntime, ContainerSpec, Correction, EngineEvent, EngineEventKind, EngineInfo,
-    ExecOutcome, Execution, ListedContainer, LogOptions, ObservedContainer, RuntimeError,
+    ExecOutcome, Execution, ListedContainer, LogOptions, Network, ObservedContainer, ObservedState,
+    RuntimeError,
 };
 use crate::testing::{assignment, container, owner, pod, running, template, uid};
 use crate::volumes::Volumes;
@@ -413,4 +415,28 @@ async fn a_look_at_what_was_started_holds_up_no_other_start() {
         hands.act(uid(number as u128), owner(), job, None, None);
     }
     until("every start", || engine.starts.load(Ordering::Relaxed) == all).await;
+}
+
+#[tokio::test]
+async fn what_is_halted_or_in_no_network_is_not_ready() {
+    let engine = Arc::new(Engine::default());
+    let mut node = node_of(&engine);
+    node.take_accepted(Arc::new(assignment(1, vec![pod(1, template("web"))])), None);
+    node.see(container(1, 0, running(1)));
+    let mut is_ready = |execution, networks: &[Network]| {
+        let mut one = container(1, 0, running(1));
+        one.settings.execution = execution;
+        one.settings.networks = networks.iter().cloned().collect();
+        node.see(one);
+        node.sync_probes();
+        let assignment = node.assignment.clone().unwrap();
+        node.is_ready(&assignment.pods[0])
+    };
+    let (all, other) = ([Network::Default], Network::Other("other".to_owned()));
+    assert!(is_ready(Execution::Going, &all));
+    assert!(!is_ready(Execution::Paused, &all));
+    assert!(!is_ready(Execution::Going, &[]));
+    // It has an address there.
+    assert!(is_ready(Execution::Going, &[other]));
+    assert!(is_ready(Execution::Going, &all));
 }
