@@ -16,6 +16,8 @@ use dugout_model::{
 };
 use thiserror::Error;
 
+pub(crate) use security::check;
+
 use crate::converge::FailureKind;
 use crate::labels::{ContainerLabels, Owner, SANDBOX};
 use crate::pause::SANDBOX_IMAGE;
@@ -92,7 +94,7 @@ pub fn container_spec(
     place: &Place<'_>,
 ) -> Result<ContainerSpec, SpecError> {
     let Place { owner, sandbox, volumes, allocatable, .. } = *place;
-    security::check(pod, place)?;
+    check(pod, &owner.node, place.policy)?;
     if container == SANDBOX {
         return Ok(sandbox_spec(owner, pod, attempt, crashes));
     }

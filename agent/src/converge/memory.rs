@@ -423,7 +423,9 @@ impl PodMemory {
             }
             Action::Pull { .. } if permanent => (WaitingReason::ErrImagePull, words),
             Action::Pull { .. } => (WaitingReason::Pulling, words),
-            Action::Create { .. } if failure.kind == FailureKind::Configuration => {
+            Action::Create { .. } | Action::Start { .. }
+                if failure.kind == FailureKind::Configuration =>
+            {
                 (WaitingReason::CreateContainerConfigError, words)
             }
             Action::Create { .. } | Action::Start { .. } if permanent => {

@@ -10,7 +10,8 @@ use crate::converge::{Action, Failure, FailureKind, Input, Outcome, converge};
 use crate::events::reason;
 use crate::labels::Owner;
 use crate::runtime::{ContainerRuntime, ObservedContainer};
-use crate::spec::{Place, SpecError, container_spec};
+use crate::spec::{Place, SpecError, check, container_spec};
+use crate::volumes::Preparation;
 
 /// How often the connections of leaving pods are counted.
 const COUNT_CONNECTIONS_EVERY: Duration = Duration::from_millis(100);
@@ -98,11 +99,10 @@ impl<R: ContainerRuntime> Node<R> {
                     }
                 }
             }
-            Action::Start { id, container, .. } => match self.volumes_for(uid, container) {
+            Action::Start { id, container, .. } => match self.may_start(uid, container) {
                 Ok(volumes) => Job::Start { id: id.clone(), volumes },
-                Err(message) => {
-                    let kind = FailureKind::Permanent;
-                    self.fail(uid, action, Failure { kind, message });
+                Err(failure) => {
+                    self.fail(uid, action, failure);
                     return false;
                 }
             },
@@ -140,6 +140,19 @@ impl<R: ContainerRuntime> Node<R> {
             self.pulls.insert(uid, handle);
         }
         true
+    }
+
+    /// What a container's start needs, if the node allows it: it may have been made when the node's policy
+    /// was another.
+    fn may_start(&mut self, uid: PodUid, container: &str) -> Result<Option<Preparation>, Failure> {
+        if let Some(pod) = self.assigned(uid) {
+            check(pod, &self.name, &self.policy).map_err(|error| Failure {
+                kind: error.failure_kind(),
+                message: error.to_string(),
+            })?;
+        }
+        let volumes = self.volumes_for(uid, container);
+        volumes.map_err(|message| Failure { kind: FailureKind::Permanent, message })
     }
 
     /// The newest sandbox of a pod.

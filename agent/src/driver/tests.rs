@@ -418,6 +418,32 @@ async fn a_look_at_what_was_started_holds_up_no_other_start() {
 }
 
 #[tokio::test]
+async fn what_was_made_under_another_policy_is_not_started() {
+    let engine = Engine {
+        containers: Mutex::new(vec![(owner().cluster, container(1, 0, ObservedState::Created))]),
+        ..Engine::default()
+    };
+    let mut rig = Rig::start(engine);
+    let mut wanted = template("web");
+    let privilege = Privilege::Privileged;
+    let security = ContainerSecurity { privilege, ..ContainerSecurity::default() };
+    wanted.containers[0].security = Some(Box::new(security));
+    rig.accept(assignment(1, vec![pod(1, wanted)])).await;
+    let is_refused = |report: &NodeReport| {
+        let pod = report.pods.get(&uid(1));
+        pod.is_some_and(|pod| match &pod.containers[0].state {
+            ContainerState::Waiting {
+                reason: WaitingReason::CreateContainerConfigError,
+                message,
+            } => message.contains("does not allow privileged"),
+            _ => false,
+        })
+    };
+    rig.until("it is refused", is_refused).await;
+    assert_eq!(rig.engine.starts.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
 async fn what_is_halted_or_in_no_network_is_not_ready() {
     let engine = Arc::new(Engine::default());
     let mut node = node_of(&engine);

@@ -8,7 +8,6 @@ use crate::driver::hands::{Acted, STOPS_AT_ONCE};
 use crate::driver::hooks::{HookKind, HookRun};
 use crate::hooks::HookError;
 use crate::probe::ProbeTarget;
-use crate::runtime::ObservedState;
 use crate::testing::{at, exited};
 
 fn command() -> LifecycleHandler {
