@@ -92,16 +92,29 @@ impl DockerRuntime {
 
 /// The engine calls it a failure of its own when a registry does not let it in.
 pub(super) fn refused_by_registry(error: RuntimeError) -> RuntimeError {
-    const WORDS: [&str; 3] =
-        ["no basic auth credentials", "unauthorized", "authentication required"];
     match error {
-        RuntimeError::Transient { operation, message }
-            if WORDS.iter().any(|words| message.contains(words)) =>
-        {
+        RuntimeError::Transient { operation, message } if is_refusal(&message) => {
             RuntimeError::Permanent { operation, kind: PermanentKind::Unauthorized, message }
         }
         other => other,
     }
+}
+
+/// Whether a registry says that it does not know or does not trust who asks.
+fn is_refusal(message: &str) -> bool {
+    const WORDS: [&str; 7] = [
+        "no basic auth credentials",
+        "unauthorized",
+        "authentication required",
+        "authorization failed",
+        "insufficient_scope",
+        "incorrect username or password",
+        "forbidden",
+    ];
+    let message = message.to_ascii_lowercase();
+    // What the engine itself may not do is said so of files.
+    let is_denied = message.replace("permission denied", "").contains("denied");
+    is_denied || WORDS.iter().any(|words| message.contains(words))
 }
 
 /// What the engine shows the registry. The credentials leave for it here.
@@ -131,6 +144,27 @@ fn runs_on((os, architecture): (&str, &str), (own_os, own): (&str, &str)) -> boo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_registry_that_does_not_let_in_is_told_from_one_that_is_away() {
+        for message in [
+            "Head \"https://r.example.com/v2/a/manifests/1\": denied: denied",
+            "error from registry: denied",
+            "unexpected status from HEAD request to https://r.example.com/v2/a: 403 Forbidden",
+            "pull access denied, insufficient_scope: authorization failed",
+            "Get \"https://r.example.com/v2/\": unauthorized: incorrect username or password",
+            "denied: Your authorization token has expired. Reauthenticate and try again.",
+        ] {
+            assert!(is_refusal(message), "{message}");
+        }
+        for message in [
+            "open /var/lib/docker/tmp/x: permission denied",
+            "dial tcp 192.0.2.1:443: connect: connection refused",
+            "received unexpected HTTP status: 503 Service Unavailable",
+        ] {
+            assert!(!is_refusal(message), "{message}");
+        }
+    }
 
     #[test]
     fn an_image_of_another_architecture_is_told_from_one_that_runs() {

@@ -476,16 +476,16 @@ async fn act<R: ContainerRuntime>(
     })
 }
 
-/// Pulls an image, with the first credentials that the registry takes; the node's own where no others
-/// are for it.
+/// Pulls an image, with the first credentials that the registry takes: of those that are given, and then
+/// of the node's own. Without any it asks as nobody.
 async fn pull<R: ContainerRuntime>(
     runtime: &R,
     image: &str,
-    mut auths: Vec<RegistryAuth>,
+    auths: Vec<RegistryAuth>,
     own: &NodeCredentials,
     teller: &Teller,
 ) -> Result<(), RuntimeError> {
-    let id = pull_with(runtime, image, &mut auths, own).await?;
+    let id = pull_with(runtime, image, auths, own).await?;
     teller.tell(Event::ImagePulled { name: image.to_owned(), id }).await;
     Ok(())
 }
@@ -493,25 +493,33 @@ async fn pull<R: ContainerRuntime>(
 async fn pull_with<R: ContainerRuntime>(
     runtime: &R,
     image: &str,
-    auths: &mut Vec<RegistryAuth>,
+    given: Vec<RegistryAuth>,
     own: &NodeCredentials,
 ) -> Result<String, RuntimeError> {
-    if auths.is_empty() {
-        *auths = own.lookup(image).await;
-    }
-    let Some((last, others)) = auths.split_last() else { return runtime.pull(image, None).await };
-    for auth in others {
+    let mut refused = None;
+    for auth in &given {
         match runtime.pull(image, Some(auth)).await {
-            // Registries say of what one may not see that it is not there.
-            Err(error)
-                if matches!(
-                    error.permanent_kind(),
-                    Some(PermanentKind::Unauthorized | PermanentKind::NotFound)
-                ) => {}
+            Err(error) if may_be_of_credentials(&error) => refused = Some(error),
             other => return other,
         }
     }
-    runtime.pull(image, Some(last)).await
+    // They may come of a program that asks another machine, so only where they are needed.
+    for auth in own.lookup(image).await.iter().filter(|auth| !given.contains(auth)) {
+        match runtime.pull(image, Some(auth)).await {
+            Err(error) if may_be_of_credentials(&error) => refused = Some(error),
+            other => return other,
+        }
+    }
+    match refused {
+        Some(error) => Err(error),
+        None => runtime.pull(image, None).await,
+    }
+}
+
+/// Registries say of what one may not see that it is not there.
+fn may_be_of_credentials(error: &RuntimeError) -> bool {
+    let kind = error.permanent_kind();
+    matches!(kind, Some(PermanentKind::Unauthorized | PermanentKind::NotFound))
 }
 
 async fn list<R: ContainerRuntime>(

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 mod hooks;
+mod pulls;
 
 use super::hands::{Answer, Hands, Job, STARTS_AT_ONCE};
 use super::node::Node;
@@ -36,7 +37,7 @@ use crate::records::Records;
 use crate::runtime::{
     ContainerRuntime, ContainerSpec, Correction, EngineEvent, EngineEventKind, EngineInfo,
     ExecOutcome, Execution, ListedContainer, LogOptions, Network, ObservedContainer, ObservedState,
-    RuntimeError,
+    PermanentKind, RuntimeError,
 };
 use crate::testing::{assignment, container, owner, pod, running, template, uid};
 use crate::volumes::Volumes;
@@ -62,6 +63,10 @@ struct Engine {
     stops: Mutex<Vec<String>>,
     /// This one cannot be stopped, and all others are at once.
     cannot_stop: Option<String>,
+    /// Whom the registry gives images to. Without one no pull ends.
+    takes_user: Option<String>,
+    /// Who asked for images, in that order.
+    users: Mutex<Vec<String>>,
 }
 
 /// Counts as long as it lives.
@@ -163,8 +168,21 @@ impl ContainerRuntime for Engine {
         std::future::pending().await
     }
 
-    async fn pull(&self, _: &str, _: Option<&RegistryAuth>) -> Result<String, RuntimeError> {
-        std::future::pending().await
+    async fn pull(&self, image: &str, auth: Option<&RegistryAuth>) -> Result<String, RuntimeError> {
+        let user = match auth {
+            Some(RegistryAuth::Login { username, .. }) => username.as_str(),
+            _ => "nobody",
+        };
+        self.users.lock().unwrap().push(user.to_owned());
+        match &self.takes_user {
+            None => std::future::pending().await,
+            Some(taken) if taken == user => Ok(format!("id of {image}")),
+            Some(_) => Err(RuntimeError::Permanent {
+                operation: "pull",
+                kind: PermanentKind::Unauthorized,
+                message: "denied".to_owned(),
+            }),
+        }
     }
 
     async fn exec(&self, _: &str, _: &[String], _: Duration) -> Result<ExecOutcome, RuntimeError> {
