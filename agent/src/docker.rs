@@ -13,7 +13,7 @@ mod settings;
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bollard::container::LogOutput;
@@ -33,6 +33,7 @@ use dugout_model::{ContainerExit, Timestamp};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 use crate::credentials::RegistryAuth;
 use crate::image_gc::{HeldImage, ImageSurvey};
@@ -71,6 +72,8 @@ pub struct DockerRuntime {
     /// With the negotiated version; empty while the engine is away.
     client: Mutex<Option<Docker>>,
     late: exec::LateCommands,
+    /// The right to look at the disk of the images.
+    disk_look: Arc<Semaphore>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +97,8 @@ impl DockerRuntime {
             }
             _ => return Err(DockerHostError(host.to_owned())),
         };
-        Ok(Self { host, metrics, client: Mutex::new(None), late: exec::LateCommands::default() })
+        let (client, late) = (Mutex::new(None), exec::LateCommands::default());
+        Ok(Self { host, metrics, client, late, disk_look: Arc::new(Semaphore::new(1)) })
     }
 
     /// The client with the negotiated version.

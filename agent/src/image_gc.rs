@@ -62,14 +62,6 @@ pub struct PulledImage {
     pub used_at: Timestamp,
 }
 
-/// What is to go, and how much has to.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Removal {
-    /// Those used longest ago first.
-    pub images: Vec<HeldImage>,
-    pub wanted_bytes: u64,
-}
-
 /// Notes what is used now, and forgets what is gone.
 pub fn note_use(
     pulled: &mut PulledImages,
@@ -89,19 +81,23 @@ pub fn note_use(
     }
 }
 
-/// What is to go now.
-pub fn removal(
+/// How much has to go: nothing before the high mark, and from there on all down to the low one.
+pub fn wanted_bytes(policy: &ImageGcPolicy, survey: &ImageSurvey) -> u64 {
+    let disk = survey.disk.filter(|disk| is_beyond(*disk, policy.high_percent));
+    disk.map_or(0, |disk| {
+        let low_bytes = disk.total_bytes / 100 * u64::from(policy.low_percent);
+        disk.used_bytes.saturating_sub(low_bytes)
+    })
+}
+
+/// What may go now, those used longest ago first.
+pub fn superfluous(
     policy: &ImageGcPolicy,
     survey: &ImageSurvey,
     pulled: &PulledImages,
     assignment: &Assignment,
     wall: Timestamp,
-) -> Removal {
-    let Some(disk) = survey.disk.filter(|disk| is_beyond(*disk, policy.high_percent)) else {
-        return Removal::default();
-    };
-    let low_bytes = disk.total_bytes / 100 * u64::from(policy.low_percent);
-    let wanted_bytes = disk.used_bytes.saturating_sub(low_bytes);
+) -> Vec<HeldImage> {
     let wanted = wanted_names(assignment);
     let all = by_id(survey);
     let is_used = |id: &str, image: &PulledImage| {
@@ -127,13 +123,12 @@ pub fn removal(
         }
     }
     candidates.sort_by(|(one, a), (other, b)| (one, &a.id).cmp(&(other, &b.id)));
-    let mut freed = 0_u64;
-    let images = candidates.into_iter().map_while(|(_, held)| {
-        let is_enough = freed >= wanted_bytes;
-        freed = freed.saturating_add(held.size_bytes);
-        (!is_enough).then(|| held.clone())
-    });
-    Removal { images: images.collect(), wanted_bytes }
+    candidates.into_iter().map(|(_, held)| held.clone()).collect()
+}
+
+/// Whether an image goes by this name, however it is written.
+pub fn has_name(image: &HeldImage, name: &str) -> bool {
+    image.tags.iter().any(|tag| whole_name(tag) == whole_name(name))
 }
 
 /// Whether so much of a disk is used.
@@ -214,8 +209,14 @@ mod tests {
         let policy = ImageGcPolicy::default();
         // Its only pod runs `image:1`.
         let assignment = assignment(1, vec![pod(1, template("web"))]);
-        let removal = removal(&policy, survey, pulled, &assignment, at(60 * MINUTE));
-        removal.images.into_iter().map(|image| image.id).collect()
+        let all = superfluous(&policy, survey, pulled, &assignment, at(60 * MINUTE));
+        let mut left = wanted_bytes(&policy, survey);
+        let needed = all.into_iter().take_while(|image| {
+            let is_needed = left > 0;
+            left = left.saturating_sub(image.size_bytes);
+            is_needed
+        });
+        needed.map(|image| image.id).collect()
     }
 
     #[test]
@@ -285,8 +286,8 @@ mod tests {
         by_digest.pods = vec![pod(1, wanted)];
         pulled.get_mut("first").unwrap().names.insert(digest);
         let policy = ImageGcPolicy::default();
-        let removal = removal(&policy, &survey, &pulled, &by_digest, at(120 * MINUTE));
-        let ids: Vec<_> = removal.images.iter().map(|image| image.id.as_str()).collect();
+        let all = superfluous(&policy, &survey, &pulled, &by_digest, at(120 * MINUTE));
+        let ids: Vec<_> = all.iter().map(|image| image.id.as_str()).collect();
         assert_eq!(ids, ["second"]);
     }
 

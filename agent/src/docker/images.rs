@@ -1,11 +1,14 @@
 //! The images of an engine: how they are pulled, which there are, who uses them, whether they run here.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder};
 use dugout_model::SecretValue;
+use tokio::sync::Semaphore;
 
 use super::{DockerHost, DockerRuntime, QUICK, SLOW};
 use crate::credentials::{RegistryAuth, server_of};
@@ -41,8 +44,11 @@ impl DockerRuntime {
         }
         let info = self.call("info", QUICK, |docker| async move { docker.info().await }).await?;
         let Some(folder) = info.docker_root_dir else { return Ok(None) };
-        let looking = tokio::task::spawn_blocking(move || rustix::fs::statvfs(folder));
-        let Ok(Ok(disk)) = looking.await else { return Ok(None) };
+        let Some(disk) =
+            statistics(&self.disk_look, QUICK, move || rustix::fs::statvfs(folder)).await
+        else {
+            return Ok(None);
+        };
         let total_bytes = disk.f_blocks.saturating_mul(disk.f_frsize);
         // What is kept for root is used to everybody else.
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
@@ -88,6 +94,20 @@ impl DockerRuntime {
             ),
         })
     }
+}
+
+/// Looks at a disk, where no earlier look still hangs: one that hung would take a thread each time.
+async fn statistics<T: Send + 'static, E: Send + 'static>(
+    place: &Arc<Semaphore>,
+    deadline: Duration,
+    look: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Option<T> {
+    let place = Arc::clone(place).try_acquire_owned().ok()?;
+    let looking = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        look()
+    });
+    tokio::time::timeout(deadline, looking).await.ok()?.ok()?.ok()
 }
 
 /// The engine calls it a failure of its own when a registry does not let it in.
@@ -164,6 +184,20 @@ mod tests {
         ] {
             assert!(!is_refusal(message), "{message}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_is_looked_at_once() {
+        let place = Arc::new(Semaphore::new(1));
+        let (ends, hangs) = std::sync::mpsc::channel::<()>();
+        let look = move || hangs.recv().map_err(drop);
+        assert_eq!(statistics(&place, Duration::from_millis(50), look).await, None);
+        assert_eq!(statistics(&place, QUICK, || Ok::<_, ()>(7)).await, None);
+        ends.send(()).unwrap();
+        while place.available_permits() == 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(statistics(&place, QUICK, || Ok::<_, ()>(7)).await, Some(7));
     }
 
     #[test]

@@ -272,17 +272,9 @@ impl<R: ContainerRuntime> Hands<R> {
         self.spawn(async move { Event::ImagesSurveyed(runtime.survey_images().await) });
     }
 
-    /// Removes images, one after the other.
-    pub fn remove_images(&self, images: Vec<HeldImage>) {
+    pub fn remove_image(&self, image: HeldImage) {
         let runtime = Arc::clone(&self.runtime);
-        self.spawn(async move {
-            let mut removed = Vec::new();
-            for image in images {
-                let result = runtime.remove_image(&image).await;
-                removed.push((image, result));
-            }
-            Event::ImagesRemoved(removed)
-        });
+        self.spawn(async move { Event::ImageRemoved(runtime.remove_image(&image).await) });
     }
 
     /// Writes what is known of a pod, in its own time.

@@ -30,6 +30,9 @@ impl<R: ContainerRuntime> Node<R> {
         }
         let mut wake_at: Option<Timestamp> = None;
         for asked in &assignment.images {
+            if self.is_being_removed(&asked.image) {
+                continue;
+            }
             let memory = self.images.entry(asked.clone()).or_default();
             match image_step(asked, memory, self.now) {
                 ImageStep::Nothing => {}

@@ -49,7 +49,7 @@ use crate::volumes::Volumes;
 pub(crate) use hands::learn_engine;
 use hands::{Acted, Answer, Hands, Slot};
 use hooks::HookRun;
-use image_gc::{ImageGcStart, Removed};
+use image_gc::ImageGcStart;
 use node::Node;
 pub(crate) use publish::Directory;
 
@@ -103,7 +103,8 @@ pub(crate) enum Event {
         id: String,
     },
     ImagesSurveyed(Result<ImageSurvey, RuntimeError>),
-    ImagesRemoved(Removed),
+    /// The image whose turn it was.
+    ImageRemoved(Result<(), RuntimeError>),
     /// The pods that have volumes on the disk.
     VolumesFound(io::Result<Vec<PodUid>>),
     VolumesRemoved {
@@ -227,7 +228,7 @@ impl<R: ContainerRuntime> Driver<R> {
             }
             Event::ImagePulled { name, id } => node.image_pulled(name, id),
             Event::ImagesSurveyed(survey) => node.images_surveyed(survey),
-            Event::ImagesRemoved(removed) => node.images_removed(removed),
+            Event::ImageRemoved(result) => node.image_removed(result),
             Event::VolumesFound(found) => node.volumes_found(found),
             Event::VolumesRemoved { pod, result } => node.volumes_removed(pod, result),
             Event::OfFormerOwner | Event::Time | Event::Shutdown => {}

@@ -201,6 +201,9 @@ impl<R: ContainerRuntime> Node<R> {
         self.started_here.clear();
         self.slots.clear();
         self.images.clear();
+        if let Some(gc) = &mut self.image_gc {
+            gc.begin_anew();
+        }
         let pulls = self.pulls.drain().map(|(_, pull)| pull);
         for pull in pulls.chain(self.image_pulls.drain().map(|(_, pull)| pull)) {
             pull.abort();

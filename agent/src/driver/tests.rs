@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 mod hooks;
+mod images;
 mod pulls;
 
 use super::hands::{Answer, Hands, Job, STARTS_AT_ONCE};
@@ -67,6 +68,8 @@ struct Engine {
     takes_user: Option<String>,
     /// Who asked for images, in that order.
     users: Mutex<Vec<String>>,
+    /// The images that were to be removed, in that order. None ever is.
+    removals: Mutex<Vec<String>>,
 }
 
 /// Counts as long as it lives.
@@ -164,7 +167,8 @@ impl ContainerRuntime for Engine {
         std::future::pending().await
     }
 
-    async fn remove_image(&self, _: &HeldImage) -> Result<(), RuntimeError> {
+    async fn remove_image(&self, image: &HeldImage) -> Result<(), RuntimeError> {
+        self.removals.lock().unwrap().push(image.id.clone());
         std::future::pending().await
     }
 
