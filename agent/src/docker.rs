@@ -74,6 +74,7 @@ pub struct DockerRuntime {
     late: exec::LateCommands,
     /// The right to look at the disk of the images.
     disk_look: Arc<Semaphore>,
+    fitting: images::FittingImages,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,8 +98,14 @@ impl DockerRuntime {
             }
             _ => return Err(DockerHostError(host.to_owned())),
         };
-        let (client, late) = (Mutex::new(None), exec::LateCommands::default());
-        Ok(Self { host, metrics, client, late, disk_look: Arc::new(Semaphore::new(1)) })
+        Ok(Self {
+            host,
+            metrics,
+            client: Mutex::new(None),
+            late: exec::LateCommands::default(),
+            disk_look: Arc::new(Semaphore::new(1)),
+            fitting: images::FittingImages::default(),
+        })
     }
 
     /// The client with the negotiated version.
@@ -301,12 +308,7 @@ impl ContainerRuntime for DockerRuntime {
     }
 
     async fn has_image(&self, image: &str) -> Result<bool, RuntimeError> {
-        let call = |docker: Docker| async move { docker.inspect_image(image).await };
-        match self.call("look for an image", QUICK, call).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.holds(image).await
     }
 
     async fn pull(&self, image: &str, auth: Option<&RegistryAuth>) -> Result<String, RuntimeError> {

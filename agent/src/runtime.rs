@@ -38,7 +38,8 @@ pub trait ContainerRuntime: Send + Sync + 'static {
         id: &str,
     ) -> impl Future<Output = Result<Option<ObservedContainer>, RuntimeError>> + Send;
 
-    /// Makes a container and returns its id. `NotFound` means that the image is not there.
+    /// Makes a container and returns its id. `NotFound` means that the image is not there, or is for other
+    /// machines.
     fn create(
         &self,
         spec: &ContainerSpec,
@@ -65,7 +66,7 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// Removes a container, killing it if it still runs; one that is gone already is fine.
     fn remove(&self, id: &str) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
-    /// Whether the engine has an image; no registry is asked.
+    /// Whether the engine has an image; no registry is asked. `Invalid` says that it is for other machines.
     fn has_image(&self, image: &str) -> impl Future<Output = Result<bool, RuntimeError>> + Send;
 
     /// Pulls an image and returns its id. `NotFound` and `Unauthorized` carry the registry's words,

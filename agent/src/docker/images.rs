@@ -1,7 +1,7 @@
 //! The images of an engine: how they are pulled, which there are, who uses them, whether they run here.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::Docker;
@@ -62,6 +62,7 @@ impl DockerRuntime {
             false => image.tags.as_slice(),
         };
         for name in names {
+            self.fitting.forget(name);
             let call = |docker: Docker| async move {
                 let options = None::<bollard::query_parameters::RemoveImageOptions>;
                 docker.remove_image(name, options, None).await
@@ -74,8 +75,44 @@ impl DockerRuntime {
         Ok(())
     }
 
-    /// The id of an image that was pulled, if it is for this machine.
+    /// Whether an image is there.
+    ///
+    /// # Errors
+    /// Where it is for other machines.
+    pub(super) async fn holds(&self, image: &str) -> Result<bool, RuntimeError> {
+        match self.fit(image).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Refuses to make a container of an image that is for other machines as if it were not there: a
+    /// registry may have one for this machine by now.
+    pub(super) async fn check_platform(&self, image: &str) -> Result<(), RuntimeError> {
+        if self.fitting.contains(image) {
+            return Ok(());
+        }
+        self.fit(image).await.map(drop).map_err(|error| match error {
+            RuntimeError::Permanent { kind: PermanentKind::Invalid, message, .. } => {
+                let (operation, kind) = ("create", PermanentKind::NotFound);
+                RuntimeError::Permanent { operation, kind, message }
+            }
+            other => other,
+        })
+    }
+
+    /// The id of an image, if it is for this machine.
     pub(super) async fn fit(&self, image: &str) -> Result<String, RuntimeError> {
+        let fit = self.look_whether_fit(image).await;
+        match fit {
+            Ok(_) => self.fitting.note(image),
+            Err(_) => self.fitting.forget(image),
+        }
+        fit
+    }
+
+    async fn look_whether_fit(&self, image: &str) -> Result<String, RuntimeError> {
         let call = |docker: Docker| async move { docker.inspect_image(image).await };
         let found = self.call("look for an image", QUICK, call).await?;
         let call = |docker: Docker| async move { docker.version().await };
@@ -93,6 +130,36 @@ impl DockerRuntime {
                 "the image is for {os}/{architecture}, and this node is {own_os}/{own}: push one for it, or choose other nodes with a nodeSelector"
             ),
         })
+    }
+}
+
+/// The most images that are remembered to be for this machine.
+const MOST_FITTING: usize = 4096;
+
+/// The names of images that were seen to be for this machine, so that not every container that is made
+/// asks for it.
+#[derive(Debug, Default)]
+pub(super) struct FittingImages(Mutex<HashSet<String>>);
+
+impl FittingImages {
+    fn contains(&self, image: &str) -> bool {
+        self.held().contains(image)
+    }
+
+    fn note(&self, image: &str) {
+        let mut held = self.held();
+        if held.len() >= MOST_FITTING {
+            held.clear();
+        }
+        held.insert(image.to_owned());
+    }
+
+    fn forget(&self, image: &str) {
+        self.held().remove(image);
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -8,6 +8,7 @@ use dugout_model::Profile;
 
 use super::body::{Looked, needs_image_user, user};
 use super::{DockerRuntime, QUICK};
+use crate::pause::SANDBOX_IMAGE;
 use crate::runtime::{ContainerSpec, PermanentKind, RuntimeError};
 
 const OPERATION: &str = "create";
@@ -17,6 +18,9 @@ const PROFILE_MOST_BYTES: u64 = 1 << 20;
 impl DockerRuntime {
     /// Looks it up; asks the engine nothing for most containers.
     pub(super) async fn look_before(&self, spec: &ContainerSpec) -> Result<Looked, RuntimeError> {
+        if spec.image != SANDBOX_IMAGE {
+            self.check_platform(&spec.image).await?;
+        }
         let security = &spec.isolation.security;
         let image_user = match needs_image_user(security) {
             true => self.image_user(&spec.image).await?,
