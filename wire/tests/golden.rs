@@ -389,6 +389,18 @@ fn a_field_of_a_newer_peer_is_ignored() {
 }
 
 #[test]
+fn a_reason_of_a_newer_agent_is_one_that_it_waits_for() {
+    let mut sent = serde_json::to_value(wire::Report::from(&report())).unwrap();
+    let pod = &mut sent["pods"][Uuid::from_u128(2).to_string()];
+    pod["containers"][2]["state"]["waiting"]["reason"] = "WaitsForTheMoon".into();
+    let read: wire::Report = serde_json::from_value(sent).unwrap();
+    let model = read.into_model(NodeName::new("node-1")).unwrap();
+    let state = &model.pods[&PodUid(Uuid::from_u128(2))].containers[2].state;
+    let (reason, message) = (WaitingReason::ContainerCreating, "back-off 10s".to_owned());
+    assert_eq!(*state, ContainerState::Waiting { reason, message });
+}
+
+#[test]
 fn an_impossible_message_names_what_is_wrong() {
     let mut sent = wire::Assignment::from(&assignment());
     sent.pods[1].template = 7;
