@@ -4,7 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -340,6 +340,37 @@ fn an_assignment_comes_back_as_it_was_and_each_template_is_sent_once() {
     let back = Assignment::try_from(sent).unwrap();
     assert_eq!(back, value);
     assert!(Arc::ptr_eq(&back.pods[0].template, &back.pods[1].template));
+}
+
+/// The places of all values of an assignment, without those of lists and of what users name.
+fn fields(value: &serde_json::Value, at: &str, found: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(all) => {
+            for (name, value) in all {
+                fields(value, &format!("{at}.{name}"), found);
+            }
+        }
+        serde_json::Value::Array(all) => all.iter().for_each(|value| fields(value, at, found)),
+        _ => drop(found.insert(at.trim_start_matches('.').to_owned())),
+    }
+}
+
+#[test]
+fn a_new_field_of_an_assignment_is_a_new_revision() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/assignment-fields.txt");
+    let mut found = BTreeSet::new();
+    let sent = wire::Assignment::from(&assignment());
+    fields(&serde_json::to_value(sent).unwrap(), "", &mut found);
+    let all: String = found.iter().map(|field| format!("{field}\n")).collect();
+    let revision = format!("revision {}\n", wire::ASSIGNMENT_REVISION);
+    let known = std::fs::read_to_string(&path).unwrap_or_default();
+    if known != format!("{revision}{all}") {
+        assert!(!known.starts_with(&revision), "raise ASSIGNMENT_REVISION and bless again");
+        if std::env::var_os("DUGOUT_BLESS").is_some() {
+            std::fs::write(&path, format!("{revision}{all}")).unwrap();
+        }
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{revision}{all}"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Settling: after something happened, everything that follows from it is begun.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{EventType, PodOrder, PodUid, PullPolicy, Timestamp};
@@ -197,13 +198,14 @@ impl<R: ContainerRuntime> Node<R> {
     fn feed_proxy(&mut self) {
         let Some(assignment) = self.assignment.clone() else { return };
         let local = self.local_pods();
-        if self.published.proxied.as_ref().is_some_and(|(generation, pods)| {
-            *generation == assignment.generation && *pods == local
+        if self.published.proxied.as_ref().is_some_and(|(proxied, pods)| {
+            // Not its generation: one that was not whole is taken over anew.
+            Arc::ptr_eq(proxied, &assignment) && *pods == local
         }) {
             return;
         }
         self.proxy.apply(&assignment, &local);
-        self.published.proxied = Some((assignment.generation, local));
+        self.published.proxied = Some((assignment, local));
     }
 
     fn someone_leaves(&self) -> bool {
