@@ -267,6 +267,9 @@ pub struct Limits {
     /// The only CPUs that it may use, as `0-2,5`.
     pub cpu_set: Option<String>,
     pub memory_bytes: Option<i64>,
+    /// Of memory and swap together; less than one where somebody took the limit off. Nothing is seen of it
+    /// where the engine does not account for swap.
+    pub memory_swap_bytes: Option<i64>,
     /// Less than one where somebody took the limit off.
     pub pids_limit: Option<i64>,
 }

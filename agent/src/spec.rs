@@ -167,6 +167,8 @@ fn limits_of(resources: &ContainerResources) -> Limits {
         nano_cpus: resources.cpu_limit_millis.map(nano),
         cpu_set: None,
         memory_bytes: resources.memory_limit_bytes.map(signed),
+        // No swap beyond the memory limit, as Kubernetes has it.
+        memory_swap_bytes: resources.memory_limit_bytes.map(signed),
         pids_limit: Some(PIDS_LIMIT),
     }
 }
@@ -490,6 +492,7 @@ mod tests {
             nano_cpus: Some(1_500_000_000),
             cpu_set: None,
             memory_bytes: Some(64 << 20),
+            memory_swap_bytes: Some(64 << 20),
             pids_limit: Some(PIDS_LIMIT),
         };
         assert_eq!(spec.limits, expected);

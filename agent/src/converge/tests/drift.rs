@@ -58,13 +58,19 @@ fn correct(correction: Correction) -> Action {
 #[test]
 fn each_difference_is_found_and_said_in_words() {
     type Case = (fn(&mut ContainerSettings), &'static [&'static str]);
-    let cases: [Case; 10] = [
+    let cases: [Case; 12] = [
         (|_| {}, &[]),
         (pause, &["is paused"]),
         (leave_network, &["is not in its network", "is in the network lab, too"]),
         (halve_memory, &["has a memory limit of 64 MiB and shall have 128 MiB"]),
         // An engine without the means for a limit drops it.
         (|one| one.limits.memory_bytes = None, &[]),
+        (
+            |one| one.limits.memory_swap_bytes = Some(-1),
+            &["has no limit of memory and swap and shall have 128 MiB"],
+        ),
+        // Nothing is seen of it where the engine does not account for it.
+        (|one| one.limits.memory_swap_bytes = None, &[]),
         (
             |one| one.limits.pids_limit = Some(-1),
             &["has no limit of processes and shall have 4096"],
