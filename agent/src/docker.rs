@@ -9,6 +9,7 @@ mod exec;
 mod images;
 mod look;
 mod observed;
+mod resolver;
 mod settings;
 
 use std::collections::HashMap;
@@ -105,6 +106,11 @@ impl DockerRuntime {
             fitting: images::FittingImages::default(),
             accounts_swap: AtomicBool::new(false),
         })
+    }
+
+    /// Whether the engine is this machine's.
+    fn is_here(&self) -> bool {
+        matches!(self.host, DockerHost::Unix(_))
     }
 
     /// The client with the negotiated version.

@@ -10,7 +10,7 @@ use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsB
 use dugout_model::SecretValue;
 use tokio::sync::Semaphore;
 
-use super::{DockerHost, DockerRuntime, QUICK, SLOW};
+use super::{DockerRuntime, QUICK, SLOW};
 use crate::credentials::{RegistryAuth, server_of};
 use crate::image_gc::{DiskUse, HeldImage, ImageSurvey};
 use crate::runtime::{PermanentKind, RuntimeError};
@@ -39,7 +39,7 @@ impl DockerRuntime {
 
     /// How full the disk is that the engine keeps its images on, where it is this machine's.
     async fn image_disk(&self) -> Result<Option<DiskUse>, RuntimeError> {
-        if !matches!(self.host, DockerHost::Unix(_)) {
+        if !self.is_here() {
             return Ok(None);
         }
         let info = self.call("info", QUICK, |docker| async move { docker.info().await }).await?;
