@@ -1,8 +1,8 @@
 //! The accepted assignment on disk, so that a node goes on by itself after a restart.
 //!
-//! One file, `accepted.json`: `{"format":1,"acceptedAt":<microseconds>,"formerClusters":[…],"assignment":{…}}`,
-//! where the assignment is as the agent protocol has it, and the former clusters are those whose containers
-//! may still be here. It holds secrets, so only its owner may read it. It is
+//! One file, `accepted.json`: `{"format":1,"revision":1,"acceptedAt":<microseconds>,"formerClusters":[…],
+//! "assignment":{…}}`, where the assignment is as the agent protocol has it, the revision that of its fields,
+//! and the former clusters are those whose containers may still be here. It holds secrets, so only its owner may read it. It is
 //! replaced whole: written beside, synced, renamed, the folder synced. It is at most
 //! [`dugout_wire::MAX_ASSIGNMENT_BYTES`] large.
 
@@ -29,6 +29,10 @@ const ASIDE_FILE: &str = "accepted.json.unreadable";
 #[serde(rename_all = "camelCase")]
 struct Stored {
     format: u32,
+    /// What whoever wrote it knew of an assignment: [`wire::ASSIGNMENT_REVISION`]. An agent of before this
+    /// was asked says nothing.
+    #[serde(default)]
+    revision: u32,
     accepted_at: i64,
     /// The last is the newest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -41,6 +45,8 @@ struct Stored {
 pub struct AcceptedStore {
     folder: PathBuf,
     held: Option<SharedAssignment>,
+    /// That of the agent which accepted it.
+    revision: u32,
     former: Vec<ClusterId>,
 }
 
@@ -73,11 +79,13 @@ impl AcceptedStore {
         let disk = |source| AcceptError::Disk { path: folder.to_owned(), source };
         fs::create_dir_all(folder).map_err(disk)?;
         let path = folder.join(FILE);
-        let mut store = Self { folder: folder.to_owned(), held: None, former: Vec::new() };
+        let (folder_owned, revision) = (folder.to_owned(), wire::ASSIGNMENT_REVISION);
+        let mut store = Self { folder: folder_owned, held: None, revision, former: Vec::new() };
         match read(&path) {
             Ok(None) => Ok((store, Found::Nothing)),
-            Ok(Some((assignment, former))) => {
+            Ok(Some(OnDisk { assignment, revision, former })) => {
                 store.held = Some(Arc::new(assignment));
+                store.revision = revision;
                 store.former = former;
                 Ok((store, Found::Assignment))
             }
@@ -91,6 +99,12 @@ impl AcceptedStore {
 
     pub fn held(&self) -> Option<&SharedAssignment> {
         self.held.as_ref()
+    }
+
+    /// Whether it is all that was sent. An agent of another release dropped what it did not know, so its
+    /// generation is fetched anew.
+    pub fn is_whole(&self) -> bool {
+        self.revision == wire::ASSIGNMENT_REVISION
     }
 
     /// The clusters that the node belonged to before, without the one of [`AcceptedStore::held`].
@@ -113,16 +127,17 @@ impl AcceptedStore {
             if offered < known {
                 return Err(AcceptError::Older { offered, held: known });
             }
-            if offered == known && **held == assignment {
-                return Ok(Arc::clone(held));
-            }
-            if offered == known {
+            if offered == known && self.is_whole() {
+                if **held == assignment {
+                    return Ok(Arc::clone(held));
+                }
                 return Err(AcceptError::OtherContent { generation: offered });
             }
         }
         let former = former_with(&self.former, self.held.as_deref(), assignment.cluster);
         let stored = Stored {
             format: FORMAT,
+            revision: wire::ASSIGNMENT_REVISION,
             accepted_at: now.as_micros(),
             former_clusters: former.iter().map(ToString::to_string).collect(),
             assignment: wire::Assignment::from(&assignment),
@@ -133,6 +148,7 @@ impl AcceptedStore {
             .map_err(|source| AcceptError::Disk { path: self.folder.join(FILE), source })?;
         let assignment = Arc::new(assignment);
         self.held = Some(Arc::clone(&assignment));
+        self.revision = wire::ASSIGNMENT_REVISION;
         self.former = former;
         Ok(assignment)
     }
@@ -147,7 +163,13 @@ fn former_with(former: &[ClusterId], held: Option<&Assignment>, next: ClusterId)
     all
 }
 
-fn read(path: &Path) -> Result<Option<(Assignment, Vec<ClusterId>)>, String> {
+struct OnDisk {
+    assignment: Assignment,
+    revision: u32,
+    former: Vec<ClusterId>,
+}
+
+fn read(path: &Path) -> Result<Option<OnDisk>, String> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -167,7 +189,7 @@ fn read(path: &Path) -> Result<Option<(Assignment, Vec<ClusterId>)>, String> {
     let former = former.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
     let assignment =
         stored.assignment.try_into().map_err(|error: wire::WireError| error.to_string())?;
-    Ok(Some((assignment, former)))
+    Ok(Some(OnDisk { assignment, revision: stored.revision, former }))
 }
 
 #[cfg(test)]
@@ -208,6 +230,30 @@ mod tests {
         assert!(matches!(other, AcceptError::OtherContent { .. }));
         assert_eq!(**store.held().unwrap(), wanted);
         assert_eq!(**open(folder.path()).0.held().unwrap(), wanted);
+    }
+
+    #[test]
+    fn what_an_agent_of_another_release_accepted_is_fetched_and_accepted_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = assignment(3, vec![pod(1, template("web"))]);
+        // It did not know the pods.
+        open(folder.path()).0.accept(assignment(3, vec![]), at(1)).unwrap();
+        let file = folder.path().join(FILE);
+        let text = fs::read_to_string(&file).unwrap();
+        let revision = format!("\"revision\":{},", wire::ASSIGNMENT_REVISION);
+        assert!(text.contains(&revision), "{text}");
+        for of_another in ["", "\"revision\":4000000000,"] {
+            fs::write(&file, text.replace(&revision, of_another)).unwrap();
+            let (mut store, _) = open(folder.path());
+            assert!(!store.is_whole());
+            let older = store.accept(assignment(2, vec![]), at(2)).unwrap_err();
+            assert!(matches!(older, AcceptError::Older { .. }));
+            store.accept(whole.clone(), at(2)).unwrap();
+            assert!(store.is_whole());
+            let (store, _) = open(folder.path());
+            assert!(store.is_whole());
+            assert_eq!(**store.held().unwrap(), whole);
+        }
     }
 
     #[test]

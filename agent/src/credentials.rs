@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use dugout_model::{PullSecretFormat, SecretValue};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use thiserror::Error;
 
 /// Docker's own registry, whose images are written without it.
@@ -36,6 +37,8 @@ pub enum CredentialsError {
     NotJson { line: usize, column: usize },
     #[error("the auth of {registry} is not a name and a password in base64")]
     BadAuth { registry: String },
+    #[error("the entry of {registry} is not an object of texts")]
+    BadEntry { registry: String },
 }
 
 /// Credentials by registry.
@@ -45,14 +48,24 @@ pub struct Keyring(Vec<(String, RegistryAuth)>);
 /// Docker's `config.json`.
 #[derive(Default, Deserialize)]
 pub(crate) struct ConfigFile {
-    #[serde(default)]
-    auths: BTreeMap<String, Entry>,
+    auths: Option<Entries>,
     /// A helper by registry.
-    #[serde(default, rename = "credHelpers")]
-    pub cred_helpers: BTreeMap<String, String>,
+    #[serde(rename = "credHelpers")]
+    pub cred_helpers: Option<BTreeMap<String, String>>,
     /// The helper of all other registries.
-    #[serde(default, rename = "credsStore")]
+    #[serde(rename = "credsStore")]
     pub creds_store: Option<String>,
+}
+
+type Entries = BTreeMap<String, Written>;
+
+/// What stands for a registry. One that cannot be read is no reason to leave the others.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Entry(Entry),
+    Nothing(()),
+    Other(IgnoredAny),
 }
 
 #[derive(Deserialize)]
@@ -68,6 +81,9 @@ struct Entry {
 
 impl Keyring {
     /// Adds what a pull secret holds.
+    ///
+    /// # Errors
+    /// With the first entry that cannot be read, after all others were added; or where none can.
     pub fn add(
         &mut self,
         format: PullSecretFormat,
@@ -80,18 +96,25 @@ impl Keyring {
     }
 
     pub(crate) fn add_file(&mut self, file: &ConfigFile) -> Result<(), CredentialsError> {
-        self.add_entries(&file.auths)
+        file.auths.as_ref().map_or(Ok(()), |entries| self.add_entries(entries))
     }
 
-    fn add_entries(&mut self, entries: &BTreeMap<String, Entry>) -> Result<(), CredentialsError> {
-        for (registry, entry) in entries {
-            if let Some(auth) = auth_of(registry, entry)? {
-                self.0.push((key_of(registry), auth));
+    fn add_entries(&mut self, entries: &Entries) -> Result<(), CredentialsError> {
+        let mut result = Ok(());
+        for (registry, written) in entries {
+            let found = match written {
+                Written::Entry(entry) => auth_of(registry, entry),
+                Written::Nothing(()) => Ok(None),
+                Written::Other(_) => Err(CredentialsError::BadEntry { registry: registry.clone() }),
+            };
+            match found {
+                Ok(auth) => self.0.extend(auth.map(|auth| (key_of(registry), auth))),
+                Err(error) => result = result.and(Err(error)),
             }
         }
         // The longer of two that begin alike comes first.
         self.0.sort_by(|(one, _), (other, _)| other.cmp(one));
-        Ok(())
+        result
     }
 
     /// What an image may be pulled with, in the order in which it is tried.
@@ -127,7 +150,9 @@ fn auth_of(registry: &str, entry: &Entry) -> Result<Option<RegistryAuth>, Creden
     if let Some(token) = filled(&entry.registrytoken) {
         return Ok(Some(RegistryAuth::RegistryToken(SecretValue::new(token))));
     }
-    if let Some(auth) = filled(&entry.auth) {
+    if let Some(mut auth) = filled(&entry.auth) {
+        // Who makes it with a program for mails breaks its lines.
+        auth.retain(|letter| !letter.is_ascii_whitespace());
         let decoded = STANDARD.decode(&auth).or_else(|_| STANDARD_NO_PAD.decode(&auth)).ok();
         let text = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
         let bad = || CredentialsError::BadAuth { registry: registry.to_owned() };
@@ -301,9 +326,26 @@ mod tests {
         let token = RegistryAuth::IdentityToken(SecretValue::new("t"));
         assert_eq!(read(json, r#"{"auths":{"r.io":{"identitytoken":"t"}}}"#), Ok(vec![token]));
         assert_eq!(read(json, r#"{"auths":{"r.io":{}}}"#), Ok(vec![]));
+        let broken = r#"{"auths":{"r.io":{"auth":"bWU6\r\nYTpi\n"}},"credHelpers":null}"#;
+        assert_eq!(read(json, broken).map(|found| found.len()), Ok(1));
+        for nothing in [r#"{"auths":null}"#, r#"{"auths":{"r.io":null}}"#, "{}"] {
+            assert_eq!(read(json, nothing), Ok(vec![]), "{nothing}");
+        }
         for wrong in [r#"{"auths":"hunter2"}"#, r#"{"auths":{"r.io":{"auth":"hunter2"}}}"#] {
             let error = read(json, wrong).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_read_spoils_no_other() {
+        for bad in [r#"{"auth":"%"}"#, r#"{"username":["me"]}"#, "7", r#""text""#] {
+            let text =
+                format!(r#"{{"auths":{{"a.io":{bad},"r.io":{{"username":"me"}},"z.io":{bad}}}}}"#);
+            let mut keyring = Keyring::default();
+            let added = keyring.add(PullSecretFormat::ConfigJson, &SecretValue::new(text));
+            assert!(added.unwrap_err().to_string().contains("of a.io is not"), "{bad}");
+            assert_eq!(keyring.lookup("r.io/x").len(), 1, "{bad}");
         }
     }
 }

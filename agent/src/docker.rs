@@ -8,20 +8,19 @@ mod events;
 mod exec;
 mod images;
 mod look;
+mod observed;
+mod resolver;
 mod settings;
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
-use bollard::models::{
-    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummaryStateEnum,
-    EndpointSettings, NetworkConnectRequest, NetworkDisconnectRequest,
-};
+use bollard::models::{NetworkConnectRequest, NetworkDisconnectRequest};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder,
     ImportImageOptions, ListContainersOptionsBuilder, LogsOptionsBuilder,
@@ -29,10 +28,10 @@ use bollard::query_parameters::{
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use bytes::Bytes;
-use dugout_model::{ContainerExit, Timestamp};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 use crate::credentials::RegistryAuth;
 use crate::image_gc::{HeldImage, ImageSurvey};
@@ -42,8 +41,7 @@ use crate::metrics::AgentMetrics;
 use crate::pause;
 use crate::runtime::{
     ContainerRuntime, ContainerSpec, Correction, EngineEvent, EngineInfo, ExecOutcome,
-    ListedContainer, ListedState, LogOptions, ObservedContainer, ObservedState, PermanentKind,
-    RuntimeError,
+    ListedContainer, LogOptions, ObservedContainer, PermanentKind, RuntimeError,
 };
 
 /// Where Docker listens unless told otherwise.
@@ -71,6 +69,11 @@ pub struct DockerRuntime {
     /// With the negotiated version; empty while the engine is away.
     client: Mutex<Option<Docker>>,
     late: exec::LateCommands,
+    /// The right to look at the disk of the images.
+    disk_look: Arc<Semaphore>,
+    fitting: images::FittingImages,
+    /// Whether the engine said that it accounts for swap.
+    accounts_swap: AtomicBool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +97,20 @@ impl DockerRuntime {
             }
             _ => return Err(DockerHostError(host.to_owned())),
         };
-        Ok(Self { host, metrics, client: Mutex::new(None), late: exec::LateCommands::default() })
+        Ok(Self {
+            host,
+            metrics,
+            client: Mutex::new(None),
+            late: exec::LateCommands::default(),
+            disk_look: Arc::new(Semaphore::new(1)),
+            fitting: images::FittingImages::default(),
+            accounts_swap: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether the engine is this machine's.
+    fn is_here(&self) -> bool {
+        matches!(self.host, DockerHost::Unix(_))
     }
 
     /// The client with the negotiated version.
@@ -194,6 +210,7 @@ impl DockerRuntime {
 impl ContainerRuntime for DockerRuntime {
     async fn info(&self) -> Result<EngineInfo, RuntimeError> {
         let info = self.call("info", QUICK, |docker| async move { docker.info().await }).await?;
+        self.note_swap(&info);
         let count = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
         Ok(EngineInfo {
             id: info.id.unwrap_or_default(),
@@ -215,8 +232,12 @@ impl ContainerRuntime for DockerRuntime {
                 labels.is_some_and(|labels| ContainerLabels::from_map(labels, owner).is_some())
             })
             .filter_map(|one| {
-                let address = address(one.network_settings.and_then(|all| all.networks));
-                Some(ListedContainer { id: one.id?, state: listed_state(one.state?), address })
+                let address = observed::address(one.network_settings.and_then(|all| all.networks));
+                Some(ListedContainer {
+                    id: one.id?,
+                    state: observed::listed_state(one.state?),
+                    address,
+                })
             })
             .collect())
     }
@@ -228,7 +249,7 @@ impl ContainerRuntime for DockerRuntime {
     ) -> Result<Option<ObservedContainer>, RuntimeError> {
         let call = |docker: Docker| async move { docker.inspect_container(id, None).await };
         match self.call("inspect", QUICK, call).await {
-            Ok(found) => Ok(observed(found, owner)),
+            Ok(found) => self.observed(found, owner).await,
             Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => Ok(None),
             Err(error) => Err(error),
         }
@@ -297,12 +318,7 @@ impl ContainerRuntime for DockerRuntime {
     }
 
     async fn has_image(&self, image: &str) -> Result<bool, RuntimeError> {
-        let call = |docker: Docker| async move { docker.inspect_image(image).await };
-        match self.call("look for an image", QUICK, call).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.holds(image).await
     }
 
     async fn pull(&self, image: &str, auth: Option<&RegistryAuth>) -> Result<String, RuntimeError> {
@@ -345,6 +361,15 @@ impl ContainerRuntime for DockerRuntime {
         deadline: Duration,
     ) -> Result<ExecOutcome, RuntimeError> {
         self.run_command(id, command, deadline).await
+    }
+
+    async fn await_exec(
+        &self,
+        id: &str,
+        command: &[String],
+        deadline: Duration,
+    ) -> Result<Option<i64>, RuntimeError> {
+        self.await_command(id, command, deadline).await
     }
 
     fn logs(
@@ -433,77 +458,6 @@ fn classify(operation: &'static str, error: BollardError) -> RuntimeError {
     }
 }
 
-fn listed_state(state: ContainerSummaryStateEnum) -> ListedState {
-    match state {
-        ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::RESTARTING => {
-            ListedState::Running
-        }
-        ContainerSummaryStateEnum::PAUSED => ListedState::Paused,
-        ContainerSummaryStateEnum::EXITED => ListedState::Exited,
-        ContainerSummaryStateEnum::REMOVING | ContainerSummaryStateEnum::DEAD => {
-            ListedState::Removing
-        }
-        _ => ListedState::Created,
-    }
-}
-
-/// One of our containers from what the engine says of it.
-fn observed(found: ContainerInspectResponse, owner: &Owner) -> Option<ObservedContainer> {
-    let labels = found.config?.labels?;
-    let created_at = found.created.as_deref().and_then(moment).unwrap_or_default();
-    let networks = found.network_settings.and_then(|all| all.networks);
-    let config = found.host_config.unwrap_or_default();
-    Some(ObservedContainer {
-        id: found.id?,
-        labels: ContainerLabels::from_map(&labels, owner)?,
-        image_id: found.image,
-        settings: settings::observed(config, networks.as_ref(), found.state.as_ref()),
-        state: observed_state(found.state?, created_at),
-        address: address(networks),
-        created_at,
-    })
-}
-
-fn observed_state(state: ContainerState, created_at: Timestamp) -> ObservedState {
-    let started_at = state.started_at.as_deref().and_then(moment);
-    match state.status {
-        Some(
-            ContainerStateStatusEnum::RUNNING
-            | ContainerStateStatusEnum::PAUSED
-            | ContainerStateStatusEnum::RESTARTING,
-        ) => ObservedState::Running { started_at: started_at.unwrap_or(created_at) },
-        Some(ContainerStateStatusEnum::EXITED) => {
-            let finished_at = state.finished_at.as_deref().and_then(moment);
-            ObservedState::Exited {
-                started_at: started_at.unwrap_or(created_at),
-                exit: ContainerExit {
-                    exit_code: state.exit_code.unwrap_or(-1),
-                    oom_killed: state.oom_killed.unwrap_or(false),
-                    finished_at: finished_at.or(started_at).unwrap_or(created_at),
-                },
-            }
-        }
-        Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD) => {
-            ObservedState::Removing
-        }
-        _ => ObservedState::Created,
-    }
-}
-
-/// The address on the engine's default network, where every container of ours is made; if someone took
-/// it from there, that on the first other network by name.
-fn address(networks: Option<HashMap<String, EndpointSettings>>) -> Option<IpAddr> {
-    let mut networks: Vec<_> = networks?.into_iter().collect();
-    networks.sort_by(|(a, _), (b, _)| (a != DEFAULT_NETWORK, a).cmp(&(b != DEFAULT_NETWORK, b)));
-    networks.iter().find_map(|(_, network)| network.ip_address.as_ref()?.parse().ok())
-}
-
-/// A moment as the engine writes it; its zero value means that there was none.
-fn moment(text: &str) -> Option<Timestamp> {
-    let micros = chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp_micros();
-    (micros > 0).then(|| Timestamp::from_micros(micros))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -537,30 +491,6 @@ mod tests {
         assert_eq!(class(500).outcome(), "transient");
         let gone = BollardError::SocketNotFoundError("/x".into());
         assert!(classify("x", gone).is_engine_unavailable());
-    }
-
-    #[test]
-    fn the_engines_zero_moment_is_none() {
-        assert_eq!(moment("0001-01-01T00:00:00Z"), None);
-        let at = moment("2026-11-23T20:21:03.047614772Z").unwrap();
-        assert_eq!(at.as_micros() % 1_000_000, 47_614);
-    }
-
-    #[test]
-    fn the_address_on_the_default_network_is_the_containers() {
-        let network = |ip: &str| EndpointSettings {
-            ip_address: Some(ip.to_owned()),
-            ..EndpointSettings::default()
-        };
-        let mut networks = HashMap::from([
-            ("b".to_owned(), network("10.0.0.2")),
-            ("a".to_owned(), network("")),
-            ("c".to_owned(), network("10.0.0.3")),
-        ]);
-        assert_eq!(address(Some(networks.clone())), "10.0.0.2".parse().ok());
-        networks.insert("bridge".to_owned(), network("172.17.0.2"));
-        assert_eq!(address(Some(networks)), "172.17.0.2".parse().ok());
-        assert_eq!(address(None), None);
     }
 
     #[test]

@@ -62,14 +62,6 @@ pub struct PulledImage {
     pub used_at: Timestamp,
 }
 
-/// What is to go, and how much has to.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Removal {
-    /// Those used longest ago first.
-    pub images: Vec<HeldImage>,
-    pub wanted_bytes: u64,
-}
-
 /// Notes what is used now, and forgets what is gone.
 pub fn note_use(
     pulled: &mut PulledImages,
@@ -78,30 +70,40 @@ pub fn note_use(
     wall: Timestamp,
 ) {
     let wanted = wanted_names(assignment);
-    pulled.retain(|id, _| survey.images.iter().any(|image| image.id == *id));
+    let held = by_id(survey);
+    pulled.retain(|id, _| held.contains_key(id.as_str()));
     for (id, image) in pulled {
-        if survey.in_use.contains(id) || is_wanted(image, &wanted) {
+        let is_held = held.get(id.as_str());
+        if survey.in_use.contains(id) || is_held.is_some_and(|held| is_wanted(image, held, &wanted))
+        {
             image.used_at = wall;
         }
     }
 }
 
-/// What is to go now.
-pub fn removal(
+/// How much has to go: nothing before the high mark, and from there on all down to the low one.
+pub fn wanted_bytes(policy: &ImageGcPolicy, survey: &ImageSurvey) -> u64 {
+    let disk = survey.disk.filter(|disk| is_beyond(*disk, policy.high_percent));
+    disk.map_or(0, |disk| {
+        let low_bytes = disk.total_bytes / 100 * u64::from(policy.low_percent);
+        disk.used_bytes.saturating_sub(low_bytes)
+    })
+}
+
+/// What may go now, those used longest ago first.
+pub fn superfluous(
     policy: &ImageGcPolicy,
     survey: &ImageSurvey,
     pulled: &PulledImages,
     assignment: &Assignment,
     wall: Timestamp,
-) -> Removal {
-    let Some(disk) = survey.disk.filter(|disk| is_beyond(*disk, policy.high_percent)) else {
-        return Removal::default();
-    };
-    let low_bytes = disk.total_bytes / 100 * u64::from(policy.low_percent);
-    let wanted_bytes = disk.used_bytes.saturating_sub(low_bytes);
+) -> Vec<HeldImage> {
     let wanted = wanted_names(assignment);
-    let is_used =
-        |id: &str, image: &PulledImage| survey.in_use.contains(id) || is_wanted(image, &wanted);
+    let all = by_id(survey);
+    let is_used = |id: &str, image: &PulledImage| {
+        survey.in_use.contains(id)
+            || all.get(id).is_some_and(|held| is_wanted(image, held, &wanted))
+    };
     let mut former: BTreeMap<String, (Timestamp, &str)> = BTreeMap::new();
     let used = pulled.iter().filter(|(id, image)| is_used(id, image));
     let used: BTreeSet<String> = used.flat_map(|(_, image)| repositories(image)).collect();
@@ -115,19 +117,18 @@ pub fn removal(
     let stays = |id: &str| former.values().any(|(_, last)| *last == id);
     let mut candidates: Vec<(Timestamp, &HeldImage)> = Vec::new();
     for (id, image) in idle {
-        let Some(held) = survey.images.iter().find(|held| held.id == *id) else { continue };
+        let Some(held) = all.get(id.as_str()).copied() else { continue };
         if !stays(id) && is_ours(image, held) && wall.since(image.used_at) >= policy.minimum_age {
             candidates.push((image.used_at, held));
         }
     }
     candidates.sort_by(|(one, a), (other, b)| (one, &a.id).cmp(&(other, &b.id)));
-    let mut freed = 0_u64;
-    let images = candidates.into_iter().map_while(|(_, held)| {
-        let is_enough = freed >= wanted_bytes;
-        freed = freed.saturating_add(held.size_bytes);
-        (!is_enough).then(|| held.clone())
-    });
-    Removal { images: images.collect(), wanted_bytes }
+    candidates.into_iter().map(|(_, held)| held.clone()).collect()
+}
+
+/// Whether an image goes by this name, however it is written.
+pub fn has_name(image: &HeldImage, name: &str) -> bool {
+    image.tags.iter().any(|tag| whole_name(tag) == whole_name(name))
 }
 
 /// Whether so much of a disk is used.
@@ -142,8 +143,16 @@ fn wanted_names(assignment: &Assignment) -> BTreeSet<String> {
     of_pods.chain(asked).map(whole_name).collect()
 }
 
-fn is_wanted(image: &PulledImage, wanted: &BTreeSet<String>) -> bool {
-    image.names.iter().any(|name| wanted.contains(&whole_name(name)))
+fn by_id(survey: &ImageSurvey) -> BTreeMap<&str, &HeldImage> {
+    survey.images.iter().map(|image| (image.id.as_str(), image)).collect()
+}
+
+/// Whether a name that was pulled and is wanted still stands for this image. A tag may have moved on to
+/// another; a digest never does.
+fn is_wanted(image: &PulledImage, held: &HeldImage, wanted: &BTreeSet<String>) -> bool {
+    let names = image.names.iter().map(|name| whole_name(name));
+    let mut wanted = names.filter(|name| wanted.contains(name));
+    wanted.any(|name| name.contains('@') || held.tags.iter().any(|tag| whole_name(tag) == name))
 }
 
 /// Somebody who gave it a name of his own wants it.
@@ -200,8 +209,14 @@ mod tests {
         let policy = ImageGcPolicy::default();
         // Its only pod runs `image:1`.
         let assignment = assignment(1, vec![pod(1, template("web"))]);
-        let removal = removal(&policy, survey, pulled, &assignment, at(60 * MINUTE));
-        removal.images.into_iter().map(|image| image.id).collect()
+        let all = superfluous(&policy, survey, pulled, &assignment, at(60 * MINUTE));
+        let mut left = wanted_bytes(&policy, survey);
+        let needed = all.into_iter().take_while(|image| {
+            let is_needed = left > 0;
+            left = left.saturating_sub(image.size_bytes);
+            is_needed
+        });
+        needed.map(|image| image.id).collect()
     }
 
     #[test]
@@ -253,9 +268,33 @@ mod tests {
     }
 
     #[test]
+    fn an_image_that_its_tag_left_goes_and_one_that_is_wanted_by_its_digest_stays() {
+        // The tag of the only pod's image has moved twice.
+        let images = vec![held("first", &[]), held("second", &[]), held("third", &["image:1"])];
+        let mut pulled =
+            pulled(&[("first", "image:1", 1), ("second", "image:1", 2), ("third", "image:1", 3)]);
+        let survey = survey(images, 95);
+        assert_eq!(gone(&survey, &pulled), ["first"], "the one before stays");
+        let assignment = assignment(1, vec![pod(1, template("web"))]);
+        note_use(&mut pulled, &survey, &assignment, at(60 * MINUTE));
+        let times: Vec<_> = pulled.values().map(|one| one.used_at).collect();
+        assert_eq!(times, [at(MINUTE), at(2 * MINUTE), at(60 * MINUTE)]);
+        let digest = format!("image@sha256:{}", "0".repeat(64));
+        let mut by_digest = assignment.clone();
+        let mut wanted = template("web");
+        wanted.containers[0].image.clone_from(&digest);
+        by_digest.pods = vec![pod(1, wanted)];
+        pulled.get_mut("first").unwrap().names.insert(digest);
+        let policy = ImageGcPolicy::default();
+        let all = superfluous(&policy, &survey, &pulled, &by_digest, at(120 * MINUTE));
+        let ids: Vec<_> = all.iter().map(|image| image.id.as_str()).collect();
+        assert_eq!(ids, ["second"]);
+    }
+
+    #[test]
     fn what_is_used_is_young_again_and_what_is_gone_is_forgotten() {
         let mut pulled = pulled(&[("a", "image:1", 1), ("b", "b:1", 1), ("c", "c:1", 1)]);
-        let mut survey = survey(vec![held("a", &[]), held("b", &[])], 10);
+        let mut survey = survey(vec![held("a", &["image:1"]), held("b", &[])], 10);
         let assignment = assignment(1, vec![pod(1, template("web"))]);
         note_use(&mut pulled, &survey, &assignment, at(5));
         let times: Vec<_> = pulled.iter().map(|(id, one)| (id.as_str(), one.used_at)).collect();

@@ -96,6 +96,13 @@ impl ContainerLabels {
         })
     }
 
+    /// The same, whosever it is.
+    pub fn of_any_owner(labels: &HashMap<String, String>) -> Option<Self> {
+        let cluster = ClusterId(Uuid::parse_str(labels.get(CLUSTER)?).ok()?);
+        let node = NodeName::new(labels.get(NODE)?);
+        Self::from_map(labels, &Owner { cluster, node })
+    }
+
     pub fn is_sandbox(&self) -> bool {
         self.container == SANDBOX
     }
@@ -133,6 +140,7 @@ mod tests {
     fn labels_are_read_as_they_were_written() {
         let map = labels().to_map(&owner());
         assert_eq!(ContainerLabels::from_map(&map, &owner()), Some(labels()));
+        assert_eq!(ContainerLabels::of_any_owner(&map), Some(labels()));
     }
 
     #[test]

@@ -68,12 +68,16 @@ impl NodeCredentials {
         let file: ConfigFile = read(&bytes).map_err(|error| error.to_string())?;
         let server = server_of(image);
         let mut helpers = [server.as_str(), registry_of(image)].into_iter();
-        let helper = helpers.find_map(|registry| file.cred_helpers.get(registry));
-        if let Some(helper) = helper.or(file.creds_store.as_ref()) {
+        let by_registry = file.cred_helpers.as_ref();
+        let helper = helpers.find_map(|registry| by_registry?.get(registry));
+        let everyones = file.creds_store.as_ref().filter(|store| !store.is_empty());
+        if let Some(helper) = helper.or(everyones) {
             return Ok(ask(helper, &server).await?.into_iter().collect());
         }
         let mut keyring = Keyring::default();
-        keyring.add_file(&file).map_err(|error| error.to_string())?;
+        if let Err(error) = keyring.add_file(&file) {
+            tracing::warn!(path = %path.display(), %error, "one of the node's credentials");
+        }
         Ok(keyring.lookup(image))
     }
 }

@@ -38,7 +38,8 @@ pub trait ContainerRuntime: Send + Sync + 'static {
         id: &str,
     ) -> impl Future<Output = Result<Option<ObservedContainer>, RuntimeError>> + Send;
 
-    /// Makes a container and returns its id. `NotFound` means that the image is not there.
+    /// Makes a container and returns its id. `NotFound` means that the image is not there, or is for other
+    /// machines.
     fn create(
         &self,
         spec: &ContainerSpec,
@@ -65,7 +66,7 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// Removes a container, killing it if it still runs; one that is gone already is fine.
     fn remove(&self, id: &str) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
-    /// Whether the engine has an image; no registry is asked.
+    /// Whether the engine has an image; no registry is asked. `Invalid` says that it is for other machines.
     fn has_image(&self, image: &str) -> impl Future<Output = Result<bool, RuntimeError>> + Send;
 
     /// Pulls an image and returns its id. `NotFound` and `Unauthorized` carry the registry's words,
@@ -92,6 +93,16 @@ pub trait ContainerRuntime: Send + Sync + 'static {
         command: &[String],
         deadline: Duration,
     ) -> impl Future<Output = Result<ExecOutcome, RuntimeError>> + Send;
+
+    /// Waits for the end of a command that was begun in a container before, also by an earlier life of the
+    /// agent, and still runs; it is ended at the deadline. Returns its exit code, or `None` where there is
+    /// none.
+    fn await_exec(
+        &self,
+        id: &str,
+        command: &[String],
+        deadline: Duration,
+    ) -> impl Future<Output = Result<Option<i64>, RuntimeError>> + Send;
 
     /// The container's log: standard output and error together.
     fn logs(
@@ -256,6 +267,9 @@ pub struct Limits {
     /// The only CPUs that it may use, as `0-2,5`.
     pub cpu_set: Option<String>,
     pub memory_bytes: Option<i64>,
+    /// Of memory and swap together; less than one where somebody took the limit off. Nothing is seen of it
+    /// where the engine does not account for swap.
+    pub memory_swap_bytes: Option<i64>,
     /// Less than one where somebody took the limit off.
     pub pids_limit: Option<i64>,
 }

@@ -16,6 +16,8 @@ use dugout_model::{
 };
 use thiserror::Error;
 
+pub(crate) use security::check;
+
 use crate::converge::FailureKind;
 use crate::labels::{ContainerLabels, Owner, SANDBOX};
 use crate::pause::SANDBOX_IMAGE;
@@ -92,7 +94,7 @@ pub fn container_spec(
     place: &Place<'_>,
 ) -> Result<ContainerSpec, SpecError> {
     let Place { owner, sandbox, volumes, allocatable, .. } = *place;
-    security::check(pod, place)?;
+    check(pod, &owner.node, place.policy)?;
     if container == SANDBOX {
         return Ok(sandbox_spec(owner, pod, attempt, crashes));
     }
@@ -165,6 +167,8 @@ fn limits_of(resources: &ContainerResources) -> Limits {
         nano_cpus: resources.cpu_limit_millis.map(nano),
         cpu_set: None,
         memory_bytes: resources.memory_limit_bytes.map(signed),
+        // No swap beyond the memory limit, as Kubernetes has it.
+        memory_swap_bytes: resources.memory_limit_bytes.map(signed),
         pids_limit: Some(PIDS_LIMIT),
     }
 }
@@ -488,6 +492,7 @@ mod tests {
             nano_cpus: Some(1_500_000_000),
             cpu_set: None,
             memory_bytes: Some(64 << 20),
+            memory_swap_bytes: Some(64 << 20),
             pids_limit: Some(PIDS_LIMIT),
         };
         assert_eq!(spec.limits, expected);

@@ -89,6 +89,36 @@ async fn a_pod_starts_serves_through_its_node_port_and_leaves() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_earlier_release_of_the_agent_did_not_know_is_fetched_after_its_upgrade() {
+    let mut rig = Rig::start().await;
+    let pod = rig.add(SERVE);
+    let node_port = free_port().await;
+    let endpoints = vec![Endpoint { pod, port: 8080, place: EndpointPlace::Local }];
+    let (name, protocol, port) = ("http".into(), Protocol::Tcp, 80);
+    let port = AssignedServicePort { name, protocol, port, node_port, endpoints };
+    rig.services = vec![AssignedService { key: ObjectKey::new("demo", "web"), ports: vec![port] }];
+    rig.assign();
+    let id = running_id(&rig.until_running(pod).await).unwrap();
+    rig.stop_agent().await;
+    // As one that knew no services had kept it.
+    let file = rig.data_dir().join("accepted.json");
+    let mut kept: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    kept.as_object_mut().unwrap().remove("revision").unwrap();
+    kept["assignment"]["services"] = serde_json::Value::Array(vec![]);
+    std::fs::write(&file, serde_json::to_vec(&kept).unwrap()).unwrap();
+    rig.start_agent();
+    let began = std::time::Instant::now();
+    while TcpStream::connect(("127.0.0.1", node_port)).await.is_err() {
+        assert!(began.elapsed() < support::PATIENCE);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let report = rig.until_running(pod).await;
+    assert_eq!(running_id(&report), Some(id), "the same generation touches nothing that runs");
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restarted_agent_adopts_what_runs_and_touches_nothing() {
     let mut rig = Rig::start().await;
     let pod = rig.add(SLEEP);

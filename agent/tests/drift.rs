@@ -76,3 +76,52 @@ async fn what_was_changed_while_the_agent_was_away_is_put_back() {
     assert_eq!(seen.settings.execution, Execution::Going);
     rig.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_made_of_an_image_committed_from_ours_is_not_ours_and_what_is_renamed_is() {
+    let mut rig = Rig::start().await;
+    let uid = rig.add(SLEEP);
+    rig.assign();
+    let id = running_id(&rig.until_running(uid).await).unwrap();
+    rig.docker_command(&["rename", &id, "dugout-agent-test-renamed"]);
+    let image = format!("dugout-agent-test-committed:{}", uid.0);
+    rig.docker_command(&["commit", &id, &image]);
+    let copy = rig.docker_command(&["run", "--detach", "--init", &image]).trim().to_owned();
+    assert!(rig.inspect(&copy).await.is_none(), "its labels are its image's");
+    assert!(rig.inspect(&id).await.is_some());
+    // Also by an agent that has never seen either.
+    rig.stop_agent().await;
+    rig.start_agent();
+    rig.until_event("Adopted", 0).await;
+    let report = rig.until_running(uid).await;
+    assert_eq!(running_id(&report), Some(id.clone()));
+    rig.order(uid, PodOrder::Stop { grace: Duration::from_secs(2) });
+    rig.assign();
+    rig.until_pod(uid, "gone", |pod| pod.phase == PodPhase::Gone).await;
+    rig.local.remove_everything(rig.plane.cluster()).await.unwrap();
+    let running = rig.docker_command(&["ps", "--quiet", "--no-trunc"]);
+    assert!(running.contains(&copy) && !running.contains(&id), "{running}");
+    rig.docker_command(&["rm", "--force", &copy]);
+    rig.finish_without(&[&image]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn swap_that_nobody_asked_for_is_taken_away_again() {
+    let mut rig = Rig::start().await;
+    let uid = rig.add(SLEEP);
+    rig.change_container(uid, |container| {
+        container.resources.memory_limit_bytes = Some(64 << 20);
+    });
+    rig.assign();
+    let id = running_id(&rig.until_running(uid).await).unwrap();
+    if rig.docker_command(&["info", "--format", "{{.SwapLimit}}"]).trim() != "true" {
+        // Then no swap is ever seen, and nothing may be told of it.
+        assert_eq!(rig.inspect(&id).await.unwrap().settings.limits.memory_swap_bytes, None);
+        return rig.finish().await;
+    }
+    rig.docker_command(&["update", "--memory-swap", "128m", &id]);
+    rig.until_event("DriftCorrected", 0).await;
+    let format = ["inspect", "--format", "{{.HostConfig.MemorySwap}}", &id];
+    assert_eq!(rig.docker_command(&format).trim(), (64 << 20).to_string());
+    rig.finish().await;
+}

@@ -120,6 +120,44 @@ async fn a_hook_that_sleeps_delays_the_signal_within_the_grace() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hook_before_a_stop_that_still_runs_is_not_begun_beside_itself_by_a_restarted_agent() {
+    let mut rig = Rig::start().await;
+    // Its end says whether the hook was begun once.
+    let pod = rig.add(
+        "trap 'test $(wc -l < /begun) = 1 && exit 5; exit 9' TERM; while :; do sleep 1 & wait; done",
+    );
+    rig.change_container(pod, |container| {
+        let pre_stop = run("echo begun >> /begun; until test -f /go; do sleep 0.1; done");
+        set(container, ContainerLifecycle { pre_stop, ..ContainerLifecycle::default() });
+    });
+    rig.assign();
+    let id = running_id(&rig.until_running(pod).await).unwrap();
+    let mut command = std::process::Command::new("docker");
+    let ending = command.args(["--host", &support::docker_host(), "wait", &id]);
+    let ending = ending.stdout(std::process::Stdio::piped()).spawn().expect("install docker.io");
+    rig.order(pod, PodOrder::Stop { grace: Duration::from_secs(600) });
+    rig.assign();
+    rig.until_event("Killing", 0).await;
+    rig.docker_command(&[
+        "exec",
+        &id,
+        "/bin/busybox",
+        "sh",
+        "-c",
+        "until test -f /begun; do sleep 0.1; done",
+    ]);
+    rig.stop_agent().await;
+    rig.start_agent();
+    rig.until_event("Killing", 1).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    rig.docker_command(&["exec", &id, "/bin/busybox", "touch", "/go"]);
+    rig.until_pod(pod, "gone", |pod| pod.phase == PodPhase::Gone).await;
+    let ended = ending.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&ended.stdout).trim(), "5");
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_probe_with_a_grace_of_its_own_does_not_wait_for_the_pods() {
     let mut rig = Rig::start().await;
     let pod = rig.add("trap '' TERM; while :; do sleep 1; done");

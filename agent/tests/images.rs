@@ -137,10 +137,26 @@ async fn an_image_of_another_architecture_is_refused_with_a_sentence() {
     assigned.template = std::sync::Arc::new(template);
     rig.pull_secrets = vec![secret("registry", &format!("127.0.0.1:{}", registry.port), PASSWORD)];
     rig.assign();
-    rig.until_pod(pod, "refused", |pod| {
+    let is_refused = |pod: &PodReport| {
         waiting(pod).is_some_and(|(reason, message)| {
             reason == WaitingReason::ErrImagePull && message.contains(&format!("for {platform}"))
         })
+    };
+    rig.until_pod(pod, "refused", is_refused).await;
+
+    // Now it is there. It is of no more use to another pod, or to a release.
+    let mut second = rig.pods[&pod].clone();
+    (second.uid, second.name) = (PodUid(uuid::Uuid::new_v4()), ObjectName::new("second"));
+    let uid = second.uid;
+    rig.pods.insert(uid, second);
+    let policy = PullPolicy::Never;
+    let asked = AssignedImage { release: ReleaseId(1), image: image.clone(), policy };
+    rig.images = vec![asked.clone()];
+    rig.assign();
+    rig.until_pod(uid, "refused, too", is_refused).await;
+    rig.until("the release is told", |report| {
+        let told = report.images.as_ref().and_then(|images| images.get(&asked));
+        matches!(told, Some(ImageReport::Failed { message }) if message.contains(&platform))
     })
     .await;
     rig.finish_without(&[&image]).await;

@@ -167,7 +167,7 @@ impl NodeFilter {
             NodeFilter::InsufficientMemory => "with too little memory left",
             NodeFilter::TooManyPods => "already full of pods",
             NodeFilter::NotAllowed => {
-                "that do not allow what the pod asks for (see --allow of dugout agent)"
+                "that do not allow what the pod asks for (see --allow of dugout agent; one of an earlier release allows no security context)"
             }
         }
     }

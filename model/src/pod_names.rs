@@ -11,9 +11,10 @@ pub struct PodNames {
     pub host_aliases: Box<[HostAlias]>,
     /// In the place of those of the engine, where there are any.
     pub nameservers: Box<[IpAddr]>,
-    /// Domains in which a short name is looked for; the engine's where there are none.
+    /// Domains in which a short name is looked for, beside the node's; instead of them with servers of its
+    /// own.
     pub searches: Box<[String]>,
-    /// As `ndots:5`.
+    /// As `ndots:5`; with the node's as the domains are.
     pub options: Box<[String]>,
 }
 

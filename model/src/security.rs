@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::{MountAccess, Node, ResolvedTemplate, StringMap, VolumeSource};
+use crate::{
+    Container, MountAccess, Node, PodTemplate, ResolvedTemplate, StringMap, Volume, VolumeSource,
+};
 
 /// The rights of one container: what its pod says, with what it says itself in the place of that.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,6 +244,11 @@ impl NodePrivileges {
         NodePrivilege::ALL.into_iter().filter(allowed).collect()
     }
 
+    /// Whether a node with these labels says what it allows.
+    fn are_told_by(labels: &StringMap) -> bool {
+        labels.contains_key(&NodePrivilege::Privileged.label())
+    }
+
     fn bit(privilege: NodePrivilege) -> u16 {
         1 << privilege as u16
     }
@@ -267,11 +274,16 @@ impl fmt::Debug for NodePrivileges {
 }
 
 impl Node {
-    /// Whether its policy allows all of them.
-    pub fn allows(&self, privileges: NodePrivileges) -> bool {
-        // Most pods ask for none.
-        privileges.is_empty()
-            || privileges.without(NodePrivileges::from_labels(&self.labels)).is_empty()
+    /// Whether its policy allows all of them. An agent of before there was a policy drops every security
+    /// context unread, so it runs no pod that has one.
+    pub fn allows(&self, rights: Rights) -> bool {
+        let Rights { privileges, context } = rights;
+        // Most pods ask for nothing.
+        let keeps_context =
+            context == SecurityContext::None || NodePrivileges::are_told_by(&self.labels);
+        keeps_context
+            && (privileges.is_empty()
+                || privileges.without(NodePrivileges::from_labels(&self.labels)).is_empty())
     }
 }
 
@@ -344,19 +356,63 @@ impl PodSecurity {
     }
 }
 
+/// What a pod asks of the policy of its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rights {
+    pub privileges: NodePrivileges,
+    pub context: SecurityContext,
+}
+
+/// Whether a pod or a container of it has a security context, whatever it says: to run it without would
+/// give it more than it asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecurityContext {
+    None,
+    Some,
+}
+
+fn rights_of<E, V>(
+    pod: Option<&PodSecurity>,
+    containers: [&[Container<E>]; 2],
+    volumes: &[Volume<V>],
+) -> Rights {
+    let all = || containers.into_iter().flatten();
+    let is_mounted = |volume: &Volume<V>| {
+        all().flat_map(|one| &one.mounts).any(|mount| mount.volume == volume.name)
+    };
+    let is_of_host = |volume: &&Volume<V>| matches!(volume.source, VolumeSource::HostPath(_));
+    let mounts_host = volumes.iter().filter(is_of_host).any(is_mounted);
+    let contexts = || all().filter_map(|container| container.security.as_deref());
+    let of_containers = contexts().flat_map(ContainerSecurity::privileges);
+    let of_pod = pod.into_iter().flat_map(PodSecurity::privileges);
+    let of_volumes = mounts_host.then_some(NodePrivilege::HostPath);
+    Rights {
+        privileges: of_containers.chain(of_pod).chain(of_volumes).collect(),
+        context: match pod.is_some() || contexts().next().is_some() {
+            true => SecurityContext::Some,
+            false => SecurityContext::None,
+        },
+    }
+}
+
+impl PodTemplate {
+    /// What a node must allow to run a pod of this template.
+    pub fn rights(&self) -> Rights {
+        let containers = [self.init_containers.as_slice(), &self.containers];
+        rights_of(self.security.as_deref(), containers, &self.volumes)
+    }
+}
+
 impl ResolvedTemplate {
     /// What a node must allow to run a pod of this template.
+    pub fn rights(&self) -> Rights {
+        let containers = [self.init_containers.as_slice(), &self.containers];
+        rights_of(self.security.as_deref(), containers, &self.volumes)
+    }
+
+    /// The privileges among them.
     pub fn privileges(&self) -> NodePrivileges {
-        let mounts_host = self
-            .mounted_volumes()
-            .any(|volume| matches!(volume.source, VolumeSource::HostPath(_)))
-            .then_some(NodePrivilege::HostPath);
-        let containers = self
-            .all_containers()
-            .filter_map(|container| container.security.as_deref())
-            .flat_map(ContainerSecurity::privileges);
-        let pod = self.security.as_deref().into_iter().flat_map(PodSecurity::privileges);
-        containers.chain(pod).chain(mounts_host).collect()
+        self.rights().privileges
     }
 
     /// Which processes each of its containers sees.

@@ -42,7 +42,9 @@ pub enum Violation {
     ActivePodForgotten { pod: PodUid },
     #[error("pod {pod} drains from another turn on than this one")]
     WrongDrainTurn { pod: PodUid },
-    #[error("pod {pod} is placed on node {node}, which is not ready or cordoned")]
+    #[error(
+        "pod {pod} is placed on node {node}, which is not ready, is cordoned, or does not allow what it asks for"
+    )]
     PlacedOnUnfitNode { pod: PodUid, node: NodeName },
     #[error("node {node} gets pods and has more reserved than it has")]
     NodeOverbooked { node: NodeName },
@@ -268,8 +270,13 @@ impl Checker<'_> {
             let Some(node) = node.filter(|_| !was_placed) else { continue };
             let row = self.after.nodes.get(&node);
             let is_daemon = self.after.pods.get(&uid).is_some_and(identities::is_daemon);
-            let is_fit =
-                row.is_some_and(|row| row.is_ready() && (row.is_schedulable() || is_daemon));
+            let pod = self.after.pods.get(&uid);
+            let set = pod.and_then(|pod| self.after.replica_set_of(pod));
+            let is_fit = row.is_some_and(|row| {
+                row.is_ready()
+                    && (row.is_schedulable() || is_daemon)
+                    && set.is_none_or(|set| row.allows(set.template.rights()))
+            });
             self.require(is_fit, || Violation::PlacedOnUnfitNode { pod: uid, node: node.clone() });
             receivers.insert(node);
         }

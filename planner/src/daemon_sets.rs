@@ -1,4 +1,5 @@
-//! Daemon sets: one pod for each node whose labels the template's `nodeSelector` admits.
+//! Daemon sets: one pod for each node whose labels the template's `nodeSelector` admits, and whose policy
+//! allows what it asks for.
 //!
 //! A cordoned node keeps its pod and gets one: Kubernetes lets daemons tolerate that, for nothing else
 //! can do their work there. A node that is lost is left alone until it is back: its pod is not moved,
@@ -10,8 +11,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dugout_model::{
-    DaemonSet, DaemonSetUpdate, NodeName, Pod, PodIdentity, ReplicaSetUid, StopReason,
-    StoredObject, Timestamp, labels_contain,
+    DaemonSet, DaemonSetUpdate, Node, NodeName, Pod, PodIdentity, ReplicaSetUid, Rights,
+    StopReason, StoredObject, Timestamp, labels_contain,
 };
 
 use crate::draft::Draft;
@@ -69,18 +70,24 @@ fn aims(object: &StoredObject, spec: &DaemonSet, nodes: usize) -> Aims {
 }
 
 /// The ready nodes that shall have a pod, by name.
-fn ready_nodes(draft: &Draft<'_>, spec: &DaemonSet) -> Vec<NodeName> {
+pub(crate) fn ready_nodes(draft: &Draft<'_>, spec: &DaemonSet) -> Vec<NodeName> {
     let nodes = draft.world.nodes.values().filter(|node| node.is_ready());
-    let admitted = nodes.filter(|node| labels_contain(&node.labels, &spec.template.node_selector));
+    let rights = spec.template.rights();
+    let admitted = nodes.filter(|node| admits(node, spec, rights));
     admitted.map(|node| node.name.clone()).collect()
+}
+
+/// Whether a node shall have a pod, ready or not.
+fn admits(node: &Node, spec: &DaemonSet, rights: Rights) -> bool {
+    labels_contain(&node.labels, &spec.template.node_selector) && node.allows(rights)
 }
 
 /// Sends the pods away whose node is gone or is not admitted any more, whether it is ready or not.
 fn dismiss_unwanted(draft: &mut Draft<'_>, object: &StoredObject, spec: &DaemonSet) {
+    let rights = spec.template.rights();
     for pod in generations::active_pods(draft, object.uid) {
         let node = node_of(&pod).and_then(|node| draft.world.nodes.get(node));
-        let is_admitted =
-            node.is_some_and(|node| labels_contain(&node.labels, &spec.template.node_selector));
+        let is_admitted = node.is_some_and(|node| admits(node, spec, rights));
         let is_there = node.is_some();
         if !(is_admitted || is_there && gate::holds(draft, object.uid, &object.source)) {
             draining::leave(draft, &pod, StopReason::Scaled);

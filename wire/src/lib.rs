@@ -66,6 +66,10 @@ pub const PROTOCOL_VERSION: u32 = 1;
 /// [`PROTOCOL_VERSION`] as the header's value.
 pub const PROTOCOL_VERSION_TEXT: &str = "1";
 
+/// Which fields of an assignment this crate knows: it grows with each that is added. A reader drops what it
+/// does not know, so what one of another revision kept is not the whole assignment.
+pub const ASSIGNMENT_REVISION: u32 = 1;
+
 /// The largest body of a registration that a server reads.
 pub const MAX_REGISTRATION_BYTES: usize = 64 * 1024;
 /// The largest body of a report that a server reads: some thousands of pods.

@@ -149,6 +149,10 @@ pub enum WaitingReason {
     CreateContainerError,
     CreateContainerConfigError,
     EngineUnavailable,
+    /// One of a later release. The message beside it says what it is; without this a server would refuse
+    /// the whole report of a node whose agent is newer.
+    #[serde(other)]
+    Unknown,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -478,6 +482,8 @@ impl From<WaitingReason> for model::WaitingReason {
             WaitingReason::CreateContainerError => Self::CreateContainerError,
             WaitingReason::CreateContainerConfigError => Self::CreateContainerConfigError,
             WaitingReason::EngineUnavailable => Self::EngineUnavailable,
+            // It is on its way, and its message says why it is not there yet.
+            WaitingReason::Unknown => Self::ContainerCreating,
         }
     }
 }

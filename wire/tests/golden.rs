@@ -4,7 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -342,6 +342,37 @@ fn an_assignment_comes_back_as_it_was_and_each_template_is_sent_once() {
     assert!(Arc::ptr_eq(&back.pods[0].template, &back.pods[1].template));
 }
 
+/// The places of all values of an assignment, without those of lists and of what users name.
+fn fields(value: &serde_json::Value, at: &str, found: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(all) => {
+            for (name, value) in all {
+                fields(value, &format!("{at}.{name}"), found);
+            }
+        }
+        serde_json::Value::Array(all) => all.iter().for_each(|value| fields(value, at, found)),
+        _ => drop(found.insert(at.trim_start_matches('.').to_owned())),
+    }
+}
+
+#[test]
+fn a_new_field_of_an_assignment_is_a_new_revision() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/assignment-fields.txt");
+    let mut found = BTreeSet::new();
+    let sent = wire::Assignment::from(&assignment());
+    fields(&serde_json::to_value(sent).unwrap(), "", &mut found);
+    let all: String = found.iter().map(|field| format!("{field}\n")).collect();
+    let revision = format!("revision {}\n", wire::ASSIGNMENT_REVISION);
+    let known = std::fs::read_to_string(&path).unwrap_or_default();
+    if known != format!("{revision}{all}") {
+        assert!(!known.starts_with(&revision), "raise ASSIGNMENT_REVISION and bless again");
+        if std::env::var_os("DUGOUT_BLESS").is_some() {
+            std::fs::write(&path, format!("{revision}{all}")).unwrap();
+        }
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{revision}{all}"));
+}
+
 #[test]
 fn a_report_comes_back_as_it_was() {
     let value = report();
@@ -386,6 +417,18 @@ fn a_stream_request_looks_like_this() {
 fn a_field_of_a_newer_peer_is_ignored() {
     let text = r#"{"cluster":"00000000-0000-0000-0000-000000000001","reportIntervalMs":1,"pollWaitMs":2,"new":{}}"#;
     assert_eq!(serde_json::from_str::<wire::Registered>(text).unwrap().poll_wait_ms, 2);
+}
+
+#[test]
+fn a_reason_of_a_newer_agent_is_one_that_it_waits_for() {
+    let mut sent = serde_json::to_value(wire::Report::from(&report())).unwrap();
+    let pod = &mut sent["pods"][Uuid::from_u128(2).to_string()];
+    pod["containers"][2]["state"]["waiting"]["reason"] = "WaitsForTheMoon".into();
+    let read: wire::Report = serde_json::from_value(sent).unwrap();
+    let model = read.into_model(NodeName::new("node-1")).unwrap();
+    let state = &model.pods[&PodUid(Uuid::from_u128(2))].containers[2].state;
+    let (reason, message) = (WaitingReason::ContainerCreating, "back-off 10s".to_owned());
+    assert_eq!(*state, ContainerState::Waiting { reason, message });
 }
 
 #[test]

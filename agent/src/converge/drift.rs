@@ -35,6 +35,8 @@ pub enum Difference {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     Memory,
+    /// With memory.
+    Swap,
     Cpus,
     CpuShares,
     Processes,
@@ -92,6 +94,7 @@ pub fn differences(seen: &ContainerSettings, wanted: &ContainerSettings) -> Vec<
     let (is, shall) = (&seen.limits, &wanted.limits);
     let limits = [
         (Limit::Memory, is.memory_bytes, shall.memory_bytes),
+        (Limit::Swap, is.memory_swap_bytes, shall.memory_swap_bytes),
         (Limit::Cpus, is.nano_cpus, shall.nano_cpus),
         (Limit::CpuShares, is.cpu_shares, shall.cpu_shares),
         (Limit::Processes, is.pids_limit, shall.pids_limit),
@@ -121,6 +124,16 @@ pub fn of_running<'a>(
         let wanted = container_settings(&pod.template, &container.labels.container)?;
         let differences = differences(&container.settings, &wanted);
         Some(Drifted { container, differences })
+    })
+}
+
+/// Whether nobody halted what runs of a pod or took it from every network.
+pub fn can_be_reached(pod: &AssignedPod, containers: &[ObservedContainer]) -> bool {
+    newest_running(containers).all(|one| {
+        let wanted = container_settings(&pod.template, &one.labels.container);
+        let has_network = wanted.is_some_and(|wanted| !wanted.networks.is_empty());
+        one.settings.execution == Execution::Going
+            && !(has_network && one.settings.networks.is_empty())
     })
 }
 
@@ -262,8 +275,10 @@ impl Limit {
     fn amount(self, number: i64) -> String {
         const MEBIBYTE: i64 = 1 << 20;
         match self {
-            Limit::Memory if number % MEBIBYTE == 0 => format!("{} MiB", number / MEBIBYTE),
-            Limit::Memory => format!("{number} bytes"),
+            Limit::Memory | Limit::Swap if number % MEBIBYTE == 0 => {
+                format!("{} MiB", number / MEBIBYTE)
+            }
+            Limit::Memory | Limit::Swap => format!("{number} bytes"),
             // Thousandths, as Kubernetes has them.
             Limit::Cpus if number % 1_000_000 == 0 => format!("{}m", number / 1_000_000),
             Limit::Cpus => format!("{number} billionths"),
@@ -276,6 +291,7 @@ impl fmt::Display for Limit {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Limit::Memory => "memory limit",
+            Limit::Swap => "limit of memory and swap",
             Limit::Cpus => "CPU limit",
             Limit::CpuShares => "CPU share",
             Limit::Processes => "limit of processes",

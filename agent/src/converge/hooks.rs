@@ -50,8 +50,8 @@ pub fn is_up(
         })
 }
 
-/// The hooks to run with a stop. Those of sidecars run with those of the containers that are stopped
-/// before them, as on Kubernetes; their own stop then comes without. None is run twice.
+/// The hooks to run with a stop. Those of sidecars run with those of the containers or sidecars that are
+/// stopped before them, as on Kubernetes; their own stop then comes without. None is run twice.
 pub fn before_stop(
     pod: &AssignedPod,
     memory: Option<&PodMemory>,
@@ -71,7 +71,7 @@ pub fn before_stop(
         return Vec::new();
     }
     let mut all = targets.to_vec();
-    if *why == StopWhy::Ordered {
+    if matches!(why, StopWhy::Ordered | StopWhy::PodEnded) {
         let is_sidecar = |one: &&ObservedContainer| {
             one.is_running() && sidecars::is_one(&pod.template, &one.labels.container)
         };

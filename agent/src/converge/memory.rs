@@ -46,7 +46,7 @@ pub struct PodMemory {
     pub in_flight: Option<Action>,
     pub retry: Retry,
     pub milestones: PodMilestones,
-    /// Since when it is being stopped by order.
+    /// Since when it is being stopped by order, or because its containers have ended for good.
     pub stopping_since: Option<Timestamp>,
     pub containers: BTreeMap<String, ContainerMemory>,
 }
@@ -320,7 +320,7 @@ impl PodMemory {
         match &action {
             Action::Start { container, .. } => self.container(container).enter(Stage::Begun),
             Action::Stop { targets, why, .. } => {
-                if *why == StopWhy::Ordered {
+                if matches!(why, StopWhy::Ordered | StopWhy::PodEnded) {
                     self.stopping_since.get_or_insert(now);
                 }
                 let stage = match why {
@@ -423,7 +423,9 @@ impl PodMemory {
             }
             Action::Pull { .. } if permanent => (WaitingReason::ErrImagePull, words),
             Action::Pull { .. } => (WaitingReason::Pulling, words),
-            Action::Create { .. } if failure.kind == FailureKind::Configuration => {
+            Action::Create { .. } | Action::Start { .. }
+                if failure.kind == FailureKind::Configuration =>
+            {
                 (WaitingReason::CreateContainerConfigError, words)
             }
             Action::Create { .. } | Action::Start { .. } if permanent => {

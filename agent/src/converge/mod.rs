@@ -218,26 +218,25 @@ fn converge_pod(input: &Input<'_>, uid: PodUid, pod: Option<&AssignedPod>) -> St
     if memory.is_some_and(|memory| memory.in_flight.is_some()) {
         return Step::Nothing;
     }
-    let runs = pod.is_some_and(|pod| matches!(pod.order, PodOrder::Run { .. }));
-    if let Some(Retry { not_before: Some(until), failed, .. }) = memory.map(|memory| &memory.retry)
-        && *until > input.now
-        && (runs || *failed == Failed::Leaving)
-    {
-        return Step::Wait(*until);
-    }
     let containers = input.observed.of_pod(uid);
-    match pod {
-        None => leave(uid, None, containers, None, StopWhy::NotAssigned),
-        Some(pod @ AssignedPod { order: PodOrder::Stop { grace }, .. }) => {
-            let since = memory.and_then(|memory| memory.stopping_since);
-            let spent = since.map_or(Duration::ZERO, |since| input.now.since(since));
-            let grace = Grace { whole: *grace, left: grace.saturating_sub(spent).max(LEAST_GRACE) };
+    let retry = memory.map(|memory| &memory.retry);
+    let wait = retry.and_then(|retry| retry.not_before).filter(|until| *until > input.now);
+    let leaving_failed = retry.is_some_and(|retry| retry.failed == Failed::Leaving);
+    match (pod, wait) {
+        (Some(pod @ AssignedPod { order: PodOrder::Run { draining }, .. }), wait) => {
+            let view = PodView { pod, memory, draining: *draining, now: input.now };
+            match wait {
+                // What was changed by hand on a container does not wait for another's start.
+                Some(until) => Step::Wait(until).or_sooner(drift::correct(&view, containers)),
+                None => run(&view, containers),
+            }
+        }
+        (_, Some(until)) if leaving_failed => Step::Wait(until),
+        (Some(pod @ AssignedPod { order: PodOrder::Stop { grace }, .. }), _) => {
+            let grace = Grace::of(*grace, memory, input.now);
             leave(uid, Some(pod), containers, Some(grace), StopWhy::Ordered)
         }
-        Some(pod @ AssignedPod { order: PodOrder::Run { draining }, .. }) => {
-            let view = PodView { pod, memory, draining: *draining, now: input.now };
-            run(&view, containers)
-        }
+        (None, _) => leave(uid, None, containers, None, StopWhy::NotAssigned),
     }
 }
 
@@ -249,6 +248,14 @@ const LEAST_GRACE: Duration = Duration::from_secs(2);
 struct Grace {
     whole: Duration,
     left: Duration,
+}
+
+impl Grace {
+    fn of(whole: Duration, memory: Option<&PodMemory>, now: Timestamp) -> Self {
+        let since = memory.and_then(|memory| memory.stopping_since);
+        let spent = since.map_or(Duration::ZERO, |since| now.since(since));
+        Self { whole, left: whole.saturating_sub(spent).max(LEAST_GRACE) }
+    }
 }
 
 /// Stops what runs, the sidecars after the others and the sandbox last, then removes what is left.
@@ -371,7 +378,7 @@ fn run_containers(view: &PodView<'_>, containers: &[ObservedContainer]) -> Step 
         return stop(view.pod.uid, again, grace, StopWhy::Finished);
     }
     if view.has_ended() {
-        return sidecars::end(view.pod, containers, grace);
+        return sidecars::end(view.pod, containers, Grace::of(grace, view.memory, view.now));
     }
     let is_initialized = view.is_initialized(containers);
     let mut wait: Option<Timestamp> = None;

@@ -1,10 +1,8 @@
 //! Sidecars: they begin before a pod's containers and end after them, the last first. Pure.
 
-use std::time::Duration;
-
 use dugout_model::{AssignedPod, ResolvedTemplate};
 
-use super::{Step, StopWhy, stop};
+use super::{Grace, Step, StopWhy, stop};
 use crate::runtime::ObservedContainer;
 
 pub(super) fn is_one(template: &ResolvedTemplate, container: &str) -> bool {
@@ -22,10 +20,10 @@ pub(super) fn last_running<'a>(
     })
 }
 
-/// The pod's containers have ended for good: its sidecars end, too.
-pub(super) fn end(pod: &AssignedPod, containers: &[ObservedContainer], grace: Duration) -> Step {
+/// The pod's containers have ended for good: its sidecars end, too, in what is left of one grace together.
+pub(super) fn end(pod: &AssignedPod, containers: &[ObservedContainer], grace: Grace) -> Step {
     match last_running(&pod.template, containers) {
-        Some(last) => stop(pod.uid, last, grace, StopWhy::PodEnded),
+        Some(last) => stop(pod.uid, last, grace.left.min(grace.whole), StopWhy::PodEnded),
         None => Step::Nothing,
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::errors::Error as BollardError;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
+use bollard::models::ExecInspectResponse;
 use futures_util::TryStreamExt;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -25,6 +26,8 @@ const MAX_OUTPUT_BYTES: usize = 4096;
 const END: Duration = Duration::from_secs(2);
 /// How often the engine is asked for that.
 const END_LOOK: Duration = Duration::from_millis(20);
+/// How often the engine is asked for the end of one that an earlier life began.
+const AWAIT_LOOK: Duration = Duration::from_millis(100);
 /// How many commands that could not be ended are remembered. A container has three probes at most.
 const MAX_LATE: usize = 1024;
 
@@ -87,6 +90,53 @@ impl DockerRuntime {
         result
     }
 
+    /// Waits for a command that still runs, and ends it when the deadline passes.
+    pub(super) async fn await_command(
+        &self,
+        container: &str,
+        command: &[String],
+        deadline: Duration,
+    ) -> Result<Option<i64>, RuntimeError> {
+        let look = |docker: Docker| async move { docker.inspect_container(container, None).await };
+        let found = self.call("inspect", QUICK, look).await?;
+        for exec in found.exec_ids.unwrap_or_default() {
+            let state = self.look_at(&exec).await?;
+            if state.as_ref().is_none_or(|state| !is_running(state, command)) {
+                continue;
+            }
+            let Ok(code) = tokio::time::timeout(deadline, self.await_end(&exec)).await else {
+                if !self.end(container, &exec).await {
+                    self.late.note(container, command, exec);
+                }
+                return Err(RuntimeError::Deadline { operation: "exec", after: deadline });
+            };
+            return code.map(Some);
+        }
+        Ok(None)
+    }
+
+    async fn await_end(&self, exec: &str) -> Result<i64, RuntimeError> {
+        loop {
+            match self.look_at(exec).await? {
+                Some(state) if state.running != Some(false) => {
+                    tokio::time::sleep(AWAIT_LOOK).await;
+                }
+                // An engine forgets in time what has ended.
+                ended => return Ok(ended.and_then(|state| state.exit_code).unwrap_or(0)),
+            }
+        }
+    }
+
+    /// What the engine knows of a command.
+    async fn look_at(&self, exec: &str) -> Result<Option<ExecInspectResponse>, RuntimeError> {
+        let look = |docker: Docker| async move { docker.inspect_exec(exec).await };
+        match self.call("exec inspect", QUICK, look).await {
+            Ok(state) => Ok(Some(state)),
+            Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Kills a command's processes and returns whether the engine has seen its end.
     async fn end(&self, container: &str, exec: &str) -> bool {
         let ending = async {
@@ -100,13 +150,7 @@ impl DockerRuntime {
 
     /// Whether a command has ended; kills what is there of one that has not.
     async fn has_ended(&self, container: &str, exec: &str) -> Result<bool, RuntimeError> {
-        let look = |docker: Docker| async move { docker.inspect_exec(exec).await };
-        let state = match self.call("exec inspect", QUICK, look).await {
-            Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => {
-                return Ok(true);
-            }
-            other => other?,
-        };
+        let Some(state) = self.look_at(exec).await? else { return Ok(true) };
         if state.running == Some(false) {
             return Ok(true);
         }
@@ -118,6 +162,13 @@ impl DockerRuntime {
         }
         Ok(false)
     }
+}
+
+/// Whether it is this command and has not ended.
+fn is_running(state: &ExecInspectResponse, command: &[String]) -> bool {
+    let Some(process) = &state.process_config else { return false };
+    let words = process.entrypoint.iter().chain(process.arguments.iter().flatten());
+    state.running == Some(true) && words.eq(command)
 }
 
 async fn run_and_read(

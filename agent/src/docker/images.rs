@@ -1,13 +1,16 @@
 //! The images of an engine: how they are pulled, which there are, who uses them, whether they run here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder};
 use dugout_model::SecretValue;
+use tokio::sync::Semaphore;
 
-use super::{DockerHost, DockerRuntime, QUICK, SLOW};
+use super::{DockerRuntime, QUICK, SLOW};
 use crate::credentials::{RegistryAuth, server_of};
 use crate::image_gc::{DiskUse, HeldImage, ImageSurvey};
 use crate::runtime::{PermanentKind, RuntimeError};
@@ -36,13 +39,16 @@ impl DockerRuntime {
 
     /// How full the disk is that the engine keeps its images on, where it is this machine's.
     async fn image_disk(&self) -> Result<Option<DiskUse>, RuntimeError> {
-        if !matches!(self.host, DockerHost::Unix(_)) {
+        if !self.is_here() {
             return Ok(None);
         }
         let info = self.call("info", QUICK, |docker| async move { docker.info().await }).await?;
         let Some(folder) = info.docker_root_dir else { return Ok(None) };
-        let looking = tokio::task::spawn_blocking(move || rustix::fs::statvfs(folder));
-        let Ok(Ok(disk)) = looking.await else { return Ok(None) };
+        let Some(disk) =
+            statistics(&self.disk_look, QUICK, move || rustix::fs::statvfs(folder)).await
+        else {
+            return Ok(None);
+        };
         let total_bytes = disk.f_blocks.saturating_mul(disk.f_frsize);
         // What is kept for root is used to everybody else.
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
@@ -56,6 +62,7 @@ impl DockerRuntime {
             false => image.tags.as_slice(),
         };
         for name in names {
+            self.fitting.forget(name);
             let call = |docker: Docker| async move {
                 let options = None::<bollard::query_parameters::RemoveImageOptions>;
                 docker.remove_image(name, options, None).await
@@ -68,8 +75,44 @@ impl DockerRuntime {
         Ok(())
     }
 
-    /// The id of an image that was pulled, if it is for this machine.
+    /// Whether an image is there.
+    ///
+    /// # Errors
+    /// Where it is for other machines.
+    pub(super) async fn holds(&self, image: &str) -> Result<bool, RuntimeError> {
+        match self.fit(image).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Refuses to make a container of an image that is for other machines as if it were not there: a
+    /// registry may have one for this machine by now.
+    pub(super) async fn check_platform(&self, image: &str) -> Result<(), RuntimeError> {
+        if self.fitting.contains(image) {
+            return Ok(());
+        }
+        self.fit(image).await.map(drop).map_err(|error| match error {
+            RuntimeError::Permanent { kind: PermanentKind::Invalid, message, .. } => {
+                let (operation, kind) = ("create", PermanentKind::NotFound);
+                RuntimeError::Permanent { operation, kind, message }
+            }
+            other => other,
+        })
+    }
+
+    /// The id of an image, if it is for this machine.
     pub(super) async fn fit(&self, image: &str) -> Result<String, RuntimeError> {
+        let fit = self.look_whether_fit(image).await;
+        match fit {
+            Ok(_) => self.fitting.note(image),
+            Err(_) => self.fitting.forget(image),
+        }
+        fit
+    }
+
+    async fn look_whether_fit(&self, image: &str) -> Result<String, RuntimeError> {
         let call = |docker: Docker| async move { docker.inspect_image(image).await };
         let found = self.call("look for an image", QUICK, call).await?;
         let call = |docker: Docker| async move { docker.version().await };
@@ -90,18 +133,75 @@ impl DockerRuntime {
     }
 }
 
+/// The most images that are remembered to be for this machine.
+const MOST_FITTING: usize = 4096;
+
+/// The names of images that were seen to be for this machine, so that not every container that is made
+/// asks for it.
+#[derive(Debug, Default)]
+pub(super) struct FittingImages(Mutex<HashSet<String>>);
+
+impl FittingImages {
+    fn contains(&self, image: &str) -> bool {
+        self.held().contains(image)
+    }
+
+    fn note(&self, image: &str) {
+        let mut held = self.held();
+        if held.len() >= MOST_FITTING {
+            held.clear();
+        }
+        held.insert(image.to_owned());
+    }
+
+    fn forget(&self, image: &str) {
+        self.held().remove(image);
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks at a disk, where no earlier look still hangs: one that hung would take a thread each time.
+async fn statistics<T: Send + 'static, E: Send + 'static>(
+    place: &Arc<Semaphore>,
+    deadline: Duration,
+    look: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Option<T> {
+    let place = Arc::clone(place).try_acquire_owned().ok()?;
+    let looking = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        look()
+    });
+    tokio::time::timeout(deadline, looking).await.ok()?.ok()?.ok()
+}
+
 /// The engine calls it a failure of its own when a registry does not let it in.
 pub(super) fn refused_by_registry(error: RuntimeError) -> RuntimeError {
-    const WORDS: [&str; 3] =
-        ["no basic auth credentials", "unauthorized", "authentication required"];
     match error {
-        RuntimeError::Transient { operation, message }
-            if WORDS.iter().any(|words| message.contains(words)) =>
-        {
+        RuntimeError::Transient { operation, message } if is_refusal(&message) => {
             RuntimeError::Permanent { operation, kind: PermanentKind::Unauthorized, message }
         }
         other => other,
     }
+}
+
+/// Whether a registry says that it does not know or does not trust who asks.
+fn is_refusal(message: &str) -> bool {
+    const WORDS: [&str; 7] = [
+        "no basic auth credentials",
+        "unauthorized",
+        "authentication required",
+        "authorization failed",
+        "insufficient_scope",
+        "incorrect username or password",
+        "forbidden",
+    ];
+    let message = message.to_ascii_lowercase();
+    // What the engine itself may not do is said so of files.
+    let is_denied = message.replace("permission denied", "").contains("denied");
+    is_denied || WORDS.iter().any(|words| message.contains(words))
 }
 
 /// What the engine shows the registry. The credentials leave for it here.
@@ -131,6 +231,41 @@ fn runs_on((os, architecture): (&str, &str), (own_os, own): (&str, &str)) -> boo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_registry_that_does_not_let_in_is_told_from_one_that_is_away() {
+        for message in [
+            "Head \"https://r.example.com/v2/a/manifests/1\": denied: denied",
+            "error from registry: denied",
+            "unexpected status from HEAD request to https://r.example.com/v2/a: 403 Forbidden",
+            "pull access denied, insufficient_scope: authorization failed",
+            "Get \"https://r.example.com/v2/\": unauthorized: incorrect username or password",
+            "denied: Your authorization token has expired. Reauthenticate and try again.",
+        ] {
+            assert!(is_refusal(message), "{message}");
+        }
+        for message in [
+            "open /var/lib/docker/tmp/x: permission denied",
+            "dial tcp 192.0.2.1:443: connect: connection refused",
+            "received unexpected HTTP status: 503 Service Unavailable",
+        ] {
+            assert!(!is_refusal(message), "{message}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_is_looked_at_once() {
+        let place = Arc::new(Semaphore::new(1));
+        let (ends, hangs) = std::sync::mpsc::channel::<()>();
+        let look = move || hangs.recv().map_err(drop);
+        assert_eq!(statistics(&place, Duration::from_millis(50), look).await, None);
+        assert_eq!(statistics(&place, QUICK, || Ok::<_, ()>(7)).await, None);
+        ends.send(()).unwrap();
+        while place.available_permits() == 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(statistics(&place, QUICK, || Ok::<_, ()>(7)).await, Some(7));
+    }
 
     #[test]
     fn an_image_of_another_architecture_is_told_from_one_that_runs() {

@@ -7,7 +7,9 @@ use std::path::Path;
 use dugout_model::Profile;
 
 use super::body::{Looked, needs_image_user, user};
+use super::resolver::{self, Resolver};
 use super::{DockerRuntime, QUICK};
+use crate::pause::SANDBOX_IMAGE;
 use crate::runtime::{ContainerSpec, PermanentKind, RuntimeError};
 
 const OPERATION: &str = "create";
@@ -17,6 +19,9 @@ const PROFILE_MOST_BYTES: u64 = 1 << 20;
 impl DockerRuntime {
     /// Looks it up; asks the engine nothing for most containers.
     pub(super) async fn look_before(&self, spec: &ContainerSpec) -> Result<Looked, RuntimeError> {
+        if spec.image != SANDBOX_IMAGE {
+            self.check_platform(&spec.image).await?;
+        }
         let security = &spec.isolation.security;
         let image_user = match needs_image_user(security) {
             true => self.image_user(&spec.image).await?,
@@ -30,7 +35,11 @@ impl DockerRuntime {
             Some(path) => Some(read_profile(path).await?),
             None => None,
         };
-        Ok(Looked { user, seccomp })
+        let resolver = match resolver::needs_nodes(&spec.isolation.names) && self.is_here() {
+            true => read_resolver().await?,
+            false => Resolver::default(),
+        };
+        Ok(Looked { user, seccomp, resolver })
     }
 
     async fn image_user(&self, image: &str) -> Result<String, RuntimeError> {
@@ -49,6 +58,20 @@ impl DockerRuntime {
                 "cannot enforce AppArmor: AppArmor is not enabled on the host".to_owned(),
             )),
         }
+    }
+}
+
+async fn read_resolver() -> Result<Resolver, RuntimeError> {
+    let read = match tokio::time::timeout(QUICK, tokio::task::spawn_blocking(resolver::read)).await
+    {
+        Ok(ended) => ended.map_err(io::Error::other).and_then(|read| read),
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    };
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Resolver::default()),
+        other => other.map_err(|error| {
+            refused(format!("the node's resolver, to which the pod adds, cannot be read: {error}"))
+        }),
     }
 }
 

@@ -10,16 +10,24 @@ use bollard::models::{
 use super::DEFAULT_NETWORK;
 use crate::runtime::{ContainerSettings, EngineRestart, Execution, Limits, Network};
 
+/// Whether an engine limits swap. One that does not says of every container that nobody limits its swap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Swap {
+    Accounted,
+    /// Or it is not known yet.
+    Unaccounted,
+}
+
 /// The part of a container's description that may be changed later.
 pub(super) fn host_config(limits: &Limits) -> HostConfig {
-    let Limits { cpu_shares, nano_cpus, cpu_set, memory_bytes, pids_limit } = limits.clone();
+    let Limits { cpu_shares, nano_cpus, cpu_set, memory_bytes, memory_swap_bytes, pids_limit } =
+        limits.clone();
     HostConfig {
         cpu_shares,
         nano_cpus,
         cpuset_cpus: cpu_set,
         memory: memory_bytes,
-        // No swap beyond the memory limit, as Kubernetes has it.
-        memory_swap: memory_bytes,
+        memory_swap: memory_swap_bytes,
         pids_limit,
         restart_policy: Some(never()),
         ..HostConfig::default()
@@ -50,6 +58,7 @@ pub(super) fn observed(
     config: HostConfig,
     networks: Option<&HashMap<String, EndpointSettings>>,
     state: Option<&ContainerState>,
+    swap: Swap,
 ) -> ContainerSettings {
     // Zero is how the engine says that nobody gave one.
     let limit = |number: Option<i64>| number.filter(|number| *number != 0);
@@ -61,6 +70,7 @@ pub(super) fn observed(
                 .or_else(|| of_quota(config.cpu_quota?, limit(config.cpu_period))),
             cpu_set: config.cpuset_cpus.filter(|set| !set.is_empty()),
             memory_bytes: limit(config.memory),
+            memory_swap_bytes: limit(config.memory_swap).filter(|_| swap == Swap::Accounted),
             pids_limit: limit(config.pids_limit),
         },
         restart: restart(config.restart_policy),
@@ -108,12 +118,13 @@ mod tests {
             nano_cpus: Some(1_500_000_000),
             cpu_set: Some("0-1".to_owned()),
             memory_bytes: Some(64 << 20),
+            memory_swap_bytes: Some(64 << 20),
             pids_limit: Some(4096),
         }
     }
 
     fn of_config(config: HostConfig) -> ContainerSettings {
-        observed(config, None, None)
+        observed(config, None, None, Swap::Accounted)
     }
 
     #[test]
@@ -144,6 +155,13 @@ mod tests {
     }
 
     #[test]
+    fn swap_is_seen_where_the_engine_accounts_for_it() {
+        let config = || HostConfig { memory_swap: Some(-1), ..HostConfig::default() };
+        let seen = |swap| observed(config(), None, None, swap).limits.memory_swap_bytes;
+        assert_eq!((seen(Swap::Accounted), seen(Swap::Unaccounted)), (Some(-1), None));
+    }
+
+    #[test]
     fn a_quota_limits_the_cpus_too() {
         let config = |period| HostConfig {
             cpu_quota: Some(50_000),
@@ -165,7 +183,7 @@ mod tests {
         ]);
         let status = Some(ContainerStateStatusEnum::PAUSED);
         let state = ContainerState { status, ..ContainerState::default() };
-        let seen = observed(config, Some(&networks), Some(&state));
+        let seen = observed(config, Some(&networks), Some(&state), Swap::Accounted);
         let expected = [Network::Default, Network::Other("other".to_owned())];
         assert_eq!(seen.networks, expected.into());
         assert_eq!(seen.restart, EngineRestart::Policy("always".to_owned()));

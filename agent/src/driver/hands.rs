@@ -11,12 +11,12 @@ use futures_util::future::try_join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
-use super::hooks::HookRun;
-use super::{Event, hooks};
+use super::Event;
+use super::hooks::{HookRun, StopPlaces, Stops};
 use crate::converge::images::ImageAction;
 use crate::converge::{Failure, FailureKind, FullList, Observed, Sequence};
 use crate::credentials::RegistryAuth;
-use crate::hooks::run_hook;
+use crate::hooks::{Earlier, run_hook};
 use crate::image_gc::HeldImage;
 use crate::labels::Owner;
 use crate::metrics::AgentMetrics;
@@ -37,11 +37,11 @@ use crate::volumes::{Layout, Preparation, VolumeError, Volumes};
 pub(crate) const STARTS_AT_ONCE: usize = 16;
 const PULLS_AT_ONCE: usize = 3;
 /// Stops mostly wait for the container.
-const STOPS_AT_ONCE: usize = 64;
+pub(crate) const STOPS_AT_ONCE: usize = 64;
 const REMOVES_AT_ONCE: usize = 4;
 const PROBES_AT_ONCE: usize = 64;
 const LOOKS_AT_ONCE: usize = 8;
-/// Hooks mostly wait for what they call.
+/// Hooks mostly wait for what they call. So many after a start and so many before a stop.
 const HOOKS_AT_ONCE: usize = 256;
 /// A disk that takes longer hangs.
 const VOLUMES_DEADLINE: Duration = Duration::from_secs(60);
@@ -56,7 +56,7 @@ pub(crate) struct Hands<R> {
     metrics: AgentMetrics,
     starts: Arc<Semaphore>,
     pulls: Arc<Semaphore>,
-    stops: Arc<Semaphore>,
+    stops: StopPlaces,
     removes: Arc<Semaphore>,
     probes: Arc<Semaphore>,
     image_looks: Arc<Semaphore>,
@@ -145,7 +145,7 @@ impl<R: ContainerRuntime> Hands<R> {
             metrics,
             starts: room(STARTS_AT_ONCE),
             pulls: room(PULLS_AT_ONCE),
-            stops: room(STOPS_AT_ONCE),
+            stops: StopPlaces { stops: room(STOPS_AT_ONCE), hooks: room(HOOKS_AT_ONCE) },
             removes: room(REMOVES_AT_ONCE),
             probes: room(PROBES_AT_ONCE),
             image_looks: room(LOOKS_AT_ONCE),
@@ -187,12 +187,15 @@ impl<R: ContainerRuntime> Hands<R> {
         record: Option<(Version, PodRecord)>,
     ) -> AbortHandle {
         let room = match &job {
-            Job::Pull { .. } => &self.pulls,
-            Job::Create { .. } | Job::Start { .. } => &self.starts,
-            Job::Stop { .. } | Job::Correct { .. } => &self.stops,
-            Job::Remove { .. } => &self.removes,
+            Job::Pull { .. } => Some(&self.pulls),
+            Job::Create { .. } | Job::Start { .. } => Some(&self.starts),
+            // Each of its containers waits for a place of its own, after its hook.
+            Job::Stop { .. } => None,
+            Job::Correct { .. } => Some(&self.stops.stops),
+            Job::Remove { .. } => Some(&self.removes),
         };
-        let (room, runtime) = (Arc::clone(room), Arc::clone(&self.runtime));
+        let (room, runtime) = (room.map(Arc::clone), Arc::clone(&self.runtime));
+        let places = self.stops.clone();
         let records = Arc::clone(&self.records);
         let volumes = Arc::clone(&self.volumes);
         let own = self.node_credentials.clone();
@@ -205,9 +208,9 @@ impl<R: ContainerRuntime> Hands<R> {
                 // It may have to run only once, and nobody would know that it did.
                 return Event::Acted { pod, acted: Acted::Failed(error), slot: None };
             }
-            let mut slot = match slot {
-                Some(slot) => Some(slot),
-                None => room.acquire_owned().await.ok(),
+            let mut slot = match (slot, room) {
+                (None, Some(room)) => room.acquire_owned().await.ok(),
+                (slot, _) => slot,
             };
             if let Job::Create { volumes: wanted, .. } | Job::Start { volumes: wanted, .. } =
                 &mut job
@@ -216,7 +219,8 @@ impl<R: ContainerRuntime> Hands<R> {
             {
                 return Event::Acted { pod, acted: Acted::NoVolumes(error), slot: None };
             }
-            let acted = act(runtime.as_ref(), &owner, job, &mut slot, (&teller, &own)).await;
+            let acted =
+                act(runtime.as_ref(), &owner, job, &mut slot, (&teller, &own, &places)).await;
             let acted = acted.unwrap_or_else(Acted::Failed);
             // The start follows at once: a container is not made before the last one runs.
             let slot = slot.filter(|_| matches!(acted, Acted::Created { .. }));
@@ -225,13 +229,15 @@ impl<R: ContainerRuntime> Hands<R> {
     }
 
     /// Runs a hook beside everything else.
-    pub fn hook(&self, run: HookRun, deadline: Duration) {
+    pub fn hook(&self, run: HookRun, deadline: Duration) -> AbortHandle {
         let (runtime, room) = (Arc::clone(&self.runtime), Arc::clone(&self.hooks));
         self.spawn(async move {
             let _permit = room.acquire_owned().await;
-            let result = run_hook(runtime.as_ref(), &run.target, &run.handler, deadline).await;
+            let (target, handler) = (&run.target, &run.handler);
+            let earlier = Earlier::Impossible;
+            let result = run_hook(runtime.as_ref(), target, handler, earlier, deadline).await;
             Event::HookEnded { run: Box::new(run), result }
-        });
+        })
     }
 
     /// Looks for an image, or pulls it.
@@ -266,17 +272,9 @@ impl<R: ContainerRuntime> Hands<R> {
         self.spawn(async move { Event::ImagesSurveyed(runtime.survey_images().await) });
     }
 
-    /// Removes images, one after the other.
-    pub fn remove_images(&self, images: Vec<HeldImage>) {
+    pub fn remove_image(&self, image: HeldImage) {
         let runtime = Arc::clone(&self.runtime);
-        self.spawn(async move {
-            let mut removed = Vec::new();
-            for image in images {
-                let result = runtime.remove_image(&image).await;
-                removed.push((image, result));
-            }
-            Event::ImagesRemoved(removed)
-        });
+        self.spawn(async move { Event::ImageRemoved(runtime.remove_image(&image).await) });
     }
 
     /// Writes what is known of a pod, in its own time.
@@ -440,7 +438,7 @@ async fn act<R: ContainerRuntime>(
     owner: &Owner,
     job: Job,
     slot: &mut Option<Slot>,
-    (teller, own): (&Teller, &NodeCredentials),
+    (teller, own, places): (&Teller, &NodeCredentials, &StopPlaces),
 ) -> Result<Acted, RuntimeError> {
     Ok(match job {
         Job::Pull { image, auths } => {
@@ -454,8 +452,7 @@ async fn act<R: ContainerRuntime>(
             Acted::Started { seen: runtime.inspect(owner, &id).await? }
         }
         Job::Stop { ids, hooks, grace } => {
-            hooks::stop_all(runtime, &ids, &hooks, grace, teller).await?;
-            *slot = None;
+            Stops { runtime, ids: &ids, hooks: &hooks, grace, places, teller }.run().await?;
             let looks = try_join_all(ids.iter().map(|id| runtime.inspect(owner, id))).await?;
             Acted::Stopped { seen: looks.into_iter().flatten().collect() }
         }
@@ -471,16 +468,16 @@ async fn act<R: ContainerRuntime>(
     })
 }
 
-/// Pulls an image, with the first credentials that the registry takes; the node's own where no others
-/// are for it.
+/// Pulls an image, with the first credentials that the registry takes: of those that are given, and then
+/// of the node's own. Without any it asks as nobody.
 async fn pull<R: ContainerRuntime>(
     runtime: &R,
     image: &str,
-    mut auths: Vec<RegistryAuth>,
+    auths: Vec<RegistryAuth>,
     own: &NodeCredentials,
     teller: &Teller,
 ) -> Result<(), RuntimeError> {
-    let id = pull_with(runtime, image, &mut auths, own).await?;
+    let id = pull_with(runtime, image, auths, own).await?;
     teller.tell(Event::ImagePulled { name: image.to_owned(), id }).await;
     Ok(())
 }
@@ -488,25 +485,33 @@ async fn pull<R: ContainerRuntime>(
 async fn pull_with<R: ContainerRuntime>(
     runtime: &R,
     image: &str,
-    auths: &mut Vec<RegistryAuth>,
+    given: Vec<RegistryAuth>,
     own: &NodeCredentials,
 ) -> Result<String, RuntimeError> {
-    if auths.is_empty() {
-        *auths = own.lookup(image).await;
-    }
-    let Some((last, others)) = auths.split_last() else { return runtime.pull(image, None).await };
-    for auth in others {
+    let mut refused = None;
+    for auth in &given {
         match runtime.pull(image, Some(auth)).await {
-            // Registries say of what one may not see that it is not there.
-            Err(error)
-                if matches!(
-                    error.permanent_kind(),
-                    Some(PermanentKind::Unauthorized | PermanentKind::NotFound)
-                ) => {}
+            Err(error) if may_be_of_credentials(&error) => refused = Some(error),
             other => return other,
         }
     }
-    runtime.pull(image, Some(last)).await
+    // They may come of a program that asks another machine, so only where they are needed.
+    for auth in own.lookup(image).await.iter().filter(|auth| !given.contains(auth)) {
+        match runtime.pull(image, Some(auth)).await {
+            Err(error) if may_be_of_credentials(&error) => refused = Some(error),
+            other => return other,
+        }
+    }
+    match refused {
+        Some(error) => Err(error),
+        None => runtime.pull(image, None).await,
+    }
+}
+
+/// Registries say of what one may not see that it is not there.
+fn may_be_of_credentials(error: &RuntimeError) -> bool {
+    let kind = error.permanent_kind();
+    matches!(kind, Some(PermanentKind::Unauthorized | PermanentKind::NotFound))
 }
 
 async fn list<R: ContainerRuntime>(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dugout_model::{EventType, PodAddress, PodOrder, PodUid, Timestamp};
 
 use super::node::Node;
-use crate::converge::{Condemned, address_of, hooks};
+use crate::converge::{Condemned, address_of, drift, hooks};
 use crate::events::reason;
 use crate::probe::{ContainerProbes, Finding, ProbeKind, ProbeTarget};
 use crate::proxy::LocalPod;
@@ -141,10 +141,12 @@ impl<R: ContainerRuntime> Node<R> {
         }
     }
 
-    /// Whether every container of an assigned pod runs and is ready.
+    /// Whether every container of an assigned pod runs, is ready, and can be reached: one whose processes
+    /// somebody halted answers nobody, and one that somebody took from every network is reached by nobody.
     pub(super) fn is_ready(&self, pod: &dugout_model::AssignedPod) -> bool {
         let containers = self.observed.of_pod(pod.uid);
         !pod.template.containers.is_empty()
+            && drift::can_be_reached(pod, containers)
             && pod.template.serving_containers().all(|wanted| {
                 containers
                     .iter()

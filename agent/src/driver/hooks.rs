@@ -1,9 +1,12 @@
 //! The hooks of containers: begun after a start and with a stop, and what their end means.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dugout_model::{Container, EnvValue, EventType, LifecycleHandler, PodUid};
-use futures_util::future::{join, join_all, try_join_all};
+use dugout_model::{Container, EnvValue, EventType, LifecycleHandler, PodUid, Timestamp};
+use futures_util::future::{join, join_all};
+use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 
 use super::Event;
 use super::hands::Teller;
@@ -11,7 +14,7 @@ use super::node::Node;
 use crate::converge::hooks::{BeforeStop, PostStart, PostStartStage, before_stop, post_start};
 use crate::converge::{Condemned, StopTarget, StopWhy};
 use crate::events::reason;
-use crate::hooks::run_hook;
+use crate::hooks::{Earlier, HookError, run_hook};
 use crate::probe::ProbeTarget;
 use crate::runtime::{ContainerRuntime, ObservedState, RuntimeError};
 
@@ -36,9 +39,34 @@ pub(crate) enum HookKind {
     PreStop,
 }
 
+/// A hook after the start that is under way.
+#[derive(Debug)]
+pub(super) struct RunningHook {
+    /// Of the run of its container.
+    started_at: Timestamp,
+    task: AbortHandle,
+}
+
+impl RunningHook {
+    /// Nobody waits for it any more.
+    pub fn end(self) {
+        self.task.abort();
+    }
+}
+
 impl<R: ContainerRuntime> Node<R> {
-    /// Begins the hooks of the containers that this process started.
+    /// Begins the hooks of the containers that this process started, and ends those whose container has
+    /// ended: nobody waits for them any more.
     pub(super) fn run_post_start_hooks(&mut self) {
+        let observed = &self.observed;
+        self.post_starts.retain(|id, hook| {
+            let run = ObservedState::Running { started_at: hook.started_at };
+            let goes_on = observed.find(id).is_some_and(|one| one.state == run);
+            if !goes_on {
+                hook.task.abort();
+            }
+            goes_on
+        });
         for run in self.due_post_starts() {
             let memory = self.memories.get_mut(&run.pod);
             let Some(memory) = memory.map(|memory| memory.container(&run.container)) else {
@@ -51,7 +79,9 @@ impl<R: ContainerRuntime> Node<R> {
                 stage: if is_ours { PostStartStage::UnderWay } else { PostStartStage::Ended },
             });
             if is_ours {
-                self.hands.hook(run, POST_START_DEADLINE);
+                let (id, started_at) = (run.target.container_id.clone(), run.target.started_at);
+                let task = self.hands.hook(run, POST_START_DEADLINE);
+                self.post_starts.insert(id, RunningHook { started_at, task });
             }
         }
     }
@@ -112,9 +142,14 @@ impl<R: ContainerRuntime> Node<R> {
         hooks.into_iter().filter_map(run).collect()
     }
 
-    pub(super) fn hook_ended(&mut self, run: &HookRun, result: Result<(), String>) {
+    pub(super) fn hook_ended(&mut self, run: &HookRun, result: Result<(), HookError>) {
         let HookRun { pod, container, kind, target, .. } = run;
         let id = target.container_id.clone();
+        if self.post_starts.get(&id).is_some_and(|hook| hook.started_at == target.started_at)
+            && *kind == HookKind::PostStart
+        {
+            self.post_starts.remove(&id);
+        }
         let Some(memory) = self.memories.get_mut(pod).map(|memory| memory.container(container))
         else {
             return;
@@ -130,11 +165,15 @@ impl<R: ContainerRuntime> Node<R> {
                 ("postStart", reason::FAILED_POST_START_HOOK)
             }
             HookKind::PreStop => {
-                memory.pre_stopped = Some(id.clone());
+                // What was not run is run with the next try of the stop.
+                if !matches!(result, Err(HookError::NotRun(_))) {
+                    memory.pre_stopped = Some(id.clone());
+                }
                 ("preStop", reason::FAILED_PRE_STOP_HOOK)
             }
         };
-        let Err(message) = result else { return };
+        let Err(error) = result else { return };
+        let message = error.message();
         let why = format!("{hook} hook failed: {message}");
         let runs = self.observed.find(&id).is_some_and(|one| one.is_running());
         if *kind == HookKind::PostStart && runs {
@@ -144,51 +183,80 @@ impl<R: ContainerRuntime> Node<R> {
                 memory.condemned = Some(condemned);
             }
         }
-        let message = format!("{hook} hook of {container} failed: {message}");
+        let message = match error {
+            HookError::Failed(message) => {
+                format!("{hook} hook of {container} failed: {message}")
+            }
+            HookError::NotRun(message) => {
+                format!("{hook} hook of {container} was not run: {message}")
+            }
+        };
         self.pod_event(*pod, EventType::Warning, reason, message);
     }
 }
 
-/// Stops containers at the same time, each after its hook, in one grace together. The hooks of others
-/// run beside. The end of each hook is told at once.
-pub(super) async fn stop_all<R: ContainerRuntime>(
-    runtime: &R,
-    ids: &[String],
-    hooks: &[HookRun],
-    grace: Duration,
-    teller: &Teller,
-) -> Result<(), RuntimeError> {
-    let (mut others, mut stops) = (Vec::new(), Vec::new());
-    for hook in hooks.iter().filter(|hook| !ids.contains(&hook.target.container_id)) {
-        others.push(run_and_tell(runtime, hook, grace, teller));
-    }
-    for id in ids {
-        let hook = hooks.iter().find(|hook| hook.target.container_id == *id);
-        stops.push(stop_one(runtime, id, hook, grace, teller));
-    }
-    let (_, stopped) = join(join_all(others), try_join_all(stops)).await;
-    stopped.map(drop)
+/// The rights to stops and to the hooks before them. They are apart, so that hooks, which may take their
+/// whole grace, hold up no stop.
+#[derive(Clone)]
+pub(super) struct StopPlaces {
+    pub stops: Arc<Semaphore>,
+    pub hooks: Arc<Semaphore>,
 }
 
-async fn stop_one<R: ContainerRuntime>(
-    runtime: &R,
-    id: &str,
-    hook: Option<&HookRun>,
-    grace: Duration,
-    teller: &Teller,
-) -> Result<(), RuntimeError> {
-    let Some(hook) = hook else { return runtime.stop(id, grace).await };
-    let began = Instant::now();
-    run_and_tell(runtime, hook, grace, teller).await;
-    runtime.stop(id, grace.saturating_sub(began.elapsed()).max(LEAST_GRACE)).await
+/// Containers to stop, with what runs before.
+pub(super) struct Stops<'a, R> {
+    pub runtime: &'a R,
+    pub ids: &'a [String],
+    pub hooks: &'a [HookRun],
+    pub grace: Duration,
+    pub places: &'a StopPlaces,
+    pub teller: &'a Teller,
 }
 
-async fn run_and_tell<R: ContainerRuntime>(
-    runtime: &R,
-    hook: &HookRun,
-    deadline: Duration,
-    teller: &Teller,
-) {
-    let result = run_hook(runtime, &hook.target, &hook.handler, deadline).await;
-    teller.tell(Event::HookEnded { run: Box::new(hook.clone()), result }).await;
+impl<R: ContainerRuntime> Stops<'_, R> {
+    /// Stops them at the same time, each after its hook, in one grace together. The hooks of others run
+    /// beside. The end of each hook is told at once.
+    ///
+    /// # Errors
+    /// When one could not be stopped. All others are stopped nevertheless.
+    pub async fn run(&self) -> Result<(), RuntimeError> {
+        let is_other = |hook: &&HookRun| !self.ids.contains(&hook.target.container_id);
+        let others = self.hooks.iter().filter(is_other).map(|hook| self.run_and_tell(hook));
+        let stops = self.ids.iter().map(|id| self.stop_one(id));
+        let (_, stopped) = join(join_all(others), join_all(stops)).await;
+        stopped.into_iter().collect()
+    }
+
+    async fn stop_one(&self, id: &str) -> Result<(), RuntimeError> {
+        let hook = self.hooks.iter().find(|hook| hook.target.container_id == *id);
+        let mut grace = self.grace;
+        if let Some(hook) = hook {
+            let began = Instant::now();
+            self.run_and_tell(hook).await;
+            grace = grace.saturating_sub(began.elapsed()).max(LEAST_GRACE);
+        }
+        let _place = self.places.stops.acquire().await;
+        self.runtime.stop(id, grace).await
+    }
+
+    async fn run_and_tell(&self, hook: &HookRun) {
+        let result = self.run_in_grace(hook).await;
+        self.teller.tell(Event::HookEnded { run: Box::new(hook.clone()), result }).await;
+    }
+
+    async fn run_in_grace(&self, hook: &HookRun) -> Result<(), HookError> {
+        let began = Instant::now();
+        let _place = match hook.handler {
+            LifecycleHandler::Sleep(_) => None,
+            _ => match tokio::time::timeout(self.grace, self.places.hooks.acquire()).await {
+                Ok(place) => place.ok(),
+                Err(_) => {
+                    let why = "so many others ran on the node that there was no place in its grace";
+                    return Err(HookError::NotRun(why.to_owned()));
+                }
+            },
+        };
+        let left = self.grace.saturating_sub(began.elapsed());
+        run_hook(self.runtime, &hook.target, &hook.handler, Earlier::Awaited, left).await
+    }
 }

@@ -1,4 +1,6 @@
 //! Images go when their disk fills up: looked for every few minutes, removed, told of.
+//!
+//! They go one after the other, and each is chosen by what is assigned when its turn comes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +11,8 @@ use dugout_model::{EventType, Timestamp};
 use super::node::Node;
 use crate::events::reason;
 use crate::image_gc::{
-    HeldImage, ImageGcPolicy, ImageSurvey, PulledImage, PulledImages, Removal, note_use, removal,
+    HeldImage, ImageGcPolicy, ImageSurvey, PulledImage, PulledImages, has_name, note_use,
+    superfluous, wanted_bytes,
 };
 use crate::pulled_images::PulledStore;
 use crate::runtime::{ContainerRuntime, RuntimeError};
@@ -17,6 +20,7 @@ use crate::runtime::{ContainerRuntime, RuntimeError};
 /// When is looked first: an agent that was started anew may have been away for long.
 const FIRST_LOOK: Duration = Duration::from_secs(10);
 /// How often after that. A disk does not fill up within a look or two, or its images are not to blame.
+/// After a removal it is looked sooner: how much room it made is only known then.
 const LOOK_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// What a driver begins with.
@@ -39,19 +43,44 @@ pub(super) struct ImageGc {
     pulled: PulledImages,
     version: u64,
     look_at: Option<Timestamp>,
-    is_looking: bool,
+    stage: Stage,
+}
+
+/// What is under way.
+#[derive(Debug, Default)]
+enum Stage {
+    #[default]
+    Waiting,
+    Looking,
+    Removing(Round),
+}
+
+/// Images go until there is room.
+#[derive(Debug)]
+struct Round {
+    /// Without what was tried already.
+    survey: ImageSurvey,
+    wanted_bytes: u64,
+    freed_bytes: u64,
+    /// The one whose turn it is.
+    image: HeldImage,
 }
 
 impl From<ImageGcStart> for ImageGc {
     fn from(start: ImageGcStart) -> Self {
         let ImageGcStart { policy, store, pulled } = start;
         let store = Arc::new(store);
-        Self { policy, store, pulled, version: 0, look_at: None, is_looking: false }
+        Self { policy, store, pulled, version: 0, look_at: None, stage: Stage::Waiting }
     }
 }
 
-/// Images that were to go, with what became of each.
-pub(crate) type Removed = Vec<(HeldImage, Result<(), RuntimeError>)>;
+impl ImageGc {
+    /// What is under way for a former owner ends unheard.
+    pub fn begin_anew(&mut self) {
+        self.look_at = None;
+        self.stage = Stage::Waiting;
+    }
+}
 
 impl<R: ContainerRuntime> Node<R> {
     /// Looks when it is time, and says when that is.
@@ -59,10 +88,13 @@ impl<R: ContainerRuntime> Node<R> {
         let (now, knows) = (self.now, self.assignment.is_some() && self.engine.answers);
         let gc = self.image_gc.as_mut()?;
         let at = *gc.look_at.get_or_insert(now + FIRST_LOOK);
-        if at > now || gc.is_looking || !knows {
-            return (!gc.is_looking).then_some(at.max(now + Duration::from_secs(1)));
+        if !matches!(gc.stage, Stage::Waiting) {
+            return None;
         }
-        gc.is_looking = true;
+        if at > now || !knows {
+            return Some(at.max(now + Duration::from_secs(1)));
+        }
+        gc.stage = Stage::Looking;
         self.hands.survey_images();
         None
     }
@@ -82,47 +114,67 @@ impl<R: ContainerRuntime> Node<R> {
         let (Some(gc), Some(assignment)) = (self.image_gc.as_mut(), self.assignment.clone()) else {
             return;
         };
-        gc.is_looking = false;
+        gc.stage = Stage::Waiting;
         gc.look_at = Some(now + LOOK_EVERY);
         let Ok(survey) = survey else { return };
         note_use(&mut gc.pulled, &survey, &assignment, wall);
-        let removal = removal(&gc.policy, &survey, &gc.pulled, &assignment, wall);
+        let wanted_bytes = wanted_bytes(&gc.policy, &survey);
         self.write_pulled();
-        self.tell_want(&removal);
-        if !removal.images.is_empty() {
-            self.hands.remove_images(removal.images);
-        }
+        self.remove_next(survey, wanted_bytes, 0);
     }
 
-    /// Says that images alone cannot make enough room.
-    fn tell_want(&mut self, removal: &Removal) {
-        let freed: u64 = removal.images.iter().map(|image| image.size_bytes).sum();
-        if freed < removal.wanted_bytes {
+    /// Removes the image that may go by what is assigned now, or says that there is none.
+    fn remove_next(&mut self, survey: ImageSurvey, wanted_bytes: u64, freed_bytes: u64) {
+        let (Some(gc), Some(assignment)) = (self.image_gc.as_mut(), self.assignment.as_ref())
+        else {
+            return;
+        };
+        if freed_bytes >= wanted_bytes {
+            return;
+        }
+        let mut all = superfluous(&gc.policy, &survey, &gc.pulled, assignment, self.wall);
+        if all.is_empty() {
             let message = format!(
                 "the disk of the images is full, and {} MiB more would have to go than may: make room on it, or raise the marks",
-                (removal.wanted_bytes - freed) >> 20
+                (wanted_bytes - freed_bytes) >> 20
             );
-            self.node_event(EventType::Warning, reason::FREE_DISK_SPACE_FAILED, message);
+            return self.node_event(EventType::Warning, reason::FREE_DISK_SPACE_FAILED, message);
         }
+        let image = all.swap_remove(0);
+        self.hands.remove_image(image.clone());
+        gc.stage = Stage::Removing(Round { survey, wanted_bytes, freed_bytes, image });
     }
 
-    pub(super) fn images_removed(&mut self, removed: Removed) {
-        for (image, result) in removed {
-            let name = image.tags.first().unwrap_or(&image.id);
-            match result {
-                Ok(()) => {
-                    self.metrics.images_removed.inc();
-                    self.metrics.image_bytes_removed.inc_by(image.size_bytes);
-                    let size = image.size_bytes >> 20;
-                    let message = format!("removed image {name} ({size} MiB) to make room");
-                    self.node_event(EventType::Normal, reason::IMAGE_REMOVED, message);
-                }
-                Err(error) => {
-                    let message = format!("image {name} cannot be removed to make room: {error}");
-                    self.node_event(EventType::Warning, reason::FREE_DISK_SPACE_FAILED, message);
-                }
+    /// Whether an image of this name is being removed: whether the node has it is only known after that.
+    pub(super) fn is_being_removed(&self, name: &str) -> bool {
+        let stage = self.image_gc.as_ref().map(|gc| &gc.stage);
+        matches!(stage, Some(Stage::Removing(round)) if has_name(&round.image, name))
+    }
+
+    pub(super) fn image_removed(&mut self, result: Result<(), RuntimeError>) {
+        let now = self.now;
+        let Some(gc) = self.image_gc.as_mut() else { return };
+        let Stage::Removing(round) = std::mem::take(&mut gc.stage) else { return };
+        let Round { mut survey, wanted_bytes, mut freed_bytes, image } = round;
+        // Also one that cannot go: the next has its turn.
+        survey.images.retain(|other| other.id != image.id);
+        let name = image.tags.first().unwrap_or(&image.id);
+        match result {
+            Ok(()) => {
+                gc.look_at = Some(now + FIRST_LOOK);
+                freed_bytes = freed_bytes.saturating_add(image.size_bytes);
+                self.metrics.images_removed.inc();
+                self.metrics.image_bytes_removed.inc_by(image.size_bytes);
+                let size = image.size_bytes >> 20;
+                let message = format!("removed image {name} ({size} MiB) to make room");
+                self.node_event(EventType::Normal, reason::IMAGE_REMOVED, message);
+            }
+            Err(error) => {
+                let message = format!("image {name} cannot be removed to make room: {error}");
+                self.node_event(EventType::Warning, reason::FREE_DISK_SPACE_FAILED, message);
             }
         }
+        self.remove_next(survey, wanted_bytes, freed_bytes);
     }
 
     fn write_pulled(&mut self) {

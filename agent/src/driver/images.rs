@@ -29,6 +29,9 @@ impl<R: ContainerRuntime> Node<R> {
         }
         let mut wake_at: Option<Timestamp> = None;
         for asked in &assignment.images {
+            if self.is_being_removed(&asked.image) {
+                continue;
+            }
             let Some(memory) = self.images.get_mut(asked) else { continue };
             match image_step(asked, memory, self.now) {
                 ImageStep::Nothing => {}

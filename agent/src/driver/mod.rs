@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::converge::images::ImageAction;
 use crate::converge::{FullList, Sequence};
+use crate::hooks::HookError;
 use crate::image_gc::ImageSurvey;
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
@@ -48,7 +49,7 @@ use crate::volumes::Volumes;
 pub(crate) use hands::learn_engine;
 use hands::{Acted, Answer, Hands, Slot};
 use hooks::HookRun;
-use image_gc::{ImageGcStart, Removed};
+use image_gc::ImageGcStart;
 use node::Node;
 pub(crate) use publish::Directory;
 
@@ -89,7 +90,7 @@ pub(crate) enum Event {
     },
     HookEnded {
         run: Box<HookRun>,
-        result: Result<(), String>,
+        result: Result<(), HookError>,
     },
     /// An image is there, or is not, or that cannot be said.
     ImageFetched {
@@ -102,7 +103,8 @@ pub(crate) enum Event {
         id: String,
     },
     ImagesSurveyed(Result<ImageSurvey, RuntimeError>),
-    ImagesRemoved(Removed),
+    /// The image whose turn it was.
+    ImageRemoved(Result<(), RuntimeError>),
     /// The pods that have volumes on the disk.
     VolumesFound(io::Result<Vec<PodUid>>),
     VolumesRemoved {
@@ -226,7 +228,7 @@ impl<R: ContainerRuntime> Driver<R> {
             }
             Event::ImagePulled { name, id } => node.image_pulled(name, id),
             Event::ImagesSurveyed(survey) => node.images_surveyed(survey),
-            Event::ImagesRemoved(removed) => node.images_removed(removed),
+            Event::ImageRemoved(result) => node.image_removed(result),
             Event::VolumesFound(found) => node.volumes_found(found),
             Event::VolumesRemoved { pod, result } => node.volumes_removed(pod, result),
             Event::OfFormerOwner | Event::Time | Event::Shutdown => {}

@@ -14,6 +14,7 @@ use super::drift::is_told_again;
 use super::engine::EngineState;
 use super::hands::{Acted, Hands, Slot, failure_of};
 use super::health::ProbeBook;
+use super::hooks::RunningHook;
 use super::image_gc::ImageGc;
 use super::publish::{Directory, Published};
 use super::recorded::Recorded;
@@ -54,6 +55,8 @@ pub(super) struct Node<R> {
     pub signalled_outside: HashMap<String, Signalled>,
     /// Containers that this process started, whose probes begin anew.
     pub started_here: HashSet<String>,
+    /// Hooks after the start, by their container.
+    pub post_starts: HashMap<String, RunningHook>,
     /// Pulls under way, which a pod that leaves does not wait for.
     pub pulls: HashMap<PodUid, AbortHandle>,
     /// Images that a release wants here.
@@ -98,6 +101,7 @@ impl<R: ContainerRuntime> Node<R> {
             published: Published::default(),
             signalled_outside: HashMap::new(),
             started_here: HashSet::new(),
+            post_starts: HashMap::new(),
             pulls: HashMap::new(),
             images: ImageMemories::default(),
             image_pulls: HashMap::new(),
@@ -197,9 +201,15 @@ impl<R: ContainerRuntime> Node<R> {
         self.started_here.clear();
         self.slots.clear();
         self.images.clear();
+        if let Some(gc) = &mut self.image_gc {
+            gc.begin_anew();
+        }
         let pulls = self.pulls.drain().map(|(_, pull)| pull);
         for pull in pulls.chain(self.image_pulls.drain().map(|(_, pull)| pull)) {
             pull.abort();
+        }
+        for (_, hook) in self.post_starts.drain() {
+            hook.end();
         }
     }
 

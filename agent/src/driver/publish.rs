@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    EndpointPlace, NodeReport, PodMilestones, PodOrder, PodPhase, PodReport, PodUid, Timestamp,
-    Turn,
+    EndpointPlace, NodeReport, PodMilestones, PodOrder, PodPhase, PodReport, PodUid,
+    SharedAssignment, Timestamp, Turn,
 };
 use tokio::sync::watch;
 
@@ -32,7 +32,7 @@ pub(super) struct Published {
     hold_until: Option<Timestamp>,
     held: bool,
     /// The generation and the pods that the proxy uses.
-    pub proxied: Option<(Turn, BTreeMap<PodUid, LocalPod>)>,
+    pub proxied: Option<(SharedAssignment, BTreeMap<PodUid, LocalPod>)>,
     /// Pods of other nodes that this node's proxies have connections to.
     pub foreign_connections: BTreeMap<PodUid, u32>,
     /// Pods of other nodes that this node's proxies were sending to.
@@ -122,7 +122,11 @@ impl<R: ContainerRuntime> Node<R> {
         NodeReport {
             node: self.name.clone(),
             instance: self.instance.clone(),
-            acknowledged: self.published.proxied.as_ref().map_or(Turn(0), |(turn, _)| *turn),
+            acknowledged: self
+                .published
+                .proxied
+                .as_ref()
+                .map_or(Turn(0), |(proxied, _)| proxied.generation),
             engine_answers: self.engine.answers,
             pods,
             images: Some(self.image_reports()),

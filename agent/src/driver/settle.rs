@@ -1,5 +1,6 @@
 //! Settling: after something happened, everything that follows from it is begun.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{EventType, PodOrder, PodUid, PullPolicy, Timestamp};
@@ -10,7 +11,8 @@ use crate::converge::{Action, Failure, FailureKind, Input, Outcome, converge};
 use crate::events::reason;
 use crate::labels::Owner;
 use crate::runtime::{ContainerRuntime, ObservedContainer};
-use crate::spec::{Place, SpecError, container_spec};
+use crate::spec::{Place, SpecError, check, container_spec};
+use crate::volumes::Preparation;
 
 /// How often the connections of leaving pods are counted.
 const COUNT_CONNECTIONS_EVERY: Duration = Duration::from_millis(100);
@@ -98,11 +100,10 @@ impl<R: ContainerRuntime> Node<R> {
                     }
                 }
             }
-            Action::Start { id, container, .. } => match self.volumes_for(uid, container) {
+            Action::Start { id, container, .. } => match self.may_start(uid, container) {
                 Ok(volumes) => Job::Start { id: id.clone(), volumes },
-                Err(message) => {
-                    let kind = FailureKind::Permanent;
-                    self.fail(uid, action, Failure { kind, message });
+                Err(failure) => {
+                    self.fail(uid, action, failure);
                     return false;
                 }
             },
@@ -140,6 +141,19 @@ impl<R: ContainerRuntime> Node<R> {
             self.pulls.insert(uid, handle);
         }
         true
+    }
+
+    /// What a container's start needs, if the node allows it: it may have been made when the node's policy
+    /// was another.
+    fn may_start(&mut self, uid: PodUid, container: &str) -> Result<Option<Preparation>, Failure> {
+        if let Some(pod) = self.assigned(uid) {
+            check(pod, &self.name, &self.policy).map_err(|error| Failure {
+                kind: error.failure_kind(),
+                message: error.to_string(),
+            })?;
+        }
+        let volumes = self.volumes_for(uid, container);
+        volumes.map_err(|message| Failure { kind: FailureKind::Permanent, message })
     }
 
     /// The newest sandbox of a pod.
@@ -184,13 +198,14 @@ impl<R: ContainerRuntime> Node<R> {
     fn feed_proxy(&mut self) {
         let Some(assignment) = self.assignment.clone() else { return };
         let local = self.local_pods();
-        if self.published.proxied.as_ref().is_some_and(|(generation, pods)| {
-            *generation == assignment.generation && *pods == local
+        if self.published.proxied.as_ref().is_some_and(|(proxied, pods)| {
+            // Not its generation: one that was not whole is taken over anew.
+            Arc::ptr_eq(proxied, &assignment) && *pods == local
         }) {
             return;
         }
         self.proxy.apply(&assignment, &local);
-        self.published.proxied = Some((assignment.generation, local));
+        self.published.proxied = Some((assignment, local));
     }
 
     fn someone_leaves(&self) -> bool {

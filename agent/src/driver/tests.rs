@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dugout_model::{
-    ClusterId, NodeReport, PodReport, PortRef, Probe, ProbeAction, SharedAssignment,
+    ClusterId, ContainerSecurity, ContainerState, NodeReport, PodReport, PortRef, Privilege, Probe,
+    ProbeAction, SharedAssignment, WaitingReason,
 };
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
@@ -17,7 +18,12 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::hands::{Hands, Job, STARTS_AT_ONCE};
+mod hooks;
+mod images;
+mod pulls;
+
+use super::hands::{Answer, Hands, Job, STARTS_AT_ONCE};
+use super::node::Node;
 use super::{Directory, Driver, Start};
 use crate::clock::Clock;
 use crate::credentials::RegistryAuth;
@@ -27,10 +33,12 @@ use crate::labels::Owner;
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
 use crate::node_credentials::NodeCredentials;
+use crate::proxy::Proxy;
 use crate::records::Records;
 use crate::runtime::{
     ContainerRuntime, ContainerSpec, Correction, EngineEvent, EngineEventKind, EngineInfo,
-    ExecOutcome, Execution, ListedContainer, LogOptions, ObservedContainer, RuntimeError,
+    ExecOutcome, Execution, ListedContainer, LogOptions, Network, ObservedContainer, ObservedState,
+    PermanentKind, RuntimeError,
 };
 use crate::testing::{assignment, container, owner, pod, running, template, uid};
 use crate::volumes::Volumes;
@@ -49,6 +57,35 @@ struct Engine {
     /// A correction is taken and has no effect.
     corrects_nothing: bool,
     hides_containers: bool,
+    /// Commands in containers that have not ended. They never do, unless `exec_takes` says so.
+    running_execs: AtomicUsize,
+    exec_takes: Option<Duration>,
+    /// The containers that were to be stopped, in that order.
+    stops: Mutex<Vec<String>>,
+    /// This one cannot be stopped, and all others are at once.
+    cannot_stop: Option<String>,
+    /// Whom the registry gives images to. Without one no pull ends.
+    takes_user: Option<String>,
+    /// Who asked for images, in that order.
+    users: Mutex<Vec<String>>,
+    /// The images that were to be removed, in that order. None ever is.
+    removals: Mutex<Vec<String>>,
+}
+
+/// Counts as long as it lives.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Engine {
@@ -87,13 +124,24 @@ impl ContainerRuntime for Engine {
         std::future::pending().await
     }
 
-    async fn start(&self, _: &str) -> Result<(), RuntimeError> {
+    async fn start(&self, id: &str) -> Result<(), RuntimeError> {
         self.starts.fetch_add(1, Ordering::Relaxed);
+        let mut containers = self.containers.lock().unwrap();
+        if let Some((_, one)) = containers.iter_mut().find(|(_, one)| one.id == id) {
+            one.state = running(1);
+        }
         Ok(())
     }
 
-    async fn stop(&self, _: &str, _: Duration) -> Result<(), RuntimeError> {
-        std::future::pending().await
+    async fn stop(&self, id: &str, _: Duration) -> Result<(), RuntimeError> {
+        self.stops.lock().unwrap().push(id.to_owned());
+        match &self.cannot_stop {
+            None => std::future::pending().await,
+            Some(other) if other == id => {
+                Err(RuntimeError::Transient { operation: "stop", message: "no".to_owned() })
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     async fn correct(&self, id: &str, _: &Correction) -> Result<(), RuntimeError> {
@@ -119,16 +167,44 @@ impl ContainerRuntime for Engine {
         std::future::pending().await
     }
 
-    async fn remove_image(&self, _: &HeldImage) -> Result<(), RuntimeError> {
+    async fn remove_image(&self, image: &HeldImage) -> Result<(), RuntimeError> {
+        self.removals.lock().unwrap().push(image.id.clone());
         std::future::pending().await
     }
 
-    async fn pull(&self, _: &str, _: Option<&RegistryAuth>) -> Result<String, RuntimeError> {
-        std::future::pending().await
+    async fn pull(&self, image: &str, auth: Option<&RegistryAuth>) -> Result<String, RuntimeError> {
+        let user = match auth {
+            Some(RegistryAuth::Login { username, .. }) => username.as_str(),
+            _ => "nobody",
+        };
+        self.users.lock().unwrap().push(user.to_owned());
+        match &self.takes_user {
+            None => std::future::pending().await,
+            Some(taken) if taken == user => Ok(format!("id of {image}")),
+            Some(_) => Err(RuntimeError::Permanent {
+                operation: "pull",
+                kind: PermanentKind::Unauthorized,
+                message: "denied".to_owned(),
+            }),
+        }
     }
 
     async fn exec(&self, _: &str, _: &[String], _: Duration) -> Result<ExecOutcome, RuntimeError> {
-        std::future::pending().await
+        let _runs = Counted::begin(&self.running_execs);
+        match self.exec_takes {
+            None => std::future::pending().await,
+            Some(time) => tokio::time::sleep(time).await,
+        }
+        Ok(ExecOutcome { exit_code: 0, output: String::new() })
+    }
+
+    async fn await_exec(
+        &self,
+        _: &str,
+        _: &[String],
+        _: Duration,
+    ) -> Result<Option<i64>, RuntimeError> {
+        Ok(None)
     }
 
     fn logs(&self, _: &str, _: LogOptions) -> BoxStream<'static, Result<Bytes, RuntimeError>> {
@@ -322,24 +398,93 @@ async fn a_correction_without_effect_waits_as_one_that_failed() {
     rig.until("it is shown", shown).await;
 }
 
+/// A node alone.
+fn node_of(engine: &Arc<Engine>) -> Node<Engine> {
+    let (hands, _, _) = hands_of(engine);
+    let metrics = AgentMetrics::unregistered();
+    let proxy = Proxy::new(metrics.clone(), mpsc::channel(1).0);
+    Node::new(owner().node, "i".into(), crate::testing::policy(), hands, proxy, metrics)
+}
+
+/// The hands alone, with where their answers come in.
+fn hands_of(engine: &Arc<Engine>) -> (Hands<Engine>, mpsc::Receiver<Answer>, tempfile::TempDir) {
+    let (answers, inbox) = mpsc::channel(8);
+    let folder = tempfile::tempdir().unwrap();
+    let (records, _) = Records::open(folder.path()).unwrap();
+    let volumes = Volumes::open(folder.path()).unwrap();
+    let metrics = AgentMetrics::unregistered();
+    (Hands::new(Arc::clone(engine), records, volumes, answers, metrics), inbox, folder)
+}
+
+/// Waits until something is so.
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let looking = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, looking).await;
+    found.unwrap_or_else(|_| panic!("waited in vain for: {what}"));
+}
+
 #[tokio::test]
 async fn a_look_at_what_was_started_holds_up_no_other_start() {
     let engine = Arc::new(Engine { hides_containers: true, ..Engine::default() });
-    let (answers, _inbox) = mpsc::channel(8);
-    let folder = tempfile::tempdir().unwrap();
-    let (records, _) = Records::open(folder.path()).unwrap();
-    let metrics = AgentMetrics::unregistered();
-    let volumes = Volumes::open(folder.path()).unwrap();
-    let hands = Hands::new(Arc::clone(&engine), records, volumes, answers, metrics);
+    let (hands, _inbox, _folder) = hands_of(&engine);
     let all = STARTS_AT_ONCE + 1;
     for number in 0..all {
         let job = Job::Start { id: number.to_string(), volumes: None };
         hands.act(uid(number as u128), owner(), job, None, None);
     }
-    let started = async {
-        while engine.starts.load(Ordering::Relaxed) < all {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+    until("every start", || engine.starts.load(Ordering::Relaxed) == all).await;
+}
+
+#[tokio::test]
+async fn what_was_made_under_another_policy_is_not_started() {
+    let engine = Engine {
+        containers: Mutex::new(vec![(owner().cluster, container(1, 0, ObservedState::Created))]),
+        ..Engine::default()
     };
-    tokio::time::timeout(PATIENCE, started).await.expect("every start is asked for");
+    let mut rig = Rig::start(engine);
+    let mut wanted = template("web");
+    let privilege = Privilege::Privileged;
+    let security = ContainerSecurity { privilege, ..ContainerSecurity::default() };
+    wanted.containers[0].security = Some(Box::new(security));
+    rig.accept(assignment(1, vec![pod(1, wanted)])).await;
+    let is_refused = |report: &NodeReport| {
+        let pod = report.pods.get(&uid(1));
+        pod.is_some_and(|pod| match &pod.containers[0].state {
+            ContainerState::Waiting {
+                reason: WaitingReason::CreateContainerConfigError,
+                message,
+            } => message.contains("does not allow privileged"),
+            _ => false,
+        })
+    };
+    rig.until("it is refused", is_refused).await;
+    assert_eq!(rig.engine.starts.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn what_is_halted_or_in_no_network_is_not_ready() {
+    let engine = Arc::new(Engine::default());
+    let mut node = node_of(&engine);
+    node.take_accepted(Arc::new(assignment(1, vec![pod(1, template("web"))])), None);
+    node.see(container(1, 0, running(1)));
+    let mut is_ready = |execution, networks: &[Network]| {
+        let mut one = container(1, 0, running(1));
+        one.settings.execution = execution;
+        one.settings.networks = networks.iter().cloned().collect();
+        node.see(one);
+        node.sync_probes();
+        let assignment = node.assignment.clone().unwrap();
+        node.is_ready(&assignment.pods[0])
+    };
+    let (all, other) = ([Network::Default], Network::Other("other".to_owned()));
+    assert!(is_ready(Execution::Going, &all));
+    assert!(!is_ready(Execution::Paused, &all));
+    assert!(!is_ready(Execution::Going, &[]));
+    // It has an address there.
+    assert!(is_ready(Execution::Going, &[other]));
+    assert!(is_ready(Execution::Going, &all));
 }

@@ -209,11 +209,12 @@ impl Link {
         }
     }
 
-    /// The generation that is held of this cluster.
+    /// The generation that is held of this cluster, if it is held whole.
     fn held_generation(&self, session: &wire::Registered) -> Option<u64> {
         let store = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
         let held = store
             .held()
+            .filter(|_| store.is_whole())
             .filter(|held| held.cluster.0 == session.cluster && held.node == *self.node());
         held.map(|held| held.generation.0)
     }

@@ -25,7 +25,7 @@ pub use postgres::{POSTGRES_IMAGE, PostgresContainer};
 use crate::AgentError;
 use crate::config::docker_host;
 use crate::docker::{DockerHostError, DockerRuntime};
-use crate::labels::{CLUSTER, DEFAULT_GRACE, GRACE, MADE_IMAGE, NODE};
+use crate::labels::{CLUSTER, ContainerLabels, DEFAULT_GRACE, GRACE, MADE_IMAGE, NODE};
 use crate::metrics::AgentMetrics;
 use crate::runtime::{ContainerRuntime as _, EngineInfo, PermanentKind, RuntimeError};
 
@@ -223,7 +223,26 @@ impl Local {
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let call =
             |docker: bollard::Docker| async move { docker.list_containers(Some(options)).await };
-        self.runtime.call("list", LIST_DEADLINE, call).await.map_err(|error| self.failed(error))
+        let all = self.runtime.call("list", LIST_DEADLINE, call).await;
+        let mut ours = Vec::new();
+        for one in all.map_err(|error| self.failed(error))? {
+            if self.is_genuine(&one).await.map_err(|error| self.failed(error))? {
+                ours.push(one);
+            }
+        }
+        Ok(ours)
+    }
+
+    /// Whether a container has its labels from an agent, and not from an image of somebody's.
+    async fn is_genuine(&self, one: &ContainerSummary) -> Result<bool, RuntimeError> {
+        let labels = one.labels.as_ref().and_then(ContainerLabels::of_any_owner);
+        let name = one.names.as_ref().and_then(|names| names.first());
+        match (labels, name) {
+            (Some(labels), Some(name)) => {
+                self.runtime.is_genuine(name, one.image_id.as_deref(), &labels).await
+            }
+            _ => Ok(true),
+        }
     }
 
     async fn remove_labelled(&self, labels: Vec<String>) -> Result<Removed, LocalError> {

@@ -5,5 +5,5 @@ mod schedule;
 mod tries;
 
 pub use schedule::{ContainerProbes, Finding, ProbeKind};
-pub(crate) use tries::{HttpAsk, run_command};
+pub(crate) use tries::HttpAsk;
 pub use tries::{ProbeTarget, try_probe};

@@ -112,7 +112,7 @@ async fn exec<R: ContainerRuntime>(
 }
 
 /// Runs a command in a container to its end.
-pub(crate) async fn run_command<R: ContainerRuntime>(
+async fn run_command<R: ContainerRuntime>(
     runtime: &R,
     id: &str,
     command: &[String],

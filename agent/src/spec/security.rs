@@ -3,17 +3,23 @@
 use std::path::{Component, Path};
 
 use dugout_model::{
-    AssignedPod, Container, EnvValue, PodNames, PodSecurity, Processes, Profile, ResolvedTemplate,
+    AssignedPod, Container, EnvValue, NodeName, PodNames, PodSecurity, Processes, Profile,
+    ResolvedTemplate,
 };
 
 use super::{Place, SpecError};
+use crate::policy::NodePolicy;
 use crate::runtime::{Isolation, Namespaces, ProcessOwner};
 
 /// Refuses a pod that asks for more than the node allows.
-pub(super) fn check(pod: &AssignedPod, place: &Place<'_>) -> Result<(), SpecError> {
-    let forbidden = place.policy.forbidden(&pod.template);
+pub(crate) fn check(
+    pod: &AssignedPod,
+    node: &NodeName,
+    policy: &NodePolicy,
+) -> Result<(), SpecError> {
+    let forbidden = policy.forbidden(&pod.template);
     if !forbidden.is_empty() {
-        let node = place.owner.node.clone();
+        let node = node.clone();
         return Err(SpecError::NotAllowed { node, privileges: forbidden });
     }
     check_paths(&pod.template)
@@ -102,7 +108,6 @@ mod tests {
 
     use super::super::container_spec;
     use super::*;
-    use crate::policy::NodePolicy;
     use crate::runtime::ContainerSpec;
     use crate::testing;
 

@@ -11,6 +11,7 @@ use dugout_model::{
 use super::container::read_texts;
 use super::deployment::INT32_MAX;
 use crate::reader::Object;
+use crate::rules::security::dotted;
 
 /// What a pod says of its containers' rights, for those that say nothing themselves.
 #[derive(Default)]
@@ -80,8 +81,14 @@ fn read_own(context: &Object<'_>) -> ContainerSecurity {
 }
 
 fn read_capabilities(all: &Object<'_>) -> Capabilities {
-    let list = |name| all.field(name).map(|value| read_texts(&value).into()).unwrap_or_default();
-    Capabilities { add: list("add"), drop: list("drop") }
+    let list = |name| all.field(name).map(|value| read_texts(&value)).unwrap_or_default();
+    let (mut add, drop): (Vec<String>, Vec<String>) = (list("add"), list("drop"));
+    let is_all = |name: &String| name.eq_ignore_ascii_case("ALL");
+    // Who drops all has what else is added and no more, as with containerd. Docker would give all.
+    if drop.iter().any(is_all) {
+        add.retain(|name| !is_all(name));
+    }
+    Capabilities { add: add.into(), drop: drop.into() }
 }
 
 fn profile(context: &Object<'_>, name: &'static str) -> Option<Profile> {
@@ -141,7 +148,7 @@ fn read_volume_group(context: &Object<'_>) -> Option<VolumeGroup> {
 }
 
 fn read_sysctl(sysctl: &Object<'_>) -> Option<Sysctl> {
-    let name = sysctl.field("name")?.text()?.replace('/', ".");
+    let name = dotted(sysctl.field("name")?.text()?);
     Some(Sysctl { name, value: sysctl.field("value")?.text()?.to_owned() })
 }
 

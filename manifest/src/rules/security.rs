@@ -30,7 +30,7 @@ const NAMESPACED_EXACTLY: [&str; 2] = ["kernel.msgmax", "kernel.sem"];
 
 pub(crate) fn sysctl(sysctl: &View<'_>, _: &mut Context) {
     let Some(name) = sysctl.text("name") else { return };
-    let name = name.replace('/', ".");
+    let name = dotted(name);
     let is_namespaced = NAMESPACED.iter().any(|prefix| name.starts_with(prefix))
         || name.starts_with("kernel.msg")
         || NAMESPACED_EXACTLY.contains(&name.as_str());
@@ -38,6 +38,21 @@ pub(crate) fn sysctl(sysctl: &View<'_>, _: &mut Context) {
         let message = "is a setting of the whole node and not of a pod";
         sysctl.fail_at("name", message, "set it on the node");
     }
+}
+
+/// A kernel setting's name with its parts set apart by dots. As in Kubernetes and sysctl(8), what stands
+/// between the first two parts says what sets them apart, and the other of the two belongs to a part, as in
+/// the name of a network interface.
+pub(crate) fn dotted(name: &str) -> String {
+    if name.find(['.', '/']).is_none_or(|at| name[at..].starts_with('.')) {
+        return name.to_owned();
+    }
+    let swap = |letter| match letter {
+        '/' => '.',
+        '.' => '/',
+        other => other,
+    };
+    name.chars().map(swap).collect()
 }
 
 /// The file of a seccomp profile is below the node's folder for them.
@@ -65,7 +80,7 @@ pub(crate) fn pod(spec: &View<'_>, _: &mut Context) {
     spec.within("securityContext", |security| {
         security.each("sysctls", |sysctl| {
             let Some(name) = sysctl.text("name") else { return };
-            let name = name.replace('/', ".");
+            let name = dotted(name);
             let of = match on_host {
                 (true, _) if name.starts_with("net.") => "hostNetwork",
                 (_, true)
@@ -99,4 +114,22 @@ fn check_nameservers(spec: &View<'_>) {
             );
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_settings_name_is_read_with_either_mark_between_its_parts() {
+        for (written, name) in [
+            ("net.ipv4.tcp_syncookies", "net.ipv4.tcp_syncookies"),
+            ("net/ipv4/tcp_syncookies", "net.ipv4.tcp_syncookies"),
+            ("net.ipv4.conf.eno2/100.rp_filter", "net.ipv4.conf.eno2/100.rp_filter"),
+            ("net/ipv4/conf/eno2.100/rp_filter", "net.ipv4.conf.eno2/100.rp_filter"),
+            ("kernel", "kernel"),
+        ] {
+            assert_eq!(dotted(written), name, "{written}");
+        }
+    }
 }

@@ -128,8 +128,10 @@ impl Checker<'_> {
     /// The ready nodes that shall have a pod.
     fn admitted(&self, spec: &DaemonSet) -> BTreeSet<NodeName> {
         let nodes = self.after.nodes.values().filter(|node| node.is_ready());
-        let admitted =
-            nodes.filter(|node| labels_contain(&node.labels, &spec.template.node_selector));
+        let rights = spec.template.rights();
+        let admitted = nodes.filter(|node| {
+            labels_contain(&node.labels, &spec.template.node_selector) && node.allows(rights)
+        });
         admitted.map(|node| node.name.clone()).collect()
     }
 

@@ -7,14 +7,13 @@ use std::time::Duration;
 use dugout_model::{
     Change, DaemonSetUpdate, NodeName, ObjectSpec, Pod, PodIdentity, PodTemplate, ReplicaSet,
     ReplicaSetUid, Seen, SourceName, StatefulSetUpdate, StoredObject, TemplateHash, World,
-    labels_contain,
 };
 
 use super::present_images;
 use crate::draft::Draft;
 use crate::placement::Rooms;
 use crate::resolve::resolve;
-use crate::rollouts;
+use crate::{daemon_sets, rollouts};
 
 /// How many pods a workload shall have, where it does not say so by node.
 fn replicas_of(spec: &ObjectSpec) -> u32 {
@@ -89,12 +88,10 @@ impl Foresight {
                 nodes.insert(name.clone(), Coming::Placed(has.collect()));
             }
         }
-        if let ObjectSpec::DaemonSet(_) = object.declared.spec {
-            let ready = self.world.nodes.values().filter(|node| node.is_ready());
-            let admitted =
-                ready.filter(|node| labels_contain(&node.labels, &template.node_selector));
-            for node in admitted.filter(|node| !kept.contains(&node.name)) {
-                nodes.entry(node.name.clone()).or_insert(Coming::Foreseen);
+        if let ObjectSpec::DaemonSet(spec) = &object.declared.spec {
+            let ready = daemon_sets::ready_nodes(draft, spec);
+            for node in ready.into_iter().filter(|node| !kept.contains(node)) {
+                nodes.entry(node).or_insert(Coming::Foreseen);
             }
             return nodes;
         }

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dugout_model::{
-    CapacityClass, Node, NodeFilter, NodeName, NodePrivileges, ObjectUid, ReplicaSet,
-    ReplicaSetUid, Resources, Scheduling, Unschedulable, World, labels_contain, scarcest_use,
+    CapacityClass, Node, NodeFilter, NodeName, ObjectUid, ReplicaSet, ReplicaSetUid, Resources,
+    Rights, Scheduling, Unschedulable, World, labels_contain, scarcest_use,
 };
 
 /// After so many nodes of the family were passed over in search of a stranger, the strangers get a list
@@ -59,12 +59,12 @@ struct Search {
 #[derive(Clone, Copy)]
 struct Needs {
     resources: Resources,
-    privileges: NodePrivileges,
+    rights: Rights,
 }
 
 impl Needs {
     fn of(set: &ReplicaSet) -> Self {
-        Self { resources: set.template.requests(), privileges: set.template.privileges() }
+        Self { resources: set.template.requests(), rights: set.template.rights() }
     }
 }
 
@@ -319,7 +319,7 @@ impl Rooms {
         if !labels_contain(&node.labels, &set.template.node_selector) {
             return Some(NodeFilter::NodeSelector);
         }
-        if !node.allows(needs.privileges) {
+        if !node.allows(needs.rights) {
             return Some(NodeFilter::NotAllowed);
         }
         let left = node.capacity.minus(self.reserved(world, node));

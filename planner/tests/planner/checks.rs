@@ -78,6 +78,19 @@ fn pods_go_only_to_nodes_that_are_there_and_fit() {
     let expected = Violation::PlacedOnUnfitNode { pod: pod.uid, node: "a".into() };
     assert!(found.contains(&expected), "{found:?}");
 
+    // The other one is schedulable, and allows nothing that must be allowed.
+    let mut set = (**cluster.world.replica_set_of(&pod).expect("it has one")).clone();
+    let mut template = (*set.template).clone();
+    let privilege = Privilege::Privileged;
+    template.containers[0].security =
+        Some(Box::new(ContainerSecurity { privilege, ..ContainerSecurity::default() }));
+    set.template = std::sync::Arc::new(template);
+    pod.placement = Placement::On { node: "b".into(), at: cluster.now };
+    let rows = vec![Change::PutReplicaSet(set.into()), put(pod.clone())];
+    let expected = Violation::PlacedOnUnfitNode { pod: pod.uid, node: "b".into() };
+    let found = violations(&cluster, rows);
+    assert!(found.contains(&expected), "{found:?}");
+
     pod.placement = Placement::On { node: "nowhere".into(), at: cluster.now };
     let found = violations(&cluster, vec![put(pod.clone())]);
     let expected = Violation::PodOnUnknownNode { pod: pod.uid, node: "nowhere".into() };

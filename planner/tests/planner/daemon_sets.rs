@@ -61,6 +61,33 @@ fn only_nodes_that_the_template_admits_have_one() {
 }
 
 #[test]
+fn only_nodes_whose_policy_allows_it_have_one() {
+    let privileged = |image: &str| {
+        logs(image, |spec| {
+            spec.template.containers[0].security = Some(Box::new(ContainerSecurity {
+                privilege: Privilege::Privileged,
+                ..ContainerSecurity::default()
+            }));
+        })
+    };
+    let allow = |cluster: &mut Cluster, node: &str, allowed: &[NodePrivilege]| {
+        cluster.agent(node).allowed = Some(allowed.iter().copied().collect());
+        let registration = cluster.agent(node).registration();
+        cluster.turn(&[Fact::NodeJoined(registration)]);
+    };
+    let mut cluster = running();
+    allow(&mut cluster, "a", &[]);
+    allow(&mut cluster, "b", &[NodePrivilege::Privileged]);
+    let sha = cluster.commit(vec![privileged("logs:2")]);
+    cluster.run_for(seconds(20));
+    assert_eq!(cluster.spread(), spread(&["b"]));
+    assert_eq!(cluster.verdict(&sha), Verdict::Healthy, "no rollout waits for the others");
+    allow(&mut cluster, "a", &[NodePrivilege::Privileged]);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.spread(), spread(&["a", "b"]));
+}
+
+#[test]
 fn without_a_surge_one_leaves_before_the_next_comes() {
     let mut cluster = running();
     let sha = cluster.commit(vec![logs("logs:2", |_| {})]);

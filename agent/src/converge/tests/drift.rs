@@ -58,13 +58,19 @@ fn correct(correction: Correction) -> Action {
 #[test]
 fn each_difference_is_found_and_said_in_words() {
     type Case = (fn(&mut ContainerSettings), &'static [&'static str]);
-    let cases: [Case; 10] = [
+    let cases: [Case; 12] = [
         (|_| {}, &[]),
         (pause, &["is paused"]),
         (leave_network, &["is not in its network", "is in the network lab, too"]),
         (halve_memory, &["has a memory limit of 64 MiB and shall have 128 MiB"]),
         // An engine without the means for a limit drops it.
         (|one| one.limits.memory_bytes = None, &[]),
+        (
+            |one| one.limits.memory_swap_bytes = Some(-1),
+            &["has no limit of memory and swap and shall have 128 MiB"],
+        ),
+        // Nothing is seen of it where the engine does not account for it.
+        (|one| one.limits.memory_swap_bytes = None, &[]),
         (
             |one| one.limits.pids_limit = Some(-1),
             &["has no limit of processes and shall have 4096"],
@@ -206,4 +212,26 @@ fn a_shared_network_is_put_back_where_it_belongs() {
         limit_cpus(one);
     });
     assert_eq!(node.plan(), Plan::default());
+}
+
+#[test]
+fn what_was_changed_is_put_back_while_the_start_of_another_container_waits() {
+    let mut template = template("web");
+    let other = Container { name: "other".into(), ..template.containers[0].clone() };
+    template.containers.push(other);
+    let mut node = Node::new(vec![pod(1, template)]);
+    let mut sandbox = container(1, 0, running(1));
+    (sandbox.id, sandbox.labels.container) = ("sandbox".into(), SANDBOX.into());
+    node.see(sandbox);
+    let mut web = container(1, 0, running(2));
+    web.settings = container_settings(&node.assignment.pods[0].template, "web").unwrap();
+    node.see(web);
+    node.fail(FailureKind::Permanent);
+    assert_eq!(node.plan().actions, []);
+    node.change("web", pause);
+    assert_eq!(node.plan().actions, [correct(Correction::Unpause)]);
+    node.succeed();
+    node.change("web", |one| one.execution = Execution::Going);
+    let waits = node.plan();
+    assert!(waits.actions.is_empty() && waits.wake_at.is_some(), "it still has its wait");
 }

@@ -92,6 +92,7 @@ fn hooks_before_a_stop_run_together_and_once() {
     let sleep = |name: &str, seconds| (name.to_owned(), sleeping(seconds).unwrap());
     let both = [sleep("web", 2), sleep("side", 3)];
     assert_eq!(hooks_of(&mut node, &["web", "other"], StopWhy::Ordered), both);
+    assert_eq!(hooks_of(&mut node, &[], StopWhy::PodEnded), [sleep("side", 3)]);
     // One that is made anew says nothing of the others.
     let unhealthy = StopWhy::Unhealthy("x".into());
     assert_eq!(hooks_of(&mut node, &["web"], unhealthy), [sleep("web", 2)]);

@@ -260,8 +260,11 @@ fn sidecars_end_after_the_others_the_last_first_and_do_not_keep_a_pod_from_endin
         node.see(of("web", 0, exited_with(2, 10, code)));
         assert_eq!(node.report().phase, PodPhase::Running);
         assert_eq!(node.plan().actions, [stop_of(&["logs"], 7, StopWhy::PodEnded)]);
+        node.succeed();
+        node.now += 4;
         node.see(of("logs", 0, exited_with(2, 11, 143)));
-        assert_eq!(node.plan().actions, [stop_of(&["proxy"], 7, StopWhy::PodEnded)]);
+        // They have one grace together.
+        assert_eq!(node.plan().actions, [stop_of(&["proxy"], 3, StopWhy::PodEnded)]);
         node.see(of("proxy", 0, exited_with(2, 12, 137)));
         let report = node.report();
         assert_eq!(report.phase, phase, "how its sidecars ended does not matter");

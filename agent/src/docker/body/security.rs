@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use bollard::models::{ContainerCreateBody, HostConfig};
 use dugout_model::{
-    ContainerSecurity, Escalation, Input, MountAccess, NamespaceOwner, Output, Privilege, Profile,
-    RootUser, Streams,
+    Capabilities, ContainerSecurity, Escalation, Input, MountAccess, NamespaceOwner, Output,
+    Privilege, Profile, RootUser, Streams,
 };
 
+use crate::docker::resolver::{self, Resolver};
 use crate::runtime::{ContainerSpec, Isolation, Namespaces, ProcessOwner};
 
 /// What had to be looked up before a container can be described.
@@ -17,6 +18,8 @@ pub(in crate::docker) struct Looked {
     pub user: Option<String>,
     /// The content of the seccomp profile.
     pub seccomp: Option<String>,
+    /// The node's, where the pod adds to it.
+    pub resolver: Resolver,
 }
 
 /// Whether the image must be asked for its user, because what is wanted depends on it.
@@ -75,7 +78,7 @@ pub(super) fn add(body: &mut ContainerCreateBody, spec: &ContainerSpec, looked: 
     if let Some(host) = &mut body.host_config {
         add_rights(host, &spec.isolation, looked);
         add_namespaces(host, spec);
-        add_names(host, &spec.isolation);
+        add_names(host, &spec.isolation, &looked.resolver);
     }
 }
 
@@ -91,8 +94,14 @@ fn add_rights(host: &mut HostConfig, isolation: &Isolation, looked: &Looked) {
     let some = |names: &[String]| (!names.is_empty()).then(|| names.to_vec());
     host.privileged = (security.privilege == Privilege::Privileged).then_some(true);
     host.readonly_rootfs = (security.root_filesystem == MountAccess::ReadOnly).then_some(true);
-    host.cap_add = some(&security.capabilities.add);
-    host.cap_drop = some(&security.capabilities.drop);
+    let Capabilities { add, drop } = &security.capabilities;
+    let is_all = |name: &String| name.eq_ignore_ascii_case("ALL");
+    // Docker would give all to who adds and drops all; with others what is dropped is dropped.
+    let drops_all = drop.iter().any(is_all);
+    let add: Vec<String> =
+        add.iter().filter(|name| !(drops_all && is_all(name))).cloned().collect();
+    host.cap_add = some(&add);
+    host.cap_drop = some(drop);
     let groups: Vec<String> = isolation.groups.iter().map(u32::to_string).collect();
     host.group_add = some(&groups);
     let mut options = Vec::new();
@@ -129,7 +138,7 @@ fn add_namespaces(host: &mut HostConfig, spec: &ContainerSpec) {
     host.sysctls = (!sysctls.is_empty()).then_some(sysctls);
 }
 
-fn add_names(host: &mut HostConfig, isolation: &Isolation) {
+fn add_names(host: &mut HostConfig, isolation: &Isolation, of_node: &Resolver) {
     let some = |words: Vec<String>| (!words.is_empty()).then_some(words);
     let names = &isolation.names;
     let aliases = names
@@ -138,8 +147,9 @@ fn add_names(host: &mut HostConfig, isolation: &Isolation) {
         .flat_map(|alias| alias.hostnames.iter().map(|name| format!("{name}:{}", alias.address)));
     host.extra_hosts = some(aliases.collect());
     host.dns = some(names.nameservers.iter().map(ToString::to_string).collect());
-    host.dns_search = some(names.searches.to_vec());
-    host.dns_options = some(names.options.to_vec());
+    let resolver = resolver::of_pod(names, of_node);
+    host.dns_search = some(resolver.searches);
+    host.dns_options = some(resolver.options);
 }
 
 #[cfg(test)]
@@ -193,6 +203,26 @@ mod tests {
     }
 
     #[test]
+    fn who_adds_and_drops_all_capabilities_has_those_that_are_named() {
+        let words = |all: &[&str]| all.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        for (add, drop, expected) in [
+            (&["ALL", "CHOWN"][..], &["ALL"][..], Some(words(&["CHOWN"]))),
+            (&["ALL"], &["all"], None),
+            (&["ALL"], &["CHOWN"], Some(words(&["ALL"]))),
+        ] {
+            let capabilities = Capabilities { add: words(add).into(), drop: words(drop).into() };
+            let security = ContainerSecurity { capabilities, ..ContainerSecurity::default() };
+            let mut host = HostConfig::default();
+            add_rights(
+                &mut host,
+                &Isolation { security, ..Isolation::default() },
+                &Looked::default(),
+            );
+            assert_eq!((host.cap_add, host.cap_drop), (expected, Some(words(drop))));
+        }
+    }
+
+    #[test]
     fn profiles_are_told_by_their_content_or_name() {
         let security = ContainerSecurity {
             escalation: Escalation::Allowed,
@@ -201,7 +231,7 @@ mod tests {
             ..ContainerSecurity::default()
         };
         let isolation = Isolation { security, ..Isolation::default() };
-        let looked = Looked { seccomp: Some("{}".to_owned()), user: None };
+        let looked = Looked { seccomp: Some("{}".to_owned()), ..Looked::default() };
         let mut host = HostConfig::default();
         add_rights(&mut host, &isolation, &looked);
         let expected = ["seccomp={}", "apparmor=mine"].map(str::to_owned).to_vec();
