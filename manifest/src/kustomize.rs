@@ -46,12 +46,15 @@ use crate::tree::{Found, Tree, TreeError};
 use crate::yaml::{Node, Position};
 
 pub(crate) use self::accumulate::FILE_NAMES;
-pub(crate) use self::load::ParsedTrees;
+pub(crate) use self::edit::Weight;
+pub(crate) use self::load::{BYTE_LIMIT, KUSTOMIZATION_LIMIT, NODE_LIMIT, ParsedTrees};
 
 /// What came of a kustomization.
 pub(crate) struct Rendering {
     /// The objects; none when there are errors.
     pub objects: Vec<Node<'static>>,
+    /// What the objects cost.
+    pub weight: Weight,
     /// With numbers of `lines`.
     pub problems: Problems,
     pub lines: Lines,
@@ -76,7 +79,9 @@ pub(crate) fn render(
     };
     let Loader { problems, lines, inputs, .. } = loader;
     let objects = if problems.error_count() > 0 { Vec::new() } else { objects };
-    Ok(Rendering { objects, problems, lines, inputs })
+    let mut weight = Weight::default();
+    objects.iter().for_each(|object| weight.add(edit::weigh(object)));
+    Ok(Rendering { objects, weight, problems, lines, inputs })
 }
 
 fn render_all(loader: &mut Loader<'_>, folder: &str) -> Result<Vec<Node<'static>>, Stop> {

@@ -6,18 +6,22 @@
 //! kustomization refers to it, and all other manifests are read as they are, unless a kustomization
 //! has read them. `.dugoutignore` files leave out what they match, as `.gitignore` does.
 
+mod budget;
 mod notices;
 mod parts;
 mod settled;
 mod walk;
 
+pub(crate) use budget::{RENDERED_BYTE_LIMIT, RENDERED_NODE_LIMIT};
 pub use notices::NOTICE_LIMIT;
+pub(crate) use walk::{BYTE_LIMIT, ENTRY_LIMIT, FILE_LIMIT};
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use dugout_model::{DeclaredObjects, ObjectId, Problem, RevisionContent, Severity};
 
+use self::budget::Budget;
 use self::notices::listed;
 use self::parts::{Parts, Search};
 use self::settled::Settled;
@@ -26,7 +30,7 @@ use crate::assemble::{Policy, Revision, Unit};
 use crate::blob::{Content, ContentReader, ParsedBlob, parse_blob};
 use crate::coverage::Coverage;
 use crate::decode::{Other, TypeName};
-use crate::kustomize::{ParsedTrees, Rendering, render};
+use crate::kustomize::{ParsedTrees, Rendering, Weight, render};
 use crate::lines::Lines;
 use crate::problems::Mark;
 use crate::tree::{ContentId, Found, Tree, TreeError, is_below};
@@ -62,6 +66,8 @@ struct Rendered {
     content: Content,
     lines: Lines,
     inputs: Inputs,
+    /// What all of it costs.
+    weight: Weight,
 }
 
 /// What a rendering depends on. While the folder of the kustomization is the same, only what it asked
@@ -209,7 +215,7 @@ fn read_whole(
     paths: &[&str],
     cache: &mut SourceCache,
 ) -> Result<Whole, TreeError> {
-    let SourceCache { blobs, renderings: known_renderings, parts, .. } = std::mem::take(cache);
+    let SourceCache { blobs, renderings: mut known, parts, .. } = std::mem::take(cache);
     let mut walk = walk::walk(tree, paths)?;
     let mut problems = walk.problems.clone();
     let mut search = Search::new(parts);
@@ -217,11 +223,19 @@ fn read_whole(
     cache.parts = search.parts().collect();
     let mut parsed_trees = ParsedTrees::default();
     let mut renderings = Vec::with_capacity(units.len());
+    let mut budget = Budget::default();
     for folder in units {
-        let rendered = match known_renderings.get(&folder) {
-            Some(rendered) if rendered.inputs.are_same(tree, &folder)? => Arc::clone(rendered),
+        let rendered = match known.remove(&folder) {
+            Some(rendered) if rendered.inputs.are_same(tree, &folder)? => rendered,
             _ => Arc::new(Rendered::make(tree, &folder, &mut parsed_trees)?),
         };
+        budget.put(&rendered);
+        if budget.is_passed() {
+            problems.push(budget::passed(&folder));
+            // Which files the others would have taken is not known.
+            walk.manifests.clear();
+            break;
+        }
         cache.renderings.insert(folder.clone(), Arc::clone(&rendered));
         renderings.push((folder, rendered));
     }
@@ -303,7 +317,8 @@ impl Rendered {
         folder: &str,
         parsed_trees: &mut ParsedTrees,
     ) -> Result<Self, TreeError> {
-        let Rendering { objects, problems, lines, inputs } = render(tree, folder, parsed_trees)?;
+        let Rendering { objects, mut weight, problems, lines, inputs } =
+            render(tree, folder, parsed_trees)?;
         let failed = problems.error_count() > 0;
         let reason = problems.deciding_since(Mark::default());
         let mut reader = ContentReader::new(problems);
@@ -316,10 +331,24 @@ impl Rendered {
         let mut content = reader.into_content();
         content.has_unknown |= failed;
         content.locate(&lines);
+        weight.add(weigh(&content.problems, inputs.keys()));
         let (inside, outside) = inputs.into_iter().partition(|(path, _)| is_below(path, folder));
         let inputs = Inputs { folder: folder_id(tree, folder)?, inside, outside };
-        Ok(Self { content, lines, inputs })
+        Ok(Self { content, lines, inputs, weight })
     }
+}
+
+/// What a rendering costs beside its objects.
+fn weigh<'p>(problems: &[Problem], paths: impl Iterator<Item = &'p String>) -> Weight {
+    let mut weight = Weight::default();
+    for problem in problems {
+        let Problem { file, field_path, message, hint, .. } = problem;
+        let hint = hint.as_ref().map_or(0, String::len);
+        let bytes = file.len() + field_path.len() + message.len() + hint;
+        weight.add(Weight { nodes: 1, bytes });
+    }
+    paths.for_each(|path| weight.add(Weight { nodes: 1, bytes: path.len() }));
+    weight
 }
 
 impl Inputs {

@@ -360,3 +360,37 @@ fn a_folder_that_is_again_as_it_was_is_looked_into() {
     files.remove("lib/map.yaml");
     assert!(!is_valid(&files), "what the second one needs is gone");
 }
+
+/// Overlays that each repeat a large base. What one makes is little, and all of them together are bounded,
+/// in a source that is read whole as in one that is followed.
+#[test]
+fn overlays_cannot_multiply_a_base_without_bound() {
+    const OVERLAYS: usize = 310;
+    let overlay = |number: usize| {
+        let text = format!("resources: [../../shared]\nnamePrefix: o{number:03}-\n");
+        (format!("apps/o{number:03}/kustomization.yaml"), text)
+    };
+    let mut files = BTreeMap::new();
+    let text = "x".repeat(90_000);
+    let data: String = (0..10).map(|key| format!("k{key}: {text}, ")).collect();
+    files.insert("shared/map.yaml".to_owned(), config_map("map", &data));
+    files.insert("shared/kustomization.yaml".to_owned(), "resources: [map.yaml]\n".to_owned());
+    files.insert("apps/plain.yaml".to_owned(), config_map("plain", ""));
+    files.extend((0..3).map(overlay));
+    let mut cache = SourceCache::default();
+    let policy = Policy::default();
+    let reading = read_revision(&Commit::of(&files), "apps", &policy, &mut cache).unwrap();
+    assert!(matches!(reading.content, RevisionContent::Objects { .. }) && cache.is_followed());
+    files.extend((3..OVERLAYS).map(overlay));
+    let commit = Commit::of(&files);
+    let reading = read_revision(&commit, "apps", &policy, &mut cache).unwrap();
+    drop(cache);
+    let whole = read_source(&commit, "apps", &policy, &mut SourceCache::default()).unwrap();
+    for content in [reading.content, whole] {
+        let RevisionContent::Problems(problems) = content else { panic!("it has no bound") };
+        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let told = problems[0].starts_with("apps/o2") && problems[0].contains("or 256 MiB of text");
+        assert!(told, "{problems:?}");
+    }
+}

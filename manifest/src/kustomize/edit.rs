@@ -184,7 +184,7 @@ pub(super) fn depth(node: &Owned) -> usize {
 
 /// What values cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Weight {
+pub(crate) struct Weight {
     pub nodes: usize,
     pub bytes: usize,
 }
@@ -193,6 +193,12 @@ impl Weight {
     pub fn add(&mut self, other: Weight) {
         self.nodes = self.nodes.saturating_add(other.nodes);
         self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+
+    /// Takes back what was added.
+    pub fn take(&mut self, other: Weight) {
+        self.nodes = self.nodes.saturating_sub(other.nodes);
+        self.bytes = self.bytes.saturating_sub(other.bytes);
     }
 }
 

@@ -16,11 +16,11 @@ use crate::yaml::{Document, Documents, Position};
 /// The largest file that a rendering reads.
 const FILE_LIMIT_BYTES: u64 = 4 << 20;
 /// How many kustomizations one rendering may go through, each as often as it is referred to.
-const KUSTOMIZATION_LIMIT: usize = 1_000;
+pub(crate) const KUSTOMIZATION_LIMIT: usize = 1_000;
 /// How many values one rendering may make, read ones included.
-const NODE_LIMIT: usize = 1_000_000;
+pub(crate) const NODE_LIMIT: usize = 1_000_000;
 /// How many bytes of text one rendering may make, read ones included.
-const BYTE_LIMIT: usize = 64 << 20;
+pub(crate) const BYTE_LIMIT: usize = 64 << 20;
 /// How many comparisons one rendering may take.
 const WORK_LIMIT: usize = 1_000_000_000;
 /// How many bytes of files are kept parsed for other renderings of the same commit.

@@ -13,11 +13,11 @@ use crate::problems::quoted;
 use crate::tree::{ContentId, Found, Tree, TreeError, follow, parent, within};
 
 /// How many manifests one source may have.
-pub(super) const FILE_LIMIT: usize = 100_000;
+pub(crate) const FILE_LIMIT: usize = 100_000;
 /// How many bytes its manifests may have together.
-pub(super) const BYTE_LIMIT: u64 = 256 << 20;
+pub(crate) const BYTE_LIMIT: u64 = 256 << 20;
 /// How many files and folders are looked at.
-const ENTRY_LIMIT: usize = 1_000_000;
+pub(crate) const ENTRY_LIMIT: usize = 1_000_000;
 /// Folders within folders.
 pub(super) const DEPTH_LIMIT: usize = 100;
 /// What tells a Helm chart.
