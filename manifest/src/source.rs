@@ -59,6 +59,8 @@ pub struct Reading {
     /// Every object that may differ from the last reading through the same cache; absent when everything
     /// may.
     pub changed: Option<BTreeSet<ObjectId>>,
+    /// It was found by what differs from the last reading, so that it cost what changed.
+    pub was_followed: bool,
 }
 
 /// A kustomization's objects, and what they came from.
@@ -110,7 +112,7 @@ pub fn read_revision(
         if let Some(changed) = settled.follow(tree, path, policy, &mut fresh)? {
             let content = settled.content();
             cache.settled = Some(settled);
-            return Ok(Reading { content, changed: Some(changed) });
+            return Ok(Reading { content, changed: Some(changed), was_followed: true });
         }
         // What was read stays at hand for the whole reading.
         settled.give_back(cache);
@@ -132,7 +134,7 @@ pub fn read_revision(
             None => cache.declared = Some(objects.clone()),
         }
     }
-    Ok(Reading { content: listed(content, path), changed })
+    Ok(Reading { content: listed(content, path), changed, was_followed: false })
 }
 
 /// The objects that are not the same in both. What was not read or rendered anew is shared, and is told

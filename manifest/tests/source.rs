@@ -73,7 +73,7 @@ fn read_again(change: impl FnOnce(&mut Files)) -> (Vec<String>, RevisionContent)
 
 /// Edits of a small source, each of which may make it wrong or right again.
 fn edit() -> impl Strategy<Value = (usize, usize)> {
-    (0..8_usize, 0..13_usize)
+    (0..8_usize, 0..17_usize)
 }
 
 /// One of a few files gets one of a few contents, or goes.
@@ -101,6 +101,12 @@ fn apply_edit(files: &mut Files, (file, content): (usize, usize)) {
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c, namespace: {space}}}\ndata: {{{key}: x}}\n"
         )
     };
+    let role = |name: &str, verb: &str| {
+        format!(
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{name: {name}}}\n\
+             rules: [{{apiGroups: [x], resources: [pods], verbs: [{verb}]}}]\n"
+        )
+    };
     let text = match content {
         0 => object("ConfigMap", "one", ""),
         1 => object("ConfigMap", "one", "data: {a: b}\n"),
@@ -113,7 +119,11 @@ fn apply_edit(files: &mut Files, (file, content): (usize, usize)) {
         8 => object("ServiceAccount", "robot", ""),
         9 => "kind: Nonsense\n".to_owned(),
         10 => "resources: [a.yaml]\n".to_owned(),
-        11 => [object("Namespace", "space", ""), in_space("space", "a")].join("---\n"),
+        11 => role("a", "get"),
+        12 => role("a", "list"),
+        13 => role("b", "get") + "---\n" + &object("ConfigMap", "two", ""),
+        14 => "apiVersion: a.example/v1\nkind: Other\nmetadata: {name: x}\n".to_owned(),
+        15 => [object("Namespace", "space", ""), in_space("space", "a")].join("---\n"),
         _ => return files.remove(PATHS[file]),
     };
     // A path is a file or a folder.
@@ -136,16 +146,20 @@ proptest! {
         let mut files = Files::default();
         files.add("top/keep.yaml", config_map("keep"));
         let mut cache = SourceCache::default();
-        let mut before = None;
+        let mut before: Option<DeclaredObjects> = None;
+        let policy = Policy { skip_groups: vec!["a.example".to_owned()] };
+        let mut was_right = false;
         for edits in edits {
             edits.into_iter().for_each(|edit| apply_edit(&mut files, edit));
-            let policy = Policy::default();
             let reading = read_revision(&files, "top", &policy, &mut cache).unwrap();
             let whole = read_source(&files, "top", &policy, &mut SourceCache::default()).unwrap();
             prop_assert_eq!(&reading.content, &whole);
+            let is_right = matches!(whole, RevisionContent::Objects { .. });
+            prop_assert_eq!(reading.was_followed, was_right && is_right);
+            was_right = is_right;
             let RevisionContent::Objects { objects, .. } = whole else { continue };
             if let Some(changed) = reading.changed {
-                let before: DeclaredObjects = before.expect("there was a reading before");
+                let before = before.expect("there was a reading before");
                 for id in before.keys().chain(objects.keys()) {
                     let is_same = before.get(id) == objects.get(id);
                     prop_assert!(is_same || changed.contains(id), "{} changed unsaid", id);
