@@ -288,7 +288,7 @@ fn read_plain(
     let mut plain = Vec::with_capacity(manifests.len());
     for manifest in manifests {
         let Manifest { path, target, id, size_bytes } = &manifest;
-        if taken.contains(&**target) {
+        if taken.contains(&**target) || is_read_inside(renderings, target) {
             continue;
         }
         if *size_bytes > MANIFEST_LIMIT_BYTES {
@@ -311,6 +311,17 @@ fn read_plain(
         plain.push((manifest, blob));
     }
     Ok(plain)
+}
+
+/// Whether a kustomization around a file has read it. Only a file that is asked for by its name, or by a link,
+/// is in the folder of one; both are in the order of their paths.
+fn is_read_inside(renderings: &[(String, Arc<Rendered>)], path: &str) -> bool {
+    let around = path.match_indices('/').map(|(end, _)| &path[..end]);
+    std::iter::once("").chain(around).any(|folder| {
+        let place = renderings.binary_search_by(|(other, _)| other.as_str().cmp(folder));
+        let rendering = place.ok().and_then(|place| renderings.get(place));
+        rendering.is_some_and(|(_, rendered)| rendered.inputs.has_inside(path))
+    })
 }
 
 impl Rendered {
@@ -358,6 +369,13 @@ impl Inputs {
     fn files_outside(&self) -> impl Iterator<Item = &str> {
         let files = self.outside.iter().filter(|(_, found)| matches!(found, Found::File { .. }));
         files.map(|(path, _)| path.as_str())
+    }
+
+    /// Whether it has read a file of its own folder.
+    fn has_inside(&self, path: &str) -> bool {
+        let place = self.inside.binary_search_by(|(other, _)| other.as_str().cmp(path));
+        let input = place.ok().and_then(|place| self.inside.get(place));
+        input.is_some_and(|(_, found)| matches!(found, Found::File { .. }))
     }
 
     fn are_same(&self, tree: &dyn Tree, folder: &str) -> Result<bool, TreeError> {

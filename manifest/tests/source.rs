@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use dugout_manifest::{
     ContentId, Files, Found, NOTICE_LIMIT, Policy, SourceCache, Tree, TreeError, assemble,
-    parse_blob, read_revision, read_source,
+    parse_blob, read_paths, read_revision, read_source,
 };
 use dugout_model::{DeclaredObjects, Problem, RevisionContent, Severity};
 use proptest::prelude::*;
@@ -560,4 +560,26 @@ fn a_folder_of_plain_files_is_what_its_files_are() {
         read_source(&files, "", &Policy::default(), &mut SourceCache::default()).unwrap(),
         plain
     );
+}
+
+/// Whoever names changed files names some beside the kustomization that they are a part of.
+#[test]
+fn a_file_that_is_named_beside_its_kustomization_is_read_once() {
+    let mut files = Files::default();
+    files.add("k/kustomization.yaml", "resources: [a.yaml, in/b.yaml]\nnamePrefix: x-\n");
+    files.add("k/a.yaml", config_map("a"));
+    files.add("k/in/b.yaml", config_map("b"));
+    files.add("k/in/c.yaml", config_map("c"));
+    let names = |paths: &[&str]| {
+        let policy = Policy::default();
+        match read_paths(&files, paths, &policy, &mut SourceCache::default()).unwrap() {
+            RevisionContent::Objects { objects, .. } => {
+                objects.keys().map(|id| id.key.name.to_string()).collect::<Vec<_>>().join(" ")
+            }
+            RevisionContent::Problems(problems) => format!("{problems:?}"),
+        }
+    };
+    assert_eq!(names(&["k", "k/a.yaml"]), "x-a x-b");
+    assert_eq!(names(&["k/in/b.yaml", "k/kustomization.yaml", "k/in/c.yaml"]), "c x-a x-b");
+    assert_eq!(names(&["k/a.yaml"]), "a");
 }

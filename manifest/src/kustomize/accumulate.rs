@@ -7,7 +7,7 @@ use super::edit::{self, Fault, Owned, get, items, text_of, weigh};
 use super::file::{self, Behavior, Generator, Kustomization, ReplacementRule, Text};
 use super::generate;
 use super::load::{Loader, Stop};
-use super::resource::{Id, Resource};
+use super::resource::{Id, Resource, break_all};
 use super::transform::{self, Affix};
 use super::{patch, replace};
 use crate::problems::quoted;
@@ -115,13 +115,17 @@ impl<'l, 't> Accumulator<'l, 't> {
             return Ok(None);
         }
         self.loader.count_kustomization(at)?;
+        let errors = self.loader.problems.error_count();
         let Some(kustomization) = self.read(folder, expected, at)? else { return Ok(None) };
+        // With mistakes it is gone through for what else is wrong.
+        let is_sound = self.loader.problems.error_count() == errors;
+        self.loader.has_missing |= !is_sound;
         self.open.push(folder.to_owned());
         let done = if kustomization.is_component && expected == Expected::Component {
-            self.apply(&kustomization, folder, pile)
+            self.apply(&kustomization, folder, is_sound, pile)
         } else {
             let mut own = Pile::default();
-            self.apply(&kustomization, folder, &mut own).map(|()| {
+            self.apply(&kustomization, folder, is_sound, &mut own).map(|()| {
                 for resource in own.resources {
                     pile.push(resource, self.loader);
                 }
@@ -194,16 +198,27 @@ impl<'l, 't> Accumulator<'l, 't> {
         &mut self,
         kustomization: &Kustomization,
         folder: &str,
+        is_sound: bool,
         pile: &mut Pile,
     ) -> Result<(), Stop> {
+        let errors = self.loader.problems.error_count();
         for resource in &kustomization.resources {
             self.add_resource(resource, folder, pile)?;
         }
+        self.loader.has_missing |= self.loader.problems.error_count() > errors;
         for generator in &kustomization.generators {
             self.generate(generator, folder, pile)?;
         }
         for component in &kustomization.components {
+            let errors = self.loader.problems.error_count();
             self.add_component(component, folder, pile)?;
+            if self.loader.problems.error_count() > errors {
+                self.loader.has_missing = true;
+                break_all(&mut pile.resources);
+            }
+        }
+        if !is_sound {
+            break_all(&mut pile.resources);
         }
         self.transform(kustomization, folder, pile)?;
         pile.count_again(self.loader);
@@ -292,7 +307,10 @@ impl<'l, 't> Accumulator<'l, 't> {
         folder: &str,
         pile: &mut Pile,
     ) -> Result<(), Stop> {
-        let Some(new) = generate::generate(generator, folder, self.loader)? else { return Ok(()) };
+        let made = generate::generate(generator, folder, self.loader)?;
+        let is_broken = made.is_none();
+        let mut new = made.unwrap_or_else(|| generate::bare(generator));
+        new.is_broken = is_broken;
         self.loader.pay(weigh(&new.node), new.at())?;
         self.loader.work(pile.resources.len(), new.at())?;
         let id = new.id();
@@ -300,12 +318,18 @@ impl<'l, 't> Accumulator<'l, 't> {
             .filter(|index| pile.resources[*index].all_ids().any(|one| one == id))
             .collect();
         let at = generator.name.at;
+        let errors = self.loader.problems.error_count();
         match (same.as_slice(), generator.behavior) {
             ([], Behavior::Create) => pile.push(new, self.loader),
-            ([], Behavior::Merge | Behavior::Replace) => self.loader.tell(
-                Fault::new(at, format!("there is no {id} to merge with or to replace"))
-                    .hint("a resource or a base must make it; or leave behavior out"),
-            ),
+            ([], Behavior::Merge | Behavior::Replace) => {
+                self.loader.tell(
+                    Fault::new(at, format!("there is no {id} to merge with or to replace"))
+                        .hint("a resource or a base must make it; or leave behavior out")
+                        .of_missing(),
+                );
+                new.is_broken = true;
+                pile.push(new, self.loader);
+            }
             (_, Behavior::Create) => self.loader.tell(
                 Fault::new(at, format!("{id} is there already"))
                     .hint("set behavior to merge or replace, or choose another name"),
@@ -319,6 +343,9 @@ impl<'l, 't> Accumulator<'l, 't> {
                 pile.resources[*index] = combined;
             }
             _ => self.loader.tell(Fault::new(at, format!("there is more than one {id}"))),
+        }
+        if is_broken || self.loader.problems.error_count() > errors {
+            same.iter().for_each(|index| pile.resources[*index].is_broken = true);
         }
         Ok(())
     }
@@ -360,8 +387,12 @@ impl<'l, 't> Accumulator<'l, 't> {
             self.loader.work(resources.len().saturating_mul(100), rule.name.at)?;
             transform::image(resources, rule, self.loader);
         }
+        let errors = self.loader.problems.error_count();
         for rule in &kustomization.replacements {
             self.replace(rule, folder, resources)?;
+        }
+        if self.loader.problems.error_count() > errors {
+            break_all(resources);
         }
         Ok(())
     }

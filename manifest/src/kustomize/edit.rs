@@ -13,11 +13,18 @@ pub(super) struct Fault {
     pub at: Position,
     pub message: String,
     pub hint: Option<String>,
+    /// Something is missing, which it may only seem to be where another fault kept an object away.
+    pub is_of_missing: bool,
 }
 
 impl Fault {
     pub fn new(at: Position, message: impl Into<String>) -> Self {
-        Self { at, message: message.into(), hint: None }
+        Self { at, message: message.into(), hint: None, is_of_missing: false }
+    }
+
+    pub fn of_missing(mut self) -> Self {
+        self.is_of_missing = true;
+        self
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -49,9 +49,16 @@ impl From<Stop> for Failure {
     }
 }
 
-/// Reads the operations of a patch; the first mistake ends it.
-pub(super) fn read(patch: &Owned) -> Result<Vec<Operation>, Fault> {
-    items(patch).iter().map(read_operation).collect()
+/// Reads the operations of a patch, or tells everything that is wrong with them.
+pub(super) fn read(patch: &Owned) -> Result<Vec<Operation>, Vec<Fault>> {
+    let (mut operations, mut faults) = (Vec::new(), Vec::new());
+    for item in items(patch) {
+        match read_operation(item) {
+            Ok(operation) => operations.push(operation),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() { Ok(operations) } else { Err(faults) }
 }
 
 fn read_operation(node: &Owned) -> Result<Operation, Fault> {

@@ -63,6 +63,8 @@ pub(super) struct Loader<'t> {
     pub inputs: BTreeMap<String, Found>,
     pub lines: Lines,
     pub problems: Problems,
+    /// An object that is asked for could not be had, so none can be said to be missing.
+    pub has_missing: bool,
     /// The first line number of each file.
     starts: HashMap<String, u32>,
     spent: Weight,
@@ -80,6 +82,7 @@ impl<'t> Loader<'t> {
             inputs: BTreeMap::new(),
             lines: Lines::default(),
             problems: Problems::default(),
+            has_missing: false,
             starts: HashMap::new(),
             spent: Weight::default(),
             worked: 0,
@@ -93,7 +96,11 @@ impl<'t> Loader<'t> {
         self.tree.shown(path)
     }
 
+    /// Tells a fault, unless it may only follow from one that was told.
     pub fn tell(&mut self, fault: Fault) {
+        if fault.is_of_missing && self.has_missing {
+            return;
+        }
         self.problems.error(fault.at, fault.message, fault.hint.as_deref());
     }
 
