@@ -307,6 +307,9 @@ fn links_are_followed_inside_the_repository() {
     files.add_link("top/a.yaml", "../real/a.yaml");
     files.add_link("top/out.yaml", "../../etc/passwd");
     files.add_link("top/folder", "../real");
+    files.add_link("top/gone.yaml", "nothing.yaml");
+    files.add_link("top/outside", "/srv/manifests");
+    files.add_link("top/round", "round");
     let told = |files: &Files, path| match read_source(
         files,
         path,
@@ -322,12 +325,26 @@ fn links_are_followed_inside_the_repository() {
         Err(error) => panic!("{error}"),
     };
     let problems = told(&files, "top");
-    assert!(problems.contains("top/out.yaml: error: this link leads to no file"), "{problems}");
-    assert!(problems.contains("top/folder: notice: is not read"), "{problems}");
+    for expected in [
+        "top/folder: notice: is not read: it is a link to a folder",
+        "top/gone.yaml: error: cannot be read: it is a link to nothing",
+        "top/out.yaml: error: cannot be read: it is a link that leads out of the repository",
+        "top/outside: notice: is not read: it is a link that leads out of the repository",
+        "top/round: notice: is not read: it is a link that leads round in a circle",
+    ] {
+        assert!(problems.contains(expected), "{expected} in {problems}");
+    }
     files.add("app/kustomization.yaml", "resources: [../top/folder/a.yaml]\n");
     assert_eq!(told(&files, "app"), "real/a.yaml");
     files.add("app/kustomization.yaml", "resources: [../top/out.yaml]\n");
     assert!(told(&files, "app").contains("leads out of the repository"));
+    files.remove("app/kustomization.yaml");
+    files.add_link("app/kustomization.yaml", "../../kustomization.yaml");
+    assert!(told(&files, "app").contains("\"app/kustomization.yaml\" leads out of the repository"));
+    files.add("app/kustomization.yaml", "resources: []\n");
+    files.remove("app/kustomization.yaml");
+    files.add_link("app/.dugoutignore", "../real/a.yaml");
+    assert!(told(&files, "app").contains("app/.dugoutignore: error: this is no file"));
 }
 
 fn problems_of(files: &Files) -> String {

@@ -11,7 +11,7 @@ use super::resource::{Id, Resource, break_all};
 use super::transform::{self, Affix};
 use super::{patch, replace};
 use crate::problems::quoted;
-use crate::tree::{Found, within};
+use crate::tree::{Found, IS_SPECIAL, within};
 use crate::yaml::Position;
 
 /// How deep kustomizations may refer to each other.
@@ -144,8 +144,14 @@ impl<'l, 't> Accumulator<'l, 't> {
         let mut files = Vec::new();
         for name in FILE_NAMES {
             let path = within(folder, name);
-            if let Ok((path, found @ Found::File { .. })) = self.loader.find("", &path, at)? {
-                files.push((path, found));
+            match self.loader.find("", &path, at)? {
+                Ok((path, found @ Found::File { .. })) => files.push((path, found)),
+                Ok(_) => {}
+                // It is a link.
+                Err(fault) => {
+                    self.loader.tell(fault);
+                    return Ok(None);
+                }
             }
         }
         let (path, found) = match files.as_slice() {
@@ -246,6 +252,9 @@ impl<'l, 't> Accumulator<'l, 't> {
                 Fault::new(path.at, format!("{} is in another repository", quoted(&path.text)))
                     .hint("submodules are not read; commit the files here"),
             ),
+            Found::Special => self
+                .loader
+                .tell(Fault::new(path.at, format!("{} {IS_SPECIAL}", quoted(&path.text)))),
             Found::Nothing | Found::Link { .. } | Found::NoText => self.loader.tell(
                 Fault::new(path.at, format!("there is no file or folder {}", quoted(&path.text)))
                     .hint("paths are seen from the folder of this kustomization"),

@@ -209,6 +209,10 @@ impl Weight {
     }
 }
 
+fn float(text: &str) -> Option<f64> {
+    text.replace('_', "").parse().ok()
+}
+
 /// Whether two values mean the same, wherever they stand and whatever the order of their keys.
 pub(super) fn same(a: &Owned, b: &Owned) -> bool {
     match (&a.value, &b.value) {
@@ -217,8 +221,9 @@ pub(super) fn same(a: &Owned, b: &Owned) -> bool {
                 (ScalarKind::Null, ScalarKind::Null) => true,
                 (ScalarKind::Bool(a), ScalarKind::Bool(b)) => a == b,
                 (ScalarKind::Int(a), ScalarKind::Int(b)) => a == b,
-                (ScalarKind::Float, ScalarKind::Float) | (ScalarKind::Text, ScalarKind::Text) => {
-                    a == b
+                (ScalarKind::Text, ScalarKind::Text) => a == b,
+                (ScalarKind::Float, ScalarKind::Float) => {
+                    a == b || matches!((float(a), float(b)), (Some(a), Some(b)) if a == b)
                 }
                 _ => false,
             }
