@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -187,4 +188,18 @@ fn the_hook_checks_the_repository_whole() {
     fs::remove_dir_all(repository.path().join("deploy/app")).expect("a folder");
     fs::remove_file(repository.path().join("deploy/again, 50%.yaml")).expect("a file");
     assert_eq!(code(repository.path(), &arguments, ""), Some(0));
+}
+
+/// What stands in a folder and is no file is told, and that nothing was read.
+#[test]
+fn a_socket_is_told_and_is_no_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let _socket = UnixListener::bind(folder.path().join("s.yaml")).expect("a socket");
+    let output = dugout(folder.path(), &["."], "");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = said(&output);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 2, "{said}");
+    assert!(lines[0].starts_with("s.yaml: error: is a pipe, a socket or a device"), "{said}");
+    assert_eq!(lines[1], "1 error, 0 notices; no file was read");
 }

@@ -201,7 +201,9 @@ impl<'a> Revision<'a> {
         let content = unit.content();
         self.has_unknown |= content.has_unknown;
         self.problems.extend(content.problems.iter().map(|problem| unit.own(problem)));
-        self.add_foreign(unit);
+        let foreign = foreign_problems(unit, self.policy);
+        self.has_unknown |= foreign.iter().any(|problem| problem.severity == Severity::Error);
+        self.problems.extend(foreign);
         for object in &content.objects {
             let new = Member { unit, object };
             match self.members.get(&object.id) {
@@ -215,32 +217,6 @@ impl<'a> Revision<'a> {
                     self.members.insert(&object.id, first);
                 }
             }
-        }
-    }
-
-    /// Of those of one unit the first are told one by one, and the rest together.
-    fn add_foreign(&mut self, unit: Unit<'a>) {
-        let (told, rest) = unit
-            .content()
-            .foreign
-            .split_at_checked(PROBLEM_LIMIT)
-            .unwrap_or((&unit.content().foreign, &[]));
-        for foreign in told {
-            let problem = foreign_problem(unit, foreign, self.policy);
-            self.has_unknown |= problem.severity == Severity::Error;
-            self.problems.push(problem);
-        }
-        for severity in [Severity::Error, Severity::Notice] {
-            let of_severity =
-                |foreign: &&ForeignObject| foreign_severity(foreign, self.policy) == severity;
-            let mut of_severity = rest.iter().filter(of_severity);
-            let Some(first) = of_severity.next() else { continue };
-            let count = 1 + of_severity.count();
-            let problem = foreign_problem(unit, first, self.policy);
-            let message =
-                format!("{count} more objects of groups that Dugout does not know follow");
-            self.has_unknown |= severity == Severity::Error;
-            self.problems.push(Problem { message, field_path: String::new(), ..problem });
         }
     }
 
@@ -314,6 +290,30 @@ impl<'a> Revision<'a> {
         objects.extend(declared().map(|declared| (declared.id(), declared)).skip(1).step_by(2));
         RevisionContent::Objects { objects, notices: self.problems }
     }
+}
+
+/// What there is to say about the objects of a unit that are of groups that Dugout does not know. The first
+/// are told one by one, and the rest together.
+pub(crate) fn foreign_problems(unit: Unit<'_>, policy: &Policy) -> Vec<Problem> {
+    let all = &unit.content().foreign;
+    let (told, rest) = all.split_at_checked(PROBLEM_LIMIT).unwrap_or((all, &[]));
+    let mut problems: Vec<Problem> =
+        told.iter().map(|foreign| foreign_problem(unit, foreign, policy)).collect();
+    for severity in [Severity::Error, Severity::Notice] {
+        let mut of_severity =
+            rest.iter().filter(|foreign| foreign_severity(foreign, policy) == severity);
+        let Some(first) = of_severity.next() else { continue };
+        let count = 1 + of_severity.count();
+        let problem = foreign_problem(unit, first, policy);
+        let message = format!("{count} more objects of groups that Dugout does not know follow");
+        problems.push(Problem { message, field_path: String::new(), ..problem });
+    }
+    problems
+}
+
+/// Whether a unit has an object of a group that is neither known nor skipped.
+pub(crate) fn has_refused_group(content: &Content, policy: &Policy) -> bool {
+    content.foreign.iter().any(|one| foreign_severity(one, policy) == Severity::Error)
 }
 
 /// An object of a group that Dugout does not know: skipped if the source says so.

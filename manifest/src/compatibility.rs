@@ -7,6 +7,7 @@ use crate::decode::policy::ANNOTATIONS;
 use crate::schema::format::Format;
 use crate::schema::value::Type;
 use crate::schema::{Field, GONE, Handling, KINDS, KindEntry, REMOVED, Schema, Support};
+use crate::source::{RENDERED_BYTE_LIMIT, RENDERED_NODE_LIMIT};
 
 const OPENING: &str = "# What Dugout does with Kubernetes manifests
 
@@ -56,6 +57,7 @@ pub fn compatibility_page() -> String {
         }
     }
     write_kustomize(&mut page);
+    write_limits(&mut page);
     page
 }
 
@@ -121,10 +123,47 @@ Where Dugout differs from the reference (kustomize 5.5), it does so on purpose:
 - A target that selects nothing is a notice.
 ";
 
+const LIMITS: &str = "
+## Limits
+
+So that no commit can exhaust the memory. What is larger is an error that names the limit, and nothing of
+the commit is applied.
+
+| of | at most |
+|---|---|
+";
+
 fn write_kustomize(page: &mut String) {
     page.push_str(KUSTOMIZE);
     for schema in types_of(&crate::kustomize::schema::KUSTOMIZATION) {
         write_schema(page, schema);
+    }
+}
+
+fn write_limits(page: &mut String) {
+    page.push_str(LIMITS);
+    let mebibytes = |bytes: usize| format!("{} MiB", bytes >> 20);
+    for (what, limit) in [
+        ("bytes of one file", mebibytes(crate::source::MANIFEST_LIMIT_BYTES as usize)),
+        ("documents of one file", crate::yaml::DOCUMENT_LIMIT.to_string()),
+        ("values of one document", crate::yaml::NODE_LIMIT.to_string()),
+        ("depth of values within values", crate::yaml::DEPTH_LIMIT.to_string()),
+        ("manifests of one source", crate::source::FILE_LIMIT.to_string()),
+        ("bytes of them together", mebibytes(crate::source::BYTE_LIMIT as usize)),
+        ("files and folders of one source", crate::source::ENTRY_LIMIT.to_string()),
+        ("values that one kustomization makes", crate::kustomize::NODE_LIMIT.to_string()),
+        ("bytes of text that it makes", mebibytes(crate::kustomize::BYTE_LIMIT)),
+        (
+            "kustomizations that one is made from, each as often as it is referred to",
+            crate::kustomize::KUSTOMIZATION_LIMIT.to_string(),
+        ),
+        (
+            "values that the kustomizations of one source make together",
+            RENDERED_NODE_LIMIT.to_string(),
+        ),
+        ("bytes of text that they make together", mebibytes(RENDERED_BYTE_LIMIT)),
+    ] {
+        writeln!(page, "| {what} | {limit} |").ok();
     }
 }
 

@@ -6,6 +6,9 @@
 //! `replace` for what they do. At the end `hash` and `names` give generated objects their names and
 //! write changed names wherever they are said.
 //!
+//! A mistake does not hide others: what else is asked for is done, and objects are checked but for those that
+//! the mistake keeps from being what they should. Nothing is told that may only follow from it.
+//!
 //! The result is meant to equal that of `kubectl kustomize`; `tests/kustomize` holds what that prints.
 //! Where it differs it does so on purpose: directives of strategic merge patches that the reference
 //! leaves in the object are obeyed, ports merge as an API server merges them, `tagSuffix` is added once,
@@ -46,12 +49,15 @@ use crate::tree::{Found, Tree, TreeError};
 use crate::yaml::{Node, Position};
 
 pub(crate) use self::accumulate::FILE_NAMES;
-pub(crate) use self::load::ParsedTrees;
+pub(crate) use self::edit::Weight;
+pub(crate) use self::load::{BYTE_LIMIT, KUSTOMIZATION_LIMIT, NODE_LIMIT, ParsedTrees};
 
 /// What came of a kustomization.
 pub(crate) struct Rendering {
-    /// The objects; none when there are errors.
+    /// The objects. When there are errors, only those that are as they would be without them.
     pub objects: Vec<Node<'static>>,
+    /// What the objects cost.
+    pub weight: Weight,
     /// With numbers of `lines`.
     pub problems: Problems,
     pub lines: Lines,
@@ -75,8 +81,9 @@ pub(crate) fn render(
         Err(Stop::Broken(error)) => return Err(error),
     };
     let Loader { problems, lines, inputs, .. } = loader;
-    let objects = if problems.error_count() > 0 { Vec::new() } else { objects };
-    Ok(Rendering { objects, problems, lines, inputs })
+    let mut weight = Weight::default();
+    objects.iter().for_each(|object| weight.add(edit::weigh(object)));
+    Ok(Rendering { objects, weight, problems, lines, inputs })
 }
 
 fn render_all(loader: &mut Loader<'_>, folder: &str) -> Result<Vec<Node<'static>>, Stop> {
@@ -89,7 +96,7 @@ fn render_all(loader: &mut Loader<'_>, folder: &str) -> Result<Vec<Node<'static>
     let Pile { mut resources, .. } = pile;
     add_hashes(&mut resources);
     names::fix(&mut resources, loader);
-    resources.retain(|resource| !accumulate::is_local(resource));
+    resources.retain(|resource| !accumulate::is_local(resource) && !resource.is_broken);
     order::sort(&mut resources, &root.order);
     Ok(resources.into_iter().map(|resource| resource.node).collect())
 }

@@ -6,18 +6,22 @@
 //! kustomization refers to it, and all other manifests are read as they are, unless a kustomization
 //! has read them. `.dugoutignore` files leave out what they match, as `.gitignore` does.
 
+mod budget;
 mod notices;
 mod parts;
 mod settled;
 mod walk;
 
+pub(crate) use budget::{RENDERED_BYTE_LIMIT, RENDERED_NODE_LIMIT};
 pub use notices::NOTICE_LIMIT;
+pub(crate) use walk::{BYTE_LIMIT, ENTRY_LIMIT, FILE_LIMIT};
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use dugout_model::{DeclaredObjects, ObjectId, Problem, RevisionContent, Severity};
 
+use self::budget::Budget;
 use self::notices::listed;
 use self::parts::{Parts, Search};
 use self::settled::Settled;
@@ -26,7 +30,7 @@ use crate::assemble::{Policy, Revision, Unit};
 use crate::blob::{Content, ContentReader, ParsedBlob, parse_blob};
 use crate::coverage::Coverage;
 use crate::decode::{Other, TypeName};
-use crate::kustomize::{ParsedTrees, Rendering, render};
+use crate::kustomize::{ParsedTrees, Rendering, Weight, render};
 use crate::lines::Lines;
 use crate::problems::Mark;
 use crate::tree::{ContentId, Found, Tree, TreeError, is_below};
@@ -55,6 +59,8 @@ pub struct Reading {
     /// Every object that may differ from the last reading through the same cache; absent when everything
     /// may.
     pub changed: Option<BTreeSet<ObjectId>>,
+    /// It was found by what differs from the last reading, so that it cost what changed.
+    pub was_followed: bool,
 }
 
 /// A kustomization's objects, and what they came from.
@@ -62,6 +68,8 @@ struct Rendered {
     content: Content,
     lines: Lines,
     inputs: Inputs,
+    /// What all of it costs.
+    weight: Weight,
 }
 
 /// What a rendering depends on. While the folder of the kustomization is the same, only what it asked
@@ -104,7 +112,7 @@ pub fn read_revision(
         if let Some(changed) = settled.follow(tree, path, policy, &mut fresh)? {
             let content = settled.content();
             cache.settled = Some(settled);
-            return Ok(Reading { content, changed: Some(changed) });
+            return Ok(Reading { content, changed: Some(changed), was_followed: true });
         }
         // What was read stays at hand for the whole reading.
         settled.give_back(cache);
@@ -126,7 +134,7 @@ pub fn read_revision(
             None => cache.declared = Some(objects.clone()),
         }
     }
-    Ok(Reading { content: listed(content, path), changed })
+    Ok(Reading { content: listed(content, path), changed, was_followed: false })
 }
 
 /// The objects that are not the same in both. What was not read or rendered anew is shared, and is told
@@ -209,7 +217,7 @@ fn read_whole(
     paths: &[&str],
     cache: &mut SourceCache,
 ) -> Result<Whole, TreeError> {
-    let SourceCache { blobs, renderings: known_renderings, parts, .. } = std::mem::take(cache);
+    let SourceCache { blobs, renderings: mut known, parts, .. } = std::mem::take(cache);
     let mut walk = walk::walk(tree, paths)?;
     let mut problems = walk.problems.clone();
     let mut search = Search::new(parts);
@@ -217,11 +225,19 @@ fn read_whole(
     cache.parts = search.parts().collect();
     let mut parsed_trees = ParsedTrees::default();
     let mut renderings = Vec::with_capacity(units.len());
+    let mut budget = Budget::default();
     for folder in units {
-        let rendered = match known_renderings.get(&folder) {
-            Some(rendered) if rendered.inputs.are_same(tree, &folder)? => Arc::clone(rendered),
+        let rendered = match known.remove(&folder) {
+            Some(rendered) if rendered.inputs.are_same(tree, &folder)? => rendered,
             _ => Arc::new(Rendered::make(tree, &folder, &mut parsed_trees)?),
         };
+        budget.put(&rendered);
+        if budget.is_passed() {
+            problems.push(budget::passed(&folder));
+            // Which files the others would have taken is not known.
+            walk.manifests.clear();
+            break;
+        }
         cache.renderings.insert(folder.clone(), Arc::clone(&rendered));
         renderings.push((folder, rendered));
     }
@@ -272,7 +288,7 @@ fn read_plain(
     let mut plain = Vec::with_capacity(manifests.len());
     for manifest in manifests {
         let Manifest { path, target, id, size_bytes } = &manifest;
-        if taken.contains(&**target) {
+        if taken.contains(&**target) || is_read_inside(renderings, target) {
             continue;
         }
         if *size_bytes > MANIFEST_LIMIT_BYTES {
@@ -297,13 +313,25 @@ fn read_plain(
     Ok(plain)
 }
 
+/// Whether a kustomization around a file has read it. Only a file that is asked for by its name, or by a link,
+/// is in the folder of one; both are in the order of their paths.
+fn is_read_inside(renderings: &[(String, Arc<Rendered>)], path: &str) -> bool {
+    let around = path.match_indices('/').map(|(end, _)| &path[..end]);
+    std::iter::once("").chain(around).any(|folder| {
+        let place = renderings.binary_search_by(|(other, _)| other.as_str().cmp(folder));
+        let rendering = place.ok().and_then(|place| renderings.get(place));
+        rendering.is_some_and(|(_, rendered)| rendered.inputs.has_inside(path))
+    })
+}
+
 impl Rendered {
     fn make(
         tree: &dyn Tree,
         folder: &str,
         parsed_trees: &mut ParsedTrees,
     ) -> Result<Self, TreeError> {
-        let Rendering { objects, problems, lines, inputs } = render(tree, folder, parsed_trees)?;
+        let Rendering { objects, mut weight, problems, lines, inputs } =
+            render(tree, folder, parsed_trees)?;
         let failed = problems.error_count() > 0;
         let reason = problems.deciding_since(Mark::default());
         let mut reader = ContentReader::new(problems);
@@ -316,10 +344,24 @@ impl Rendered {
         let mut content = reader.into_content();
         content.has_unknown |= failed;
         content.locate(&lines);
+        weight.add(weigh(&content.problems, inputs.keys()));
         let (inside, outside) = inputs.into_iter().partition(|(path, _)| is_below(path, folder));
         let inputs = Inputs { folder: folder_id(tree, folder)?, inside, outside };
-        Ok(Self { content, lines, inputs })
+        Ok(Self { content, lines, inputs, weight })
     }
+}
+
+/// What a rendering costs beside its objects.
+fn weigh<'p>(problems: &[Problem], paths: impl Iterator<Item = &'p String>) -> Weight {
+    let mut weight = Weight::default();
+    for problem in problems {
+        let Problem { file, field_path, message, hint, .. } = problem;
+        let hint = hint.as_ref().map_or(0, String::len);
+        let bytes = file.len() + field_path.len() + message.len() + hint;
+        weight.add(Weight { nodes: 1, bytes });
+    }
+    paths.for_each(|path| weight.add(Weight { nodes: 1, bytes: path.len() }));
+    weight
 }
 
 impl Inputs {
@@ -327,6 +369,13 @@ impl Inputs {
     fn files_outside(&self) -> impl Iterator<Item = &str> {
         let files = self.outside.iter().filter(|(_, found)| matches!(found, Found::File { .. }));
         files.map(|(path, _)| path.as_str())
+    }
+
+    /// Whether it has read a file of its own folder.
+    fn has_inside(&self, path: &str) -> bool {
+        let place = self.inside.binary_search_by(|(other, _)| other.as_str().cmp(path));
+        let input = place.ok().and_then(|place| self.inside.get(place));
+        input.is_some_and(|(_, found)| matches!(found, Found::File { .. }))
     }
 
     fn are_same(&self, tree: &dyn Tree, folder: &str) -> Result<bool, TreeError> {

@@ -55,11 +55,16 @@ pub enum Found {
     Link {
         target: String,
     },
-    /// Another repository, or something else that is neither file nor folder.
+    /// Another repository.
     Foreign,
+    /// A pipe, a socket or a device; a commit has none.
+    Special,
     /// Its name is no UTF-8 text; where it is listed, with replacement characters.
     NoText,
 }
+
+/// Says of a path that something is there which is no file.
+pub(crate) const IS_SPECIAL: &str = "is a pipe, a socket or a device, and no file";
 
 /// How many links are followed for one path.
 const LINK_LIMIT: usize = 20;

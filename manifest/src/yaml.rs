@@ -6,10 +6,11 @@
 use std::borrow::Cow;
 
 mod compose;
+mod json;
 mod merge;
 mod scalar;
 
-pub(crate) use compose::{Document, Documents};
+pub(crate) use compose::{Document, Documents, Keys};
 pub(crate) use scalar::resolve_plain;
 
 /// The largest file that is read.
@@ -69,8 +70,9 @@ pub(crate) struct Entry<'a> {
 pub(crate) enum ScalarKind {
     Null,
     Bool(bool),
+    /// Also when it is written as a float, as `3.0`.
     Int(i64),
-    /// A fraction, an exponent, or a whole number too large for 64 bits.
+    /// A fraction, or a whole number that is too large.
     Float,
     Text,
 }

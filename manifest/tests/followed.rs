@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use dugout_manifest::{
     ContentId, Files, Found, Policy, SourceCache, Tree, TreeError, read_revision, read_source,
 };
-use dugout_model::{DeclaredObjects, ObjectId, RevisionContent};
+use dugout_model::{DeclaredObjects, ObjectId, Problem, RevisionContent};
 use proptest::prelude::*;
 
 fn config_map(name: &str, data: &str) -> String {
@@ -100,8 +100,16 @@ fn choices() -> Vec<(&'static str, Vec<String>)> {
 const RARE: [(&str, &str); 3] = [
     ("apps/kustomization.yaml", "resources: [plain.yaml]\n"),
     ("apps/link.yaml", "plain.yaml"),
-    ("apps/folder/.dugoutignore", "b.yaml\n"),
+    ("apps/.dugoutignore", "b.yaml\n"),
 ];
+
+/// Whether a source of those files is followed by its differences.
+fn is_followed(files: &Files, content: &RevisionContent) -> bool {
+    let RevisionContent::Objects { notices, .. } = content else { return false };
+    let is_there = |path| !matches!(files.find(path), Ok(Found::Nothing));
+    let is_unused = |notice: &Problem| notice.message.contains("it is a component");
+    !RARE.iter().any(|(path, _)| is_there(path)) && !notices.iter().any(is_unused)
+}
 
 /// A source without an error, in which each of the first contents stands.
 fn valid_source() -> Files {
@@ -167,6 +175,7 @@ proptest! {
         let mut files = valid_source();
         let mut cache = SourceCache::default();
         let mut before = None;
+        let mut can_follow = false;
         for (edits, patience) in edits {
             let good = files.clone();
             edits.iter().for_each(|edit| edit.apply(&mut files));
@@ -177,6 +186,8 @@ proptest! {
             }
             let reading = read_revision(&files, "apps", &policy, &mut cache).unwrap();
             prop_assert_eq!(&reading.content, &whole);
+            let could_follow = std::mem::replace(&mut can_follow, is_followed(&files, &whole));
+            prop_assert_eq!(reading.was_followed, could_follow && can_follow);
             let RevisionContent::Objects { objects, .. } = whole else { continue };
             if let Some(changed) = reading.changed {
                 let before: DeclaredObjects = before.expect("there was a reading before");
@@ -282,13 +293,14 @@ fn asked_after_changes(applications: usize) -> Vec<usize> {
         let commit = Commit::of(files);
         let reading = read_revision(&commit, "apps", &policy, &mut cache).unwrap();
         assert!(matches!(reading.content, RevisionContent::Objects { .. }));
-        (commit.asked.get(), reading.changed.map(|changed| changed.len()))
+        let changed = reading.changed.map(|changed| changed.len());
+        (commit.asked.get(), reading.was_followed, changed)
     };
     read(&files);
     let mut asked = Vec::new();
     let mut change = |files: &BTreeMap<String, String>, objects: usize| {
-        let (count, changed) = read(files);
-        assert_eq!(changed, Some(objects));
+        let (count, was_followed, changed) = read(files);
+        assert_eq!((was_followed, changed), (true, Some(objects)));
         asked.push(count);
     };
     change(&files, 0);
@@ -359,4 +371,85 @@ fn a_folder_that_is_again_as_it_was_is_looked_into() {
     assert!(is_valid(&files));
     files.remove("lib/map.yaml");
     assert!(!is_valid(&files), "what the second one needs is gone");
+}
+
+/// Overlays that each repeat a large base. What one makes is little, and all of them together are bounded,
+/// in a source that is read whole as in one that is followed.
+#[test]
+fn overlays_cannot_multiply_a_base_without_bound() {
+    const OVERLAYS: usize = 310;
+    let overlay = |number: usize| {
+        let text = format!("resources: [../../shared]\nnamePrefix: o{number:03}-\n");
+        (format!("apps/o{number:03}/kustomization.yaml"), text)
+    };
+    let mut files = BTreeMap::new();
+    let text = "x".repeat(90_000);
+    let data: String = (0..10).map(|key| format!("k{key}: {text}, ")).collect();
+    files.insert("shared/map.yaml".to_owned(), config_map("map", &data));
+    files.insert("shared/kustomization.yaml".to_owned(), "resources: [map.yaml]\n".to_owned());
+    files.insert("apps/plain.yaml".to_owned(), config_map("plain", ""));
+    files.extend((0..3).map(overlay));
+    let mut cache = SourceCache::default();
+    let policy = Policy::default();
+    let reading = read_revision(&Commit::of(&files), "apps", &policy, &mut cache).unwrap();
+    assert!(matches!(reading.content, RevisionContent::Objects { .. }) && cache.is_followed());
+    files.extend((3..OVERLAYS).map(overlay));
+    let commit = Commit::of(&files);
+    let reading = read_revision(&commit, "apps", &policy, &mut cache).unwrap();
+    drop(cache);
+    let whole = read_source(&commit, "apps", &policy, &mut SourceCache::default()).unwrap();
+    for content in [reading.content, whole] {
+        let RevisionContent::Problems(problems) = content else { panic!("it has no bound") };
+        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let told = problems[0].starts_with("apps/o2") && problems[0].contains("or 256 MiB of text");
+        assert!(told, "{problems:?}");
+    }
+}
+
+/// Objects of the whole cluster, and those of groups that the source skips, cost what changed, too.
+#[test]
+fn what_is_of_no_namespace_is_followed() {
+    let role = |name: &str, verb: &str| {
+        format!(
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{name: {name}}}\n\
+             rules: [{{apiGroups: [x], resources: [pods], verbs: [{verb}]}}]\n"
+        )
+    };
+    let other =
+        |name: &str| format!("apiVersion: a.example/v1\nkind: Other\nmetadata: {{name: {name}}}\n");
+    let policy = Policy { skip_groups: vec!["a.example".to_owned()] };
+    let mut files = valid_source();
+    files.add("apps/role.yaml", role("a", "get"));
+    files.add("apps/folder/a.yaml", config_map("r", "") + "---\n" + &other("k"));
+    let mut cache = SourceCache::default();
+    let mut read = |files: &Files| {
+        let reading = read_revision(files, "apps", &policy, &mut cache).unwrap();
+        let whole = read_source(files, "apps", &policy, &mut SourceCache::default()).unwrap();
+        assert_eq!(reading.content, whole);
+        (reading.was_followed, matches!(whole, RevisionContent::Objects { .. }))
+    };
+    assert_eq!(read(&files), (false, true), "it is read whole once");
+    for (path, text) in [
+        ("apps/plain.yaml", config_map("p", "a: b")),
+        ("apps/role.yaml", role("a", "list")),
+        ("apps/role.yaml", role("b", "list")),
+        ("apps/other.yaml", other("x")),
+        ("apps/other.yaml", other("x") + "---\n" + &other("x2")),
+        ("apps/other.yaml", role("c", "get")),
+        ("apps/folder/a.yaml", config_map("r", "") + "---\n" + &role("d", "get")),
+        ("apps/base/map.yaml", config_map("m", "") + "---\n" + &other("z")),
+        ("apps/other.yaml", role("e", "get")),
+    ] {
+        files.add(path, text);
+        assert_eq!(read(&files), (true, true), "{path}");
+    }
+    files.remove("apps/role.yaml");
+    assert_eq!(read(&files), (true, true));
+    files.add("apps/role.yaml", role("e", "list"));
+    assert_eq!(read(&files), (false, false), "it is declared twice");
+    files.remove("apps/role.yaml");
+    assert_eq!(read(&files), (false, true));
+    files.add("apps/role.yaml", other("x2").replace("a.example", "b.example"));
+    assert_eq!(read(&files), (false, false), "its group is not skipped");
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use dugout_manifest::{
     ContentId, Files, Found, NOTICE_LIMIT, Policy, SourceCache, Tree, TreeError, assemble,
-    parse_blob, read_revision, read_source,
+    parse_blob, read_paths, read_revision, read_source,
 };
 use dugout_model::{DeclaredObjects, Problem, RevisionContent, Severity};
 use proptest::prelude::*;
@@ -73,7 +73,7 @@ fn read_again(change: impl FnOnce(&mut Files)) -> (Vec<String>, RevisionContent)
 
 /// Edits of a small source, each of which may make it wrong or right again.
 fn edit() -> impl Strategy<Value = (usize, usize)> {
-    (0..8_usize, 0..13_usize)
+    (0..8_usize, 0..17_usize)
 }
 
 /// One of a few files gets one of a few contents, or goes.
@@ -101,6 +101,12 @@ fn apply_edit(files: &mut Files, (file, content): (usize, usize)) {
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c, namespace: {space}}}\ndata: {{{key}: x}}\n"
         )
     };
+    let role = |name: &str, verb: &str| {
+        format!(
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{name: {name}}}\n\
+             rules: [{{apiGroups: [x], resources: [pods], verbs: [{verb}]}}]\n"
+        )
+    };
     let text = match content {
         0 => object("ConfigMap", "one", ""),
         1 => object("ConfigMap", "one", "data: {a: b}\n"),
@@ -113,7 +119,11 @@ fn apply_edit(files: &mut Files, (file, content): (usize, usize)) {
         8 => object("ServiceAccount", "robot", ""),
         9 => "kind: Nonsense\n".to_owned(),
         10 => "resources: [a.yaml]\n".to_owned(),
-        11 => [object("Namespace", "space", ""), in_space("space", "a")].join("---\n"),
+        11 => role("a", "get"),
+        12 => role("a", "list"),
+        13 => role("b", "get") + "---\n" + &object("ConfigMap", "two", ""),
+        14 => "apiVersion: a.example/v1\nkind: Other\nmetadata: {name: x}\n".to_owned(),
+        15 => [object("Namespace", "space", ""), in_space("space", "a")].join("---\n"),
         _ => return files.remove(PATHS[file]),
     };
     // A path is a file or a folder.
@@ -136,16 +146,20 @@ proptest! {
         let mut files = Files::default();
         files.add("top/keep.yaml", config_map("keep"));
         let mut cache = SourceCache::default();
-        let mut before = None;
+        let mut before: Option<DeclaredObjects> = None;
+        let policy = Policy { skip_groups: vec!["a.example".to_owned()] };
+        let mut was_right = false;
         for edits in edits {
             edits.into_iter().for_each(|edit| apply_edit(&mut files, edit));
-            let policy = Policy::default();
             let reading = read_revision(&files, "top", &policy, &mut cache).unwrap();
             let whole = read_source(&files, "top", &policy, &mut SourceCache::default()).unwrap();
             prop_assert_eq!(&reading.content, &whole);
+            let is_right = matches!(whole, RevisionContent::Objects { .. });
+            prop_assert_eq!(reading.was_followed, was_right && is_right);
+            was_right = is_right;
             let RevisionContent::Objects { objects, .. } = whole else { continue };
             if let Some(changed) = reading.changed {
-                let before: DeclaredObjects = before.expect("there was a reading before");
+                let before = before.expect("there was a reading before");
                 for id in before.keys().chain(objects.keys()) {
                     let is_same = before.get(id) == objects.get(id);
                     prop_assert!(is_same || changed.contains(id), "{} changed unsaid", id);
@@ -293,6 +307,9 @@ fn links_are_followed_inside_the_repository() {
     files.add_link("top/a.yaml", "../real/a.yaml");
     files.add_link("top/out.yaml", "../../etc/passwd");
     files.add_link("top/folder", "../real");
+    files.add_link("top/gone.yaml", "nothing.yaml");
+    files.add_link("top/outside", "/srv/manifests");
+    files.add_link("top/round", "round");
     let told = |files: &Files, path| match read_source(
         files,
         path,
@@ -308,12 +325,26 @@ fn links_are_followed_inside_the_repository() {
         Err(error) => panic!("{error}"),
     };
     let problems = told(&files, "top");
-    assert!(problems.contains("top/out.yaml: error: this link leads to no file"), "{problems}");
-    assert!(problems.contains("top/folder: notice: is not read"), "{problems}");
+    for expected in [
+        "top/folder: notice: is not read: it is a link to a folder",
+        "top/gone.yaml: error: cannot be read: it is a link to nothing",
+        "top/out.yaml: error: cannot be read: it is a link that leads out of the repository",
+        "top/outside: notice: is not read: it is a link that leads out of the repository",
+        "top/round: notice: is not read: it is a link that leads round in a circle",
+    ] {
+        assert!(problems.contains(expected), "{expected} in {problems}");
+    }
     files.add("app/kustomization.yaml", "resources: [../top/folder/a.yaml]\n");
     assert_eq!(told(&files, "app"), "real/a.yaml");
     files.add("app/kustomization.yaml", "resources: [../top/out.yaml]\n");
     assert!(told(&files, "app").contains("leads out of the repository"));
+    files.remove("app/kustomization.yaml");
+    files.add_link("app/kustomization.yaml", "../../kustomization.yaml");
+    assert!(told(&files, "app").contains("\"app/kustomization.yaml\" leads out of the repository"));
+    files.add("app/kustomization.yaml", "resources: []\n");
+    files.remove("app/kustomization.yaml");
+    files.add_link("app/.dugoutignore", "../real/a.yaml");
+    assert!(told(&files, "app").contains("app/.dugoutignore: error: this is no file"));
 }
 
 fn problems_of(files: &Files) -> String {
@@ -546,4 +577,26 @@ fn a_folder_of_plain_files_is_what_its_files_are() {
         read_source(&files, "", &Policy::default(), &mut SourceCache::default()).unwrap(),
         plain
     );
+}
+
+/// Whoever names changed files names some beside the kustomization that they are a part of.
+#[test]
+fn a_file_that_is_named_beside_its_kustomization_is_read_once() {
+    let mut files = Files::default();
+    files.add("k/kustomization.yaml", "resources: [a.yaml, in/b.yaml]\nnamePrefix: x-\n");
+    files.add("k/a.yaml", config_map("a"));
+    files.add("k/in/b.yaml", config_map("b"));
+    files.add("k/in/c.yaml", config_map("c"));
+    let names = |paths: &[&str]| {
+        let policy = Policy::default();
+        match read_paths(&files, paths, &policy, &mut SourceCache::default()).unwrap() {
+            RevisionContent::Objects { objects, .. } => {
+                objects.keys().map(|id| id.key.name.to_string()).collect::<Vec<_>>().join(" ")
+            }
+            RevisionContent::Problems(problems) => format!("{problems:?}"),
+        }
+    };
+    assert_eq!(names(&["k", "k/a.yaml"]), "x-a x-b");
+    assert_eq!(names(&["k/in/b.yaml", "k/kustomization.yaml", "k/in/c.yaml"]), "c x-a x-b");
+    assert_eq!(names(&["k/a.yaml"]), "a");
 }

@@ -125,12 +125,11 @@ fn render(findings: &[Finding], files: usize, output: ProblemOutput) -> anyhow::
 fn summary(findings: &[Finding], files: usize) -> String {
     let is_error = |finding: &&Finding| finding.problem.severity == Severity::Error;
     let errors = findings.iter().filter(is_error).count();
-    format!(
-        "{}, {} in {}\n",
-        counted(errors, "error"),
-        counted(findings.len() - errors, "notice"),
-        counted(files, "file")
-    )
+    let read = match files {
+        0 => "; no file was read".to_owned(),
+        _ => format!(" in {}", counted(files, "file")),
+    };
+    format!("{}, {}{read}\n", counted(errors, "error"), counted(findings.len() - errors, "notice"))
 }
 
 fn counted(count: usize, word: &str) -> String {

@@ -7,11 +7,11 @@ use super::edit::{self, Fault, Owned, get, items, text_of, weigh};
 use super::file::{self, Behavior, Generator, Kustomization, ReplacementRule, Text};
 use super::generate;
 use super::load::{Loader, Stop};
-use super::resource::{Id, Resource};
+use super::resource::{Id, Resource, break_all};
 use super::transform::{self, Affix};
 use super::{patch, replace};
 use crate::problems::quoted;
-use crate::tree::{Found, within};
+use crate::tree::{Found, IS_SPECIAL, within};
 use crate::yaml::Position;
 
 /// How deep kustomizations may refer to each other.
@@ -115,13 +115,17 @@ impl<'l, 't> Accumulator<'l, 't> {
             return Ok(None);
         }
         self.loader.count_kustomization(at)?;
+        let errors = self.loader.problems.error_count();
         let Some(kustomization) = self.read(folder, expected, at)? else { return Ok(None) };
+        // With mistakes it is gone through for what else is wrong.
+        let is_sound = self.loader.problems.error_count() == errors;
+        self.loader.has_missing |= !is_sound;
         self.open.push(folder.to_owned());
         let done = if kustomization.is_component && expected == Expected::Component {
-            self.apply(&kustomization, folder, pile)
+            self.apply(&kustomization, folder, is_sound, pile)
         } else {
             let mut own = Pile::default();
-            self.apply(&kustomization, folder, &mut own).map(|()| {
+            self.apply(&kustomization, folder, is_sound, &mut own).map(|()| {
                 for resource in own.resources {
                     pile.push(resource, self.loader);
                 }
@@ -140,8 +144,14 @@ impl<'l, 't> Accumulator<'l, 't> {
         let mut files = Vec::new();
         for name in FILE_NAMES {
             let path = within(folder, name);
-            if let Ok((path, found @ Found::File { .. })) = self.loader.find("", &path, at)? {
-                files.push((path, found));
+            match self.loader.find("", &path, at)? {
+                Ok((path, found @ Found::File { .. })) => files.push((path, found)),
+                Ok(_) => {}
+                // It is a link.
+                Err(fault) => {
+                    self.loader.tell(fault);
+                    return Ok(None);
+                }
             }
         }
         let (path, found) = match files.as_slice() {
@@ -194,16 +204,27 @@ impl<'l, 't> Accumulator<'l, 't> {
         &mut self,
         kustomization: &Kustomization,
         folder: &str,
+        is_sound: bool,
         pile: &mut Pile,
     ) -> Result<(), Stop> {
+        let errors = self.loader.problems.error_count();
         for resource in &kustomization.resources {
             self.add_resource(resource, folder, pile)?;
         }
+        self.loader.has_missing |= self.loader.problems.error_count() > errors;
         for generator in &kustomization.generators {
             self.generate(generator, folder, pile)?;
         }
         for component in &kustomization.components {
+            let errors = self.loader.problems.error_count();
             self.add_component(component, folder, pile)?;
+            if self.loader.problems.error_count() > errors {
+                self.loader.has_missing = true;
+                break_all(&mut pile.resources);
+            }
+        }
+        if !is_sound {
+            break_all(&mut pile.resources);
         }
         self.transform(kustomization, folder, pile)?;
         pile.count_again(self.loader);
@@ -231,6 +252,9 @@ impl<'l, 't> Accumulator<'l, 't> {
                 Fault::new(path.at, format!("{} is in another repository", quoted(&path.text)))
                     .hint("submodules are not read; commit the files here"),
             ),
+            Found::Special => self
+                .loader
+                .tell(Fault::new(path.at, format!("{} {IS_SPECIAL}", quoted(&path.text)))),
             Found::Nothing | Found::Link { .. } | Found::NoText => self.loader.tell(
                 Fault::new(path.at, format!("there is no file or folder {}", quoted(&path.text)))
                     .hint("paths are seen from the folder of this kustomization"),
@@ -292,7 +316,10 @@ impl<'l, 't> Accumulator<'l, 't> {
         folder: &str,
         pile: &mut Pile,
     ) -> Result<(), Stop> {
-        let Some(new) = generate::generate(generator, folder, self.loader)? else { return Ok(()) };
+        let made = generate::generate(generator, folder, self.loader)?;
+        let is_broken = made.is_none();
+        let mut new = made.unwrap_or_else(|| generate::bare(generator));
+        new.is_broken = is_broken;
         self.loader.pay(weigh(&new.node), new.at())?;
         self.loader.work(pile.resources.len(), new.at())?;
         let id = new.id();
@@ -300,12 +327,18 @@ impl<'l, 't> Accumulator<'l, 't> {
             .filter(|index| pile.resources[*index].all_ids().any(|one| one == id))
             .collect();
         let at = generator.name.at;
+        let errors = self.loader.problems.error_count();
         match (same.as_slice(), generator.behavior) {
             ([], Behavior::Create) => pile.push(new, self.loader),
-            ([], Behavior::Merge | Behavior::Replace) => self.loader.tell(
-                Fault::new(at, format!("there is no {id} to merge with or to replace"))
-                    .hint("a resource or a base must make it; or leave behavior out"),
-            ),
+            ([], Behavior::Merge | Behavior::Replace) => {
+                self.loader.tell(
+                    Fault::new(at, format!("there is no {id} to merge with or to replace"))
+                        .hint("a resource or a base must make it; or leave behavior out")
+                        .of_missing(),
+                );
+                new.is_broken = true;
+                pile.push(new, self.loader);
+            }
             (_, Behavior::Create) => self.loader.tell(
                 Fault::new(at, format!("{id} is there already"))
                     .hint("set behavior to merge or replace, or choose another name"),
@@ -319,6 +352,9 @@ impl<'l, 't> Accumulator<'l, 't> {
                 pile.resources[*index] = combined;
             }
             _ => self.loader.tell(Fault::new(at, format!("there is more than one {id}"))),
+        }
+        if is_broken || self.loader.problems.error_count() > errors {
+            same.iter().for_each(|index| pile.resources[*index].is_broken = true);
         }
         Ok(())
     }
@@ -360,8 +396,12 @@ impl<'l, 't> Accumulator<'l, 't> {
             self.loader.work(resources.len().saturating_mul(100), rule.name.at)?;
             transform::image(resources, rule, self.loader);
         }
+        let errors = self.loader.problems.error_count();
         for rule in &kustomization.replacements {
             self.replace(rule, folder, resources)?;
+        }
+        if self.loader.problems.error_count() > errors {
+            break_all(resources);
         }
         Ok(())
     }

@@ -13,11 +13,18 @@ pub(super) struct Fault {
     pub at: Position,
     pub message: String,
     pub hint: Option<String>,
+    /// Something is missing, which it may only seem to be where another fault kept an object away.
+    pub is_of_missing: bool,
 }
 
 impl Fault {
     pub fn new(at: Position, message: impl Into<String>) -> Self {
-        Self { at, message: message.into(), hint: None }
+        Self { at, message: message.into(), hint: None, is_of_missing: false }
+    }
+
+    pub fn of_missing(mut self) -> Self {
+        self.is_of_missing = true;
+        self
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -184,7 +191,7 @@ pub(super) fn depth(node: &Owned) -> usize {
 
 /// What values cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Weight {
+pub(crate) struct Weight {
     pub nodes: usize,
     pub bytes: usize,
 }
@@ -194,6 +201,16 @@ impl Weight {
         self.nodes = self.nodes.saturating_add(other.nodes);
         self.bytes = self.bytes.saturating_add(other.bytes);
     }
+
+    /// Takes back what was added.
+    pub fn take(&mut self, other: Weight) {
+        self.nodes = self.nodes.saturating_sub(other.nodes);
+        self.bytes = self.bytes.saturating_sub(other.bytes);
+    }
+}
+
+fn float(text: &str) -> Option<f64> {
+    text.replace('_', "").parse().ok()
 }
 
 /// Whether two values mean the same, wherever they stand and whatever the order of their keys.
@@ -204,8 +221,9 @@ pub(super) fn same(a: &Owned, b: &Owned) -> bool {
                 (ScalarKind::Null, ScalarKind::Null) => true,
                 (ScalarKind::Bool(a), ScalarKind::Bool(b)) => a == b,
                 (ScalarKind::Int(a), ScalarKind::Int(b)) => a == b,
-                (ScalarKind::Float, ScalarKind::Float) | (ScalarKind::Text, ScalarKind::Text) => {
-                    a == b
+                (ScalarKind::Text, ScalarKind::Text) => a == b,
+                (ScalarKind::Float, ScalarKind::Float) => {
+                    a == b || matches!((float(a), float(b)), (Some(a), Some(b)) if a == b)
                 }
                 _ => false,
             }

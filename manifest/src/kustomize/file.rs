@@ -179,15 +179,14 @@ pub(super) enum Order {
     },
 }
 
-/// Reads a kustomization; nothing when it has errors, which are told.
+/// Reads a kustomization, as far as it has no errors, which are told; nothing when it is no map.
 pub(super) fn read(root: &Owned, problems: &mut Problems) -> Option<Kustomization> {
-    let errors_before = problems.error_count();
     let report = Report::new(std::mem::take(problems));
     let kustomization = Value::root(root, &report, Some(&KUSTOMIZATION))
         .object()
         .map(|object| read_object(&object));
     *problems = report.into_problems();
-    kustomization.filter(|_| problems.error_count() == errors_before)
+    kustomization
 }
 
 /// Reads replacements from a file of their own, which holds one or a list.

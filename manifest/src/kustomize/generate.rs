@@ -57,6 +57,11 @@ pub(super) fn generate(
     Ok(Some(resource))
 }
 
+/// What a generator makes, without its keys.
+pub(super) fn bare(generator: &Generator) -> Resource {
+    Resource::new(node_of(generator, Vec::new()))
+}
+
 fn node_of(generator: &Generator, pairs: Vec<Pair>) -> Owned {
     let at = generator.name.at;
     let mut node = map_node(at);
@@ -232,6 +237,7 @@ pub(super) fn combine(old: &Resource, new: Resource, merge_data: bool) -> Resour
         suffixes: old.suffixes.clone(),
         // As the reference has it: who asked for no suffix once never gets one.
         needs_hash: old.needs_hash && new.needs_hash,
+        is_broken: old.is_broken || new.is_broken,
     }
 }
 

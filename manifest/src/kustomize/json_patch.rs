@@ -49,9 +49,16 @@ impl From<Stop> for Failure {
     }
 }
 
-/// Reads the operations of a patch; the first mistake ends it.
-pub(super) fn read(patch: &Owned) -> Result<Vec<Operation>, Fault> {
-    items(patch).iter().map(read_operation).collect()
+/// Reads the operations of a patch, or tells everything that is wrong with them.
+pub(super) fn read(patch: &Owned) -> Result<Vec<Operation>, Vec<Fault>> {
+    let (mut operations, mut faults) = (Vec::new(), Vec::new());
+    for item in items(patch) {
+        match read_operation(item) {
+            Ok(operation) => operations.push(operation),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() { Ok(operations) } else { Err(faults) }
 }
 
 fn read_operation(node: &Owned) -> Result<Operation, Fault> {
@@ -131,8 +138,13 @@ pub(super) fn apply(
             add(object, path, value)?;
         }
         What::Test(value) => {
-            let found = find(object, path).ok_or_else(|| missing(path))?;
-            if !same(found, value) {
+            let is_met = match find(object, path) {
+                Some(found) => same(found, value),
+                // A field that is not there is null, for the reference as well.
+                None if value.is_null() && could_have(object, path) => true,
+                None => return Err(missing(path).into()),
+            };
+            if !is_met {
                 let message = format!("the value at {} is another", quoted(&path.text));
                 return Err(Fault::new(operation.at, message).into());
             }
@@ -147,11 +159,21 @@ fn missing(pointer: &Pointer) -> Fault {
 }
 
 fn find<'n>(object: &'n Owned, pointer: &Pointer) -> Option<&'n Owned> {
-    pointer.parts.iter().try_fold(object, |node, part| match &node.value {
+    find_parts(object, &pointer.parts)
+}
+
+fn find_parts<'n>(object: &'n Owned, parts: &[String]) -> Option<&'n Owned> {
+    parts.iter().try_fold(object, |node, part| match &node.value {
         Value::Map(_) => edit::get(node, part),
         Value::List(items) => items.get(index(part, items.len())?),
         Value::Scalar { .. } => None,
     })
+}
+
+/// Whether a pointer leads to a field of a map, which may be absent.
+fn could_have(object: &Owned, pointer: &Pointer) -> bool {
+    let Some((_, above)) = pointer.parts.split_last() else { return false };
+    find_parts(object, above).is_some_and(|parent| matches!(parent.value, Value::Map(_)))
 }
 
 fn find_mut<'n>(object: &'n mut Owned, parts: &[String]) -> Option<&'n mut Owned> {

@@ -10,17 +10,17 @@ use super::placement::{Placement, Source};
 use crate::blob::text_of;
 use crate::lines::Lines;
 use crate::problems::{Problems, quoted};
-use crate::tree::{ContentId, Found, PathProblem, Tree, TreeError, follow, join};
-use crate::yaml::{Document, Documents, Position};
+use crate::tree::{ContentId, Found, IS_SPECIAL, PathProblem, Tree, TreeError, follow, join};
+use crate::yaml::{Document, Documents, Keys, Position};
 
 /// The largest file that a rendering reads.
 const FILE_LIMIT_BYTES: u64 = 4 << 20;
 /// How many kustomizations one rendering may go through, each as often as it is referred to.
-const KUSTOMIZATION_LIMIT: usize = 1_000;
+pub(crate) const KUSTOMIZATION_LIMIT: usize = 1_000;
 /// How many values one rendering may make, read ones included.
-const NODE_LIMIT: usize = 1_000_000;
+pub(crate) const NODE_LIMIT: usize = 1_000_000;
 /// How many bytes of text one rendering may make, read ones included.
-const BYTE_LIMIT: usize = 64 << 20;
+pub(crate) const BYTE_LIMIT: usize = 64 << 20;
 /// How many comparisons one rendering may take.
 const WORK_LIMIT: usize = 1_000_000_000;
 /// How many bytes of files are kept parsed for other renderings of the same commit.
@@ -51,7 +51,7 @@ struct Parsed {
 /// Files that were parsed for renderings of one commit, so that a base is parsed once.
 #[derive(Default)]
 pub(crate) struct ParsedTrees {
-    by_id: HashMap<ContentId, Arc<Parsed>>,
+    by_id: HashMap<(ContentId, Keys), Arc<Parsed>>,
     bytes: usize,
 }
 
@@ -63,6 +63,8 @@ pub(super) struct Loader<'t> {
     pub inputs: BTreeMap<String, Found>,
     pub lines: Lines,
     pub problems: Problems,
+    /// An object that is asked for could not be had, so none can be said to be missing.
+    pub has_missing: bool,
     /// The first line number of each file.
     starts: HashMap<String, u32>,
     spent: Weight,
@@ -80,6 +82,7 @@ impl<'t> Loader<'t> {
             inputs: BTreeMap::new(),
             lines: Lines::default(),
             problems: Problems::default(),
+            has_missing: false,
             starts: HashMap::new(),
             spent: Weight::default(),
             worked: 0,
@@ -93,7 +96,11 @@ impl<'t> Loader<'t> {
         self.tree.shown(path)
     }
 
+    /// Tells a fault, unless it may only follow from one that was told.
     pub fn tell(&mut self, fault: Fault) {
+        if fault.is_of_missing && self.has_missing {
+            return;
+        }
         self.problems.error(fault.at, fault.message, fault.hint.as_deref());
     }
 
@@ -202,6 +209,16 @@ impl<'t> Loader<'t> {
         found: &Found,
         at: Position,
     ) -> Result<Option<Vec<Owned>>, Stop> {
+        self.read(path, found, Keys::Booleans, at)
+    }
+
+    fn read(
+        &mut self,
+        path: &str,
+        found: &Found,
+        keys: Keys,
+        at: Position,
+    ) -> Result<Option<Vec<Owned>>, Stop> {
         let Found::File { id, size_bytes } = *found else {
             self.tell(no_file(path, found, at));
             return Ok(None);
@@ -210,7 +227,7 @@ impl<'t> Loader<'t> {
             self.tell(too_large(path, size_bytes, at));
             return Ok(None);
         }
-        let parsed = self.parse(path, id)?;
+        let parsed = self.parse(path, id, keys)?;
         let first = self.start_of(path, parsed.line_count);
         for problem in &parsed.problems {
             self.problems.add(Problem { line: problem.line + first, ..problem.clone() });
@@ -229,27 +246,27 @@ impl<'t> Loader<'t> {
         found: &Found,
         at: Position,
     ) -> Result<Option<Vec<Owned>>, Stop> {
-        let mut documents = self.documents(path, found, at)?;
+        let mut documents = self.read(path, found, Keys::Texts, at)?;
         documents.iter_mut().flatten().for_each(edit::as_resource);
         Ok(documents)
     }
 
-    fn parse(&mut self, path: &str, id: ContentId) -> Result<Arc<Parsed>, Stop> {
-        if let Some(parsed) = self.parsed.by_id.get(&id) {
+    fn parse(&mut self, path: &str, id: ContentId, keys: Keys) -> Result<Arc<Parsed>, Stop> {
+        if let Some(parsed) = self.parsed.by_id.get(&(id, keys)) {
             return Ok(Arc::clone(parsed));
         }
         let bytes = self.tree.read(path, id)?;
-        let parsed = Arc::new(parse(&bytes));
+        let parsed = Arc::new(parse(&bytes, keys));
         if self.parsed.bytes.saturating_add(bytes.len()) <= KEPT_LIMIT_BYTES {
             self.parsed.bytes += bytes.len();
-            self.parsed.by_id.insert(id, Arc::clone(&parsed));
+            self.parsed.by_id.insert((id, keys), Arc::clone(&parsed));
         }
         Ok(parsed)
     }
 
     /// The documents of a text inside a kustomization, which stands at `at`.
     pub fn inline(&mut self, text: &str, at: Position) -> Result<Option<Vec<Owned>>, Stop> {
-        let parsed = parse(text.as_bytes());
+        let parsed = parse(text.as_bytes(), Keys::Texts);
         let placement = self.placement(text, at)?;
         for problem in &parsed.problems {
             let Position { line, column } =
@@ -284,13 +301,13 @@ impl<'t> Loader<'t> {
     }
 }
 
-fn parse(bytes: &[u8]) -> Parsed {
+fn parse(bytes: &[u8], keys: Keys) -> Parsed {
     let mut problems = Problems::default();
     let mut documents = Vec::new();
     let mut weight = Weight::default();
     match text_of(bytes) {
         Ok(text) => {
-            let mut stream = Documents::of(text);
+            let mut stream = Documents::with_keys(text, keys);
             while let Some(document) = stream.next(&mut problems) {
                 let Document::Tree(root) = document else { continue };
                 let root = edit::to_owned(&root, 0);
@@ -327,6 +344,7 @@ fn no_file(path: &str, found: &Found, at: Position) -> Fault {
         Found::Folder { .. } => Fault::new(at, format!("{shown} is a folder, not a file")),
         Found::Foreign => Fault::new(at, format!("{shown} is in another repository"))
             .hint("submodules are not read; commit the files here"),
+        Found::Special => Fault::new(at, format!("{shown} {IS_SPECIAL}")),
         _ => Fault::new(at, format!("there is no file {shown}"))
             .hint("paths are seen from the folder of this kustomization"),
     }

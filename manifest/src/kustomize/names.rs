@@ -109,7 +109,7 @@ fn fix_one(
             let chooser = Chooser { target, referrer, candidates, is_role };
             let changed =
                 visit(&mut resource.node, &split(&path), None, &mut |node| chooser.change(node));
-            loader.check(changed);
+            resource.is_broken |= loader.check(changed).is_none();
         }
     }
 }

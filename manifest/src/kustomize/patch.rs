@@ -4,7 +4,7 @@ use super::edit::{self, Fault, Owned, get, items, text_of, weigh};
 use super::file::{PatchContent, PatchRule, Text};
 use super::json_patch::{self, Failure, Operation};
 use super::load::{Loader, Stop};
-use super::resource::{Id, Resource};
+use super::resource::{Id, Resource, break_all};
 use super::select::Matcher;
 use super::strategic;
 use crate::problems::quoted;
@@ -32,8 +32,14 @@ pub(super) fn apply(
         PatchContent::Path(path) => read_file(path, folder, loader)?,
         PatchContent::Inline(text) => loader.inline(&text.text, text.at)?,
     };
-    let Some(documents) = documents else { return Ok(()) };
-    let Some(patch) = loader.check(tell_apart(documents, rule.at)) else { return Ok(()) };
+    let patch = documents.map(|documents| tell_apart(documents, rule.at));
+    let patch = match patch {
+        Some(Ok(patch)) => patch,
+        failed => {
+            failed.and_then(Result::err).into_iter().flatten().for_each(|fault| loader.tell(fault));
+            return give_up(resources, rule, loader);
+        }
+    };
     match patch {
         Patch::Json(operations) => apply_json(resources, rule, &operations, loader),
         Patch::Merge(patches) if rule.target.is_some() && patches.len() > 1 => {
@@ -41,12 +47,29 @@ pub(super) fn apply(
                 Fault::new(rule.at, "a patch with a target may be one document alone")
                     .hint("give each document an entry of its own"),
             );
-            Ok(())
+            give_up(resources, rule, loader)
         }
         Patch::Merge(patches) => patches
             .into_iter()
             .try_for_each(|patch| apply_merge(resources, Some(rule), patch, loader)),
     }
+}
+
+/// Remembers that a patch could not be applied.
+fn give_up(
+    resources: &mut [Resource],
+    rule: &PatchRule,
+    loader: &mut Loader<'_>,
+) -> Result<(), Stop> {
+    let matcher = rule.target.as_ref().and_then(|target| loader.check(Matcher::new(target)));
+    let Some(matcher) = matcher else {
+        break_all(resources);
+        return Ok(());
+    };
+    loader.work(resources.len().saturating_mul(MATCH_WORK), rule.at)?;
+    break_all(resources.iter_mut().filter(|one| matcher.matches(one)));
+    loader.has_missing |= rule.allow_name_change || rule.allow_kind_change;
+    Ok(())
 }
 
 /// Applies one of `patchesStrategicMerge`: a path, or the patch itself.
@@ -62,6 +85,9 @@ pub(super) fn apply_strategic(
     } else {
         read_file(written, folder, loader)?
     };
+    if documents.is_none() {
+        break_all(resources.iter_mut());
+    }
     documents
         .unwrap_or_default()
         .into_iter()
@@ -88,10 +114,10 @@ fn read_file(
     }
 }
 
-fn tell_apart(mut documents: Vec<Owned>, at: Position) -> Result<Patch, Fault> {
+fn tell_apart(mut documents: Vec<Owned>, at: Position) -> Result<Patch, Vec<Fault>> {
     let is_list = |node: &Owned| matches!(node.value, Value::List(_));
     match documents.as_slice() {
-        [] => Err(Fault::new(at, "the patch is empty")),
+        [] => Err(vec![Fault::new(at, "the patch is empty")]),
         [one] if is_list(one) => Ok(Patch::Json(json_patch::read(one)?)),
         // A single operation without the list around it.
         [one] if get(one, "op").is_some() && get(one, "kind").is_none() => {
@@ -100,7 +126,7 @@ fn tell_apart(mut documents: Vec<Owned>, at: Position) -> Result<Patch, Fault> {
             Ok(Patch::Json(json_patch::read(&Owned { at, value: Value::List(list) })?))
         }
         all if all.iter().any(is_list) => {
-            Err(Fault::new(at, "operations and other patches cannot be in one file"))
+            Err(vec![Fault::new(at, "operations and other patches cannot be in one file")])
         }
         _ => Ok(Patch::Merge(documents)),
     }
@@ -117,9 +143,13 @@ fn apply_json(
             Fault::new(rule.at, "operations need a target")
                 .hint("add target with the kind and name of what they change"),
         );
+        break_all(resources);
         return Ok(());
     };
-    let Some(matcher) = loader.check(Matcher::new(target)) else { return Ok(()) };
+    let Some(matcher) = loader.check(Matcher::new(target)) else {
+        break_all(resources);
+        return Ok(());
+    };
     loader.work(resources.len().saturating_mul(MATCH_WORK), rule.at)?;
     let mut count = 0;
     for resource in resources.iter_mut().filter(|one| matcher.matches(one)) {
@@ -133,21 +163,32 @@ fn apply_json(
                 Ok(()) => {}
                 Err(Failure::Stop(stop)) => return Err(stop),
                 Err(Failure::Fault(fault)) => {
-                    let message = format!("{}: {}", resource.id(), fault.message);
-                    loader.tell(Fault { message, ..fault });
+                    tell_broken(resource, fault, loader);
                     break;
                 }
             }
         }
     }
-    if count == 0 {
+    if count == 0 && !resources.iter().any(|one| one.is_broken) {
         tell_no_target(target.at, loader);
     }
     Ok(())
 }
 
+/// Tells what cannot be done to an object, if all before it was done.
+fn tell_broken(resource: &mut Resource, fault: Fault, loader: &mut Loader<'_>) {
+    if !resource.is_broken {
+        let message = format!("{}: {}", resource.id(), fault.message);
+        loader.tell(Fault { message, ..fault });
+    }
+    resource.is_broken = true;
+}
+
 /// The reference says nothing; most often it is a mistake.
 fn tell_no_target(at: Position, loader: &mut Loader<'_>) {
+    if loader.has_missing {
+        return;
+    }
     loader.problems.add(dugout_model::Problem {
         file: String::new(),
         line: at.line,
@@ -167,11 +208,14 @@ fn apply_merge(
 ) -> Result<(), Stop> {
     let chosen = match rule.and_then(|rule| rule.target.as_ref()) {
         Some(target) => {
-            let Some(matcher) = loader.check(Matcher::new(target)) else { return Ok(()) };
+            let Some(matcher) = loader.check(Matcher::new(target)) else {
+                break_all(resources.iter_mut());
+                return Ok(());
+            };
             loader.work(resources.len().saturating_mul(MATCH_WORK), target.at)?;
             let chosen = (0..resources.len()).filter(|index| matcher.matches(&resources[*index]));
             let chosen: Vec<usize> = chosen.collect();
-            if chosen.is_empty() {
+            if chosen.is_empty() && !resources.iter().any(|one| one.is_broken) {
                 tell_no_target(target.at, loader);
             }
             chosen
@@ -200,8 +244,7 @@ fn apply_merge(
             Ok(None) => deleted.push(index),
             Err(fault) => {
                 resource.node = object;
-                let message = format!("{}: {}", resource.id(), fault.message);
-                loader.tell(Fault { message, ..fault });
+                tell_broken(resource, fault, loader);
             }
         }
     }
@@ -249,7 +292,9 @@ fn no_such_object(patch: &Owned, id: &Id, resources: &[Resource]) -> Fault {
             fault.hint(format!("it is in {}{group}{}", near.of.group, near.of.version))
         }
         Some(near) => fault.hint(format!("there is {near}")),
-        None => fault.hint("the resources above must bring it; names are those before this patch"),
+        None => fault
+            .hint("the resources above must bring it; names are those before this patch")
+            .of_missing(),
     }
 }
 

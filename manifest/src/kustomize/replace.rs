@@ -22,22 +22,33 @@ pub(super) fn apply(
         resources.len().saturating_mul(1 + replacement.targets.len()),
         replacement.source.at,
     )?;
-    let Some(value) = loader.check(source_value(resources, replacement)) else { return Ok(()) };
+    let Some(value) = loader.check(source_value(resources, replacement)).flatten() else {
+        return Ok(());
+    };
     for target in &replacement.targets {
-        match apply_target(resources, target, &value, loader) {
-            Ok(()) => {}
-            Err(Failure::Fault(fault)) => loader.tell(fault),
-            Err(Failure::Stop(stop)) => return Err(stop),
-        }
+        let done = apply_target(resources, target, &value, loader);
+        tell_failure(done, loader)?;
     }
     Ok(())
 }
 
-fn source_value(resources: &[Resource], replacement: &Replacement) -> Result<Owned, Fault> {
+fn tell_failure(done: Result<(), Failure>, loader: &mut Loader<'_>) -> Result<(), Stop> {
+    match done {
+        Ok(()) => Ok(()),
+        Err(Failure::Fault(fault)) => {
+            loader.tell(fault);
+            Ok(())
+        }
+        Err(Failure::Stop(stop)) => Err(stop),
+    }
+}
+
+/// The value that is copied; nothing, and no fault, where an object may only seem to be without it.
+fn source_value(resources: &[Resource], replacement: &Replacement) -> Result<Option<Owned>, Fault> {
     let source = &replacement.source;
     let mut found = resources.iter().filter(|one| names_match(source, one));
     let Some(first) = found.next() else {
-        return Err(Fault::new(source.at, "no object is what this source selects"));
+        return Err(Fault::new(source.at, "no object is what this source selects").of_missing());
     };
     if let Some(second) = found.next() {
         let message = format!("the source selects {} and {}", first.id(), second.id());
@@ -45,9 +56,11 @@ fn source_value(resources: &[Resource], replacement: &Replacement) -> Result<Own
     }
     let (path, at) = field_path(replacement.field_path.as_ref(), source.at);
     let value = lookup(&first.node, &steps(path)).filter(|value| !value.is_null());
-    let value = value
-        .ok_or_else(|| Fault::new(at, format!("{} has no field {}", first.id(), quoted(path))))?;
-    let Some(delimiter) = &replacement.options.delimiter else { return Ok(value.clone()) };
+    let Some(value) = value else {
+        let fault = Fault::new(at, format!("{} has no field {}", first.id(), quoted(path)));
+        return if first.is_broken { Ok(None) } else { Err(fault) };
+    };
+    let Some(delimiter) = &replacement.options.delimiter else { return Ok(Some(value.clone())) };
     let whole = text(value).ok_or_else(|| not_plain(at, path))?;
     let part = usize::try_from(replacement.options.index)
         .ok()
@@ -56,7 +69,7 @@ fn source_value(resources: &[Resource], replacement: &Replacement) -> Result<Own
         let index = replacement.options.index;
         Fault::new(at, format!("the value of {} has no part {index}", quoted(path)))
     })?;
-    Ok(text_node(part, value.at))
+    Ok(Some(text_node(part, value.at)))
 }
 
 fn field_path(path: Option<&Text>, at: Position) -> (&str, Position) {
@@ -90,7 +103,11 @@ fn apply_target(
             continue;
         }
         for path in paths {
-            set_field(&mut resource.node, path, &target.options, value, loader)?;
+            let done = set_field(&mut resource.node, path, &target.options, value, loader);
+            let is_moot = resource.is_broken && matches!(done, Err(Failure::Fault(_)));
+            if !is_moot {
+                tell_failure(done, loader)?;
+            }
         }
     }
     Ok(())

@@ -98,6 +98,14 @@ pub(super) struct Resource {
     pub suffixes: Vec<String>,
     /// It was generated, and its name ends with a hash of its content.
     pub needs_hash: bool,
+    /// Something could not be done to it, which was told: what it holds is not what it should, and whatever
+    /// is wrong with that may only follow.
+    pub is_broken: bool,
+}
+
+/// Marks objects to which something could not be done.
+pub(super) fn break_all<'r>(resources: impl IntoIterator<Item = &'r mut Resource>) {
+    resources.into_iter().for_each(|resource| resource.is_broken = true);
 }
 
 impl Resource {
@@ -108,6 +116,7 @@ impl Resource {
             prefixes: Vec::new(),
             suffixes: Vec::new(),
             needs_hash: false,
+            is_broken: false,
         }
     }
 

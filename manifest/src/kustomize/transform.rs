@@ -136,7 +136,7 @@ fn tags(
                 }
                 Ok(())
             });
-            loader.check(changed);
+            resource.is_broken |= loader.check(changed).is_none();
         }
     }
     Ok(())
@@ -156,7 +156,7 @@ fn set_value(
             *node = value.clone();
             Ok(())
         });
-        loader.check(changed);
+        resource.is_broken |= loader.check(changed).is_none();
     }
 }
 
@@ -177,7 +177,7 @@ pub(super) fn replicas(resources: &mut [Resource], rule: &ReplicaRule, loader: &
             "there is no Deployment, StatefulSet, ReplicaSet or ReplicationController {}",
             quoted(&rule.name.text)
         );
-        loader.tell(Fault::new(at, message));
+        loader.tell(Fault::new(at, message).of_missing());
     }
 }
 

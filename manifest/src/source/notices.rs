@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dugout_model::{NamespaceName, Problem, RevisionContent, Severity};
 
 use super::file_problem;
-use crate::assemble::Unit;
+use crate::assemble::{Policy, Unit, foreign_problems};
 use crate::blob::Content;
 
 /// How many notices of a revision are listed; more than a person reads in one go. Errors always are.
@@ -29,17 +29,17 @@ pub(super) struct Notices {
 
 impl Notices {
     /// Adds a file that nothing is said about.
-    pub fn put_file(&mut self, path: &Arc<str>, content: &Arc<Content>) {
-        let count = count_distinct(content);
+    pub fn put_file(&mut self, path: &Arc<str>, content: &Arc<Content>, policy: &Policy) {
+        let count = count_distinct(path, content, policy);
         if count > 0 {
             self.of_files += count;
             self.files.insert(Arc::clone(path), Arc::clone(content));
         }
     }
 
-    pub fn take_file(&mut self, path: &str) {
-        if let Some(content) = self.files.remove(path) {
-            self.of_files -= count_distinct(&content);
+    pub fn take_file(&mut self, path: &str, policy: &Policy) {
+        if let Some((path, content)) = self.files.remove_entry(path) {
+            self.of_files -= count_distinct(&path, &content, policy);
         }
     }
 
@@ -63,15 +63,15 @@ impl Notices {
     }
 
     /// Adds what a kustomization makes.
-    pub fn put_rendering(&mut self, content: &Content) {
-        for notice in &content.problems {
-            self.count(Arc::new(notice.clone()));
+    pub fn put_rendering(&mut self, unit: Unit<'_>, policy: &Policy) {
+        for notice in all_of(unit, policy) {
+            self.count(Arc::new(notice));
         }
     }
 
-    pub fn take_rendering(&mut self, content: &Content) {
-        for notice in &content.problems {
-            self.count_off(notice);
+    pub fn take_rendering(&mut self, unit: Unit<'_>, policy: &Policy) {
+        for notice in all_of(unit, policy) {
+            self.count_off(&notice);
         }
     }
 
@@ -89,7 +89,7 @@ impl Notices {
     }
 
     /// The first notices in order, and how many there are when not all are among them.
-    pub fn listed(&self, source_path: &str) -> Vec<Problem> {
+    pub fn listed(&self, source_path: &str, policy: &Policy) -> Vec<Problem> {
         let others = self.sorted.keys().take(NOTICE_LIMIT);
         let mut listed: Vec<Problem> = others.map(|notice| Problem::clone(notice)).collect();
         let mut of_files = Vec::new();
@@ -98,9 +98,7 @@ impl Notices {
             if of_files.len() >= NOTICE_LIMIT {
                 break;
             }
-            let unit = Unit::File { path, content };
-            let mut own: Vec<Problem> =
-                content.problems.iter().map(|problem| unit.own(problem)).collect();
+            let mut own = all_of(Unit::File { path, content }, policy);
             own.sort();
             own.dedup();
             of_files.extend(own);
@@ -113,9 +111,20 @@ impl Notices {
     }
 }
 
-/// How many different problems a file has.
-fn count_distinct(content: &Content) -> usize {
-    content.problems.iter().collect::<BTreeSet<_>>().len()
+/// How many different notices a file has.
+fn count_distinct(path: &Arc<str>, content: &Arc<Content>, policy: &Policy) -> usize {
+    if content.problems.is_empty() && content.foreign.is_empty() {
+        return 0;
+    }
+    all_of(Unit::File { path, content }, policy).into_iter().collect::<BTreeSet<_>>().len()
+}
+
+/// All notices of a file or a rendering by itself.
+fn all_of(unit: Unit<'_>, policy: &Policy) -> Vec<Problem> {
+    let mut all: Vec<Problem> =
+        unit.content().problems.iter().map(|problem| unit.own(problem)).collect();
+    all.extend(foreign_problems(unit, policy));
+    all
 }
 
 /// A revision's content with no more than the first notices.

@@ -1,9 +1,14 @@
 //! A source read again: where the last reading found no error, only what changed since is looked at.
 //!
 //! What is here decides one thing: whether the next reading is without an error, too, and what it
-//! declares then. At anything else (an error, a link, an ignore file, kustomizations that go round in a
-//! circle, one at the top of the source) it gives up, and the source is read whole. So every error is
-//! told by the one code that tells errors.
+//! declares then. It gives up, and the source is read whole, where that cannot be told from what differs:
+//! - something is wrong, or has passed a limit;
+//! - outside of kustomizations there is an ignore file, a chart, a link, or what is neither file nor folder;
+//! - a kustomization is at the top of the source, is in a circle with others, or is a component that none
+//!   uses;
+//! - the source has another path or policy than before.
+//!
+//! So every error is told by the one code that tells errors.
 //!
 //! `differences` finds the files and the kustomizations that are not as they were; `kustomizations`
 //! knows which of those are rendered by themselves, with `watched` for what they read elsewhere;
@@ -31,7 +36,6 @@ use crate::tree::{ContentId, Found, Tree, TreeError, parent};
 /// A source as it was read last.
 pub(super) struct Settled {
     path: String,
-    policy: Policy,
     /// The folders outside kustomizations.
     folders: HashMap<String, Listed>,
     /// How many manifests are in them, and how many bytes those have.
@@ -98,10 +102,9 @@ impl Settled {
         let rendered = renderings
             .into_iter()
             .map(|(folder, rendered)| (folder.into(), Part::Rendered(rendered)));
-        let assembled = Assembled::of(files.chain(rendered), objects, linked)?;
+        let assembled = Assembled::of(files.chain(rendered), policy, objects, linked)?;
         let path = path.to_owned();
-        let policy = policy.clone();
-        Ok(Self { path, policy, folders, manifests, bytes, kustomizations, assembled })
+        Ok(Self { path, folders, manifests, bytes, kustomizations, assembled })
     }
 
     /// Goes on to the next reading; gives the objects that differ. Nothing when the source is to be read
@@ -116,7 +119,7 @@ impl Settled {
         policy: &Policy,
         fresh: &mut SourceCache,
     ) -> Result<Option<BTreeSet<ObjectId>>, TreeError> {
-        if self.path != path || self.policy != *policy {
+        if self.path != path || self.assembled.policy != *policy {
             return Ok(None);
         }
         possible(self.follow_differences(tree, fresh))
@@ -195,7 +198,7 @@ impl Settled {
     pub fn content(&self) -> RevisionContent {
         RevisionContent::Objects {
             objects: self.assembled.objects.clone(),
-            notices: self.assembled.notices.listed(&self.path),
+            notices: self.assembled.notices.listed(&self.path, &self.assembled.policy),
         }
     }
 

@@ -10,14 +10,16 @@ use super::file_problem;
 use crate::kustomize::FILE_NAMES;
 use crate::layout::is_manifest_path;
 use crate::problems::quoted;
-use crate::tree::{ContentId, Found, Tree, TreeError, follow, parent, within};
+use crate::tree::{
+    ContentId, Found, IS_SPECIAL, PathProblem, Tree, TreeError, follow, parent, within,
+};
 
 /// How many manifests one source may have.
-pub(super) const FILE_LIMIT: usize = 100_000;
+pub(crate) const FILE_LIMIT: usize = 100_000;
 /// How many bytes its manifests may have together.
-pub(super) const BYTE_LIMIT: u64 = 256 << 20;
+pub(crate) const BYTE_LIMIT: u64 = 256 << 20;
 /// How many files and folders are looked at.
-const ENTRY_LIMIT: usize = 1_000_000;
+pub(crate) const ENTRY_LIMIT: usize = 1_000_000;
 /// Folders within folders.
 pub(super) const DEPTH_LIMIT: usize = 100;
 /// What tells a Helm chart.
@@ -183,11 +185,15 @@ impl Walker<'_> {
                 );
                 Ok(())
             }
+            Found::Special if is_manifest_path(name) => {
+                self.tell(path, Severity::Error, IS_SPECIAL, "put a file there");
+                Ok(())
+            }
             Found::NoText => {
                 self.tell(path, Severity::Error, "this path is not UTF-8 text", "rename it");
                 Ok(())
             }
-            Found::File { .. } | Found::Nothing => Ok(()),
+            Found::File { .. } | Found::Special | Found::Nothing => Ok(()),
         }
     }
 
@@ -205,13 +211,26 @@ impl Walker<'_> {
                 "is not read: it is a link to a folder",
                 "put the folder itself there, or refer to it from a kustomization",
             ),
-            _ if is_manifest_path(name) => self.tell(
-                path,
-                Severity::Error,
-                "this link leads to no file of the repository",
-                "put the file itself there",
-            ),
-            _ => {}
+            elsewhere => {
+                let why = match elsewhere {
+                    Ok((_, Found::Foreign)) => "it is a link into another repository",
+                    Ok(_) => "it is a link to nothing",
+                    Err(PathProblem::Circle) => "it is a link that leads round in a circle",
+                    Err(_) => "it is a link that leads out of the repository",
+                };
+                // By another name it may still be meant for a folder.
+                match is_manifest_path(name) {
+                    true => {
+                        let message = format!("cannot be read: {why}");
+                        self.tell(path, Severity::Error, &message, "put the file itself there");
+                    }
+                    false => {
+                        let message = format!("is not read: {why}");
+                        let hint = "put there what is meant, or remove it";
+                        self.tell(path, Severity::Notice, &message, hint);
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -249,8 +268,15 @@ impl Walker<'_> {
         entries: &[(String, Found)],
     ) -> Result<(), TreeError> {
         let found = entries.iter().find(|(name, _)| name == IGNORE_FILE);
-        let Some((_, Found::File { id, size_bytes })) = found else { return Ok(()) };
         let path = within(folder, IGNORE_FILE);
+        let (id, size_bytes) = match found {
+            Some((_, Found::File { id, size_bytes })) => (id, size_bytes),
+            None => return Ok(()),
+            Some(_) => {
+                self.tell(&path, Severity::Error, "this is no file", "put the file itself there");
+                return Ok(());
+            }
+        };
         if *size_bytes > IGNORE_LIMIT_BYTES {
             let message = format!("the file has more than {IGNORE_LIMIT_BYTES} bytes");
             self.tell(&path, Severity::Error, &message, "leave out whole folders");

@@ -7,6 +7,7 @@ use granit_parser::{
     ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, Tag,
 };
 
+use super::json::Pieces;
 use super::merge::{Copies, merge_and_check};
 use super::scalar::resolve_plain;
 use super::{
@@ -15,9 +16,23 @@ use super::{
 };
 use crate::problems::{Problems, quoted};
 
+/// How keys are read that YAML 1.1 takes for booleans, as `y` and `on`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Keys {
+    /// As booleans, which are no keys, as kubectl does.
+    Booleans,
+    /// As texts, as kustomize does in resources and patches.
+    Texts,
+}
+
 /// The documents of a file, one after another, so that only one tree is in memory at a time.
 pub(crate) struct Documents<'a> {
     parser: Parser<'a, StrInput<'a>>,
+    /// Where the text of the parser begins in the file.
+    start: Position,
+    /// The documents that follow what the parser reads.
+    rest: Pieces<'a>,
+    keys: Keys,
     /// How many values each may hold.
     node_limit: usize,
     count: usize,
@@ -41,13 +56,17 @@ enum Stop {
 
 impl<'a> Documents<'a> {
     pub(crate) fn of(text: &'a str) -> Self {
-        let options = granit_parser::options! {
-            emit_unresolved_aliases: true,
-            emit_comments: false,
-            block_scalar_eof_without_line_feed: true,
-        };
+        Self::with_keys(text, Keys::Booleans)
+    }
+
+    pub(crate) fn with_keys(text: &'a str, keys: Keys) -> Self {
+        let mut rest = Pieces::of(text);
+        let (first, start) = rest.next().unwrap_or((text, Position { line: 1, column: 1 }));
         Self {
-            parser: Parser::new_from_str_with_options(text, options),
+            parser: parser(first),
+            start,
+            rest,
+            keys,
             node_limit: (text.len() / BYTES_PER_NODE).clamp(FEW_NODES, NODE_LIMIT),
             count: 0,
             ended: false,
@@ -58,12 +77,16 @@ impl<'a> Documents<'a> {
     pub(crate) fn next(&mut self, problems: &mut Problems) -> Option<Document<'a>> {
         while !self.ended {
             match self.parser.next_event() {
-                None | Some(Ok((Event::StreamEnd, _))) => self.ended = true,
+                None | Some(Ok((Event::StreamEnd, _))) => match self.rest.next() {
+                    Some((text, start)) => (self.parser, self.start) = (parser(text), start),
+                    None => self.ended = true,
+                },
                 Some(Ok((Event::DocumentStart(..), span))) => {
                     self.count += 1;
                     if self.count > DOCUMENT_LIMIT {
                         let message = format!("a file may hold {DOCUMENT_LIMIT} documents");
-                        problems.error(position(&span.start), message, Some("split the file"));
+                        let at = position(&span.start, self.start);
+                        problems.error(at, message, Some("split the file"));
                         self.ended = true;
                         return Some(Document::Broken);
                     }
@@ -84,7 +107,7 @@ impl<'a> Documents<'a> {
     }
 
     fn read_document(&mut self, problems: &mut Problems) -> Option<Document<'a>> {
-        let mut composer = Composer::new(self.node_limit);
+        let mut composer = Composer::new(self.node_limit, self.start, self.keys);
         loop {
             let step = match self.parser.next_event() {
                 None => return None,
@@ -107,17 +130,25 @@ impl<'a> Documents<'a> {
     /// Tells why, and goes on behind the next document separator.
     fn recover(&mut self, stop: Stop, problems: &mut Problems) {
         if let Stop::Syntax(error) = stop {
-            let at = position(error.marker());
+            let at = position(error.marker(), self.start);
             problems.error(at, format!("not valid YAML: {}", error.info()), hint(error.kind()));
         }
         // An error here can only repeat what was told: the input is text in memory.
-        self.ended = !matches!(self.parser.proceed_next_document(), Ok(true));
+        if matches!(self.parser.proceed_next_document(), Ok(true)) {
+            return;
+        }
+        match self.rest.next() {
+            Some((text, start)) => (self.parser, self.start) = (parser(text), start),
+            None => self.ended = true,
+        }
     }
 }
 
 /// Builds the tree of one document. Uses no recursion, so depth costs memory only, and that is limited.
 struct Composer<'a> {
     node_limit: usize,
+    start: Position,
+    keys: Keys,
     open: Vec<Open<'a>>,
     anchors: BTreeMap<usize, Node<'a>>,
     copies: Copies,
@@ -144,9 +175,11 @@ struct Key<'a> {
 }
 
 impl<'a> Composer<'a> {
-    fn new(node_limit: usize) -> Self {
+    fn new(node_limit: usize, start: Position, keys: Keys) -> Self {
         Self {
             node_limit,
+            start,
+            keys,
             open: Vec::new(),
             anchors: BTreeMap::new(),
             copies: Copies::default(),
@@ -157,7 +190,7 @@ impl<'a> Composer<'a> {
     }
 
     fn take(&mut self, event: Event<'a>, span: &Span, problems: &mut Problems) -> Result<(), Stop> {
-        let at = position(&span.start);
+        let at = position(&span.start, self.start);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 if self.expects_key() {
@@ -324,6 +357,7 @@ impl<'a> Composer<'a> {
             ScalarKind::Int(number) if number.to_string() == *text => None,
             ScalarKind::Int(_) | ScalarKind::Float => Some("a number"),
             ScalarKind::Bool(_) if matches!(&*text, "true" | "false") => None,
+            ScalarKind::Bool(_) if self.keys == Keys::Texts => None,
             ScalarKind::Bool(_) => Some("a boolean"),
             ScalarKind::Null => Some("null"),
         };
@@ -382,9 +416,24 @@ fn null<'a>(at: Position) -> Node<'a> {
     Node { at, value: Value::Scalar { text: Cow::Borrowed("~"), kind: ScalarKind::Null } }
 }
 
-fn position(marker: &Marker) -> Position {
+/// A place in the file, in which the text that is parsed begins at `start`.
+fn position(marker: &Marker, start: Position) -> Position {
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-    Position { line: number(marker.line()).max(1), column: number(marker.col()).saturating_add(1) }
+    let (line, column) = (number(marker.line()).max(1), number(marker.col()).saturating_add(1));
+    let before = if line == 1 { start.column.saturating_sub(1) } else { 0 };
+    Position {
+        line: line.saturating_add(start.line.saturating_sub(1)),
+        column: column.saturating_add(before),
+    }
+}
+
+fn parser(text: &str) -> Parser<'_, StrInput<'_>> {
+    let options = granit_parser::options! {
+        emit_unresolved_aliases: true,
+        emit_comments: false,
+        block_scalar_eof_without_line_feed: true,
+    };
+    Parser::new_from_str_with_options(text, options)
 }
 
 /// What usually mends the mistakes that are made often.

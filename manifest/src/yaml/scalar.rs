@@ -26,7 +26,9 @@ pub(crate) fn resolve_plain(text: &str) -> ScalarKind {
     match parse_int(&digits) {
         Int::Value(value) => ScalarKind::Int(value),
         Int::TooLarge => ScalarKind::Float,
-        Int::Other if is_float(&digits) => ScalarKind::Float,
+        Int::Other if is_float(&digits) => {
+            whole(&digits).map_or(ScalarKind::Float, ScalarKind::Int)
+        }
         Int::Other => ScalarKind::Text,
     }
 }
@@ -66,6 +68,14 @@ fn parse_int(text: &str) -> Int {
     let Ok(magnitude) = i128::from_str_radix(digits, base) else { return Int::TooLarge };
     let value = if negative { -magnitude } else { magnitude };
     i64::try_from(value).map_or(Int::TooLarge, Int::Value)
+}
+
+/// The whole number that a float is. On the way to an API server YAML becomes JSON, in which `3.0` and `1e3`
+/// are 3 and 1000. Beyond what a float tells apart nobody means a whole number.
+fn whole(text: &str) -> Option<i64> {
+    const EXACT: f64 = (1_i64 << 53) as f64;
+    let float: f64 = text.parse().ok()?;
+    (float.fract() == 0.0 && float.abs() <= EXACT).then_some(float as i64)
 }
 
 /// `[+-]? (digits [. digits] | . digits) [e [+-] digits]`
@@ -114,11 +124,17 @@ mod tests {
             ("0x1F", Int(31)),
             ("0b101", Int(5)),
             ("1_000", Int(1000)),
-            ("08", Float),
-            ("1.0", Float),
+            ("08", Int(8)),
+            ("1.0", Int(1)),
+            ("-3.00", Int(-3)),
             (".5", Float),
-            ("1e3", Float),
-            ("1.e+3", Float),
+            ("1.5", Float),
+            ("1e3", Int(1000)),
+            ("1.e+3", Int(1000)),
+            ("25e-1", Float),
+            ("250e-1", Int(25)),
+            ("1e17", Float),
+            ("1e999", Float),
             ("99999999999999999999", Float),
             ("100m", Text),
             ("1.2.3", Text),

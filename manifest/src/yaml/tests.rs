@@ -1,6 +1,6 @@
 //! What comes out of a file, and what no file can do.
 
-use super::{Document, Documents, Node, ScalarKind, Value};
+use super::{Document, Documents, Keys, Node, ScalarKind, Value};
 use crate::problems::Problems;
 
 /// The documents as one line each, and the problems as `line:column message`.
@@ -169,4 +169,29 @@ fn positions_are_those_of_an_editor() {
     assert_eq!((fields[1].key_at.line, fields[1].key_at.column), (4, 5));
     let Value::List(ports) = &fields[1].node.value else { panic!("no list") };
     assert_eq!(place(&ports[1]), (4, 17));
+}
+
+#[test]
+fn json_documents_need_nothing_between_them() {
+    let two = "\n{\"a\": {\"b\": \"} {\"}} {\"c\":\n 1}\n\n  {\"é\": 2}";
+    assert_eq!(good(two), ["{a: {b: \"} {\"}}", "{c: 1}", "{é: 2}"]);
+    // Each keeps its place, and one that is wrong hides no other.
+    let (shown, told) = read("{\"a\": 1}{\"b\": 1, \"b\": 2}\n {\"c\": 1, \"c\": 2}");
+    assert_eq!(shown.len(), 3, "{shown:?}");
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("1:18 ") && told[1].starts_with("2:11 "), "{told:?}");
+    // Flow style is no JSON, and is as it was.
+    assert_eq!(good("{a: '} {'}\n---\n{b: c}"), ["{a: \"} {\"}", "{b: \"c\"}"]);
+    assert_eq!(good("{\"a\": 1}\n---\n{\"b\": 2}"), ["{a: 1}", "{b: 2}"]);
+    assert_eq!(read("{\"a\": 1}\n{b: 2}").1.len(), 1);
+}
+
+#[test]
+fn words_that_yaml_takes_for_booleans_are_keys_where_it_is_asked() {
+    let mut problems = Problems::default();
+    let document = Documents::with_keys("{y: 1, on: 2, \"n\": 3}", Keys::Texts).next(&mut problems);
+    assert!(matches!(document, Some(Document::Tree(node)) if show(&node) == "{y: 1, on: 2, n: 3}"));
+    assert!(!read("{y: 1}").1.is_empty());
+    let mut null = Documents::with_keys("{null: 1}", Keys::Texts);
+    assert!(matches!(null.next(&mut problems), Some(Document::Broken)));
 }

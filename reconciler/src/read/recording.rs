@@ -23,7 +23,11 @@ impl<'t> Recording<'t> {
         let is_used = |found: &Found| match found {
             Found::File { id, .. } => read.contains(id),
             Found::Link { .. } => true,
-            Found::Nothing | Found::Folder { .. } | Found::Foreign | Found::NoText => false,
+            Found::Nothing
+            | Found::Folder { .. }
+            | Found::Foreign
+            | Found::Special
+            | Found::NoText => false,
         };
         let seen = self.seen.into_inner().into_iter();
         seen.filter(|(_, found)| is_used(found)).map(|(path, _)| path).collect()

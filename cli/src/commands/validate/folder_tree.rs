@@ -147,7 +147,7 @@ impl Tree for FolderTree {
                 Err(_) => Found::NoText,
             }
         } else {
-            Found::Foreign
+            Found::Special
         })
     }
 

@@ -8,7 +8,7 @@ use dugout_model::{
 };
 
 use super::{Followed, Stop};
-use crate::assemble::{Unit, check_namespace};
+use crate::assemble::{Policy, Unit, check_namespace, has_refused_group};
 use crate::blob::{BlobObject, Content, ParsedBlob};
 use crate::decode::{DEFAULT_NAMESPACE, Identity};
 use crate::source::Rendered;
@@ -17,6 +17,7 @@ use crate::tree::ContentId;
 
 /// The objects of a source without an error, and what it takes to tell whether it stays without one.
 pub(super) struct Assembled {
+    pub policy: Policy,
     /// By the path of the file, or of the folder of the kustomization.
     parts: HashMap<Arc<str>, Part>,
     /// The parts with objects in a namespace.
@@ -64,10 +65,12 @@ impl Assembled {
     /// about each other then.
     pub fn of(
         parts: impl Iterator<Item = (Arc<str>, Part)>,
+        policy: &Policy,
         objects: &DeclaredObjects,
         linked: BTreeMap<NamespaceName, Vec<Problem>>,
     ) -> Followed<Self> {
         let mut assembled = Self {
+            policy: policy.clone(),
             parts: HashMap::with_capacity(parts.size_hint().0),
             by_namespace: HashMap::new(),
             others: HashSet::new(),
@@ -129,7 +132,7 @@ impl Assembled {
     ) -> Followed<()> {
         let Some((path, part)) = self.parts.remove_entry(path) else { return Err(Stop::ReadWhole) };
         for object in &part.content().objects {
-            dirty.insert(concerned_by(&object.id)?);
+            dirty.extend(concerned_by(&object.id));
             if let Some(paths) = self.by_namespace.get_mut(&object.id.key.namespace) {
                 paths.remove(&path);
             }
@@ -146,9 +149,9 @@ impl Assembled {
                 self.node_ports.remove(&port);
             }
         }
-        match part {
-            Part::File { .. } => self.notices.take_file(&path),
-            Part::Rendered(rendered) => self.notices.take_rendering(&rendered.content),
+        match &part {
+            Part::File { .. } => self.notices.take_file(&path, &self.policy),
+            Part::Rendered(_) => self.notices.take_rendering(part.as_unit(&path), &self.policy),
         }
         Ok(())
     }
@@ -182,7 +185,7 @@ impl Assembled {
         let content = part.content();
         let is_error = |problem: &Problem| problem.severity == Severity::Error;
         if content.has_unknown
-            || !content.foreign.is_empty()
+            || has_refused_group(content, &self.policy)
             || content.problems.iter().any(is_error)
         {
             return Err(Stop::ReadWhole);
@@ -192,13 +195,18 @@ impl Assembled {
                 return Err(Stop::ReadWhole);
             }
             self.index_ports(object)?;
-            dirty.insert(concerned_by(&object.id)?);
-            let paths = self.by_namespace.entry(object.id.key.namespace.clone()).or_default();
-            paths.insert(Arc::clone(&path));
+            dirty.extend(concerned_by(&object.id));
+            let namespace = &object.id.key.namespace;
+            if !namespace.as_str().is_empty() {
+                let paths = self.by_namespace.entry(namespace.clone()).or_default();
+                paths.insert(Arc::clone(&path));
+            }
         }
         match &part {
-            Part::File { blob, .. } => self.notices.put_file(&path, &blob.content),
-            Part::Rendered(rendered) => self.notices.put_rendering(&rendered.content),
+            Part::File { blob, .. } => {
+                self.notices.put_file(&path, &blob.content, &self.policy);
+            }
+            Part::Rendered(_) => self.notices.put_rendering(part.as_unit(&path), &self.policy),
         }
         self.parts.insert(path, part);
         Ok(())
@@ -238,14 +246,14 @@ impl Assembled {
     }
 }
 
-/// The namespace whose objects are concerned when an object comes or goes.
-fn concerned_by(id: &Identity) -> Followed<NamespaceName> {
+/// The namespace whose objects are concerned when an object comes or goes. None refers to one of the whole
+/// cluster but to its namespace, so of all others it is enough that none is declared twice.
+fn concerned_by(id: &Identity) -> Option<NamespaceName> {
     let ObjectKey { namespace, name } = &id.key;
     match (namespace.as_str(), id.kind) {
-        ("", "Namespace") => Ok(NamespaceName::new(name.as_str())),
-        // Of the whole cluster: it may concern every namespace.
-        ("", _) => Err(Stop::ReadWhole),
-        _ => Ok(namespace.clone()),
+        ("", "Namespace") => Some(NamespaceName::new(name.as_str())),
+        ("", _) => None,
+        _ => Some(namespace.clone()),
     }
 }
 

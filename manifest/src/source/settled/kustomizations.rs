@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::watched::Watched;
 use super::{Followed, Stop};
 use crate::kustomize::ParsedTrees;
+use crate::source::budget::Budget;
 use crate::source::parts::{Node, Parts, Search};
 use crate::source::{Rendered, SourceCache};
 use crate::tree::{ContentId, Found, Tree, is_below};
@@ -22,6 +23,7 @@ pub(super) struct Kustomizations {
     /// How many renderings have read a file outside their folder.
     taken: HashMap<String, usize>,
     watched: Watched,
+    budget: Budget,
 }
 
 struct Kustomization {
@@ -73,6 +75,7 @@ impl Kustomizations {
             referred: HashMap::new(),
             taken: HashMap::new(),
             watched: Watched::new(tree)?,
+            budget: Budget::default(),
         };
         let mut rendered: HashMap<&str, &Arc<Rendered>> =
             renderings.iter().map(|(folder, rendered)| (folder.as_str(), rendered)).collect();
@@ -81,7 +84,9 @@ impl Kustomizations {
             let rendered = rendered.remove(folder.as_str()).cloned();
             let kustomization = Kustomization { reach, rendered };
             kustomizations.count_references(&kustomization);
-            kustomizations.count_files(kustomization.rendered.as_ref());
+            if let Some(rendered) = &kustomization.rendered {
+                kustomizations.count(rendered);
+            }
             let folder: Arc<str> = folder.into();
             kustomizations.watch(tree, &folder, &kustomization)?;
             kustomizations.by_folder.insert(folder, kustomization);
@@ -166,6 +171,9 @@ impl Kustomizations {
                 self.leave(&folder, old.as_ref(), &mut turn);
                 self.enter(&folder, new.as_ref(), &mut turn, fresh);
             }
+            if self.budget.is_passed() {
+                return Err(Stop::ReadWhole);
+            }
             kustomization.rendered = new;
             self.watch(tree, &folder, &kustomization)?;
             self.by_folder.insert(folder, kustomization);
@@ -228,10 +236,11 @@ impl Kustomizations {
         }
     }
 
-    fn count_files(&mut self, rendered: Option<&Arc<Rendered>>) {
-        for path in rendered.iter().flat_map(|rendered| rendered.inputs.files_outside()) {
+    fn count(&mut self, rendered: &Rendered) {
+        for path in rendered.inputs.files_outside() {
             *self.taken.entry(path.to_owned()).or_default() += 1;
         }
+        self.budget.put(rendered);
     }
 
     /// Takes back all that a kustomization counts for.
@@ -269,6 +278,7 @@ impl Kustomizations {
             count_off(&mut self.taken, path);
             turn.files.insert(path.to_owned());
         }
+        self.budget.take(old);
         turn.leaving.push(Arc::clone(folder));
     }
 
@@ -280,7 +290,7 @@ impl Kustomizations {
         fresh: &mut SourceCache,
     ) {
         let Some(new) = new else { return };
-        self.count_files(Some(new));
+        self.count(new);
         turn.files.extend(new.inputs.files_outside().map(str::to_owned));
         fresh.renderings.insert(folder.to_string(), Arc::clone(new));
         turn.entering.push((Arc::clone(folder), Arc::clone(new)));
