@@ -8,6 +8,7 @@ mod events;
 mod exec;
 mod images;
 mod look;
+mod sessions;
 mod settings;
 
 use std::collections::HashMap;

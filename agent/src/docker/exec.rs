@@ -23,6 +23,8 @@ use crate::runtime::{ExecOutcome, PermanentKind, RuntimeError};
 const MAX_OUTPUT_BYTES: usize = 4096;
 /// How long a killed command may take until the engine has seen its end.
 const END: Duration = Duration::from_secs(2);
+/// How long a command may take to end after its terminal was closed.
+const HANG_UP: Duration = Duration::from_secs(2);
 /// How often the engine is asked for that.
 const END_LOOK: Duration = Duration::from_millis(20);
 /// How many commands that could not be ended are remembered. A container has three probes at most.
@@ -68,7 +70,7 @@ impl DockerRuntime {
         deadline: Duration,
     ) -> Result<ExecOutcome, RuntimeError> {
         if let Some(exec) = self.late.get(container, command) {
-            if !self.has_ended(container, &exec).await? {
+            if !self.has_ended(container, &exec, Some(Signal::KILL)).await? {
                 return Err(RuntimeError::Transient {
                     operation: "exec",
                     message: "the same command still runs from an earlier time, could not be ended, and is not run twice".to_owned(),
@@ -90,7 +92,7 @@ impl DockerRuntime {
     /// Kills a command's processes and returns whether the engine has seen its end.
     async fn end(&self, container: &str, exec: &str) -> bool {
         let ending = async {
-            while !self.has_ended(container, exec).await? {
+            while !self.has_ended(container, exec, Some(Signal::KILL)).await? {
                 tokio::time::sleep(END_LOOK).await;
             }
             Ok::<(), RuntimeError>(())
@@ -98,8 +100,27 @@ impl DockerRuntime {
         matches!(tokio::time::timeout(END, ending).await, Ok(Ok(())))
     }
 
-    /// Whether a command has ended; kills what is there of one that has not.
-    async fn has_ended(&self, container: &str, exec: &str) -> Result<bool, RuntimeError> {
+    /// Tells a command's processes that their terminal is gone, and kills what is left of them soon
+    /// after. Returns whether the engine has seen its end.
+    pub(super) async fn hang_up_command(&self, container: &str, exec: &str) -> bool {
+        let ending = async {
+            let mut signal = Some(Signal::HUP);
+            while !self.has_ended(container, exec, signal.take()).await? {
+                tokio::time::sleep(END_LOOK).await;
+            }
+            Ok::<(), RuntimeError>(())
+        };
+        matches!(tokio::time::timeout(HANG_UP, ending).await, Ok(Ok(())))
+            || self.end(container, exec).await
+    }
+
+    /// Whether a command has ended; sends a signal to what is there of one that has not.
+    async fn has_ended(
+        &self,
+        container: &str,
+        exec: &str,
+        signal: Option<Signal>,
+    ) -> Result<bool, RuntimeError> {
         let look = |docker: Docker| async move { docker.inspect_exec(exec).await };
         let state = match self.call("exec inspect", QUICK, look).await {
             Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => {
@@ -111,10 +132,12 @@ impl DockerRuntime {
             return Ok(true);
         }
         let leader = state.pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-        if let Some(leader) = leader {
+        if let (Some(leader), Some(signal)) = (leader, signal) {
             let container = container.to_owned();
             // Reads the list of all processes.
-            let _ = tokio::task::spawn_blocking(move || kill_session(leader, &container)).await;
+            let signalling =
+                tokio::task::spawn_blocking(move || signal_session(leader, &container, signal));
+            let _ = signalling.await;
         }
         Ok(false)
     }
@@ -150,13 +173,13 @@ async fn run_and_read(
     })
 }
 
-/// Kills the processes of a session that are in a control group with this container's id in its path.
+/// Sends a signal to the processes of a session that are in a control group with this container's id in its path.
 ///
-/// The engine runs each command as the leader of a session of its own, so its children are killed with
-/// it. A number says nothing by itself: it may be of another machine, or used again by now. The process
+/// The engine runs each command as the leader of a session of its own, so its children get it,
+/// too. A number says nothing by itself: it may be of another machine, or used again by now. The process
 /// is held first and its control group is read then: if what was read belongs to the container and what
 /// is held still lives, both are the same process.
-fn kill_session(leader: Pid, container: &str) {
+fn signal_session(leader: Pid, container: &str, signal: Signal) {
     let Ok(processes) = std::fs::read_dir("/proc") else { return };
     let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     for process in numbers.filter_map(Pid::from_raw) {
@@ -166,10 +189,10 @@ fn kill_session(leader: Pid, container: &str) {
         let Ok(held) = pidfd_open(process, PidfdFlags::empty()) else { continue };
         let groups = std::fs::read_to_string(format!("/proc/{process}/cgroup"));
         if groups.is_ok_and(|groups| groups.contains(container)) {
-            match pidfd_send_signal(&held, Signal::KILL) {
+            match pidfd_send_signal(&held, signal) {
                 Ok(()) | Err(Errno::SRCH) => {}
                 Err(error) => {
-                    tracing::warn!(%process, %error, "a command that takes too long cannot be ended");
+                    tracing::warn!(%process, %error, "a command cannot be ended");
                 }
             }
         }
@@ -212,9 +235,9 @@ mod tests {
         let session =
             std::iter::repeat_with(|| session_of(&child)).take(1_000_000).flatten().next();
         let session = session.expect("it leads a session");
-        kill_session(session, "0123456789abcdef of another container");
+        signal_session(session, "0123456789abcdef of another container", Signal::KILL);
         assert!(child.try_wait().expect("it can be asked").is_none(), "it is not the container's");
-        kill_session(session, &own);
+        signal_session(session, &own, Signal::KILL);
         child.wait().expect("it ended");
     }
 }
