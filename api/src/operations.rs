@@ -273,7 +273,7 @@ async fn revoke_join_token(
 }
 
 /// Refuses where nothing could be written.
-fn must_lead(backend: &dyn Backend) -> Result<(), Failure> {
+pub(crate) fn must_lead(backend: &dyn Backend) -> Result<(), Failure> {
     let message = match backend.leading() {
         Leading::Leads => return Ok(()),
         Leading::StandsBy { leader } => not_leading(leader.as_deref()),
