@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use dugout_model::*;
 use dugout_wire::{
-    ClientMessage, ExecRequest, SessionEnd, SessionKind, SessionStreams, TerminalSize,
+    ArchiveAction, ArchiveRequest, ClientMessage, ExecRequest, PathKind, PathStatus, SessionEnd,
+    SessionKind, SessionStreams, TerminalSize,
 };
 use support::sessions::Heard;
 use support::{PATIENCE, Rig, running_id};
@@ -130,6 +131,8 @@ async fn a_container_is_attached_to_and_ends_with_its_code() {
     rig.until_running(pod).await;
     let mut session = rig.plane.session(pod, "main", SessionKind::Attach(STREAMS)).await.unwrap();
     session.say(ClientMessage::Stdin(b"that\n")).await;
+    // What others may still say something to does not learn that one of them has ended.
+    session.say(ClientMessage::EndOfStdin).await;
     let heard = Heard { stdout: said("got that\n"), stderr: vec![], end: SessionEnd::Exited(5) };
     assert_eq!(session.end().await, heard);
     // Who leaves ends nothing.
@@ -167,5 +170,74 @@ async fn what_cannot_be_had_is_refused_with_a_sentence() {
     let more = rig.plane.session(pod, "main", exec("true", STREAMS)).await;
     assert_eq!(more.err().as_deref(), Some("this node serves 16 sessions already"));
     drop(open);
+    rig.finish().await;
+}
+
+fn archive(action: ArchiveAction, path: &str) -> SessionKind {
+    SessionKind::Archive(ArchiveRequest { action, path: path.to_owned() })
+}
+
+/// An archive of one file.
+fn packed(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(0o640);
+    header.set_uid(1000);
+    header.set_size(content.len() as u64);
+    archive.append_data(&mut header, name, content).unwrap();
+    archive.into_inner().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_go_in_and_out_of_a_container_that_has_no_program_for_it() {
+    let (rig, pod, _) = sleeping().await;
+    let look = async |path: &str| {
+        let session = rig.plane.session(pod, "main", archive(ArchiveAction::Look, path)).await;
+        let heard = session.unwrap().end().await;
+        assert_eq!(heard.end, SessionEnd::Exited(0), "{heard:?}");
+        serde_json::from_slice::<PathStatus>(&heard.stdout).unwrap()
+    };
+    assert_eq!(look("/new").await.kind, PathKind::Absent);
+    assert_eq!(look("bin/../bin/").await.path, "/bin");
+    assert_eq!(look("/bin").await.kind, PathKind::Folder);
+
+    let content: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    let mut session =
+        rig.plane.session(pod, "main", archive(ArchiveAction::Write, "/")).await.unwrap();
+    for piece in packed("new", &content).chunks(50_000) {
+        session.say(ClientMessage::Stdin(piece)).await;
+    }
+    session.say(ClientMessage::EndOfStdin).await;
+    assert_eq!(session.end().await.end, SessionEnd::Exited(0));
+    assert_eq!(look("/new").await.kind, PathKind::File);
+    let seen = exec("/bin/busybox stat -c '%u %a %s' /new", STREAMS);
+    let heard = rig.plane.session(pod, "main", seen).await.unwrap().end().await;
+    assert_eq!(heard.stdout, said("1000 640 300000\n"), "{heard:?}");
+
+    let session = rig.plane.session(pod, "main", archive(ArchiveAction::Read, "/new")).await;
+    let heard = session.unwrap().end().await;
+    assert_eq!(heard.end, SessionEnd::Exited(0));
+    let mut back = tar::Archive::new(&heard.stdout[..]);
+    let mut entry = back.entries().unwrap().next().unwrap().unwrap();
+    assert_eq!(entry.path().unwrap().to_str(), Some("new"));
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
+    assert!(bytes == content);
+
+    // What cannot be done is told, and half an archive is none.
+    let nothing = rig.plane.session(pod, "main", archive(ArchiveAction::Read, "/nothing")).await;
+    assert!(matches!(nothing.unwrap().end().await.end, SessionEnd::Failed(_)));
+    let mut session =
+        rig.plane.session(pod, "main", archive(ArchiveAction::Write, "/none")).await.unwrap();
+    session.say(ClientMessage::Stdin(&packed("x", b"x"))).await;
+    session.say(ClientMessage::EndOfStdin).await;
+    assert!(matches!(session.end().await.end, SessionEnd::Failed(_)));
+    let mut session =
+        rig.plane.session(pod, "main", archive(ArchiveAction::Write, "/")).await.unwrap();
+    session.say(ClientMessage::Stdin(&packed("half", &content)[..100_000])).await;
+    drop(session);
+    let mut session = rig.plane.session(pod, "main", exec("exec cat", STREAMS)).await.unwrap();
+    session.say(ClientMessage::EndOfStdin).await;
+    assert_eq!(session.end().await.end, SessionEnd::Exited(0), "the node serves on");
     rig.finish().await;
 }

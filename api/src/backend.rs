@@ -191,6 +191,17 @@ pub enum SessionKind {
     Exec { command: Vec<String>, streams: SessionStreams },
     /// The container's own process.
     Attach { streams: SessionStreams },
+    /// Its files, as an archive.
+    Archive { action: ArchiveAction, path: String },
+}
+
+/// What is done with the files of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArchiveAction {
+    /// Only tells what is there.
+    Look,
+    Read,
+    Write,
 }
 
 /// Which of a process's streams are wanted.

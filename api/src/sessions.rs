@@ -1,4 +1,5 @@
-//! Sessions with containers: `exec` and `attach`, as Kubernetes offers them to its clients.
+//! Sessions with containers: `exec` and `attach`, as Kubernetes offers them to its clients, and archives
+//! of their files.
 //!
 //! A WebSocket with Kubernetes' subprotocol carries them. Its messages are the node's and the client's
 //! own; here they are only passed on, so that each side slows the other, and bounded in time.
@@ -19,9 +20,10 @@ use dugout_model::{Input, NamespaceName, ObjectName, Output, World};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::backend::{Session, SessionKind, SessionRequest, SessionStreams};
+use crate::backend::{ArchiveAction, Session, SessionKind, SessionRequest, SessionStreams};
 use crate::failure::{Failure, Reason};
 use crate::logs::container;
 use crate::operations::must_lead;
@@ -46,6 +48,7 @@ pub(crate) fn routes() -> Router<Api> {
     Router::new()
         .route("/api/v1/namespaces/{namespace}/pods/{name}/exec", get(exec).post(exec))
         .route("/api/v1/namespaces/{namespace}/pods/{name}/attach", get(attach).post(attach))
+        .route("/apis/dugout.dev/v1/namespaces/{namespace}/pods/{name}/archive", get(archive))
 }
 
 type Place = Path<(String, String)>;
@@ -69,6 +72,36 @@ async fn attach(
     let asked = Asked::parse(request.uri())?;
     open(&api, place, request, asked.container, SessionKind::Attach { streams: asked.streams })
         .await
+}
+
+/// What `dugout cp` sends.
+#[derive(Clone, Debug, Deserialize)]
+struct ArchiveParameters {
+    #[serde(default)]
+    container: String,
+    action: String,
+    path: String,
+}
+
+async fn archive(
+    State(api): State<Api>,
+    place: Place,
+    request: Request,
+) -> Result<Response, Failure> {
+    let ArchiveParameters { container, action, path } = parameters(request.uri())?;
+    let action = match action.as_str() {
+        "look" => ArchiveAction::Look,
+        "read" => ArchiveAction::Read,
+        "write" => ArchiveAction::Write,
+        other => {
+            let sentence = format!("action is look, read or write, not '{other}'");
+            return Err(Failure::bad_request(sentence));
+        }
+    };
+    if path.is_empty() || path.contains('\0') {
+        return Err(Failure::bad_request("path is the file or folder in the container"));
+    }
+    open(&api, place, request, container, SessionKind::Archive { action, path }).await
 }
 
 /// What `kubectl exec` and `kubectl attach` may send.
@@ -169,6 +202,10 @@ fn note(
         }
         SessionKind::Attach { streams } => {
             tracing::info!(%operator, %namespace, %pod, container, stdin = streams.stdin, "attach");
+        }
+        SessionKind::Archive { action: ArchiveAction::Look, .. } => {}
+        SessionKind::Archive { action, path } => {
+            tracing::info!(%operator, %namespace, %pod, container, ?action, path, "copy");
         }
     }
 }

@@ -166,6 +166,22 @@ async fn what_cannot_be_is_refused_before_the_upgrade() {
 }
 
 #[tokio::test]
+async fn files_are_asked_for_by_what_is_done_with_them() {
+    let door = Door::new().await;
+    let path = "/apis/dugout.dev/v1/namespaces/demo/pods/web-5d9c7b-aaaaa/archive";
+    assert!(door.operate(&format!("{path}?action=read&path=%2Fetc%2Fa%20b")).await.is_ok());
+    let asked = door.asked()[0].clone();
+    assert!(asked.contains("action: Read, path: \"/etc/a b\""), "{asked}");
+    let operate = async |query: &str| door.operate(&format!("{path}?{query}")).await;
+    is_refused(operate("action=delete&path=x").await, 400, "look, read or write");
+    is_refused(operate("action=read&path=").await, 400, "path is the file");
+    is_refused(operate("action=read").await, 400, "path");
+    let protocols = ("sec-websocket-protocol", "v5.channel.k8s.io");
+    let called = door.call(&format!("{path}?action=read&path=x"), &[protocols]).await;
+    is_refused(called, 401, "operator token");
+}
+
+#[tokio::test]
 async fn so_many_sessions_are_open_at_once_and_no_more() {
     let limits = Limits { sessions: 1, ..Limits::default() };
     let door = Door::with(Fake::new(support::world()), limits).await;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_api::{
-    Backend, BackendError, ByteStream, Call, JoinToken, Leading, LogsRequest, NewJoinToken,
-    RollbackDone, RollbackOnBranch, RollbackRequest, Session, SessionKind, SessionRequest,
-    SessionStreams,
+    ArchiveAction, Backend, BackendError, ByteStream, Call, JoinToken, Leading, LogsRequest,
+    NewJoinToken, RollbackDone, RollbackOnBranch, RollbackRequest, Session, SessionKind,
+    SessionRequest, SessionStreams,
 };
 use dugout_gitsync::Reverted;
 use dugout_model::{
@@ -288,6 +288,14 @@ fn session_request(request: SessionRequest) -> dugout_wire::SessionRequest {
         }
         SessionKind::Attach { streams: wanted } => {
             dugout_wire::SessionKind::Attach(streams(wanted))
+        }
+        SessionKind::Archive { action, path } => {
+            let action = match action {
+                ArchiveAction::Look => dugout_wire::ArchiveAction::Look,
+                ArchiveAction::Read => dugout_wire::ArchiveAction::Read,
+                ArchiveAction::Write => dugout_wire::ArchiveAction::Write,
+            };
+            dugout_wire::SessionKind::Archive(dugout_wire::ArchiveRequest { action, path })
         }
     };
     dugout_wire::SessionRequest { pod: request.pod.0, container: request.container, kind }

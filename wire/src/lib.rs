@@ -42,9 +42,9 @@ pub use names::parse_node_name;
 pub use probe::{Header, HttpGetAction, HttpScheme, PortRef, Probe, ProbeAction};
 pub use pull_secret::{AssignedPullSecret, PullSecretFormat};
 pub use remote_command::{
-    ClientMessage, ExecRequest, MAX_SESSION_MESSAGE_BYTES, MessageError, NodeMessage,
-    SESSION_CHUNK_BYTES, SESSION_SUBPROTOCOL, SessionEnd, SessionKind, SessionRequest,
-    SessionStreams, TerminalSize,
+    ArchiveAction, ArchiveRequest, ClientMessage, ExecRequest, MAX_SESSION_MESSAGE_BYTES,
+    MessageError, NodeMessage, Owner, PathKind, PathStatus, SESSION_CHUNK_BYTES,
+    SESSION_SUBPROTOCOL, SessionEnd, SessionKind, SessionRequest, SessionStreams, TerminalSize,
 };
 pub use report::{
     ContainerExit, ContainerState, ContainerStatus, Event, EventNumber, EventType, PodMilestones,

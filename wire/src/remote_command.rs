@@ -42,6 +42,8 @@ pub enum SessionKind {
     Exec(ExecRequest),
     /// The container's own process.
     Attach(SessionStreams),
+    /// Its files.
+    Archive(ArchiveRequest),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +63,56 @@ pub struct SessionStreams {
     pub stderr: bool,
     /// One terminal instead of three streams; what it shows comes as standard output.
     pub tty: bool,
+}
+
+/// What is done with a container's files. An archive (tar) comes on standard output or goes on standard
+/// input, and is whole only when the end of that was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArchiveRequest {
+    pub action: ArchiveAction,
+    /// Begins in the container's working directory when it is relative.
+    pub path: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ArchiveAction {
+    /// Tells on standard output what is there: a [`PathStatus`].
+    Look,
+    /// The file or folder, under its last name.
+    Read,
+    /// Unpacks into the folder.
+    Write,
+}
+
+/// What there is at a path in a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PathStatus {
+    /// The path in full.
+    pub path: String,
+    pub kind: PathKind,
+    /// Where it leads, if it is a link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_target: Option<String>,
+    /// Whose a file is to be that is brought there.
+    pub owner: Owner,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PathKind {
+    Absent,
+    Folder,
+    /// Or anything else that is no folder.
+    File,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub uid: u64,
+    pub gid: u64,
 }
 
 impl SessionRequest {

@@ -437,4 +437,6 @@ fn a_session_request_looks_like_this() {
     let exec = wire::SessionKind::Exec(wire::ExecRequest { command, streams });
     check_golden("session_exec.json", &request(exec));
     check_golden("session_attach.json", &request(wire::SessionKind::Attach(streams)));
+    let archive = wire::ArchiveRequest { action: wire::ArchiveAction::Read, path: "/etc".into() };
+    check_golden("session_archive.json", &request(wire::SessionKind::Archive(archive)));
 }

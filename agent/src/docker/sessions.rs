@@ -25,7 +25,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{DockerHost, DockerRuntime, QUICK, classify};
 use crate::link::BoxError;
 use crate::runtime::{PermanentKind, RuntimeError};
-use crate::sessions::{Process, ProcessKind, SessionEngine};
+use crate::sessions::{InputEnd, Process, ProcessKind, SessionEngine};
 
 /// How long the engine may take to see the end of a command whose streams it has closed.
 const END: Duration = Duration::from_secs(10);
@@ -60,7 +60,7 @@ impl SessionEngine for DockerRuntime {
         let make = |docker: Docker| async move { docker.create_exec(container, options).await };
         let made = self.call("exec", QUICK, make).await?;
         let kind = ProcessKind::Command(made.id);
-        Ok(Process { container: container.to_owned(), kind, streams })
+        Ok(Process { container: container.to_owned(), kind, streams, input_end: InputEnd::Told })
     }
 
     async fn own_process(
@@ -79,9 +79,14 @@ impl SessionEngine for DockerRuntime {
             });
         }
         // How its bytes come is the container's matter, whatever was asked for.
-        let tty = found.config.and_then(|config| config.tty) == Some(true);
+        let config = found.config.unwrap_or_default();
+        let tty = config.tty == Some(true);
+        let input_end = match config.stdin_once {
+            Some(true) => InputEnd::Told,
+            _ => InputEnd::Kept,
+        };
         let streams = wire::SessionStreams { tty, ..streams };
-        Ok(Process { container: container.to_owned(), kind: ProcessKind::Own, streams })
+        Ok(Process { container: container.to_owned(), kind: ProcessKind::Own, streams, input_end })
     }
 
     async fn connect(&self, process: &Process) -> Result<Self::Connection, RuntimeError> {

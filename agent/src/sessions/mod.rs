@@ -4,6 +4,7 @@
 //! client and a way back. Nothing is queued here: a client that reads slowly slows the command, and a
 //! command that reads slowly slows the client.
 
+mod archive;
 mod output;
 mod run;
 
@@ -19,6 +20,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+
+pub(crate) use archive::ArchiveEngine;
 
 use crate::driver::Directory;
 use crate::link::BoxError;
@@ -77,6 +80,16 @@ pub(crate) struct Process {
     pub container: String,
     pub kind: ProcessKind,
     pub streams: wire::SessionStreams,
+    pub input_end: InputEnd,
+}
+
+/// What the end of a client's input is to a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InputEnd {
+    /// It learns of it.
+    Told,
+    /// Nothing: others may still say something to it. Docker would also stop to hand on its output.
+    Kept,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,20 +133,27 @@ impl<E> Sessions<E> {
     }
 }
 
-impl<E: SessionEngine> SessionSource for Sessions<E> {
+impl<E: SessionEngine + ArchiveEngine> SessionSource for Sessions<E> {
     fn open(&self, request: wire::SessionRequest) -> BoxFuture<'static, Result<Opened, String>> {
         let directory = Arc::clone(&self.directory.borrow());
         let found = container_of(&directory, request.pod_uid(), Some(&request.container));
         let (engine, metrics) = (Arc::clone(&self.engine), self.metrics.clone());
         Box::pin(async move {
             let container = found?;
-            let process = match &request.kind {
-                wire::SessionKind::Exec(exec) => engine.make_command(&container, exec).await,
-                wire::SessionKind::Attach(streams) => {
-                    engine.own_process(&container, *streams).await
+            let made = match request.kind {
+                wire::SessionKind::Exec(exec) => engine.make_command(&container, &exec).await,
+                wire::SessionKind::Attach(streams) => engine.own_process(&container, streams).await,
+                wire::SessionKind::Archive(archive) => {
+                    let opened: Opened = Box::new(move |peer| {
+                        Box::pin(async move {
+                            let _open = OpenSession::count(metrics);
+                            archive::run(engine.as_ref(), &container, &archive, peer).await;
+                        })
+                    });
+                    return Ok(opened);
                 }
             };
-            let process = process.map_err(|error| chain(&error))?;
+            let process = made.map_err(|error| chain(&error))?;
             let opened: Opened = Box::new(move |peer| {
                 Box::pin(async move {
                     let _open = OpenSession::count(metrics);

@@ -11,10 +11,12 @@ use tokio::io::{
 };
 
 use super::output::Reader;
-use super::{LAST_BYTES, LONGEST_SESSION, Outgoing, Peer, Process, SIGN_OF_LIFE, SessionEngine};
+use super::{
+    InputEnd, LAST_BYTES, LONGEST_SESSION, Outgoing, Peer, Process, SIGN_OF_LIFE, SessionEngine,
+};
 
 /// How the bytes came to an end.
-enum Ended {
+pub(super) enum Ended {
     /// What ran has closed its streams.
     ByProcess,
     ByClient,
@@ -41,6 +43,15 @@ pub(super) async fn run<E: SessionEngine>(engine: &E, process: &Process, peer: P
             SessionEnd::Failed(why)
         }
     };
+    tell_end(end, &mut incoming, &mut outgoing).await;
+}
+
+/// Says the last word of a session.
+pub(super) async fn tell_end(
+    end: SessionEnd,
+    incoming: &mut BoxStream<'static, Bytes>,
+    outgoing: &mut Outgoing,
+) {
     // A client that has gone meanwhile needs no answer.
     let _ = outgoing.send(NodeMessage::End(end).to_bytes().into()).await;
     let _ = outgoing.close().await;
@@ -122,7 +133,9 @@ async fn carry_in<E: SessionEngine>(
                 }
             }
             Ok(ClientMessage::EndOfStdin) => {
-                if let Some(mut open) = to.take() {
+                if let Some(mut open) = to.take()
+                    && process.input_end == InputEnd::Told
+                {
                     // As before.
                     let _ = open.shutdown().await;
                 }

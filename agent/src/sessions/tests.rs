@@ -105,7 +105,8 @@ impl Rig {
         let outgoing: Outgoing = Box::pin(outgoing.sink_map_err(Into::into));
         let peer = Peer { incoming: incoming.boxed(), outgoing };
         let kind = ProcessKind::Command("exec".into());
-        let asked = Process { container: "c".into(), kind, streams };
+        let input_end = InputEnd::Told;
+        let asked = Process { container: "c".into(), kind, streams, input_end };
         let running = tokio::spawn({
             let engine = std::sync::Arc::clone(&engine);
             async move { run(engine.as_ref(), &asked, peer).await }
