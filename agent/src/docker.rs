@@ -3,6 +3,7 @@
 //! The API version is negotiated at the first call and again after the engine was away, so an engine
 //! may be upgraded under a running agent. Errors are told apart by status code, never by their text.
 
+mod archive;
 mod body;
 mod events;
 mod exec;
@@ -10,6 +11,7 @@ mod images;
 mod look;
 mod observed;
 mod resolver;
+mod sessions;
 mod settings;
 
 use std::collections::HashMap;

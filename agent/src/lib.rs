@@ -29,6 +29,7 @@ pub mod proxy;
 mod pulled_images;
 mod records;
 pub mod runtime;
+mod sessions;
 pub mod spec;
 #[cfg(test)]
 mod testing;
@@ -54,6 +55,7 @@ use logs::Logs;
 use node_credentials::NodeCredentials;
 use policy::NodePolicy;
 use records::Records;
+use sessions::Sessions;
 use volumes::Volumes;
 
 /// Messages of the link that may wait for the driver.
@@ -120,7 +122,13 @@ pub async fn run(
             accepted: Arc::new(Mutex::new(accepted)),
             driver: link_sender,
             reports: reports_reader,
-            logs: Arc::new(Logs::new(Arc::clone(&runtime), directory_reader)),
+            logs: Arc::new(Logs::new(Arc::clone(&runtime), directory_reader.clone())),
+            sessions: Arc::new(Sessions::new(
+                Arc::clone(&runtime),
+                directory_reader,
+                (*metrics).clone(),
+            )),
+            session_room: link::session_room(),
             metrics: (*metrics).clone(),
             clock,
             run: uuid::Uuid::new_v4(),

@@ -26,6 +26,7 @@ pub struct AgentMetrics {
     pub proxy_bytes_out: Counter,
     proxy_bytes: Family<Way, Counter>,
     pub events_dropped: Counter,
+    pub sessions: Gauge,
     control_plane_requests: Family<Request, Counter>,
     pub images_removed: Counter,
     pub image_bytes_removed: Counter,
@@ -74,6 +75,7 @@ impl AgentMetrics {
             proxy_bytes_out: _,
             proxy_bytes,
             events_dropped,
+            sessions,
             control_plane_requests,
             images_removed,
             image_bytes_removed,
@@ -116,6 +118,7 @@ impl AgentMetrics {
             "Events forgotten because the queue was full",
             events_dropped,
         );
+        registry.register("sessions", "Sessions with containers that are open", sessions);
         registry.register(
             "control_plane_requests",
             "Requests to the control plane by kind and outcome",
@@ -146,6 +149,7 @@ impl AgentMetrics {
             proxy_refused: Counter::default(),
             proxy_bytes,
             events_dropped: Counter::default(),
+            sessions: Gauge::default(),
             control_plane_requests: Family::default(),
             images_removed: Counter::default(),
             image_bytes_removed: Counter::default(),

@@ -12,6 +12,7 @@ use dugout_model::{
     SourceName, TimelineEntry, Timestamp, World,
 };
 use futures_util::Stream;
+use tokio::sync::mpsc;
 
 /// The future of one call. It must end by itself: the front door drops it after
 /// [`crate::Limits::request_timeout`] (or `operation_timeout` for writes), which cancels the call.
@@ -81,6 +82,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The log of one container, from the node that runs it.
     fn logs(&self, request: LogsRequest) -> Call<'_, ByteStream>;
+
+    /// A session with one container, from the node that runs it; begun when its agent has taken it up.
+    fn session(&self, request: SessionRequest) -> Call<'_, Session>;
 
     /// Makes a token with which an agent may join, for ever or for so long. It is shown once.
     fn create_join_token(&self, valid_for: Option<Duration>) -> Call<'_, NewJoinToken>;
@@ -171,6 +175,51 @@ pub struct LogsRequest {
     pub since: Option<Timestamp>,
     /// Begin each line with its time in RFC 3339.
     pub timestamps: bool,
+}
+
+/// With which container, and what for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRequest {
+    pub pod: PodUid,
+    pub container: String,
+    pub kind: SessionKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionKind {
+    /// A command beside what runs there; not empty.
+    Exec { command: Vec<String>, streams: SessionStreams },
+    /// The container's own process.
+    Attach { streams: SessionStreams },
+    /// Its files, as an archive.
+    Archive { action: ArchiveAction, path: String },
+}
+
+/// What is done with the files of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArchiveAction {
+    /// Only tells what is there.
+    Look,
+    Read,
+    Write,
+}
+
+/// Which of a process's streams are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct SessionStreams {
+    pub stdin: bool,
+    pub stdout: bool,
+    pub stderr: bool,
+    /// One terminal instead of three streams.
+    pub tty: bool,
+}
+
+/// The messages of a session, in the framing of Kubernetes' `v5.channel.k8s.io`. The node's last one is
+/// on the channel of the status; to drop this is to leave.
+#[derive(Debug)]
+pub struct Session {
+    pub incoming: mpsc::Receiver<Bytes>,
+    pub outgoing: mpsc::Sender<Bytes>,
 }
 
 /// The way back to an earlier commit, as a commit.

@@ -58,7 +58,9 @@ pub(crate) fn resources(group: Group) -> APIResourceList {
         })
         .collect();
     if group == Group::Core {
-        resources.push(log_subresource());
+        resources.push(subresource("log", "Pod", &["get"]));
+        resources.push(subresource("exec", "PodExecOptions", &["create", "get"]));
+        resources.push(subresource("attach", "PodAttachOptions", &["create", "get"]));
         resources.push(eviction_subresource());
     }
     APIResourceList { group_version: group.api_version().to_owned(), resources }
@@ -118,12 +120,13 @@ fn eviction_subresource() -> APIResource {
     }
 }
 
-fn log_subresource() -> APIResource {
+/// What a pod has beside itself.
+fn subresource(name: &str, kind: &str, verbs: &[&str]) -> APIResource {
     APIResource {
-        kind: "Pod".to_owned(),
-        name: "pods/log".to_owned(),
+        kind: kind.to_owned(),
+        name: format!("pods/{name}"),
         namespaced: true,
-        verbs: vec!["get".to_owned()],
+        verbs: verbs.iter().map(ToString::to_string).collect(),
         ..APIResource::default()
     }
 }

@@ -26,14 +26,16 @@ mod refusal;
 mod resource;
 mod routes;
 mod selector;
+mod sessions;
 mod table;
 mod target;
 
 pub use access::{Access, AccessError, MINIMUM_TOKEN_BYTES};
 pub use age::age;
 pub use backend::{
-    Backend, BackendError, ByteStream, Call, JoinToken, Leading, LogsRequest, NewJoinToken,
-    RollbackDone, RollbackOnBranch, RollbackRequest,
+    ArchiveAction, Backend, BackendError, ByteStream, Call, JoinToken, Leading, LogsRequest,
+    NewJoinToken, RollbackDone, RollbackOnBranch, RollbackRequest, Session, SessionKind,
+    SessionRequest, SessionStreams,
 };
 pub use convert::{Object, View};
 pub use failure::{Failure, Reason};

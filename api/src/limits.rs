@@ -1,4 +1,5 @@
-//! Bounds on what callers can cost: time for one request, requests at once, open log streams.
+//! Bounds on what callers can cost: time for one request, requests at once, open log streams and
+//! sessions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub struct Limits {
     pub requests: usize,
     /// Log streams open at once.
     pub log_streams: usize,
+    /// Sessions with containers open at once.
+    pub sessions: usize,
     /// Bytes of a request's body.
     pub body_bytes: usize,
 }
@@ -33,6 +36,7 @@ impl Default for Limits {
             operation_timeout: Duration::from_secs(120),
             requests: 128,
             log_streams: 64,
+            sessions: 64,
             body_bytes: 64 * 1024,
         }
     }
@@ -44,6 +48,7 @@ pub(crate) struct Gate {
     limits: Limits,
     requests: Arc<Semaphore>,
     log_streams: Arc<Semaphore>,
+    sessions: Arc<Semaphore>,
 }
 
 impl Gate {
@@ -52,6 +57,7 @@ impl Gate {
             limits,
             requests: Arc::new(Semaphore::new(limits.requests)),
             log_streams: Arc::new(Semaphore::new(limits.log_streams)),
+            sessions: Arc::new(Semaphore::new(limits.sessions)),
         }
     }
 
@@ -60,6 +66,13 @@ impl Gate {
         Arc::clone(&self.log_streams)
             .try_acquire_owned()
             .map_err(|_| busy("log streams", self.limits.log_streams))
+    }
+
+    /// A place for one more session; given back when it is dropped.
+    pub(crate) fn session(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        Arc::clone(&self.sessions)
+            .try_acquire_owned()
+            .map_err(|_| busy("sessions", self.limits.sessions))
     }
 }
 

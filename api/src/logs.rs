@@ -105,7 +105,7 @@ fn refuse_what_is_missing(given: &Parameters) -> Result<(), Failure> {
 }
 
 /// The container that was named, or the only one.
-fn container(world: &World, pod: &Pod, named: String) -> Result<String, Failure> {
+pub(crate) fn container(world: &World, pod: &Pod, named: String) -> Result<String, Failure> {
     let Some(set) = world.replica_set_of(pod) else {
         return Err(Failure::new(
             Reason::Conflict,

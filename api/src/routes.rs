@@ -17,7 +17,7 @@ use crate::limits::{Gate, Limits, bound};
 use crate::read::json;
 use crate::resource::Group;
 use crate::target::Target;
-use crate::{discovery, logs, operations, read, refusal};
+use crate::{discovery, logs, operations, read, refusal, sessions};
 
 /// What every handler needs.
 #[derive(Clone)]
@@ -30,6 +30,10 @@ impl Api {
     pub(crate) fn backend(&self) -> &dyn Backend {
         self.backend.as_ref()
     }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
 }
 
 /// The front door: reads, operations, health, version and a page of links, with their guards and
@@ -40,7 +44,7 @@ pub fn router(backend: Arc<dyn Backend>, access: &Arc<Access>, limits: Limits) -
     let gate = Arc::new(Gate::new(limits));
     let api = Api { backend, gate: Arc::clone(&gate) };
     let reads = access.guard_reads(reads());
-    let operations = access.guard_operations(operations::routes());
+    let operations = access.guard_operations(operations::routes().merge(sessions::routes()));
     let guarded = reads
         .merge(operations)
         .layer(DefaultBodyLimit::max(limits.body_bytes))

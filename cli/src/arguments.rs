@@ -5,6 +5,7 @@
 //! the operator token), and a key in the configuration file; [`crate::settings`] adds both.
 
 mod nodes;
+mod sessions;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use dugout_manifest::{check_label_value, check_qualified_name};
 use dugout_model::{Drift, OnFailure};
 
 pub use nodes::{NodeCommand, TokenCommand};
+pub use sessions::{AttachArguments, CopyArguments, ExecArguments, TerminalArguments};
 
 /// GitOps for containers on your own Docker hosts: what is committed is what runs.
 #[derive(Debug, Parser)]
@@ -82,6 +84,16 @@ pub enum Command {
     Timeline(TimelineArguments),
     /// Show the log of a pod, or of all pods of what makes them
     Logs(LogsArguments),
+    /// Run a command in a container
+    #[command(after_help = "Ends with the command's exit code.")]
+    Exec(ExecArguments),
+    /// Join what a container runs
+    #[command(
+        after_help = "Ends with the container's exit code. Who leaves does not end the container."
+    )]
+    Attach(AttachArguments),
+    /// Copy files and folders into a container or out of it
+    Cp(CopyArguments),
     /// Tell what a commit would do: objects, pods that start and stop, whether it fits
     #[command(
         after_help = "Ends with 1 when the commit would be rejected, would fail or would not come to an end."

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_api::{
-    Backend, BackendError, ByteStream, Call, JoinToken, Leading, LogsRequest, NewJoinToken,
-    RollbackDone, RollbackOnBranch, RollbackRequest,
+    ArchiveAction, Backend, BackendError, ByteStream, Call, JoinToken, Leading, LogsRequest,
+    NewJoinToken, RollbackDone, RollbackOnBranch, RollbackRequest, Session, SessionKind,
+    SessionRequest, SessionStreams,
 };
 use dugout_gitsync::Reverted;
 use dugout_model::{
@@ -195,6 +196,23 @@ impl Backend for ControlPlaneBackend {
         })
     }
 
+    fn session(&self, request: SessionRequest) -> Call<'_, Session> {
+        Box::pin(async move {
+            let world = self.reconciler.world();
+            let pod = world
+                .pods
+                .get(&request.pod)
+                .ok_or_else(|| BackendError::NotFound { what: format!("pod {}", request.pod) })?;
+            let node = pod.node().ok_or_else(|| BackendError::Conflict {
+                sentence: format!("pod {} waits for a node", pod.name),
+            })?;
+            let request = session_request(request);
+            let session = self.reconciler.open_session(node, request).await.map_err(from_stream)?;
+            let dugout_reconciler::Session { incoming, outgoing } = session;
+            Ok(Session { incoming, outgoing })
+        })
+    }
+
     fn create_join_token(&self, valid_for: Option<Duration>) -> Call<'_, NewJoinToken> {
         Box::pin(async move {
             let made = self.reconciler.tokens().create(valid_for).await;
@@ -256,6 +274,31 @@ fn from_engine(error: NotCommitted) -> BackendError {
         }
         NotCommitted::Refused => BackendError::Refused { sentence: error.to_string() },
     }
+}
+
+fn session_request(request: SessionRequest) -> dugout_wire::SessionRequest {
+    let streams = |streams: SessionStreams| {
+        let SessionStreams { stdin, stdout, stderr, tty } = streams;
+        dugout_wire::SessionStreams { stdin, stdout, stderr, tty }
+    };
+    let kind = match request.kind {
+        SessionKind::Exec { command, streams: wanted } => {
+            let streams = streams(wanted);
+            dugout_wire::SessionKind::Exec(dugout_wire::ExecRequest { command, streams })
+        }
+        SessionKind::Attach { streams: wanted } => {
+            dugout_wire::SessionKind::Attach(streams(wanted))
+        }
+        SessionKind::Archive { action, path } => {
+            let action = match action {
+                ArchiveAction::Look => dugout_wire::ArchiveAction::Look,
+                ArchiveAction::Read => dugout_wire::ArchiveAction::Read,
+                ArchiveAction::Write => dugout_wire::ArchiveAction::Write,
+            };
+            dugout_wire::SessionKind::Archive(dugout_wire::ArchiveRequest { action, path })
+        }
+    };
+    dugout_wire::SessionRequest { pod: request.pod.0, container: request.container, kind }
 }
 
 fn from_stream(error: StreamRefused) -> BackendError {

@@ -7,11 +7,16 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use dugout_api::Table;
-use reqwest::header::{ACCEPT, WARNING};
-use reqwest::{Method, RequestBuilder, Response, Url};
+use reqwest::header::{
+    ACCEPT, CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE, WARNING,
+};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Upgraded, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::arguments::ClientArguments;
 use crate::data_dir::DataDir;
@@ -41,6 +46,13 @@ enum Token {
     Given(String),
     Found(String),
     Absent,
+}
+
+/// What a request needs the right for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    Read,
+    Operate,
 }
 
 /// A mistake in how a command was called: exit code 2.
@@ -103,6 +115,27 @@ impl Client {
         self.send(self.request(Method::GET, path, query)?).await
     }
 
+    /// Opens a session with a container: bytes in both directions, framed as a WebSocket.
+    pub async fn upgrade(&self, path: Segments<'_>, query: Query<'_>) -> anyhow::Result<Upgraded> {
+        let key = generate_key();
+        let request = self
+            .request_as(Access::Operate, Method::GET, path, query)?
+            .header(CONNECTION, "Upgrade")
+            .header(UPGRADE, "websocket")
+            .header(SEC_WEBSOCKET_VERSION, "13")
+            .header(SEC_WEBSOCKET_PROTOCOL, dugout_wire::SESSION_SUBPROTOCOL)
+            .header(SEC_WEBSOCKET_KEY, &key);
+        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(refused(response).await.into());
+        }
+        let accept = derive_accept_key(key.as_bytes());
+        if response.headers().get(SEC_WEBSOCKET_ACCEPT).is_none_or(|it| *it != accept) {
+            bail!("what answers at {} is no Dugout server", self.base);
+        }
+        response.upgrade().await.context("the connection to the server broke")
+    }
+
     /// Asks for an operation.
     pub async fn post<T: DeserializeOwned>(
         &self,
@@ -113,8 +146,20 @@ impl Client {
         json(self.send(request.json(body)).await?).await
     }
 
+    /// What is not read is an operation.
     fn request(
         &self,
+        method: Method,
+        path: Segments<'_>,
+        query: Query<'_>,
+    ) -> anyhow::Result<RequestBuilder> {
+        let access = if method == Method::GET { Access::Read } else { Access::Operate };
+        self.request_as(access, method, path, query)
+    }
+
+    fn request_as(
+        &self,
+        access: Access,
         method: Method,
         path: Segments<'_>,
         query: Query<'_>,
@@ -126,11 +171,12 @@ impl Client {
             }
             Err(()) => bail!("'{}' cannot have a path", self.base),
         }
-        let operates = method != Method::GET;
         let request = self.http.request(method, url).query(query);
         Ok(match &self.token {
             Token::Given(token) => request.bearer_auth(token),
-            Token::Found(token) if operates && self.is_local() => request.bearer_auth(token),
+            Token::Found(token) if access == Access::Operate && self.is_local() => {
+                request.bearer_auth(token)
+            }
             Token::Found(_) | Token::Absent => request,
         })
     }

@@ -24,8 +24,10 @@ mod node_policy;
 mod output;
 mod postgres;
 mod serve;
+mod session;
 mod settings;
 mod signals;
+mod terminal;
 mod up;
 
 use std::io;
@@ -35,7 +37,7 @@ use anyhow::{Context, bail};
 
 use crate::arguments::{Arguments, Command};
 use crate::client::{Client, Usage};
-use crate::commands::{history, logs, look, operate, plan, status, validate, version};
+use crate::commands::{copy, exec, history, logs, look, operate, plan, status, validate, version};
 use crate::output::complain;
 
 /// Something went wrong.
@@ -71,6 +73,12 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Plan(arguments) => {
             one_thread()?.block_on(plan::plan(&Client::new(&client)?, arguments))
         }
+        Command::Exec(arguments) => {
+            one_thread()?.block_on(exec::exec(&Client::new(&client)?, arguments))
+        }
+        Command::Attach(arguments) => {
+            one_thread()?.block_on(exec::attach(&Client::new(&client)?, arguments))
+        }
         command => {
             one_thread()?.block_on(ask(&Client::new(&client)?, command))?;
             Ok(ExitCode::SUCCESS)
@@ -96,6 +104,7 @@ async fn ask(client: &Client, command: Command) -> anyhow::Result<()> {
         Command::History(arguments) => history::history(client, arguments).await,
         Command::Timeline(arguments) => history::timeline(client, arguments).await,
         Command::Logs(arguments) => logs::logs(client, arguments).await,
+        Command::Cp(arguments) => copy::copy(client, arguments).await,
         Command::Sync(arguments) => operate::sync(client, arguments).await,
         Command::Suspend(arguments) => operate::suspend(client, arguments).await,
         Command::Resume(arguments) => operate::resume(client, arguments).await,
@@ -110,6 +119,8 @@ async fn ask(client: &Client, command: Command) -> anyhow::Result<()> {
         | Command::Server(_)
         | Command::Agent(_)
         | Command::Plan(_)
+        | Command::Exec(_)
+        | Command::Attach(_)
         | Command::Validate(_) => {
             // Dispatched before.
             bail!("this command is not one that only asks a server")

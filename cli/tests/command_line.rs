@@ -30,6 +30,10 @@ fn a_wrong_call_ends_with_2() {
         &["get", "pods", "-o", "xml"],
         &["get", "pods/web", "web"],
         &["logs", "node/a"],
+        &["exec", "pod"],
+        &["cp", "here", "there"],
+        &["cp", "one:/a", "two:/b"],
+        &["cp", "one:", "there"],
         &["status", "--server", "not a url"],
         &["server", "--repo", "x"],
         &["up", "--poll-interval", "5"],
@@ -53,7 +57,7 @@ fn a_drain_that_nobody_waits_for_may_have_a_timeout_from_elsewhere() {
 
 #[test]
 fn help_and_version_end_with_0() {
-    for arguments in [&["--help"][..], &["up", "--help"], &["--version"]] {
+    for arguments in [&["--help"][..], &["up", "--help"], &["exec", "--help"], &["--version"]] {
         assert_eq!(dugout(arguments).status.code(), Some(0), "{arguments:?}");
     }
 }

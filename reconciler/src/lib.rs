@@ -20,6 +20,7 @@ mod pushes;
 mod read;
 mod retention;
 mod rollback;
+mod sessions;
 mod sources;
 mod streams;
 mod timers;
@@ -49,6 +50,7 @@ pub use handle::{EngineHandle, Leading, NotCommitted};
 pub use metrics::{Adding, EngineMetrics, register_build_info};
 pub use publish::Publisher;
 pub use rollback::{OnBranch, Rollback, RollbackError, RolledBack};
+pub use sessions::Session;
 pub use sources::SourceConfig;
 pub use streams::{Chunk, StreamRefused};
 pub use tokens::{NewToken, Tokens};
@@ -309,6 +311,15 @@ impl Reconciler {
         kind: dugout_wire::StreamKind,
     ) -> Result<mpsc::Receiver<Chunk>, StreamRefused> {
         self.streams.open(node, kind).await
+    }
+
+    /// Opens a session with a container of a node.
+    pub async fn open_session(
+        &self,
+        node: &NodeName,
+        request: dugout_wire::SessionRequest,
+    ) -> Result<Session, StreamRefused> {
+        self.streams.open_session(node, request).await
     }
 
     /// Counts a webhook delivery.

@@ -330,14 +330,21 @@ struct TokenLabels {
 #[derive(Clone)]
 pub struct ProtocolMetrics {
     tokens_refused: Family<TokenLabels, Counter>,
+    /// Sessions with containers that pass through this server.
+    pub(crate) sessions: Gauge,
 }
 
 impl ProtocolMetrics {
     pub fn register(registry: &mut Registry) -> Self {
+        let mut add = Adding(registry);
         Self {
-            tokens_refused: Adding(registry).one(
+            tokens_refused: add.one(
                 "dugout_join_tokens_refused",
                 "Requests of agents refused for their join token, by reason",
+            ),
+            sessions: add.one(
+                "dugout_sessions",
+                "Sessions with containers (exec, attach, cp) that are open through this server",
             ),
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -20,6 +21,7 @@ use uuid::Uuid;
 use crate::handle::{EngineHandle, NotCommitted};
 use crate::metrics::ProtocolMetrics;
 use crate::publish::Publisher;
+use crate::sessions;
 use crate::streams::{StreamBroker, StreamRefused};
 use crate::tokens::{TokenCheck, Tokens};
 
@@ -95,6 +97,7 @@ pub fn router(protocol: Protocol) -> Router {
         .route(paths::ASSIGNMENT_ROUTE, get(assignment))
         .route(paths::STREAMS_ROUTE, get(next_stream))
         .route(paths::STREAM_ROUTE, stream)
+        .route(paths::SESSION_ROUTE, get(session))
         .layer(middleware::from_fn_with_state(protocol.clone(), authenticate))
         .with_state(protocol)
 }
@@ -253,6 +256,17 @@ async fn stream(
     Query(query): Query<wire::StreamQuery>,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
+    if query.status == wire::StreamStatus::Error
+        && let Some(mut answer) = protocol.streams.refuse_session(id)
+    {
+        let sentence = tokio::select! {
+            () = answer.closed() => return Err(Refusal::StreamGone),
+            sentence = sentence_of(body) => sentence,
+        };
+        // A client that has gone needs no answer.
+        let _ = answer.send(Err(StreamRefused::ByNode { sentence }));
+        return Ok(StatusCode::NO_CONTENT);
+    }
     let chunks = protocol.streams.claim(id).ok_or(Refusal::StreamGone)?;
     if query.status == wire::StreamStatus::Error {
         let sentence = tokio::select! {
@@ -275,6 +289,15 @@ async fn stream(
             Some(Err(_)) | None => return Ok(StatusCode::NO_CONTENT),
         }
     }
+}
+
+async fn session(
+    State(protocol): State<Protocol>,
+    Path(id): Path<Uuid>,
+    request: WebSocketUpgrade,
+) -> Result<Response, Refusal> {
+    let session = protocol.streams.claim_session(id).ok_or(Refusal::StreamGone)?;
+    Ok(sessions::upgrade(request, session, protocol.metrics.sessions.clone()))
 }
 
 /// Why an agent refuses a stream, if it comes whole and in time.

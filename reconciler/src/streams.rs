@@ -1,5 +1,6 @@
-//! Streams from a node to a reader (logs), over the agent's own outbound connection: a reader asks,
-//! the request waits for the agent's long-poll, and the agent posts the bytes.
+//! Streams from a node to a reader (logs), and sessions, over the agent's own outbound connection: a
+//! reader asks, the request waits for the agent's long-poll, and the agent posts the bytes or comes for
+//! its end of the session.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,9 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dugout_model::NodeName;
-use dugout_wire::{StreamKind, StreamRequest};
+use dugout_wire::{SessionRequest, StreamKind, StreamRequest};
 use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
+
+use crate::sessions::Session;
 
 /// How many requests may wait for one node.
 const WAITING_PER_NODE: usize = 64;
@@ -48,14 +51,16 @@ struct Inner {
 #[derive(Default)]
 struct State {
     nodes: HashMap<NodeName, NodeQueue>,
-    /// Streams whose bytes an agent may post, by id.
+    /// What an agent may take up, by id.
     open: HashMap<Uuid, Offer>,
 }
 
-/// A reader that waits for its stream.
-struct Offer {
-    chunks: mpsc::Sender<Chunk>,
-    claimed: oneshot::Sender<()>,
+/// Somebody who waits for an agent.
+enum Offer {
+    /// For the bytes that it posts.
+    Stream { chunks: mpsc::Sender<Chunk>, claimed: oneshot::Sender<()> },
+    /// For it to take its end of a session, or to refuse it.
+    Session { session: Session, answer: oneshot::Sender<Result<(), StreamRefused>> },
 }
 
 /// There while a request waits or an agent listens, and no longer: nodes come and go.
@@ -76,11 +81,30 @@ impl StreamBroker {
         let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
         let (chunks, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
         let (claimed, taken_up) = oneshot::channel();
-        self.enqueue(node, StreamRequest { id, kind }, Offer { chunks, claimed })?;
+        self.enqueue(node, StreamRequest { id, kind }, Offer::Stream { chunks, claimed })?;
         // However this ends, also by being dropped, nothing of the request stays behind.
         let _withdraw = Withdraw { broker: self, node, id };
         match tokio::time::timeout(ANSWER_DEADLINE, taken_up).await {
             Ok(Ok(())) => Ok(receiver),
+            Ok(Err(_)) | Err(_) => Err(StreamRefused::NoAnswer { node: node.clone() }),
+        }
+    }
+
+    /// Asks a node for a session and waits until its agent takes it up.
+    pub async fn open_session(
+        &self,
+        node: &NodeName,
+        request: SessionRequest,
+    ) -> Result<Session, StreamRefused> {
+        let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
+        let (near, session) = Session::pair();
+        let (answer, answered) = oneshot::channel();
+        let kind = StreamKind::Session(request);
+        self.enqueue(node, StreamRequest { id, kind }, Offer::Session { session, answer })?;
+        // As above.
+        let _withdraw = Withdraw { broker: self, node, id };
+        match tokio::time::timeout(ANSWER_DEADLINE, answered).await {
+            Ok(Ok(answer)) => answer.map(|()| near),
             Ok(Err(_)) | Err(_) => Err(StreamRefused::NoAnswer { node: node.clone() }),
         }
     }
@@ -107,9 +131,31 @@ impl StreamBroker {
 
     /// Where an agent's bytes for a stream go; absent when the reader has gone.
     pub fn claim(&self, id: Uuid) -> Option<mpsc::Sender<Chunk>> {
-        let offer = self.lock().open.remove(&id)?;
-        offer.claimed.send(()).ok()?;
-        Some(offer.chunks)
+        match self.lock().open.remove(&id)? {
+            Offer::Stream { chunks, claimed } => claimed.send(()).ok().map(|()| chunks),
+            Offer::Session { .. } => None,
+        }
+    }
+
+    /// An agent's end of a session; absent when the client has gone.
+    pub fn claim_session(&self, id: Uuid) -> Option<Session> {
+        match self.lock().open.remove(&id)? {
+            Offer::Session { session, answer } => answer.send(Ok(())).ok().map(|()| session),
+            Offer::Stream { .. } => None,
+        }
+    }
+
+    /// Where the sentence goes with which an agent refuses a session; absent when it is none, or its
+    /// client has gone.
+    pub fn refuse_session(&self, id: Uuid) -> Option<oneshot::Sender<Result<(), StreamRefused>>> {
+        let mut state = self.lock();
+        match state.open.remove(&id)? {
+            Offer::Session { answer, .. } => Some(answer),
+            stream @ Offer::Stream { .. } => {
+                state.open.insert(id, stream);
+                None
+            }
+        }
     }
 
     fn enqueue(
@@ -215,5 +261,56 @@ mod tests {
         assert!(cut.await.is_err());
         assert!(broker.lock().nodes.is_empty());
         assert!(broker.lock().open.is_empty());
+    }
+
+    fn exec() -> SessionRequest {
+        let streams =
+            dugout_wire::SessionStreams { stdin: true, stdout: true, stderr: true, tty: false };
+        let kind = dugout_wire::SessionKind::Attach(streams);
+        SessionRequest { pod: Uuid::from_u128(1), container: "web".into(), kind }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_connects_both_ends_and_is_refused_with_the_nodes_words() {
+        let broker = StreamBroker::default();
+        let node = NodeName::new("one");
+        let agent = async {
+            let request = broker.next(&node, Duration::from_secs(25)).await.unwrap();
+            assert!(broker.refuse_session(Uuid::nil()).is_none());
+            let mut session = broker.claim_session(request.id).unwrap();
+            let asked = session.incoming.recv().await.unwrap();
+            session.outgoing.send(asked).await.unwrap();
+            assert!(broker.claim_session(request.id).is_none(), "it is taken up once");
+        };
+        let client = async {
+            let mut session = broker.open_session(&node, exec()).await.unwrap();
+            session.outgoing.send(Bytes::from_static(b"x")).await.unwrap();
+            assert_eq!(session.incoming.recv().await.unwrap(), "x");
+            assert!(session.incoming.recv().await.is_none(), "the other end is dropped");
+        };
+        tokio::join!(client, agent);
+        let refusing = async {
+            let request = broker.next(&node, Duration::from_secs(25)).await.unwrap();
+            let refused = StreamRefused::ByNode { sentence: "no".to_owned() };
+            broker.refuse_session(request.id).unwrap().send(Err(refused)).unwrap();
+        };
+        let (refused, ()) = tokio::join!(broker.open_session(&node, exec()), refusing);
+        assert_eq!(refused.unwrap_err().to_string(), "no");
+        let nobody = broker.open_session(&node, exec()).await.unwrap_err();
+        assert!(matches!(nobody, StreamRefused::NoAnswer { .. }));
+        assert!(broker.lock().nodes.is_empty() && broker.lock().open.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_is_no_stream_and_a_stream_no_session() {
+        let broker = StreamBroker::default();
+        let node = NodeName::new("one");
+        let agent = async {
+            let request = broker.next(&node, Duration::from_secs(25)).await.unwrap();
+            assert!(broker.refuse_session(request.id).is_none());
+            assert!(broker.claim(request.id).is_some(), "it is still there");
+        };
+        let (opened, ()) = tokio::join!(broker.open(&node, log()), agent);
+        assert!(opened.is_ok());
     }
 }

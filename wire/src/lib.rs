@@ -10,6 +10,7 @@
 //! | `POST` [`paths::report`] [`Report`] | 204; 404 unknown node: register again |
 //! | `GET` [`paths::streams`] | 200 [`StreamRequest`]; 204 when the wait ended |
 //! | `POST` [`paths::stream`] bytes | 204; 404 nobody waits for it any more |
+//! | `GET` [`paths::session`] upgrade | 101 a WebSocket with the messages of [`ClientMessage`] and [`NodeMessage`]; 404 nobody waits for it any more |
 //!
 //! An error answer has an [`ErrorBody`]. The types here are only the serialised form; each has one
 //! explicit conversion from the model and one back, which name every field, so that no field can be
@@ -23,6 +24,7 @@ mod names;
 pub mod paths;
 mod probe;
 mod pull_secret;
+mod remote_command;
 mod report;
 mod security;
 mod session;
@@ -39,6 +41,11 @@ pub use lifecycle::{ContainerLifecycle, LifecycleHandler};
 pub use names::parse_node_name;
 pub use probe::{Header, HttpGetAction, HttpScheme, PortRef, Probe, ProbeAction};
 pub use pull_secret::{AssignedPullSecret, PullSecretFormat};
+pub use remote_command::{
+    ArchiveAction, ArchiveRequest, ClientMessage, ExecRequest, MAX_SESSION_MESSAGE_BYTES,
+    MessageError, NodeMessage, Owner, PathKind, PathStatus, SESSION_CHUNK_BYTES,
+    SESSION_SUBPROTOCOL, SessionEnd, SessionKind, SessionRequest, SessionStreams, TerminalSize,
+};
 pub use report::{
     ContainerExit, ContainerState, ContainerStatus, Event, EventNumber, EventType, PodMilestones,
     PodPhase, PodReport, Report, WaitingReason,

@@ -8,6 +8,7 @@ pub const ASSIGNMENT_ROUTE: &str = "/agent/v1/nodes/{name}/assignment";
 pub const REPORT_ROUTE: &str = "/agent/v1/nodes/{name}/report";
 pub const STREAMS_ROUTE: &str = "/agent/v1/nodes/{name}/streams";
 pub const STREAM_ROUTE: &str = "/agent/v1/streams/{id}";
+pub const SESSION_ROUTE: &str = "/agent/v1/sessions/{id}";
 
 /// `POST` a registration.
 pub fn register(node: &NodeName) -> String {
@@ -34,6 +35,11 @@ pub fn stream(id: Uuid) -> String {
     format!("/agent/v1/streams/{id}")
 }
 
+/// `GET`, upgraded to a WebSocket that carries a session.
+pub fn session(id: Uuid) -> String {
+    format!("/agent/v1/sessions/{id}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,5 +55,6 @@ mod tests {
         assert_eq!(report(&node), fill(REPORT_ROUTE));
         assert_eq!(streams(&node), fill(STREAMS_ROUTE));
         assert_eq!(stream(id), fill(STREAM_ROUTE));
+        assert_eq!(session(id), fill(SESSION_ROUTE));
     }
 }

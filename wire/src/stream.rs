@@ -4,6 +4,8 @@ use dugout_model as model;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::remote_command::SessionRequest;
+
 /// Somebody waits for these bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -16,6 +18,8 @@ pub struct StreamRequest {
 #[serde(rename_all = "camelCase")]
 pub enum StreamKind {
     Logs(LogsRequest),
+    /// Bytes in both directions.
+    Session(SessionRequest),
 }
 
 /// The log of one container: standard output and error, in the order in which the engine has them.

@@ -464,3 +464,22 @@ fn debug_shows_no_secret() {
     let text = format!("{:?}", wire::Assignment::from(&assignment()));
     assert!(!text.contains("/3g="), "the secret's base64 is in {text}");
 }
+
+#[test]
+fn a_session_request_looks_like_this() {
+    let streams = wire::SessionStreams { stdin: true, stdout: true, stderr: false, tty: true };
+    let request = |kind| wire::StreamRequest {
+        id: Uuid::from_u128(9),
+        kind: wire::StreamKind::Session(wire::SessionRequest {
+            pod: Uuid::from_u128(5),
+            container: "web".into(),
+            kind,
+        }),
+    };
+    let command = vec!["ls".into(), "-l".into()];
+    let exec = wire::SessionKind::Exec(wire::ExecRequest { command, streams });
+    check_golden("session_exec.json", &request(exec));
+    check_golden("session_attach.json", &request(wire::SessionKind::Attach(streams)));
+    let archive = wire::ArchiveRequest { action: wire::ArchiveAction::Read, path: "/etc".into() };
+    check_golden("session_archive.json", &request(wire::SessionKind::Archive(archive)));
+}

@@ -24,6 +24,8 @@ use crate::runtime::{ExecOutcome, PermanentKind, RuntimeError};
 const MAX_OUTPUT_BYTES: usize = 4096;
 /// How long a killed command may take until the engine has seen its end.
 const END: Duration = Duration::from_secs(2);
+/// How long a command may take to end after its terminal was closed.
+const HANG_UP: Duration = Duration::from_secs(2);
 /// How often the engine is asked for that.
 const END_LOOK: Duration = Duration::from_millis(20);
 /// How often the engine is asked for the end of one that an earlier life began.
@@ -71,7 +73,7 @@ impl DockerRuntime {
         deadline: Duration,
     ) -> Result<ExecOutcome, RuntimeError> {
         if let Some(exec) = self.late.get(container, command) {
-            if !self.has_ended(container, &exec).await? {
+            if !self.has_ended(container, &exec, Some(Signal::KILL)).await? {
                 return Err(RuntimeError::Transient {
                     operation: "exec",
                     message: "the same command still runs from an earlier time, could not be ended, and is not run twice".to_owned(),
@@ -100,7 +102,7 @@ impl DockerRuntime {
         let look = |docker: Docker| async move { docker.inspect_container(container, None).await };
         let found = self.call("inspect", QUICK, look).await?;
         for exec in found.exec_ids.unwrap_or_default() {
-            let state = self.look_at(&exec).await?;
+            let state = self.look_at_exec(&exec).await?;
             if state.as_ref().is_none_or(|state| !is_running(state, command)) {
                 continue;
             }
@@ -117,7 +119,7 @@ impl DockerRuntime {
 
     async fn await_end(&self, exec: &str) -> Result<i64, RuntimeError> {
         loop {
-            match self.look_at(exec).await? {
+            match self.look_at_exec(exec).await? {
                 Some(state) if state.running != Some(false) => {
                     tokio::time::sleep(AWAIT_LOOK).await;
                 }
@@ -128,7 +130,7 @@ impl DockerRuntime {
     }
 
     /// What the engine knows of a command.
-    async fn look_at(&self, exec: &str) -> Result<Option<ExecInspectResponse>, RuntimeError> {
+    async fn look_at_exec(&self, exec: &str) -> Result<Option<ExecInspectResponse>, RuntimeError> {
         let look = |docker: Docker| async move { docker.inspect_exec(exec).await };
         match self.call("exec inspect", QUICK, look).await {
             Ok(state) => Ok(Some(state)),
@@ -140,7 +142,7 @@ impl DockerRuntime {
     /// Kills a command's processes and returns whether the engine has seen its end.
     async fn end(&self, container: &str, exec: &str) -> bool {
         let ending = async {
-            while !self.has_ended(container, exec).await? {
+            while !self.has_ended(container, exec, Some(Signal::KILL)).await? {
                 tokio::time::sleep(END_LOOK).await;
             }
             Ok::<(), RuntimeError>(())
@@ -148,17 +150,38 @@ impl DockerRuntime {
         matches!(tokio::time::timeout(END, ending).await, Ok(Ok(())))
     }
 
-    /// Whether a command has ended; kills what is there of one that has not.
-    async fn has_ended(&self, container: &str, exec: &str) -> Result<bool, RuntimeError> {
-        let Some(state) = self.look_at(exec).await? else { return Ok(true) };
+    /// Tells a command's processes that their terminal is gone, and kills what is left of them soon
+    /// after. Returns whether the engine has seen its end.
+    pub(super) async fn hang_up_command(&self, container: &str, exec: &str) -> bool {
+        let ending = async {
+            let mut signal = Some(Signal::HUP);
+            while !self.has_ended(container, exec, signal.take()).await? {
+                tokio::time::sleep(END_LOOK).await;
+            }
+            Ok::<(), RuntimeError>(())
+        };
+        matches!(tokio::time::timeout(HANG_UP, ending).await, Ok(Ok(())))
+            || self.end(container, exec).await
+    }
+
+    /// Whether a command has ended; sends a signal to what is there of one that has not.
+    async fn has_ended(
+        &self,
+        container: &str,
+        exec: &str,
+        signal: Option<Signal>,
+    ) -> Result<bool, RuntimeError> {
+        let Some(state) = self.look_at_exec(exec).await? else { return Ok(true) };
         if state.running == Some(false) {
             return Ok(true);
         }
         let leader = state.pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-        if let Some(leader) = leader {
+        if let (Some(leader), Some(signal)) = (leader, signal) {
             let container = container.to_owned();
             // Reads the list of all processes.
-            let _ = tokio::task::spawn_blocking(move || kill_session(leader, &container)).await;
+            let signalling =
+                tokio::task::spawn_blocking(move || signal_session(leader, &container, signal));
+            let _ = signalling.await;
         }
         Ok(false)
     }
@@ -201,13 +224,13 @@ async fn run_and_read(
     })
 }
 
-/// Kills the processes of a session that are in a control group with this container's id in its path.
+/// Sends a signal to the processes of a session that are in a control group with this container's id in its path.
 ///
-/// The engine runs each command as the leader of a session of its own, so its children are killed with
-/// it. A number says nothing by itself: it may be of another machine, or used again by now. The process
+/// The engine runs each command as the leader of a session of its own, so its children get it,
+/// too. A number says nothing by itself: it may be of another machine, or used again by now. The process
 /// is held first and its control group is read then: if what was read belongs to the container and what
 /// is held still lives, both are the same process.
-fn kill_session(leader: Pid, container: &str) {
+fn signal_session(leader: Pid, container: &str, signal: Signal) {
     let Ok(processes) = std::fs::read_dir("/proc") else { return };
     let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     for process in numbers.filter_map(Pid::from_raw) {
@@ -217,10 +240,10 @@ fn kill_session(leader: Pid, container: &str) {
         let Ok(held) = pidfd_open(process, PidfdFlags::empty()) else { continue };
         let groups = std::fs::read_to_string(format!("/proc/{process}/cgroup"));
         if groups.is_ok_and(|groups| groups.contains(container)) {
-            match pidfd_send_signal(&held, Signal::KILL) {
+            match pidfd_send_signal(&held, signal) {
                 Ok(()) | Err(Errno::SRCH) => {}
                 Err(error) => {
-                    tracing::warn!(%process, %error, "a command that takes too long cannot be ended");
+                    tracing::warn!(%process, %error, "a command cannot be ended");
                 }
             }
         }
@@ -263,9 +286,9 @@ mod tests {
         let session =
             std::iter::repeat_with(|| session_of(&child)).take(1_000_000).flatten().next();
         let session = session.expect("it leads a session");
-        kill_session(session, "0123456789abcdef of another container");
+        signal_session(session, "0123456789abcdef of another container", Signal::KILL);
         assert!(child.try_wait().expect("it can be asked").is_none(), "it is not the container's");
-        kill_session(session, &own);
+        signal_session(session, &own, Signal::KILL);
         child.wait().expect("it ended");
     }
 }

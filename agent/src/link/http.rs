@@ -8,7 +8,11 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -144,6 +148,37 @@ impl Server {
         let answer = sender.send_request(request).await;
         answer.map(|answer| answer.status()).map_err(|error| NoAnswer::Broken(error.into()))
     }
+
+    /// Upgrades a request over a connection of its own to a WebSocket (RFC 6455, 4.1): `accept` is what
+    /// the control plane must make of `key`.
+    pub async fn upgrade(
+        &self,
+        path: &str,
+        key: &str,
+        accept: &str,
+    ) -> Result<TokioIo<Upgraded>, NoAnswer> {
+        let broken = |error: BoxError| NoAnswer::Broken(error);
+        let mut sender = self.connect().await?;
+        let nothing = Full::default().map_err(|never| match never {}).boxed_unsync();
+        let mut request = self.request(Method::GET, path, nothing).map_err(broken)?;
+        let headers = request.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        headers.insert(
+            SEC_WEBSOCKET_PROTOCOL,
+            HeaderValue::from_static(dugout_wire::SESSION_SUBPROTOCOL),
+        );
+        let key = HeaderValue::try_from(key).map_err(|error| broken(error.into()))?;
+        headers.insert(SEC_WEBSOCKET_KEY, key);
+        let answer = sender.send_request(request).await.map_err(|error| broken(error.into()))?;
+        let accepted = answer.headers().get(SEC_WEBSOCKET_ACCEPT).is_some_and(|it| it == accept);
+        if answer.status() != StatusCode::SWITCHING_PROTOCOLS || !accepted {
+            return Err(broken(format!("it answered {} to an upgrade", answer.status()).into()));
+        }
+        let upgraded = hyper::upgrade::on(answer).await.map_err(|error| broken(error.into()))?;
+        Ok(TokioIo::new(upgraded))
+    }
 }
 
 /// A control plane that vanished without a word is noticed within two minutes, also by a log that is
@@ -159,9 +194,9 @@ async fn handshake(
     connection: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 ) -> Result<SendRequest<Body>, BoxError> {
     let (sender, driver) = http1::handshake(TokioIo::new(connection)).await?;
-    // Ends with the connection, which the sender's end closes.
+    // Ends with the connection, which the sender's end closes, or hands it over when it is upgraded.
     tokio::spawn(async move {
-        if let Err(error) = driver.await {
+        if let Err(error) = driver.with_upgrades().await {
             tracing::trace!(%error, "a connection to the control plane ended");
         }
     });

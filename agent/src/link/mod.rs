@@ -4,6 +4,7 @@
 //! rarely; nothing on the node waits for it.
 
 mod http;
+mod sessions;
 mod streams;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,14 +18,15 @@ use dugout_model::{
 use dugout_wire as wire;
 use dugout_wire::paths;
 use hyper::{Method, StatusCode};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use uuid::Uuid;
 
 use crate::accepted::AcceptedStore;
 use crate::clock::Clock;
 use crate::metrics::AgentMetrics;
+use crate::sessions::SessionSource;
 use http::{Answer, Ask, Client};
-pub(crate) use http::{NoAnswer, Server, ServerUrlError};
+pub(crate) use http::{BoxError, NoAnswer, Server, ServerUrlError};
 pub(crate) use streams::LogSource;
 
 /// How long the control plane may take over an answer, beside what a long-poll waits.
@@ -81,10 +83,18 @@ pub(crate) struct Link {
     pub driver: mpsc::Sender<LinkEvent>,
     pub reports: watch::Receiver<Option<Arc<Outgoing>>>,
     pub logs: Arc<dyn LogSource>,
+    pub sessions: Arc<dyn SessionSource>,
+    /// A place for each session that may be open; kept over registrations, as sessions are.
+    pub session_room: Arc<Semaphore>,
     pub metrics: AgentMetrics,
     pub clock: Clock,
     /// Tells the events of this start of the agent from those of others.
     pub run: Uuid,
+}
+
+/// Places for sessions.
+pub(crate) fn session_room() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(sessions::MOST_SESSIONS))
 }
 
 /// The control plane does not know the join token; its own words.

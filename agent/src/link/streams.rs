@@ -75,14 +75,19 @@ impl Link {
     }
 
     fn begin_stream(&self, request: wire::StreamRequest, room: &Arc<Semaphore>) {
+        let wire::StreamRequest { id, kind } = request;
+        let request = match kind {
+            wire::StreamKind::Session(request) => return self.begin_session(id, request),
+            wire::StreamKind::Logs(request) => request,
+        };
         let (server, logs) = (self.server.clone(), Arc::clone(&self.logs));
         let permit = Arc::clone(room).try_acquire_owned();
         tokio::spawn(async move {
             let opened = match &permit {
-                Ok(_) => open(logs.as_ref(), request.kind).await,
+                Ok(_) => open(logs.as_ref(), request).await,
                 Err(_) => Err(format!("this node serves {MOST_STREAMS} streams already")),
             };
-            post(&server, request.id, opened).await;
+            post(&server, id, opened).await;
             drop(permit);
         });
     }
@@ -90,8 +95,7 @@ impl Link {
 
 type Chunks = BoxStream<'static, Result<Bytes, RuntimeError>>;
 
-async fn open(logs: &dyn LogSource, kind: wire::StreamKind) -> Result<Chunks, String> {
-    let wire::StreamKind::Logs(request) = kind;
+async fn open(logs: &dyn LogSource, request: wire::LogsRequest) -> Result<Chunks, String> {
     let options = LogOptions {
         follow: request.follow,
         tail_lines: request.tail_lines,
@@ -107,6 +111,11 @@ async fn open(logs: &dyn LogSource, kind: wire::StreamKind) -> Result<Chunks, St
         Ok(None) => Ok(stream::empty().boxed()),
         Err(_) => Ok(chunks),
     }
+}
+
+/// Says why there is nothing.
+pub(super) async fn post_refusal(server: &Server, id: uuid::Uuid, sentence: String) {
+    post(server, id, Err(sentence)).await;
 }
 
 async fn post(server: &Server, id: uuid::Uuid, opened: Result<Chunks, String>) {

@@ -1,6 +1,7 @@
 //! A control plane in memory and an agent against a real engine, for the conformance tests.
 
 pub mod registry;
+pub mod sessions;
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -67,6 +68,7 @@ struct Inner {
     events: Mutex<Vec<Event>>,
     stream: watch::Sender<Option<wire::StreamRequest>>,
     waiting: Mutex<HashMap<Uuid, oneshot::Sender<(String, Bytes)>>>,
+    sessions: Mutex<HashMap<Uuid, oneshot::Sender<sessions::Socket>>>,
     /// Answers 404 once, as a server that lost its memory.
     forget: Mutex<bool>,
     registrations: Mutex<u32>,
@@ -90,6 +92,7 @@ impl ControlPlane {
             events: Mutex::default(),
             stream: watch::channel(None).0,
             waiting: Mutex::default(),
+            sessions: Mutex::default(),
             forget: Mutex::default(),
             registrations: Mutex::default(),
         });
@@ -104,7 +107,11 @@ impl ControlPlane {
             tokio::spawn(async move {
                 let service = service_fn(move |request| this.clone().handle(request));
                 let io = TokioIo::new(connection);
-                hyper::server::conn::http1::Builder::new().serve_connection(io, service).await.ok();
+                hyper::server::conn::http1::Builder::new()
+                    .serve_connection(io, service)
+                    .with_upgrades()
+                    .await
+                    .ok();
             });
         }
     }
@@ -113,6 +120,9 @@ impl ControlPlane {
         assert_eq!(request.headers()[wire::PROTOCOL_HEADER], wire::PROTOCOL_VERSION_TEXT);
         assert_eq!(request.headers()["authorization"], "Bearer token");
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        if let Some(id) = path.strip_prefix("/agent/v1/sessions/") {
+            return Ok(self.accept_session(id.parse().unwrap(), request));
+        }
         let query = request.uri().query().unwrap_or("").to_owned();
         let body = request.into_body().collect().await.unwrap().to_bytes();
         let (status, body) = self.answer(&method, &path, &query, body).await;

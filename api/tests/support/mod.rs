@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dugout_api::{
     Backend, BackendError, ByteStream, Call, JoinToken, Leading, LogsRequest, NewJoinToken,
-    RollbackDone, RollbackOnBranch, RollbackRequest,
+    RollbackDone, RollbackOnBranch, RollbackRequest, Session, SessionRequest,
 };
 use dugout_model::*;
 use uuid::Uuid;
@@ -662,6 +662,34 @@ impl Backend for Fake {
         let pieces = [Ok(Bytes::from("listening on 8080\n")), Ok(Bytes::from("served /\n"))];
         let stream: ByteStream = Box::pin(futures_util::stream::iter(pieces));
         ready(Ok(stream))
+    }
+
+    /// Says what it hears, and then that it has ended well.
+    fn session(&self, request: SessionRequest) -> Call<'_, Session> {
+        self.ask(format!("{request:?}"));
+        if request.container == "db" {
+            let sentence = "the container does not run".to_owned();
+            return ready(Err(BackendError::Conflict { sentence }));
+        }
+        let (outgoing, mut heard) = tokio::sync::mpsc::channel::<Bytes>(1);
+        let (say, incoming) = tokio::sync::mpsc::channel(1);
+        tokio::spawn(async move {
+            while let Some(message) = heard.recv().await {
+                match message.as_ref() {
+                    b"\x00die" => return,
+                    [255, 0] => {
+                        say.send(Bytes::from_static(b"\x03{\"status\":\"Success\"}")).await.ok();
+                        return;
+                    }
+                    [_, content @ ..] => {
+                        let said = [b"\x01", content].concat();
+                        say.send(said.into()).await.ok();
+                    }
+                    [] => {}
+                }
+            }
+        });
+        ready(Ok(Session { incoming, outgoing }))
     }
 
     fn create_join_token(&self, valid_for: Option<Duration>) -> Call<'_, NewJoinToken> {

@@ -14,7 +14,8 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::arguments::{LogsArguments, NamespaceArguments};
+use super::{Place, one_pod, place};
+use crate::arguments::LogsArguments;
 use crate::client::{Client, Query, Usage};
 use crate::output::print;
 
@@ -23,18 +24,12 @@ const LINES_AHEAD: usize = 256;
 /// A line is cut here, so that a log without line ends cannot fill the memory.
 const LONGEST_LINE: usize = 1024 * 1024;
 
-/// A pod by its place.
-pub(super) struct Place {
-    pub namespace: String,
-    pub name: String,
-}
-
 pub async fn logs(client: &Client, arguments: LogsArguments) -> anyhow::Result<()> {
     let query = query(&arguments);
     let pods = match arguments.target.split_once('/') {
-        None => vec![one_pod(client, &arguments.namespaces, &arguments.target).await?],
+        None => vec![one_pod(client, arguments.namespaces.only(), &arguments.target).await?],
         Some((word, name)) => match Resource::named(word) {
-            Some(Resource::Pods) => vec![one_pod(client, &arguments.namespaces, name).await?],
+            Some(Resource::Pods) => vec![one_pod(client, arguments.namespaces.only(), name).await?],
             Some(
                 workload @ (Resource::Deployments
                 | Resource::ReplicaSets
@@ -82,26 +77,6 @@ fn query(arguments: &LogsArguments) -> Vec<(&'static str, String)> {
 async fn open(client: &Client, pod: &Place, query: Query<'_>) -> anyhow::Result<Response> {
     let path = ["api", "v1", "namespaces", &pod.namespace, "pods", &pod.name, "log"];
     client.stream(&path, query).await
-}
-
-/// The pod with this name; without a namespace, in whichever it is.
-pub(super) async fn one_pod(
-    client: &Client,
-    namespaces: &NamespaceArguments,
-    name: &str,
-) -> anyhow::Result<Place> {
-    if let Some(namespace) = namespaces.only() {
-        return Ok(Place { namespace: namespace.to_owned(), name: name.to_owned() });
-    }
-    let query = [("fieldSelector", format!("metadata.name={name}"))];
-    let list: List<Pod> = client.get(&["api", "v1", "pods"], &query).await?;
-    let mut places: Vec<Place> = list.items.into_iter().filter_map(place).collect();
-    match places.len() {
-        1 => Ok(places.remove(0)),
-        0 => bail!("pods \"{name}\" not found; 'dugout get pods' lists them"),
-        _ => Err(Usage(format!("pods named {name} are in several namespaces; choose one with -n"))
-            .into()),
-    }
 }
 
 /// What is looked at of what makes pods.
@@ -165,10 +140,6 @@ fn is_owned(metadata: &ObjectMeta, owners: &BTreeSet<String>) -> bool {
 
 fn has_node(pod: &Pod) -> bool {
     pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some())
-}
-
-fn place(pod: Pod) -> Option<Place> {
-    Some(Place { namespace: pod.metadata.namespace?, name: pod.metadata.name? })
 }
 
 /// Copies one log as it is.

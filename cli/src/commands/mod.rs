@@ -1,6 +1,8 @@
 //! The client commands, one module for each family.
 
+pub mod copy;
 mod drain;
+pub mod exec;
 pub mod history;
 pub mod logs;
 pub mod look;
@@ -13,6 +15,7 @@ pub mod version;
 use anyhow::bail;
 use dugout_api::dugout::{List, Source};
 use dugout_api::{Description, Resource};
+use k8s_openapi::api::core::v1::Pod;
 
 use crate::client::{Client, Usage};
 
@@ -38,6 +41,33 @@ fn path<'a>(
     segments.push(description.plural);
     segments.extend(name);
     segments
+}
+
+/// A pod by its place.
+struct Place {
+    namespace: String,
+    name: String,
+}
+
+fn place(pod: Pod) -> Option<Place> {
+    Some(Place { namespace: pod.metadata.namespace?, name: pod.metadata.name? })
+}
+
+/// The pod with this name; without a namespace, in whichever it is.
+async fn one_pod(client: &Client, namespace: Option<&str>, name: &str) -> anyhow::Result<Place> {
+    let name = name.strip_prefix("pod/").unwrap_or(name);
+    if let Some(namespace) = namespace {
+        return Ok(Place { namespace: namespace.to_owned(), name: name.to_owned() });
+    }
+    let query = [("fieldSelector", format!("metadata.name={name}"))];
+    let list: List<Pod> = client.get(&["api", "v1", "pods"], &query).await?;
+    let mut places: Vec<Place> = list.items.into_iter().filter_map(place).collect();
+    match places.len() {
+        1 => Ok(places.remove(0)),
+        0 => bail!("pods \"{name}\" not found; 'dugout get pods' lists them"),
+        _ => Err(Usage(format!("pods named {name} are in several namespaces; choose one with -n"))
+            .into()),
+    }
 }
 
 /// The source that was named, or the only one.

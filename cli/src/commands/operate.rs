@@ -7,8 +7,7 @@ use dugout_api::dugout::{
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::logs::one_pod;
-use super::{drain, source_named};
+use super::{drain, one_pod, source_named};
 use crate::arguments::{
     ApproveArguments, NodeCommand, RestartArguments, RollbackArguments, SourceArguments,
     TokenCommand,
@@ -80,8 +79,7 @@ pub async fn rollback(client: &Client, arguments: RollbackArguments) -> anyhow::
 
 /// The pod leaves as on a drained node, and its workload makes another.
 pub async fn restart(client: &Client, arguments: RestartArguments) -> anyhow::Result<()> {
-    let name = arguments.pod.strip_prefix("pod/").unwrap_or(&arguments.pod);
-    let pod = one_pod(client, &arguments.namespaces, name).await?;
+    let pod = one_pod(client, arguments.namespaces.only(), &arguments.pod).await?;
     let path = ["api", "v1", "namespaces", &pod.namespace, "pods", &pod.name, "eviction"];
     let eviction = json!({
         "apiVersion": "policy/v1",

@@ -1,0 +1,70 @@
+//! `exec` and `attach`: a command in a container, or the container's own process, as if it ran here.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use dugout_wire::SessionEnd;
+
+use super::{Place, one_pod};
+use crate::arguments::{AttachArguments, ExecArguments, TerminalArguments};
+use crate::client::Client;
+use crate::output::complain;
+use crate::session::{Keyboard, Session};
+use crate::terminal;
+
+/// A parameter of a query.
+type Parameter = (&'static str, String);
+
+pub async fn exec(client: &Client, arguments: ExecArguments) -> anyhow::Result<ExitCode> {
+    let ExecArguments { pod, container, namespaces, terminal, command } = arguments;
+    let pod = one_pod(client, namespaces.only(), &pod).await?;
+    let mut query: Vec<Parameter> = command.into_iter().map(|word| ("command", word)).collect();
+    query.extend(container.map(|name| ("container", name)));
+    talk(client, &pod, "exec", query, terminal).await
+}
+
+pub async fn attach(client: &Client, arguments: AttachArguments) -> anyhow::Result<ExitCode> {
+    let AttachArguments { pod, container, namespaces, terminal } = arguments;
+    let pod = one_pod(client, namespaces.only(), &pod).await?;
+    let query: Vec<Parameter> = container.into_iter().map(|name| ("container", name)).collect();
+    talk(client, &pod, "attach", query, terminal).await
+}
+
+/// Opens the session and ends as what runs there ends.
+async fn talk(
+    client: &Client,
+    pod: &Place,
+    what: &str,
+    mut query: Vec<Parameter>,
+    asked: TerminalArguments,
+) -> anyhow::Result<ExitCode> {
+    let tty = asked.tty && terminal::is_input();
+    if asked.tty && !tty {
+        complain!("Without a terminal: standard input is none.");
+    }
+    let keyboard = match tty && asked.stdin {
+        true => Keyboard::Remote,
+        false => Keyboard::Local,
+    };
+    query.extend([
+        ("stdin", asked.stdin.to_string()),
+        ("stdout", true.to_string()),
+        ("stderr", (!tty).to_string()),
+        ("tty", tty.to_string()),
+    ]);
+    let path = ["api", "v1", "namespaces", &pod.namespace, "pods", &pod.name, what];
+    let session = Session::new(client.upgrade(&path, &query).await?).await;
+    match session.talk(asked.stdin, keyboard).await? {
+        SessionEnd::Exited(code) => Ok(exit_code(code)),
+        SessionEnd::Failed(sentence) => bail!(sentence),
+    }
+}
+
+/// As a shell sees a program's code: its last eight bits, and never success for what is none.
+fn exit_code(code: i64) -> ExitCode {
+    match u8::try_from(code.rem_euclid(256)) {
+        Ok(0) | Err(_) if code != 0 => ExitCode::FAILURE,
+        Ok(byte) => ExitCode::from(byte),
+        Err(_) => ExitCode::SUCCESS,
+    }
+}
