@@ -142,9 +142,11 @@ impl World {
 
     /// The nodes on each of which a daemon set wants a pod.
     pub fn nodes_wanted_by(&self, spec: &DaemonSet) -> BTreeSet<&NodeName> {
+        let rights = spec.template.rights();
         let nodes = self.nodes.values();
         nodes
             .filter(|node| labels_contain(&node.labels, &spec.template.node_selector))
+            .filter(|node| node.allows(rights))
             .map(|node| &node.name)
             .collect()
     }

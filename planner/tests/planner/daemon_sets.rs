@@ -82,6 +82,13 @@ fn only_nodes_whose_policy_allows_it_have_one() {
     cluster.run_for(seconds(20));
     assert_eq!(cluster.spread(), spread(&["b"]));
     assert_eq!(cluster.verdict(&sha), Verdict::Healthy, "no rollout waits for the others");
+    let mut objects = cluster.world.objects.values();
+    let spec = objects.find_map(|object| match &object.declared.spec {
+        ObjectSpec::DaemonSet(spec) => Some(spec),
+        _ => None,
+    });
+    let wanted = cluster.world.nodes_wanted_by(spec.expect("it is declared"));
+    assert_eq!(wanted, [&"b".into()].into(), "what is told of it counts them no more");
     allow(&mut cluster, "a", &[NodePrivilege::Privileged]);
     cluster.run_for(seconds(5));
     assert_eq!(cluster.spread(), spread(&["a", "b"]));
