@@ -123,12 +123,7 @@ pub async fn run(
             driver: link_sender,
             reports: reports_reader,
             logs: Arc::new(Logs::new(Arc::clone(&runtime), directory_reader.clone())),
-            sessions: Arc::new(Sessions::new(
-                Arc::clone(&runtime),
-                directory_reader,
-                (*metrics).clone(),
-            )),
-            session_room: link::session_room(),
+            sessions: Arc::new(Sessions::new(&runtime, directory_reader, &metrics)),
             metrics: (*metrics).clone(),
             clock,
             run: uuid::Uuid::new_v4(),

@@ -92,7 +92,7 @@ async fn rest(socket: &mut WebSocketStream<TcpStream>) -> (Vec<Vec<u8>>, Option<
 }
 
 fn is_refused(called: Called, code: u16, part: &str) {
-    let (status, words) = called.err().expect("it is refused");
+    let Err((status, words)) = called else { panic!("it is let through") };
     assert_eq!(status, code, "{words}");
     assert!(words.contains(part), "{words}");
 }

@@ -19,3 +19,4 @@ pub mod rig;
 pub mod second_agent;
 pub mod served;
 pub mod statistics;
+pub mod tls_proxy;

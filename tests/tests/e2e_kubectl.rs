@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use dugout_tests::images;
 use dugout_tests::rig::Rig;
+use dugout_tests::tls_proxy::TlsProxy;
 
 const JOBS: &str = "
 apiVersion: batch/v1
@@ -19,6 +20,12 @@ kind: CronJob
 metadata: {name: report, namespace: NAMESPACE}
 spec: {schedule: '0 0 1 1 *', jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [
   {name: task, image: 'dugout-busybox:1', imagePullPolicy: Never, command: [/bin/busybox, 'true']}]}}}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: tool, namespace: NAMESPACE, labels: {app: tool}}
+spec: {terminationGracePeriodSeconds: 1, containers: [
+  {name: tool, image: 'dugout-busybox:1', imagePullPolicy: Never, command: [/bin/busybox, sleep, '100000']}]}
 ";
 
 /// kubectl as a person without any configuration of it.
@@ -67,6 +74,7 @@ fn kubectl_reads_everything_and_is_told_what_to_commit() {
     reads_lists(&rig);
     reads_single_objects(&rig);
     reads_logs(&rig);
+    runs_commands(&rig);
     changes_nothing(&rig);
 }
 
@@ -74,7 +82,7 @@ fn reads_lists(rig: &Rig) {
     let pods = printed(rig, &["get", "pods", "--all-namespaces"]);
     let header: Vec<&str> = pods.lines().next().unwrap_or_default().split_whitespace().collect();
     assert_eq!(header, ["NAMESPACE", "NAME", "READY", "STATUS", "RESTARTS", "AGE"]);
-    assert_eq!(pods.matches("Running").count(), 2, "{pods}");
+    assert_eq!(pods.matches("Running").count(), 3, "{pods}");
     assert_eq!(pods.matches("Completed").count(), 1, "{pods}");
     let many = printed(rig, &["get", "deploy,svc,cm"]);
     for row in ["deployment.apps/web", "service/web", "configmap/web", "2/2"] {
@@ -123,6 +131,40 @@ fn reads_logs(rig: &Rig) {
     assert_eq!(printed(rig, &["logs", "job/migrate"]), "migrated\n");
     let all = printed(rig, &["logs", "-l", "app=web", "--tail", "1"]);
     assert_eq!(all.lines().count(), 2, "{all}");
+}
+
+fn runs_commands(rig: &Rig) {
+    let token = std::fs::read_to_string(rig.data_dir().join("operator.token")).expect("a token");
+    // kubectl sends no token where others could read it.
+    let proxy = TlsProxy::start(rig.port);
+    let url = format!("https://{}", proxy.address);
+    let exec = |flags: &[&str], script: &str| {
+        let token = format!("--token={}", token.trim());
+        let server = ["--server", &url, "--insecure-skip-tls-verify", &token];
+        let command = ["--", "/bin/busybox", "sh", "-c", script];
+        kubectl(rig, &[&["exec", "tool"], flags, &server, &command].concat())
+    };
+    let output = exec(&[], "echo out; echo err >&2; exit 7");
+    let (out, errors) = texts(&output);
+    if is_before_websockets() {
+        assert!(errors.contains("kubectl 1.31 or newer"), "{output:?}");
+        return;
+    }
+    assert_eq!((out.as_str(), output.status.code()), ("out\n", Some(7)), "{output:?}");
+    assert!(errors.starts_with("err\n") && errors.contains("exit code 7"), "{errors}");
+    let missing = exec(&["-c", "other"], "true");
+    assert!(texts(&missing).1.contains("not valid for pod tool"), "{missing:?}");
+    let anonymous = kubectl(rig, &["exec", "tool", "--", "/bin/busybox", "true"]);
+    assert!(!anonymous.status.success(), "without the token nothing runs");
+}
+
+/// Whether this kubectl speaks only what came before WebSockets.
+fn is_before_websockets() -> bool {
+    let version = Command::new("kubectl").args(["version", "--client", "-o", "json"]).output();
+    let version: serde_json::Value =
+        serde_json::from_slice(&version.expect("kubectl can be run").stdout).expect("JSON");
+    let minor = version["clientVersion"]["minor"].as_str().unwrap_or_default();
+    minor.trim_end_matches('+').parse::<u32>().is_ok_and(|minor| minor < 31)
 }
 
 fn changes_nothing(rig: &Rig) {

@@ -18,7 +18,7 @@ use dugout_model::{
 use dugout_wire as wire;
 use dugout_wire::paths;
 use hyper::{Method, StatusCode};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use crate::accepted::AcceptedStore;
@@ -84,17 +84,10 @@ pub(crate) struct Link {
     pub reports: watch::Receiver<Option<Arc<Outgoing>>>,
     pub logs: Arc<dyn LogSource>,
     pub sessions: Arc<dyn SessionSource>,
-    /// A place for each session that may be open; kept over registrations, as sessions are.
-    pub session_room: Arc<Semaphore>,
     pub metrics: AgentMetrics,
     pub clock: Clock,
     /// Tells the events of this start of the agent from those of others.
     pub run: Uuid,
-}
-
-/// Places for sessions.
-pub(crate) fn session_room() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(sessions::MOST_SESSIONS))
 }
 
 /// The control plane does not know the join token; its own words.

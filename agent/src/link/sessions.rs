@@ -19,8 +19,6 @@ use super::http::{BoxError, NoAnswer, Server};
 use super::streams::post_refusal;
 use crate::sessions::Peer;
 
-/// Sessions at once; a further one is refused with a sentence.
-pub(super) const MOST_SESSIONS: usize = 16;
 /// How long the control plane may take to upgrade.
 const UPGRADE_DEADLINE: Duration = Duration::from_secs(10);
 /// Of each direction; more is read and written piece by piece.
@@ -29,14 +27,9 @@ const BUFFER_BYTES: usize = 16 * 1024;
 impl Link {
     pub(super) fn begin_session(&self, id: uuid::Uuid, request: wire::SessionRequest) {
         let server = self.server.clone();
-        let permit = std::sync::Arc::clone(&self.session_room).try_acquire_owned();
         let opening = self.sessions.open(request);
         tokio::spawn(async move {
-            let opened = match &permit {
-                Ok(_) => opening.await,
-                Err(_) => Err(format!("this node serves {MOST_SESSIONS} sessions already")),
-            };
-            match opened {
+            match opening.await {
                 Err(sentence) => post_refusal(&server, id, sentence).await,
                 Ok(opened) => match connect(&server, id).await {
                     Ok(peer) => opened(peer).await,
@@ -46,7 +39,6 @@ impl Link {
                     }
                 },
             }
-            drop(permit);
         });
     }
 }

@@ -19,7 +19,7 @@ use futures_util::Sink;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 pub(crate) use archive::ArchiveEngine;
 
@@ -29,6 +29,8 @@ use crate::logs::container_of;
 use crate::metrics::AgentMetrics;
 use crate::runtime::RuntimeError;
 
+/// Sessions at once; a further one is refused with a sentence.
+const MOST_SESSIONS: usize = 16;
 /// How long a session may last.
 const LONGEST_SESSION: Duration = Duration::from_secs(24 * 60 * 60);
 /// After how long a silent session says that it lives: before what lies between forgets it.
@@ -121,15 +123,17 @@ pub(crate) struct Sessions<E> {
     engine: Arc<E>,
     directory: watch::Receiver<Arc<Directory>>,
     metrics: AgentMetrics,
+    room: Arc<Semaphore>,
 }
 
 impl<E> Sessions<E> {
     pub fn new(
-        engine: Arc<E>,
+        engine: &Arc<E>,
         directory: watch::Receiver<Arc<Directory>>,
-        metrics: AgentMetrics,
+        metrics: &AgentMetrics,
     ) -> Self {
-        Self { engine, directory, metrics }
+        let room = Arc::new(Semaphore::new(MOST_SESSIONS));
+        Self { engine: Arc::clone(engine), directory, metrics: metrics.clone(), room }
     }
 }
 
@@ -137,17 +141,18 @@ impl<E: SessionEngine + ArchiveEngine> SessionSource for Sessions<E> {
     fn open(&self, request: wire::SessionRequest) -> BoxFuture<'static, Result<Opened, String>> {
         let directory = Arc::clone(&self.directory.borrow());
         let found = container_of(&directory, request.pod_uid(), Some(&request.container));
-        let (engine, metrics) = (Arc::clone(&self.engine), self.metrics.clone());
+        let place = OpenSession::begin(self.metrics.clone(), &self.room);
+        let engine = Arc::clone(&self.engine);
         Box::pin(async move {
-            let container = found?;
+            let (container, place) = (found?, place?);
             let made = match request.kind {
                 wire::SessionKind::Exec(exec) => engine.make_command(&container, &exec).await,
                 wire::SessionKind::Attach(streams) => engine.own_process(&container, streams).await,
                 wire::SessionKind::Archive(archive) => {
                     let opened: Opened = Box::new(move |peer| {
                         Box::pin(async move {
-                            let _open = OpenSession::count(metrics);
                             archive::run(engine.as_ref(), &container, &archive, peer).await;
+                            drop(place);
                         })
                     });
                     return Ok(opened);
@@ -156,8 +161,8 @@ impl<E: SessionEngine + ArchiveEngine> SessionSource for Sessions<E> {
             let process = made.map_err(|error| chain(&error))?;
             let opened: Opened = Box::new(move |peer| {
                 Box::pin(async move {
-                    let _open = OpenSession::count(metrics);
                     run::run(engine.as_ref(), &process, peer).await;
+                    drop(place);
                 })
             });
             Ok(opened)
@@ -165,18 +170,24 @@ impl<E: SessionEngine + ArchiveEngine> SessionSource for Sessions<E> {
     }
 }
 
-/// Counts while it lives.
-struct OpenSession(AgentMetrics);
+/// Takes a place and counts while it lives.
+struct OpenSession {
+    metrics: AgentMetrics,
+    _place: OwnedSemaphorePermit,
+}
 
 impl OpenSession {
-    fn count(metrics: AgentMetrics) -> Self {
+    fn begin(metrics: AgentMetrics, room: &Arc<Semaphore>) -> Result<Self, String> {
+        let place = Arc::clone(room).try_acquire_owned();
+        let place =
+            place.map_err(|_| format!("this node serves {MOST_SESSIONS} sessions already"))?;
         metrics.sessions.inc();
-        Self(metrics)
+        Ok(Self { metrics, _place: place })
     }
 }
 
 impl Drop for OpenSession {
     fn drop(&mut self) {
-        self.0.sessions.dec();
+        self.metrics.sessions.dec();
     }
 }

@@ -62,9 +62,8 @@ async fn talk(
 
 /// As a shell sees a program's code: its last eight bits, and never success for what is none.
 fn exit_code(code: i64) -> ExitCode {
-    match u8::try_from(code.rem_euclid(256)) {
-        Ok(0) | Err(_) if code != 0 => ExitCode::FAILURE,
-        Ok(byte) => ExitCode::from(byte),
-        Err(_) => ExitCode::SUCCESS,
+    match u8::try_from(code.rem_euclid(256)).unwrap_or(1) {
+        0 if code != 0 => ExitCode::FAILURE,
+        byte => ExitCode::from(byte),
     }
 }
