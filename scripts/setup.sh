@@ -286,6 +286,7 @@ find_test_tools() {
     has ip || lack "iproute2 (tests of several nodes)" iproute2
     has nft || lack "nftables (tests that cut links)" nftables
     has promtool || lack "promtool (checks the alert rules)" prometheus
+    has openssl || lack "OpenSSL (tests put a TLS proxy before the API)" openssl
     has curl || lack "curl" curl
     has shellcheck || lack "ShellCheck (reads the scripts)" shellcheck
     if has kubectl; then return; fi

@@ -409,8 +409,8 @@ fn a_job_of_which_no_pod_begins_fails_its_release() {
     let is_large = |spec: &mut JobSpec| {
         spec.template.containers[0].resources.cpu_request_millis = 100_000;
     };
-    let stories: [(&dyn Fn(&mut JobSpec), &str); 2] =
-        [(&greets, "settings"), (&is_large, "too little cpu")];
+    type Change<'a> = &'a dyn Fn(&mut JobSpec);
+    let stories: [(Change<'_>, &str); 2] = [(&greets, "settings"), (&is_large, "too little cpu")];
     for (change, why) in stories {
         let mut cluster = healthy();
         let sha = cluster.commit(hooked(change));
