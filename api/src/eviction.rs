@@ -1,5 +1,5 @@
-//! `policy/v1` Eviction: a pod starts anew, as another pod, if disruption budgets allow that. This is what
-//! `kubectl drain` asks for, and `dugout restart`.
+//! `policy/v1` Eviction: a pod starts anew, as another pod, if disruption budgets allow that. `dugout restart`
+//! asks for it.
 
 use std::sync::Arc;
 
@@ -40,7 +40,11 @@ pub(crate) async fn evict(
     // Another may have left in the same moment, and the budget with it.
     let world = backend.world();
     match world.pods.get(&uid).filter(|pod| pod.is_active()) {
-        Some(pod) => allowed(&world, pod).map(|()| done()),
+        Some(pod) => {
+            allowed(&world, pod)?;
+            let message = "a disruption budget held the pod a moment ago; try again";
+            Err(Failure::new(Reason::TooManyRequests, message))
+        }
         None => Ok(done()),
     }
 }

@@ -102,16 +102,21 @@ async fn delete_node(
     Path(name): Path<String>,
 ) -> Result<Response, Failure> {
     let node = existing_node(api.backend(), &name)?;
-    if api.backend().world().nodes.get(&node).is_some_and(|row| row.is_ready()) {
-        return Err(Failure::new(
-            Reason::Conflict,
-            format!(
-                "node {node} is there, and its agent would join again: drain it, end its agent, and \
-                 delete it once it is not ready"
-            ),
-        ));
-    }
-    operate(api.backend(), OperatorRequest::DeleteNode(node)).await
+    let is_there = || {
+        let world = api.backend().world();
+        if !world.nodes.get(&node).is_some_and(|row| !row.is_silent()) {
+            return Ok(());
+        }
+        let message = format!(
+            "node {node} is there, and its agent would join again: drain it, end its agent, and delete it \
+             once it is not ready"
+        );
+        Err(Failure::new(Reason::Conflict, message))
+    };
+    is_there()?;
+    let answer = operate(api.backend(), OperatorRequest::DeleteNode(node.clone())).await?;
+    // It may have come back in the same moment.
+    is_there().map(|()| answer)
 }
 
 /// What still stands on a node that is drained, and why.

@@ -103,6 +103,15 @@ impl Node {
     }
 
     /// Whether it takes new pods, as far as people have a say.
+    /// Whether nothing is heard of it. One whose agent says that the engine does not answer may still run
+    /// what it ran.
+    pub fn is_silent(&self) -> bool {
+        matches!(
+            self.condition,
+            NodeCondition::NotReady { reason: NotReadyReason::AgentSilent, .. }
+        )
+    }
+
     pub fn is_schedulable(&self) -> bool {
         self.scheduling == Scheduling::Schedulable
     }

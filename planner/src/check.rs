@@ -216,7 +216,7 @@ impl Checker<'_> {
                     // With a node that was not there, and that a person deleted, goes what it ran.
                     let may_go = before.node().is_none_or(|node| {
                         let is_lost =
-                            self.before.nodes.get(node).is_some_and(|node| !node.is_ready());
+                            self.before.nodes.get(node).is_some_and(|node| node.is_silent());
                         !before.is_active() || is_lost && !self.after.nodes.contains_key(node)
                     });
                     self.require(may_go, || Violation::ActivePodForgotten { pod: uid });

@@ -32,7 +32,7 @@ pub enum Ignored {
         node: NodeName,
     },
     /// A node is deleted only when it is not there.
-    NodeIsReady {
+    NodeIsThere {
         node: NodeName,
     },
     /// A report of an agent that does not hold the node's name (any more).
@@ -113,7 +113,7 @@ impl fmt::Display for Ignored {
         match self {
             Ignored::UnknownSource { source } => write!(out, "no source is named {source}"),
             Ignored::UnknownNode { node } => write!(out, "no node is named {node}"),
-            Ignored::NodeIsReady { node } => write!(out, "node {node} is there"),
+            Ignored::NodeIsThere { node } => write!(out, "node {node} is there"),
             Ignored::OtherInstance { node, instance } => {
                 write!(out, "agent {instance} does not hold the name of node {node}")
             }

@@ -95,8 +95,8 @@ pub(super) fn delete(draft: &mut Draft<'_>, name: &NodeName) {
         draft.report.ignored.push(Ignored::UnknownNode { node: name.clone() });
         return;
     };
-    if known.is_ready() {
-        draft.report.ignored.push(Ignored::NodeIsReady { node: name.clone() });
+    if !known.is_silent() {
+        draft.report.ignored.push(Ignored::NodeIsThere { node: name.clone() });
         return;
     }
     let pods: Vec<Arc<Pod>> = draft.world.pods_on(name).cloned().collect();

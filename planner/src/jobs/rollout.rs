@@ -29,6 +29,13 @@ pub(super) fn judge(
     missing: &[MissingReference],
 ) -> Option<Timestamp> {
     let before = draft.world.rollouts.get(&object.uid).cloned();
+    let pods = draft.world.job_pod_counts(job);
+    let milestone = RolloutMilestone {
+        updated: pods.active,
+        ready: pods.ready,
+        available: job.tally.succeeded,
+        old: 0,
+    };
     let state = match &job.state {
         JobState::Complete { .. } => RolloutState::Complete,
         JobState::Failed { reason, message, .. } => RolloutState::Failed {
@@ -37,22 +44,31 @@ pub(super) fn judge(
         },
         JobState::Running | JobState::Suspended => {
             explain(draft, object, job, missing);
-            unfinished(draft, object, job, missing, before.as_deref())
+            let before = before.filter(|before| before.generation == object.generation);
+            let moved_at = match &before {
+                Some(before) if before.milestone == milestone => before.progressed_at,
+                _ => draft.now,
+            };
+            let overdue = time_without_progress(draft, object, job)
+                .filter(|allowed| quiet_since(draft, job, moved_at) + *allowed <= draft.now);
+            unfinished(draft, object, job, missing, before.as_deref(), overdue)
         }
-    };
-    let pods = draft.world.job_pod_counts(job);
-    let milestone = RolloutMilestone {
-        updated: pods.active,
-        ready: pods.ready,
-        available: job.tally.succeeded,
-        old: 0,
     };
     put(draft, object, state, milestone);
     let allowed = time_without_progress(draft, object, job)?;
     let rollout = draft.world.rollouts.get(&object.uid)?;
-    let is_open = matches!(rollout.state, RolloutState::Progressing | RolloutState::Waiting { .. });
-    let deadline = rollout.progressed_at + allowed;
+    let is_open =
+        matches!(rollout.state, RolloutState::Progressing | RolloutState::Waiting { .. });
+    let deadline = quiet_since(draft, job, rollout.progressed_at) + allowed;
     (is_open && deadline > draft.now).then_some(deadline)
+}
+
+/// Since when nothing has moved: its counts, its beginning, its back-off, or one of its pods in the place of
+/// another.
+fn quiet_since(draft: &Draft<'_>, job: &Job, moved_at: Timestamp) -> Timestamp {
+    let made_at = at_work(draft, job).into_iter().map(|pod| pod.created_at).max();
+    let moments = [Some(moved_at), job.started_at, not_before(&job.tally), made_at];
+    moments.into_iter().flatten().max().unwrap_or(moved_at)
 }
 
 /// How long a run may make no progress now, if that is bounded.
@@ -140,16 +156,13 @@ fn unfinished(
     job: &Job,
     missing: &[MissingReference],
     before: Option<&Rollout>,
+    overdue: Option<Duration>,
 ) -> RolloutState {
-    let before = before.filter(|before| before.generation == object.generation);
     // An image that is tried again now and then is no reason to take it back.
     if let Some(failed @ RolloutState::Failed { .. }) = before.map(|before| &before.state) {
         return failed.clone();
     }
     let subject = Subject::object(&object.declared.id());
-    let overdue = time_without_progress(draft, object, job).filter(|allowed| {
-        before.is_some_and(|before| before.progressed_at + *allowed <= draft.now)
-    });
     let image = rollouts::unavailable_image(at_work(draft, job).iter())
         .filter(|_| !gate::tries_on(&draft.world, &object.source));
     if let Some(message) = image {

@@ -368,7 +368,7 @@ fn a_node_that_will_not_come_back_is_deleted_and_what_may_exist_once_starts_else
     let delete = [Fact::Operator(OperatorRequest::DeleteNode("a".into()))];
     cluster.turn(&delete);
     assert_eq!(cluster.world.nodes.len(), 2, "it is there");
-    let is_there = Ignored::NodeIsReady { node: "a".into() };
+    let is_there = Ignored::NodeIsThere { node: "a".into() };
     assert_eq!(cluster.report.ignored, [is_there]);
 
     cluster.agent("a").alive = false;
