@@ -14,7 +14,8 @@ const OPENING: &str = "# What Dugout does with Kubernetes manifests
 This page is written from the tables in `manifest/src/schema` by a test; do not edit it.
 After a change of the tables, run `UPDATE_GOLDEN=1 cargo test -p dugout-manifest`.
 
-Nothing is ignored in silence. Each object is checked as strictly as an API server would: unknown
+Nothing is ignored in silence. YAML is read as kubectl reads it, and so are JSON documents, also several in
+one file. Each object is checked as strictly as an API server would: unknown
 fields, wrong values, what is missing, and what fields say about each other. Then each field of a kind
 that Dugout acts on is one of:
 
@@ -121,6 +122,11 @@ Where Dugout differs from the reference (kustomize 5.5), it does so on purpose:
 - `tagSuffix` of an image is added once; the reference adds it twice to some kinds.
 - Files, not only folders, may be named outside the folder of the kustomization.
 - A target that selects nothing is a notice.
+- Of a file with several JSON documents all are read; the reference takes the first and drops the others.
+- JSON 6902: `add` at the empty path replaces the whole object, `test` compares numbers by value, and an
+  empty list of operations does nothing, as the standard has it; the reference refuses the first and the
+  last.
+- Numbers and `true` may be keys without quotes in resources; the reference cannot write them.
 ";
 
 const LIMITS: &str = "

@@ -453,3 +453,44 @@ fn what_is_of_no_namespace_is_followed() {
     files.add("apps/role.yaml", other("x2").replace("a.example", "b.example"));
     assert_eq!(read(&files), (false, false), "its group is not skipped");
 }
+
+/// A folder with very many files, none of which is a manifest.
+struct Crowd {
+    entries: Vec<(String, Found)>,
+    edition: u8,
+}
+
+impl Tree for Crowd {
+    fn find(&self, _: &str) -> Result<Found, TreeError> {
+        Ok(Found::Folder { id: ContentId([self.edition; 32]) })
+    }
+
+    fn list(&self, _: &str) -> Result<Vec<(String, Found)>, TreeError> {
+        Ok(self.entries.clone())
+    }
+
+    fn read(&self, path: &str, _: ContentId) -> Result<Vec<u8>, TreeError> {
+        Err(format!("{path} is no manifest").into())
+    }
+}
+
+#[test]
+fn files_and_folders_are_counted_from_commit_to_commit() {
+    let file = |number: usize| {
+        (format!("f{number:07}"), Found::File { id: ContentId([0; 32]), size_bytes: 1 })
+    };
+    let mut crowd = Crowd { entries: (0..1_000_000).map(file).collect(), edition: 0 };
+    let mut cache = SourceCache::default();
+    let policy = Policy::default();
+    let mut read = |crowd: &Crowd| {
+        let reading = read_revision(crowd, "", &policy, &mut cache).unwrap();
+        (reading.was_followed, matches!(reading.content, RevisionContent::Objects { .. }))
+    };
+    assert_eq!(read(&crowd), (false, true));
+    crowd.entries[7].0 = "f0000006x".to_owned();
+    crowd.edition = 1;
+    assert_eq!(read(&crowd), (true, true), "there are as many as before");
+    crowd.entries.push(file(1_000_000));
+    crowd.edition = 2;
+    assert_eq!(read(&crowd), (false, false), "there is one too many");
+}

@@ -112,11 +112,15 @@ impl<'l, 't> Accumulator<'l, 't> {
                 shown(folder)
             );
             self.loader.tell(Fault::new(at, message).hint("take this line out"));
+            self.loader.has_missing = true;
             return Ok(None);
         }
         self.loader.count_kustomization(at)?;
         let errors = self.loader.problems.error_count();
-        let Some(kustomization) = self.read(folder, expected, at)? else { return Ok(None) };
+        let Some(kustomization) = self.read(folder, expected, at)? else {
+            self.loader.has_missing = true;
+            return Ok(None);
+        };
         // With mistakes it is gone through for what else is wrong.
         let is_sound = self.loader.problems.error_count() == errors;
         self.loader.has_missing |= !is_sound;
@@ -207,18 +211,15 @@ impl<'l, 't> Accumulator<'l, 't> {
         is_sound: bool,
         pile: &mut Pile,
     ) -> Result<(), Stop> {
-        let errors = self.loader.problems.error_count();
         for resource in &kustomization.resources {
-            self.add_resource(resource, folder, pile)?;
+            let is_there = self.add_resource(resource, folder, pile)?;
+            self.loader.has_missing |= !is_there;
         }
-        self.loader.has_missing |= self.loader.problems.error_count() > errors;
         for generator in &kustomization.generators {
             self.generate(generator, folder, pile)?;
         }
         for component in &kustomization.components {
-            let errors = self.loader.problems.error_count();
-            self.add_component(component, folder, pile)?;
-            if self.loader.problems.error_count() > errors {
+            if !self.add_component(component, folder, pile)? {
                 self.loader.has_missing = true;
                 break_all(&mut pile.resources);
             }
@@ -231,22 +232,27 @@ impl<'l, 't> Accumulator<'l, 't> {
         Ok(())
     }
 
-    fn add_resource(&mut self, path: &Text, folder: &str, pile: &mut Pile) -> Result<(), Stop> {
+    /// Adds what a path leads to; whether all of it could be had.
+    fn add_resource(&mut self, path: &Text, folder: &str, pile: &mut Pile) -> Result<bool, Stop> {
         if let Some(fault) = remote(path) {
             self.loader.tell(fault);
-            return Ok(());
+            return Ok(false);
         }
         let found = self.loader.find(folder, &path.text, path.at)?;
-        let Some((found_path, found)) = self.loader.check(found) else { return Ok(()) };
+        let Some((found_path, found)) = self.loader.check(found) else { return Ok(false) };
         match found {
             Found::Folder { .. } => {
-                self.enter(&found_path, Expected::Kustomization, path.at, pile)?;
+                return Ok(self
+                    .enter(&found_path, Expected::Kustomization, path.at, pile)?
+                    .is_some());
             }
             Found::File { .. } => {
                 let documents = self.loader.resources(&found_path, &found, path.at)?;
+                let mut is_whole = documents.is_some();
                 for node in documents.unwrap_or_default() {
-                    self.add_document(node, pile);
+                    is_whole &= self.add_document(node, pile);
                 }
+                return Ok(is_whole);
             }
             Found::Foreign => self.loader.tell(
                 Fault::new(path.at, format!("{} is in another repository", quoted(&path.text)))
@@ -260,18 +266,18 @@ impl<'l, 't> Accumulator<'l, 't> {
                     .hint("paths are seen from the folder of this kustomization"),
             ),
         }
-        Ok(())
+        Ok(false)
     }
 
-    fn add_component(&mut self, path: &Text, folder: &str, pile: &mut Pile) -> Result<(), Stop> {
+    fn add_component(&mut self, path: &Text, folder: &str, pile: &mut Pile) -> Result<bool, Stop> {
         if let Some(fault) = remote(path) {
             self.loader.tell(fault);
-            return Ok(());
+            return Ok(false);
         }
         let found = self.loader.find(folder, &path.text, path.at)?;
         match self.loader.check(found) {
             Some((found_path, Found::Folder { .. })) => {
-                self.enter(&found_path, Expected::Component, path.at, pile)?;
+                return Ok(self.enter(&found_path, Expected::Component, path.at, pile)?.is_some());
             }
             Some(_) => self.loader.tell(
                 Fault::new(path.at, format!("there is no folder {}", quoted(&path.text)))
@@ -279,20 +285,19 @@ impl<'l, 't> Accumulator<'l, 't> {
             ),
             None => {}
         }
-        Ok(())
+        Ok(false)
     }
 
-    /// Adds one document of a resource file, or the items of a list.
-    fn add_document(&mut self, node: Owned, pile: &mut Pile) {
+    /// Adds one document of a resource file, or the items of a list; whether that could be done.
+    fn add_document(&mut self, node: Owned, pile: &mut Pile) -> bool {
         let kind = text_of(&node, "kind").unwrap_or_default();
         if kind.ends_with("List")
             && let Some(list) = get(&node, "items")
         {
             let list: Vec<Owned> = items(list).to_vec();
-            for item in list {
-                self.add_document(item, pile);
-            }
-            return;
+            let added = list.into_iter().map(|item| self.add_document(item, pile));
+            // Not the first alone: each is added.
+            return added.fold(true, |all, one| all & one);
         }
         let api_version = text_of(&node, "apiVersion").unwrap_or_default();
         let name = get(&node, "metadata").and_then(|metadata| text_of(metadata, "name"));
@@ -305,9 +310,10 @@ impl<'l, 't> Accumulator<'l, 't> {
             Fault::new(node.at, "metadata.name is missing")
         } else {
             pile.push(Resource::new(node), self.loader);
-            return;
+            return true;
         };
         self.loader.tell(fault);
+        false
     }
 
     fn generate(

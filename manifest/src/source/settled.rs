@@ -11,12 +11,14 @@
 //! So every error is told by the one code that tells errors.
 //!
 //! `differences` finds the files and the kustomizations that are not as they were; `kustomizations`
-//! knows which of those are rendered by themselves, with `watched` for what they read elsewhere;
+//! knows which of those are rendered by themselves, with `watched` for what they read elsewhere and `shared`
+//! for what several are made from;
 //! `assembled` holds what all of it declares.
 
 mod assembled;
 mod differences;
 mod kustomizations;
+mod shared;
 mod watched;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -27,7 +29,7 @@ use dugout_model::{DeclaredObjects, NamespaceName, ObjectId, Problem, RevisionCo
 use self::assembled::{Assembled, Part};
 use self::differences::{Differences, manifest};
 use self::kustomizations::Kustomizations;
-use super::walk::{BYTE_LIMIT, FILE_LIMIT, Listed};
+use super::walk::{BYTE_LIMIT, ENTRY_LIMIT, FILE_LIMIT, Listed};
 use super::{MANIFEST_LIMIT_BYTES, SourceCache, Whole};
 use crate::assemble::Policy;
 use crate::blob::parse_blob;
@@ -38,6 +40,8 @@ pub(super) struct Settled {
     path: String,
     /// The folders outside kustomizations.
     folders: HashMap<String, Listed>,
+    /// How many files and folders are in them.
+    entries: usize,
     /// How many manifests are in them, and how many bytes those have.
     manifests: usize,
     bytes: u64,
@@ -91,6 +95,7 @@ impl Settled {
         if !walk.is_plain || !problems.is_empty() || !folders.contains_key(path) {
             return Err(Stop::ReadWhole);
         }
+        let entries = folders.values().map(|listed| listed.entries.len()).sum();
         let found = folders.values().flat_map(|listed| listed.entries.iter());
         let sizes = found.filter_map(|(name, found)| manifest(name, found)).map(|(_, size)| size);
         let (manifests, bytes) =
@@ -104,7 +109,7 @@ impl Settled {
             .map(|(folder, rendered)| (folder.into(), Part::Rendered(rendered)));
         let assembled = Assembled::of(files.chain(rendered), policy, objects, linked)?;
         let path = path.to_owned();
-        Ok(Self { path, folders, manifests, bytes, kustomizations, assembled })
+        Ok(Self { path, folders, entries, manifests, bytes, kustomizations, assembled })
     }
 
     /// Goes on to the next reading; gives the objects that differ. Nothing when the source is to be read
@@ -133,14 +138,17 @@ impl Settled {
         let differences = self.compare(tree)?;
         let Differences { mut files, folders, gone, differing, came, went } = differences;
         for (path, listed) in folders {
-            match listed {
+            self.entries += listed.as_ref().map_or(0, |listed| listed.entries.len());
+            let before = match listed {
                 Some(listed) => self.folders.insert(path, listed),
                 None => self.folders.remove(&path),
             };
+            self.entries -= before.map_or(0, |listed| listed.entries.len());
         }
         self.manifests = (self.manifests + came.manifests).saturating_sub(went.manifests);
         self.bytes = (self.bytes + came.bytes).saturating_sub(went.bytes);
-        if self.manifests > FILE_LIMIT || self.bytes > BYTE_LIMIT {
+        let has_many = self.manifests > FILE_LIMIT || self.entries > ENTRY_LIMIT;
+        if has_many || self.bytes > BYTE_LIMIT {
             return Err(Stop::ReadWhole);
         }
         let turn = self.kustomizations.follow(tree, &gone, differing, fresh)?;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::shared::SharedNodes;
 use super::watched::Watched;
 use super::{Followed, Stop};
 use crate::kustomize::ParsedTrees;
@@ -23,6 +24,7 @@ pub(super) struct Kustomizations {
     /// How many renderings have read a file outside their folder.
     taken: HashMap<String, usize>,
     watched: Watched,
+    shared: SharedNodes,
     budget: Budget,
 }
 
@@ -75,12 +77,13 @@ impl Kustomizations {
             referred: HashMap::new(),
             taken: HashMap::new(),
             watched: Watched::new(tree)?,
+            shared: SharedNodes::default(),
             budget: Budget::default(),
         };
         let mut rendered: HashMap<&str, &Arc<Rendered>> =
             renderings.iter().map(|(folder, rendered)| (folder.as_str(), rendered)).collect();
         for folder in folders {
-            let reach = reach(tree, &folder, &mut search)?;
+            let reach = kustomizations.reach(tree, &folder, &mut search)?;
             let rendered = rendered.remove(folder.as_str()).cloned();
             let kustomization = Kustomization { reach, rendered };
             kustomizations.count_references(&kustomization);
@@ -211,7 +214,7 @@ impl Kustomizations {
         touched: &mut BTreeSet<String>,
     ) -> Result<(), Stop> {
         for folder in folders {
-            let new = Kustomization { reach: reach(tree, folder, search)?, rendered: None };
+            let new = Kustomization { reach: self.reach(tree, folder, search)?, rendered: None };
             touched.extend(new.referred().into_iter().cloned());
             self.count_references(&new);
             self.by_folder.insert(Arc::clone(folder), new);
@@ -282,6 +285,26 @@ impl Kustomizations {
         turn.leaving.push(Arc::clone(folder));
     }
 
+    /// A kustomization with everything that it is made from, itself first.
+    fn reach(
+        &mut self,
+        tree: &dyn Tree,
+        folder: &str,
+        search: &mut Search,
+    ) -> Result<Vec<Arc<Node>>, Stop> {
+        let mut nodes: Vec<Arc<Node>> = Vec::new();
+        search.follow_parts(tree, folder, &mut BTreeSet::new(), &mut |node| {
+            nodes.push(self.shared.share(Arc::clone(node)));
+            nodes.len() <= REACH_LIMIT
+        })?;
+        let is_circle = nodes.iter().any(|node| node.folders.iter().any(|other| other == folder));
+        if is_circle || nodes.len() > REACH_LIMIT {
+            return Err(Stop::ReadWhole);
+        }
+        nodes.shrink_to_fit();
+        Ok(nodes)
+    }
+
     fn enter(
         &mut self,
         folder: &Arc<str>,
@@ -297,26 +320,63 @@ impl Kustomizations {
     }
 }
 
-/// A kustomization with everything that it is made from, itself first.
-fn reach(tree: &dyn Tree, folder: &str, search: &mut Search) -> Result<Vec<Arc<Node>>, Stop> {
-    let mut nodes: Vec<Arc<Node>> = Vec::new();
-    search.follow_parts(tree, folder, &mut BTreeSet::new(), &mut |node| {
-        nodes.push(Arc::clone(node));
-        nodes.len() <= REACH_LIMIT
-    })?;
-    let is_circle = nodes.iter().any(|node| node.folders.iter().any(|other| other == folder));
-    if is_circle || nodes.len() > REACH_LIMIT {
-        return Err(Stop::ReadWhole);
-    }
-    nodes.shrink_to_fit();
-    Ok(nodes)
-}
-
 fn count_off(counts: &mut HashMap<String, usize>, key: &str) {
     if let Some(count) = counts.get_mut(key) {
         *count -= 1;
         if *count == 0 {
             counts.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::assemble::Policy;
+    use crate::source::read_revision;
+    use crate::tree::Files;
+
+    /// How many nodes a followed source holds.
+    fn held(cache: &SourceCache) -> usize {
+        let kustomizations = &cache.settled.as_ref().unwrap().kustomizations;
+        let nodes = kustomizations.by_folder.values().flat_map(|one| &one.reach);
+        nodes.map(Arc::as_ptr).collect::<BTreeSet<_>>().len()
+    }
+
+    /// However often kustomizations and their base change one after the other, the base is held once.
+    #[test]
+    fn what_kustomizations_are_made_from_is_held_once() {
+        let mut files = Files::default();
+        let map = |value: usize| {
+            format!(
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: m}}\ndata: {{a: 'v{value}'}}\n"
+            )
+        };
+        let overlay = |number: usize, edition: usize| {
+            let text = format!("resources: [../../base]\nnamePrefix: o{number}-\n#{edition}\n");
+            (format!("apps/o{number}/kustomization.yaml"), text)
+        };
+        files.add("base/kustomization.yaml", "resources: [map.yaml]\n");
+        files.add("base/map.yaml", map(0));
+        for number in 0..8 {
+            let (path, text) = overlay(number, 0);
+            files.add(path, text);
+        }
+        let mut cache = SourceCache::default();
+        let policy = Policy::default();
+        read_revision(&files, "apps", &policy, &mut cache).unwrap();
+        assert_eq!(held(&cache), 9);
+        for edition in 1..200 {
+            let (path, text) = overlay(edition % 8, edition);
+            files.add(path, text);
+            if edition % 3 == 0 {
+                files.add("base/map.yaml", map(edition));
+            }
+            let reading = read_revision(&files, "apps", &policy, &mut cache).unwrap();
+            assert!(reading.was_followed);
+            assert_eq!(held(&cache), 9, "after {edition} changes");
         }
     }
 }
