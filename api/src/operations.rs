@@ -104,7 +104,7 @@ async fn delete_node(
     let node = existing_node(api.backend(), &name)?;
     let is_there = || {
         let world = api.backend().world();
-        if !world.nodes.get(&node).is_some_and(|row| !row.is_silent()) {
+        if world.nodes.get(&node).is_none_or(|row| row.is_silent()) {
             return Ok(());
         }
         let message = format!(

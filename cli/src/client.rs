@@ -25,6 +25,8 @@ use crate::output::complain;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than the server's own bound, so that its sentence arrives.
 const READ_TIMEOUT: Duration = Duration::from_secs(40);
+/// A server waits half a minute for the node.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(60);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(150);
 
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
@@ -125,7 +127,12 @@ impl Client {
             .header(SEC_WEBSOCKET_VERSION, "13")
             .header(SEC_WEBSOCKET_PROTOCOL, dugout_wire::SESSION_SUBPROTOCOL)
             .header(SEC_WEBSOCKET_KEY, &key);
-        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        let answer = tokio::time::timeout(UPGRADE_TIMEOUT, request.send()).await;
+        let response = answer
+            .with_context(|| {
+                format!("{} has not answered for {} s", self.base, UPGRADE_TIMEOUT.as_secs())
+            })?
+            .map_err(|error| self.unreachable(error))?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(refused(response).await.into());
         }

@@ -38,7 +38,7 @@ use anyhow::{Context, bail};
 use crate::arguments::{Arguments, Command};
 use crate::client::{Client, Usage};
 use crate::commands::{copy, exec, history, logs, look, operate, plan, status, validate, version};
-use crate::output::complain;
+use crate::output::{complain, shown};
 
 /// Something went wrong.
 const FAILED: u8 = 1;
@@ -50,9 +50,9 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            complain!("dugout: {error}");
+            complain!("dugout: {}", shown(&error.to_string()));
             for cause in error.chain().skip(1) {
-                complain!("  because: {cause}");
+                complain!("  because: {}", shown(&cause.to_string()));
             }
             let usage = error.downcast_ref::<Usage>().is_some();
             ExitCode::from(if usage { USAGE } else { FAILED })

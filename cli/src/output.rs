@@ -32,6 +32,17 @@ pub fn line(out: &mut impl Write, text: fmt::Arguments<'_>) {
     let _ = writeln!(out, "{text}");
 }
 
+/// Words of somebody else, as names of files in a container, for a terminal: what would steer it is shown
+/// and not sent.
+pub fn shown(text: &str) -> String {
+    let escaped = |letter: char| match letter {
+        '\n' | '\t' => letter.to_string(),
+        control if control.is_control() => control.escape_default().to_string(),
+        other => other.to_string(),
+    };
+    text.chars().map(escaped).collect()
+}
+
 /// Whether to colour: only on a terminal, and never against `NO_COLOR`.
 #[derive(Clone, Copy, Debug)]
 pub struct Paint {

@@ -214,7 +214,11 @@ fn read_input() -> anyhow::Result<Input> {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return,
+                // Not the end of the input: what reads it must not take it for whole.
+                Err(error) => {
+                    let _ = pieces.blocking_send(Err(error));
+                    return;
+                }
             }
         }
     };

@@ -15,7 +15,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::{DockerRuntime, QUICK, classify};
 use crate::runtime::{PermanentKind, RuntimeError};
-use crate::sessions::ArchiveEngine;
+use crate::sessions::{ArchiveEngine, LONGEST_SESSION};
 
 /// Folders and links in the modes that the engine tells, which are those of Go's `os.FileMode`.
 const FOLDER: u32 = 1 << 31;
@@ -75,7 +75,8 @@ impl ArchiveEngine for DockerRuntime {
         folder: &str,
         archive: BoxStream<'static, io::Result<Bytes>>,
     ) -> Result<(), RuntimeError> {
-        let docker = self.client("write an archive").await?;
+        // The answer begins when all is written, which may take as long as a session may last.
+        let docker = self.client("write an archive").await?.with_timeout(LONGEST_SESSION);
         let options = UploadToContainerOptionsBuilder::new()
             .path(folder)
             .no_overwrite_dir_non_dir("true")

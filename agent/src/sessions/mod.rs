@@ -32,7 +32,7 @@ use crate::runtime::RuntimeError;
 /// Sessions at once; a further one is refused with a sentence.
 const MOST_SESSIONS: usize = 16;
 /// How long a session may last.
-const LONGEST_SESSION: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const LONGEST_SESSION: Duration = Duration::from_secs(24 * 60 * 60);
 /// After how long a silent session says that it lives: before what lies between forgets it.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(25);
 /// How long the other side may take to close a session that has ended.

@@ -523,14 +523,36 @@ pub fn problem() -> Problem {
 
 /// A control plane that holds still and remembers what it was asked.
 pub struct Fake {
-    pub world: Arc<World>,
+    pub world: Mutex<Arc<World>>,
     pub leading: Leading,
     pub asked: Mutex<Vec<String>>,
 }
 
 impl Fake {
     pub fn new(world: World) -> Self {
-        Self { world: Arc::new(world), leading: Leading::Leads, asked: Mutex::new(Vec::new()) }
+        Self {
+            world: Mutex::new(Arc::new(world)),
+            leading: Leading::Leads,
+            asked: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// What a pod or a node is asked to do happens at once.
+    fn perform(&self, request: &OperatorRequest) {
+        let mut world = (*self.world()).clone();
+        match request {
+            OperatorRequest::Evict(uid) => {
+                let (since, grace) = (START, Duration::from_secs(30));
+                let lifecycle = Lifecycle::Stopping { since, grace, reason: StopReason::Asked };
+                let pod = Pod { lifecycle, ..(*world.pods[uid]).clone() };
+                world.apply(&Change::PutPod(Arc::new(pod)));
+            }
+            OperatorRequest::DeleteNode(name) => {
+                world.apply(&Change::DeleteNode(name.clone()));
+            }
+            _ => return,
+        }
+        *self.world.lock().expect("no test panics in here") = Arc::new(world);
     }
 
     fn ask(&self, what: String) {
@@ -544,7 +566,7 @@ fn ready<'a, T: Send + 'a>(value: Result<T, BackendError>) -> Call<'a, T> {
 
 impl Backend for Fake {
     fn world(&self) -> Arc<World> {
-        Arc::clone(&self.world)
+        Arc::clone(&self.world.lock().expect("no test panics in here"))
     }
 
     fn now(&self) -> Timestamp {
@@ -594,6 +616,7 @@ impl Backend for Fake {
 
     fn operate(&self, request: OperatorRequest) -> Call<'_, ()> {
         self.ask(format!("{request:?}"));
+        self.perform(&request);
         ready(Ok(()))
     }
 

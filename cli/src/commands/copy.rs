@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::{Place, one_pod};
 use crate::arguments::CopyArguments;
 use crate::client::{Client, Usage};
-use crate::output::complain;
+use crate::output::{complain, shown};
 use crate::session::{Output, Session};
 
 /// Pieces of an archive that wait for whoever is slower.
@@ -174,8 +174,9 @@ async fn out_of_container(files: &Files<'_>, from: &str, to: &Path) -> anyhow::R
     if source.kind == PathKind::Absent {
         bail!("there is no {} in the container", source.path);
     }
-    let Some(name) = Path::new(&source.path).file_name() else {
-        bail!("name a file or a folder below /");
+    // The name that was typed, and not where a link leads: that is the container's to say.
+    let Some(name) = Path::new(from).file_name() else {
+        bail!("name a file or a folder, and not / or one that ends with ..");
     };
     let to = if to.is_dir() { to.join(name) } else { to.to_owned() };
     let session = files.open("read", &source.path).await?;
@@ -198,7 +199,7 @@ async fn out_of_container(files: &Files<'_>, from: &str, to: &Path) -> anyhow::R
 
 fn tell(warnings: &[String]) {
     for warning in warnings {
-        complain!("Warning: {warning}");
+        complain!("Warning: {}", shown(warning));
     }
 }
 

@@ -13,7 +13,7 @@ use super::present_images;
 use crate::draft::Draft;
 use crate::placement::Rooms;
 use crate::resolve::resolve;
-use crate::{daemon_sets, rollouts};
+use crate::{daemon_sets, replica_sets, rollouts};
 
 /// How many pods a workload shall have, where it does not say so by node.
 fn replicas_of(spec: &ObjectSpec) -> u32 {
@@ -60,6 +60,10 @@ impl Foresight {
             let earlier = sets.filter(|set| Some(set.uid) != current);
             let pods = earlier.flat_map(|set| draft.world.pods_of(set.uid));
             for pod in pods.filter(|pod| !stays(&object.declared.spec, pod)) {
+                world.apply(&Change::DeletePod(pod.uid));
+            }
+            // So does what fewer replicas let go, which waits for the gate as well.
+            for pod in current.iter().flat_map(|set| surplus(draft, object, *set)) {
                 world.apply(&Change::DeletePod(pod.uid));
             }
         }
@@ -141,6 +145,29 @@ fn has_served(pod: &Pod) -> bool {
         Seen::Unknown { last, .. } => {
             last.as_ref().is_some_and(|status| status.ready_since.is_some())
         }
+    }
+}
+
+/// The pods of a workload's newest template that are more than it shall have.
+fn surplus(draft: &Draft<'_>, object: &StoredObject, set: ReplicaSetUid) -> Vec<Arc<Pod>> {
+    let spec = &object.declared.spec;
+    let pods = draft.world.pods_of(set).filter(|pod| pod.is_active()).cloned();
+    match spec {
+        ObjectSpec::Deployment(_)
+        | ObjectSpec::ReplicaSet(_)
+        | ObjectSpec::ReplicationController(_) => {
+            let pods: Vec<Arc<Pod>> = pods.collect();
+            let count = pods.len().saturating_sub(replicas_of(spec) as usize);
+            let mut ordered = replica_sets::least_useful_first(draft, pods, Duration::ZERO);
+            ordered.truncate(count);
+            ordered
+        }
+        ObjectSpec::StatefulSet(spec) => {
+            let end = spec.first_ordinal.saturating_add(spec.replicas);
+            pods.filter(|pod| matches!(pod.identity, PodIdentity::Ordinal(own) if own >= end))
+                .collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -57,8 +57,7 @@ pub(super) fn judge(
     put(draft, object, state, milestone);
     let allowed = time_without_progress(draft, object, job)?;
     let rollout = draft.world.rollouts.get(&object.uid)?;
-    let is_open =
-        matches!(rollout.state, RolloutState::Progressing | RolloutState::Waiting { .. });
+    let is_open = matches!(rollout.state, RolloutState::Progressing | RolloutState::Waiting { .. });
     let deadline = quiet_since(draft, job, rollout.progressed_at) + allowed;
     (is_open && deadline > draft.now).then_some(deadline)
 }

@@ -488,3 +488,20 @@ fn what_would_fit_nowhere_takes_nobodys_place_until_there_is_room() {
     cluster.run_in_steps(61, seconds(10));
     assert_eq!((cluster.verdict(&sha), left(&cluster)), (Verdict::Reverted, 1));
 }
+
+#[test]
+fn the_room_of_fewer_replicas_is_foreseen() {
+    let sized = |name: &str, image: &str, replicas: u32, cpu_millis: u64| {
+        let mut asked = deployment(name, replicas, image);
+        asked.strategy = Strategy::Recreate;
+        asked.template.containers[0].resources.cpu_request_millis = cpu_millis;
+        named(name, asked)
+    };
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(vec![sized("many", "many:1", 3, 1_000), sized("grows", "grows:1", 1, 500)]);
+    cluster.run_for(seconds(5));
+    let sha = cluster
+        .commit(vec![sized("many", "many:1", 1, 1_000), sized("grows", "grows:2", 1, 2_500)]);
+    cluster.run_for(seconds(20));
+    assert_eq!((cluster.verdict(&sha), left(&cluster)), (Verdict::Healthy, 3));
+}

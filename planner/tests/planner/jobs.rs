@@ -442,3 +442,33 @@ fn work_takes_as_long_as_it_takes_unless_it_says_how_long_that_is() {
     cluster.run_for(seconds(5));
     assert_eq!(cluster.verdict(&sha), Verdict::Failed);
 }
+
+#[test]
+fn pods_that_begin_late_have_a_whole_deadline() {
+    // One after the other, each longer than nothing may move.
+    let long = job("job:1", |spec| {
+        (spec.completions, spec.parallelism) = (Completions::Count(2), 1);
+    });
+    let mut cluster = Cluster::with_nodes(&["a", "b"]);
+    let sha = cluster.commit(vec![long]);
+    cluster.run_in_steps(100, seconds(10));
+    let pod = *cluster.world.pods.keys().next().expect("it works");
+    // Its place is taken by another after a long time.
+    cluster.turn(&[Fact::Operator(OperatorRequest::Evict(pod))]);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&sha), Verdict::Rolling);
+    assert_eq!(at_work(&cluster), 1);
+
+    // One that waited for another for longer than that begins with a whole deadline.
+    let mut slow = deployment("slow", 1, "slow:unready");
+    slow.progress_deadline = seconds(3_000);
+    let mut check = job("job:1", |_| {});
+    check.policy.hook = Some(Hook::After);
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let sha = cluster.commit(vec![named("slow", slow), check.clone()]);
+    cluster.run_in_steps(100, seconds(10));
+    assert_eq!(cluster.verdict(&sha), Verdict::Rolling);
+    let sha = cluster.commit(vec![check]);
+    cluster.run_for(seconds(5));
+    assert_eq!((cluster.verdict(&sha), at_work(&cluster)), (Verdict::Rolling, 1));
+}

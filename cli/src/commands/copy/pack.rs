@@ -70,7 +70,8 @@ fn append(
     warnings: &mut Vec<String>,
 ) -> anyhow::Result<()> {
     let mut header = Header::new_gnu();
-    header.set_mode(found.mode() & 0o7777);
+    // The owner becomes another there, who must not lend his rights to everybody who runs the file.
+    header.set_mode(found.mode() & 0o1777);
     header.set_mtime(u64::try_from(found.mtime()).unwrap_or(0));
     header.set_uid(owner.uid);
     header.set_gid(owner.gid);
