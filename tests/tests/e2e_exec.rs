@@ -218,6 +218,13 @@ fn files_and_folders_are_copied_in_and_out_of_a_container_without_a_tar() {
     is_done(copy(&["pair:/copied/run.sh", "back"]));
     assert_eq!(std::fs::read(back.join("run.sh")).expect("it is there"), b"#!/bin/sh\n");
 
+    // What it is called here is not the container's to say.
+    let lure = "cd /copied && ln -s .profile report && echo lure > .profile";
+    is_done(with_input(client(&rig, &shell(&["pair", "-c", "one"], lure)), b""));
+    is_done(copy(&["pair:/copied/report", "back"]));
+    assert_eq!(std::fs::read(back.join("report")).expect("under its own name"), b"lure\n");
+    assert!(!back.join(".profile").exists());
+
     for (arguments, words) in [
         (&["pair:/nothing", "here"][..], "there is no /nothing"),
         (&["nothing", "pair:/here"], "nothing cannot be read"),
