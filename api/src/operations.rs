@@ -102,7 +102,7 @@ async fn delete_node(
     Path(name): Path<String>,
 ) -> Result<Response, Failure> {
     let node = existing_node(api.backend(), &name)?;
-    let is_there = || {
+    let must_be_gone = || {
         let world = api.backend().world();
         if world.nodes.get(&node).is_none_or(|row| row.is_silent()) {
             return Ok(());
@@ -113,10 +113,10 @@ async fn delete_node(
         );
         Err(Failure::new(Reason::Conflict, message))
     };
-    is_there()?;
+    must_be_gone()?;
     let answer = operate(api.backend(), OperatorRequest::DeleteNode(node.clone())).await?;
     // It may have come back in the same moment.
-    is_there().map(|()| answer)
+    must_be_gone().map(|()| answer)
 }
 
 /// What still stands on a node that is drained, and why.

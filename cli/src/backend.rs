@@ -10,8 +10,8 @@ use dugout_api::{
 };
 use dugout_gitsync::Reverted;
 use dugout_model::{
-    Event, Foreseen, NamespaceName, NoticedBy, OperatorRequest, Problem, Release, SourceName,
-    TimelineEntry, Timestamp, World,
+    Event, Foreseen, NamespaceName, NodeName, NoticedBy, OperatorRequest, PodUid, Problem, Release,
+    SourceName, TimelineEntry, Timestamp, World,
 };
 use dugout_reconciler::{
     ForecastError, NotCommitted, OnBranch, Reconciler, Rollback, RollbackError, StreamRefused,
@@ -172,13 +172,7 @@ impl Backend for ControlPlaneBackend {
     fn logs(&self, request: LogsRequest) -> Call<'_, ByteStream> {
         Box::pin(async move {
             let world = self.reconciler.world();
-            let pod = world
-                .pods
-                .get(&request.pod)
-                .ok_or_else(|| BackendError::NotFound { what: format!("pod {}", request.pod) })?;
-            let node = pod.node().ok_or_else(|| BackendError::Conflict {
-                sentence: format!("pod {} has no log yet: it waits for a node", pod.name),
-            })?;
+            let node = node_of(&world, request.pod, "has no log yet: it waits for a node")?;
             let kind = StreamKind::Logs(dugout_wire::LogsRequest {
                 pod: request.pod.0,
                 container: Some(request.container),
@@ -199,13 +193,7 @@ impl Backend for ControlPlaneBackend {
     fn session(&self, request: SessionRequest) -> Call<'_, Session> {
         Box::pin(async move {
             let world = self.reconciler.world();
-            let pod = world
-                .pods
-                .get(&request.pod)
-                .ok_or_else(|| BackendError::NotFound { what: format!("pod {}", request.pod) })?;
-            let node = pod.node().ok_or_else(|| BackendError::Conflict {
-                sentence: format!("pod {} waits for a node", pod.name),
-            })?;
+            let node = node_of(&world, request.pod, "waits for a node")?;
             let request = session_request(request);
             let session = self.reconciler.open_session(node, request).await.map_err(from_stream)?;
             let dugout_reconciler::Session { incoming, outgoing } = session;
@@ -274,6 +262,16 @@ fn from_engine(error: NotCommitted) -> BackendError {
         }
         NotCommitted::Refused => BackendError::Refused { sentence: error.to_string() },
     }
+}
+
+/// Where a pod is, or what is to be said of one that is nowhere.
+fn node_of<'a>(world: &'a World, pod: PodUid, nowhere: &str) -> Result<&'a NodeName, BackendError> {
+    let pod = world
+        .pods
+        .get(&pod)
+        .ok_or_else(|| BackendError::NotFound { what: format!("pod {pod}") })?;
+    pod.node()
+        .ok_or_else(|| BackendError::Conflict { sentence: format!("pod {} {nowhere}", pod.name) })
 }
 
 fn session_request(request: SessionRequest) -> dugout_wire::SessionRequest {

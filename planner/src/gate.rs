@@ -86,7 +86,7 @@ fn choose_anew(draft: &mut Draft<'_>, source: &Source, release: ReleaseId) -> So
     let latest = deadline.max(since + asked.longest * 2);
     let deadline =
         if asked.is_more { deadline.max(draft.now + asked.longest).min(latest) } else { deadline };
-    let lacks_room = asked.lacks_room.is_some() && scope == GateScope::Release;
+    let lacks_room = asked.lacking(scope).is_some();
     let gate = PullGate::Pulling { release, scope, since, deadline, lacks_room };
     if gate != source.status.gate {
         put_gate(draft, source, gate);
@@ -340,9 +340,14 @@ struct Asked {
 }
 
 impl Asked {
+    /// For how long room may be lacking, where that holds anything: what was healthy had room.
+    fn lacking(&self, scope: GateScope) -> Option<Duration> {
+        self.lacks_room.filter(|_| scope == GateScope::Release)
+    }
+
     /// The gate of a release after its nodes were asked for the first time.
     fn gate(&self, release: ReleaseId, scope: GateScope, since: Timestamp) -> PullGate {
-        let lacking = self.lacks_room.filter(|_| scope == GateScope::Release);
+        let lacking = self.lacking(scope);
         let allowed = match lacking {
             _ if self.is_any => self.longest,
             Some(allowed) => allowed,
