@@ -183,16 +183,30 @@ impl Verdict {
     }
 }
 
-/// What an object was when its source was last healthy, kept while it is something else. All of a
-/// source's together say what a release that fails goes back to.
+/// What an object was before its source's last change, kept until everything of the source is healthy. What
+/// serves serves on meanwhile, and those to be gone back to together say what a release that fails goes
+/// back to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Baseline {
     pub source: SourceName,
     pub object: ObjectId,
-    /// The commit that was healthy.
+    pub role: BaselineRole,
+    /// The commit that the object is of: the healthy one, if it is to be gone back to.
     pub healthy: CommitSha,
     /// Absent: there was no such object.
     pub before: Option<Arc<StoredObject>>,
+}
+
+/// What a baseline is kept for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum BaselineRole {
+    /// The object was so when its source was last healthy: a release that fails goes back to it.
+    #[default]
+    Healthy,
+    /// A release left it so that went back itself: it serves until the source is healthy again.
+    Replaced,
+    /// It left Git and nobody needs it any more: it is known until it is gone, for that has an order.
+    Leaving,
 }
 
 impl Baseline {

@@ -13,8 +13,8 @@ use imbl::{OrdMap, OrdSet};
 
 use crate::disruption::CoveredPods;
 use crate::{
-    Baseline, BaselineKey, CapacityClass, Change, ClusterId, EngineId, Job, JobUid, Kind,
-    NamespaceName, Node, NodeName, ObjectId, ObjectName, ObjectUid, Pod, PodUid, Quarantine,
+    Baseline, BaselineKey, BaselineRole, CapacityClass, Change, ClusterId, EngineId, Job, JobUid,
+    Kind, NamespaceName, Node, NodeName, ObjectId, ObjectName, ObjectUid, Pod, PodUid, Quarantine,
     Release, ReleaseId, ReplicaSet, ReplicaSetUid, Resources, Rollout, Schedule, Source,
     SourceName, StoredObject, Turn,
 };
@@ -34,7 +34,7 @@ pub struct World {
     pub replica_sets: OrdMap<ReplicaSetUid, Arc<ReplicaSet>>,
     pub pods: OrdMap<PodUid, Arc<Pod>>,
     pub nodes: OrdMap<NodeName, Arc<Node>>,
-    /// What the objects of each source were when it was last healthy, where they are not so now.
+    /// What the objects of each source were before its last change, as long as that is not healthy.
     pub baselines: OrdMap<BaselineKey, Arc<Baseline>>,
     /// Of each source: the open ones, the newest, and the newest healthy one. Older ones are history,
     /// which only the database keeps.
@@ -124,6 +124,11 @@ impl World {
     pub fn objects_of(&self, kind: Kind) -> impl Iterator<Item = &Arc<StoredObject>> {
         let first = ObjectId::new(kind, "", "");
         self.objects.range(first..).take_while(move |(id, _)| id.kind == kind).map(|(_, row)| row)
+    }
+
+    /// The services of which nodes serve a port, by key.
+    pub fn node_port_services(&self) -> impl Iterator<Item = &Arc<StoredObject>> {
+        self.index.node_port_services.iter().filter_map(|id| self.objects.get(id))
     }
 
     /// The workloads of a source whose rollout is not complete or not judged yet, by key.
@@ -270,12 +275,33 @@ impl World {
         names.filter_map(|(used, name)| Some((used, self.nodes.get(name)?)))
     }
 
-    /// Whether an object that is gone may come back, with a release that fails.
-    pub fn may_come_back(&self, object: ObjectUid) -> bool {
-        self.index.baseline_by_uid.contains_key(&object)
+    /// What is kept of an object with this uid, which is something else now, or nothing.
+    pub fn baseline_by_uid(&self, object: ObjectUid) -> Option<&Arc<Baseline>> {
+        self.index.baseline_by_uid.get(&object).and_then(|key| self.baselines.get(key))
     }
 
-    /// What the objects of a source were when it was last healthy, where they are not so now.
+    /// Whether an object that is gone may come back, with a release that fails.
+    pub fn may_come_back(&self, object: ObjectUid) -> bool {
+        self.baseline_by_uid(object).is_some_and(|row| row.role == BaselineRole::Healthy)
+    }
+
+    /// The services that are something else now, or nothing, and of which nodes served a port, as they were.
+    pub fn earlier_services(&self) -> impl Iterator<Item = &Arc<Baseline>> {
+        self.index.earlier_services.iter().filter_map(|key| self.baselines.get(key))
+    }
+
+    /// Those of the baselines of a source that named an object as one to wait for.
+    pub fn earlier_dependents_of(
+        &self,
+        source: &SourceName,
+        object: &ObjectId,
+    ) -> impl Iterator<Item = &Arc<Baseline>> {
+        let ids = self.index.earlier_dependents.get(&(source.clone(), object.clone()));
+        let keys = ids.into_iter().flatten().map(|id| (source.clone(), id.clone()));
+        keys.filter_map(|key| self.baselines.get(&key))
+    }
+
+    /// What the objects of a source were before its last change, as long as that is not healthy.
     pub fn baselines_of(&self, source: &SourceName) -> impl Iterator<Item = &Arc<Baseline>> {
         let first = (source.clone(), ObjectId::new(Kind::ALL[0], "", ""));
         let source = source.clone();

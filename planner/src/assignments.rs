@@ -4,14 +4,13 @@
 use std::sync::Arc;
 
 use dugout_model::{
-    AssignedImage, AssignedPod, AssignedPullSecret, AssignedService, AssignedServicePort,
-    Assignment, COMPLETION_INDEX_LABEL, Change, Endpoint, EndpointPlace, EnvContent, EnvValue,
-    ImagePull, Kind, Lifecycle, Node, NodeName, Pod, PodIdentity, PodOrder, ReplicaSet, Service,
-    ServicePort, ServiceType, SharedTemplate, StoredObject, StringMap, World,
+    AssignedImage, AssignedPod, AssignedPullSecret, AssignedService, Assignment,
+    COMPLETION_INDEX_LABEL, Change, EnvContent, EnvValue, ImagePull, Lifecycle, Node, NodeName,
+    Pod, PodIdentity, PodOrder, ReplicaSet, SharedTemplate, World,
 };
 
 use crate::draft::Draft;
-use crate::{gate, pull_secrets};
+use crate::{gate, pull_secrets, services};
 
 /// Gives a new generation to each node whose assignment became another in this turn.
 pub(crate) fn publish(draft: &mut Draft<'_>) {
@@ -51,10 +50,7 @@ struct Content {
 fn content(world: &World, node: &NodeName) -> Option<Content> {
     let row = world.nodes.get(node)?;
     let pods = world.pods_on(node).filter_map(|pod| assigned_pod(world, pod)).collect();
-    let services = world
-        .objects_of(Kind::Service)
-        .filter_map(|object| assigned_service(world, row, object, object.as_service()?))
-        .collect();
+    let services = services::on_node(world, row);
     let pull_secrets = pull_secrets::of_node(world, row);
     Some(Content { pods, services, images: images(world, row), pull_secrets })
 }
@@ -114,81 +110,4 @@ fn template_of(pod: &Pod, set: &ReplicaSet) -> SharedTemplate {
         });
     }
     Arc::new(template)
-}
-
-/// A service with node ports, and the pods that this node's proxies may send to.
-fn assigned_service(
-    world: &World,
-    node: &Node,
-    object: &StoredObject,
-    service: &Service,
-) -> Option<AssignedService> {
-    if service.service_type != ServiceType::NodePort {
-        return None;
-    }
-    let ports: Vec<AssignedServicePort> = service
-        .ports
-        .iter()
-        .filter_map(|port| {
-            Some(AssignedServicePort {
-                name: port.name.clone(),
-                protocol: port.protocol,
-                port: port.port,
-                node_port: port.node_port?,
-                endpoints: endpoints(world, node, object, service, port),
-            })
-        })
-        .collect();
-    let key = object.declared.key.clone();
-    (!ports.is_empty()).then_some(AssignedService { key, ports })
-}
-
-/// By pod uid. Pods of other engines are not among them: their addresses are known there alone.
-fn endpoints(
-    world: &World,
-    node: &Node,
-    object: &StoredObject,
-    service: &Service,
-    port: &ServicePort,
-) -> Vec<Endpoint> {
-    if service.selector.is_empty() {
-        return Vec::new();
-    }
-    let peers = world.nodes_of_engine(&node.engine);
-    let candidates = peers
-        .flat_map(|peer| world.pods_on(&peer.name))
-        .filter(|pod| pod.is_at_work() && pod.namespace == object.declared.key.namespace);
-    let mut endpoints: Vec<Endpoint> = candidates
-        .filter_map(|pod| {
-            let template = &world.replica_set_of(pod)?.template;
-            if !is_selected(pod, &template.labels, &service.selector) {
-                return None;
-            }
-            let mut containers = template.serving_containers();
-            let target = containers.find_map(|each| each.port_number(&port.target_port))?;
-            Some(Endpoint { pod: pod.uid, port: target, place: place(pod, node)? })
-        })
-        .collect();
-    endpoints.sort_by_key(|endpoint| endpoint.pod);
-    endpoints
-}
-
-/// Whether a pod with these labels of its template, and with those of its own, has all of the selector's.
-fn is_selected(pod: &Pod, labels: &StringMap, selector: &StringMap) -> bool {
-    let own_labels = pod.own_labels();
-    selector.iter().all(|(key, wanted)| {
-        let own = own_labels.iter().find(|(own, _)| *own == key).map(|(_, value)| value);
-        own.or_else(|| labels.get(key)) == Some(wanted)
-    })
-}
-
-/// A node knows its own pods best, also when nobody else is there. Those of its peers serve when they
-/// are ready by their last report.
-fn place(pod: &Pod, node: &Node) -> Option<EndpointPlace> {
-    if pod.node() == Some(&node.name) {
-        return Some(EndpointPlace::Local);
-    }
-    pod.ready_since()?;
-    let address = pod.seen.known()?.address?;
-    Some(EndpointPlace::SameEngine { address })
 }

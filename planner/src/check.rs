@@ -8,15 +8,16 @@ mod evictions;
 mod gate;
 mod identities;
 mod order;
+mod pruning;
+mod releases;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dugout_model::{
     Change, Deployment, IntOrPercent, Job, JobState, JobUid, Lifecycle, NamespaceName, NodeName,
-    ObjectId, ObjectName, ObjectSpec, ObjectUid, Placement, Pod, PodIdentity, PodUid, Quarantine,
-    Release, ReleaseId, ReplicaSetUid, Resources, SourceName, StopReason, StoredObject, Strategy,
-    Timestamp, Turn, Verdict, World,
+    ObjectId, ObjectKey, ObjectName, ObjectSpec, ObjectUid, Placement, Pod, PodIdentity, PodUid,
+    ReleaseId, ReplicaSetUid, Resources, StopReason, Strategy, Timestamp, Turn, World,
 };
 
 use crate::{Plan, assignments::assignment};
@@ -82,6 +83,12 @@ pub enum Violation {
     BeganTooEarly { workload: ObjectId, awaited: ObjectId },
     #[error("pod {pod} is let go before every image of its release is where it is needed")]
     StoppedBeforeImages { pod: PodUid },
+    #[error("pod {pod} left Git and is let go before everything of its source is there")]
+    PrunedTooEarly { pod: PodUid },
+    #[error(
+        "node {node} no longer sends from {service} to pod {pod} before everything of its source is there"
+    )]
+    EndpointLost { node: NodeName, service: ObjectKey, pod: PodUid },
     #[error("{object} is taken from a revision that is quarantined")]
     QuarantinedObject { object: ObjectId },
     #[error("release {release:?} had its verdict already")]
@@ -226,6 +233,7 @@ impl Checker<'_> {
                     if let Some(before) = before {
                         self.pod_history(before, after);
                         self.gate(before, after);
+                        self.pruning(before, after);
                     }
                 }
                 (None, None) => {}
@@ -420,69 +428,14 @@ impl Checker<'_> {
         }
     }
 
-    fn releases(&mut self, plan: &Plan) {
-        let newest_before = self.before.releases.keys().next_back().copied();
-        for change in &plan.changes {
-            match change {
-                Change::PutRelease(row) => self.release(row, newest_before),
-                Change::PutObject(row) => {
-                    let quarantine =
-                        Quarantine { source: row.source.clone(), sha: row.sha.clone() };
-                    let is_clean =
-                        !self.before.quarantine.contains(&quarantine) || self.is_baseline(row);
-                    self.require(is_clean, || Violation::QuarantinedObject {
-                        object: row.declared.id(),
-                    });
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Whether an object is what its source was last healthy with, whichever commit that was.
-    fn is_baseline(&self, row: &StoredObject) -> bool {
-        let baseline = self.before.baselines.get(&(row.source.clone(), row.declared.id()));
-        let before = baseline.and_then(|baseline| baseline.before.as_ref());
-        before.is_some_and(|before| before.declared.asks_same(&row.declared))
-    }
-
-    /// Whether an object is again what it was, unless another source has it now.
-    fn is_back(&self, source: &SourceName, id: &ObjectId) -> bool {
-        let Some(baseline) = self.before.baselines.get(&(source.clone(), id.clone())) else {
-            return true;
-        };
-        match (&baseline.before, self.after.objects.get(id)) {
-            (_, Some(now)) if now.source != *source => true,
-            (Some(before), Some(now)) => before.declared.asks_same(&now.declared),
-            (None, None) => true,
-            _ => false,
-        }
-    }
-
-    fn release(&mut self, row: &Arc<Release>, newest_before: Option<ReleaseId>) {
-        let release = row.id;
-        match self.before.releases.get(&release) {
-            Some(before) => {
-                let may_change = before.verdict.is_open() || before.verdict == row.verdict;
-                self.require(may_change, || Violation::VerdictChanged { release });
-                if before.verdict.is_open() && row.verdict == Verdict::Reverted {
-                    let is_whole = row.touched.iter().all(|id| self.is_back(&row.source, id))
-                        && self.after.baselines_of(&row.source).next().is_none();
-                    self.require(is_whole, || Violation::WayBackIncomplete { release });
-                }
-            }
-            None => {
-                let is_new = newest_before.is_none_or(|newest| release > newest);
-                self.require(is_new, || Violation::ReleaseIdReused { release });
-            }
-        }
-    }
-
     /// A node's generation is this turn exactly if it must run something else than before.
     fn generations(&mut self) {
         for node in self.touched.nodes.clone() {
             let Some(after) = assignment(self.after, &node) else { continue };
             let before = assignment(self.before, &node);
+            if let Some(before) = &before {
+                self.endpoints(before, &after);
+            }
             let before_turn = before.as_ref().map(|before| before.generation);
             let is_same = before.is_some_and(|before| {
                 before.pods == after.pods

@@ -19,6 +19,7 @@
 //! | `daemon_sets` | one pod for each node that the template admits |
 //! | `declared_pods` | as many pods as asked; a new template is for new pods alone |
 //! | `jobs` | a pod counts once, with its end; a finished run never runs again |
+//! | `pruning` | what left Git goes once what came serves, and in the reverse order |
 //! | `cron_jobs` | one run for each time of the schedule, and none twice |
 //! | `timetable` | every minute whose wall clock matches |
 //! | `replica_sets` | as many pods as chosen; the least useful leaves first |
@@ -29,6 +30,7 @@
 //! | `releases` | a commit is healthy when all of its workloads are, and failed when one is |
 //! | `way_back` | a release that fails goes back whole, before anything else of the turn in which it fails |
 //! | `forecast` | what would come of a commit is what the same turns would decide |
+//! | `services` | until all is healthy, a service serves as it was, too |
 //! | `assignments` | a node is told again only when what it must run has changed |
 
 mod assignments;
@@ -51,6 +53,7 @@ mod jobs;
 mod nodes;
 mod order;
 mod placement;
+mod pruning;
 mod pull_secrets;
 mod records;
 mod releases;
@@ -59,6 +62,7 @@ mod report;
 mod resolve;
 mod rolling;
 mod rollouts;
+mod services;
 mod stateful_sets;
 mod timetable;
 mod way_back;
@@ -173,7 +177,8 @@ fn settle(draft: &mut Draft<'_>) {
         workloads::reconcile(draft);
         draining::advance(draft);
         placement::place(draft);
-        if !evictions::evict(draft) {
+        let makes_way = pruning::make_way(draft);
+        if !evictions::evict(draft) && !makes_way {
             return;
         }
     }

@@ -75,7 +75,9 @@ fn replace_lost(draft: &mut Draft<'_>, rooms: &mut Rooms, lost: &Pod) {
     let (Some(set), Some(from)) = (draft.replica_set_of(lost), lost.node().cloned()) else {
         return;
     };
-    if is_given_up_by_owner(draft, lost) {
+    // What left Git is not healed: it only stays for as long as it serves.
+    let has_left = draft.world.workload_by_uid(set.owner).is_none();
+    if has_left || is_given_up_by_owner(draft, lost) {
         return;
     }
     if is_one_of_a_kind(draft, lost, &set) {

@@ -11,36 +11,77 @@
 use std::sync::Arc;
 
 use dugout_model::{
-    Baseline, Change, Commit, CommitSha, EventType, GateScope, NotPushed, ObjectId, ObjectUid,
-    OnFailure, OwedRevert, PullGate, Release, RevertOutcome, Rollout, RolloutState, Source,
-    SourceName, Step, StoredObject,
+    Baseline, BaselineRole, Change, Commit, CommitSha, EventType, GateScope, Kind, NotPushed,
+    ObjectId, ObjectUid, OnFailure, OwedRevert, PullGate, Release, RevertOutcome, Rollout,
+    RolloutState, Source, SourceName, Step, StoredObject,
 };
 
 use crate::draft::Draft;
 use crate::facts::takes_back_commit;
-use crate::gate;
 use crate::records::Subject;
+use crate::{gate, pruning};
 
 /// Keeps what an object is, the first time that it becomes something else.
 pub(crate) fn remember(draft: &mut Draft<'_>, source: &Source, object: &ObjectId) {
     // Without a healthy release there is nothing to go back to.
     let Some(healthy) = source.status.healthy.clone() else { return };
     let key = (source.name.clone(), object.clone());
-    if draft.world.baselines.get(&key).is_some_and(|row| row.healthy == healthy) {
+    let kept = draft.world.baselines.get(&key);
+    if kept.is_some_and(|row| row.role == BaselineRole::Healthy && row.healthy == healthy) {
         return;
     }
     let before = draft.world.objects.get(object).cloned();
     let before = before.filter(|before| before.source == source.name);
     let (source, object) = key;
-    draft.push(Change::PutBaseline(Arc::new(Baseline { source, object, healthy, before })));
+    let role = BaselineRole::Healthy;
+    draft.push(Change::PutBaseline(Arc::new(Baseline { source, object, role, healthy, before })));
 }
 
-/// Forgets what was healthy before: the source is healthy now. Says whether there was anything.
+/// Everything that a source asks for is there, so that nothing that it had before is needed any more. Says
+/// whether there was anything.
 pub(crate) fn forget(draft: &mut Draft<'_>, source: &SourceName) -> bool {
-    let keys: Vec<_> = draft.world.baselines_of(source).map(|row| row.key()).collect();
-    let is_any = !keys.is_empty();
-    for key in keys {
-        draft.push(Change::DeleteBaseline(key));
+    release(draft, source, BaselineRole::Leaving, |_| true)
+}
+
+/// The same for what it had before its way back.
+pub(crate) fn forget_replaced(draft: &mut Draft<'_>, source: &SourceName) -> bool {
+    release(draft, source, BaselineRole::Leaving, |role| role == BaselineRole::Replaced)
+}
+
+/// Something else is to be gone back to from now on.
+pub(crate) fn replace(draft: &mut Draft<'_>, source: &SourceName, was: &[Arc<StoredObject>]) {
+    release(draft, source, BaselineRole::Replaced, |role| role == BaselineRole::Healthy);
+    for was in was.iter().filter(|was| was.source == *source) {
+        let is_service = was.declared.kind() == Kind::Service;
+        if is_service || pruning::has_left(&draft.world, was) {
+            draft.push(Change::PutBaseline(Arc::new(Baseline {
+                source: source.clone(),
+                object: was.declared.id(),
+                role: BaselineRole::Replaced,
+                healthy: was.sha.clone(),
+                before: Some(Arc::clone(was)),
+            })));
+        }
+    }
+}
+
+/// Gives what is kept with one of these roles, and is not gone, another one.
+fn release(
+    draft: &mut Draft<'_>,
+    source: &SourceName,
+    role: BaselineRole,
+    is_meant: impl Fn(BaselineRole) -> bool,
+) -> bool {
+    let rows = draft.world.baselines_of(source);
+    let rows = rows.filter(|row| row.role != role && is_meant(row.role));
+    let rows: Vec<Arc<Baseline>> = rows.cloned().collect();
+    let is_any = !rows.is_empty();
+    for row in rows {
+        if pruning::is_leaving(&draft.world, &row) {
+            draft.push(Change::PutBaseline(Arc::new(Baseline { role, ..(*row).clone() })));
+        } else {
+            draft.push(Change::DeleteBaseline(row.key()));
+        }
     }
     is_any
 }
@@ -55,12 +96,18 @@ pub(crate) fn target<'a>(draft: &Draft<'_>, source: &'a Source) -> Option<&'a Co
 
 /// Whether something is not as it was when the source was last healthy; not so where it never was.
 pub(crate) fn differs_from_healthy(draft: &Draft<'_>, source: &Source) -> bool {
-    let mut rows = draft.world.baselines_of(&source.name);
-    source
-        .status
-        .healthy
-        .as_ref()
-        .is_some_and(|healthy| rows.any(|row| row.healthy == *healthy && differs(draft, row)))
+    let healthy = source.status.healthy.as_ref();
+    healthy.is_some_and(|healthy| to_go_back_to(draft, &source.name, healthy).next().is_some())
+}
+
+/// What was kept of a healthy commit and is something else now.
+fn to_go_back_to<'a>(
+    draft: &'a Draft<'_>,
+    source: &'a SourceName,
+    healthy: &'a CommitSha,
+) -> impl Iterator<Item = &'a Arc<Baseline>> {
+    let rows = draft.world.baselines_of(source).filter(|row| row.role == BaselineRole::Healthy);
+    rows.filter(move |row| row.healthy == *healthy && differs(draft, row))
 }
 
 /// Whether an object asks for something else than it did.
@@ -83,10 +130,11 @@ pub(crate) fn go(
     healthy: &CommitSha,
     reason: &str,
 ) -> Option<RevertOutcome> {
-    let rows = draft.world.baselines_of(&source.name).filter(|row| row.healthy == *healthy);
-    let rows: Vec<Arc<Baseline>> = rows.filter(|row| differs(draft, row)).cloned().collect();
+    let rows: Vec<Arc<Baseline>> = to_go_back_to(draft, &source.name, healthy).cloned().collect();
+    let was: Vec<Arc<StoredObject>> =
+        rows.iter().filter_map(|row| draft.world.objects.get(&row.object)).cloned().collect();
     let count = rows.into_iter().filter(|row| put_back(draft, row)).count();
-    forget(draft, &source.name);
+    replace(draft, &source.name, &was);
     gate::give_up(draft, &source.name);
     let mut source = source.clone();
     source.status.gate = PullGate::Unasked { release: release.id, scope: GateScope::Workload };

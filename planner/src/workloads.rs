@@ -2,17 +2,13 @@
 //! whatever it was.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
 
-use dugout_model::{
-    Change, Hook, ObjectSpec, ObjectUid, ReplicaSet, StopReason, StoredObject, Timestamp,
-};
+use dugout_model::{Hook, ObjectSpec, ObjectUid, StoredObject, Timestamp};
 
 use crate::draft::Draft;
 use crate::{
-    Work, cron_jobs, daemon_sets, declared_pods, deployments, gate, generations, jobs, order,
-    placement, replica_sets, stateful_sets,
+    Work, cron_jobs, daemon_sets, declared_pods, deployments, jobs, order, placement, pruning,
+    stateful_sets,
 };
 
 /// How often looks may make way for others in one turn: a pod that is gone frees its name, and a
@@ -77,7 +73,7 @@ fn look(draft: &mut Draft<'_>, uid: ObjectUid) {
     let wake_at = match object {
         Some(object) => control(draft, &object),
         None => {
-            wind_down(draft, uid);
+            pruning::wind_down(draft, uid);
             None
         }
     };
@@ -101,34 +97,5 @@ fn control(draft: &mut Draft<'_>, object: &StoredObject) -> Option<Timestamp> {
         | ObjectSpec::Secret(_)
         | ObjectSpec::Service(_)
         | ObjectSpec::PodDisruptionBudget(_) => None,
-    }
-}
-
-/// A workload that left Git: its pods leave in the usual order, then its rows go. While it may still be
-/// wanted back because images of its release are on their way, it stays.
-fn wind_down(draft: &mut Draft<'_>, uid: ObjectUid) {
-    let set = draft.world.replica_sets_of(uid).next();
-    let source = set.map(|set| set.source.clone()).filter(|_| draft.world.may_come_back(uid));
-    if source.is_some_and(|source| gate::holds(draft, uid, &source)) {
-        return;
-    }
-    jobs::wind_down(draft, uid);
-    for set in generations::oldest_first(draft, uid) {
-        if draft.world.pods_of(set.uid).next().is_none() {
-            draft.push(Change::DeleteReplicaSet(set.uid));
-            continue;
-        }
-        let row = Arc::new(ReplicaSet { replicas: 0, ..(*set).clone() });
-        if *set != *row {
-            draft.push(Change::PutReplicaSet(Arc::clone(&row)));
-        }
-        replica_sets::reconcile(draft, &row, 0, Duration::ZERO, StopReason::OwnerRemoved);
-        if draft.world.pods_of(set.uid).next().is_none() {
-            draft.push(Change::DeleteReplicaSet(set.uid));
-        }
-    }
-    let is_over = draft.world.replica_sets_of(uid).next().is_none();
-    if is_over && draft.world.rollouts.contains_key(&uid) {
-        draft.push(Change::DeleteRollout(uid));
     }
 }

@@ -7,9 +7,9 @@ use imbl::{OrdMap, OrdSet};
 use crate::disruption::CoveredPods;
 use crate::room::Rooms;
 use crate::{
-    Baseline, BaselineKey, EngineId, ImagePull, Job, JobUid, NamespaceName, Node, NodeName,
+    Baseline, BaselineKey, EngineId, ImagePull, Job, JobUid, Kind, NamespaceName, Node, NodeName,
     ObjectId, ObjectName, ObjectUid, Pod, PodUid, PullState, Release, ReleaseId, ReplicaSet,
-    ReplicaSetUid, Resources, RolloutState, SourceName, StoredObject, Verdict, World,
+    ReplicaSetUid, Resources, RolloutState, ServiceType, SourceName, StoredObject, Verdict, World,
 };
 
 /// What can be computed from the rows, kept at hand. Part of equality: a wrong index is a bug.
@@ -17,7 +17,7 @@ use crate::{
 pub(super) struct Index {
     /// Of every object that makes pods.
     pub(super) workload_by_uid: OrdMap<ObjectUid, Arc<StoredObject>>,
-    /// What a baseline may bring back.
+    /// What is kept of objects that are something else now, or nothing.
     pub(super) baseline_by_uid: OrdMap<ObjectUid, BaselineKey>,
     pub(super) jobs_by_owner: OrdMap<ObjectUid, OrdSet<JobUid>>,
     pub(super) replica_sets_by_owner: OrdMap<ObjectUid, OrdSet<ReplicaSetUid>>,
@@ -42,6 +42,12 @@ pub(super) struct Index {
     /// Who names a workload as one to wait for.
     pub(super) dependents: OrdMap<ObjectId, OrdSet<ObjectId>>,
     pub(super) hooks_by_source: OrdMap<SourceName, OrdSet<ObjectId>>,
+    /// Services of which nodes serve a port.
+    pub(super) node_port_services: OrdSet<ObjectId>,
+    /// Baselines that are such services.
+    pub(super) earlier_services: OrdSet<BaselineKey>,
+    /// Who named an object of the same source as one to wait for, among the baselines.
+    pub(super) earlier_dependents: OrdMap<BaselineKey, OrdSet<ObjectId>>,
 }
 
 impl Index {
@@ -71,6 +77,11 @@ impl World {
             self.forget_object(&id, &old);
         }
         self.objects.insert(id.clone(), Arc::clone(row));
+        if serves_node_ports(row) {
+            self.index.node_port_services.insert(id.clone());
+        } else if id.kind == Kind::Service {
+            self.index.node_port_services.remove(&id);
+        }
         if row.declared.spec.is_workload() {
             self.index.workload_by_uid.insert(row.uid, Arc::clone(row));
         }
@@ -101,6 +112,9 @@ impl World {
     fn forget_object(&mut self, id: &ObjectId, old: &StoredObject) {
         self.index.workload_by_uid.remove(&old.uid);
         self.index.covered.remove(&old.uid);
+        if id.kind == Kind::Service {
+            self.index.node_port_services.remove(id);
+        }
         take(&mut self.index.unsettled_by_source, &old.source, id);
         take(&mut self.index.hooks_by_source, &old.source, id);
         for needed in &old.declared.policy.depends_on {
@@ -120,18 +134,29 @@ impl World {
     }
 
     pub(super) fn put_baseline(&mut self, row: &Arc<Baseline>) {
-        self.delete_baseline(&row.key());
-        self.baselines.insert(row.key(), Arc::clone(row));
-        if let Some(before) = &row.before {
-            self.index.baseline_by_uid.insert(before.uid, row.key());
+        let key = row.key();
+        self.delete_baseline(&key);
+        self.baselines.insert(key.clone(), Arc::clone(row));
+        let Some(before) = &row.before else { return };
+        if serves_node_ports(before) {
+            self.index.earlier_services.insert(key.clone());
         }
+        for needed in &before.declared.policy.depends_on {
+            let needed = (row.source.clone(), needed.clone());
+            add(&mut self.index.earlier_dependents, &needed, row.object.clone());
+        }
+        self.index.baseline_by_uid.insert(before.uid, key);
     }
 
     pub(super) fn delete_baseline(&mut self, key: &BaselineKey) {
-        let old = self.baselines.remove(key);
-        if let Some(before) = old.as_ref().and_then(|old| old.before.as_ref())
-            && self.index.baseline_by_uid.get(&before.uid) == Some(key)
-        {
+        let Some(row) = self.baselines.remove(key) else { return };
+        let Some(before) = &row.before else { return };
+        self.index.earlier_services.remove(key);
+        for needed in &before.declared.policy.depends_on {
+            let needed = (row.source.clone(), needed.clone());
+            take(&mut self.index.earlier_dependents, &needed, &row.object);
+        }
+        if self.index.baseline_by_uid.get(&before.uid) == Some(key) {
             self.index.baseline_by_uid.remove(&before.uid);
         }
     }
@@ -350,6 +375,11 @@ fn add<K: Ord + Clone, V: Ord + Clone>(index: &mut OrdMap<K, OrdSet<V>>, key: &K
             index.insert(key.clone(), OrdSet::unit(member));
         }
     }
+}
+
+fn serves_node_ports(object: &StoredObject) -> bool {
+    let service = object.as_service();
+    service.is_some_and(|service| service.service_type == ServiceType::NodePort)
 }
 
 /// Takes a member out of an index entry, and the entry with its last member.

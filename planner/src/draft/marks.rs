@@ -1,11 +1,12 @@
 //! What each change makes dirty: the stages that follow look at that, and at nothing else.
 
 use dugout_model::{
-    BaselineKey, Change, EngineId, Hook, Kind, Node, NodeName, ObjectId, ObjectSpec, ObjectUid,
-    Pod, PullGate, RolloutState, ServiceType, Source, SourceName, StoredObject,
+    Baseline, BaselineKey, Change, EngineId, Hook, Kind, Node, NodeName, ObjectId, ObjectSpec,
+    ObjectUid, Pod, PullGate, RolloutState, ServiceType, Source, SourceName, StoredObject,
 };
 
 use super::Draft;
+use crate::pruning;
 
 impl Draft<'_> {
     pub(super) fn mark(&mut self, change: &Change) {
@@ -29,17 +30,7 @@ impl Draft<'_> {
                 }
             }
             Change::DeleteRollout(uid) => self.mark_source_of(*uid),
-            Change::PutPod(row) => {
-                if let Some(old) = self.world.pods.get(&row.uid).cloned() {
-                    self.mark_pod(&old);
-                    self.dirty.placement |= old.node() != row.node();
-                    if old.is_finished() != row.is_finished() {
-                        self.dirty.placement = true;
-                        self.mark_room();
-                    }
-                }
-                self.mark_pod(row);
-            }
+            Change::PutPod(row) => self.mark_pod_change(row),
             Change::DeletePod(uid) => {
                 if let Some(old) = self.world.pods.get(uid).cloned() {
                     self.mark_pod(&old);
@@ -68,9 +59,12 @@ impl Draft<'_> {
             | Change::DeleteSchedule(_)
             | Change::PutReplicaSet(_)
             | Change::DeleteReplicaSet(_) => {}
-            Change::DeleteBaseline(key) => self.mark_gone(key),
-            Change::PutBaseline(_)
-            | Change::PutQuarantine(_)
+            Change::PutBaseline(row) => {
+                self.mark_baseline(&row.key());
+                self.mark_kept(row);
+            }
+            Change::DeleteBaseline(key) => self.mark_baseline(key),
+            Change::PutQuarantine(_)
             | Change::PutRevision(_)
             | Change::AppendTimeline(_)
             | Change::AppendEvent(_) => {}
@@ -91,6 +85,7 @@ impl Draft<'_> {
         self.dirty.nodes.insert(row.name.clone());
         self.dirty.placement = true;
         self.mark_moved(row);
+        self.mark_awaiting_lost(row);
         if self.differs_for_choices(row) {
             self.mark_choices();
         }
@@ -235,23 +230,39 @@ impl Draft<'_> {
 
     /// A pod's name is free again: what asks for a pod of exactly this name may have waited for it.
     fn mark_claimants(&mut self, pod: &Pod) {
-        let namespace = pod.namespace.as_str();
-        let bare = ObjectId::new(Kind::Pod, namespace, pod.name.as_str());
-        let set = pod.name.as_str().rsplit_once('-').map(|(set, _)| set);
-        let set = set.map(|set| ObjectId::new(Kind::StatefulSet, namespace, set));
-        for id in set.into_iter().chain([bare]) {
-            if let Some(object) = self.world.objects.get(&id) {
-                self.dirty.woken.insert(object.uid);
-            }
+        let claimants = pruning::claimants(&self.world, pod).map(|object| object.uid);
+        self.dirty.woken.extend(claimants);
+    }
+
+    /// What was kept for an object that does not come back any more goes, and a service serves as it did
+    /// only for as long as its baseline says so.
+    fn mark_baseline(&mut self, key: &BaselineKey) {
+        if let Some(row) = self.world.baselines.get(key).cloned() {
+            self.mark_kept(&row);
+        }
+        if key.1.kind == Kind::Service {
+            self.dirty.assignments.extend(self.world.nodes.keys().cloned());
         }
     }
 
-    /// What was kept for an object that does not come back any more goes.
-    fn mark_gone(&mut self, key: &BaselineKey) {
-        let row = self.world.baselines.get(key);
-        let before = row.and_then(|row| row.before.as_ref()).map(|before| before.uid);
+    /// What is kept for an object that is not there any more may go now.
+    fn mark_kept(&mut self, row: &Baseline) {
+        let before = row.before.as_ref().map(|before| before.uid);
         let gone = before.filter(|uid| self.world.workload_by_uid(*uid).is_none());
         self.dirty.workloads.extend(gone);
+    }
+
+    /// What left Git waits for others that left only as long as their nodes are there.
+    fn mark_awaiting_lost(&mut self, row: &Node) {
+        let known = self.world.nodes.get(&row.name);
+        if known.is_none_or(|known| known.is_ready() == row.is_ready()) {
+            return;
+        }
+        let sets = self.world.pods_on(&row.name).filter_map(|pod| self.world.replica_set_of(pod));
+        let rows = sets.filter_map(|set| self.world.baseline_by_uid(set.owner));
+        let awaiting = rows.flat_map(|row| pruning::awaiting_end_of(&self.world, row));
+        let awaiting: Vec<ObjectUid> = awaiting.collect();
+        self.dirty.woken.extend(awaiting);
     }
 
     /// The object as it was until now.
@@ -308,6 +319,18 @@ impl Draft<'_> {
         {
             self.dirty.assignments.extend(self.world.nodes.keys().cloned());
         }
+    }
+
+    fn mark_pod_change(&mut self, row: &Pod) {
+        if let Some(old) = self.world.pods.get(&row.uid).cloned() {
+            self.mark_pod(&old);
+            self.dirty.placement |= old.node() != row.node();
+            if old.is_finished() != row.is_finished() {
+                self.dirty.placement = true;
+                self.mark_room();
+            }
+        }
+        self.mark_pod(row);
     }
 
     fn mark_pod(&mut self, pod: &Pod) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use dugout_model::{
     Change, EventType, GateScope, ObjectId, OwedRevert, PullGate, Release, SourceName, Standing,
-    Step, WentBack,
+    Step, StoredObject, WentBack,
 };
 
 use super::revision::{close, make_desired};
@@ -34,6 +34,8 @@ pub(super) fn apply(draft: &mut Draft<'_>, asked: &WentBack) {
         let reason = Some(reason.clone());
         draft.push(Change::PutRelease(Arc::new(Release { reason, ..(*newest).clone() })));
     }
+    let mut was: Vec<Arc<StoredObject>> =
+        in_question.iter().filter_map(|id| draft.world.objects.get(id)).cloned().collect();
     let touched = make_desired(draft, &source, to, &asked.objects, &in_question);
     gate::give_up(draft, name);
     let mut source = (*source).clone();
@@ -47,7 +49,8 @@ pub(super) fn apply(draft: &mut Draft<'_>, asked: &WentBack) {
     if asked.standing == Standing::Proven {
         // A later failure goes back to what a person chose. What was never healthy has to show itself
         // first: until then what was keeps its place.
-        way_back::forget(draft, name);
+        was.retain(|was| touched.contains(&was.declared.id()));
+        way_back::replace(draft, name, &was);
         source.status.healthy = Some(to.clone());
     }
     source.status.approved = None;

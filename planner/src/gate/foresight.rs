@@ -138,7 +138,7 @@ fn replaces_any(
 }
 
 /// Whether it is a loss when it goes; of one on a node that is not there that is not known.
-fn has_served(pod: &Pod) -> bool {
+pub(crate) fn has_served(pod: &Pod) -> bool {
     match &pod.seen {
         Seen::Absent => false,
         Seen::Known(status) => status.ready_since.is_some(),

@@ -18,6 +18,7 @@ mod jobs;
 mod nodes;
 mod order;
 mod properties;
+mod pruning;
 mod pull_secrets;
 mod rollouts;
 mod services;

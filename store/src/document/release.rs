@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    Baseline, Commit, CommitSha, ContentHash, Drift, FailedContent, Failure, GateScope, NoticedBy,
-    ObjectId, OnFailure, OwedRevert, Problem, PullGate, Release, ReleaseId, RevertOutcome,
-    RevisionHops, Severity, Source, SourceCondition, SourceName, SourceStatus, StoredObject,
-    StoredRevision, Timestamp, Verdict,
+    Baseline, BaselineRole, Commit, CommitSha, ContentHash, Drift, FailedContent, Failure,
+    GateScope, NoticedBy, ObjectId, OnFailure, OwedRevert, Problem, PullGate, Release, ReleaseId,
+    RevertOutcome, RevisionHops, Severity, Source, SourceCondition, SourceName, SourceStatus,
+    StoredObject, StoredRevision, Timestamp, Verdict,
 };
 
 use super::mirror::mirror;
@@ -208,8 +208,26 @@ mirror! {
     struct Baseline as BaselineDocument {
         source: SourceName,
         object: ObjectId,
+        #[serde(default, skip_serializing_if = "BaselineRoleDocument::is_healthy")]
+        role: BaselineRole,
         healthy: CommitSha,
         before: Option<Arc<StoredObject>>,
+    }
+}
+
+mirror! {
+    #[derive(Default)]
+    enum BaselineRole as BaselineRoleDocument {
+        #[default]
+        Healthy,
+        Replaced,
+        Leaving,
+    }
+}
+
+impl BaselineRoleDocument {
+    fn is_healthy(&self) -> bool {
+        matches!(self, Self::Healthy)
     }
 }
 
