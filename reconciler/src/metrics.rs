@@ -24,6 +24,12 @@ const BUCKETS_SECONDS: [f64; 16] = [
     120.0, 600.0,
 ];
 
+/// The same for what people take part in, from a tenth of a second to thirty days.
+const LONG_BUCKETS_SECONDS: [f64; 14] = [
+    0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0, 259_200.0, 604_800.0,
+    2_592_000.0,
+];
+
 /// How many pods' and commits' last steps are remembered to measure the span to the next.
 const HOP_MEMORY: usize = 4_096;
 
@@ -53,6 +59,7 @@ pub struct EngineMetrics {
     jobs_failed: Family<NamespaceLabels, Counter>,
     release_duration: Family<ReleaseLabels, Histogram>,
     restore_duration: Family<SourceLabels, Histogram>,
+    lead_time: Family<SourceLabels, Histogram>,
     hops: Family<HopLabels, Histogram>,
     last_steps: Mutex<LastSteps>,
 }
@@ -85,6 +92,10 @@ impl EngineMetrics {
             restore_duration: add.seconds_by(
                 "dugout_restore_duration_seconds",
                 "Time from a release's failure until everything of its source was healthy again",
+            ),
+            lead_time: add.long_seconds_by(
+                "dugout_lead_time_seconds",
+                "Time from the moment that a commit was made, by its own account, until it was healthy",
             ),
             hops: add.seconds_by(
                 "dugout_hop_duration_seconds",
@@ -177,6 +188,12 @@ impl EngineMetrics {
             self.release_duration
                 .get_or_create(&labels)
                 .observe(finished_at.since(release.started_at).as_secs_f64());
+        }
+        if release.verdict == Verdict::Healthy {
+            let source = SourceLabels { source: release.source.to_string() };
+            // A clock that is ahead makes no time that is less than none.
+            let lead_time = finished_at.since(release.commit.committed_at);
+            self.lead_time.get_or_create(&source).observe(lead_time.as_secs_f64());
         }
     }
 }
@@ -384,6 +401,14 @@ impl Adding<'_> {
         L: Clone + Eq + Hash + EncodeLabelSet + Debug + Send + Sync + 'static,
     {
         let histogram: fn() -> Histogram = || Histogram::new(BUCKETS_SECONDS);
+        self.add(name, help, Family::new_with_constructor(histogram))
+    }
+
+    pub fn long_seconds_by<L>(&mut self, name: &str, help: &str) -> Family<L, Histogram>
+    where
+        L: Clone + Eq + Hash + EncodeLabelSet + Debug + Send + Sync + 'static,
+    {
+        let histogram: fn() -> Histogram = || Histogram::new(LONG_BUCKETS_SECONDS);
         self.add(name, help, Family::new_with_constructor(histogram))
     }
 

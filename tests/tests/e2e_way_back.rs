@@ -67,6 +67,7 @@ fn a_release_that_fails_goes_back_by_itself_and_git_says_so() {
     let metrics = rig.try_get("/metrics").expect("the metrics can be read");
     for expected in [
         "dugout_restore_duration_seconds_count{source=\"default\"} 1",
+        "dugout_lead_time_seconds_count{source=\"default\"} 2",
         "dugout_releases_total{source=\"default\",verdict=\"reverted\"} 1",
     ] {
         let (name, _) = expected.split_once('{').expect("it has labels");

@@ -59,7 +59,9 @@ pub(super) static POD_FAILURE_POLICY: Schema =
 pub(super) static POD_FAILURE_POLICY_RULE: Schema = table(
     "PodFailurePolicyRule",
     &[
-        acted("action", words(&["FailJob", "FailIndex", "Ignore", "Count"])).required(),
+        acted("action", words(&["FailJob", "FailIndex", "Ignore", "Count"]))
+            .except("`FailIndex`, which is refused")
+            .required(),
         acted("onExitCodes", object(&POD_FAILURE_POLICY_ON_EXIT_CODES_REQUIREMENT)),
         acted("onPodConditions", objects(&POD_FAILURE_POLICY_ON_POD_CONDITIONS_PATTERN)),
     ],
