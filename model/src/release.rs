@@ -191,8 +191,8 @@ pub struct Baseline {
     pub source: SourceName,
     pub object: ObjectId,
     pub role: BaselineRole,
-    /// The commit that the object is of: the healthy one, if it is to be gone back to.
-    pub healthy: CommitSha,
+    /// The healthy commit if it is gone back to; else the one that the object is of.
+    pub sha: CommitSha,
     /// Absent: there was no such object.
     pub before: Option<Arc<StoredObject>>,
 }
@@ -200,13 +200,29 @@ pub struct Baseline {
 /// What a baseline is kept for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum BaselineRole {
-    /// The object was so when its source was last healthy: a release that fails goes back to it.
+    /// The object was so when its source was last healthy: a release that fails goes back to it, and it
+    /// serves on until everything that replaces it is there.
     #[default]
     Healthy,
+    /// The same, but everything was there since, though nobody said of it that it is healthy: it serves no
+    /// longer.
+    Past,
     /// A release left it so that went back itself: it serves until the source is healthy again.
     Replaced,
     /// It left Git and nobody needs it any more: it is known until it is gone, for that has an order.
     Leaving,
+}
+
+impl BaselineRole {
+    /// Whether a release that fails goes back to it.
+    pub fn is_gone_back_to(self) -> bool {
+        matches!(self, BaselineRole::Healthy | BaselineRole::Past)
+    }
+
+    /// Whether what it is of serves beside what replaces it.
+    pub fn serves(self) -> bool {
+        matches!(self, BaselineRole::Healthy | BaselineRole::Replaced)
+    }
 }
 
 impl Baseline {

@@ -13,8 +13,8 @@ use imbl::{OrdMap, OrdSet};
 
 use crate::disruption::CoveredPods;
 use crate::{
-    Baseline, BaselineKey, BaselineRole, CapacityClass, Change, ClusterId, EngineId, Job, JobUid,
-    Kind, NamespaceName, Node, NodeName, ObjectId, ObjectName, ObjectUid, Pod, PodUid, Quarantine,
+    Baseline, BaselineKey, CapacityClass, Change, ClusterId, EngineId, Job, JobUid, Kind,
+    NamespaceName, Node, NodeName, ObjectId, ObjectName, ObjectUid, Pod, PodUid, Quarantine,
     Release, ReleaseId, ReplicaSet, ReplicaSetUid, Resources, Rollout, Schedule, Source,
     SourceName, StoredObject, Turn,
 };
@@ -282,12 +282,14 @@ impl World {
 
     /// Whether an object that is gone may come back, with a release that fails.
     pub fn may_come_back(&self, object: ObjectUid) -> bool {
-        self.baseline_by_uid(object).is_some_and(|row| row.role == BaselineRole::Healthy)
+        self.baseline_by_uid(object).is_some_and(|row| row.role.is_gone_back_to())
     }
 
-    /// The services that are something else now, or nothing, and of which nodes served a port, as they were.
+    /// The services that are something else now, or nothing, and of which nodes served a port and still
+    /// do, as they were.
     pub fn earlier_services(&self) -> impl Iterator<Item = &Arc<Baseline>> {
-        self.index.earlier_services.iter().filter_map(|key| self.baselines.get(key))
+        let rows = self.index.earlier_services.iter().filter_map(|key| self.baselines.get(key));
+        rows.filter(|row| row.role.serves())
     }
 
     /// Those of the baselines of a source that named an object as one to wait for.

@@ -85,6 +85,8 @@ pub enum Violation {
     StoppedBeforeImages { pod: PodUid },
     #[error("pod {pod} left Git and is let go before everything of its source is there")]
     PrunedTooEarly { pod: PodUid },
+    #[error("{object} left Git and is given up before everything of its source is there")]
+    GivenUpTooEarly { object: ObjectId },
     #[error(
         "node {node} no longer sends from {service} to pod {pod} before everything of its source is there"
     )]
@@ -121,6 +123,7 @@ pub fn check(before: &World, plan: &Plan) -> Vec<Violation> {
     checker.jobs();
     checker.order(plan);
     checker.releases(plan);
+    checker.baselines(plan);
     checker.generations();
     checker.violations
 }

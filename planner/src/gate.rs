@@ -31,8 +31,6 @@ use crate::{Work, order, pull_secrets, rollouts, way_back};
 
 mod foresight;
 
-pub(crate) use self::foresight::has_served;
-
 /// How long the images of a release may take at least: as long as Kubernetes gives a Deployment without
 /// progress. A workload that has a longer deadline gives it to all.
 const DEADLINE: Duration = Duration::from_secs(600);

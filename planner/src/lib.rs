@@ -176,8 +176,7 @@ fn settle(draft: &mut Draft<'_>) {
     for _ in 0..evictions::ROUNDS {
         workloads::reconcile(draft);
         draining::advance(draft);
-        placement::place(draft);
-        let makes_way = pruning::make_way(draft);
+        let makes_way = placement::place(draft) && pruning::make_way(draft);
         if !evictions::evict(draft) && !makes_way {
             return;
         }

@@ -22,10 +22,11 @@ use crate::draft::Draft;
 use crate::records::Subject;
 use crate::{PodWait, Work, replica_sets};
 
-/// Places the pods that wait, oldest first, then those whose node is lost.
-pub(crate) fn place(draft: &mut Draft<'_>) {
+/// Places the pods that wait, oldest first, then those whose node is lost. Says whether pods may be left
+/// that found no room.
+pub(crate) fn place(draft: &mut Draft<'_>) -> bool {
     if !std::mem::take(&mut draft.dirty.placement) {
-        return;
+        return false;
     }
     let waiting = oldest_first(draft.world.unplaced_pods());
     let lost =
@@ -40,6 +41,7 @@ pub(crate) fn place(draft: &mut Draft<'_>) {
         }
     }
     draft.done(Work::Placement, None);
+    draft.world.unplaced_pods().next().is_some()
 }
 
 fn oldest_first<'a>(pods: impl Iterator<Item = &'a Arc<Pod>>) -> Vec<Arc<Pod>> {

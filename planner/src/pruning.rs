@@ -1,33 +1,34 @@
 //! Pruning: what left Git goes once what came serves, and in the reverse order.
 //!
 //! - Until the gate of its source's release opens, all of it stays (`gate`).
-//! - Until everything that its source asks for is there, what serves of it stays: a workload that got
-//!   another name loses no request, and a release that goes back has what it goes back to. What does not
-//!   serve goes, and so do the runs of jobs.
+//! - Until everything that its source asks for is there, what served of it stays: a workload that got
+//!   another name loses no request, and a release that goes back has what it goes back to. What never
+//!   served goes, and so do the runs of jobs.
 //! - Meanwhile it makes way: for a pod of its source that has room nowhere but in its place, and for one
 //!   that has its name.
 //! - Then those go first that named others as ones to wait for (`dugout.dev/depends-on`).
 //!
-//! Where the source was never healthy there is nothing to keep, and all of it goes at once.
+//! How far this is stands in the row that the way back needs (`Baseline`), and the verdicts over a source
+//! move it on. Where a source was never healthy there is nothing to keep, and all of it goes at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use dugout_model::{
-    Baseline, BaselineRole, Change, Kind, NodeName, ObjectId, ObjectUid, Placement, Pod,
-    PodIdentity, ReplicaSet, SourceName, StopReason, StoredObject, Unschedulable, World,
+    Baseline, BaselineRole, Change, JobUid, Kind, NodeName, ObjectId, ObjectSpec, ObjectUid,
+    Placement, Pod, PodIdentity, ReplicaSet, ReplicaSetUid, Seen, SourceName, StopReason,
+    StoredObject, Unschedulable, World,
 };
 
 use crate::draft::Draft;
 use crate::placement::Rooms;
-use crate::{draining, gate, generations, jobs, replica_sets};
+use crate::{PodWait, draining, gate, generations, jobs};
 
 /// What stays of a workload that left Git.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Stay {
-    All,
-    Serving,
+    All(PodWait),
+    Served,
     Nothing,
 }
 
@@ -35,21 +36,30 @@ enum Stay {
 /// them its rows go.
 pub(crate) fn wind_down(draft: &mut Draft<'_>, uid: ObjectUid) {
     let stay = stay(draft, uid);
-    if stay == Stay::All {
+    let sets = generations::oldest_first(draft, uid);
+    if let Stay::All(wait) = stay {
+        let pods = sets.iter().flat_map(|set| draft.world.pods_of(set.uid));
+        let pods: Vec<_> = pods.filter(|pod| pod.is_active()).map(|pod| pod.uid).collect();
+        draft.report.pods.extend(pods.into_iter().map(|pod| (pod, wait.clone())));
         return;
     }
+    // Asked before the runs are forgotten.
+    let of_jobs: BTreeSet<_> =
+        sets.iter().map(|set| set.uid).filter(|set| is_of_job(draft, *set)).collect();
     jobs::wind_down(draft, uid);
-    for set in generations::oldest_first(draft, uid) {
-        if draft.world.pods_of(set.uid).next().is_none() {
-            draft.push(Change::DeleteReplicaSet(set.uid));
-            continue;
+    for set in sets {
+        let keeps = stay == Stay::Served && !of_jobs.contains(&set.uid);
+        let active = draft.world.pods_of(set.uid).filter(|pod| pod.is_active());
+        let (kept, others): (Vec<Arc<Pod>>, Vec<Arc<Pod>>) =
+            active.cloned().partition(|pod| keeps && is_kept(&draft.world, pod));
+        let replicas = u32::try_from(kept.len()).unwrap_or(u32::MAX);
+        if set.replicas != replicas {
+            draft.push(Change::PutReplicaSet(Arc::new(ReplicaSet { replicas, ..(*set).clone() })));
         }
-        let replicas = if stay == Stay::Serving { count_kept(&draft.world, &set) } else { 0 };
-        let row = Arc::new(ReplicaSet { replicas, ..(*set).clone() });
-        if *set != *row {
-            draft.push(Change::PutReplicaSet(Arc::clone(&row)));
+        for pod in others {
+            draining::leave(draft, &pod, StopReason::OwnerRemoved);
         }
-        replica_sets::reconcile(draft, &row, 0, Duration::ZERO, StopReason::OwnerRemoved);
+        draft.report.pods.extend(kept.iter().map(|pod| (pod.uid, PodWait::Release)));
         if draft.world.pods_of(set.uid).next().is_none() {
             draft.push(Change::DeleteReplicaSet(set.uid));
         }
@@ -57,6 +67,10 @@ pub(crate) fn wind_down(draft: &mut Draft<'_>, uid: ObjectUid) {
     if draft.world.replica_sets_of(uid).next().is_none() {
         forget(draft, uid);
     }
+}
+
+fn is_of_job(draft: &Draft<'_>, set: ReplicaSetUid) -> bool {
+    draft.world.jobs.contains_key(&JobUid(set.0))
 }
 
 /// The last of it is gone.
@@ -75,44 +89,44 @@ fn forget(draft: &mut Draft<'_>, uid: ObjectUid) {
 fn stay(draft: &mut Draft<'_>, uid: ObjectUid) -> Stay {
     let Some(row) = draft.world.baseline_by_uid(uid).cloned() else { return Stay::Nothing };
     if draft.world.replica_sets_of(uid).next().is_none() {
-        return Stay::Nothing;
-    }
-    let is_free = row.role == BaselineRole::Leaving;
-    if !is_free && gate::holds(draft, uid, &row.source) || is_needed_by_leaving(&draft.world, &row)
-    {
-        Stay::All
-    } else if is_free {
         Stay::Nothing
+    } else if !row.role.serves() {
+        let is_needed = is_needed_by_leaving(&draft.world, &row);
+        if is_needed { Stay::All(PodWait::Dependents) } else { Stay::Nothing }
+    } else if gate::holds(draft, uid, &row.source) {
+        Stay::All(PodWait::Release)
     } else {
-        Stay::Serving
+        Stay::Served
     }
 }
 
-/// How many pods of a replica set stay while what comes does not serve yet.
-fn count_kept(world: &World, set: &ReplicaSet) -> u32 {
-    let active = world.pods_of(set.uid).filter(|pod| pod.is_active());
-    let serving: Vec<&Arc<Pod>> = active.filter(|pod| gate::has_served(pod)).collect();
-    // Its name is asked for: a set whose pods have names of their own gives all of them back.
-    if serving.iter().any(|pod| is_name_claimed(world, pod)) {
-        return 0;
-    }
-    u32::try_from(serving.len()).unwrap_or(u32::MAX)
+/// Whether a pod stays while what comes does not serve yet: it has served, even if it just does not, and
+/// nobody asks for its name.
+fn is_kept(world: &World, pod: &Pod) -> bool {
+    let status = match &pod.seen {
+        Seen::Absent => None,
+        Seen::Known(status) => Some(status),
+        Seen::Unknown { last, .. } => last.as_ref(),
+    };
+    let has_served = status.is_some_and(|status| status.milestones.ready_at.is_some());
+    has_served && !pod.is_finished() && claimants(world, pod).next().is_none()
 }
 
-/// The object that asks for a pod of exactly this name, if there is one.
+/// The objects that ask for a pod of exactly this name.
 pub(crate) fn claimants<'a>(
     world: &'a World,
     pod: &Pod,
 ) -> impl Iterator<Item = &'a Arc<StoredObject>> + use<'a> {
-    let namespace = pod.namespace.as_str();
-    let bare = ObjectId::new(Kind::Pod, namespace, pod.name.as_str());
-    let set = pod.name.as_str().rsplit_once('-').map(|(set, _)| set);
-    let set = set.map(|set| ObjectId::new(Kind::StatefulSet, namespace, set));
-    set.into_iter().chain([bare]).filter_map(|id| world.objects.get(&id))
-}
-
-fn is_name_claimed(world: &World, pod: &Pod) -> bool {
-    claimants(world, pod).next().is_some()
+    let (namespace, name) = (pod.namespace.as_str(), pod.name.as_str());
+    let bare = world.objects.get(&ObjectId::new(Kind::Pod, namespace, name));
+    let set = name.rsplit_once('-').and_then(|(set, ordinal)| {
+        let ordinal: u32 = ordinal.parse().ok()?;
+        let set = world.objects.get(&ObjectId::new(Kind::StatefulSet, namespace, set))?;
+        let ObjectSpec::StatefulSet(spec) = &set.declared.spec else { return None };
+        let ordinals = spec.first_ordinal..spec.first_ordinal.saturating_add(spec.replicas);
+        ordinals.contains(&ordinal).then_some(set)
+    });
+    bare.into_iter().chain(set)
 }
 
 /// Whether an object, as it was, is no longer asked for, and pods of it may be left.
@@ -122,9 +136,14 @@ pub(crate) fn has_left(world: &World, was: &StoredObject) -> bool {
         && world.replica_sets_of(was.uid).next().is_some()
 }
 
-/// Whether what was kept is a workload that left Git and is not gone.
-pub(crate) fn is_leaving(world: &World, row: &Baseline) -> bool {
-    row.before.as_ref().is_some_and(|before| has_left(world, before))
+/// What left Git of a source and is not gone, as it was.
+pub(crate) fn leaving(
+    world: &World,
+    source: &SourceName,
+    id: &ObjectId,
+) -> Option<Arc<StoredObject>> {
+    let row = world.baselines.get(&(source.clone(), id.clone()))?;
+    row.before.clone().filter(|before| has_left(world, before))
 }
 
 /// Whether others that left Git, too, may still need this one.
@@ -150,79 +169,97 @@ pub(crate) fn awaiting_end_of<'a>(
     rows.filter_map(|row| row.before.as_ref()).map(|before| before.uid)
 }
 
-/// Lets go what serves and left Git, where pods of its source have room nowhere else. Says whether anything
+/// Lets go what served and left Git, where pods of its source have room nowhere else. Says whether anything
 /// went.
 pub(crate) fn make_way(draft: &mut Draft<'_>) -> bool {
-    if draft.world.baselines.is_empty() {
+    let world = &draft.world;
+    if world.baselines.is_empty() {
         return false;
     }
-    let mut in_the_way: Vec<Arc<Pod>> = Vec::new();
-    for (source, waiting) in waiting_by_source(&draft.world) {
-        if !gate::is_closed(&draft.world, &source) {
-            in_the_way.extend(pods_in_the_way(&draft.world, &source, &waiting));
-        }
-    }
+    let waiting = waiting(world);
+    let sources: BTreeSet<&SourceName> =
+        waiting.iter().map(|waiting| &waiting.set.source).collect();
+    let sources = sources.into_iter().filter(|source| !gate::is_closed(world, source));
+    let in_the_way: Vec<Arc<Pod>> =
+        sources.flat_map(|source| pods_in_the_way(world, source, &waiting)).collect();
     for pod in &in_the_way {
         draining::leave(draft, pod, StopReason::OwnerRemoved);
     }
     !in_the_way.is_empty()
 }
 
-/// The pods that found no node and that a source still asks for, the oldest first.
-fn waiting_by_source(world: &World) -> BTreeMap<SourceName, Vec<Arc<Pod>>> {
-    let mut by_source: BTreeMap<SourceName, Vec<Arc<Pod>>> = BTreeMap::new();
-    let untried = Placement::Waiting(Unschedulable::default());
-    for pod in world.unplaced_pods().filter(|pod| pod.is_active() && pod.placement != untried) {
-        let Some(set) = world.replica_set_of(pod) else { continue };
-        if world.workload_by_uid(set.owner).is_some() {
-            by_source.entry(set.source.clone()).or_default().push(Arc::clone(pod));
-        }
-    }
-    for pods in by_source.values_mut() {
-        pods.sort_by_key(|pod| (pod.created_at, pod.uid));
-    }
-    by_source
+/// A pod that found no node and is still asked for.
+struct Waiting {
+    pod: Arc<Pod>,
+    set: Arc<ReplicaSet>,
 }
 
-/// Those of the pods that left Git without which pods that wait would have a node.
-fn pods_in_the_way(world: &World, source: &SourceName, waiting: &[Arc<Pod>]) -> Vec<Arc<Pod>> {
-    let rows = world.baselines_of(source).filter(|row| is_leaving(world, row));
-    let sets = rows.filter_map(|row| row.before.as_ref());
+/// All of them, the oldest first: the order in which they are placed.
+fn waiting(world: &World) -> Vec<Waiting> {
+    let untried = Placement::Waiting(Unschedulable::default());
+    let tried = world.unplaced_pods().filter(|pod| pod.is_active() && pod.placement != untried);
+    let asked_for = tried.filter_map(|pod| {
+        let set = world.replica_set_of(pod)?;
+        world.workload_by_uid(set.owner)?;
+        Some(Waiting { pod: Arc::clone(pod), set: Arc::clone(set) })
+    });
+    let mut waiting: Vec<Waiting> = asked_for.collect();
+    waiting.sort_by_key(|waiting| (waiting.pod.created_at, waiting.pod.uid));
+    waiting
+}
+
+/// Those of the pods that left Git without which pods of their source that wait would have a node.
+fn pods_in_the_way(world: &World, source: &SourceName, waiting: &[Waiting]) -> Vec<Arc<Pod>> {
+    let rows = world.baselines_of(source).filter_map(|row| row.before.as_ref());
+    let sets = rows.filter(|before| has_left(world, before));
     let sets = sets.flat_map(|before| world.replica_sets_of(before.uid));
-    let (active, leaving): (Vec<Arc<Pod>>, Vec<Arc<Pod>>) =
-        sets.flat_map(|set| world.pods_of(set.uid)).cloned().partition(|pod| pod.is_active());
-    if active.is_empty() {
-        return Vec::new();
-    }
-    // What leaves already makes room by itself.
-    let without = |world: &World, pods: &[Arc<Pod>]| {
-        let mut world = world.clone();
-        pods.iter().for_each(|pod| world.apply(&Change::DeletePod(pod.uid)));
-        world
-    };
-    let soon = without(world, &leaving);
-    let (mut rooms, mut found, mut rest) = (Rooms::default(), Vec::new(), Vec::new());
-    for pod in waiting {
-        match room_for(&soon, &mut rooms, pod) {
-            Some(room) => found.push(room),
-            None => rest.push(pod),
+    let pods: Vec<&Arc<Pod>> = sets.flat_map(|set| world.pods_of(set.uid)).collect();
+    let mut left: BTreeMap<NodeName, Vec<Arc<Pod>>> = BTreeMap::new();
+    for pod in pods.iter().filter(|pod| pod.is_active()) {
+        if let Some(node) = pod.node() {
+            left.entry(node.clone()).or_default().push(Arc::clone(pod));
         }
     }
-    let empty = without(&soon, &active);
-    let mut rooms = Rooms::default();
-    for (set, node) in &found {
-        rooms.promise(set, node);
+    if left.is_empty() {
+        return Vec::new();
     }
-    let freed = rest.into_iter().filter_map(|pod| room_for(&empty, &mut rooms, pod));
-    let freed: BTreeSet<NodeName> = freed.map(|(_, node)| node).collect();
-    let mut active = active;
-    active.retain(|pod| pod.node().is_some_and(|node| freed.contains(node)));
-    active
+    // What leaves makes room by itself.
+    let rolling = world.unsettled_workloads_of(source);
+    let rolling = rolling.flat_map(|object| world.replica_sets_of(object.uid));
+    let rolling = rolling.flat_map(|set| world.pods_of(set.uid));
+    let going = pods.into_iter().chain(rolling).filter(|pod| !pod.is_active());
+    let mut soon = world.clone();
+    going.for_each(|pod| soon.apply(&Change::DeletePod(pod.uid)));
+    let mut without = soon.clone();
+    left.values().flatten().for_each(|pod| without.apply(&Change::DeletePod(pod.uid)));
+
+    let mut rooms = Rooms::default();
+    let rest: Vec<&Waiting> =
+        waiting.iter().filter(|waiting| room_for(&soon, &mut rooms, waiting).is_none()).collect();
+    let mut without_rooms = Rooms::default();
+    let mut in_the_way = Vec::new();
+    for waiting in rest {
+        let Some(node) = room_for(&without, &mut without_rooms, waiting) else { continue };
+        if waiting.set.source != *source {
+            continue;
+        }
+        // No more of them than are in the way.
+        for pod in std::mem::take(left.entry(node.clone()).or_default()) {
+            if rooms.choose_only(&soon, &waiting.set, &node).is_ok() {
+                left.entry(node.clone()).or_default().push(pod);
+            } else {
+                soon.apply(&Change::DeletePod(pod.uid));
+                in_the_way.push(pod);
+            }
+        }
+        rooms.promise(&waiting.set, &node);
+    }
+    in_the_way
 }
 
 /// The node that would take a pod; its room is taken then.
-fn room_for(world: &World, rooms: &mut Rooms, pod: &Pod) -> Option<(Arc<ReplicaSet>, NodeName)> {
-    let set = world.replica_set_of(pod)?;
+fn room_for(world: &World, rooms: &mut Rooms, waiting: &Waiting) -> Option<NodeName> {
+    let Waiting { pod, set } = waiting;
     let node = match &pod.identity {
         PodIdentity::OnNode(node) => rooms.choose_only(world, set, node),
         PodIdentity::Any | PodIdentity::Ordinal(_) | PodIdentity::CompletionIndex(_) => {
@@ -231,5 +268,5 @@ fn room_for(world: &World, rooms: &mut Rooms, pod: &Pod) -> Option<(Arc<ReplicaS
     };
     let node = node.ok()?;
     rooms.promise(set, &node);
-    Some((Arc::clone(set), node))
+    Some(node)
 }

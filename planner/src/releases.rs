@@ -68,7 +68,7 @@ fn look_at(draft: &mut Draft<'_>, source: &Source) -> bool {
         (Outcome::Healthy, Some(release)) => conclude_healthy(draft, source, &release),
         (Outcome::Healthy, None) => {
             restored(draft, source);
-            way_back::forget_replaced(draft, &source.name)
+            way_back::retire(draft, &source.name)
         }
         (Outcome::Failed(cause), Some(release)) => {
             if way_back::target(draft, source).is_some() {

@@ -91,6 +91,10 @@ pub enum PodWait {
     Drain { unacknowledged: u32, connections: u32, deadline: Timestamp },
     /// Its node is drained, and it cannot leave yet.
     Eviction(DrainWait),
+    /// Its workload left Git, and what comes instead is not there yet.
+    Release,
+    /// The same for what needs it and left, too.
+    Dependents,
     /// It was told to stop and its node has not said yet that it is gone.
     Gone { node: NodeName },
     /// Its node is lost and no other can take its place.
@@ -166,6 +170,12 @@ impl fmt::Display for PodWait {
             PodWait::Eviction(wait) => {
                 write!(out, "has to leave its node, which is drained: {wait}")
             }
+            PodWait::Release => out.write_str(
+                "its workload left Git; it goes once everything else of its source is there",
+            ),
+            PodWait::Dependents => out.write_str(
+                "its workload left Git; it goes after those that left, too, and depend on it",
+            ),
             PodWait::Gone { node } => write!(out, "waits for node {node} to say that it is gone"),
             PodWait::LostNode { node, elsewhere } => {
                 write!(out, "node {node} is lost and nothing can take its place: {elsewhere}")

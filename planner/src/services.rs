@@ -1,14 +1,15 @@
 //! Services: what the proxies of a node serve.
 //!
-//! A service that changes or leaves Git serves as it was as well until everything of its source is healthy
+//! A service that changes or leaves Git serves as it was as well until everything of its source is there
 //! (its `Baseline`): a request finds the pods that are there, whether the old or the new ones, and what a
-//! release may go back to has lost nothing. A node port that another service had is the other's until then.
+//! release may go back to has lost nothing. So it is, too, with a node port that goes from one service of
+//! a source to another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use dugout_model::{
     AssignedService, AssignedServicePort, Endpoint, EndpointPlace, Node, ObjectKey, Pod, PodUid,
-    Protocol, Service, ServicePort, StoredObject, StringMap, World,
+    Protocol, Service, ServicePort, SourceName, StoredObject, StringMap, World,
 };
 
 /// The services with node ports and the pods that this node's proxies may send to, by key.
@@ -16,37 +17,30 @@ pub(crate) fn on_node(world: &World, node: &Node) -> Vec<AssignedService> {
     let asked = world.node_port_services().map(|row| &**row);
     let earlier: Vec<&StoredObject> =
         world.earlier_services().filter_map(|row| row.before.as_deref()).collect();
-    let owners = owners(&earlier);
-    let mut forms: BTreeMap<&ObjectKey, Vec<&StoredObject>> = BTreeMap::new();
+    let owners = if earlier.is_empty() { BTreeMap::new() } else { owners(world) };
+    let mut services: BTreeMap<&ObjectKey, Vec<AssignedServicePort>> = BTreeMap::new();
     // As it is asked for comes first.
     for object in asked.chain(earlier.iter().copied()) {
-        forms.entry(&object.declared.key).or_default().push(object);
-    }
-    let services = forms.into_iter().filter_map(|(key, forms)| {
-        let mut ports: Vec<AssignedServicePort> = Vec::new();
-        for object in forms {
-            let Some(service) = object.as_service() else { continue };
-            for port in &service.ports {
-                let Some(node_port) = port.node_port else { continue };
-                if owners.get(&(port.protocol, node_port)).is_some_and(|owner| *owner != key) {
-                    continue;
-                }
-                let endpoints = endpoints(world, node, object, service, port);
-                add(&mut ports, port, node_port, endpoints);
-            }
+        let Some(service) = object.as_service() else { continue };
+        for port in &service.ports {
+            let Some(node_port) = port.node_port else { continue };
+            let owner = owners.get(&(&object.source, port.protocol, node_port));
+            let ports = services.entry(owner.copied().unwrap_or(&object.declared.key)).or_default();
+            add(ports, port, node_port, endpoints(world, node, object, service, port));
         }
-        (!ports.is_empty()).then(|| AssignedService { key: key.clone(), ports })
-    });
-    services.collect()
+    }
+    let services = services.into_iter();
+    services.map(|(key, ports)| AssignedService { key: key.clone(), ports }).collect()
 }
 
-/// Whose the node ports of earlier services are.
-fn owners<'a>(earlier: &[&'a StoredObject]) -> BTreeMap<(Protocol, u16), &'a ObjectKey> {
+/// Whose the node ports of each source are now.
+fn owners(world: &World) -> BTreeMap<(&SourceName, Protocol, u16), &ObjectKey> {
     let mut owners = BTreeMap::new();
-    for object in earlier {
+    for object in world.node_port_services() {
         for port in object.as_service().into_iter().flat_map(|service| &service.ports) {
             if let Some(node_port) = port.node_port {
-                owners.entry((port.protocol, node_port)).or_insert(&object.declared.key);
+                let port = (&object.source, port.protocol, node_port);
+                owners.entry(port).or_insert(&object.declared.key);
             }
         }
     }

@@ -27,63 +27,91 @@ pub(crate) fn remember(draft: &mut Draft<'_>, source: &Source, object: &ObjectId
     let Some(healthy) = source.status.healthy.clone() else { return };
     let key = (source.name.clone(), object.clone());
     let kept = draft.world.baselines.get(&key);
-    if kept.is_some_and(|row| row.role == BaselineRole::Healthy && row.healthy == healthy) {
+    if kept.is_some_and(|row| row.role.is_gone_back_to() && row.sha == healthy) {
         return;
     }
     let before = draft.world.objects.get(object).cloned();
     let before = before.filter(|before| before.source == source.name);
     let (source, object) = key;
     let role = BaselineRole::Healthy;
-    draft.push(Change::PutBaseline(Arc::new(Baseline { source, object, role, healthy, before })));
+    draft.push(Change::PutBaseline(Arc::new(Baseline {
+        source,
+        object,
+        role,
+        sha: healthy,
+        before,
+    })));
 }
 
-/// Everything that a source asks for is there, so that nothing that it had before is needed any more. Says
+/// Everything that a source asks for is healthy, so that nothing that it had before is needed any more. Says
 /// whether there was anything.
 pub(crate) fn forget(draft: &mut Draft<'_>, source: &SourceName) -> bool {
-    release(draft, source, BaselineRole::Leaving, |_| true)
-}
-
-/// The same for what it had before its way back.
-pub(crate) fn forget_replaced(draft: &mut Draft<'_>, source: &SourceName) -> bool {
-    release(draft, source, BaselineRole::Leaving, |role| role == BaselineRole::Replaced)
-}
-
-/// Something else is to be gone back to from now on.
-pub(crate) fn replace(draft: &mut Draft<'_>, source: &SourceName, was: &[Arc<StoredObject>]) {
-    release(draft, source, BaselineRole::Replaced, |role| role == BaselineRole::Healthy);
-    for was in was.iter().filter(|was| was.source == *source) {
-        let is_service = was.declared.kind() == Kind::Service;
-        if is_service || pruning::has_left(&draft.world, was) {
-            draft.push(Change::PutBaseline(Arc::new(Baseline {
-                source: source.clone(),
-                object: was.declared.id(),
-                role: BaselineRole::Replaced,
-                healthy: was.sha.clone(),
-                before: Some(Arc::clone(was)),
-            })));
-        }
-    }
-}
-
-/// Gives what is kept with one of these roles, and is not gone, another one.
-fn release(
-    draft: &mut Draft<'_>,
-    source: &SourceName,
-    role: BaselineRole,
-    is_meant: impl Fn(BaselineRole) -> bool,
-) -> bool {
-    let rows = draft.world.baselines_of(source);
-    let rows = rows.filter(|row| row.role != role && is_meant(row.role));
-    let rows: Vec<Arc<Baseline>> = rows.cloned().collect();
-    let is_any = !rows.is_empty();
-    for row in rows {
-        if pruning::is_leaving(&draft.world, &row) {
-            draft.push(Change::PutBaseline(Arc::new(Baseline { role, ..(*row).clone() })));
-        } else {
-            draft.push(Change::DeleteBaseline(row.key()));
-        }
-    }
+    let rows: Vec<Arc<Baseline>> = draft.world.baselines_of(source).cloned().collect();
+    let is_any = rows.iter().any(|row| row.role != BaselineRole::Leaving);
+    rows.iter().for_each(|row| let_leave(draft, row));
     is_any
+}
+
+/// Everything that a source asks for is there, though no release says so: what it had before serves no
+/// longer, and may still be gone back to.
+pub(crate) fn retire(draft: &mut Draft<'_>, source: &SourceName) -> bool {
+    let rows = draft.world.baselines_of(source).filter(|row| row.role.serves());
+    let rows: Vec<Arc<Baseline>> = rows.cloned().collect();
+    for row in &rows {
+        if row.role == BaselineRole::Healthy {
+            put_role(draft, row, BaselineRole::Past);
+        } else {
+            let_leave(draft, row);
+        }
+    }
+    !rows.is_empty()
+}
+
+/// Something else is gone back to from now on, and what was until now serves beside it.
+pub(crate) fn replace(draft: &mut Draft<'_>, source: &SourceName, was: &[Arc<StoredObject>]) {
+    let rows = draft.world.baselines_of(source).filter(|row| row.role.is_gone_back_to());
+    let rows: Vec<Arc<Baseline>> = rows.cloned().collect();
+    for row in &rows {
+        if row.role.serves() && may_serve(draft, row.before.as_deref()) {
+            put_role(draft, row, BaselineRole::Replaced);
+        } else {
+            let_leave(draft, row);
+        }
+    }
+    for was in was.iter().filter(|was| was.source == *source) {
+        if !may_serve(draft, Some(was)) {
+            continue;
+        }
+        draft.push(Change::PutBaseline(Arc::new(Baseline {
+            source: source.clone(),
+            object: was.declared.id(),
+            role: BaselineRole::Replaced,
+            sha: was.sha.clone(),
+            before: Some(Arc::clone(was)),
+        })));
+    }
+}
+
+/// Whether something may serve as this object was, beside what is asked for.
+fn may_serve(draft: &Draft<'_>, was: Option<&StoredObject>) -> bool {
+    was.is_some_and(|was| {
+        was.declared.kind() == Kind::Service || pruning::has_left(&draft.world, was)
+    })
+}
+
+/// Nobody needs it any more. What left Git is known until it is gone.
+fn let_leave(draft: &mut Draft<'_>, row: &Baseline) {
+    if row.before.as_ref().is_some_and(|before| pruning::has_left(&draft.world, before)) {
+        put_role(draft, row, BaselineRole::Leaving);
+    } else {
+        draft.push(Change::DeleteBaseline(row.key()));
+    }
+}
+
+fn put_role(draft: &mut Draft<'_>, row: &Baseline, role: BaselineRole) {
+    if row.role != role {
+        draft.push(Change::PutBaseline(Arc::new(Baseline { role, ..row.clone() })));
+    }
 }
 
 /// The commit that a failed release of a source goes back to, if its policy says so and something is
@@ -106,8 +134,8 @@ fn to_go_back_to<'a>(
     source: &'a SourceName,
     healthy: &'a CommitSha,
 ) -> impl Iterator<Item = &'a Arc<Baseline>> {
-    let rows = draft.world.baselines_of(source).filter(|row| row.role == BaselineRole::Healthy);
-    rows.filter(move |row| row.healthy == *healthy && differs(draft, row))
+    let rows = draft.world.baselines_of(source).filter(|row| row.role.is_gone_back_to());
+    rows.filter(move |row| row.sha == *healthy && differs(draft, row))
 }
 
 /// Whether an object asks for something else than it did.

@@ -26,7 +26,19 @@ const BUCKETS_SECONDS: [f64; 16] = [
 
 /// The same for what people take part in, from a tenth of a second to thirty days.
 const LONG_BUCKETS_SECONDS: [f64; 14] = [
-    0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0, 259_200.0, 604_800.0,
+    0.1,
+    0.5,
+    1.0,
+    5.0,
+    15.0,
+    60.0,
+    300.0,
+    900.0,
+    3_600.0,
+    14_400.0,
+    86_400.0,
+    259_200.0,
+    604_800.0,
     2_592_000.0,
 ];
 

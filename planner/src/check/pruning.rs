@@ -1,11 +1,14 @@
 //! What a release takes away must still be there until everything that it brings is.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use dugout_model::{
-    Assignment, BaselineRole, Kind, Lifecycle, ObjectId, ObjectKey, ObjectSpec, ObjectUid, Pod,
-    RolloutState, SourceName, StopReason, World,
+    Assignment, Change, Kind, Lifecycle, NodeName, ObjectId, ObjectKey, ObjectSpec, ObjectUid, Pod,
+    PodUid, Protocol, RolloutState, SourceName, StopReason, World,
 };
 
 use super::{Checker, Violation};
+use crate::Plan;
 
 impl Checker<'_> {
     /// A pod that serves and whose workload left Git goes last, unless something needs its place or name.
@@ -20,16 +23,39 @@ impl Checker<'_> {
             return;
         };
         let is_kept_for_something = self.after.workload_by_uid(set.owner).is_none()
-            && is_kept(self.after, set.owner)
+            && serves_on(self.after, set.owner)
             && after.ready_since().is_some()
             && self.before.job_of(before).is_none();
-        let may_go = || {
-            !is_under_way(self.after, &set.source)
-                || is_name_asked_for(self.after, after)
-                || self.is_place_asked_for(&set.source)
-        };
-        let is_well = !is_kept_for_something || may_go();
+        let is_well = !is_kept_for_something
+            || !is_under_way(self.after, &set.source)
+            || is_name_asked_for(self.after, after)
+            || self.is_place_asked_for(&set.source);
         self.require(is_well, || Violation::PrunedTooEarly { pod: after.uid });
+    }
+
+    /// Nobody gives up what serves on before everything of its source is there.
+    pub(super) fn baselines(&mut self, plan: &Plan) {
+        for change in &plan.changes {
+            let key = match change {
+                Change::PutBaseline(row) => row.key(),
+                Change::DeleteBaseline(key) => key.clone(),
+                _ => continue,
+            };
+            let row = self.before.baselines.get(&key).filter(|row| row.role.serves());
+            let Some(before) = row.and_then(|row| row.before.as_ref()) else { continue };
+            let is_left = self.after.workload_by_uid(before.uid).is_none()
+                && self.after.replica_sets_of(before.uid).next().is_some();
+            // What another object of this name replaces has one form too many.
+            let is_given_up = !serves_on(self.after, before.uid)
+                && !self.after.objects.contains_key(&key.1)
+                && is_left;
+            let was_healthy = |world: &World| {
+                world.sources.get(&key.0).is_some_and(|row| row.status.healthy.is_some())
+            };
+            let is_well =
+                !is_given_up || !was_healthy(self.after) || !is_under_way(self.after, &key.0);
+            self.require(is_well, || Violation::GivenUpTooEarly { object: key.1.clone() });
+        }
     }
 
     /// Whether pods of the source wait for a node, now or until this turn.
@@ -43,54 +69,72 @@ impl Checker<'_> {
 
     /// Whoever a service sent to and who still serves is sent to further, while a release is under way.
     pub(super) fn endpoints(&mut self, before: &Assignment, after: &Assignment) {
+        if before.services == after.services || !self.is_engine_kept(&before.node) {
+            return;
+        }
+        let mut still: BTreeMap<(Protocol, u16), BTreeSet<PodUid>> = BTreeMap::new();
+        for port in after.services.iter().flat_map(|service| &service.ports) {
+            let pods = still.entry((port.protocol, port.node_port)).or_default();
+            pods.extend(port.endpoints.iter().map(|endpoint| endpoint.pod));
+        }
         for service in &before.services {
-            if !self.is_service_under_way(&service.key) {
-                continue;
-            }
             for port in &service.ports {
-                let still = after.services.iter().flat_map(|service| &service.ports);
-                let still: Vec<_> = still
-                    .filter(|one| (one.protocol, one.node_port) == (port.protocol, port.node_port))
-                    .flat_map(|one| &one.endpoints)
-                    .map(|endpoint| endpoint.pod)
-                    .collect();
-                for pod in port.endpoints.iter().map(|endpoint| endpoint.pod) {
-                    let serves = self.after.pods.get(&pod).is_some_and(|row| {
-                        row.is_active() && row.ready_since().is_some() && row.is_at_work()
-                    });
+                let still = still.get(&(port.protocol, port.node_port));
+                let gone = port.endpoints.iter().map(|endpoint| endpoint.pod);
+                let gone: Vec<PodUid> =
+                    gone.filter(|pod| !still.is_some_and(|still| still.contains(pod))).collect();
+                for pod in gone.into_iter().filter(|pod| self.serves(*pod)).collect::<Vec<_>>() {
+                    let is_well = !self.is_service_under_way(&service.key);
                     let (node, service) = (before.node.clone(), service.key.clone());
-                    self.require(!serves || still.contains(&pod), || Violation::EndpointLost {
-                        node,
-                        service,
-                        pod,
-                    });
+                    self.require(is_well, || Violation::EndpointLost { node, service, pod });
                 }
             }
         }
     }
 
+    fn serves(&self, pod: PodUid) -> bool {
+        self.after.pods.get(&pod).is_some_and(|row| {
+            row.is_active()
+                && row.is_at_work()
+                && row.ready_since().is_some()
+                && row.node().is_some_and(|node| self.is_engine_kept(node))
+        })
+    }
+
+    fn is_engine_kept(&self, node: &NodeName) -> bool {
+        let engine_in = |world: &World| world.nodes.get(node).map(|node| node.engine.clone());
+        engine_in(self.before) == engine_in(self.after)
+    }
+
+    /// Whether what a service serves has to stay, by what is known of it.
     fn is_service_under_way(&self, key: &ObjectKey) -> bool {
         let id = ObjectId { kind: Kind::Service, key: key.clone() };
-        let row_of = |world: &World| {
-            let mut rows = world.earlier_services();
-            rows.find(|row| row.object == id).map(|row| row.source.clone())
-        };
         let (before, after) = (self.before.objects.get(&id), self.after.objects.get(&id));
-        // Of three forms, the one between is not kept.
-        if before != after && row_of(self.before).is_some() {
+        let rows_of = |world: &World| -> Vec<SourceName> {
+            let sources = world.sources.keys();
+            let owned = sources
+                .filter(|source| world.baselines.contains_key(&((*source).clone(), id.clone())));
+            owned.cloned().collect()
+        };
+        let (rows_before, rows) = (rows_of(self.before), rows_of(self.after));
+        // Of three forms, the one between is not kept; nor is that of an owner who gave it up.
+        if before != after && !rows_before.is_empty() {
             return false;
         }
-        let source = after.or(before).map(|row| row.source.clone()).or_else(|| row_of(self.after));
+        let owners: BTreeSet<&SourceName> = rows_before
+            .iter()
+            .chain(&rows)
+            .chain(before.iter().chain(&after).map(|object| &object.source))
+            .collect();
+        let [source] = owners.into_iter().collect::<Vec<_>>()[..] else { return false };
         // A source that was never healthy has nothing to keep.
-        source.is_some_and(|source| {
-            let row = self.after.sources.get(&source);
-            row.is_some_and(|row| row.status.healthy.is_some()) && is_under_way(self.after, &source)
-        })
+        let row = self.after.sources.get(source);
+        row.is_some_and(|row| row.status.healthy.is_some()) && is_under_way(self.after, source)
     }
 }
 
-fn is_kept(world: &World, owner: ObjectUid) -> bool {
-    world.baseline_by_uid(owner).is_some_and(|row| row.role != BaselineRole::Leaving)
+fn serves_on(world: &World, owner: ObjectUid) -> bool {
+    world.baseline_by_uid(owner).is_some_and(|row| row.role.serves())
 }
 
 /// Whether something that a source asks for is not there.
@@ -109,9 +153,17 @@ fn is_under_way(world: &World, source: &SourceName) -> bool {
     })
 }
 
+/// Whether an object asks for a pod of this name: a bare one, or one of its ordinals.
 fn is_name_asked_for(world: &World, pod: &Pod) -> bool {
     let (namespace, name) = (pod.namespace.as_str(), pod.name.as_str());
-    let set = name.rsplit_once('-').map_or(name, |(set, _)| set);
+    let is_ordinal_of_a_set = || {
+        let (set, ordinal) = name.rsplit_once('-')?;
+        let ordinal: u32 = ordinal.parse().ok()?;
+        let set = world.objects.get(&ObjectId::new(Kind::StatefulSet, namespace, set))?;
+        let ObjectSpec::StatefulSet(spec) = &set.declared.spec else { return None };
+        let beyond = spec.first_ordinal.saturating_add(spec.replicas);
+        Some(spec.first_ordinal <= ordinal && ordinal < beyond)
+    };
     world.objects.contains_key(&ObjectId::new(Kind::Pod, namespace, name))
-        || world.objects.contains_key(&ObjectId::new(Kind::StatefulSet, namespace, set))
+        || is_ordinal_of_a_set() == Some(true)
 }

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use dugout_model::{
-    BaselineRole, Change, ObjectId, Quarantine, Release, ReleaseId, SourceName, StoredObject,
-    Verdict, World,
+    Change, ObjectId, Quarantine, Release, ReleaseId, SourceName, StoredObject, Verdict, World,
 };
 
 use super::{Checker, Violation};
@@ -33,13 +32,15 @@ impl Checker<'_> {
     /// Whether an object is what its source was last healthy with, whichever commit that was.
     fn is_baseline(&self, row: &StoredObject) -> bool {
         let baseline = self.before.baselines.get(&(row.source.clone(), row.declared.id()));
+        let baseline = baseline.filter(|baseline| baseline.role.is_gone_back_to());
         let before = baseline.and_then(|baseline| baseline.before.as_ref());
         before.is_some_and(|before| before.declared.asks_same(&row.declared))
     }
 
     /// Whether an object is again what it was, unless another source has it now.
     fn is_back(&self, source: &SourceName, id: &ObjectId) -> bool {
-        let Some(baseline) = self.before.baselines.get(&(source.clone(), id.clone())) else {
+        let baseline = self.before.baselines.get(&(source.clone(), id.clone()));
+        let Some(baseline) = baseline.filter(|baseline| baseline.role.is_gone_back_to()) else {
             return true;
         };
         match (&baseline.before, self.after.objects.get(id)) {
@@ -72,5 +73,5 @@ impl Checker<'_> {
 
 /// Whether something is kept that a source would go back to.
 fn may_go_back_further(world: &World, source: &SourceName) -> bool {
-    world.baselines_of(source).any(|row| row.role == BaselineRole::Healthy)
+    world.baselines_of(source).any(|row| row.role.is_gone_back_to())
 }

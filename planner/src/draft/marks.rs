@@ -1,8 +1,9 @@
 //! What each change makes dirty: the stages that follow look at that, and at nothing else.
 
 use dugout_model::{
-    Baseline, BaselineKey, Change, EngineId, Hook, Kind, Node, NodeName, ObjectId, ObjectSpec,
-    ObjectUid, Pod, PullGate, RolloutState, ServiceType, Source, SourceName, StoredObject,
+    Baseline, BaselineKey, Change, EngineId, Hook, Kind, Node, NodeName, ObjectId, ObjectName,
+    ObjectSpec, ObjectUid, Pod, PullGate, RolloutState, ServiceType, Source, SourceName,
+    StoredObject,
 };
 
 use super::Draft;
@@ -14,6 +15,7 @@ impl Draft<'_> {
         match change {
             Change::PutSource(row) => {
                 self.dirty.sources.insert(row.name.clone());
+                self.mark_opened(row);
                 self.mark_pods_of(row);
             }
             Change::PutObject(row) => {
@@ -21,6 +23,7 @@ impl Draft<'_> {
                 self.mark_object_of(&row.declared.id());
                 self.mark_object(row);
                 self.mark_waiting(row);
+                self.mark_claimed(row);
             }
             Change::DeleteObject(id) => self.mark_object_of(id),
             Change::PutRollout(row) => {
@@ -193,6 +196,13 @@ impl Draft<'_> {
         self.dirty.sources.extend(pulls.map(|pull| pull.source.clone()));
     }
 
+    /// What left Git makes way once its gate is open.
+    fn mark_opened(&mut self, source: &Source) {
+        let known = self.world.sources.get(&source.name);
+        let is_other = known.is_none_or(|known| known.status.gate != source.status.gate);
+        self.dirty.placement |= is_other && !self.world.baselines.is_empty();
+    }
+
     /// The pods of a source go by its policy.
     fn mark_pods_of(&mut self, source: &Source) {
         if self.world.sources.get(&source.name).is_some_and(|old| old.drift != source.drift) {
@@ -234,15 +244,30 @@ impl Draft<'_> {
         self.dirty.woken.extend(claimants);
     }
 
-    /// What was kept for an object that does not come back any more goes, and a service serves as it did
-    /// only for as long as its baseline says so.
+    /// Pods whose names an object asks for: what left Git gives them back.
+    fn mark_claimed(&mut self, object: &StoredObject) {
+        let key = &object.declared.key;
+        let names: Vec<ObjectName> = match &object.declared.spec {
+            ObjectSpec::Pod(_) => vec![key.name.clone()],
+            ObjectSpec::StatefulSet(spec) => {
+                let ordinals = spec.first_ordinal..spec.first_ordinal.saturating_add(spec.replicas);
+                ordinals.map(|ordinal| ObjectName::new(format!("{}-{ordinal}", key.name))).collect()
+            }
+            _ => return,
+        };
+        let pods = names.iter().flat_map(|name| self.world.pods_named(&key.namespace, name));
+        let sets = pods.filter_map(|pod| self.world.replica_set_of(pod));
+        let owners: Vec<ObjectUid> = sets.map(|set| set.owner).collect();
+        self.dirty.workloads.extend(owners);
+    }
+
+    /// What was kept for an object that does not come back any more goes, and with it what waited for its
+    /// end; a service serves as it did only for as long as its baseline says so.
     fn mark_baseline(&mut self, key: &BaselineKey) {
-        if let Some(row) = self.world.baselines.get(key).cloned() {
-            self.mark_kept(&row);
-        }
-        if key.1.kind == Kind::Service {
-            self.dirty.assignments.extend(self.world.nodes.keys().cloned());
-        }
+        let Some(row) = self.world.baselines.get(key).cloned() else { return };
+        self.mark_kept(&row);
+        let awaiting: Vec<ObjectUid> = pruning::awaiting_end_of(&self.world, &row).collect();
+        self.dirty.woken.extend(awaiting);
     }
 
     /// What is kept for an object that is not there any more may go now.
@@ -250,6 +275,12 @@ impl Draft<'_> {
         let before = row.before.as_ref().map(|before| before.uid);
         let gone = before.filter(|uid| self.world.workload_by_uid(*uid).is_none());
         self.dirty.workloads.extend(gone);
+        // What is in the way may make way now.
+        self.dirty.placement |= gone.is_some();
+        let service = row.before.as_ref().and_then(|before| before.as_service());
+        if service.is_some_and(|service| service.service_type == ServiceType::NodePort) {
+            self.dirty.assignments.extend(self.world.nodes.keys().cloned());
+        }
     }
 
     /// What left Git waits for others that left only as long as their nodes are there.

@@ -65,7 +65,8 @@ fn is_established(world: &World, source: &Source, stored: &StoredObject) -> bool
     source.status.healthy.is_some()
         && world.baselines.get(&key).is_none_or(|baseline| {
             let before = baseline.before.as_ref();
-            before.is_some_and(|before| before.declared.asks_same(&stored.declared))
+            !baseline.role.is_gone_back_to()
+                || before.is_some_and(|before| before.declared.asks_same(&stored.declared))
         })
 }
 

@@ -11,7 +11,7 @@ use dugout_model::{
 
 use crate::draft::Draft;
 use crate::records::Subject;
-use crate::{Ignored, gate, way_back};
+use crate::{Ignored, gate, pruning, way_back};
 
 use super::immutable::{forbidden_changes, takes_back};
 use super::{budget, repeated};
@@ -344,12 +344,14 @@ pub(super) fn make_desired(
         if known.as_ref().is_some_and(is_as_asked) {
             continue;
         }
+        // What left and is not gone yet goes on as what comes back.
+        let earlier = known.or_else(|| pruning::leaving(&draft.world, &source.name, id));
         let row = StoredObject {
-            uid: known.as_ref().map_or_else(|| ObjectUid(draft.ids.next_uuid()), |known| known.uid),
+            uid: earlier.as_ref().map_or_else(|| ObjectUid(draft.ids.next_uuid()), |row| row.uid),
             source: source.name.clone(),
             sha: sha.clone(),
-            generation: known.as_ref().map_or(1, |known| known.generation + 1),
-            created_at: known.as_ref().map_or(draft.now, |known| known.created_at),
+            generation: earlier.as_ref().map_or(1, |row| row.generation + 1),
+            created_at: earlier.as_ref().map_or(draft.now, |row| row.created_at),
             orphaned: false,
             declared: Arc::clone(declared),
         };

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    Change, DaemonSetUpdate, NodeName, ObjectSpec, Pod, PodIdentity, PodTemplate, ReplicaSet,
-    ReplicaSetUid, Seen, SourceName, StatefulSetUpdate, StoredObject, TemplateHash, World,
+    Change, DaemonSetUpdate, IdSource, Lifecycle, NodeName, ObjectSpec, Placement, Pod,
+    PodIdentity, PodTemplate, PodUid, ReplicaSet, ReplicaSetUid, Seen, SourceName,
+    StatefulSetUpdate, StoredObject, TemplateHash, World,
 };
 
 use super::present_images;
@@ -38,6 +39,8 @@ fn replicas_of(spec: &ObjectSpec) -> u32 {
 pub(super) struct Foresight {
     world: World,
     rooms: Rooms,
+    /// Of the pods that were put where they will be.
+    ids: IdSource,
     /// A workload would let pods go, and has no node for any of those that replace them: how long it may
     /// make no progress; of several the shortest.
     pub lacks_room: Option<Duration>,
@@ -67,7 +70,7 @@ impl Foresight {
                 world.apply(&Change::DeletePod(pod.uid));
             }
         }
-        Self { world, rooms: Rooms::default(), lacks_room: None }
+        Self { world, rooms: Rooms::default(), ids: IdSource::from_seed(0), lacks_room: None }
     }
 
     /// The ready nodes of the pods that a workload has of its newest template, and of those to come.
@@ -108,10 +111,29 @@ impl Foresight {
                 }
                 break;
             };
-            self.rooms.promise(&set, &node);
+            self.place(draft, &set, &node);
             nodes.entry(node).or_insert(Coming::Foreseen);
         }
         nodes
+    }
+
+    /// Puts a pod that is to come where it will be: the next choice then finds the nodes in their new order.
+    fn place(&mut self, draft: &Draft<'_>, set: &Arc<ReplicaSet>, node: &NodeName) {
+        if !self.world.replica_sets.contains_key(&set.uid) {
+            self.world.apply(&Change::PutReplicaSet(Arc::clone(set)));
+        }
+        self.world.apply(&Change::PutPod(Arc::new(Pod {
+            uid: PodUid(self.ids.next_uuid()),
+            namespace: set.namespace.clone(),
+            name: set.name.clone(),
+            replica_set: set.uid,
+            identity: PodIdentity::Any,
+            created_at: draft.now,
+            placement: Placement::On { node: node.clone(), at: draft.now },
+            lifecycle: Lifecycle::Active,
+            seen: Seen::Absent,
+        })));
+        self.rooms.placed(set, node);
     }
 
     /// Where a workload's pods of earlier templates stay, one entry for each.
@@ -138,7 +160,7 @@ fn replaces_any(
 }
 
 /// Whether it is a loss when it goes; of one on a node that is not there that is not known.
-pub(crate) fn has_served(pod: &Pod) -> bool {
+fn has_served(pod: &Pod) -> bool {
     match &pod.seen {
         Seen::Absent => false,
         Seen::Known(status) => status.ready_since.is_some(),

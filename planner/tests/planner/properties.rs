@@ -197,7 +197,14 @@ impl Ask {
             container.resources.cpu_request_millis = self.cpu_millis;
             container.env.push(env_from_config("settings", "greeting"));
         });
-        let mut objects = vec![web, service("web", 30080)];
+        let mut objects = vec![web];
+        // It comes and goes, moves, and means others.
+        objects.extend(match self.replicas {
+            0 => None,
+            1 => Some(service("other", 30080)),
+            2 => Some(service("web", 30081)),
+            _ => Some(service("web", 30080)),
+        });
         if let Some(setting) = self.setting {
             objects.push(config("settings", "greeting", &setting.to_string()));
         }

@@ -3,7 +3,7 @@
 use dugout_model::*;
 
 use crate::harness::objects::*;
-use crate::harness::{Cluster, seconds};
+use crate::harness::{Cluster, SOURCE, seconds};
 
 fn app(name: &str, image: &str) -> DeclaredObject {
     named(name, deployment(name, 1, image))
@@ -248,7 +248,7 @@ fn a_service_that_left_or_gave_its_port_away_serves_until_the_release_is_healthy
     let bad =
         cluster.commit_allowing(1, vec![app("web", "web:1"), another, service("other", 30080)]);
     assert_eq!(cluster.verdict(&bad), Verdict::Rolling);
-    assert_eq!(behind(&cluster, 30080), old);
+    assert!(old.iter().all(|pod| behind(&cluster, 30080).contains(pod)));
     cluster.run_for(seconds(5));
     assert_eq!(cluster.verdict(&bad), Verdict::Reverted);
     assert_eq!(behind(&cluster, 30080), old);
@@ -262,4 +262,146 @@ fn a_service_that_left_or_gave_its_port_away_serves_until_the_release_is_healthy
     let other = behind(&cluster, 30080);
     assert_eq!(other.len(), 1);
     assert_ne!(other, old);
+}
+
+/// What was changed once may be changed again before it is healthy.
+#[test]
+fn a_service_that_is_new_may_change_and_go_before_its_release_is_healthy() {
+    let mut cluster = healthy(&["a"], vec![app("web", "web:1")]);
+    let mut extra = service("web", 30090);
+    extra.key.name = ObjectName::new("api");
+    cluster.commit(vec![app("web", "web:1"), app("slow", "slow:unready"), extra]);
+    cluster.run_for(seconds(3));
+    assert_eq!(behind(&cluster, 30090).len(), 1);
+    let mut moved = service("web", 30091);
+    moved.key.name = ObjectName::new("api");
+    cluster.commit(vec![app("web", "web:1"), app("slow", "slow:unready"), moved]);
+    cluster.run_for(seconds(3));
+    assert_eq!((behind(&cluster, 30090).len(), behind(&cluster, 30091).len()), (0, 1));
+    cluster.commit_allowing(1, vec![app("web", "web:1"), app("slow", "slow:unready")]);
+    assert_eq!(behind(&cluster, 30091).len(), 0);
+}
+
+#[test]
+fn of_a_set_only_the_pods_whose_names_are_asked_for_go() {
+    let mut cluster = healthy(&["a"], vec![db(3, "db:1", |_| {})]);
+    let spec = deployment("db", 1, "db:unready");
+    let bare = declare("db-0", ObjectSpec::Pod(Box::new(spec.template)));
+    cluster.commit_allowing(1, vec![bare]);
+    cluster.run_for(seconds(10));
+    assert_eq!(cluster.names(), ["db-0", "db-1", "db-2"]);
+    assert_eq!(serving(&cluster, "db"), 2, "db-0 is the new one");
+}
+
+#[test]
+fn what_another_kind_makes_under_the_same_name_needs_nobodys_place() {
+    let mut cluster = healthy(&["a"], vec![app("db", "db:1")]);
+    let pods: Vec<PodUid> = cluster.active().iter().map(|pod| pod.uid).collect();
+    cluster.commit_allowing(1, vec![db(1, "db:unready", |_| {})]);
+    cluster.run_for(seconds(10));
+    assert!(pods.iter().all(|uid| cluster.world.pods[uid].is_active()));
+}
+
+/// `front` needs `db`, and both leave; they come back before the commit without them is healthy.
+#[test]
+fn what_comes_back_before_it_is_gone_goes_on_as_it_is() {
+    let all = |slow: &str| {
+        let front = {
+            let mut front = app("front", "front:1");
+            front.policy.depends_on = Box::from([ObjectId::new(Kind::StatefulSet, "demo", "db")]);
+            front
+        };
+        vec![db(2, "db:1", |_| {}), front, app("slow", slow)]
+    };
+    let mut cluster = healthy(&["a"], all("slow:1"));
+    let pods: Vec<PodUid> = cluster
+        .active()
+        .iter()
+        .filter(|pod| !pod.name.as_str().starts_with("slow"))
+        .map(|pod| pod.uid)
+        .collect();
+    cluster.commit_allowing(2, vec![app("slow", "slow:unready")]);
+    cluster.run_for(seconds(5));
+    let back = cluster.commit(all("slow:1"));
+    cluster.run_for(seconds(10));
+    assert_eq!(cluster.verdict(&back), Verdict::Healthy);
+    assert!(pods.iter().all(|uid| cluster.world.pods[uid].is_active()), "nobody was stopped");
+    assert_eq!(cluster.active().len(), 4);
+}
+
+/// The failed commit gave the node port of one service to another, and a third workload has to go back.
+#[test]
+fn on_the_way_back_a_node_port_sends_to_those_that_served_all_along() {
+    let rest = |image: &str| named("rest", deployment("rest", 1, image));
+    let mut cluster =
+        healthy(&["a"], vec![app("web", "web:1"), service("web", 30080), rest("rest:1")]);
+    let old = behind(&cluster, 30080);
+    let edge = named("edge", {
+        let mut asked = deployment("edge", 1, "edge:unready");
+        asked.progress_deadline = seconds(10);
+        asked
+    });
+    let bad = cluster.commit_allowing(
+        1,
+        vec![app("web", "web:1"), edge, service("edge", 30080), rest("rest:2")],
+    );
+    let mut is_back = false;
+    for _ in 0..120 {
+        cluster.run_in_steps(1, std::time::Duration::from_millis(250));
+        assert!(old.iter().all(|pod| behind(&cluster, 30080).contains(pod)));
+        is_back |= cluster.verdict(&bad) == Verdict::Reverted
+            && cluster.world.baselines_of(&SourceName::new(SOURCE)).next().is_some();
+    }
+    assert!(is_back, "a moment of the way back was seen");
+    assert_eq!(behind(&cluster, 30080), old);
+}
+
+/// A release that failed is left as it is, and its workload gets there later.
+#[test]
+fn what_left_goes_when_everything_is_there_although_no_release_says_so() {
+    let mut cluster = healthy(&["a"], vec![app("old", "web:1"), service("old", 30080)]);
+    cluster.on_failure(OnFailure::Hold);
+    let stuck = named("new", {
+        let mut asked = deployment("new", 1, "web:2");
+        asked.progress_deadline = seconds(10);
+        asked.min_ready = seconds(30);
+        asked
+    });
+    let bad = cluster.commit_allowing(2, vec![stuck, service("new", 30080)]);
+    cluster.run_for(seconds(20));
+    assert_eq!(cluster.verdict(&bad), Verdict::Failed);
+    assert_eq!((serving(&cluster, "old"), behind(&cluster, 30080).len()), (1, 2));
+    cluster.run_for(seconds(30));
+    assert_eq!(cluster.verdict(&bad), Verdict::Failed);
+    assert_eq!((serving(&cluster, "old"), behind(&cluster, 30080).len()), (0, 1));
+    // It may still be gone back to.
+    cluster.on_failure(OnFailure::Revert);
+    let worse = cluster.commit(vec![app("new", "web:missing"), service("new", 30080)]);
+    cluster.run_for(seconds(20));
+    assert_eq!(cluster.verdict(&worse), Verdict::Reverted);
+    assert_eq!((serving(&cluster, "old"), serving(&cluster, "new")), (1, 0));
+}
+
+#[test]
+fn the_runs_of_a_job_that_left_go_without_waiting() {
+    let mut cluster = healthy(&["a"], vec![app("web", "web:1"), cron_job("tick:1", |_| {})]);
+    cluster.run_for(seconds(62));
+    assert_eq!(cluster.images(), ["tick:1", "web:1"]);
+    cluster.commit_allowing(1, vec![app("web", "web:unready")]);
+    cluster.run_for(seconds(3));
+    assert_eq!(cluster.images(), ["web:1", "web:unready"]);
+}
+
+#[test]
+fn one_that_served_and_just_does_not_is_still_gone_back_to() {
+    let mut cluster = healthy(&["a"], vec![app("old", "web:1")]);
+    let pod = cluster.active()[0].uid;
+    cluster.commit_allowing(1, vec![app("new", "web:unready")]);
+    cluster.run_for(seconds(3));
+    let Seen::Known(status) = cluster.world.pods[&pod].seen.clone() else { panic!("it is known") };
+    let mut row = (*cluster.world.pods[&pod]).clone();
+    row.seen = Seen::Known(PodStatus { ready_since: None, ..status });
+    cluster.world.apply(&Change::PutPod(std::sync::Arc::new(row)));
+    cluster.restart_engine();
+    assert!(cluster.world.pods[&pod].is_active());
 }

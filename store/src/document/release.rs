@@ -210,7 +210,9 @@ mirror! {
         object: ObjectId,
         #[serde(default, skip_serializing_if = "BaselineRoleDocument::is_healthy")]
         role: BaselineRole,
-        healthy: CommitSha,
+        // Its name when it was the healthy commit's alone.
+        #[serde(rename = "healthy")]
+        sha: CommitSha,
         before: Option<Arc<StoredObject>>,
     }
 }
@@ -220,6 +222,7 @@ mirror! {
     enum BaselineRole as BaselineRoleDocument {
         #[default]
         Healthy,
+        Past,
         Replaced,
         Leaving,
     }

@@ -389,9 +389,13 @@ impl Dice {
     pub fn baseline(&mut self, source: SourceName) -> Baseline {
         let object = self.object_id();
         let before = self.maybe(|dice| Arc::new(dice.object(object.clone(), source.clone())));
-        let role =
-            self.pick([BaselineRole::Healthy, BaselineRole::Replaced, BaselineRole::Leaving]);
-        Baseline { source, role, healthy: self.sha(), before, object }
+        let role = self.pick(&[
+            BaselineRole::Healthy,
+            BaselineRole::Past,
+            BaselineRole::Replaced,
+            BaselineRole::Leaving,
+        ]);
+        Baseline { source, role, sha: self.sha(), before, object }
     }
 
     pub fn commit(&mut self) -> Commit {

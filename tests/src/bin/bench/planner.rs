@@ -115,13 +115,17 @@ impl Stage {
     fn all_ready(&mut self) {
         for _ in 0..100 {
             let ready = |pod: &&Arc<Pod>| pod.ready_since().is_none() || !pod.is_active();
-            let news: BTreeSet<NodeName> = self
+            // Nodes that were asked for images have news of them, too.
+            let asked = self.world.nodes.values().filter(|node| !node.pulls.is_empty());
+            let asked: Vec<NodeName> = asked.map(|node| node.name.clone()).collect();
+            let mut news: BTreeSet<NodeName> = self
                 .world
                 .pods
                 .values()
                 .filter(ready)
                 .filter_map(|pod| pod.node().cloned())
                 .collect();
+            news.extend(asked);
             if news.is_empty() {
                 return;
             }
