@@ -9,6 +9,7 @@ pub mod look;
 pub mod operate;
 pub mod plan;
 pub mod status;
+mod targets;
 pub mod validate;
 pub mod version;
 
