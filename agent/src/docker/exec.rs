@@ -363,7 +363,12 @@ mod tests {
         let other = signal_session(session, "0123456789abcdef of another container", kill);
         assert_eq!(other, 0);
         assert!(child.try_wait().expect("it can be asked").is_none(), "it is not the container's");
-        assert_eq!(signal_session(session, &own, None), 2, "only counted");
+        // The second may not be there yet; to count ends nothing.
+        let began = std::time::Instant::now();
+        while signal_session(session, &own, None) < 2 {
+            assert!(began.elapsed() < Duration::from_secs(60), "it has no child");
+            std::thread::yield_now();
+        }
         assert!(child.try_wait().expect("it can be asked").is_none());
         assert_eq!(signal_session(session, &own, kill), 2);
         child.wait().expect("it ended");

@@ -266,7 +266,7 @@ async fn a_command_that_closes_its_outputs_goes_on_until_it_ends() {
     rig.process.write_all(b"\x01\0\0\0\0\0\0\x02so").await.unwrap();
     rig.process.shutdown().await.unwrap();
     assert_eq!(heard(&rig.hear().await), NodeMessage::Stdout(b"so"));
-    lives(&mut rig, std::time::Duration::from_secs(3600)).await;
+    lives(&mut rig, std::time::Duration::from_secs(3610)).await;
     rig.engine.code.send_replace(Some(5));
     assert_eq!(end_of(&rig.hear().await), SessionEnd::Exited(5));
     assert!(rig.done().is_empty());
@@ -274,7 +274,7 @@ async fn a_command_that_closes_its_outputs_goes_on_until_it_ends() {
     // It is still the client's, who may leave.
     let mut rig = Rig::running(command());
     rig.process.shutdown().await.unwrap();
-    lives(&mut rig, std::time::Duration::from_secs(60)).await;
+    lives(&mut rig, std::time::Duration::from_secs(60 + 10)).await;
     drop(rig.to_node);
     rig.running.await.unwrap();
     assert_eq!(*rig.engine.done.lock().unwrap(), ["hang up"]);
