@@ -1,5 +1,6 @@
 //! The client commands, one module for each family.
 
+pub mod agent;
 pub mod copy;
 mod drain;
 pub mod exec;
