@@ -98,6 +98,11 @@ pub enum AgentError {
     DataDirInUse { path: PathBuf },
     #[error("the accepted assignment cannot be used")]
     Accepted(#[source] crate::accepted::AcceptError),
+    #[error(
+        "what is paused on this node cannot be read in {}; remove the file to have nothing paused",
+        path.display()
+    )]
+    Paused { path: PathBuf, source: std::io::Error },
     #[error("what is known of containers that ended cannot be read in {}", path.display())]
     Records { path: PathBuf, source: std::io::Error },
 }

@@ -41,6 +41,10 @@ pub mod reason {
     pub const DRIFTED: &str = "Drifted";
     /// It is as its template has it again.
     pub const DRIFT_CORRECTED: &str = "DriftCorrected";
+    /// A person told this agent to leave a pod alone, or to keep it stopped.
+    pub const PAUSED: &str = "Paused";
+    /// He took it back.
+    pub const RESUMED: &str = "Resumed";
     pub const OOM_KILLED: &str = "OOMKilled";
     pub const ENGINE_LOST: &str = "EngineLost";
     pub const ENGINE_BACK: &str = "EngineBack";

@@ -6,6 +6,7 @@
 
 pub mod accepted;
 pub mod backoff;
+pub mod break_glass;
 mod clock;
 mod config;
 pub mod converge;
@@ -23,6 +24,7 @@ mod logs;
 pub mod metrics;
 mod node_credentials;
 mod pause;
+mod paused;
 pub mod policy;
 pub mod probe;
 pub mod proxy;
@@ -36,8 +38,12 @@ mod testing;
 mod tls;
 mod volumes;
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use dugout_model::PodUid;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +51,7 @@ pub use config::{AgentConfig, AgentError};
 pub use metrics::AgentMetrics;
 
 use accepted::{AcceptedStore, Found};
+use break_glass::Operation;
 use clock::Clock;
 use config::{FormerNode, NodeFile, StoredEngine, docker_host, node_name, registration};
 use docker::DockerRuntime;
@@ -53,11 +60,17 @@ use driver::{Directory, Driver, Start, learn_engine};
 use link::{Link, Server, ServerUrlError};
 use logs::Logs;
 use node_credentials::NodeCredentials;
+use paused::PausedPods;
 use policy::NodePolicy;
-use records::Records;
+use records::{PodRecord, Records};
 use sessions::Sessions;
 use volumes::Volumes;
 
+/// How often, and after what pause, the data directory is tried to be taken.
+const LOCK_TRIES: u32 = 15;
+const LOCK_PAUSE: Duration = Duration::from_millis(200);
+/// People on this node ask one after the other.
+const OPERATIONS_INBOX: usize = 1;
 /// Messages of the link that may wait for the driver.
 const LINK_INBOX: usize = 64;
 
@@ -71,23 +84,19 @@ pub async fn run(
     metrics: Arc<AgentMetrics>,
     shutdown: CancellationToken,
 ) -> Result<(), AgentError> {
-    let server = Server::new(&config.server_url, &config.token).map_err(|error| match error {
-        ServerUrlError::Url(url) => AgentError::ServerUrl(url),
-        ServerUrlError::Token => AgentError::Token,
-    })?;
+    let server = server(&config)?;
     let host = docker_host(config.docker_host.as_deref());
     let runtime =
         Arc::new(DockerRuntime::new(&host, (*metrics).clone()).map_err(AgentError::DockerHost)?);
-    let _lock = config::lock(&config.data_dir)?;
+    let _lock = lock(&config.data_dir).await?;
     let mut file = NodeFile::open(&config.data_dir)?;
     let (accepted, found) = AcceptedStore::open(&config.data_dir).map_err(AgentError::Accepted)?;
-    let (records, recorded) = Records::open(&config.data_dir)
-        .map_err(|source| AgentError::Records { path: config.data_dir.clone(), source })?;
-    let volumes = Volumes::open(&config.data_dir)
-        .map_err(|source| AgentError::DataDir { path: config.data_dir.clone(), source })?;
+    let Kept { records, recorded, volumes, paused } = Kept::open(&config.data_dir)?;
     let name = node_name(&config, FormerNode::of(&file, &accepted))?;
     file.remember_node(&name, &config.data_dir)?;
     let clock = Clock::start();
+    let (operations, operations_reader) = mpsc::channel(OPERATIONS_INBOX);
+    let people = serve_people(&config.data_dir, operations);
     let (link_sender, link_events) = mpsc::channel(LINK_INBOX);
     let (reports, reports_reader) = watch::channel(None);
     let (directory, directory_reader) = watch::channel(Arc::new(Directory::new()));
@@ -105,6 +114,8 @@ pub async fn run(
         volumes,
         node_credentials: NodeCredentials::of_this_user(),
         image_gc: ImageGcStart::new(&config.data_dir, config.image_gc),
+        paused,
+        operations: operations_reader,
         allocatable: allocatable_reader,
         link: link_events,
         reports,
@@ -133,6 +144,67 @@ pub async fn run(
     tokio::select! {
         () = driver.run() => Ok(()),
         Err(refused) = linking => Err(AgentError::TokenRefused(refused.0)),
+        () = people => Ok(()),
+    }
+}
+
+/// Where the control plane is, and what it is told.
+fn server(config: &AgentConfig) -> Result<Server, AgentError> {
+    Server::new(&config.server_url, &config.token).map_err(|error| match error {
+        ServerUrlError::Url(url) => AgentError::ServerUrl(url),
+        ServerUrlError::Token => AgentError::Token,
+    })
+}
+
+/// What the data directory knows of pods.
+struct Kept {
+    records: Records,
+    recorded: BTreeMap<PodUid, PodRecord>,
+    volumes: Volumes,
+    paused: PausedPods,
+}
+
+impl Kept {
+    fn open(data_dir: &Path) -> Result<Self, AgentError> {
+        let path = data_dir.to_owned();
+        let (records, recorded) = Records::open(data_dir)
+            .map_err(|source| AgentError::Records { path: path.clone(), source })?;
+        let volumes = Volumes::open(data_dir)
+            .map_err(|source| AgentError::DataDir { path: path.clone(), source })?;
+        let paused = PausedPods::open(data_dir).map_err(|source| AgentError::Paused {
+            path: path.join(paused::PAUSED_FILE),
+            source,
+        })?;
+        Ok(Self { records, recorded, volumes, paused })
+    }
+}
+
+/// Takes the data directory. Who looks at the node while no agent runs has it for a moment.
+async fn lock(data_dir: &Path) -> Result<std::fs::File, AgentError> {
+    let mut tries = 1;
+    loop {
+        match config::lock(data_dir) {
+            Err(AgentError::DataDirInUse { .. }) if tries < LOCK_TRIES => {
+                tries += 1;
+                tokio::time::sleep(LOCK_PAUSE).await;
+            }
+            taken => return taken,
+        }
+    }
+}
+
+/// Listens for people on this node. Without that the agent does everything else.
+async fn serve_people(data_dir: &Path, operations: mpsc::Sender<Operation>) {
+    match break_glass::listen(data_dir) {
+        Ok(listener) => break_glass::serve(listener, operations).await,
+        Err(error) => {
+            tracing::warn!(
+                %error,
+                folder = %data_dir.display(),
+                "the agent cannot listen in its data directory; 'dugout agent ps' and the like cannot ask it"
+            );
+            std::future::pending().await
+        }
     }
 }
 

@@ -16,6 +16,7 @@ pub struct AgentMetrics {
     pub container_restarts: Counter,
     pub engine_up: Gauge,
     pub pods: Gauge,
+    pub paused_pods: Gauge,
     engine_calls: Family<EngineCall, Histogram>,
     pub generation: Gauge,
     probes: Family<ProbeLabels, Counter>,
@@ -65,6 +66,7 @@ impl AgentMetrics {
             container_restarts,
             engine_up,
             pods,
+            paused_pods,
             engine_calls,
             generation,
             probes,
@@ -87,7 +89,7 @@ impl AgentMetrics {
             container_restarts,
         );
         registry.register("engine_up", "Whether the container engine answers", engine_up);
-        registry.register("pods", "Pods in the accepted assignment", pods);
+        register_pods(registry, pods, paused_pods);
         registry.register_with_unit(
             "engine_call_duration",
             "Calls to the container engine by operation and outcome",
@@ -113,11 +115,8 @@ impl AgentMetrics {
             "Bytes carried by node ports: in to pods, out of them",
             proxy_bytes,
         );
-        registry.register(
-            "events_dropped",
-            "Events forgotten because the queue was full",
-            events_dropped,
-        );
+        let help = "Events forgotten because the queue was full";
+        registry.register("events_dropped", help, events_dropped);
         registry.register("sessions", "Sessions with containers that are open", sessions);
         registry.register(
             "control_plane_requests",
@@ -142,6 +141,7 @@ impl AgentMetrics {
             container_restarts: Counter::default(),
             engine_up: Gauge::default(),
             pods: Gauge::default(),
+            paused_pods: Gauge::default(),
             engine_calls: Family::new_with_constructor(histogram),
             probes: Family::default(),
             proxy_connections: Counter::default(),
@@ -169,6 +169,12 @@ impl AgentMetrics {
     pub fn control_plane_request(&self, request: &'static str, outcome: &'static str) {
         self.control_plane_requests.get_or_create(&Request { request, outcome }).inc();
     }
+}
+
+fn register_pods(registry: &mut Registry, pods: Gauge, paused_pods: Gauge) {
+    registry.register("pods", "Pods in the accepted assignment", pods);
+    let help = "Pods that somebody told this agent to leave alone, or to keep stopped";
+    registry.register("paused_pods", help, paused_pods);
 }
 
 fn register_images(registry: &mut Registry, images_removed: Counter, bytes_removed: Counter) {

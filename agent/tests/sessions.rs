@@ -18,6 +18,7 @@ use dugout_wire::{
 };
 use support::sessions::Heard;
 use support::{PATIENCE, Rig, running_id};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const STREAMS: SessionStreams =
     SessionStreams { stdin: true, stdout: true, stderr: true, tty: false };
@@ -112,6 +113,17 @@ async fn a_command_ends_with_its_client_and_its_container() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+    // One that ends with its terminal, and leaves behind what takes no notice of it.
+    let script = "trap '' HUP; sleep 4714 & trap - HUP; echo up; sleep 4715";
+    let mut session = rig.plane.session(pod, "main", exec(script, STREAMS)).await.unwrap();
+    session.hear("up").await;
+    drop(session);
+    let began = Instant::now();
+    while runs("sleep 471") {
+        assert!(began.elapsed() < PATIENCE, "something of it goes on");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
     let mut session =
         rig.plane.session(pod, "main", exec("echo up; sleep 4713", STREAMS)).await.unwrap();
     session.hear("up").await;
@@ -119,6 +131,72 @@ async fn a_command_ends_with_its_client_and_its_container() {
     assert_eq!(session.end().await.end, SessionEnd::Exited(137));
     rig.until_pod(pod, "again", |pod| pod.containers[0].restarts == 1 && running_id(pod).is_some())
         .await;
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_may_close_its_outputs_and_go_on() {
+    let (rig, pod, _) = sleeping().await;
+    let script = "exec <&- >&- 2>&-; until test -e /go; do sleep 0.1; done; exit 5";
+    let session = rig.plane.session(pod, "main", exec(script, STREAMS)).await.unwrap();
+    let go = async {
+        // Longer than an engine takes to tell of the end of streams.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        rig.plane.session(pod, "main", exec(": > /go", STREAMS)).await.unwrap().end().await
+    };
+    let (heard, _) = tokio::join!(session.end(), go);
+    assert_eq!(heard, Heard { stdout: vec![], stderr: vec![], end: SessionEnd::Exited(5) });
+    rig.finish().await;
+}
+
+/// Stands before the engine, and holds back what starts a command until it is told to let go.
+fn slow_engine(folder: &std::path::Path) -> (String, tokio::sync::watch::Sender<bool>) {
+    let path = folder.join("engine.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let (let_go, lets_go) = tokio::sync::watch::channel(false);
+    let engine = support::docker_host().trim_start_matches("unix://").to_owned();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (engine, mut lets_go) = (engine.clone(), lets_go.clone());
+            tokio::spawn(async move {
+                let mut first = vec![0; 64 * 1024];
+                let length = client.read(&mut first).await.unwrap_or(0);
+                let text = String::from_utf8_lossy(&first[..length]).into_owned();
+                let line = text.lines().next().unwrap_or_default();
+                if line.contains("/exec/") && line.contains("/start") {
+                    lets_go.wait_for(|go| *go).await.ok();
+                }
+                let mut engine = tokio::net::UnixStream::connect(engine).await.unwrap();
+                engine.write_all(&first[..length]).await.unwrap();
+                tokio::io::copy_bidirectional(&mut client, &mut engine).await.ok();
+            });
+        }
+    });
+    (format!("unix://{}", path.display()), let_go)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_begins_after_its_client_was_told_of_failure_is_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let (host, let_go) = slow_engine(folder.path());
+    let mut rig = Rig::start_on(support::image().await, host).await;
+    let pod = rig.add("exec sleep 100000");
+    rig.assign();
+    let id = running_id(&rig.until_running(pod).await).unwrap();
+    let script = "trap '' HUP; until sleep 4716; do :; done";
+    let session = rig.plane.session(pod, "main", exec(script, STREAMS)).await.unwrap();
+    let SessionEnd::Failed(why) = session.end().await.end else { panic!("it cannot begin") };
+    assert!(why.contains("10 s"), "{why}");
+    let runs = || rig.docker_command(&["top", &id]).contains("sleep 4716");
+    let_go.send_replace(true);
+    // It may take a moment until it begins; then it must not stay.
+    let began = Instant::now();
+    let mut seen = false;
+    while began.elapsed() < Duration::from_secs(8) && (!seen || runs()) {
+        seen |= runs();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(!runs(), "nobody has it, and it goes on");
     rig.finish().await;
 }
 

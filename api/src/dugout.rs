@@ -14,6 +14,10 @@ pub const API_VERSION: &str = "dugout.dev/v1";
 /// hand; there only while they do.
 pub const DRIFTED_CONDITION: &str = "dugout.dev/Drifted";
 
+/// The type of a pod's condition that says what a person told the agent of its node to do with it; there only
+/// until he takes it back.
+pub const PAUSED_CONDITION: &str = "dugout.dev/Paused";
+
 /// One Git repository, branch and path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

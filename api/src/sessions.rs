@@ -12,6 +12,8 @@ use axum::Router;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{ConnectInfo, FromRequestParts, Path, Request, State};
+use axum::http::header::{FORWARDED, HeaderName, USER_AGENT};
+use axum::http::request::Parts;
 use axum::http::{Method, Uri};
 use axum::response::Response;
 use axum::routing::get;
@@ -40,8 +42,12 @@ const MESSAGE_BYTES: usize = 1 << 20;
 const BUFFER_BYTES: usize = 16 << 10;
 /// How long a session may be without a byte in either direction, as the kubelet has it.
 const LONGEST_SILENCE: Duration = Duration::from_secs(4 * 60 * 60);
-/// How long a client may take over the last message and its own farewell.
+/// How much of what a client says of itself is written down.
+const LONGEST_CLAIM: usize = 256;
+/// How long a client may take over a refusal and its own farewell.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// As much after a session: a client that was halted has not read the last bytes yet.
+const LAST_BYTES: Duration = LONGEST_SILENCE;
 
 /// The routes, without their guard.
 pub(crate) fn routes() -> Router<Api> {
@@ -163,8 +169,7 @@ async fn open(
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await;
     let upgrade = negotiated(upgrade, &parts.method)?;
     let place = api.gate().session()?;
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
-    note(&asked, &namespace, &name, peer);
+    note(&asked, &namespace, &name, &Asker::of(&parts));
     let upgrade = upgrade
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(BUFFER_BYTES)
@@ -180,32 +185,59 @@ async fn open(
             let message = failed(Failure::from(error));
             Ok(upgrade.on_upgrade(|socket| async move {
                 let (mut to_client, mut from_client) = socket.split();
-                bid_farewell(&mut to_client, &mut from_client, Some(message)).await;
+                bid_farewell(&mut to_client, &mut from_client, Some(message), FAREWELL).await;
             }))
         }
     }
 }
 
+/// Who asks, as far as one can tell.
+struct Asker {
+    /// The address that called: the client's, or that of the proxy before this server.
+    address: String,
+    /// Whom the proxy says it called for. Anybody may write that, so it stands beside the address.
+    forwarded_for: String,
+    user_agent: String,
+}
+
+impl Asker {
+    fn of(parts: &Parts) -> Self {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
+        let said = |name: HeaderName| {
+            let values = parts.headers.get_all(name).iter();
+            let texts: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
+            texts.join(", ").chars().take(LONGEST_CLAIM).collect::<String>()
+        };
+        let forwarded = said(HeaderName::from_static("x-forwarded-for"));
+        Self {
+            address: peer.map_or_else(|| "an unknown address".to_owned(), |peer| peer.to_string()),
+            forwarded_for: if forwarded.is_empty() { said(FORWARDED) } else { forwarded },
+            user_agent: said(USER_AGENT),
+        }
+    }
+}
+
 /// Who does what where: of a command its program alone, for arguments may be secret.
-fn note(
-    asked: &SessionRequest,
-    namespace: &NamespaceName,
-    pod: &ObjectName,
-    peer: Option<SocketAddr>,
-) {
-    let operator = peer.map_or_else(|| "an unknown address".to_owned(), |peer| peer.to_string());
+fn note(asked: &SessionRequest, namespace: &NamespaceName, pod: &ObjectName, asker: &Asker) {
+    let Asker { address: operator, forwarded_for, user_agent } = asker;
     let container = &asked.container;
     match &asked.kind {
         SessionKind::Exec { command, .. } => {
             let program = command.first().map_or("", String::as_str);
-            tracing::info!(%operator, %namespace, %pod, container, program, "exec");
+            tracing::info!(
+                operator, forwarded_for, user_agent, %namespace, %pod, container, program, "exec"
+            );
         }
         SessionKind::Attach { streams } => {
-            tracing::info!(%operator, %namespace, %pod, container, stdin = streams.stdin, "attach");
+            tracing::info!(
+                operator, forwarded_for, user_agent, %namespace, %pod, container, stdin = streams.stdin, "attach"
+            );
         }
         SessionKind::Archive { action: ArchiveAction::Look, .. } => {}
         SessionKind::Archive { action, path } => {
-            tracing::info!(%operator, %namespace, %pod, container, ?action, path, "copy");
+            tracing::info!(
+                operator, forwarded_for, user_agent, %namespace, %pod, container, ?action, path, "copy"
+            );
         }
     }
 }
@@ -298,7 +330,7 @@ async fn relay(socket: WebSocket, session: Session) {
         Ended::ByClient => return,
         Ended::Early(failure) => Some(failed(failure)),
     };
-    bid_farewell(&mut to_client, &mut from_client, last).await;
+    bid_farewell(&mut to_client, &mut from_client, last, LAST_BYTES).await;
 }
 
 async fn to_the_client(
@@ -349,6 +381,7 @@ async fn bid_farewell(
     to: &mut SplitSink<WebSocket, Message>,
     from: &mut SplitStream<WebSocket>,
     last: Option<Message>,
+    patience: Duration,
 ) {
     let farewell = async {
         if let Some(last) = last {
@@ -360,7 +393,7 @@ async fn bid_farewell(
         Ok::<(), axum::Error>(())
     };
     // A client that has gone meanwhile needs no farewell.
-    let _ = tokio::time::timeout(FAREWELL, farewell).await;
+    let _ = tokio::time::timeout(patience, farewell).await;
 }
 
 /// When something was said last.

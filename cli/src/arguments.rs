@@ -4,10 +4,11 @@
 //! `DUGOUT_POLL_INTERVAL`; an agent's `--token` alone is `DUGOUT_JOIN_TOKEN`, since `DUGOUT_TOKEN` holds
 //! the operator token), and a key in the configuration file; [`crate::settings`] adds both.
 
+mod agent;
 mod nodes;
 mod sessions;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use dugout_manifest::{check_label_value, check_qualified_name};
 use dugout_model::{Drift, OnFailure};
 
+pub use agent::{AgentArguments, AgentCommand, NodeArguments, PodArguments};
 pub use nodes::{NodeCommand, TokenCommand};
 pub use sessions::{AttachArguments, CopyArguments, ExecArguments, TerminalArguments};
 
@@ -68,7 +70,7 @@ pub enum Command {
     /// Run the control plane alone
     #[command(after_help = SETTINGS)]
     Server(ServerArguments),
-    /// Run one node and join it to a server
+    /// Run one node and join it to a server; or look after a node on its own machine, without a server
     Agent(AgentArguments),
     /// Show on one screen what runs, what waits and why
     Status(StatusArguments),
@@ -242,45 +244,6 @@ pub struct ServerArguments {
     /// The PostgreSQL to use
     #[arg(long, value_name = "URL")]
     pub postgres_url: String,
-}
-
-/// `dugout agent`
-#[derive(Clone, Debug, Args)]
-pub struct AgentArguments {
-    /// The server to join
-    #[arg(long, value_name = "URL")]
-    pub server: String,
-    /// A file with the join token that 'dugout token create' printed
-    #[arg(long, value_name = "FILE")]
-    pub join_token_file: Option<PathBuf>,
-    /// The join token itself, which others on this machine can read on the command line; the variable
-    /// DUGOUT_JOIN_TOKEN holds it, too
-    #[arg(long, env = "DUGOUT_JOIN_TOKEN", hide_env_values = true)]
-    pub token: Option<String>,
-    /// The name of this node [default: the machine's host name]
-    #[arg(long, value_name = "NAME", value_parser = node_name)]
-    pub name: Option<String>,
-    /// The container engine, as tcp://127.0.0.1:2375 [default: the variable DOCKER_HOST, else
-    /// unix:///var/run/docker.sock; a docker context is not read]
-    #[arg(long, value_name = "URI")]
-    pub docker_host: Option<String>,
-    /// A label of this node; may be given several times
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
-    pub labels: Vec<(String, String)>,
-    #[command(flatten)]
-    pub policy: crate::node_policy::NodePolicyArguments,
-    /// Where the agent keeps its files [default: agent in the data directory of the machine]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// The address at which people and other nodes reach this one
-    #[arg(long, value_name = "ADDRESS")]
-    pub address: Option<IpAddr>,
-    /// Where to serve /metrics and /healthz, as 127.0.0.1:7301, to whoever can reach it
-    /// [default: nowhere]
-    #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
-    pub metrics_listen: Option<SocketAddr>,
-    #[command(flatten)]
-    pub image_gc: crate::image_gc_arguments::ImageGcArguments,
 }
 
 /// `dugout status`

@@ -35,9 +35,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
-use crate::arguments::{Arguments, Command};
+use crate::arguments::{AgentArguments, Arguments, Command};
 use crate::client::{Client, Usage};
-use crate::commands::{copy, exec, history, logs, look, operate, plan, status, validate, version};
+use crate::commands::{
+    agent, copy, exec, history, logs, look, operate, plan, status, validate, version,
+};
 use crate::output::{complain, shown};
 
 /// Something went wrong.
@@ -69,6 +71,10 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Up(arguments) => up::run(arguments),
         Command::Down(arguments) => one_thread()?.block_on(down::run(arguments)),
         Command::Server(arguments) => serve::server(arguments),
+        Command::Agent(AgentArguments { command: Some(command), .. }) => {
+            one_thread()?.block_on(agent::operate(command))?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Agent(arguments) => serve::agent(arguments),
         Command::Plan(arguments) => {
             one_thread()?.block_on(plan::plan(&Client::new(&client)?, arguments))

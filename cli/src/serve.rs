@@ -76,7 +76,7 @@ async fn run_agent(arguments: AgentArguments) -> anyhow::Result<ExitCode> {
     let mut registry = Registry::default();
     let metrics = AgentMetrics::register(&mut registry);
     let config = AgentConfig {
-        server_url: arguments.server.clone(),
+        server_url: arguments.server.clone().unwrap_or_default(),
         token: join_token(&arguments)?,
         name: arguments.name.clone(),
         labels: arguments.labels.clone().into_iter().collect(),

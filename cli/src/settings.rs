@@ -202,8 +202,8 @@ mod tests {
             panic!("an agent was asked for")
         };
         assert_eq!(
-            (agent.server.as_str(), agent.token.as_deref()),
-            ("http://there:1", Some("secret"))
+            (agent.server.as_deref(), agent.token.as_deref()),
+            (Some("http://there:1"), Some("secret"))
         );
         assert_eq!(agent.labels.len(), 2);
         assert_eq!(agent.policy.allowed().to_string(), "privileged, hostPID");

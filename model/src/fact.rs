@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use crate::{
     AssignedImage, CommitSha, ContainerStatus, DeclaredObjects, Drift, EngineId, Event,
-    EventNumber, NodeName, OnFailure, PodAddress, PodPhase, PodUid, Resources, RevertOutcome,
-    Revision, SourceCondition, SourceName, StringMap, Timestamp, Turn,
+    EventNumber, NodeName, OnFailure, Pause, PodAddress, PodPhase, PodUid, Resources,
+    RevertOutcome, Revision, SourceCondition, SourceName, StringMap, Timestamp, Turn,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,6 +157,8 @@ pub struct PodReport {
     pub milestones: PodMilestones,
     /// In what its containers differ now from its template, by somebody's hand: a sentence each.
     pub drift: Vec<String>,
+    /// What a person told the agent to do with it.
+    pub pause: Option<Pause>,
 }
 
 /// When a pod reached each point on its node, by the node's clock. They go to the timeline.

@@ -263,6 +263,21 @@ pub struct PodStatus {
     pub milestones: PodMilestones,
     /// In what its containers differ now from its template, by somebody's hand: a sentence each.
     pub drift: Vec<String>,
+    /// What a person told its node's agent; the agent does as he said until he takes it back.
+    pub pause: Option<Pause>,
+}
+
+/// What a person told the agent of a pod's node, beside the control plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pause {
+    /// Nothing of it is started, stopped, changed or removed, whatever is assigned.
+    LeftAlone,
+    /// Its containers are stopped, and none is started.
+    Stopped,
+}
+
+impl Pause {
+    pub const ALL: [Pause; 2] = [Pause::LeftAlone, Pause::Stopped];
 }
 
 impl PodStatus {

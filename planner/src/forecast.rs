@@ -296,6 +296,7 @@ impl<'a> Run<'a> {
                 ..PodMilestones::default()
             },
             drift: Vec::new(),
+            pause: None,
         }
     }
 }

@@ -62,12 +62,13 @@ impl Collector for WorldCollector {
 fn pods(world: &World, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
     let mut by_phase: BTreeMap<&'static str, i64> =
         ["Pending", "Running", "Gone", "Unknown"].map(|phase| (phase, 0)).into();
-    let (mut ready, mut unschedulable, mut drifted) = (0, 0, 0);
+    let (mut ready, mut unschedulable, mut drifted, mut paused) = (0, 0, 0, 0);
     for pod in world.pods.values() {
         *by_phase.entry(phase(pod)).or_default() += 1;
         ready += i64::from(pod.ready_since().is_some());
         unschedulable += i64::from(matches!(pod.placement, Placement::Waiting(_)));
         drifted += i64::from(pod.seen.known().is_some_and(|status| !status.drift.is_empty()));
+        paused += i64::from(pod.seen.known().is_some_and(|status| status.pause.is_some()));
     }
     let rows =
         by_phase.into_iter().map(|(phase, count)| (vec![("phase", phase.to_owned())], count));
@@ -78,6 +79,12 @@ fn pods(world: &World, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result 
         "dugout_pods_drifted",
         "Pods whose containers differ from their template by somebody's hand",
         [(vec![], drifted)],
+    )?;
+    gauges(
+        encoder,
+        "dugout_pods_paused",
+        "Pods that somebody told their node to leave alone, or to keep stopped",
+        [(vec![], paused)],
     )?;
     gauges(
         encoder,

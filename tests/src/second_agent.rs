@@ -14,19 +14,33 @@ pub struct SecondAgent {
 impl SecondAgent {
     /// Starts it as the node `second`; it joins by itself.
     pub fn start(rig: &Rig, token: &str) -> Self {
+        Self::start_with(rig, token, &[])
+    }
+
+    /// The same with more flags.
+    pub fn start_with(rig: &Rig, token: &str, more: &[&str]) -> Self {
         let metrics_port = free_port();
-        let data_dir = rig.folder().join("second");
-        let process = Command::new(dugout())
+        let process = Self::launch(rig, token, more, metrics_port);
+        Self { process, data_dir: rig.folder().join("second"), metrics_port }
+    }
+
+    fn launch(rig: &Rig, token: &str, more: &[&str], metrics_port: u16) -> Child {
+        Command::new(dugout())
             .args(["agent", "--server", &rig.url(""), "--token", token, "--name", "second"])
+            .args(more)
             .args(["--metrics-listen", &format!("127.0.0.1:{metrics_port}")])
             .arg("--data-dir")
-            .arg(&data_dir)
+            .arg(rig.folder().join("second"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("dugout can be started");
-        Self { process, data_dir, metrics_port }
+            .expect("dugout can be started")
+    }
+
+    /// Starts it again on the same folder, after a kill.
+    pub fn start_again(&mut self, rig: &Rig, token: &str, more: &[&str]) {
+        self.process = Self::launch(rig, token, more, self.metrics_port);
     }
 
     pub fn process_id(&self) -> u32 {

@@ -100,6 +100,17 @@ fn a_command_runs_in_a_container_as_if_it_ran_here() {
     let output = with_input(client(&rig, &shell(&["pair", "-c", "two", "-i"], "exit 3")), &bytes);
     assert_eq!(output.status.code(), Some(3), "{:?}", texts(&output).1);
 
+    // The first ready pod of a workload, or behind a service.
+    for target in ["deployment/web", "service/web"] {
+        let arguments = ["exec", target, "--", "/dugout-web", "--nothing"];
+        let output = with_input(client(&rig, &arguments), b"");
+        assert!(!texts(&output).1.contains("dugout: "), "{target}: {output:?}");
+    }
+    let nobody = with_input(client(&rig, &shell(&["deployment/none"], "true")), b"");
+    assert!(texts(&nobody).1.contains("deployments \"none\" not found"), "{nobody:?}");
+    let nothing = with_input(client(&rig, &shell(&["configmap/web"], "true")), b"");
+    assert_eq!(nothing.status.code(), Some(2), "{nothing:?}");
+
     let which = with_input(client(&rig, &shell(&["pair"], "true")), b"");
     let (_, words) = texts(&which);
     assert!(which.status.code() == Some(1) && words.contains("one, two"), "{words}");
@@ -116,6 +127,27 @@ fn a_command_runs_in_a_container_as_if_it_ran_here() {
         assert!(noted.contains(word), "no {word}: {noted}");
     }
     assert!(!log.contains("exit 7"), "an argument is in the log");
+}
+
+#[test]
+fn a_slow_reader_gets_every_byte_and_the_code_while_input_still_flows() {
+    let rig = started("slow");
+    // Less than what lies between holds, so that the command ends long before its reader has read.
+    let script = "/bin/busybox head -c 1000000 /dev/zero; exit 9";
+    let mut child =
+        client(&rig, &shell(&["pair", "-c", "one", "-i"], script)).spawn().expect("runs");
+    let mut stdin = child.stdin.take().expect("it is a pipe");
+    let writing = std::thread::spawn(move || while stdin.write_all(&[b'x'; 4096]).is_ok() {});
+    // Longer than anybody waits for a farewell.
+    std::thread::sleep(std::time::Duration::from_secs(12));
+    let output = child.wait_with_output().expect("it ends");
+    writing.join().expect("the writer ends");
+    assert_eq!(
+        (output.stdout.len(), output.status.code()),
+        (1_000_000, Some(9)),
+        "{:?}",
+        output.stderr
+    );
 }
 
 #[test]
@@ -217,6 +249,21 @@ fn files_and_folders_are_copied_in_and_out_of_a_container_without_a_tar() {
     assert!(!back.join("link").exists());
     is_done(copy(&["pair:/copied/run.sh", "back"]));
     assert_eq!(std::fs::read(back.join("run.sh")).expect("it is there"), b"#!/bin/sh\n");
+
+    // A file with two names has them there, and here again.
+    std::fs::hard_link(folder.join("run.sh"), folder.join("again.sh")).expect("a second name");
+    is_done(copy(&["files", "pair:/linked"]));
+    let same =
+        "test /linked/run.sh -ef /linked/again.sh && mkfifo /linked/p && ln /linked/p /linked/q";
+    is_done(with_input(client(&rig, &shell(&["pair", "-c", "one"], same)), b""));
+    let output = copy(&["pair:/linked", "names"]);
+    assert!(texts(&output).1.contains("which was left out"), "{output:?}");
+    is_done(output);
+    let number = |name: &str| {
+        use std::os::unix::fs::MetadataExt as _;
+        std::fs::metadata(rig.folder().join("names").join(name)).expect("it is there").ino()
+    };
+    assert_eq!(number("run.sh"), number("again.sh"));
 
     // What it is called here is not the container's to say.
     let lure = "cd /copied && ln -s .profile report && echo lure > .profile";

@@ -47,8 +47,8 @@ pub use remote_command::{
     SESSION_SUBPROTOCOL, SessionEnd, SessionKind, SessionRequest, SessionStreams, TerminalSize,
 };
 pub use report::{
-    ContainerExit, ContainerState, ContainerStatus, Event, EventNumber, EventType, PodMilestones,
-    PodPhase, PodReport, Report, WaitingReason,
+    ContainerExit, ContainerState, ContainerStatus, Event, EventNumber, EventType, Pause,
+    PodMilestones, PodPhase, PodReport, Report, WaitingReason,
 };
 pub use security::{
     Capabilities, ContainerSecurity, Escalation, GroupChange, HostAlias, Input, NamespaceOwner,

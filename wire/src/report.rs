@@ -72,6 +72,35 @@ pub struct PodReport {
     /// An agent of an earlier release does not look for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<String>,
+    /// An agent of an earlier release knows of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+}
+
+/// What a person told the agent to do with a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Pause {
+    LeftAlone,
+    Stopped,
+}
+
+impl From<model::Pause> for Pause {
+    fn from(value: model::Pause) -> Self {
+        match value {
+            model::Pause::LeftAlone => Pause::LeftAlone,
+            model::Pause::Stopped => Pause::Stopped,
+        }
+    }
+}
+
+impl From<Pause> for model::Pause {
+    fn from(value: Pause) -> Self {
+        match value {
+            Pause::LeftAlone => model::Pause::LeftAlone,
+            Pause::Stopped => model::Pause::Stopped,
+        }
+    }
 }
 
 /// Microseconds since the Unix epoch.
@@ -266,6 +295,7 @@ impl From<&model::PodReport> for PodReport {
             connections,
             milestones,
             drift,
+            pause,
         } = value;
         Self {
             phase: (*phase).into(),
@@ -276,6 +306,7 @@ impl From<&model::PodReport> for PodReport {
             connections: *connections,
             milestones: (*milestones).into(),
             drift: drift.clone(),
+            pause: pause.map(Pause::from),
         }
     }
 }
@@ -293,6 +324,7 @@ impl TryFrom<PodReport> for model::PodReport {
             connections,
             milestones,
             drift,
+            pause,
         } = value;
         Ok(Self {
             phase: phase.into(),
@@ -303,6 +335,7 @@ impl TryFrom<PodReport> for model::PodReport {
             connections,
             milestones: milestones.into(),
             drift,
+            pause: pause.map(Into::into),
         })
     }
 }

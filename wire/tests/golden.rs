@@ -274,6 +274,10 @@ fn report() -> NodeReport {
         connections: 3,
         milestones: milestones(),
         drift: vec!["container web: is paused".into()],
+        pause: Some(match phase {
+            PodPhase::Running => Pause::LeftAlone,
+            _ => Pause::Stopped,
+        }),
     };
     let bare = |phase| PodReport {
         phase,
@@ -284,6 +288,7 @@ fn report() -> NodeReport {
         connections: 0,
         milestones: PodMilestones::default(),
         drift: vec![],
+        pause: None,
     };
     let event = |event_type| Event {
         at: Timestamp::from_micros(8),

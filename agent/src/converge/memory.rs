@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dugout_model::{
-    ContainerExit, NamespaceName, ObjectName, PodMilestones, PodUid, PullPolicy, RestartPolicy,
-    Timestamp, WaitingReason,
+    ContainerExit, NamespaceName, ObjectName, Pause, PodMilestones, PodUid, PullPolicy,
+    RestartPolicy, Timestamp, WaitingReason,
 };
 
 use crate::backoff::{CRASH_FORGOTTEN_AFTER, PERMANENT, TRANSIENT, crash_loop_wait};
@@ -49,6 +49,8 @@ pub struct PodMemory {
     /// Since when it is being stopped by order, or because its containers have ended for good.
     pub stopping_since: Option<Timestamp>,
     pub containers: BTreeMap<String, ContainerMemory>,
+    /// What a person told this agent to do with it.
+    pub pause: Option<Pause>,
 }
 
 /// When the next call for a pod may be made, after failures.
@@ -208,6 +210,19 @@ impl PodMemory {
             milestones: PodMilestones::default(),
             stopping_since: None,
             containers: BTreeMap::new(),
+            pause: None,
+        }
+    }
+
+    /// It is tended again: nothing that happened meanwhile counts, and nothing waits.
+    pub fn resume(&mut self) {
+        self.pause = None;
+        self.stopping_since = None;
+        self.retry = Retry::default();
+        for container in self.containers.values_mut() {
+            container.condemned = None;
+            container.restart_at = None;
+            container.crashes = 0;
         }
     }
 

@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dugout_model::{
-    AssignedPod, Assignment, Container, EnvValue, PodOrder, PodUid, PullPolicy, Timestamp,
+    AssignedPod, Assignment, Container, EnvValue, Pause, PodOrder, PodUid, PullPolicy, Timestamp,
 };
 
 pub use attempt::{Attempt, Stage, Stopping};
@@ -219,6 +219,13 @@ fn converge_pod(input: &Input<'_>, uid: PodUid, pod: Option<&AssignedPod>) -> St
         return Step::Nothing;
     }
     let containers = input.observed.of_pod(uid);
+    match (memory.and_then(|memory| memory.pause), pod) {
+        (Some(Pause::LeftAlone), _) => return Step::Nothing,
+        (Some(Pause::Stopped), Some(pod)) if matches!(pod.order, PodOrder::Run { .. }) => {
+            return keep_stopped(pod, memory, containers, input.now);
+        }
+        (Some(Pause::Stopped) | None, _) => {}
+    }
     let retry = memory.map(|memory| &memory.retry);
     let wait = retry.and_then(|retry| retry.not_before).filter(|until| *until > input.now);
     let leaving_failed = retry.is_some_and(|retry| retry.failed == Failed::Leaving);
@@ -258,6 +265,22 @@ impl Grace {
     }
 }
 
+/// Stops what runs of a pod that a person has stopped. What is left of it stays, for who wants to look.
+fn keep_stopped(
+    pod: &AssignedPod,
+    memory: Option<&PodMemory>,
+    containers: &[ObservedContainer],
+    now: Timestamp,
+) -> Step {
+    let retry = memory.and_then(|memory| memory.retry.not_before).filter(|until| *until > now);
+    let grace = Grace::of(pod.template.termination_grace, memory, now);
+    match (stop_running(pod.uid, Some(pod), containers, Some(grace), StopWhy::Ordered), retry) {
+        (Some(_), Some(until)) => Step::Wait(until),
+        (Some(stop), None) => stop,
+        (None, _) => Step::Nothing,
+    }
+}
+
 /// Stops what runs, the sidecars after the others and the sandbox last, then removes what is left.
 fn leave(
     uid: PodUid,
@@ -266,6 +289,18 @@ fn leave(
     grace: Option<Grace>,
     why: StopWhy,
 ) -> Step {
+    let rest = || containers.first().map_or(Step::Nothing, |one| remove(uid, one));
+    stop_running(uid, pod, containers, grace, why).unwrap_or_else(rest)
+}
+
+/// Nothing where nothing runs.
+fn stop_running(
+    uid: PodUid,
+    pod: Option<&AssignedPod>,
+    containers: &[ObservedContainer],
+    grace: Option<Grace>,
+    why: StopWhy,
+) -> Option<Step> {
     let is_late = |one: &ObservedContainer| {
         one.labels.is_sandbox()
             || pod.is_some_and(|pod| sidecars::is_one(&pod.template, &one.labels.container))
@@ -274,17 +309,14 @@ fn leave(
     let first: Vec<_> = running.iter().filter(|one| !is_late(one)).copied().collect();
     if !first.is_empty() {
         let longest = first.iter().map(|one| one.labels.grace).max().unwrap_or_default();
-        return stop_all(uid, &first, grace.map_or(longest, |grace| grace.whole), why);
+        return Some(stop_all(uid, &first, grace.map_or(longest, |grace| grace.whole), why));
     }
     if let (Some(pod), Some(grace)) = (pod, grace)
         && let Some(last) = sidecars::last_running(&pod.template, containers)
     {
-        return stop(uid, last, grace.left.min(grace.whole), why);
+        return Some(stop(uid, last, grace.left.min(grace.whole), why));
     }
-    match running.first() {
-        Some(sandbox) => stop(uid, sandbox, Duration::ZERO, why),
-        None => containers.first().map_or(Step::Nothing, |one| remove(uid, one)),
-    }
+    running.first().map(|sandbox| stop(uid, sandbox, Duration::ZERO, why))
 }
 
 struct PodView<'a> {

@@ -29,7 +29,8 @@ pub fn pod_report(
     let template = pod.map(|pod| pod.template.as_ref());
     let mut view =
         View { memory, rests: leaves, template, ready: health.ready, engine_known, containers };
-    view.rests |= view.containers_ended();
+    let pause = memory.and_then(|memory| memory.pause);
+    view.rests |= pause.is_some() || view.containers_ended();
     let names: Vec<&str> = match template {
         Some(template) => template.containers.iter().map(|one| one.name.as_str()).collect(),
         None => {
@@ -64,6 +65,7 @@ pub fn pod_report(
             .filter(|_| !leaves)
             .map(|pod| drift::sentences(pod, containers))
             .unwrap_or_default(),
+        pause,
     }
 }
 

@@ -6,6 +6,7 @@ use dugout_model::{ContainerExit, ContainerState, PodPhase, RestartPolicy, Waiti
 
 mod drift;
 mod hooks;
+mod paused;
 mod several;
 
 /// A node in memory whose engine does what it is told, for whole stories.

@@ -24,8 +24,12 @@ use crate::runtime::{ExecOutcome, PermanentKind, RuntimeError};
 const MAX_OUTPUT_BYTES: usize = 4096;
 /// How long a killed command may take until the engine has seen its end.
 const END: Duration = Duration::from_secs(2);
-/// How long a command may take to end after its terminal was closed.
+/// How long a command may take to end after its terminal was closed, and again after it was killed.
 const HANG_UP: Duration = Duration::from_secs(2);
+/// How long one may take to begin that nobody waits for any more.
+const BEGIN: Duration = Duration::from_secs(600);
+/// How often the engine is asked for that, after a while.
+const BEGIN_LOOK: Duration = Duration::from_secs(1);
 /// How often the engine is asked for that.
 const END_LOOK: Duration = Duration::from_millis(20);
 /// How often the engine is asked for the end of one that an earlier life began.
@@ -150,18 +154,54 @@ impl DockerRuntime {
         matches!(tokio::time::timeout(END, ending).await, Ok(Ok(())))
     }
 
-    /// Tells a command's processes that their terminal is gone, and kills what is left of them soon
-    /// after. Returns whether the engine has seen its end.
+    /// Tells a command's processes that their terminal is gone, and kills soon after what is left of them:
+    /// the command itself, and what it began in its session. One that was asked for and has not begun is
+    /// awaited, and ended then. Returns whether nothing of it runs any more.
     pub(super) async fn hang_up_command(&self, container: &str, exec: &str) -> bool {
-        let ending = async {
-            let mut signal = Some(Signal::HUP);
-            while !self.has_ended(container, exec, signal.take()).await? {
-                tokio::time::sleep(END_LOOK).await;
+        let leader = tokio::time::timeout(BEGIN, self.await_begin(exec)).await;
+        match leader {
+            Ok(Ok(Some(leader))) => {
+                self.end_session(container, exec, leader, Signal::HUP).await
+                    || self.end_session(container, exec, leader, Signal::KILL).await
             }
-            Ok::<(), RuntimeError>(())
+            Ok(Ok(None)) => true,
+            Ok(Err(_)) | Err(_) => false,
+        }
+    }
+
+    /// The leader of a command that was begun or will be; none when it has ended.
+    async fn await_begin(&self, exec: &str) -> Result<Option<Pid>, RuntimeError> {
+        let mut pause = END_LOOK;
+        loop {
+            match self.look_at_exec(exec).await?.as_ref().map(progress) {
+                Some(Progress::Runs(leader)) => return Ok(Some(leader)),
+                None | Some(Progress::Ended) => return Ok(None),
+                Some(Progress::ToBegin) => tokio::time::sleep(pause).await,
+            }
+            pause = (pause * 2).min(BEGIN_LOOK);
+        }
+    }
+
+    /// Signals a session, and waits until neither we nor the engine know of any process of it.
+    async fn end_session(&self, container: &str, exec: &str, leader: Pid, signal: Signal) -> bool {
+        let ending = async {
+            // Told once that the terminal is gone; killed is also what comes meanwhile.
+            let mut sent = Some(signal);
+            let mut pause = END_LOOK;
+            loop {
+                let left = signalled(leader, container, sent).await;
+                sent = sent.filter(|signal| *signal == Signal::KILL);
+                if left == 0 {
+                    let state = self.look_at_exec(exec).await?;
+                    if state.as_ref().is_none_or(|state| progress(state) == Progress::Ended) {
+                        return Ok::<(), RuntimeError>(());
+                    }
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(AWAIT_LOOK);
+            }
         };
         matches!(tokio::time::timeout(HANG_UP, ending).await, Ok(Ok(())))
-            || self.end(container, exec).await
     }
 
     /// Whether a command has ended; sends a signal to what is there of one that has not.
@@ -177,14 +217,38 @@ impl DockerRuntime {
         }
         let leader = state.pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
         if let (Some(leader), Some(signal)) = (leader, signal) {
-            let container = container.to_owned();
-            // Reads the list of all processes.
-            let signalling =
-                tokio::task::spawn_blocking(move || signal_session(leader, &container, signal));
-            let _ = signalling.await;
+            signalled(leader, container, Some(signal)).await;
         }
         Ok(false)
     }
+}
+
+/// How far a command has come, as the engine sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Was made, and its process is not there yet: a start may be on its way.
+    ToBegin,
+    /// With its process.
+    Runs(Pid),
+    Ended,
+}
+
+fn progress(state: &ExecInspectResponse) -> Progress {
+    let leader = state.pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+    match (state.running, state.exit_code, leader) {
+        (Some(true), _, Some(leader)) => Progress::Runs(leader),
+        // One that has ended has a code.
+        (Some(true), _, None) | (_, None, _) => Progress::ToBegin,
+        _ => Progress::Ended,
+    }
+}
+
+/// As below, where to wait is allowed: it reads the list of all processes.
+async fn signalled(leader: Pid, container: &str, signal: Option<Signal>) -> usize {
+    let container = container.to_owned();
+    let signalling =
+        tokio::task::spawn_blocking(move || signal_session(leader, &container, signal));
+    signalling.await.unwrap_or(0)
 }
 
 /// Whether it is this command and has not ended.
@@ -224,38 +288,47 @@ async fn run_and_read(
     })
 }
 
-/// Sends a signal to the processes of a session that are in a control group with this container's id in its path.
+/// Sends a signal to the processes of a session that are in a control group with this container's id in its
+/// path, and returns how many there are.
 ///
 /// The engine runs each command as the leader of a session of its own, so its children get it,
 /// too. A number says nothing by itself: it may be of another machine, or used again by now. The process
 /// is held first and its control group is read then: if what was read belongs to the container and what
-/// is held still lives, both are the same process.
-fn signal_session(leader: Pid, container: &str, signal: Signal) {
-    let Ok(processes) = std::fs::read_dir("/proc") else { return };
+/// is held still lives, both are the same process. A session's number is not used again while it has a
+/// process, so what outlives its leader is found as well.
+fn signal_session(leader: Pid, container: &str, signal: Option<Signal>) -> usize {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return 0 };
     let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let mut found = 0;
     for process in numbers.filter_map(Pid::from_raw) {
         if session(process) != Some(leader) {
             continue;
         }
         let Ok(held) = pidfd_open(process, PidfdFlags::empty()) else { continue };
         let groups = std::fs::read_to_string(format!("/proc/{process}/cgroup"));
-        if groups.is_ok_and(|groups| groups.contains(container)) {
-            match pidfd_send_signal(&held, signal) {
-                Ok(()) | Err(Errno::SRCH) => {}
-                Err(error) => {
-                    tracing::warn!(%process, %error, "a command cannot be ended");
-                }
-            }
+        if !groups.is_ok_and(|groups| groups.contains(container)) {
+            continue;
+        }
+        found += 1;
+        match signal.map(|signal| pidfd_send_signal(&held, signal)) {
+            None | Some(Ok(()) | Err(Errno::SRCH)) => {}
+            Some(Err(error)) => tracing::warn!(%process, %error, "a command cannot be ended"),
         }
     }
+    found
 }
 
-/// The leader of a process's session, by the sixth word of its `stat` (proc_pid_stat(5)); the second is
-/// its name in brackets, which may hold anything.
+/// The leader of a living process's session, by its `stat` (proc_pid_stat(5)): its third word is the
+/// process's state, its sixth the session; the second is its name in brackets, which may hold anything.
 fn session(process: Pid) -> Option<Pid> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, after_name) = stat.rsplit_once(')')?;
-    Pid::from_raw(after_name.split_whitespace().nth(3)?.parse().ok()?)
+    let mut words = after_name.split_whitespace();
+    // What has ended stays in the list until its parent looks, which in a container may be never.
+    if matches!(words.next()?, "Z" | "X") {
+        return None;
+    }
+    Pid::from_raw(words.nth(2)?.parse().ok()?)
 }
 
 #[cfg(test)]
@@ -286,9 +359,38 @@ mod tests {
         let session =
             std::iter::repeat_with(|| session_of(&child)).take(1_000_000).flatten().next();
         let session = session.expect("it leads a session");
-        signal_session(session, "0123456789abcdef of another container", Signal::KILL);
+        let kill = Some(Signal::KILL);
+        let other = signal_session(session, "0123456789abcdef of another container", kill);
+        assert_eq!(other, 0);
         assert!(child.try_wait().expect("it can be asked").is_none(), "it is not the container's");
-        signal_session(session, &own, Signal::KILL);
+        // The second may not be there yet; to count ends nothing.
+        let began = std::time::Instant::now();
+        while signal_session(session, &own, None) < 2 {
+            assert!(began.elapsed() < Duration::from_secs(60), "it has no child");
+            std::thread::yield_now();
+        }
+        assert!(child.try_wait().expect("it can be asked").is_none());
+        assert_eq!(signal_session(session, &own, kill), 2);
         child.wait().expect("it ended");
+    }
+
+    #[test]
+    fn a_command_that_was_not_begun_has_not_ended() {
+        let state = |running, exit_code, pid| ExecInspectResponse {
+            running: Some(running),
+            exit_code,
+            pid: Some(pid),
+            ..ExecInspectResponse::default()
+        };
+        let leader = Pid::from_raw(7).expect("a number");
+        for (state, meant) in [
+            (state(false, None, 0), Progress::ToBegin),
+            (state(true, None, 0), Progress::ToBegin),
+            (state(true, None, 7), Progress::Runs(leader)),
+            (state(false, Some(0), 0), Progress::Ended),
+            (state(false, Some(137), 7), Progress::Ended),
+        ] {
+            assert_eq!(progress(&state), meant, "{state:?}");
+        }
     }
 }

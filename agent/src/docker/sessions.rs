@@ -27,9 +27,9 @@ use crate::link::BoxError;
 use crate::runtime::{PermanentKind, RuntimeError};
 use crate::sessions::{InputEnd, Process, ProcessKind, SessionEngine};
 
-/// How long the engine may take to see the end of a command whose streams it has closed.
-const END: Duration = Duration::from_secs(10);
+/// How often the engine is asked for the end of a command that has closed its streams: at first, and later.
 const END_LOOK: Duration = Duration::from_millis(20);
+const LATE_END_LOOK: Duration = Duration::from_secs(1);
 /// How often a terminal is resized that its process has not opened yet.
 const RESIZE_TRIES: u32 = 10;
 const RESIZE_PAUSE: Duration = Duration::from_millis(50);
@@ -143,13 +143,9 @@ impl SessionEngine for DockerRuntime {
                 let waiting = tokio::spawn(container_exit_code(docker, container));
                 let waiting = AbortOnDropHandle::new(waiting);
                 Box::pin(async move {
-                    match tokio::time::timeout(END, waiting).await {
-                        Ok(Ok(code)) => code,
-                        Ok(Err(error)) => {
-                            Err(RuntimeError::Transient { operation, message: error.to_string() })
-                        }
-                        Err(_) => Err(RuntimeError::Deadline { operation, after: END }),
-                    }
+                    waiting.await.unwrap_or_else(|error| {
+                        Err(RuntimeError::Transient { operation, message: error.to_string() })
+                    })
                 })
             }
         }
@@ -240,27 +236,25 @@ async fn upgrade(
     Err(classify(operation, BollardError::DockerResponseServerError { status_code, message }))
 }
 
-/// The code of a command whose streams have ended.
+/// The code of a command whose streams have ended. It may have closed them itself and go on, for as long as
+/// a session may last.
 async fn command_exit_code(docker: Docker, exec: String) -> Result<i64, RuntimeError> {
-    let operation = "exec inspect";
-    let looking = async {
-        loop {
-            let state = docker.inspect_exec(&exec).await;
-            let state = state.map_err(|error| classify(operation, error))?;
-            match (state.running, state.exit_code) {
-                (Some(false), Some(code)) => return Ok(code),
-                _ => tokio::time::sleep(END_LOOK).await,
-            }
+    let mut pause = END_LOOK;
+    loop {
+        let state = docker.inspect_exec(&exec).await;
+        let state = state.map_err(|error| classify("exec inspect", error))?;
+        if let (Some(false), Some(code)) = (state.running, state.exit_code) {
+            return Ok(code);
         }
-    };
-    tokio::time::timeout(END, looking)
-        .await
-        .unwrap_or(Err(RuntimeError::Deadline { operation, after: END }))
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LATE_END_LOOK);
+    }
 }
 
-/// The code with which a container ends next.
+/// The code with which a container ends, or has ended since it was looked at: each of its starts is another
+/// container.
 async fn container_exit_code(docker: Docker, container: String) -> Result<i64, RuntimeError> {
-    let options = WaitContainerOptionsBuilder::new().condition("next-exit").build();
+    let options = WaitContainerOptionsBuilder::new().condition("not-running").build();
     match docker.wait_container(&container, Some(options)).next().await {
         Some(Ok(ended)) => Ok(ended.status_code),
         Some(Err(BollardError::DockerContainerWaitError { code, .. })) => Ok(code),

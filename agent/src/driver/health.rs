@@ -35,6 +35,13 @@ impl ProbeBook {
         self.containers.values().filter_map(|one| one.probes.next_at()).min()
     }
 
+    /// What condemned the containers of a pod while it was left alone does not count.
+    pub fn pardon(&mut self, pod: PodUid, now: Timestamp) {
+        for one in self.containers.values_mut().filter(|one| one.pod == pod) {
+            one.probes.pardon(now);
+        }
+    }
+
     fn is_ready(&self, container: &str) -> bool {
         self.containers.get(container).is_some_and(|one| one.probes.ready())
     }

@@ -14,6 +14,7 @@ pub(crate) mod image_gc;
 mod images;
 mod node;
 mod notes;
+mod operate;
 mod publish;
 mod recorded;
 mod settle;
@@ -31,6 +32,7 @@ use dugout_model::{AssignedImage, NodeName, PodUid, SharedAssignment, Timestamp}
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::break_glass::Operation;
 use crate::clock::Clock;
 use crate::converge::images::ImageAction;
 use crate::converge::{FullList, Sequence};
@@ -39,6 +41,7 @@ use crate::image_gc::ImageSurvey;
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
 use crate::node_credentials::NodeCredentials;
+use crate::paused::PausedPods;
 use crate::policy::NodePolicy;
 use crate::probe::{ProbeKind, ProbeTarget};
 use crate::proxy::{PortNews, Proxy};
@@ -113,6 +116,8 @@ pub(crate) enum Event {
     },
     /// What was asked for under a former owner.
     OfFormerOwner,
+    /// A person on this node asks.
+    Operation(Operation),
     /// A moment that was waited for came.
     Time,
     Shutdown,
@@ -123,6 +128,7 @@ pub(crate) struct Driver<R> {
     inbox: mpsc::Receiver<Answer>,
     link: mpsc::Receiver<LinkEvent>,
     ports: mpsc::Receiver<PortNews>,
+    operations: mpsc::Receiver<Operation>,
     clock: Clock,
     shutdown: CancellationToken,
 }
@@ -142,6 +148,9 @@ pub(crate) struct Start<R> {
     pub volumes: Volumes,
     pub node_credentials: NodeCredentials,
     pub image_gc: ImageGcStart,
+    pub paused: PausedPods,
+    /// What people on this node ask for.
+    pub operations: mpsc::Receiver<Operation>,
     pub allocatable: watch::Receiver<Option<Allocatable>>,
     pub link: mpsc::Receiver<LinkEvent>,
     pub reports: watch::Sender<Option<Arc<Outgoing>>>,
@@ -165,13 +174,22 @@ impl<R: ContainerRuntime> Driver<R> {
         node.learn_allocatable(start.allocatable);
         node.image_gc = Some(start.image_gc.into());
         node.recorded.begin_with(start.recorded);
+        node.paused = start.paused;
         if let Some(warning) = start.warning {
             node.warn_of_accepted(&warning, start.clock.wall());
         }
         if let Some(assignment) = start.accepted {
             node.take_accepted(assignment, None);
         }
-        Self { node, inbox, link: start.link, ports, clock: start.clock, shutdown: start.shutdown }
+        Self {
+            node,
+            inbox,
+            link: start.link,
+            ports,
+            operations: start.operations,
+            clock: start.clock,
+            shutdown: start.shutdown,
+        }
     }
 
     /// Runs until the shutdown. Containers keep running.
@@ -200,6 +218,7 @@ impl<R: ContainerRuntime> Driver<R> {
             Some(event) = self.link.recv() => Event::Link(event),
             Some(answer) = self.inbox.recv() => self.fence(answer),
             Some(news) = self.ports.recv() => Event::Port(news),
+            Some(operation) = self.operations.recv() => Event::Operation(operation),
             () = tokio::time::sleep(sleep.min(LONGEST_SLEEP)) => Event::Time,
         }
     }
@@ -231,6 +250,7 @@ impl<R: ContainerRuntime> Driver<R> {
             Event::ImageRemoved(result) => node.image_removed(result),
             Event::VolumesFound(found) => node.volumes_found(found),
             Event::VolumesRemoved { pod, result } => node.volumes_removed(pod, result),
+            Event::Operation(operation) => node.operate(operation),
             Event::OfFormerOwner | Event::Time | Event::Shutdown => {}
         }
     }

@@ -26,6 +26,7 @@ use crate::events::{EventQueue, reason};
 use crate::labels::{ContainerLabels, Owner, SANDBOX};
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
+use crate::paused::PausedPods;
 use crate::policy::NodePolicy;
 use crate::proxy::{PortNews, Proxy};
 use crate::runtime::{ContainerRuntime, ObservedContainer, ObservedState, RuntimeError, Signalled};
@@ -69,6 +70,7 @@ pub(super) struct Node<R> {
     /// Pods with volumes on this node's disk.
     pub held_volumes: HeldVolumes,
     pub image_gc: Option<ImageGc>,
+    pub paused: PausedPods,
     allocatable: Option<watch::Receiver<Option<Allocatable>>>,
     last_refusal: String,
 }
@@ -109,6 +111,7 @@ impl<R: ContainerRuntime> Node<R> {
             recorded: Recorded::default(),
             held_volumes: HeldVolumes::new(),
             image_gc: None,
+            paused: PausedPods::default(),
             allocatable: None,
             last_refusal: String::new(),
         }

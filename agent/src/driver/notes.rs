@@ -102,7 +102,8 @@ impl<R: ContainerRuntime> Node<R> {
         let now = self.now;
         let memory = memory_of(&mut self.memories, labels.uid, &labels.namespace, &labels.pod);
         let wait = memory.note_exit(id, labels, started_at, exit, cause, now);
-        if !self.is_wanted(labels.uid) || labels.is_sandbox() || (ours && pod_ended) {
+        let is_tended = self.is_wanted(labels.uid) && self.paused.get(labels.uid).is_none();
+        if !is_tended || labels.is_sandbox() || (ours && pod_ended) {
             return;
         }
         let (container, code) = (&labels.container, exit.exit_code);
@@ -147,7 +148,8 @@ impl<R: ContainerRuntime> Node<R> {
             .iter()
             .filter(|one| one.labels.container == labels.container)
             .all(|one| one.labels.attempt <= labels.attempt);
-        let is_told = is_newest && !labels.is_sandbox();
+        let is_paused = self.paused.get(labels.uid).is_some();
+        let is_told = is_newest && !labels.is_sandbox() && !is_paused;
         if is_told && self.is_wanted(labels.uid) && !self.has_ended(labels) {
             let container = &labels.container;
             let message =

@@ -203,5 +203,6 @@ fn connections_only(connections: u32) -> PodReport {
         connections,
         milestones: PodMilestones::default(),
         drift: Vec::new(),
+        pause: None,
     }
 }

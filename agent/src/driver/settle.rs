@@ -20,6 +20,7 @@ const COUNT_CONNECTIONS_EVERY: Duration = Duration::from_millis(100);
 impl<R: ContainerRuntime> Node<R> {
     /// Begins what is to be done now and says when to come again if nothing happens before.
     pub(super) fn settle(&mut self) -> Option<Timestamp> {
+        self.apply_pauses();
         self.list_when_due();
         self.give_up_pulls();
         // What has started decides what may begin.
@@ -228,5 +229,6 @@ impl<R: ContainerRuntime> Node<R> {
                 || !observed.of_pod(*uid).is_empty()
                 || assignment.pods.iter().any(|pod| pod.uid == *uid)
         });
+        self.forget_pauses();
     }
 }

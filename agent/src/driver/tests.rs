@@ -20,11 +20,13 @@ use uuid::Uuid;
 
 mod hooks;
 mod images;
+mod operate;
 mod pulls;
 
 use super::hands::{Answer, Hands, Job, STARTS_AT_ONCE};
 use super::node::Node;
 use super::{Directory, Driver, Start};
+use crate::break_glass::Operation;
 use crate::clock::Clock;
 use crate::credentials::RegistryAuth;
 use crate::driver::image_gc::ImageGcStart;
@@ -33,6 +35,7 @@ use crate::labels::Owner;
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
 use crate::node_credentials::NodeCredentials;
+use crate::paused::PausedPods;
 use crate::proxy::Proxy;
 use crate::records::Records;
 use crate::runtime::{
@@ -223,6 +226,7 @@ impl ContainerRuntime for Engine {
 struct Rig {
     engine: Arc<Engine>,
     link: mpsc::Sender<LinkEvent>,
+    people: mpsc::Sender<Operation>,
     reports: watch::Receiver<Option<Arc<Outgoing>>>,
     _directory: watch::Receiver<Arc<Directory>>,
     _stop: tokio_util::sync::DropGuard,
@@ -235,6 +239,7 @@ impl Rig {
         let (reports_sender, reports) = watch::channel(None);
         let (directory_sender, directory) = watch::channel(Arc::new(Directory::new()));
         let (engine, shutdown) = (Arc::new(engine), CancellationToken::new());
+        let (people, operations) = mpsc::channel(1);
         let folder = tempfile::tempdir().unwrap();
         let (records, recorded) = Records::open(folder.path()).unwrap();
         let driver = Driver::new(Start {
@@ -249,6 +254,8 @@ impl Rig {
             volumes: Volumes::open(folder.path()).unwrap(),
             node_credentials: NodeCredentials::default(),
             image_gc: ImageGcStart::new(folder.path(), ImageGcPolicy::default()),
+            paused: PausedPods::open(folder.path()).unwrap(),
+            operations,
             allocatable: watch::channel(None).1,
             link: link_events,
             reports: reports_sender,
@@ -259,7 +266,7 @@ impl Rig {
         });
         tokio::spawn(driver.run());
         let stop = shutdown.drop_guard();
-        Self { engine, link, reports, _directory: directory, _stop: stop, _folder: folder }
+        Self { engine, link, people, reports, _directory: directory, _stop: stop, _folder: folder }
     }
 
     async fn accept(&self, assignment: dugout_model::Assignment) {

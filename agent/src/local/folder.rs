@@ -15,7 +15,7 @@ use crate::labels::Owner;
 use crate::{records, volumes};
 
 /// Everything that an agent writes there, beside its records.
-const PARTS: [&str; 8] = [
+const PARTS: [&str; 11] = [
     "accepted.json",
     "accepted.json.new",
     "accepted.json.unreadable",
@@ -23,6 +23,9 @@ const PARTS: [&str; 8] = [
     "node.json.new",
     "images.json",
     "images.json.new",
+    "paused.json",
+    "paused.json.new",
+    "agent.sock",
     "lock",
 ];
 
@@ -85,6 +88,10 @@ impl AgentFolder {
             None => Known::Nothing,
         };
         Ok(Self { path: path.to_owned(), known, former, _lock: lock })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The node whose containers may be here; `None` when it never was told to run anything.

@@ -3,6 +3,7 @@
 
 mod folder;
 pub(crate) mod image;
+mod operate;
 mod postgres;
 
 use std::collections::{BTreeMap, HashMap};

@@ -224,6 +224,17 @@ impl ContainerProbes {
         findings
     }
 
+    /// Nobody acted on what condemned the container: it is probed on, and failures count anew.
+    pub fn pardon(&mut self, now: Timestamp) {
+        if !std::mem::take(&mut self.condemned) {
+            return;
+        }
+        for schedule in [&mut self.startup, &mut self.liveness].into_iter().flatten() {
+            (schedule.failures, schedule.in_flight) = (0, None);
+            schedule.next_regular = now + schedule.probe.period;
+        }
+    }
+
     fn become_ready(&mut self, ready: bool) -> Vec<Finding> {
         if self.ready == ready {
             return Vec::new();
@@ -416,6 +427,11 @@ mod tests {
         assert_eq!(moments, [5, 15].map(Duration::from_secs));
         assert!(matches!(findings.last(), Some(Finding::Condemned { .. })));
         assert_eq!(probes.next_at(), None);
+        // Somebody had it left alone; now it is tended again.
+        probes.pardon(at(200));
+        let (moments, findings) = play(&mut probes, at(300), &bad());
+        assert_eq!(moments, [210, 220].map(Duration::from_secs));
+        assert!(matches!(findings.last(), Some(Finding::Condemned { .. })));
     }
 
     #[test]

@@ -10,9 +10,9 @@ use dugout_wire as wire;
 use dugout_wire::{ClientMessage, NodeMessage, SessionEnd};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
-use super::run::{Ended, tell_end};
+use super::run::{Ended, patiently, tell_end};
 use super::{LONGEST_SESSION, Outgoing, Peer, SIGN_OF_LIFE};
 use crate::runtime::RuntimeError;
 
@@ -77,7 +77,8 @@ pub(super) async fn run<E: ArchiveEngine>(
         }
     };
     let end = match ended {
-        Ended::ByProcess => SessionEnd::Exited(0),
+        Ended::ByProcess(Ok(code)) => SessionEnd::Exited(code),
+        Ended::ByProcess(Err(error)) => SessionEnd::Failed(chain(&error)),
         Ended::ByClient => return,
         Ended::Early(why) => SessionEnd::Failed(why),
     };
@@ -114,14 +115,15 @@ async fn copy<E: ArchiveEngine>(
             let pieces = stream::unfold(pieces, |mut pieces| async {
                 pieces.recv().await.map(|piece| (piece, pieces))
             });
+            let stuck = Notify::new();
             let writing = engine.write_archive(container, &path, pieces.boxed());
             tokio::select! {
                 written = writing => match written {
-                    Ok(()) => Ended::ByProcess,
+                    Ok(()) => Ended::ByProcess(Ok(0)),
                     Err(error) => Ended::Early(chain(&error)),
                 },
-                ended = feed(archive, incoming) => ended,
-                ended = live(outgoing) => ended,
+                ended = feed(archive, incoming, &stuck) => ended,
+                ended = live(outgoing, &stuck) => ended,
             }
         }
     }
@@ -129,7 +131,7 @@ async fn copy<E: ArchiveEngine>(
 
 async fn say(outgoing: &mut Outgoing, bytes: &[u8]) -> Ended {
     match outgoing.send(NodeMessage::Stdout(bytes).to_bytes().into()).await {
-        Ok(()) => Ended::ByProcess,
+        Ok(()) => Ended::ByProcess(Ok(0)),
         Err(_) => Ended::ByClient,
     }
 }
@@ -140,7 +142,7 @@ async fn read(
 ) -> Ended {
     loop {
         let piece = match tokio::time::timeout(SIGN_OF_LIFE, archive.next()).await {
-            Ok(None) => return Ended::ByProcess,
+            Ok(None) => return Ended::ByProcess(Ok(0)),
             Ok(Some(Ok(piece))) => piece,
             Ok(Some(Err(error))) => return Ended::Early(chain(&error)),
             Err(_) => Bytes::new(),
@@ -166,6 +168,7 @@ async fn departure(incoming: &mut BoxStream<'static, Bytes>) {
 async fn feed(
     archive: mpsc::Sender<io::Result<Bytes>>,
     incoming: &mut BoxStream<'static, Bytes>,
+    stuck: &Notify,
 ) -> Ended {
     let mut archive = Some(archive);
     while let Some(message) = incoming.next().await {
@@ -173,7 +176,7 @@ async fn feed(
             Ok(ClientMessage::Stdin(_)) => {
                 // An engine that does not read any more has said why, or will.
                 if let Some(open) = &archive {
-                    let _ = open.send(Ok(message.slice(1..))).await;
+                    let _ = patiently(open.send(Ok(message.slice(1..))), stuck).await;
                 }
             }
             Ok(ClientMessage::EndOfStdin) => archive = None,
@@ -189,9 +192,10 @@ async fn feed(
 }
 
 /// Says that the session lives until nobody can be told any more.
-async fn live(outgoing: &mut Outgoing) -> Ended {
+async fn live(outgoing: &mut Outgoing, stuck: &Notify) -> Ended {
     loop {
-        tokio::time::sleep(SIGN_OF_LIFE).await;
+        // Either way it is time for one.
+        let _ = tokio::time::timeout(SIGN_OF_LIFE, stuck.notified()).await;
         if matches!(say(outgoing, b"").await, Ended::ByClient) {
             return Ended::ByClient;
         }

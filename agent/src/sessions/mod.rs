@@ -35,8 +35,14 @@ const MOST_SESSIONS: usize = 16;
 pub(crate) const LONGEST_SESSION: Duration = Duration::from_secs(24 * 60 * 60);
 /// After how long a silent session says that it lives: before what lies between forgets it.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(25);
-/// How long the other side may take to close a session that has ended.
-const LAST_BYTES: Duration = Duration::from_secs(5);
+/// How long the other side may take to close a session that has ended: as long as the server lets a
+/// silent one be, for a reader that was halted has not read the last bytes yet.
+const LAST_BYTES: Duration = Duration::from_secs(4 * 60 * 60);
+/// How long nothing more may come of what a container said before its end.
+const LAST_OUTPUT: Duration = Duration::from_secs(2);
+/// After how long input that is not taken lets the other direction be tried, to see whether the client
+/// is still there.
+const STUCK: Duration = Duration::from_secs(1);
 
 /// What sessions need of a container engine.
 pub(crate) trait SessionEngine: Send + Sync + 'static {
@@ -62,7 +68,8 @@ pub(crate) trait SessionEngine: Send + Sync + 'static {
         process: &Process,
     ) -> impl Future<Output = Result<Self::Connection, RuntimeError>> + Send;
 
-    /// Gives the code with which it ends. Called before the connection is made, so that no end is missed.
+    /// Gives the code with which it ends, whenever that is. Called before the connection is made, so that
+    /// no end is missed; a command's is waited for when its streams have ended.
     fn exit_code(&self, process: &Process) -> BoxFuture<'static, Result<i64, RuntimeError>>;
 
     fn resize(
@@ -71,8 +78,8 @@ pub(crate) trait SessionEngine: Send + Sync + 'static {
         size: wire::TerminalSize,
     ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
-    /// Ends a command whose client has gone, as a terminal that is closed does; the container's own
-    /// process goes on.
+    /// Ends a command whose client has gone, as a terminal that is closed does, and all that it has begun
+    /// in its session; also one that begins only now. The container's own process goes on.
     fn hang_up(&self, process: &Process) -> impl Future<Output = ()> + Send;
 }
 

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -18,7 +18,8 @@ const PIPE_BYTES: usize = 64;
 /// One process, which a test plays.
 struct Engine {
     connection: Mutex<Option<DuplexStream>>,
-    code: i64,
+    /// None while it runs.
+    code: watch::Sender<Option<i64>>,
     done: Mutex<Vec<String>>,
 }
 
@@ -52,8 +53,11 @@ impl SessionEngine for Engine {
         &self,
         _: &Process,
     ) -> futures_util::future::BoxFuture<'static, Result<i64, crate::runtime::RuntimeError>> {
-        let code = self.code;
-        Box::pin(async move { Ok(code) })
+        let mut code = self.code.subscribe();
+        Box::pin(async move {
+            let code = code.wait_for(Option::is_some).await;
+            Ok(code.ok().and_then(|code| *code).unwrap_or(-1))
+        })
     }
 
     async fn resize(
@@ -80,18 +84,27 @@ struct Rig {
 }
 
 impl Rig {
+    /// With a command that ends with code 7 when its streams do.
     fn start(streams: wire::SessionStreams) -> Self {
         let (process, connection) = tokio::io::duplex(PIPE_BYTES);
-        Self::with(streams, process, Some(connection))
+        Self::with(streams, process, Some(connection), command(), Some(7))
+    }
+
+    /// With what ends when the test says so.
+    fn running(kind: ProcessKind) -> Self {
+        let (process, connection) = tokio::io::duplex(PIPE_BYTES);
+        Self::with(STREAMS, process, Some(connection), kind, None)
     }
 
     fn with(
         streams: wire::SessionStreams,
         process: DuplexStream,
         connection: Option<DuplexStream>,
+        kind: ProcessKind,
+        code: Option<i64>,
     ) -> Self {
-        let done = Mutex::default();
-        let engine = Engine { connection: Mutex::new(connection), code: 7, done };
+        let (done, code) = (Mutex::default(), watch::Sender::new(code));
+        let engine = Engine { connection: Mutex::new(connection), code, done };
         let engine = std::sync::Arc::new(engine);
         let (to_node, incoming) = mpsc::channel(1);
         let (outgoing, from_node) = mpsc::channel::<Bytes>(1);
@@ -104,7 +117,6 @@ impl Rig {
         });
         let outgoing: Outgoing = Box::pin(outgoing.sink_map_err(Into::into));
         let peer = Peer { incoming: incoming.boxed(), outgoing };
-        let kind = ProcessKind::Command("exec".into());
         let input_end = InputEnd::Told;
         let asked = Process { container: "c".into(), kind, streams, input_end };
         let running = tokio::spawn({
@@ -125,6 +137,10 @@ impl Rig {
     fn done(&self) -> Vec<String> {
         self.engine.done.lock().unwrap().clone()
     }
+}
+
+fn command() -> ProcessKind {
+    ProcessKind::Command("exec".into())
 }
 
 /// How a session ended, by its last message.
@@ -151,6 +167,7 @@ async fn bytes_go_both_ways_and_the_exit_code_comes_last() {
     assert_eq!(heard(&rig.hear().await), NodeMessage::Stderr(b"answer"));
     rig.process.shutdown().await.unwrap();
     assert_eq!(end_of(&rig.hear().await), SessionEnd::Exited(7));
+    drop(rig.to_node);
     rig.running.await.unwrap();
     assert!(rig.engine.done.lock().unwrap().is_empty(), "what ended by itself is not ended");
 }
@@ -180,9 +197,9 @@ async fn a_silent_session_says_that_it_lives_and_ends_after_a_day() {
     let mut rig = Rig::start(STREAMS);
     let began = tokio::time::Instant::now();
     assert_eq!(heard(&rig.hear().await), NodeMessage::Stdout(b""));
-    let mut last = Bytes::new();
-    while let Some(message) = rig.from_node.recv().await {
-        last = message;
+    let mut last = rig.hear().await;
+    while heard(&last) == NodeMessage::Stdout(b"") {
+        last = rig.hear().await;
     }
     let SessionEnd::Failed(why) = end_of(&last) else { panic!("it failed") };
     assert!(why.contains("24 hours"), "{why}");
@@ -230,7 +247,74 @@ async fn what_is_not_of_the_protocol_ends_the_session_with_a_sentence() {
 #[tokio::test(start_paused = true)]
 async fn what_the_engine_does_not_start_is_told() {
     let (process, _) = tokio::io::duplex(1);
-    let mut rig = Rig::with(STREAMS, process, None);
+    let mut rig = Rig::with(STREAMS, process, None, command(), None);
     let SessionEnd::Failed(why) = end_of(&rig.hear().await) else { panic!("it failed") };
     assert!(why.contains("exec: no"), "{why}");
+}
+
+/// Hears signs of life for so long, and nothing else.
+async fn lives(rig: &mut Rig, how_long: std::time::Duration) {
+    let until = tokio::time::Instant::now() + how_long;
+    while let Ok(message) = tokio::time::timeout_at(until, rig.hear()).await {
+        assert_eq!(heard(&message), NodeMessage::Stdout(b""));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_closes_its_outputs_goes_on_until_it_ends() {
+    let mut rig = Rig::running(command());
+    rig.process.write_all(b"\x01\0\0\0\0\0\0\x02so").await.unwrap();
+    rig.process.shutdown().await.unwrap();
+    assert_eq!(heard(&rig.hear().await), NodeMessage::Stdout(b"so"));
+    lives(&mut rig, std::time::Duration::from_secs(3610)).await;
+    rig.engine.code.send_replace(Some(5));
+    assert_eq!(end_of(&rig.hear().await), SessionEnd::Exited(5));
+    assert!(rig.done().is_empty());
+
+    // It is still the client's, who may leave.
+    let mut rig = Rig::running(command());
+    rig.process.shutdown().await.unwrap();
+    lives(&mut rig, std::time::Duration::from_secs(60 + 10)).await;
+    drop(rig.to_node);
+    rig.running.await.unwrap();
+    assert_eq!(*rig.engine.done.lock().unwrap(), ["hang up"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_container_ends_a_session_also_where_its_streams_stay_open() {
+    let mut rig = Rig::running(ProcessKind::Own);
+    rig.engine.code.send_replace(Some(9));
+    tokio::task::yield_now().await;
+    rig.process.write_all(b"\x01\0\0\0\0\0\0\x04last").await.unwrap();
+    assert_eq!(heard(&rig.hear().await), NodeMessage::Stdout(b"last"));
+    assert_eq!(end_of(&rig.hear().await), SessionEnd::Exited(9));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_is_missed_also_behind_input_that_nobody_takes() {
+    let Rig { engine, process, to_node, from_node, running } = Rig::running(command());
+    let input = ClientMessage::Stdin(&[b'x'; 2 * PIPE_BYTES]).to_bytes();
+    to_node.send(input.into()).await.unwrap();
+    to_node.send(Bytes::from_static(b"\0more")).await.unwrap();
+    let began = tokio::time::Instant::now();
+    drop(from_node);
+    running.await.unwrap();
+    assert_eq!(*engine.done.lock().unwrap(), ["hang up"]);
+    assert!(began.elapsed() <= STUCK, "{:?}", began.elapsed());
+    drop((process, to_node));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_connection_of_a_session_that_has_ended_is_its_readers_to_close() {
+    let mut rig = Rig::start(STREAMS);
+    rig.process.shutdown().await.unwrap();
+    // A reader that is slower than any patience, while input still comes.
+    for _ in 0..60 {
+        rig.say(ClientMessage::Stdin(b"more")).await;
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+    assert!(!rig.running.is_finished());
+    assert_eq!(end_of(&rig.hear().await), SessionEnd::Exited(7));
+    drop(rig.to_node);
+    rig.running.await.unwrap();
 }

@@ -2,8 +2,8 @@
 
 use dugout_model::{
     COMPLETION_INDEX_LABEL, ContainerExit, ContainerState, ContainerStatus, Kind, Lifecycle,
-    ObjectSpec, Placement, Pod, PodIdentity, PodPhase, PodStatus, ReplicaSet, Seen, StopReason,
-    Timestamp,
+    ObjectSpec, Pause, Placement, Pod, PodIdentity, PodPhase, PodStatus, ReplicaSet, Seen,
+    StopReason, Timestamp,
 };
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use super::View;
 use super::meta::{int, list, owner, seconds, some_text, time, version, with_commit};
 use super::template::{pod_labels, pod_spec};
-use crate::dugout::DRIFTED_CONDITION;
+use crate::dugout::{DRIFTED_CONDITION, PAUSED_CONDITION};
 
 impl View<'_> {
     pub fn pod(self, pod: &Pod) -> core::Pod {
@@ -194,6 +194,7 @@ fn conditions(
     }
     conditions.extend(disruption(pod));
     conditions.extend(last.and_then(|last| drifted(last, scheduled_at)));
+    conditions.extend(last.and_then(|last| paused(last.pause?, scheduled_at)));
     conditions
 }
 
@@ -225,6 +226,21 @@ fn drifted(last: &PodStatus, scheduled_at: Timestamp) -> Option<core::PodConditi
     drifted.reason = Some("ChangedByHand".to_owned());
     drifted.message = Some(last.drift.join("; "));
     Some(drifted)
+}
+
+/// Our own, there only while it says something: what a person told the agent of the pod's node.
+fn paused(pause: Pause, scheduled_at: Timestamp) -> Option<core::PodCondition> {
+    let (reason, message) = match pause {
+        Pause::LeftAlone => {
+            ("LeftAlone", "its node leaves it alone: it is not started, healed, changed or stopped")
+        }
+        Pause::Stopped => ("Stopped", "its node has stopped it, and does not start it"),
+    };
+    let mut paused = condition(PAUSED_CONDITION, "True", scheduled_at);
+    paused.reason = Some(reason.to_owned());
+    paused.message =
+        Some(format!("{message}, until somebody resumes it there ('dugout agent resume')"));
+    Some(paused)
 }
 
 /// Whether the containers that run before the others have all ended well.

@@ -429,6 +429,7 @@ fn pod_status(state: ContainerState, ready: bool) -> PodStatus {
         ready_since: ready.then(|| START + Duration::from_secs(2)),
         milestones: PodMilestones::default(),
         drift: Vec::new(),
+        pause: None,
     }
 }
 

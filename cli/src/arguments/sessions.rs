@@ -7,7 +7,9 @@ use super::NamespaceArguments;
 /// `dugout exec`
 #[derive(Clone, Debug, Args)]
 pub struct ExecArguments {
-    /// A pod, by its name
+    /// A pod, by its name; or TYPE/NAME of what makes pods or leads to them, as deployment/web or
+    /// service/web: the first of them that is ready
+    #[arg(value_name = "POD|TYPE/NAME")]
     pub pod: String,
     /// The container, where the pod has several
     #[arg(short, long)]
@@ -24,7 +26,9 @@ pub struct ExecArguments {
 /// `dugout attach`
 #[derive(Clone, Debug, Args)]
 pub struct AttachArguments {
-    /// A pod, by its name
+    /// A pod, by its name; or TYPE/NAME of what makes pods or leads to them, as deployment/web or
+    /// service/web: the first of them that is ready
+    #[arg(value_name = "POD|TYPE/NAME")]
     pub pod: String,
     /// The container, where the pod has several
     #[arg(short, long)]

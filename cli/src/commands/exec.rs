@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use anyhow::bail;
 use dugout_wire::SessionEnd;
 
-use super::{Place, one_pod};
+use super::Place;
+use super::targets::first_pod;
 use crate::arguments::{AttachArguments, ExecArguments, TerminalArguments};
 use crate::client::Client;
 use crate::output::complain;
@@ -17,7 +18,7 @@ type Parameter = (&'static str, String);
 
 pub async fn exec(client: &Client, arguments: ExecArguments) -> anyhow::Result<ExitCode> {
     let ExecArguments { pod, container, namespaces, terminal, command } = arguments;
-    let pod = one_pod(client, namespaces.only(), &pod).await?;
+    let pod = first_pod(client, namespaces.only(), &pod).await?;
     let mut query: Vec<Parameter> = command.into_iter().map(|word| ("command", word)).collect();
     query.extend(container.map(|name| ("container", name)));
     talk(client, &pod, "exec", query, terminal).await
@@ -25,7 +26,7 @@ pub async fn exec(client: &Client, arguments: ExecArguments) -> anyhow::Result<E
 
 pub async fn attach(client: &Client, arguments: AttachArguments) -> anyhow::Result<ExitCode> {
     let AttachArguments { pod, container, namespaces, terminal } = arguments;
-    let pod = one_pod(client, namespaces.only(), &pod).await?;
+    let pod = first_pod(client, namespaces.only(), &pod).await?;
     let query: Vec<Parameter> = container.into_iter().map(|name| ("container", name)).collect();
     talk(client, &pod, "attach", query, terminal).await
 }

@@ -1,19 +1,14 @@
 //! `logs`: of one pod, or of all pods of what makes pods, each line with its pod.
 
-use std::collections::BTreeSet;
-
 use anyhow::{Context, bail};
 use bytes::BytesMut;
-use dugout_api::dugout::List;
-use dugout_api::{Description, Resource};
+use dugout_api::Resource;
 use futures_util::StreamExt;
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use reqwest::Response;
-use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::targets::{makes_pods, pods_of};
 use super::{Place, one_pod, place};
 use crate::arguments::LogsArguments;
 use crate::client::{Client, Query, Usage};
@@ -30,14 +25,10 @@ pub async fn logs(client: &Client, arguments: LogsArguments) -> anyhow::Result<(
         None => vec![one_pod(client, arguments.namespaces.only(), &arguments.target).await?],
         Some((word, name)) => match Resource::named(word) {
             Some(Resource::Pods) => vec![one_pod(client, arguments.namespaces.only(), name).await?],
-            Some(
-                workload @ (Resource::Deployments
-                | Resource::ReplicaSets
-                | Resource::ReplicationControllers
-                | Resource::StatefulSets
-                | Resource::DaemonSets
-                | Resource::Jobs),
-            ) => pods_of(client, &arguments, workload, name).await?,
+            Some(workload) if makes_pods(workload) => {
+                let pods = pods_of(client, arguments.namespaces.only(), workload, name).await?;
+                pods.into_iter().filter_map(place).collect()
+            }
             _ => {
                 let message = format!(
                     "logs are of a pod, or of what makes pods, as deployment/NAME, statefulset/NAME \
@@ -77,69 +68,6 @@ fn query(arguments: &LogsArguments) -> Vec<(&'static str, String)> {
 async fn open(client: &Client, pod: &Place, query: Query<'_>) -> anyhow::Result<Response> {
     let path = ["api", "v1", "namespaces", &pod.namespace, "pods", &pod.name, "log"];
     client.stream(&path, query).await
-}
-
-/// What is looked at of what makes pods.
-#[derive(Deserialize)]
-struct Owner {
-    metadata: ObjectMeta,
-}
-
-/// The pods of a workload, also those that ended.
-async fn pods_of(
-    client: &Client,
-    arguments: &LogsArguments,
-    workload: Resource,
-    name: &str,
-) -> anyhow::Result<Vec<Place>> {
-    let Description { plural, singular, .. } = workload.describe();
-    let query = [("fieldSelector", format!("metadata.name={name}"))];
-    let path = super::path(&workload.describe(), arguments.namespaces.only(), None);
-    let list: List<Owner> = client.get(&path, &query).await?;
-    let owner = match list.items.as_slice() {
-        [only] => &only.metadata,
-        [] => bail!("{plural} \"{name}\" not found; 'dugout get {plural}' lists them"),
-        _ => {
-            return Err(Usage(format!(
-                "{plural} named {name} are in several namespaces; choose one with -n"
-            ))
-            .into());
-        }
-    };
-    let namespace = owner.namespace.clone().unwrap_or_default();
-    let mut owners: BTreeSet<String> = owner.uid.iter().cloned().collect();
-    if workload == Resource::Deployments {
-        owners = replica_sets_of(client, &namespace, &owners).await?;
-    }
-    let path = super::path(&Resource::Pods.describe(), Some(&namespace), None);
-    let list: List<Pod> = client.get(&path, &[]).await?;
-    let owned = list.items.into_iter().filter(|pod| is_owned(&pod.metadata, &owners));
-    let places: Vec<Place> = owned.filter(has_node).filter_map(place).collect();
-    if places.is_empty() {
-        bail!("{singular} {name} has no pod that was started; 'dugout status' says why");
-    }
-    Ok(places)
-}
-
-/// The uids of the replica sets that a deployment owns.
-async fn replica_sets_of(
-    client: &Client,
-    namespace: &str,
-    owners: &BTreeSet<String>,
-) -> anyhow::Result<BTreeSet<String>> {
-    let path = super::path(&Resource::ReplicaSets.describe(), Some(namespace), None);
-    let list: List<Owner> = client.get(&path, &[]).await?;
-    let owned = list.items.into_iter().filter(|set| is_owned(&set.metadata, owners));
-    Ok(owned.filter_map(|set| set.metadata.uid).collect())
-}
-
-/// Labels alone do not tell whose a pod is.
-fn is_owned(metadata: &ObjectMeta, owners: &BTreeSet<String>) -> bool {
-    metadata.owner_references.iter().flatten().any(|owner| owners.contains(&owner.uid))
-}
-
-fn has_node(pod: &Pod) -> bool {
-    pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some())
 }
 
 /// Copies one log as it is.

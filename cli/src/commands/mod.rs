@@ -1,5 +1,6 @@
 //! The client commands, one module for each family.
 
+pub mod agent;
 pub mod copy;
 mod drain;
 pub mod exec;
@@ -9,6 +10,7 @@ pub mod look;
 pub mod operate;
 pub mod plan;
 pub mod status;
+mod targets;
 pub mod validate;
 pub mod version;
 

@@ -5,7 +5,9 @@ mod workloads;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use dugout_api::dugout::{DRIFTED_CONDITION, List, Problem, Release, Revert, Source, SourceStatus};
+use dugout_api::dugout::{
+    DRIFTED_CONDITION, List, PAUSED_CONDITION, Problem, Release, Revert, Source, SourceStatus,
+};
 use k8s_openapi::api::batch::v1::{CronJob, Job, JobCondition};
 use k8s_openapi::api::core::v1::{Event, Node, Pod};
 use k8s_openapi::jiff::Timestamp;
@@ -294,6 +296,10 @@ fn why_pod_waits(pod: &Pod) -> Option<String> {
     let conditions = || status.conditions.iter().flatten();
     if let Some(message) = &status.message {
         return Some(format!("pod {name}: {message}"));
+    }
+    if let Some(paused) = conditions().find(|each| each.type_ == PAUSED_CONDITION) {
+        let message = paused.message.as_deref().unwrap_or("");
+        return Some(format!("pod {name}: is paused: {message}"));
     }
     if pod.metadata.deletion_timestamp.is_some() {
         return Some(format!("pod {name}: is stopping"));

@@ -92,6 +92,7 @@ impl Case {
             lifecycle: Lifecycle::Active,
             seen: Seen::Known(PodStatus {
                 drift: Vec::new(),
+                pause: None,
                 phase: PodPhase::Running,
                 init_containers: Vec::new(),
                 containers: Vec::new(),

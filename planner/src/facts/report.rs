@@ -89,6 +89,7 @@ fn see(draft: &mut Draft<'_>, pod: &Pod, news: &PodReport) {
             .then(|| pod.ready_since().unwrap_or(draft.now)),
         milestones,
         drift: news.drift.clone(),
+        pause: news.pause,
     };
     let seen = Seen::Known(status);
     if pod.seen != seen {

@@ -340,6 +340,7 @@ fn a_pod_counts_though_its_end_and_its_row_go_in_one_turn() {
             connections: 0,
             milestones: PodMilestones::default(),
             drift: Vec::new(),
+            pause: None,
         };
         Fact::Report(Box::new(NodeReport {
             node: "a".into(),

@@ -263,6 +263,7 @@ fn report_of(pod: PodUid) -> Fact {
         connections: 0,
         milestones: PodMilestones::default(),
         drift: Vec::new(),
+        pause: None,
     };
     Fact::Report(Box::new(NodeReport {
         node: NodeName::new("one"),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use dugout_model::{
     CommitSha, ContainerExit, ContainerState, ContainerStatus, Lifecycle, NamespaceName,
-    NodeFilter, NodeName, ObjectName, ObjectUid, Placement, Pod, PodAddress, PodIdentity,
+    NodeFilter, NodeName, ObjectName, ObjectUid, Pause, Placement, Pod, PodAddress, PodIdentity,
     PodMilestones, PodPhase, PodStatus, PodUid, ReplicaSet, ReplicaSetUid, Seen, SharedTemplate,
     SourceName, StopReason, TemplateHash, Timestamp, Turn, Unschedulable, WaitingReason,
 };
@@ -227,7 +227,14 @@ mirror! {
         milestones: PodMilestones,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         drift: Vec<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pause: Option<Pause>,
     }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case")]
+    enum Pause as PauseDocument { LeftAlone, Stopped }
 }
 
 mirror! {

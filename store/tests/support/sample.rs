@@ -206,7 +206,7 @@ impl Dice {
     }
 
     fn pod_status(&mut self) -> PodStatus {
-        PodStatus {
+        let mut status = PodStatus {
             phase: self.pick(&[
                 PodPhase::Pending,
                 PodPhase::Running,
@@ -234,8 +234,15 @@ impl Dice {
                 ready_at: self.maybe(Dice::moment),
                 stopped_at: self.maybe(Dice::moment),
             },
+            pause: None,
             drift: self.some(Dice::text),
-        }
+        };
+        status.pause = match status.drift.len() {
+            0 => None,
+            1 => Some(Pause::LeftAlone),
+            _ => Some(Pause::Stopped),
+        };
+        status
     }
 
     fn container_state(&mut self) -> ContainerState {

@@ -1,6 +1,7 @@
 //! An archive of a file or folder of this machine. Links stay links; what is neither file, folder nor
 //! link is left out, with a warning.
 
+use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
 use std::io::{self, BufWriter, Read as _, Write};
 use std::os::unix::fs::MetadataExt as _;
@@ -38,7 +39,7 @@ fn write(
     writer: impl Write,
 ) -> anyhow::Result<Vec<String>> {
     let mut archive = Builder::new(writer);
-    let mut warnings = Vec::new();
+    let mut packed = Packed::default();
     let mut left: Vec<(PathBuf, PathBuf)> = vec![(from.to_owned(), name.to_owned())];
     let mut is_first = true;
     while let Some((path, name)) = left.pop() {
@@ -46,7 +47,7 @@ fn write(
         let found = if is_first { fs::metadata(&path) } else { fs::symlink_metadata(&path) };
         is_first = false;
         let found = found.with_context(|| format!("{} cannot be read", path.display()))?;
-        append(&mut archive, &path, &name, &found, owner, &mut warnings)
+        append(&mut archive, &path, &name, &found, owner, &mut packed)
             .with_context(|| format!("{} cannot be copied", path.display()))?;
         if found.is_dir() {
             let entries = fs::read_dir(&path)
@@ -58,7 +59,15 @@ fn write(
         }
     }
     archive.into_inner()?.flush()?;
-    Ok(warnings)
+    Ok(packed.warnings)
+}
+
+/// What was packed so far.
+#[derive(Default)]
+struct Packed {
+    warnings: Vec<String>,
+    /// Files with several names, by device and number, with the first name that was packed.
+    names: HashMap<(u64, u64), PathBuf>,
 }
 
 fn append(
@@ -67,7 +76,7 @@ fn append(
     name: &Path,
     found: &Metadata,
     owner: Owner,
-    warnings: &mut Vec<String>,
+    packed: &mut Packed,
 ) -> anyhow::Result<()> {
     let mut header = Header::new_gnu();
     // The owner becomes another there, who must not lend his rights to everybody who runs the file.
@@ -82,7 +91,13 @@ fn append(
     } else if found.is_symlink() {
         header.set_entry_type(EntryType::Symlink);
         archive.append_link(&mut header, name, fs::read_link(path)?)?;
+    } else if let Some(first) = packed.names.get(&(found.dev(), found.ino())) {
+        header.set_entry_type(EntryType::Link);
+        archive.append_link(&mut header, name, first)?;
     } else if found.is_file() {
+        if found.nlink() > 1 {
+            packed.names.insert((found.dev(), found.ino()), name.to_owned());
+        }
         header.set_entry_type(EntryType::Regular);
         header.set_size(found.len());
         let mut content = File::open(path)?.take(found.len());
@@ -91,7 +106,9 @@ fn append(
             bail!("it became shorter while it was read");
         }
     } else {
-        warnings.push(format!("{} is left out: it is no file, folder or link", path.display()));
+        packed
+            .warnings
+            .push(format!("{} is left out: it is no file, folder or link", path.display()));
     }
     Ok(())
 }

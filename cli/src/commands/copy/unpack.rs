@@ -1,6 +1,7 @@
 //! Unpacks what a container has packed. It may be anybody's, so no name leads out of the target, and no
 //! link is made or followed: each folder is opened in the one above it.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, linkat, mkdirat, openat, statat, unlinkat};
 use rustix::io::Errno;
 use tar::{Archive, EntryType};
 use tokio::sync::mpsc;
@@ -27,6 +28,8 @@ pub(super) fn unpack(pieces: mpsc::Receiver<Bytes>, to: &Path) -> anyhow::Result
     let parent = open_folder(CWD, parent, OFlags::empty())
         .with_context(|| format!("the folder {} cannot be opened", parent.display()))?;
     let mut warnings = Vec::new();
+    // Only what was written here gets a second name, and never what was there already.
+    let mut written: HashSet<PathBuf> = HashSet::new();
     for entry in Archive::new(reader).entries()? {
         let mut entry = entry.context("the archive ended early")?;
         let path = entry.path()?.into_owned();
@@ -38,10 +41,24 @@ pub(super) fn unpack(pieces: mpsc::Receiver<Bytes>, to: &Path) -> anyhow::Result
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 make_file(&parent, &meant, mode)
                     .and_then(|mut file| io::copy(&mut entry, &mut file).map(drop))
+                    .inspect(|()| {
+                        written.insert(meant.clone());
+                    })
             }
             EntryType::Link => {
                 let first = entry.link_name()?.context("a link without a target")?.into_owned();
-                copy_again(&parent, &below(&first, Path::new(name))?, &meant, mode)
+                let target = below(&first, Path::new(name))?;
+                if written.contains(&target) {
+                    name_again(&parent, &target, &meant, mode).inspect(|()| {
+                        written.insert(meant.clone());
+                    })
+                } else {
+                    let (path, first) = (path.display(), first.display());
+                    warnings.push(format!(
+                        "{path} is left out: it is another name of {first}, which was left out"
+                    ));
+                    Ok(())
+                }
             }
             EntryType::Symlink => {
                 warnings.push(format!("{} is left out: it is a link", path.display()));
@@ -106,13 +123,34 @@ fn make_file(parent: &OwnedFd, path: &Path, mode: u32) -> io::Result<File> {
     Ok(File::from(openat(&folder, name, flags, Mode::from_raw_mode(mode))?))
 }
 
-/// A second name of a file that came before becomes a file of its own.
-fn copy_again(parent: &OwnedFd, first: &Path, path: &Path, mode: u32) -> io::Result<()> {
-    let (folder, name) = place(parent, first)?;
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut from = File::from(openat(&folder, name, flags, Mode::empty())?);
-    io::copy(&mut from, &mut make_file(parent, path, mode)?)?;
-    Ok(())
+/// Gives a file that came before a second name; where the file system has no such names, the name is a
+/// file of its own.
+fn name_again(parent: &OwnedFd, first: &Path, path: &Path, mode: u32) -> io::Result<()> {
+    let (first_folder, first_name) = place(parent, first)?;
+    let (folder, name) = place(parent, path)?;
+    let link = || linkat(&first_folder, first_name, &folder, name, AtFlags::empty());
+    let linked = match link() {
+        // As with content: a file of this name is replaced, and nothing else.
+        Err(Errno::EXIST) if first != path => {
+            let there = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            if FileType::from_raw_mode(there.st_mode) != FileType::RegularFile {
+                return Err(Errno::EXIST.into());
+            }
+            unlinkat(&folder, name, AtFlags::empty())?;
+            link()
+        }
+        Err(Errno::EXIST) => Ok(()),
+        linked => linked,
+    };
+    match linked {
+        Ok(()) => Ok(()),
+        Err(Errno::PERM | Errno::MLINK | Errno::XDEV | Errno::OPNOTSUPP | Errno::NOSYS) => {
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let mut from = File::from(openat(&first_folder, first_name, flags, Mode::empty())?);
+            io::copy(&mut from, &mut make_file(parent, path, mode)?).map(drop)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Reads pieces as they come.
@@ -141,7 +179,7 @@ impl Read for PieceReader {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{MetadataExt as _, symlink};
 
     use super::*;
 
@@ -190,17 +228,44 @@ mod tests {
             (EntryType::Link, "data/again", "data/one"),
             (EntryType::Symlink, "data/link", "/etc"),
             (EntryType::Fifo, "data/pipe", ""),
+            // Another name of what was left out.
+            (EntryType::Link, "data/pipe2", "data/pipe"),
+            (EntryType::Link, "data/link2", "data/link"),
         ];
         let warnings = unpacked(&entries, &to).unwrap();
-        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert_eq!(warnings.len(), 4, "{warnings:?}");
+        assert!(warnings[2].contains("data/pipe2 is left out"), "{warnings:?}");
         for (name, content) in [("one", "1"), ("deep/two", "2"), ("again", "1")] {
             assert_eq!(fs::read_to_string(to.join(name)).unwrap(), content);
         }
-        assert!(!to.join("link").exists() && !to.join("pipe").exists());
+        for left_out in ["link", "pipe", "link2", "pipe2"] {
+            assert!(to.join(left_out).symlink_metadata().is_err(), "{left_out}");
+        }
+        let number = |name: &str| fs::metadata(to.join(name)).unwrap().ino();
+        assert_eq!(number("again"), number("one"), "one file with two names");
         // Once more over what is there, and a single file.
         unpacked(&entries, &to).unwrap();
         unpacked(&[(FILE, "hosts", "new")], &to.join("one")).unwrap();
         assert_eq!(fs::read_to_string(to.join("one")).unwrap(), "new");
+    }
+
+    #[test]
+    fn what_was_there_already_gets_no_second_name() {
+        let scratch = tempfile::tempdir().unwrap();
+        let to = scratch.path().join("copy");
+        fs::create_dir(&to).unwrap();
+        fs::write(to.join("mine"), "mine").unwrap();
+        symlink("/etc/hostname", to.join("there")).unwrap();
+        let entries = [
+            (FILE, "data/one", "1"),
+            (EntryType::Link, "data/two", "data/mine"),
+            (EntryType::Link, "data/mine", "data/one"),
+        ];
+        assert_eq!(unpacked(&entries, &to).unwrap().len(), 1);
+        assert!(!to.join("two").exists());
+        assert_eq!(fs::read_to_string(to.join("mine")).unwrap(), "1");
+        let over_a_link = [(FILE, "data/one", "1"), (EntryType::Link, "data/there", "data/one")];
+        assert!(unpacked(&over_a_link, &to).is_err());
     }
 
     #[test]

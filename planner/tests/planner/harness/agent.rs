@@ -177,6 +177,7 @@ fn foreign_pod(connections: u32) -> PodReport {
         connections,
         milestones: PodMilestones::default(),
         drift: Vec::new(),
+        pause: None,
     }
 }
 
@@ -226,6 +227,7 @@ impl FakePod {
             ready,
             connections,
             milestones: self.milestones,
+            pause: None,
             drift: match self.image.ends_with(":drifts") {
                 true => vec!["container app is paused".to_owned()],
                 false => Vec::new(),

@@ -123,6 +123,7 @@ pub fn report(world: &World, node: &NodeName, told: impl Fn(&Pod) -> (u32, Times
             connections: 0,
             milestones: PodMilestones { ready_at: Some(started_at), ..PodMilestones::default() },
             drift: Vec::new(),
+            pause: None,
         };
         (pod.uid, report)
     };
