@@ -108,7 +108,9 @@ fn is_kept(world: &World, pod: &Pod) -> bool {
         Seen::Known(status) => Some(status),
         Seen::Unknown { last, .. } => last.as_ref(),
     };
-    let has_served = status.is_some_and(|status| status.milestones.ready_at.is_some());
+    // An agent that starts anew knows no milestones of before.
+    let has_served = status
+        .is_some_and(|status| status.ready_since.is_some() || status.milestones.ready_at.is_some());
     has_served && !pod.is_finished() && claimants(world, pod).next().is_none()
 }
 
