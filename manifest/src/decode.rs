@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use dugout_model::{
     DeclaredObject, Kind, NamespaceName, ObjectKey, ObjectSpec, Origin, POD_INDEX_LABEL,
-    POD_NAME_LABEL, PortRef, StringMap,
+    POD_NAME_LABEL, PortRef, StatedRequests, StringMap,
 };
 
 use crate::problems::Mark;
@@ -27,6 +27,7 @@ mod deployment;
 mod disruption;
 mod env;
 mod lifecycle;
+mod limits;
 mod metadata;
 pub(crate) mod policy;
 mod probe;
@@ -88,13 +89,60 @@ pub(crate) struct Links {
     /// Of a workload: the pods that it makes.
     pub pods: Option<Box<PodFacts>>,
     pub service: Option<Box<ServiceFacts>>,
+    /// What limits and quotas are held against.
+    pub admission: Option<Box<AdmissionFacts>>,
 }
 
 impl Links {
     /// Gives back the room that was set aside: they are kept for as long as the file is.
     pub(crate) fn fit(&mut self) {
         self.references.shrink_to_fit();
+        if let Some(facts) = &mut self.admission {
+            facts.claims.shrink_to_fit();
+        }
     }
+
+    /// The claims that it is or makes.
+    pub(crate) fn claims(&self) -> &[ClaimFacts] {
+        self.admission.as_ref().map_or(&[], |facts| &facts.claims)
+    }
+}
+
+/// What the limits and quotas of a namespace are held against.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AdmissionFacts {
+    /// Of a workload.
+    pub pod: Option<ResourceFacts>,
+    /// The claims that it is or makes.
+    pub claims: Vec<ClaimFacts>,
+    /// Of a quota: where each of its amounts stands, in the order in which they are written.
+    pub hard: Box<[(Box<str>, Place)]>,
+}
+
+/// Where a pod's containers say what they need. The amounts are in the declared object.
+#[derive(Clone, Debug)]
+pub(crate) struct ResourceFacts {
+    /// Where the spec of the pod stands.
+    pub at: Position,
+    /// In the order in which a template lists them: those that run first before the others.
+    pub containers: Box<[ContainerFacts]>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ContainerFacts {
+    /// Where its resources stand, or else itself.
+    pub at: Position,
+    pub has_resources: bool,
+    pub stated: StatedRequests,
+}
+
+/// A claim for storage.
+#[derive(Clone, Debug)]
+pub(crate) struct ClaimFacts {
+    /// Of its spec.
+    pub place: Place,
+    pub storage_bytes: Option<u64>,
+    pub class: Option<String>,
 }
 
 /// Another object that one needs.
@@ -521,6 +569,8 @@ fn read_spec(
             object.field("spec");
             ObjectSpec::Namespace
         }
+        Kind::LimitRange => ObjectSpec::LimitRange(limits::read_range(object)),
+        Kind::ResourceQuota => ObjectSpec::ResourceQuota(Box::new(limits::read_quota(object))),
         Kind::ConfigMap => ObjectSpec::ConfigMap(config::read_config_map(object)),
         Kind::Secret => ObjectSpec::Secret(config::read_secret(object)),
         Kind::Service => ObjectSpec::Service(service::read(object)),

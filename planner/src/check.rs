@@ -315,6 +315,8 @@ impl Checker<'_> {
                 ObjectSpec::Job(_)
                 | ObjectSpec::CronJob(_)
                 | ObjectSpec::Namespace
+                | ObjectSpec::LimitRange(_)
+                | ObjectSpec::ResourceQuota(_)
                 | ObjectSpec::ConfigMap(_)
                 | ObjectSpec::Secret(_)
                 | ObjectSpec::Service(_)

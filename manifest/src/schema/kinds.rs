@@ -157,6 +157,8 @@ const QUESTION: &str = "it is a question to an API server, and cannot be declare
 
 pub(crate) static KINDS: &[KindEntry] = &[
     acted("v1", "Namespace", Kind::Namespace, &config::NAMESPACE).cluster().named(LABEL),
+    acted("v1", "LimitRange", Kind::LimitRange, &policy::LIMIT_RANGE),
+    acted("v1", "ResourceQuota", Kind::ResourceQuota, &policy::RESOURCE_QUOTA),
     acted("v1", "ConfigMap", Kind::ConfigMap, &config::CONFIG_MAP),
     acted("v1", "Secret", Kind::Secret, &config::SECRET),
     acted("v1", "Service", Kind::Service, &service::SERVICE).named(SERVICE_NAME),
@@ -234,20 +236,6 @@ pub(crate) static KINDS: &[KindEntry] = &[
         "",
     )
     .cluster(),
-    not_yet(
-        "v1",
-        "ResourceQuota",
-        &policy::RESOURCE_QUOTA,
-        "keep quotas",
-        "nothing would be limited",
-    ),
-    not_yet(
-        "v1",
-        "LimitRange",
-        &policy::LIMIT_RANGE,
-        "fill in limits",
-        "write them at each container",
-    ),
     not_yet(
         "dugout.dev/v1",
         "Source",

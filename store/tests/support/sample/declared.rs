@@ -38,6 +38,32 @@ impl Dice {
     pub(super) fn spec(&mut self, kind: Kind) -> ObjectSpec {
         match kind {
             Kind::Namespace => ObjectSpec::Namespace,
+            Kind::LimitRange => ObjectSpec::LimitRange(LimitRange {
+                limits: self
+                    .some(|dice| LimitRangeItem {
+                        limit_type: dice.pick(&[
+                            LimitType::Container,
+                            LimitType::Pod,
+                            LimitType::PersistentVolumeClaim,
+                        ]),
+                        min: dice.amounts(),
+                        max: dice.amounts(),
+                        default_limits: dice.amounts(),
+                        default_requests: dice.amounts(),
+                        max_limit_request_ratio: dice.amounts(),
+                    })
+                    .into(),
+            }),
+            Kind::ResourceQuota => ObjectSpec::ResourceQuota(Box::new(ResourceQuota {
+                hard: self.amounts(),
+                scopes: self.some(|dice| dice.pick(&QuotaScope::ALL)).into(),
+                scope_selector: self
+                    .some(|dice| ScopeRequirement {
+                        scope: dice.pick(&QuotaScope::ALL),
+                        operator: LabelOperator::In(dice.some(Dice::text)),
+                    })
+                    .into(),
+            })),
             Kind::ConfigMap => ObjectSpec::ConfigMap(ConfigMap {
                 data: self.map(),
                 binary_data: self.some(|dice| (dice.text(), dice.bytes())).into_iter().collect(),
@@ -88,6 +114,10 @@ impl Dice {
             Kind::Job => ObjectSpec::Job(Box::new(self.job())),
             Kind::CronJob => ObjectSpec::CronJob(Box::new(self.cron_job())),
         }
+    }
+
+    fn amounts(&mut self) -> ResourceAmounts {
+        self.some(|dice| (dice.text(), dice.number())).into_iter().collect()
     }
 
     pub(super) fn deployment(&mut self) -> Deployment {
