@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dugout_model::{
-    DeclaredObject, DeclaredObjects, Kind, NamespaceName, Problem, RevisionContent, Severity,
+    DeclaredObject, DeclaredObjects, NamespaceName, Problem, RevisionContent, Severity,
 };
 
 use crate::blob::{BlobObject, Content, ParsedBlob};
@@ -43,7 +43,7 @@ pub fn assemble<'a>(
 /// What the objects of one namespace say about each other, where everything could be read.
 pub(crate) struct Checked {
     pub problems: Vec<Problem>,
-    /// Whether a limit range fills in what its workloads do not say.
+    /// Whether its limits or service accounts fill in what its workloads do not say.
     pub has_defaults: bool,
     /// Its workloads as they are declared in it.
     pub workloads: Vec<Arc<DeclaredObject>>,
@@ -67,7 +67,7 @@ pub(crate) fn check_namespace<'a>(
     let workloads = revision.members.values().filter(|one| one.object.pod_facts().is_some());
     Checked {
         problems: found.into_iter().map(|told| told.problem).collect(),
-        has_defaults: revision.members.keys().any(|id| id.kind == Kind::LimitRange.as_str()),
+        has_defaults: revision.members.values().any(|member| member.object.gives_defaults()),
         workloads: workloads.filter_map(|member| revision.declared(member)).collect(),
     }
 }
@@ -168,7 +168,7 @@ pub(crate) struct Revision<'a> {
     /// The first of each id, in the order of files and lines.
     members: BTreeMap<&'a Identity, Member<'a>>,
     problems: Vec<Problem>,
-    /// The workloads of namespaces with limits or quotas, with what those fill in.
+    /// The workloads of namespaces that fill something in, with that.
     admitted: BTreeMap<&'a Identity, Arc<DeclaredObject>>,
     /// What objects say about each other, in the order of the search.
     told: Vec<Told<'a>>,

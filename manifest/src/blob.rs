@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dugout_model::{ContainerDefaults, DeclaredObject, Origin, Problem};
+use dugout_model::{ContainerDefaults, DeclaredObject, ObjectName, Origin, Problem};
 
 use crate::decode::{
-    Decoded, ForeignObject, Identity, Links, Other, ParsedObject, ResourceFacts, TypeName, decode,
+    Decoded, ForeignObject, Identity, Links, Other, ParsedObject, TypeName, WorkloadFacts, decode,
 };
 use crate::lines::Lines;
 use crate::problems::{Mark, Problems};
@@ -55,9 +55,17 @@ struct Shared {
     filled: Option<Box<Filled>>,
 }
 
-/// An object whose containers have the defaults of their namespace.
+/// What a namespace gives to pods that say nothing themselves.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct PodDefaults {
+    pub containers: ContainerDefaults,
+    /// Those of its service account, for a pod without any.
+    pub pull_secrets: Box<[ObjectName]>,
+}
+
+/// An object whose pods have the defaults of their namespace.
 struct Filled {
-    defaults: ContainerDefaults,
+    defaults: PodDefaults,
     /// As it is written.
     of: Arc<DeclaredObject>,
     object: Arc<DeclaredObject>,
@@ -106,8 +114,14 @@ impl BlobObject {
     }
 
     /// Where the containers of its pods say what they need, if it makes pods.
-    pub fn pod_facts(&self) -> Option<&ResourceFacts> {
+    pub fn pod_facts(&self) -> Option<&WorkloadFacts> {
         self.links.admission.as_ref()?.pod.as_ref()
+    }
+
+    /// Whether it gives something to pods of its namespace that they do not say themselves.
+    pub fn gives_defaults(&self) -> bool {
+        let secrets = self.links.admission.as_ref().map(|facts| &facts.pull_secrets);
+        self.id.kind == "LimitRange" || secrets.is_some_and(|secrets| !secrets.is_empty())
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -120,7 +134,7 @@ impl BlobObject {
     pub fn filled(
         &self,
         declared: Arc<DeclaredObject>,
-        defaults: &ContainerDefaults,
+        defaults: &PodDefaults,
     ) -> Arc<DeclaredObject> {
         let Some(facts) = self.pod_facts() else { return declared };
         let known = &mut self.lock().filled;
@@ -134,7 +148,10 @@ impl BlobObject {
         if let Some(template) = object.spec.pod_template_mut() {
             let containers = template.init_containers.iter_mut().chain(&mut template.containers);
             for (container, facts) in containers.zip(&facts.containers) {
-                container.resources = defaults.fill(container.resources, facts.stated);
+                container.resources = defaults.containers.fill(container.resources, facts.stated);
+            }
+            if template.image_pull_secrets.is_empty() {
+                template.image_pull_secrets.clone_from(&defaults.pull_secrets);
             }
         }
         if object == *declared {
@@ -142,7 +159,8 @@ impl BlobObject {
             return declared;
         }
         let object = Arc::new(object);
-        let filled = Filled { defaults: *defaults, of: declared, object: Arc::clone(&object) };
+        let filled =
+            Filled { defaults: defaults.clone(), of: declared, object: Arc::clone(&object) };
         *known = Some(Box::new(filled));
         object
     }

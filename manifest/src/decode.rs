@@ -8,8 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use dugout_model::{
-    DeclaredObject, Kind, NamespaceName, ObjectKey, ObjectSpec, Origin, POD_INDEX_LABEL,
-    POD_NAME_LABEL, PortRef, StatedRequests, StringMap,
+    DeclaredObject, Kind, NamespaceName, ObjectKey, ObjectName, ObjectSpec, Origin,
+    POD_INDEX_LABEL, POD_NAME_LABEL, PortRef, StatedRequests, StringMap,
 };
 
 use crate::problems::Mark;
@@ -102,6 +102,14 @@ impl Links {
         }
     }
 
+    /// What is left of them when an object is not acted on: what a service account gives to pods.
+    fn without_effect(self) -> Self {
+        let secrets = self.admission.map(|facts| facts.pull_secrets).unwrap_or_default();
+        let facts = AdmissionFacts { pull_secrets: secrets, ..AdmissionFacts::default() };
+        let admission = (!facts.pull_secrets.is_empty()).then(|| Box::new(facts));
+        Self { admission, ..Self::default() }
+    }
+
     /// The claims that it is or makes.
     pub(crate) fn claims(&self) -> &[ClaimFacts] {
         self.admission.as_ref().map_or(&[], |facts| &facts.claims)
@@ -112,18 +120,22 @@ impl Links {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AdmissionFacts {
     /// Of a workload.
-    pub pod: Option<ResourceFacts>,
+    pub pod: Option<WorkloadFacts>,
     /// The claims that it is or makes.
     pub claims: Vec<ClaimFacts>,
     /// Of a quota: where each of its amounts stands, in the order in which they are written.
     pub hard: Box<[(Box<str>, Place)]>,
+    /// Of a service account: what its pods pull their images with.
+    pub pull_secrets: Box<[ObjectName]>,
 }
 
 /// Where a pod's containers say what they need. The amounts are in the declared object.
 #[derive(Clone, Debug)]
-pub(crate) struct ResourceFacts {
+pub(crate) struct WorkloadFacts {
     /// Where the spec of the pod stands.
     pub at: Position,
+    /// Absent where it is the one of every pod that names none.
+    pub service_account: Option<Box<str>>,
     /// In the order in which a template lists them: those that run first before the others.
     pub containers: Box<[ContainerFacts]>,
 }
@@ -485,7 +497,7 @@ fn decode_object(
         }
         Handling::Notice(why) => {
             value.notice(format!("a {} {why}", entry.kind));
-            links = Links::default();
+            links = links.without_effect();
             None
         }
         Handling::List => None,

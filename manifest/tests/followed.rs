@@ -49,18 +49,9 @@ fn deployment(name: &str, replicas: u32, resources: &str) -> String {
     )
 }
 
-/// What the files of a small source may hold, most of it without an error.
-fn choices() -> Vec<(&'static str, Vec<String>)> {
-    let port = |number: u16| format!("type: NodePort, ports: [{{port: 80, nodePort: {number}}}]");
-    let component = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n";
-    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-    let with = |head: &str, texts: &[&str]| {
-        texts.iter().map(|text| format!("{head}{text}")).collect::<Vec<_>>()
-    };
-    let notice = service("s", "ports: [{port: 80}]");
+/// Those that hold what others of their namespace are held against.
+fn choices_of_limits() -> Vec<(&'static str, Vec<String>)> {
     vec![
-        ("apps/plain.yaml", vec![config_map("p", ""), config_map("p", "a: b"), notice.clone()]),
-        ("apps/more.yaml", vec![config_map("q", ""), service("port", &port(30_001))]),
         (
             "apps/limits.yaml",
             vec![limit_range("limits", "500m"), limit_range("limits", "1"), pod_quota(3)],
@@ -74,6 +65,21 @@ fn choices() -> Vec<(&'static str, Vec<String>)> {
                 deployment("e", 1, "limits: {cpu: 3}"),
             ],
         ),
+    ]
+}
+
+/// What the files of a small source may hold, most of it without an error.
+fn choices() -> Vec<(&'static str, Vec<String>)> {
+    let port = |number: u16| format!("type: NodePort, ports: [{{port: 80, nodePort: {number}}}]");
+    let component = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n";
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let with = |head: &str, texts: &[&str]| {
+        texts.iter().map(|text| format!("{head}{text}")).collect::<Vec<_>>()
+    };
+    let notice = service("s", "ports: [{port: 80}]");
+    let mut choices = vec![
+        ("apps/plain.yaml", vec![config_map("p", ""), config_map("p", "a: b"), notice.clone()]),
+        ("apps/more.yaml", vec![config_map("q", ""), service("port", &port(30_001))]),
         ("apps/folder/a.yaml", vec![config_map("r", ""), config_map("one-p", "")]),
         ("apps/folder/kustomization.yaml", texts(&["resources: [a.yaml]\nnamePrefix: k-\n"])),
         ("apps/base/map.yaml", vec![config_map("m", ""), config_map("m", "a: b"), notice]),
@@ -130,7 +136,9 @@ fn choices() -> Vec<(&'static str, Vec<String>)> {
         ("lib/link", texts(&["../far", "../apps/base", "nowhere"])),
         ("far/kustomization.yaml", texts(&["resources: [map.yaml]\n"])),
         ("far/map.yaml", vec![config_map("f", ""), config_map("f", "a: b")]),
-    ]
+    ];
+    choices.extend(choices_of_limits());
+    choices
 }
 
 /// What makes that a source cannot be followed.
@@ -543,6 +551,12 @@ fn limits_and_quotas_are_followed() {
     assert_eq!(read(&files), (false, None), "together they are beyond the quota");
     files.add("apps/says.yaml", deployment("says", 2, "limits: {cpu: 1}"));
     assert_eq!(read(&files).0, false);
+    let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default}\n\
+                   imagePullSecrets: [{name: registry}]\n";
+    files.add("apps/account.yaml", account);
+    assert_eq!(read(&files).0, true, "the pods of its namespace pull with it");
+    files.remove("apps/account.yaml");
+    assert_eq!(read(&files), told(true, &format!("Deployment default/says, {silent}")));
     files.remove("apps/quota.yaml");
     files.remove("apps/limits.yaml");
     let gone = format!("{range}, ResourceQuota default/quota, {silent}");

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use dugout_model::{
     Compute, ContainerDefaults, ContainerResources, DeclaredObject, LimitRange, NamespaceName,
-    ObjectSpec, PodTemplate, StatedRequests,
+    ObjectName, ObjectSpec, PodTemplate, StatedRequests,
 };
 
 use super::{Member, Revision, Told};
-use crate::decode::ResourceFacts;
+use crate::blob::PodDefaults;
+use crate::decode::{Identity, WorkloadFacts};
 use crate::reader::Place;
+use crate::rules::admission::DEFAULT_ACCOUNT;
 
 /// The limits, quotas and objects of one namespace.
 #[derive(Default)]
@@ -19,6 +21,8 @@ pub(super) struct Admission<'a> {
     pub ranges: Vec<Ruling<'a>>,
     pub quotas: Vec<Ruling<'a>>,
     pub objects: Vec<Member<'a>>,
+    /// What each service account gives to its pods.
+    pull_secrets: BTreeMap<&'a str, &'a [ObjectName]>,
     /// One of the limits or quotas has an error, so nothing can be said.
     is_unknown: bool,
 }
@@ -42,7 +46,7 @@ impl Ruling<'_> {
 pub(super) struct Workload<'a> {
     pub member: Member<'a>,
     pub declared: Arc<DeclaredObject>,
-    facts: &'a ResourceFacts,
+    facts: &'a WorkloadFacts,
     /// In the order of its containers, those that run first before the others.
     pub containers: Vec<Asked>,
 }
@@ -105,9 +109,16 @@ impl Asked {
 
 impl<'a> Workload<'a> {
     /// What a member asks for; nothing when it makes no pods, or has errors.
-    fn of(member: Member<'a>, defaults: &ContainerDefaults) -> Option<Self> {
+    fn of(
+        member: Member<'a>,
+        defaults: &ContainerDefaults,
+        pull_secrets: &BTreeMap<&str, &[ObjectName]>,
+    ) -> Option<Self> {
         let facts = member.object.pod_facts()?;
-        let declared = member.object.filled(member.declared()?, defaults);
+        let account = facts.service_account.as_deref().unwrap_or(DEFAULT_ACCOUNT);
+        let pull_secrets = pull_secrets.get(account).copied().unwrap_or_default().into();
+        let all = PodDefaults { containers: *defaults, pull_secrets };
+        let declared = member.object.filled(member.declared()?, &all);
         let template = declared.spec.pod_template()?;
         let containers = template.all_containers().zip(&facts.containers);
         let containers = containers.map(|(container, facts)| {
@@ -167,9 +178,9 @@ impl<'a> Revision<'a> {
         for admission in self.admissions().into_values().filter(|one| !one.is_unknown) {
             let ranges = admission.ranges.iter().filter_map(Ruling::limit_range);
             let defaults = ContainerDefaults::of(ranges);
-            let members = admission.objects.iter();
+            let (members, secrets) = (admission.objects.iter(), &admission.pull_secrets);
             let workloads: Vec<Workload<'a>> =
-                members.filter_map(|member| Workload::of(*member, &defaults)).collect();
+                members.filter_map(|one| Workload::of(*one, &defaults, secrets)).collect();
             admission.check_limits(&workloads, self.shown, found);
             admission.check_quotas(&workloads, found);
             let admitted = workloads.into_iter();
@@ -178,16 +189,22 @@ impl<'a> Revision<'a> {
         }
     }
 
-    /// The namespaces with a limit range or a quota.
+    /// The namespaces with a limit range, a quota, or a service account that gives something.
     fn admissions(&self) -> BTreeMap<&'a NamespaceName, Admission<'a>> {
         let mut admissions: BTreeMap<&'a NamespaceName, Admission<'a>> = BTreeMap::new();
         for member in self.members.values().copied() {
-            let is_range = match member.object.id.kind {
-                "LimitRange" => true,
-                "ResourceQuota" => false,
-                _ => continue,
-            };
-            let admission = admissions.entry(&member.object.id.key.namespace).or_default();
+            let Identity { kind, key } = &member.object.id;
+            let is_range = *kind == "LimitRange";
+            if !is_range && *kind != "ResourceQuota" {
+                let facts = member.object.links.admission.as_deref();
+                let secrets = facts.map(|facts| &*facts.pull_secrets).unwrap_or_default();
+                if !secrets.is_empty() {
+                    let admission = admissions.entry(&key.namespace).or_default();
+                    admission.pull_secrets.insert(key.name.as_str(), secrets);
+                }
+                continue;
+            }
+            let admission = admissions.entry(&key.namespace).or_default();
             let Some(declared) = member.declared() else {
                 admission.is_unknown = true;
                 continue;

@@ -3,9 +3,12 @@
 
 use dugout_model::StatedRequests;
 
-use crate::decode::{ClaimFacts, ContainerFacts, ResourceFacts};
+use crate::decode::{ClaimFacts, ContainerFacts, WorkloadFacts};
 use crate::quantity::Quantity;
 use crate::validate::{Context, View};
+
+/// The service account of pods that name none.
+pub(crate) const DEFAULT_ACCOUNT: &str = "default";
 
 /// In the order in which a template lists its containers.
 const CONTAINER_LISTS: [&str; 2] = ["initContainers", "containers"];
@@ -15,7 +18,12 @@ pub(crate) fn note_pod(spec: &View<'_>, context: &mut Context) {
     for list in CONTAINER_LISTS {
         spec.each(list, |container| containers.push(container_facts(container)));
     }
-    let facts = ResourceFacts { at: spec.value().at(), containers: containers.into() };
+    let account = spec.text("serviceAccountName").or_else(|| spec.text("serviceAccount"));
+    let facts = WorkloadFacts {
+        at: spec.value().at(),
+        service_account: account.filter(|name| *name != DEFAULT_ACCOUNT).map(Into::into),
+        containers: containers.into(),
+    };
     context.links.admission.get_or_insert_default().pod = Some(facts);
 }
 

@@ -143,6 +143,7 @@ const AUTHORIZATION: &str = "authorization.k8s.io/v1";
 const AUTHENTICATION: &str = "authentication.k8s.io/v1";
 
 const NO_API_CREDENTIALS: &str = "has no effect: pods get no credentials for an API server";
+const ONLY_PULL_SECRETS: &str = "gives its imagePullSecrets to pods and nothing else: pods get no credentials for an API server";
 const NO_CUSTOM_RESOURCES: &str = "has no effect: Dugout has no custom resources";
 const VOLUMES: &str = "give out storage";
 const ENDPOINTS: &str = "take endpoints from Git";
@@ -243,7 +244,7 @@ pub(crate) static KINDS: &[KindEntry] = &[
         "follow sources that are declared in Git",
         "give them on the command line",
     ),
-    no_effect("v1", "ServiceAccount", &access::SERVICE_ACCOUNT, NO_API_CREDENTIALS),
+    no_effect("v1", "ServiceAccount", &access::SERVICE_ACCOUNT, ONLY_PULL_SECRETS),
     no_effect(RBAC, "Role", &access::ROLE, NO_API_CREDENTIALS).named(PATH_SEGMENT),
     no_effect(RBAC, "RoleBinding", &access::ROLE_BINDING, NO_API_CREDENTIALS).named(PATH_SEGMENT),
     no_effect(RBAC, "ClusterRole", &access::CLUSTER_ROLE, NO_API_CREDENTIALS)

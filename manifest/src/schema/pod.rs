@@ -16,6 +16,8 @@ const HOST_NAMES: &str = "pods have no domain in Dugout: the engine resolves no 
 const HOST_USERS: &str = "Docker gives users of their own to all containers of a node or to none";
 const HOST_NETWORK: &str =
     "each pod has a network of its own in Dugout; use a service of type NodePort";
+const SERVICE_ACCOUNT: &str =
+    "gives the imagePullSecrets of the account and no credentials for an API server";
 const PLACEMENT: &str = "Dugout places pods by nodeSelector, free CPU and memory, and spreads them evenly; the pod could land where this forbids it";
 
 pub(super) static POD: Schema = table(
@@ -109,18 +111,8 @@ pub(super) static POD_SPEC: Schema = table(
             "readiness comes from the container's probes alone",
         ),
         notice("tolerations", objects(&TOLERATION), "has no effect: Dugout's nodes have no taints"),
-        notice(
-            "serviceAccountName",
-            text(SUBDOMAIN),
-            "has no effect: pods get no credentials for an API server",
-        )
-        .unless(&["default"]),
-        notice(
-            "serviceAccount",
-            text(SUBDOMAIN),
-            "has no effect: pods get no credentials for an API server",
-        )
-        .unless(&["default"]),
+        notice("serviceAccountName", text(SUBDOMAIN), SERVICE_ACCOUNT).unless(&["default"]),
+        notice("serviceAccount", text(SUBDOMAIN), SERVICE_ACCOUNT).unless(&["default"]),
         notice(
             "automountServiceAccountToken",
             BOOL,

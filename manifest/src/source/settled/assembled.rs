@@ -25,7 +25,7 @@ pub(super) struct Assembled {
     /// Objects that are there and that Dugout does not act on.
     others: HashSet<Identity>,
     node_ports: HashMap<u16, Identity>,
-    /// The namespaces whose limits fill in what workloads do not say.
+    /// The namespaces whose limits or service accounts fill in what workloads do not say, or did until now.
     with_defaults: HashSet<NamespaceName>,
     pub notices: Notices,
     pub objects: DeclaredObjects,
@@ -84,8 +84,6 @@ impl Assembled {
         for (path, part) in parts {
             assembled.index(path, part, &mut BTreeSet::new())?;
         }
-        let ranges = objects.keys().filter(|id| id.kind == Kind::LimitRange);
-        assembled.with_defaults = ranges.map(|id| id.key.namespace.clone()).collect();
         for (namespace, notices) in linked {
             assembled.notices.put_namespace(namespace, notices);
         }
@@ -202,6 +200,9 @@ impl Assembled {
             self.index_ports(object)?;
             dirty.extend(concerned_by(&object.id));
             let namespace = &object.id.key.namespace;
+            if object.gives_defaults() {
+                self.with_defaults.insert(namespace.clone());
+            }
             if !namespace.as_str().is_empty() {
                 let paths = self.by_namespace.entry(namespace.clone()).or_default();
                 paths.insert(Arc::clone(&path));
@@ -252,17 +253,16 @@ impl Assembled {
             return Err(Stop::ReadWhole);
         }
         self.notices.put_namespace(namespace.clone(), problems);
-        let had_defaults = match has_defaults {
-            true => !self.with_defaults.insert(namespace.clone()),
-            false => self.with_defaults.remove(namespace),
-        };
-        if has_defaults || had_defaults {
+        if self.with_defaults.contains(namespace) {
             self.put_filled(workloads, changed);
+        }
+        if !has_defaults {
+            self.with_defaults.remove(namespace);
         }
         Ok(())
     }
 
-    /// Takes over workloads with what the limits of their namespace fill in now. Those in which nothing
+    /// Takes over workloads with what their namespace fills in now. Those in which nothing
     /// is another are the same shared values as before.
     fn put_filled(
         &mut self,

@@ -38,32 +38,8 @@ impl Dice {
     pub(super) fn spec(&mut self, kind: Kind) -> ObjectSpec {
         match kind {
             Kind::Namespace => ObjectSpec::Namespace,
-            Kind::LimitRange => ObjectSpec::LimitRange(LimitRange {
-                limits: self
-                    .some(|dice| LimitRangeItem {
-                        limit_type: dice.pick(&[
-                            LimitType::Container,
-                            LimitType::Pod,
-                            LimitType::PersistentVolumeClaim,
-                        ]),
-                        min: dice.amounts(),
-                        max: dice.amounts(),
-                        default_limits: dice.amounts(),
-                        default_requests: dice.amounts(),
-                        max_limit_request_ratio: dice.amounts(),
-                    })
-                    .into(),
-            }),
-            Kind::ResourceQuota => ObjectSpec::ResourceQuota(Box::new(ResourceQuota {
-                hard: self.amounts(),
-                scopes: self.some(|dice| dice.pick(&QuotaScope::ALL)).into(),
-                scope_selector: self
-                    .some(|dice| ScopeRequirement {
-                        scope: dice.pick(&QuotaScope::ALL),
-                        operator: LabelOperator::In(dice.some(Dice::text)),
-                    })
-                    .into(),
-            })),
+            Kind::LimitRange => ObjectSpec::LimitRange(self.limit_range()),
+            Kind::ResourceQuota => ObjectSpec::ResourceQuota(Box::new(self.quota())),
             Kind::ConfigMap => ObjectSpec::ConfigMap(ConfigMap {
                 data: self.map(),
                 binary_data: self.some(|dice| (dice.text(), dice.bytes())).into_iter().collect(),
@@ -113,6 +89,34 @@ impl Dice {
             Kind::DaemonSet => ObjectSpec::DaemonSet(Box::new(self.daemon_set())),
             Kind::Job => ObjectSpec::Job(Box::new(self.job())),
             Kind::CronJob => ObjectSpec::CronJob(Box::new(self.cron_job())),
+        }
+    }
+
+    fn limit_range(&mut self) -> LimitRange {
+        let item = |dice: &mut Dice| LimitRangeItem {
+            limit_type: dice.pick(&[
+                LimitType::Container,
+                LimitType::Pod,
+                LimitType::PersistentVolumeClaim,
+            ]),
+            min: dice.amounts(),
+            max: dice.amounts(),
+            default_limits: dice.amounts(),
+            default_requests: dice.amounts(),
+            max_limit_request_ratio: dice.amounts(),
+        };
+        LimitRange { limits: self.some(item).into() }
+    }
+
+    fn quota(&mut self) -> ResourceQuota {
+        let requirement = |dice: &mut Dice| ScopeRequirement {
+            scope: dice.pick(&QuotaScope::ALL),
+            operator: LabelOperator::In(dice.some(Dice::text)),
+        };
+        ResourceQuota {
+            hard: self.amounts(),
+            scopes: self.some(|dice| dice.pick(&QuotaScope::ALL)).into(),
+            scope_selector: self.some(requirement).into(),
         }
     }
 
