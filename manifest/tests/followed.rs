@@ -77,7 +77,7 @@ fn choices() -> Vec<(&'static str, Vec<String>)> {
         texts.iter().map(|text| format!("{head}{text}")).collect::<Vec<_>>()
     };
     let notice = service("s", "ports: [{port: 80}]");
-    let mut choices = vec![
+    let choices = vec![
         ("apps/plain.yaml", vec![config_map("p", ""), config_map("p", "a: b"), notice.clone()]),
         ("apps/more.yaml", vec![config_map("q", ""), service("port", &port(30_001))]),
         ("apps/folder/a.yaml", vec![config_map("r", ""), config_map("one-p", "")]),
@@ -137,8 +137,7 @@ fn choices() -> Vec<(&'static str, Vec<String>)> {
         ("far/kustomization.yaml", texts(&["resources: [map.yaml]\n"])),
         ("far/map.yaml", vec![config_map("f", ""), config_map("f", "a: b")]),
     ];
-    choices.extend(choices_of_limits());
-    choices
+    [choices, choices_of_limits()].concat()
 }
 
 /// What makes that a source cannot be followed.

@@ -62,6 +62,7 @@ fn container() -> Container<EnvValue> {
             name: "http".into(),
             container_port: 8080,
             protocol: Protocol::Tcp,
+            host: Some(HostPort { port: 80, address: Some([10, 0, 0, 1].into()) }),
         }],
         resources: ContainerResources {
             cpu_request_millis: 50,

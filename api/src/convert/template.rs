@@ -110,9 +110,10 @@ fn container<Env>(container: &Container<Env>) -> core::Container {
         .iter()
         .map(|port| core::ContainerPort {
             container_port: i32::from(port.container_port),
+            host_ip: port.host.and_then(|host| host.address).map(|address| address.to_string()),
+            host_port: port.host.map(|host| i32::from(host.port)),
             name: some_text(&port.name),
             protocol: Some(port.protocol.as_str().to_owned()),
-            ..core::ContainerPort::default()
         })
         .collect();
     let policy = match container.pull_policy {

@@ -262,6 +262,7 @@ fn container<Env>(env: Vec<Env>) -> Container<Env> {
             name: "http".to_owned(),
             container_port: 8080,
             protocol: Protocol::Tcp,
+            host: None,
         }],
         resources: ContainerResources {
             cpu_request_millis: 100,

@@ -361,6 +361,7 @@ impl Dice {
                 name: dice.text(),
                 container_port: dice.port(),
                 protocol: dice.protocol(),
+                host: None,
             }),
             resources: ContainerResources {
                 cpu_request_millis: self.number(),
