@@ -549,11 +549,11 @@ fn limits_and_quotas_are_followed() {
     files.add("apps/says.yaml", deployment("says", 3, "limits: {cpu: 1}"));
     assert_eq!(read(&files), (false, None), "together they are beyond the quota");
     files.add("apps/says.yaml", deployment("says", 2, "limits: {cpu: 1}"));
-    assert_eq!(read(&files).0, false);
+    assert!(!read(&files).0);
     let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default}\n\
                    imagePullSecrets: [{name: registry}]\n";
     files.add("apps/account.yaml", account);
-    assert_eq!(read(&files).0, true, "the pods of its namespace pull with it");
+    assert!(read(&files).0, "the pods of its namespace pull with it");
     files.remove("apps/account.yaml");
     assert_eq!(read(&files), told(true, &format!("Deployment default/says, {silent}")));
     files.remove("apps/quota.yaml");
