@@ -236,11 +236,7 @@ fn environment(
                 let Some(node) = allocatable else {
                     return Err(SpecError::NodeUnknown { name: name.clone() });
                 };
-                let amount = match kind {
-                    NodeResourceKind::Cpu => node.cpu_millis,
-                    NodeResourceKind::Memory => node.memory_bytes,
-                };
-                amount.div_ceil((*divisor).max(1)).to_string()
+                amount_of(&NodeResource { kind: *kind, divisor: *divisor }, node)
             }
         };
         if value.contains('\0') {
@@ -249,6 +245,15 @@ fn environment(
         env.insert(name.clone(), value);
     }
     Ok(env)
+}
+
+/// What the node has of a resource, in whole divisors.
+pub(crate) fn amount_of(resource: &NodeResource, node: Allocatable) -> String {
+    let amount = match resource.kind {
+        NodeResourceKind::Cpu => node.cpu_millis,
+        NodeResourceKind::Memory => node.memory_bytes,
+    };
+    amount.div_ceil(resource.divisor.max(1)).to_string()
 }
 
 pub(crate) fn field_value(field: &PodField, pod: &AssignedPod, node: &NodeName) -> String {

@@ -263,6 +263,14 @@ impl Encoder {
                 self.tag(4);
                 self.field(field);
             }
+            FileContent::NodeResource(NodeResource { kind, divisor }) => {
+                self.tag(5);
+                self.tag(match kind {
+                    NodeResourceKind::Cpu => 0,
+                    NodeResourceKind::Memory => 1,
+                });
+                self.number(*divisor);
+            }
         }
     }
 

@@ -114,6 +114,13 @@ fn volumes() -> Box<[Volume<VolumeFiles>]> {
         file("d", FileContent::Field(FileField::Labels)),
         file("e", FileContent::Field(FileField::Annotations)),
         file("f", FileContent::Field(FileField::One(PodField::Uid))),
+        file(
+            "g",
+            FileContent::NodeResource(NodeResource {
+                kind: NodeResourceKind::Memory,
+                divisor: 1 << 20,
+            }),
+        ),
     ]));
     let limit = EmptyDir::Memory { size_limit_bytes: Some(1 << 20) };
     let host = HostPath { path: "/srv".into(), path_type: HostPathType::Directory };

@@ -287,6 +287,13 @@ fn env_value(value: &EnvValue) -> core::EnvVar {
 }
 
 fn resource_source(selector: &ResourceFieldSelector) -> core::EnvVarSource {
+    core::EnvVarSource {
+        resource_field_ref: Some(resource_selector(selector)),
+        ..core::EnvVarSource::default()
+    }
+}
+
+pub(super) fn resource_selector(selector: &ResourceFieldSelector) -> core::ResourceFieldSelector {
     let ResourceFieldSelector { container, field, divisor } = selector;
     let resource = match field {
         ResourceField::CpuRequest => "requests.cpu",
@@ -298,13 +305,10 @@ fn resource_source(selector: &ResourceFieldSelector) -> core::EnvVarSource {
         NodeResourceKind::Cpu => cpu(*divisor),
         NodeResourceKind::Memory => bytes(*divisor),
     };
-    core::EnvVarSource {
-        resource_field_ref: Some(core::ResourceFieldSelector {
-            container_name: container.clone(),
-            divisor: Some(divisor),
-            resource: resource.to_owned(),
-        }),
-        ..core::EnvVarSource::default()
+    core::ResourceFieldSelector {
+        container_name: container.clone(),
+        divisor: Some(divisor),
+        resource: resource.to_owned(),
     }
 }
 

@@ -429,7 +429,8 @@ impl Dice {
     }
 
     fn field_file(&mut self) -> FieldFile {
-        FieldFile { path: self.text(), field: self.file_field(), mode: self.maybe(Dice::mode) }
+        let (path, field) = (self.text(), self.file_field());
+        FieldFile { path, content: FieldFileContent::Field(field), mode: self.maybe(Dice::mode) }
     }
 
     fn files(&mut self) -> VolumeFiles {
