@@ -279,7 +279,7 @@ fn labels(config: &AgentConfig) -> StringMap {
 
 /// The address that this machine sends from. Nothing is sent: the kernel is asked for the route to
 /// an address of the documentation range.
-fn own_address() -> Option<IpAddr> {
+pub(crate) fn own_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind(("0.0.0.0", 0)).ok()?;
     socket.connect(("192.0.2.1", 9)).ok()?;
     Some(socket.local_addr().ok()?.ip())

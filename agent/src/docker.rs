@@ -16,6 +16,7 @@ mod settings;
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -76,6 +77,8 @@ pub struct DockerRuntime {
     fitting: images::FittingImages,
     /// Whether the engine said that it accounts for swap.
     accounts_swap: AtomicBool,
+    /// Where whatever is on the network of the node is reached.
+    node_address: Option<IpAddr>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +110,13 @@ impl DockerRuntime {
             disk_look: Arc::new(Semaphore::new(1)),
             fitting: images::FittingImages::default(),
             accounts_swap: AtomicBool::new(false),
+            node_address: None,
         })
+    }
+
+    /// The same, of a node with this address.
+    pub fn on_node(self, node_address: Option<IpAddr>) -> Self {
+        Self { node_address, ..self }
     }
 
     /// Whether the engine is this machine's.
@@ -234,7 +243,8 @@ impl ContainerRuntime for DockerRuntime {
                 labels.is_some_and(|labels| ContainerLabels::from_map(labels, owner).is_some())
             })
             .filter_map(|one| {
-                let address = observed::address(one.network_settings.and_then(|all| all.networks));
+                let networks = one.network_settings.and_then(|all| all.networks);
+                let address = observed::address(networks, self.node_address);
                 Some(ListedContainer {
                     id: one.id?,
                     state: observed::listed_state(one.state?),

@@ -86,8 +86,8 @@ pub async fn run(
 ) -> Result<(), AgentError> {
     let server = server(&config)?;
     let host = docker_host(config.docker_host.as_deref());
-    let runtime =
-        Arc::new(DockerRuntime::new(&host, (*metrics).clone()).map_err(AgentError::DockerHost)?);
+    let runtime = DockerRuntime::new(&host, (*metrics).clone()).map_err(AgentError::DockerHost)?;
+    let runtime = Arc::new(runtime.on_node(config.address.or_else(config::own_address)));
     let _lock = lock(&config.data_dir).await?;
     let mut file = NodeFile::open(&config.data_dir)?;
     let (accepted, found) = AcceptedStore::open(&config.data_dir).map_err(AgentError::Accepted)?;

@@ -206,10 +206,23 @@ pub struct ContainerSpec {
     pub labels: HashMap<String, String>,
     /// In the engine's form, as `8080/tcp`.
     pub exposed_ports: Vec<String>,
+    /// Those that are reached at the node.
+    pub published_ports: Vec<PublishedPort>,
     pub limits: Limits,
     pub mounts: Vec<BindMount>,
     pub isolation: Isolation,
     pub streams: Streams,
+}
+
+/// A container's port that is reached at its node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishedPort {
+    /// In the engine's form, as `8080/tcp`.
+    pub port: String,
+    /// The port of the node.
+    pub at: u16,
+    /// The only address of the node; every one without it.
+    pub address: Option<IpAddr>,
 }
 
 /// With which rights a container runs, and what it shares with its pod and its node beside the network.
@@ -222,6 +235,8 @@ pub struct Isolation {
     pub seccomp_file: Option<PathBuf>,
     pub processes: ProcessOwner,
     pub ipc: NamespaceOwner,
+    /// Of one that does not join another's.
+    pub network: NamespaceOwner,
     /// Of the namespaces that it does not join.
     pub sysctls: Vec<Sysctl>,
     /// Of the namespaces that it does not join.
@@ -281,6 +296,9 @@ pub enum EngineRestart {
     /// In the engine's words.
     Policy(String),
 }
+
+/// The name that the engine gives to the network of its own machine.
+pub const HOST_NETWORK: &str = "host";
 
 /// A network that a container is in, beside what it shares with another container.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,18 +4,20 @@
 //! of processes, the engine's default bridge; and, unless its manifest says otherwise and the node allows
 //! it, no new privileges and Docker's default capabilities and seccomp profile.
 
+mod ports;
 mod security;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dugout_model::{
-    AssignedPod, Container, ContainerResources, EnvContent, EnvValue, NodeName, NodePrivileges,
-    NodeResource, NodeResourceKind, PodField, Protocol, ResolvedTemplate, SecretValue, Streams,
-    SubPath, VolumeMount,
+    AssignedPod, Container, ContainerResources, EnvContent, EnvValue, NamespaceOwner, NodeName,
+    NodePrivileges, NodeResource, NodeResourceKind, PodField, ResolvedTemplate, SecretValue,
+    Streams, SubPath, VolumeMount,
 };
 use thiserror::Error;
 
+use ports::Ports;
 pub(crate) use security::check;
 
 use crate::converge::FailureKind;
@@ -23,7 +25,8 @@ use crate::labels::{ContainerLabels, Owner, SANDBOX};
 use crate::pause::SANDBOX_IMAGE;
 use crate::policy::NodePolicy;
 use crate::runtime::{
-    ContainerSettings, ContainerSpec, EngineRestart, Execution, Limits, Namespaces, Network,
+    ContainerSettings, ContainerSpec, EngineRestart, Execution, HOST_NETWORK, Limits, Namespaces,
+    Network,
 };
 use crate::volumes::Layout;
 
@@ -115,16 +118,14 @@ pub fn container_spec(
         (true, Some(sandbox)) => Namespaces::Joined { sandbox: sandbox.to_owned() },
         (true, None) => return Err(SpecError::NoSandbox),
     };
+    let ports = Ports::of_container(&pod.template, wanted, &namespaces);
     let env = environment(pod, wanted, (&owner.node, allocatable))?;
     let parts = sub_paths_with(wanted, &env)?;
     let expand_all = |words: &[String]| words.iter().map(|word| expand(word, &env)).collect();
     Ok(ContainerSpec {
         name: labels.container_name(),
-        // Ports belong to whoever has the network.
-        exposed_ports: match namespaces {
-            Namespaces::Joined { .. } => Vec::new(),
-            Namespaces::Own { .. } | Namespaces::Offered { .. } => exposed_ports(wanted),
-        },
+        exposed_ports: ports.exposed,
+        published_ports: ports.published,
         isolation: security::isolation(pod, wanted, &namespaces, place),
         streams: wanted.streams,
         namespaces,
@@ -149,10 +150,11 @@ pub fn container_settings(
         SANDBOX => sandbox_limits(),
         name => limits_of(&template.container(name)?.resources),
     };
-    let networks = match template.shares_sandbox() && container != SANDBOX {
+    let networks = match (template.shares_sandbox() && container != SANDBOX, template.network()) {
         // Those of its sandbox.
-        true => BTreeSet::new(),
-        false => [Network::Default].into(),
+        (true, _) => BTreeSet::new(),
+        (false, NamespaceOwner::Pod) => [Network::Default].into(),
+        (false, NamespaceOwner::Host) => [Network::Other(HOST_NETWORK.to_owned())].into(),
     };
     let (restart, execution) = (EngineRestart::Never, Execution::Going);
     Some(ContainerSettings { limits, restart, networks, execution })
@@ -188,9 +190,7 @@ fn sandbox_spec(owner: &Owner, pod: &AssignedPod, attempt: u32, crashes: u32) ->
         crashes,
         grace: Duration::ZERO,
     };
-    let mut ports: Vec<String> = pod.template.containers.iter().flat_map(exposed_ports).collect();
-    ports.sort();
-    ports.dedup();
+    let ports = Ports::of_sandbox(&pod.template);
     let hostname = security::hostname(pod, MAX_HOSTNAME);
     let namespaces = Namespaces::Offered { hostname };
     ContainerSpec {
@@ -205,7 +205,8 @@ fn sandbox_spec(owner: &Owner, pod: &AssignedPod, attempt: u32, crashes: u32) ->
         stop_signal: None,
         env: Vec::new(),
         labels: labels.to_map(owner),
-        exposed_ports: ports,
+        exposed_ports: ports.exposed,
+        published_ports: ports.published,
         limits: sandbox_limits(),
         mounts: Vec::new(),
     }
@@ -213,20 +214,6 @@ fn sandbox_spec(owner: &Owner, pod: &AssignedPod, attempt: u32, crashes: u32) ->
 
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn exposed_ports(container: &Container<EnvValue>) -> Vec<String> {
-    container
-        .ports
-        .iter()
-        .map(|port| {
-            let protocol = match port.protocol {
-                Protocol::Tcp => "tcp",
-                Protocol::Udp => "udp",
-            };
-            format!("{}/{protocol}", port.container_port)
-        })
-        .collect()
 }
 
 /// The environment by name: a later entry wins over an earlier one, and `$(NAME)` is replaced by what
@@ -249,11 +236,7 @@ fn environment(
                 let Some(node) = allocatable else {
                     return Err(SpecError::NodeUnknown { name: name.clone() });
                 };
-                let amount = match kind {
-                    NodeResourceKind::Cpu => node.cpu_millis,
-                    NodeResourceKind::Memory => node.memory_bytes,
-                };
-                amount.div_ceil((*divisor).max(1)).to_string()
+                amount_of(&NodeResource { kind: *kind, divisor: *divisor }, node)
             }
         };
         if value.contains('\0') {
@@ -262,6 +245,15 @@ fn environment(
         env.insert(name.clone(), value);
     }
     Ok(env)
+}
+
+/// What the node has of a resource, in whole divisors.
+pub(crate) fn amount_of(resource: &NodeResource, node: Allocatable) -> String {
+    let amount = match resource.kind {
+        NodeResourceKind::Cpu => node.cpu_millis,
+        NodeResourceKind::Memory => node.memory_bytes,
+    };
+    amount.div_ceil(resource.divisor.max(1)).to_string()
 }
 
 pub(crate) fn field_value(field: &PodField, pod: &AssignedPod, node: &NodeName) -> String {

@@ -10,6 +10,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::*;
@@ -586,5 +587,41 @@ async fn on_failure_a_container_is_started_until_it_ends_well_and_a_stop_is_no_s
         pod.phase == PodPhase::Gone
     };
     rig.until_pod(stopped, "gone", ended).await;
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_says_what_the_node_has_as_a_variable_does() {
+    let mut rig = Rig::start().await;
+    let uid = rig.add("test $MIB -gt 0 && test $(cat /files/mib) = $MIB");
+    let of_node = NodeResource { kind: NodeResourceKind::Memory, divisor: 1 << 20 };
+    let pod = rig.pods.get_mut(&uid).unwrap();
+    let mut template = (*pod.template).clone();
+    template.restart_policy = RestartPolicy::Never;
+    let content = EnvContent::NodeResource(of_node);
+    template.containers[0].env = vec![EnvValue { name: "MIB".to_owned(), content }];
+    template.containers[0].mounts = [VolumeMount {
+        volume: "files".to_owned(),
+        path: "/files".to_owned(),
+        access: MountAccess::ReadOnly,
+        sub_path: None,
+        propagation: MountPropagation::None,
+    }]
+    .into();
+    let file = VolumeFile {
+        path: "mib".to_owned(),
+        mode: FileMode::DEFAULT,
+        content: FileContent::NodeResource(of_node),
+    };
+    let source = VolumeSource::Files([file].into());
+    template.volumes = [Volume { name: "files".to_owned(), source }].into();
+    pod.template = Arc::new(template);
+    rig.assign();
+    let report = rig
+        .until_pod(uid, "its end", |pod| {
+            matches!(pod.phase, PodPhase::Succeeded | PodPhase::Failed)
+        })
+        .await;
+    assert_eq!(report.phase, PodPhase::Succeeded);
     rig.finish().await;
 }

@@ -364,3 +364,88 @@ async fn a_container_that_says_nothing_passes_the_benchmarks_checks() {
     assert_eq!(wrong, Vec::<String>::new());
     rig.finish().await;
 }
+
+/// What answers with its host name and the address that it is reached at.
+const SERVE_NAME: &str = "mkdir /www; hostname > /www/name; httpd -f -p 8080 -h /www & \
+    trap 'exit 0' TERM; while :; do sleep 1 & wait; done";
+
+/// A port that nobody has.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+async fn until_answered(address: std::net::IpAddr, port: u16) -> String {
+    use std::io::{Read, Write};
+    let began = std::time::Instant::now();
+    loop {
+        let answer = std::net::TcpStream::connect((address, port)).and_then(|mut stream| {
+            stream.write_all(b"GET /name HTTP/1.0\r\n\r\n")?;
+            let mut text = String::new();
+            stream.read_to_string(&mut text).map(|_| text)
+        });
+        match answer {
+            Ok(text) if text.contains("200 OK") => return text,
+            other => assert!(began.elapsed() < support::PATIENCE, "{other:?}"),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_containers_port_is_reached_at_its_node_also_through_a_sandbox() {
+    let mut rig = Rig::start().await;
+    for is_shared in [false, true] {
+        let (port, address) = (free_port(), [127, 0, 0, 1].into());
+        let uid = rig.add(SERVE_NAME);
+        change(&mut rig, uid, |template| {
+            let host = HostPort { port, address: Some(address) };
+            template.containers[0].ports[0].host = Some(host);
+            if is_shared {
+                let mut second = template.containers[0].clone();
+                second.name = "second".to_owned();
+                second.ports.clear();
+                second.command = ["/bin/busybox", "sh", "-c", SLEEP].map(str::to_owned).to_vec();
+                template.containers.push(second);
+            }
+        });
+        rig.assign();
+        let answer = until_answered(address, port).await;
+        let name = rig.pods[&uid].name.to_string();
+        assert!(answer.trim_end().ends_with(&name), "{answer}");
+    }
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_on_its_nodes_network_has_the_nodes_name_and_address() {
+    let mut rig = Rig::start().await;
+    rig.stop_agent().await;
+    rig.allowed = [NodePrivilege::HostNetwork].into_iter().collect();
+    rig.start_agent();
+    for is_shared in [false, true] {
+        let port = free_port();
+        let uid = rig.add(&SERVE_NAME.replace("8080", &port.to_string()));
+        change(&mut rig, uid, |template| {
+            let network = NamespaceOwner::Host;
+            let security = PodSecurity { network, ..PodSecurity::default() };
+            template.security = Some(Box::new(security));
+            template.containers[0].ports[0].container_port = port;
+            template.containers[0].ports[0].host = Some(HostPort { port, address: None });
+            if is_shared {
+                let mut second = template.containers[0].clone();
+                second.name = "second".to_owned();
+                second.ports.clear();
+                second.command = ["/bin/busybox", "sh", "-c", SLEEP].map(str::to_owned).to_vec();
+                template.containers.push(second);
+            }
+        });
+        rig.assign();
+        let is_reached = |pod: &PodReport| pod.phase == PodPhase::Running && pod.address.is_some();
+        let report = rig.until_pod(uid, "on the node's network", is_reached).await;
+        let answer = until_answered(report.address.unwrap(), port).await;
+        let node = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+        assert!(answer.trim_end().ends_with(node.trim()), "{answer} on {node}");
+        assert_eq!(report.drift, Vec::<String>::new(), "the network of the node is its own");
+    }
+    rig.finish().await;
+}

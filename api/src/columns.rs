@@ -1,5 +1,6 @@
 //! The columns of each resource's table, with Kubernetes' names and order, and the cells of a row.
 
+mod limits;
 mod workloads;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,8 @@ const NONE: &str = "<none>";
 pub(crate) fn definitions(resource: Resource) -> Vec<Column> {
     let names: &[&str] = match resource {
         Resource::Namespaces => &["Name", "Status", "Age"],
+        Resource::LimitRanges => &["Name", "Created At"],
+        Resource::ResourceQuotas => &["Name", "Request", "Limit", "Age"],
         Resource::Pods => &["Name", "Ready", "Status", "Restarts", "Age", "+IP", "+Node"],
         Resource::Services => {
             &["Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age", "+Selector"]
@@ -69,6 +72,8 @@ pub(crate) fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
     let name = Value::from(object.metadata().name.clone().unwrap_or_default());
     match object {
         Object::Namespace(_) => vec![name, "Active".into(), age],
+        Object::LimitRange(range) => limits::limit_range_cells(name, range),
+        Object::ResourceQuota(quota) => limits::quota_cells(name, quota, age),
         Object::Pod(pod) => pod_cells(name, pod, age, now),
         Object::Service(service) => service_cells(name, service, age),
         Object::ConfigMap(map) => vec![name, data_count(map).into(), age],

@@ -53,6 +53,8 @@ pub(crate) fn items<'a>(
     let stored = |kind| world.objects_of(kind).map(|row| Item::Stored(row)).collect();
     let mut items: Vec<Item<'a>> = match resource {
         Resource::Namespaces => namespaces(world),
+        Resource::LimitRanges => stored(Kind::LimitRange),
+        Resource::ResourceQuotas => stored(Kind::ResourceQuota),
         Resource::ConfigMaps => stored(Kind::ConfigMap),
         Resource::Secrets => stored(Kind::Secret),
         Resource::Services => stored(Kind::Service),
@@ -127,6 +129,8 @@ pub(crate) fn selectable_fields(resource: Resource) -> &'static [&'static str] {
         Resource::TimelineEntries => &["source", "commit", "step"],
         Resource::Namespaces | Resource::Nodes | Resource::Sources => &["metadata.name"],
         Resource::Services
+        | Resource::LimitRanges
+        | Resource::ResourceQuotas
         | Resource::ConfigMaps
         | Resource::Secrets
         | Resource::Deployments

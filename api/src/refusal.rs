@@ -55,6 +55,8 @@ fn sentence(world: &World, target: &Target) -> String {
             None => GENERAL.to_owned(),
         },
         Resource::Namespaces
+        | Resource::LimitRanges
+        | Resource::ResourceQuotas
         | Resource::Services
         | Resource::ConfigMaps
         | Resource::Secrets

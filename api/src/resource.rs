@@ -4,6 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Resource {
     Namespaces,
+    LimitRanges,
+    ResourceQuotas,
     Pods,
     Services,
     ConfigMaps,
@@ -85,8 +87,10 @@ impl Group {
 }
 
 impl Resource {
-    pub const ALL: [Resource; 18] = [
+    pub const ALL: [Resource; 20] = [
         Resource::Namespaces,
+        Resource::LimitRanges,
+        Resource::ResourceQuotas,
         Resource::Pods,
         Resource::Services,
         Resource::ConfigMaps,
@@ -134,6 +138,12 @@ impl Resource {
     pub fn describe(self) -> Description {
         match self {
             Resource::Namespaces => core("Namespace", "namespaces", "namespace", &["ns"], false),
+            Resource::LimitRanges => {
+                core("LimitRange", "limitranges", "limitrange", &["limits"], true)
+            }
+            Resource::ResourceQuotas => {
+                core("ResourceQuota", "resourcequotas", "resourcequota", &["quota"], true)
+            }
             Resource::Pods => core("Pod", "pods", "pod", &["po"], true),
             Resource::Services => core("Service", "services", "service", &["svc"], true),
             Resource::ConfigMaps => core("ConfigMap", "configmaps", "configmap", &["cm"], true),
@@ -231,6 +241,8 @@ mod tests {
         assert_eq!(Resource::named("cj"), Some(Resource::CronJobs));
         assert_eq!(Resource::named("jobs.batch"), Some(Resource::Jobs));
         assert_eq!(Resource::named("pdb"), Some(Resource::PodDisruptionBudgets));
+        assert_eq!(Resource::named("quota"), Some(Resource::ResourceQuotas));
+        assert_eq!(Resource::named("limits"), Some(Resource::LimitRanges));
         assert_eq!(Resource::named("ingresses"), None);
         assert_eq!(Resource::named("pods."), Some(Resource::Pods));
         assert_eq!(Resource::named(""), None);

@@ -139,6 +139,16 @@ fn a_job_of_git_and_the_runs_of_a_cron_job() {
 }
 
 #[test]
+fn limits_and_a_quota_with_what_is_declared() {
+    let world = support::with_limits(support::world());
+    let view = View { world: &world, now: support::now() };
+    for (kind, name) in [(Kind::LimitRange, "limitrange"), (Kind::ResourceQuota, "resourcequota")] {
+        let id = ObjectId::new(kind, "demo", "web");
+        check(name, &view.stored(&world.objects[&id]));
+    }
+}
+
+#[test]
 fn a_disruption_budget_with_what_it_comes_to() {
     let world = support::with_budget(support::world());
     let view = View { world: &world, now: support::now() };

@@ -140,7 +140,7 @@ async fn discovery_names_every_group_and_resource() {
 #[tokio::test]
 async fn every_resource_of_discovery_can_be_listed_as_objects_and_as_a_table() {
     let world = support::workloads::with_workloads(support::jobs::world_of_jobs());
-    let world = support::with_budget(world);
+    let world = support::with_limits(support::with_budget(world));
     let door = Door::with(Fake::new(world));
     let groups = ["apps", "batch", "policy", "dugout.dev"].map(|group| format!("/apis/{group}/v1"));
     for prefix in groups.iter().map(String::as_str).chain(["/api/v1"]) {

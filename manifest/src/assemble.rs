@@ -14,7 +14,10 @@ use crate::lines::Lines;
 use crate::problems::{PROBLEM_LIMIT, quoted};
 use crate::reader::Place;
 
+mod admission;
+mod limits;
 mod order;
+mod quotas;
 mod references;
 
 /// What a source says about its manifests.
@@ -38,10 +41,19 @@ pub fn assemble<'a>(
 }
 
 /// What the objects of one namespace say about each other, where everything could be read.
+pub(crate) struct Checked {
+    pub problems: Vec<Problem>,
+    /// Whether its limits or service accounts fill in what its workloads do not say.
+    pub has_defaults: bool,
+    /// Its workloads as they are declared in it.
+    pub workloads: Vec<Arc<DeclaredObject>>,
+}
+
+/// Checks the objects of one namespace, where everything could be read.
 pub(crate) fn check_namespace<'a>(
     units: impl IntoIterator<Item = Unit<'a>>,
     namespace: &NamespaceName,
-) -> Vec<Problem> {
+) -> Checked {
     let policy = Policy::default();
     let mut revision = Revision::new([], Vec::new(), &policy, &str::to_owned);
     for unit in units {
@@ -51,7 +63,13 @@ pub(crate) fn check_namespace<'a>(
     }
     let mut found = Vec::new();
     revision.check_links(&mut found);
-    found.into_iter().map(|told| told.problem).collect()
+    revision.admit(&mut found);
+    let workloads = revision.members.values().filter(|one| one.object.pod_facts().is_some());
+    Checked {
+        problems: found.into_iter().map(|told| told.problem).collect(),
+        has_defaults: revision.members.values().any(|member| member.object.gives_defaults()),
+        workloads: workloads.filter_map(|member| revision.declared(member)).collect(),
+    }
 }
 
 /// Where objects came from together.
@@ -150,6 +168,8 @@ pub(crate) struct Revision<'a> {
     /// The first of each id, in the order of files and lines.
     members: BTreeMap<&'a Identity, Member<'a>>,
     problems: Vec<Problem>,
+    /// The workloads of namespaces that fill something in, with that.
+    admitted: BTreeMap<&'a Identity, Arc<DeclaredObject>>,
     /// What objects say about each other, in the order of the search.
     told: Vec<Told<'a>>,
     /// Something could not be read, so nothing can be said to be missing.
@@ -176,6 +196,7 @@ impl<'a> Revision<'a> {
             policy,
             shown,
             members: BTreeMap::new(),
+            admitted: BTreeMap::new(),
             has_unknown: problems.iter().any(|problem| problem.severity == Severity::Error),
             problems,
             told: Vec::new(),
@@ -226,7 +247,16 @@ impl<'a> Revision<'a> {
             self.check_namespaces(&mut found);
         }
         self.check_links(&mut found);
+        self.admit(&mut found);
         self.told.extend(found);
+    }
+
+    /// What a member declares in its namespace.
+    fn declared(&self, member: &Member<'a>) -> Option<Arc<DeclaredObject>> {
+        match self.admitted.get(&member.object.id) {
+            Some(admitted) => Some(Arc::clone(admitted)),
+            None => member.declared(),
+        }
     }
 
     /// Tells each namespace that is used and not declared once, at its first use.
@@ -276,13 +306,14 @@ impl<'a> Revision<'a> {
     }
 
     pub(crate) fn into_content(mut self) -> RevisionContent {
-        self.problems.extend(self.told.into_iter().map(|told| told.problem));
+        let told = std::mem::take(&mut self.told);
+        self.problems.extend(told.into_iter().map(|told| told.problem));
         self.problems.sort();
         self.problems.dedup();
         if self.problems.iter().any(|problem| problem.severity == Severity::Error) {
             return RevisionContent::Problems(self.problems);
         }
-        let declared = || self.members.values().filter_map(|member| member.declared());
+        let declared = || self.members.values().filter_map(|member| self.declared(member));
         let objects = declared().map(|declared| (declared.id(), declared));
         // Keys that come in their order leave each node of the tree half empty, which every second one
         // of them then fills.

@@ -1,12 +1,12 @@
 //! One file's content, read without knowing where it lies, so that it can be kept by its Git blob id.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dugout_model::{DeclaredObject, Origin, Problem};
+use dugout_model::{ContainerDefaults, DeclaredObject, ObjectName, Origin, Problem};
 
 use crate::decode::{
-    Decoded, ForeignObject, Identity, Links, Other, ParsedObject, TypeName, decode,
+    Decoded, ForeignObject, Identity, Links, Other, ParsedObject, TypeName, WorkloadFacts, decode,
 };
 use crate::lines::Lines;
 use crate::problems::{Mark, Problems};
@@ -42,16 +42,41 @@ pub(crate) struct BlobObject {
     pub links: Links,
     /// Of the file's problems, the one that decides what becomes of the object.
     pub reason: Option<u32>,
+    shared: Mutex<Shared>,
+}
+
+/// What is handed out again and again.
+#[derive(Default)]
+struct Shared {
     /// The object with the path that it was last asked for at. A file stays at its path from commit to
     /// commit, so the same shared value is handed out each time.
-    declared: Mutex<Option<Arc<DeclaredObject>>>,
+    declared: Option<Arc<DeclaredObject>>,
+    /// The same with what the limits of its namespace fill in, for the defaults that were asked for last.
+    filled: Option<Box<Filled>>,
+}
+
+/// What a namespace gives to pods that say nothing themselves.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct PodDefaults {
+    pub containers: ContainerDefaults,
+    /// Those of its service account, for a pod without any.
+    pub pull_secrets: Box<[ObjectName]>,
+}
+
+/// An object whose pods have the defaults of their namespace.
+struct Filled {
+    defaults: PodDefaults,
+    /// As it is written.
+    of: Arc<DeclaredObject>,
+    object: Arc<DeclaredObject>,
 }
 
 impl BlobObject {
     fn new(parsed: ParsedObject, reason: Option<u32>) -> Self {
         let ParsedObject { id, kind, place, namespace_at, declared, mut links } = parsed;
         links.fit();
-        Self { id, kind, place, namespace_at, links, reason, declared: Mutex::new(declared) }
+        let shared = Mutex::new(Shared { declared, filled: None });
+        Self { id, kind, place, namespace_at, links, reason, shared }
     }
 
     /// Where its namespace is written, or else where it begins.
@@ -67,25 +92,77 @@ impl BlobObject {
 
     /// Says once where the object came from.
     fn settle(&mut self, origin: Origin) {
-        if let Some(declared) = self.declared.get_mut().unwrap_or_else(PoisonError::into_inner) {
+        let shared = self.shared.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(declared) = &mut shared.declared {
             Arc::make_mut(declared).origin = origin;
         }
     }
 
     /// The object with the origin that it was last given; nothing when it has errors.
     pub fn declared(&self) -> Option<Arc<DeclaredObject>> {
-        self.declared.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().declared.clone()
     }
 
     /// The object as it stands in the file at `path`; nothing when it has errors.
     pub fn declared_in(&self, path: &Arc<str>) -> Option<Arc<DeclaredObject>> {
-        // Nothing can panic while the lock is held, and the value is whole at any time.
-        let mut declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
-        let declared = declared.as_mut()?;
+        let mut shared = self.lock();
+        let declared = shared.declared.as_mut()?;
         if declared.origin.file != *path {
             Arc::make_mut(declared).origin.file = Arc::clone(path);
         }
         Some(Arc::clone(declared))
+    }
+
+    /// Where the containers of its pods say what they need, if it makes pods.
+    pub fn pod_facts(&self) -> Option<&WorkloadFacts> {
+        self.links.admission.as_ref()?.pod.as_ref()
+    }
+
+    /// Whether it gives something to pods of its namespace that they do not say themselves.
+    pub fn gives_defaults(&self) -> bool {
+        let secrets = self.links.admission.as_ref().map(|facts| &facts.pull_secrets);
+        self.id.kind == "LimitRange" || secrets.is_some_and(|secrets| !secrets.is_empty())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        // Nothing can panic while the lock is held, and the value is whole at any time.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An object of this content with the defaults of its namespace filled in where its containers do not
+    /// speak; itself where they say all. What was handed out is handed out again while both are the same.
+    pub fn filled(
+        &self,
+        declared: Arc<DeclaredObject>,
+        defaults: &PodDefaults,
+    ) -> Arc<DeclaredObject> {
+        let Some(facts) = self.pod_facts() else { return declared };
+        let known = &mut self.lock().filled;
+        if let Some(known) = known.as_ref()
+            && Arc::ptr_eq(&known.of, &declared)
+            && known.defaults == *defaults
+        {
+            return Arc::clone(&known.object);
+        }
+        let mut object = DeclaredObject::clone(&declared);
+        if let Some(template) = object.spec.pod_template_mut() {
+            let containers = template.init_containers.iter_mut().chain(&mut template.containers);
+            for (container, facts) in containers.zip(&facts.containers) {
+                container.resources = defaults.containers.fill(container.resources, facts.stated);
+            }
+            if template.image_pull_secrets.is_empty() {
+                template.image_pull_secrets.clone_from(&defaults.pull_secrets);
+            }
+        }
+        if object == *declared {
+            *known = None;
+            return declared;
+        }
+        let object = Arc::new(object);
+        let filled =
+            Filled { defaults: defaults.clone(), of: declared, object: Arc::clone(&object) };
+        *known = Some(Box::new(filled));
+        object
     }
 }
 

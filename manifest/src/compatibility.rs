@@ -37,6 +37,7 @@ pub fn compatibility_page() -> String {
     write_removed(&mut page);
     write_annotations(&mut page);
     page.push_str(WORKLOADS);
+    page.push_str(LIMITS_AND_QUOTAS);
     let users = users_of_types();
     page.push_str("\n## Fields by kind\n");
     for entry in KINDS {
@@ -93,8 +94,40 @@ Dugout does with each kind of workload what Kubernetes does, but for this:
   the whole grace period. A `preStop` sleep is needed for no connection, and costs its own time.
 - A container's `postStart` hook that has not ended is not run again by an agent that is restarted meanwhile.
 - `limits.cpu` and `limits.memory` of a `resourceFieldRef` are, where there is no limit, all that the node has.
+- `hostNetwork: true` is for nodes whose agent allows it (`--allow hostNetwork`). The pod has its node's name and
+  address, and all its ports are ports of the node. Names are those that the node finds, whatever `dnsPolicy` says.
+- No two pods of one engine have the same port of their node (`hostPort`), also where several nodes share an engine:
+  a pod waits until another has gone. Ports that anything else on the machine has are found out when the container
+  starts.
+- A pod without `imagePullSecrets` has those of its service account, of `default` where it names none, if the
+  source declares the account. They are a part of the template; a pod runs also where the account is not there.
 - A disruption budget must say how many pods stay or may go; Kubernetes takes one that says neither, which
   holds nothing.
+";
+
+const LIMITS_AND_QUOTAS: &str = "
+## Limits and quotas
+
+They hold for what the same source declares in their namespace, and a commit that breaks one is refused before
+anything of it is rolled out: every container, pod and claim that a LimitRange refuses is told where it stands, and
+of a ResourceQuota the sum with what each object adds to it.
+
+- What a LimitRange fills in is a part of the pod template, as if it were written there. A changed default rolls
+  all that say nothing themselves. A Job and a bare Pod cannot change, so while one of those says nothing, a commit
+  that changes its default is refused; in Kubernetes a default reaches only pods that are made later.
+- Several LimitRanges of a namespace are asked in the order of their names; Kubernetes has no order.
+- A template is held against limits, and against a quota's demand that its containers state what is counted,
+  also while there are no replicas.
+- Containers can be given cpu and memory. A LimitRange for another of their resources is refused, and a quota
+  for one is always kept.
+- A quota counts what is declared, not what runs: replicas; of a Job its parallel pods, at most its completions,
+  for as long as it is declared and not suspended; of a CronJob the pods of one run; of a DaemonSet one pod, as
+  Git does not say how many nodes there are. `count/replicasets.apps` counts those that Git declares.
+- The pods that a rollout has beyond the replicas (`maxSurge`) may go beyond a quota for as long as it
+  takes, and a notice says so. Kubernetes refuses them, and such a rollout stands still or gives up capacity.
+- No pod is in the scopes Terminating, PriorityClass or CrossNamespacePodAffinity: manifests with a deadline of
+  pods, a priority class or an affinity are refused.
+- The `status` of a quota says what the objects of its namespace come to, whatever source they are of.
 ";
 
 const KUSTOMIZE: &str = "

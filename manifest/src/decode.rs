@@ -26,7 +26,9 @@ mod container;
 mod deployment;
 mod disruption;
 mod env;
+mod facts;
 mod lifecycle;
+mod limits;
 mod metadata;
 pub(crate) mod policy;
 mod probe;
@@ -35,6 +37,8 @@ mod security;
 mod service;
 mod volume;
 mod workload;
+
+pub(crate) use facts::{AdmissionFacts, ClaimFacts, ContainerFacts, WorkloadFacts};
 
 /// Which object it is: unique in a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,12 +92,30 @@ pub(crate) struct Links {
     /// Of a workload: the pods that it makes.
     pub pods: Option<Box<PodFacts>>,
     pub service: Option<Box<ServiceFacts>>,
+    /// What limits and quotas are held against.
+    pub admission: Option<Box<AdmissionFacts>>,
 }
 
 impl Links {
     /// Gives back the room that was set aside: they are kept for as long as the file is.
     pub(crate) fn fit(&mut self) {
         self.references.shrink_to_fit();
+        if let Some(facts) = &mut self.admission {
+            facts.claims.shrink_to_fit();
+        }
+    }
+
+    /// What is left of them when an object is not acted on: what a service account gives to pods.
+    fn without_effect(self) -> Self {
+        let secrets = self.admission.map(|facts| facts.pull_secrets).unwrap_or_default();
+        let facts = AdmissionFacts { pull_secrets: secrets, ..AdmissionFacts::default() };
+        let admission = (!facts.pull_secrets.is_empty()).then(|| Box::new(facts));
+        Self { admission, ..Self::default() }
+    }
+
+    /// The claims that it is or makes.
+    pub(crate) fn claims(&self) -> &[ClaimFacts] {
+        self.admission.as_ref().map_or(&[], |facts| &facts.claims)
     }
 }
 
@@ -437,7 +459,7 @@ fn decode_object(
         }
         Handling::Notice(why) => {
             value.notice(format!("a {} {why}", entry.kind));
-            links = Links::default();
+            links = links.without_effect();
             None
         }
         Handling::List => None,
@@ -521,6 +543,8 @@ fn read_spec(
             object.field("spec");
             ObjectSpec::Namespace
         }
+        Kind::LimitRange => ObjectSpec::LimitRange(limits::read_range(object)),
+        Kind::ResourceQuota => ObjectSpec::ResourceQuota(Box::new(limits::read_quota(object))),
         Kind::ConfigMap => ObjectSpec::ConfigMap(config::read_config_map(object)),
         Kind::Secret => ObjectSpec::Secret(config::read_secret(object)),
         Kind::Service => ObjectSpec::Service(service::read(object)),

@@ -4,6 +4,7 @@
 //! notes what the object says about others.
 
 pub(crate) mod access;
+pub(crate) mod admission;
 pub(crate) mod batch;
 pub(crate) mod config;
 pub(crate) mod container;

@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use dugout_manifest::{
     ContentId, Files, Found, Policy, SourceCache, Tree, TreeError, read_revision, read_source,
 };
-use dugout_model::{DeclaredObjects, ObjectId, Problem, RevisionContent};
+use dugout_model::{DeclaredObjects, Kind, ObjectId, Problem, RevisionContent};
 use proptest::prelude::*;
 
 fn config_map(name: &str, data: &str) -> String {
@@ -25,6 +25,49 @@ fn service(name: &str, rest: &str) -> String {
     )
 }
 
+fn limit_range(name: &str, cpu: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: LimitRange\nmetadata: {{name: {name}}}\n\
+         spec: {{limits: [{{type: Container, default: {{cpu: {cpu}}}, max: {{cpu: 2}}}}]}}\n"
+    )
+}
+
+fn pod_quota(pods: u32) -> String {
+    format!(
+        "apiVersion: v1\nkind: ResourceQuota\nmetadata: {{name: quota}}\n\
+         spec: {{hard: {{pods: {pods}, limits.cpu: 3}}}}\n"
+    )
+}
+
+/// A workload whose containers have these resources.
+fn deployment(name: &str, replicas: u32, resources: &str) -> String {
+    format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\n\
+         spec:\n  replicas: {replicas}\n  selector: {{matchLabels: {{is: {name}}}}}\n  template:\n    \
+         metadata: {{labels: {{is: {name}}}}}\n    spec:\n      containers:\n      \
+         - {{name: c, image: a/b, resources: {{{resources}}}}}\n"
+    )
+}
+
+/// Those that hold what others of their namespace are held against.
+fn choices_of_limits() -> Vec<(&'static str, Vec<String>)> {
+    vec![
+        (
+            "apps/limits.yaml",
+            vec![limit_range("limits", "500m"), limit_range("limits", "1"), pod_quota(3)],
+        ),
+        ("apps/quota.yaml", vec![pod_quota(9), pod_quota(2), limit_range("later", "100m")]),
+        (
+            "apps/deployment.yaml",
+            vec![
+                deployment("d", 2, ""),
+                deployment("d", 2, "limits: {cpu: 1}"),
+                deployment("e", 1, "limits: {cpu: 3}"),
+            ],
+        ),
+    ]
+}
+
 /// What the files of a small source may hold, most of it without an error.
 fn choices() -> Vec<(&'static str, Vec<String>)> {
     let port = |number: u16| format!("type: NodePort, ports: [{{port: 80, nodePort: {number}}}]");
@@ -34,7 +77,7 @@ fn choices() -> Vec<(&'static str, Vec<String>)> {
         texts.iter().map(|text| format!("{head}{text}")).collect::<Vec<_>>()
     };
     let notice = service("s", "ports: [{port: 80}]");
-    vec![
+    let choices = vec![
         ("apps/plain.yaml", vec![config_map("p", ""), config_map("p", "a: b"), notice.clone()]),
         ("apps/more.yaml", vec![config_map("q", ""), service("port", &port(30_001))]),
         ("apps/folder/a.yaml", vec![config_map("r", ""), config_map("one-p", "")]),
@@ -93,7 +136,8 @@ fn choices() -> Vec<(&'static str, Vec<String>)> {
         ("lib/link", texts(&["../far", "../apps/base", "nowhere"])),
         ("far/kustomization.yaml", texts(&["resources: [map.yaml]\n"])),
         ("far/map.yaml", vec![config_map("f", ""), config_map("f", "a: b")]),
-    ]
+    ];
+    [choices, choices_of_limits()].concat()
 }
 
 /// What makes that a source cannot be followed.
@@ -452,6 +496,72 @@ fn what_is_of_no_namespace_is_followed() {
     assert_eq!(read(&files), (false, true));
     files.add("apps/role.yaml", other("x2").replace("a.example", "b.example"));
     assert_eq!(read(&files), (false, false), "its group is not skipped");
+}
+
+/// A namespace of limits, quotas and workloads costs what changed, too, and what a default does not reach is
+/// the same shared value as before.
+#[test]
+fn limits_and_quotas_are_followed() {
+    let policy = Policy::default();
+    let mut files = Files::default();
+    files.add("apps/says.yaml", deployment("says", 1, "limits: {cpu: 1}"));
+    files.add("apps/silent.yaml", deployment("silent", 1, ""));
+    let elsewhere = deployment("elsewhere", 1, "")
+        .replace("{name: elsewhere}", "{name: elsewhere, namespace: other}");
+    files.add("apps/elsewhere.yaml", elsewhere);
+    files.add("apps/other.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: other}\n");
+    files.add("apps/limits.yaml", limit_range("limits", "500m"));
+    let mut cache = SourceCache::default();
+    let mut before: Option<DeclaredObjects> = None;
+    let mut read = |files: &Files| {
+        let reading = read_revision(files, "apps", &policy, &mut cache).unwrap();
+        let whole = read_source(files, "apps", &policy, &mut SourceCache::default()).unwrap();
+        assert_eq!(reading.content, whole);
+        let RevisionContent::Objects { objects, .. } = reading.content else {
+            return (reading.was_followed, None);
+        };
+        let earlier = before.replace(objects.clone()).unwrap_or_default();
+        let other = difference(&earlier, &objects);
+        if let Some(changed) = reading.changed {
+            assert_eq!(other, changed);
+            let same =
+                objects.iter().filter(|(id, _)| !other.contains(id) && id.kind == Kind::Deployment);
+            let mut same = same.map(|(id, object)| (object, &earlier[id]));
+            assert!(same.all(|(now, before)| std::sync::Arc::ptr_eq(now, before)));
+        }
+        let other = other.iter().map(ToString::to_string);
+        (reading.was_followed, Some(other.collect::<Vec<_>>().join(", ")))
+    };
+    let told = |was_followed: bool, changed: &str| (was_followed, Some(changed.to_owned()));
+    let all = "Namespace other, LimitRange default/limits, Deployment default/says, \
+               Deployment default/silent, Deployment other/elsewhere";
+    assert_eq!(read(&files), told(false, all));
+    assert_eq!(read(&files), told(true, ""));
+    let (range, silent) = ("LimitRange default/limits", "Deployment default/silent");
+    files.add("apps/limits.yaml", limit_range("limits", "600m"));
+    assert_eq!(read(&files), told(true, &format!("{range}, {silent}")), "another default");
+    files.add("apps/limits.yaml", limit_range("limits", "600m") + "#\n");
+    assert_eq!(read(&files), told(true, ""), "the same in other words");
+    files.add("apps/quota.yaml", pod_quota(9));
+    assert_eq!(read(&files), told(true, "ResourceQuota default/quota"));
+    files.add("apps/says.yaml", deployment("says", 2, "limits: {cpu: 1}"));
+    assert_eq!(read(&files), told(true, "Deployment default/says"));
+    files.add("apps/says.yaml", deployment("says", 3, "limits: {cpu: 1}"));
+    assert_eq!(read(&files), (false, None), "together they are beyond the quota");
+    files.add("apps/says.yaml", deployment("says", 2, "limits: {cpu: 1}"));
+    assert!(!read(&files).0);
+    let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default}\n\
+                   imagePullSecrets: [{name: registry}]\n";
+    files.add("apps/account.yaml", account);
+    assert!(read(&files).0, "the pods of its namespace pull with it");
+    files.remove("apps/account.yaml");
+    assert_eq!(read(&files), told(true, &format!("Deployment default/says, {silent}")));
+    files.remove("apps/quota.yaml");
+    files.remove("apps/limits.yaml");
+    let gone = format!("{range}, ResourceQuota default/quota, {silent}");
+    assert_eq!(read(&files), told(true, &gone), "it is again as it is written");
+    files.add("apps/silent.yaml", deployment("silent", 2, ""));
+    assert_eq!(read(&files), told(true, silent));
 }
 
 /// A folder with very many files, none of which is a manifest.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    CommitSha, CronJob, DaemonSet, Deployment, JobSpec, NamespaceName, ObjectName, ObjectUid,
-    PodDisruptionBudget, PodTemplate, ReplicaSetSpec, SecretValue, SortedMap, SourceName,
-    StatefulSet, Timestamp,
+    CommitSha, CronJob, DaemonSet, Deployment, JobSpec, LimitRange, NamespaceName, ObjectName,
+    ObjectUid, PodDisruptionBudget, PodTemplate, ReplicaSetSpec, ResourceQuota, SecretValue,
+    SortedMap, SourceName, StatefulSet, Timestamp,
 };
 
 /// Labels or annotations.
@@ -18,6 +18,8 @@ pub type StringMap = SortedMap<String>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     Namespace,
+    LimitRange,
+    ResourceQuota,
     ConfigMap,
     Secret,
     Service,
@@ -34,8 +36,10 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which they are applied.
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 15] = [
         Kind::Namespace,
+        Kind::LimitRange,
+        Kind::ResourceQuota,
         Kind::ConfigMap,
         Kind::Secret,
         Kind::Service,
@@ -66,6 +70,8 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::Namespace => "Namespace",
+            Kind::LimitRange => "LimitRange",
+            Kind::ResourceQuota => "ResourceQuota",
             Kind::ConfigMap => "ConfigMap",
             Kind::Secret => "Secret",
             Kind::Service => "Service",
@@ -210,6 +216,8 @@ impl DeclaredObject {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ObjectSpec {
     Namespace,
+    LimitRange(LimitRange),
+    ResourceQuota(Box<ResourceQuota>),
     ConfigMap(ConfigMap),
     Secret(Secret),
     Service(Service),
@@ -230,6 +238,8 @@ impl ObjectSpec {
     pub fn kind(&self) -> Kind {
         match self {
             ObjectSpec::Namespace => Kind::Namespace,
+            ObjectSpec::LimitRange(_) => Kind::LimitRange,
+            ObjectSpec::ResourceQuota(_) => Kind::ResourceQuota,
             ObjectSpec::ConfigMap(_) => Kind::ConfigMap,
             ObjectSpec::Secret(_) => Kind::Secret,
             ObjectSpec::Service(_) => Kind::Service,
@@ -249,6 +259,8 @@ impl ObjectSpec {
     pub fn pod_template(&self) -> Option<&PodTemplate> {
         match self {
             ObjectSpec::Namespace
+            | ObjectSpec::LimitRange(_)
+            | ObjectSpec::ResourceQuota(_)
             | ObjectSpec::ConfigMap(_)
             | ObjectSpec::Secret(_)
             | ObjectSpec::Service(_)
@@ -262,6 +274,28 @@ impl ObjectSpec {
             ObjectSpec::DaemonSet(spec) => Some(&spec.template),
             ObjectSpec::Job(spec) => Some(&spec.template),
             ObjectSpec::CronJob(spec) => Some(&spec.job.template),
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn pod_template_mut(&mut self) -> Option<&mut PodTemplate> {
+        match self {
+            ObjectSpec::Namespace
+            | ObjectSpec::LimitRange(_)
+            | ObjectSpec::ResourceQuota(_)
+            | ObjectSpec::ConfigMap(_)
+            | ObjectSpec::Secret(_)
+            | ObjectSpec::Service(_)
+            | ObjectSpec::PodDisruptionBudget(_) => None,
+            ObjectSpec::Pod(template) => Some(template),
+            ObjectSpec::ReplicaSet(spec) | ObjectSpec::ReplicationController(spec) => {
+                Some(&mut spec.template)
+            }
+            ObjectSpec::Deployment(spec) => Some(&mut spec.template),
+            ObjectSpec::StatefulSet(spec) => Some(&mut spec.template),
+            ObjectSpec::DaemonSet(spec) => Some(&mut spec.template),
+            ObjectSpec::Job(spec) => Some(&mut spec.template),
+            ObjectSpec::CronJob(spec) => Some(&mut spec.job.template),
         }
     }
 

@@ -154,6 +154,8 @@ pub enum NodeFilter {
     TooManyPods,
     /// Its policy forbids what the pod asks for.
     NotAllowed,
+    /// Another pod has a port of the node that this one asks for.
+    NoFreePorts,
 }
 
 impl NodeFilter {
@@ -166,6 +168,7 @@ impl NodeFilter {
             NodeFilter::InsufficientCpu => "with too little CPU left",
             NodeFilter::InsufficientMemory => "with too little memory left",
             NodeFilter::TooManyPods => "already full of pods",
+            NodeFilter::NoFreePorts => "node(s) didn't have free ports for the requested pod ports",
             NodeFilter::NotAllowed => {
                 "that do not allow what the pod asks for (see --allow of dugout agent; one of an earlier release allows no security context)"
             }

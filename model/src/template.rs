@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    ContainerLifecycle, ContainerSecurity, ObjectName, PodNames, PodSecurity, PortRef, Processes,
-    Projection, Protocol, SecretValue, Streams, StringMap, Volume, VolumeFiles, VolumeMount,
+    ContainerLifecycle, ContainerSecurity, HostPort, ObjectName, PodNames, PodSecurity, PortRef,
+    Processes, Projection, Protocol, SecretValue, Streams, StringMap, Volume, VolumeFiles,
+    VolumeMount,
 };
 
 /// A pod template as a manifest declares it.
@@ -173,6 +174,8 @@ pub struct ContainerPort {
     pub name: String,
     pub container_port: u16,
     pub protocol: Protocol,
+    /// Where it is reached on the node, if it is. A pod on its node's network has that port itself.
+    pub host: Option<HostPort>,
 }
 
 /// Requests are what the scheduler reserves; limits are what the engine enforces.

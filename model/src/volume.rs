@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{ObjectName, PodField, SecretValue};
+use crate::{NodeResource, ObjectName, PodField, ResourceFieldSelector, SecretValue};
 
 /// A volume that the containers of a pod may share; `Files` is what files in it are made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +52,16 @@ pub struct KeyFile {
 pub struct FieldFile {
     /// As of a key.
     pub path: String,
-    pub field: FileField,
+    pub content: FieldFileContent,
     pub mode: Option<FileMode>,
+}
+
+/// What of the pod a file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FieldFileContent {
+    Field(FileField),
+    /// Of the container that it names.
+    Resource(ResourceFieldSelector),
 }
 
 /// A downward API field as a file may hold it.
@@ -107,6 +115,8 @@ pub enum FileContent {
     Secret(SecretValue),
     /// Known only once the pod is; filled in on the node.
     Field(FileField),
+    /// Known only once the node is; filled in there.
+    NodeResource(NodeResource),
 }
 
 /// A folder that is empty when the pod begins and goes with it.

@@ -6,6 +6,7 @@
 
 mod evictions;
 mod gate;
+mod host_ports;
 mod identities;
 mod order;
 mod pruning;
@@ -49,6 +50,8 @@ pub enum Violation {
     PlacedOnUnfitNode { pod: PodUid, node: NodeName },
     #[error("node {node} gets pods and has more reserved than it has")]
     NodeOverbooked { node: NodeName },
+    #[error("pod {pod} is placed on node {node}, where another has a port that it asks for")]
+    HostPortTakenTwice { pod: PodUid, node: NodeName },
     #[error("{workload} has {active} pods and may have {most}")]
     TooManyPods { workload: ObjectId, active: u32, most: u32 },
     #[error("{workload} keeps {available} available pods by choice and must keep {least}")]
@@ -119,6 +122,7 @@ pub fn check(before: &World, plan: &Plan) -> Vec<Violation> {
     checker.pods();
     checker.evictions();
     checker.placements();
+    checker.host_ports();
     checker.workloads();
     checker.jobs();
     checker.order(plan);
@@ -326,6 +330,8 @@ impl Checker<'_> {
                 ObjectSpec::Job(_)
                 | ObjectSpec::CronJob(_)
                 | ObjectSpec::Namespace
+                | ObjectSpec::LimitRange(_)
+                | ObjectSpec::ResourceQuota(_)
                 | ObjectSpec::ConfigMap(_)
                 | ObjectSpec::Secret(_)
                 | ObjectSpec::Service(_)

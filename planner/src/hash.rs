@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use dugout_model::{
     Container, ContainerLifecycle, ContainerPort, ContainerResources, EmptyDir, EnvContent,
-    EnvValue, FileContent, FileField, HostPath, HttpGetAction, HttpScheme, LifecycleHandler,
-    MountAccess, MountPropagation, NodeResource, NodeResourceKind, PodField, PortRef, Probe,
-    ProbeAction, Protocol, PullPolicy, ResolvedTemplate, RestartPolicy, Streams, StringMap,
-    SubPath, TemplateHash, Volume, VolumeFile, VolumeFiles, VolumeMount, VolumeSource,
+    EnvValue, FileContent, FileField, HostPath, HostPort, HttpGetAction, HttpScheme,
+    LifecycleHandler, MountAccess, MountPropagation, NodeResource, NodeResourceKind, PodField,
+    PortRef, Probe, ProbeAction, Protocol, PullPolicy, ResolvedTemplate, RestartPolicy, Streams,
+    StringMap, SubPath, TemplateHash, Volume, VolumeFile, VolumeFiles, VolumeMount, VolumeSource,
 };
 use sha2::{Digest, Sha256};
 
@@ -263,6 +263,14 @@ impl Encoder {
                 self.tag(4);
                 self.field(field);
             }
+            FileContent::NodeResource(NodeResource { kind, divisor }) => {
+                self.tag(5);
+                self.tag(match kind {
+                    NodeResourceKind::Cpu => 0,
+                    NodeResourceKind::Memory => 1,
+                });
+                self.number(*divisor);
+            }
         }
     }
 
@@ -336,13 +344,19 @@ impl Encoder {
     }
 
     fn port(&mut self, port: &ContainerPort) {
-        let ContainerPort { name, container_port, protocol } = port;
+        let ContainerPort { name, container_port, protocol, host } = port;
         self.text(name);
         self.number(u64::from(*container_port));
         self.tag(match protocol {
             Protocol::Tcp => 0,
             Protocol::Udp => 1,
         });
+        // It came later: a port without one has the hash that it always had.
+        if let Some(HostPort { port, address }) = host {
+            self.text("host port");
+            self.number(u64::from(*port));
+            self.text(&address.map(|address| address.to_string()).unwrap_or_default());
+        }
     }
 
     fn resources(&mut self, resources: &ContainerResources) {

@@ -93,6 +93,8 @@ fn control(draft: &mut Draft<'_>, object: &StoredObject) -> Option<Timestamp> {
         ObjectSpec::Job(spec) => jobs::run(draft, object, spec),
         ObjectSpec::CronJob(spec) => cron_jobs::keep(draft, object, spec),
         ObjectSpec::Namespace
+        | ObjectSpec::LimitRange(_)
+        | ObjectSpec::ResourceQuota(_)
         | ObjectSpec::ConfigMap(_)
         | ObjectSpec::Secret(_)
         | ObjectSpec::Service(_)

@@ -118,7 +118,8 @@ async fn the_stored_form_of_rows_is_the_one_that_was_released() {
 fn one_of_each(dice: &mut Dice) -> Vec<Change> {
     let source = SourceName::new("main");
     let mut changes = vec![Change::PutSource(Arc::new(dice.source(source.clone())))];
-    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::PodDisruptionBudget) {
+    let came_later = [Kind::PodDisruptionBudget, Kind::LimitRange, Kind::ResourceQuota];
+    for kind in Kind::ALL.into_iter().filter(|kind| !came_later.contains(kind)) {
         let id = ObjectId::new(kind, "demo", "web");
         changes.push(Change::PutObject(Arc::new(dice.object(id, source.clone()))));
     }
@@ -158,10 +159,16 @@ fn what_came_later(dice: &mut Dice, source: &SourceName) -> Vec<Change> {
     let lifecycle = Lifecycle::Stopping { since, grace, reason };
     let set = ReplicaSetUid(dice.uuid());
     let evicted = Pod { lifecycle, ..dice.new_pod(set) };
+    let [range, quota] = [Kind::LimitRange, Kind::ResourceQuota].map(|kind| {
+        let id = ObjectId::new(kind, "demo", "web");
+        Change::PutObject(Arc::new(dice.object(id, source.clone())))
+    });
     vec![
         Change::PutObject(Arc::new(budget)),
         Change::PutNode(Arc::new(drained)),
         Change::PutPod(Arc::new(evicted)),
+        range,
+        quota,
     ]
 }
 

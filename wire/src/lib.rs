@@ -75,7 +75,7 @@ pub const PROTOCOL_VERSION_TEXT: &str = "1";
 
 /// Which fields of an assignment this crate knows: it grows with each that is added. A reader drops what it
 /// does not know, so what one of another revision kept is not the whole assignment.
-pub const ASSIGNMENT_REVISION: u32 = 1;
+pub const ASSIGNMENT_REVISION: u32 = 3;
 
 /// The largest body of a registration that a server reads.
 pub const MAX_REGISTRATION_BYTES: usize = 64 * 1024;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -154,6 +155,12 @@ pub struct ContainerPort {
     pub name: String,
     pub container_port: u16,
     pub protocol: Protocol,
+    /// Where it is reached on the node, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_port: Option<u16>,
+    /// The only address of the node that it is reached at; every one without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_address: Option<IpAddr>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -458,15 +465,22 @@ impl From<PodField> for model::PodField {
 
 impl From<&model::ContainerPort> for ContainerPort {
     fn from(value: &model::ContainerPort) -> Self {
-        let model::ContainerPort { name, container_port, protocol } = value;
-        Self { name: name.clone(), container_port: *container_port, protocol: (*protocol).into() }
+        let model::ContainerPort { name, container_port, protocol, host } = value;
+        Self {
+            name: name.clone(),
+            container_port: *container_port,
+            protocol: (*protocol).into(),
+            host_port: host.map(|host| host.port),
+            host_address: host.and_then(|host| host.address),
+        }
     }
 }
 
 impl From<ContainerPort> for model::ContainerPort {
     fn from(value: ContainerPort) -> Self {
-        let ContainerPort { name, container_port, protocol } = value;
-        Self { name, container_port, protocol: protocol.into() }
+        let ContainerPort { name, container_port, protocol, host_port, host_address } = value;
+        let host = host_port.map(|port| model::HostPort { port, address: host_address });
+        Self { name, container_port, protocol: protocol.into(), host }
     }
 }
 

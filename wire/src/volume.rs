@@ -9,7 +9,7 @@ use dugout_model as model;
 use serde::{Deserialize, Serialize};
 
 use crate::WireError;
-use crate::template::PodField;
+use crate::template::{NodeResource, PodField};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -38,6 +38,9 @@ pub struct VolumeFile {
     /// The nine bits of its permissions.
     pub mode: u16,
     pub content: FileContent,
+    /// In the place of the content: what the node has. A reader of before makes an empty file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_resource: Option<NodeResource>,
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,6 +183,7 @@ impl Volume {
 impl From<&model::VolumeFile> for VolumeFile {
     fn from(value: &model::VolumeFile) -> Self {
         let model::VolumeFile { path, mode, content } = value;
+        let mut node_resource = None;
         let content = match content {
             model::FileContent::Plain(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) => FileContent::Text(text.to_owned()),
@@ -193,8 +197,13 @@ impl From<&model::VolumeFile> for VolumeFile {
             model::FileContent::Field(model::FileField::One(field)) => {
                 FileContent::Field(field.into())
             }
+            model::FileContent::NodeResource(resource) => {
+                node_resource = Some((*resource).into());
+                FileContent::Text(String::new())
+            }
         };
-        Self { path: path.clone(), mode: u16::try_from(mode.bits()).unwrap_or(0), content }
+        let mode = u16::try_from(mode.bits()).unwrap_or(0);
+        Self { path: path.clone(), mode, content, node_resource }
     }
 }
 
@@ -202,12 +211,15 @@ impl TryFrom<VolumeFile> for model::VolumeFile {
     type Error = WireError;
 
     fn try_from(value: VolumeFile) -> Result<Self, WireError> {
-        let VolumeFile { path, mode, content } = value;
+        let VolumeFile { path, mode, content, node_resource } = value;
         let decode = |text: String| {
             let bytes = STANDARD.decode(text);
             bytes.map_err(|_| WireError::FileNotBase64 { path: path.clone() })
         };
         let content = match content {
+            _ if let Some(resource) = node_resource => {
+                model::FileContent::NodeResource(resource.into())
+            }
             FileContent::Text(text) => model::FileContent::Plain(text.into_bytes().into()),
             FileContent::Binary(text) => model::FileContent::Plain(decode(text)?.into()),
             FileContent::Secret(text) => {

@@ -62,6 +62,7 @@ fn container() -> Container<EnvValue> {
             name: "http".into(),
             container_port: 8080,
             protocol: Protocol::Tcp,
+            host: Some(HostPort { port: 80, address: Some([10, 0, 0, 1].into()) }),
         }],
         resources: ContainerResources {
             cpu_request_millis: 50,
@@ -113,6 +114,13 @@ fn volumes() -> Box<[Volume<VolumeFiles>]> {
         file("d", FileContent::Field(FileField::Labels)),
         file("e", FileContent::Field(FileField::Annotations)),
         file("f", FileContent::Field(FileField::One(PodField::Uid))),
+        file(
+            "g",
+            FileContent::NodeResource(NodeResource {
+                kind: NodeResourceKind::Memory,
+                divisor: 1 << 20,
+            }),
+        ),
     ]));
     let limit = EmptyDir::Memory { size_limit_bytes: Some(1 << 20) };
     let host = HostPath { path: "/srv".into(), path_type: HostPathType::Directory };

@@ -6,13 +6,13 @@ use std::collections::HashMap;
 
 use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountBindOptions,
-    MountBindOptionsPropagationEnum, MountType,
+    MountBindOptionsPropagationEnum, MountType, PortBinding, PortMap,
 };
-use dugout_model::{MountAccess, MountPropagation};
+use dugout_model::{MountAccess, MountPropagation, NamespaceOwner};
 
 pub(super) use self::security::{Looked, needs_image_user, user};
 use super::settings::host_config;
-use crate::runtime::{BindMount, ContainerSpec, Namespaces};
+use crate::runtime::{BindMount, ContainerSpec, Namespaces, PublishedPort};
 
 /// Each container's log: this many files of this size.
 const LOG_FILES: &str = "2";
@@ -35,6 +35,12 @@ pub(super) fn create_body(spec: &ContainerSpec, looked: &Looked) -> ContainerCre
     let mut body = ContainerCreateBody {
         image: Some(spec.image.clone()),
         hostname: match &spec.namespaces {
+            // On the node's network it has the node's name.
+            Namespaces::Own { .. } | Namespaces::Offered { .. }
+                if spec.isolation.network == NamespaceOwner::Host =>
+            {
+                None
+            }
             Namespaces::Own { hostname } | Namespaces::Offered { hostname } => {
                 Some(hostname.clone())
             }
@@ -49,6 +55,7 @@ pub(super) fn create_body(spec: &ContainerSpec, looked: &Looked) -> ContainerCre
         exposed_ports: some(&spec.exposed_ports),
         host_config: Some(HostConfig {
             network_mode: joined.clone(),
+            port_bindings: bindings(&spec.published_ports),
             ipc_mode: match &spec.namespaces {
                 Namespaces::Own { .. } => None,
                 Namespaces::Offered { .. } => Some("shareable".to_owned()),
@@ -66,6 +73,18 @@ pub(super) fn create_body(spec: &ContainerSpec, looked: &Looked) -> ContainerCre
     };
     security::add(&mut body, spec, looked);
     body
+}
+
+fn bindings(ports: &[PublishedPort]) -> Option<PortMap> {
+    let mut bindings = PortMap::new();
+    for PublishedPort { port, at, address } in ports {
+        let binding = PortBinding {
+            host_ip: address.map(|address| address.to_string()),
+            host_port: Some(at.to_string()),
+        };
+        bindings.entry(port.clone()).or_default().get_or_insert_default().push(binding);
+    }
+    (!bindings.is_empty()).then_some(bindings)
 }
 
 /// As mounts and not as binds: the engine then refuses a source that is not there instead of making a

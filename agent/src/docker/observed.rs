@@ -14,7 +14,9 @@ use dugout_model::{ContainerExit, Timestamp};
 use super::settings::{self, Swap};
 use super::{DEFAULT_NETWORK, DockerRuntime, QUICK};
 use crate::labels::{ContainerLabels, Owner, UID};
-use crate::runtime::{ListedState, ObservedContainer, ObservedState, PermanentKind, RuntimeError};
+use crate::runtime::{
+    HOST_NETWORK, ListedState, ObservedContainer, ObservedState, PermanentKind, RuntimeError,
+};
 
 impl DockerRuntime {
     pub(super) fn note_swap(&self, info: &SystemInfo) {
@@ -39,7 +41,7 @@ impl DockerRuntime {
             true => Swap::Accounted,
             false => Swap::Unaccounted,
         };
-        Ok(of_labels(found, ours, swap))
+        Ok(of_labels(found, ours, swap, self.node_address))
     }
 
     /// Whether we gave a container its labels. One that somebody made of an image that he had committed
@@ -67,6 +69,7 @@ fn of_labels(
     found: ContainerInspectResponse,
     labels: ContainerLabels,
     swap: Swap,
+    node_address: Option<IpAddr>,
 ) -> Option<ObservedContainer> {
     let created_at = found.created.as_deref().and_then(moment).unwrap_or_default();
     let networks = found.network_settings.and_then(|all| all.networks);
@@ -77,7 +80,7 @@ fn of_labels(
         image_id: found.image,
         settings: settings::observed(config, networks.as_ref(), found.state.as_ref(), swap),
         state: observed_state(found.state?, created_at),
-        address: address(networks),
+        address: address(networks, node_address),
         created_at,
     })
 }
@@ -123,9 +126,16 @@ fn observed_state(state: ContainerState, created_at: Timestamp) -> ObservedState
 }
 
 /// The address on the engine's default network, where every container of ours is made; if someone took
-/// it from there, that on the first other network by name.
-pub(super) fn address(networks: Option<HashMap<String, EndpointSettings>>) -> Option<IpAddr> {
-    let mut networks: Vec<_> = networks?.into_iter().collect();
+/// it from there, that on the first other network by name. Of one on the network of its node it is the node's.
+pub(super) fn address(
+    networks: Option<HashMap<String, EndpointSettings>>,
+    of_node: Option<IpAddr>,
+) -> Option<IpAddr> {
+    let networks = networks?;
+    if networks.contains_key(HOST_NETWORK) {
+        return of_node;
+    }
+    let mut networks: Vec<_> = networks.into_iter().collect();
     networks.sort_by(|(a, _), (b, _)| (a != DEFAULT_NETWORK, a).cmp(&(b != DEFAULT_NETWORK, b)));
     networks.iter().find_map(|(_, network)| network.ip_address.as_ref()?.parse().ok())
 }
@@ -158,9 +168,12 @@ mod tests {
             ("a".to_owned(), network("")),
             ("c".to_owned(), network("10.0.0.3")),
         ]);
-        assert_eq!(address(Some(networks.clone())), "10.0.0.2".parse().ok());
+        assert_eq!(address(Some(networks.clone()), None), "10.0.0.2".parse().ok());
         networks.insert("bridge".to_owned(), network("172.17.0.2"));
-        assert_eq!(address(Some(networks)), "172.17.0.2".parse().ok());
-        assert_eq!(address(None), None);
+        assert_eq!(address(Some(networks), None), "172.17.0.2".parse().ok());
+        assert_eq!(address(None, None), None);
+        let of_node = "192.0.2.7".parse().ok();
+        let on_host = HashMap::from([("host".to_owned(), network(""))]);
+        assert_eq!(address(Some(on_host), of_node), of_node);
     }
 }

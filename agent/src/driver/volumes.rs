@@ -33,6 +33,8 @@ impl<R: ContainerRuntime> Node<R> {
         let sub_paths = sub_paths(pod, wanted, node).map_err(|error| error.to_string())?;
         let layout = self.hands.volume_layout(owner);
         let preparation = layout.preparation(pod, wanted, &sub_paths, (&owner.node, self.wall));
+        let preparation =
+            preparation.map(|made| Preparation { allocatable: self.allocatable(), ..made });
         if preparation.is_some() {
             self.held_volumes.entry(uid).or_default();
         }

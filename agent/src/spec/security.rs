@@ -85,6 +85,7 @@ fn shared(pod: &AssignedPod, of_pod: &PodSecurity, namespaces: &Namespaces) -> I
         Namespaces::Joined { .. } => Isolation { ipc, ..Isolation::default() },
         Namespaces::Own { .. } | Namespaces::Offered { .. } => Isolation {
             ipc,
+            network: of_pod.network,
             sysctls: of_pod.sysctls.to_vec(),
             names: pod.template.names.as_deref().cloned().unwrap_or_default(),
             ..Isolation::default()

@@ -81,6 +81,7 @@ impl Layout {
         Some(Preparation {
             pod: pod.clone(),
             node: node.clone(),
+            allocatable: None,
             wall,
             folder: self.pod(pod.uid),
             parts: parts.collect(),

@@ -63,6 +63,8 @@ pub enum VolumeProblem {
         "subPath {path:?} needs a mount of its own, and this agent may not mount; run the agent as root"
     )]
     MayNotMountPart { path: String },
+    #[error("what the node has for pods is not known yet")]
+    NodeUnknown,
     #[error("its files cannot be written: {source}")]
     Files { source: io::Error },
     #[error("subPath {path:?} leads out of the volume")]

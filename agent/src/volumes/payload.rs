@@ -5,28 +5,32 @@ use std::fmt::Write as _;
 
 use dugout_model::{AssignedPod, FileContent, FileField, NodeName, StringMap, VolumeFile};
 
-use super::group;
 use super::writer::Payload;
-use crate::spec::field_value;
+use super::{VolumeProblem, group};
+use crate::spec::{Allocatable, amount_of, field_value};
 
 pub(super) fn of<'a>(
     files: &'a [VolumeFile],
     pod: &AssignedPod,
-    node: &NodeName,
+    (node, allocatable): (&NodeName, Option<Allocatable>),
     group: Option<u32>,
-) -> Vec<Payload<'a>> {
-    let payload = |file: &'a VolumeFile| Payload {
-        path: &file.path,
-        mode: match group {
+) -> Result<Vec<Payload<'a>>, VolumeProblem> {
+    let payload = |file: &'a VolumeFile| {
+        let mode = match group {
             Some(_) => group::readable(file.mode),
             None => file.mode,
-        },
-        bytes: match &file.content {
+        };
+        let bytes = match &file.content {
             FileContent::Plain(bytes) => Cow::Borrowed(&**bytes),
             // They leave for their consumer here.
             FileContent::Secret(secret) => Cow::Borrowed(secret.expose()),
             FileContent::Field(field) => Cow::Owned(text_of(field, pod, node).into_bytes()),
-        },
+            FileContent::NodeResource(resource) => {
+                let node = allocatable.ok_or(VolumeProblem::NodeUnknown)?;
+                Cow::Owned(amount_of(resource, node).into_bytes())
+            }
+        };
+        Ok(Payload { path: &file.path, mode, bytes })
     };
     files.iter().map(payload).collect()
 }

@@ -13,6 +13,8 @@ use rustix::mount::mount_bind;
 use super::beneath::{self, Held};
 use super::layout::{VOLUMES, nested_places, place};
 use super::mount_table::MountTable;
+use crate::spec::Allocatable;
+
 use super::{VolumeError, VolumeProblem, group, host_path, memory, payload, remove, writer};
 
 /// What must be there before a container of a pod is made or started.
@@ -20,6 +22,8 @@ use super::{VolumeError, VolumeProblem, group, host_path, memory, payload, remov
 pub(crate) struct Preparation {
     pub pod: AssignedPod,
     pub node: NodeName,
+    /// What it has for pods, once its engine has said so.
+    pub allocatable: Option<Allocatable>,
     /// When it was asked for; it names the folder of files that are new.
     pub wall: Timestamp,
     /// The pod's own.
@@ -85,7 +89,8 @@ fn make(
                 make_private(&path).map_err(io)?;
                 memory::mount_private(&path)?;
             }
-            let payload = payload::of(files, &wanted.pod, &wanted.node, group);
+            let node = (&wanted.node, wanted.allocatable);
+            let payload = payload::of(files, &wanted.pod, node, group)?;
             let written = writer::write(&path, &payload, wanted.wall);
             written.map_err(|source| VolumeProblem::Files { source })?;
             let nested = nested_places(&wanted.pod.template, &volume.name);

@@ -305,6 +305,7 @@ impl Rig {
             name: "http".into(),
             container_port: 8080,
             protocol: Protocol::Tcp,
+            host: None,
         });
         let template = ResolvedTemplate {
             labels: StringMap::new(),

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::meta::{list, of_object, port, some_text, strings, version};
 use super::template::REDACTED;
-use super::{Object, View};
+use super::{Object, View, limits};
 
 impl View<'_> {
     /// An object that Git declares.
@@ -15,6 +15,12 @@ impl View<'_> {
         let metadata = of_object(self, object);
         match &object.declared.spec {
             ObjectSpec::Namespace => Object::Namespace(Box::new(namespace(metadata))),
+            ObjectSpec::LimitRange(spec) => {
+                Object::LimitRange(Box::new(limits::limit_range(metadata, spec)))
+            }
+            ObjectSpec::ResourceQuota(spec) => {
+                Object::ResourceQuota(Box::new(self.quota(metadata, object, spec)))
+            }
             ObjectSpec::ConfigMap(spec) => Object::ConfigMap(Box::new(config_map(metadata, spec))),
             ObjectSpec::Secret(spec) => Object::Secret(Box::new(secret(metadata, spec))),
             ObjectSpec::Service(spec) => Object::Service(Box::new(service(metadata, spec))),

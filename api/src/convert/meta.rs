@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dugout_model::{
     Job, Kind, LabelOperator, LabelSelector, ObjectName, PortRef, ReplicaSet, StoredObject,
-    StringMap, Timestamp, World,
+    StringMap, Timestamp, World, show_bytes, show_millis,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
@@ -158,21 +158,12 @@ pub(super) fn seconds(span: Duration) -> i64 {
 
 /// CPU in thousandths of a core, in the shortest form.
 pub(super) fn cpu(millis: u64) -> Quantity {
-    Quantity(if millis.is_multiple_of(1000) {
-        (millis / 1000).to_string()
-    } else {
-        format!("{millis}m")
-    })
+    Quantity(show_millis(millis))
 }
 
 /// Bytes, in the largest binary unit that is exact.
 pub(super) fn bytes(count: u64) -> Quantity {
-    const UNITS: [(u32, &str); 4] = [(40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")];
-    let exact = UNITS.iter().find(|(shift, _)| count > 0 && count.is_multiple_of(1 << shift));
-    Quantity(match exact {
-        Some((shift, unit)) => format!("{}{unit}", count >> shift),
-        None => count.to_string(),
-    })
+    Quantity(show_bytes(count))
 }
 
 pub(super) fn port(port: &PortRef) -> IntOrString {

@@ -9,6 +9,7 @@ mod disruption;
 mod dugout;
 mod event;
 mod lifecycle;
+mod limits;
 mod meta;
 mod node;
 mod pod;
@@ -22,7 +23,8 @@ use dugout_model::{Timestamp, World};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Event, Namespace, Node, Pod, ReplicationController, Secret, Service,
+    ConfigMap, Event, LimitRange, Namespace, Node, Pod, ReplicationController, ResourceQuota,
+    Secret, Service,
 };
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -47,6 +49,8 @@ pub struct View<'a> {
 #[serde(untagged)]
 pub enum Object {
     Namespace(Box<Namespace>),
+    LimitRange(Box<LimitRange>),
+    ResourceQuota(Box<ResourceQuota>),
     Pod(Box<Pod>),
     Service(Box<Service>),
     ConfigMap(Box<ConfigMap>),
@@ -70,6 +74,8 @@ impl Object {
     pub fn metadata(&self) -> &ObjectMeta {
         match self {
             Object::Namespace(object) => &object.metadata,
+            Object::LimitRange(object) => &object.metadata,
+            Object::ResourceQuota(object) => &object.metadata,
             Object::Pod(object) => &object.metadata,
             Object::Service(object) => &object.metadata,
             Object::ConfigMap(object) => &object.metadata,

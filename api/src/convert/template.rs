@@ -110,9 +110,10 @@ fn container<Env>(container: &Container<Env>) -> core::Container {
         .iter()
         .map(|port| core::ContainerPort {
             container_port: i32::from(port.container_port),
+            host_ip: port.host.and_then(|host| host.address).map(|address| address.to_string()),
+            host_port: port.host.map(|host| i32::from(host.port)),
             name: some_text(&port.name),
             protocol: Some(port.protocol.as_str().to_owned()),
-            ..core::ContainerPort::default()
         })
         .collect();
     let policy = match container.pull_policy {
@@ -286,6 +287,13 @@ fn env_value(value: &EnvValue) -> core::EnvVar {
 }
 
 fn resource_source(selector: &ResourceFieldSelector) -> core::EnvVarSource {
+    core::EnvVarSource {
+        resource_field_ref: Some(resource_selector(selector)),
+        ..core::EnvVarSource::default()
+    }
+}
+
+pub(super) fn resource_selector(selector: &ResourceFieldSelector) -> core::ResourceFieldSelector {
     let ResourceFieldSelector { container, field, divisor } = selector;
     let resource = match field {
         ResourceField::CpuRequest => "requests.cpu",
@@ -297,13 +305,10 @@ fn resource_source(selector: &ResourceFieldSelector) -> core::EnvVarSource {
         NodeResourceKind::Cpu => cpu(*divisor),
         NodeResourceKind::Memory => bytes(*divisor),
     };
-    core::EnvVarSource {
-        resource_field_ref: Some(core::ResourceFieldSelector {
-            container_name: container.clone(),
-            divisor: Some(divisor),
-            resource: resource.to_owned(),
-        }),
-        ..core::EnvVarSource::default()
+    core::ResourceFieldSelector {
+        container_name: container.clone(),
+        divisor: Some(divisor),
+        resource: resource.to_owned(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Volumes of pods and their mounts.
 
 use dugout_model::{
-    EmptyDir, FieldFile, FileContent, FileField, FileMode, FileSource, HostPath, KeyFile,
-    MountAccess, MountPropagation, Projection, SubPath, Volume, VolumeFiles, VolumeMount,
+    EmptyDir, FieldFile, FieldFileContent, FileContent, FileField, FileMode, FileSource, HostPath,
+    KeyFile, MountAccess, MountPropagation, Projection, SubPath, Volume, VolumeFiles, VolumeMount,
     VolumeSource,
 };
 use k8s_openapi::api::core::v1 as core;
@@ -61,9 +61,11 @@ pub(super) fn resolved(volume: &Volume<VolumeFiles>) -> core::Volume {
     let fields = files.iter().filter_map(|file| match &file.content {
         FileContent::Plain(_) | FileContent::Secret(_) => None,
         FileContent::Field(field) => {
-            let (path, field) = (file.path.clone(), field.clone());
-            Some(field_file(&FieldFile { path, field, mode: Some(file.mode) }))
+            let (path, content) = (file.path.clone(), FieldFileContent::Field(field.clone()));
+            Some(field_file(&FieldFile { path, content, mode: Some(file.mode) }))
         }
+        // Whose limit it is instead of is not part of a pod.
+        FileContent::NodeResource(_) => None,
     });
     let items = list(fields.collect());
     let fields = items.map(|items| core::VolumeProjection {
@@ -138,13 +140,22 @@ fn keys(items: &[KeyFile]) -> Option<Vec<core::KeyToPath>> {
 }
 
 fn field_file(file: &FieldFile) -> core::DownwardAPIVolumeFile {
-    let field_path = match &file.field {
-        FileField::Labels => "metadata.labels".to_owned(),
-        FileField::Annotations => "metadata.annotations".to_owned(),
-        FileField::One(field) => super::template::field_path(field),
+    let (field_ref, resource_field_ref) = match &file.content {
+        FieldFileContent::Field(field) => {
+            let field_path = match field {
+                FileField::Labels => "metadata.labels".to_owned(),
+                FileField::Annotations => "metadata.annotations".to_owned(),
+                FileField::One(field) => super::template::field_path(field),
+            };
+            (Some(field_selector(field_path)), None)
+        }
+        FieldFileContent::Resource(selector) => {
+            (None, Some(super::template::resource_selector(selector)))
+        }
     };
     core::DownwardAPIVolumeFile {
-        field_ref: Some(field_selector(field_path)),
+        field_ref,
+        resource_field_ref,
         mode: mode(file.mode),
         path: file.path.clone(),
         ..core::DownwardAPIVolumeFile::default()

@@ -134,6 +134,35 @@ pub fn with_budget(mut world: World) -> World {
     world
 }
 
+/// The world with limits and a quota for its namespace.
+pub fn with_limits(mut world: World) -> World {
+    let amounts = |all: &[(&str, u64)]| all.iter().copied().collect::<ResourceAmounts>();
+    let item = LimitRangeItem {
+        limit_type: LimitType::Container,
+        min: ResourceAmounts::default(),
+        max: amounts(&[("memory", 1 << 30)]),
+        default_limits: amounts(&[("cpu", 1500), ("memory", 1 << 30)]),
+        default_requests: amounts(&[("cpu", 100)]),
+        max_limit_request_ratio: amounts(&[("cpu", 2500)]),
+    };
+    let range = ObjectSpec::LimitRange(LimitRange { limits: Box::new([item]) });
+    let hard = [("requests.cpu", 4000), ("limits.memory", 8 << 30), ("pods", 10), ("secrets", 3)];
+    let is_in = |scope, operator| ScopeRequirement { scope, operator };
+    let quota = ObjectSpec::ResourceQuota(Box::new(ResourceQuota {
+        hard: amounts(&hard),
+        scopes: Box::new([QuotaScope::NotTerminating]),
+        scope_selector: Box::new([
+            is_in(QuotaScope::NotBestEffort, LabelOperator::Exists),
+            is_in(QuotaScope::PriorityClass, LabelOperator::NotIn(vec!["high".to_owned()])),
+        ]),
+    }));
+    for (number, spec) in [(321, range), (322, quota)] {
+        let object = stored(number, "demo", "web", spec);
+        world.apply(&Change::PutObject(Arc::new(object)));
+    }
+    world
+}
+
 /// The same with a node that is drained.
 pub fn drain(world: &mut World, node: &str) {
     let row = &world.nodes[&NodeName::new(node)];
@@ -233,6 +262,7 @@ fn container<Env>(env: Vec<Env>) -> Container<Env> {
             name: "http".to_owned(),
             container_port: 8080,
             protocol: Protocol::Tcp,
+            host: None,
         }],
         resources: ContainerResources {
             cpu_request_millis: 100,

@@ -1,6 +1,6 @@
 //! Containers.
 
-use dugout_model::{Container, ContainerPort, EnvSource, PullPolicy, RestartPolicy};
+use dugout_model::{Container, ContainerPort, EnvSource, HostPort, PullPolicy, RestartPolicy};
 
 use super::{env, lifecycle, probe, resources, security, service, volume};
 use crate::image;
@@ -64,6 +64,12 @@ fn read_ports(value: &Value<'_>) -> Vec<ContainerPort> {
         let name = port.field("name").and_then(|value| value.text()).unwrap_or_default();
         let protocol = service::read_protocol(&port);
         let container_port = port.field("containerPort").and_then(|value| value.port())?;
-        Some(ContainerPort { name: name.to_owned(), container_port, protocol })
+        let host = port.field("hostPort").filter(|value| !value.is_zero());
+        let address = port.field("hostIP").and_then(|value| value.text());
+        let host = host.and_then(|value| value.port()).map(|number| HostPort {
+            port: number,
+            address: address.and_then(|text| text.parse().ok()),
+        });
+        Some(ContainerPort { name: name.to_owned(), container_port, protocol, host })
     })
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use dugout_model::{
-    Container, Deployment, EnvSource, IntOrPercent, LabelOperator, LabelRequirement, LabelSelector,
-    ObjectName, PodTemplate, RestartPolicy, Strategy,
+    Container, Deployment, EnvSource, HostPort, IntOrPercent, LabelOperator, LabelRequirement,
+    LabelSelector, NamespaceOwner, ObjectName, PodSecurity, PodTemplate, RestartPolicy, Strategy,
 };
 
 use super::metadata::{read_annotations, read_labels, read_own_labels};
@@ -166,6 +166,12 @@ pub(super) fn read_pod_spec(spec: &Object<'_>, empty: PodTemplate) -> PodTemplat
             value.each(|value| Some(with_rights(&value.object()?, container::read_init, &rights)))
         })
         .unwrap_or_default();
+    let (containers, init_containers) = match security.as_deref() {
+        Some(PodSecurity { network: NamespaceOwner::Host, .. }) => {
+            (on_host(containers), on_host(init_containers))
+        }
+        _ => (containers, init_containers),
+    };
     // It is that of every node, or it was refused.
     let _ = spec.field("os").and_then(|value| value.object());
     PodTemplate {
@@ -183,6 +189,14 @@ pub(super) fn read_pod_spec(spec: &Object<'_>, empty: PodTemplate) -> PodTemplat
         names: security::read_names(spec),
         ..empty
     }
+}
+
+/// Containers on their node's network, whose ports are ports of the node.
+fn on_host(mut containers: Vec<Container<EnvSource>>) -> Vec<Container<EnvSource>> {
+    for port in containers.iter_mut().flat_map(|container| &mut container.ports) {
+        port.host.get_or_insert(HostPort { port: port.container_port, address: None });
+    }
+    containers
 }
 
 fn read_pull_secrets(spec: &Object<'_>) -> Box<[ObjectName]> {

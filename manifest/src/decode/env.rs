@@ -70,7 +70,7 @@ fn read_variable(variable: &Object<'_>) -> Option<EnvSource> {
 }
 
 /// What a container requests or may use at most.
-fn read_resource(selector: &Object<'_>) -> Option<ResourceFieldSelector> {
+pub(super) fn read_resource(selector: &Object<'_>) -> Option<ResourceFieldSelector> {
     let value = selector.field("resource")?;
     let text = value.text()?;
     let field = match text {

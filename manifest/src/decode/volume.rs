@@ -1,8 +1,9 @@
 //! Volumes, and where containers mount them.
 
 use dugout_model::{
-    EmptyDir, FieldFile, FileMode, FileSource, HostPath, HostPathType, KeyFile, MountAccess,
-    MountPropagation, ObjectName, Projection, SubPath, Volume, VolumeMount, VolumeSource,
+    EmptyDir, FieldFile, FieldFileContent, FileMode, FileSource, HostPath, HostPathType, KeyFile,
+    MountAccess, MountPropagation, ObjectName, Projection, SubPath, Volume, VolumeMount,
+    VolumeSource,
 };
 
 use super::env;
@@ -103,9 +104,14 @@ fn read_fields(source: &Object<'_>) -> FileSource {
         let item = item.object()?;
         let mode = read_mode(&item, "mode");
         let path = item.field("path").and_then(|value| value.text());
-        let field = item.field("fieldRef").and_then(|value| value.object());
-        let field = env::read_file_field(&field?)?;
-        Some(FieldFile { path: path?.to_owned(), field, mode })
+        let content = match item.field("resourceFieldRef") {
+            Some(value) => FieldFileContent::Resource(env::read_resource(&value.object()?)?),
+            None => {
+                let field = item.field("fieldRef").and_then(|value| value.object());
+                FieldFileContent::Field(env::read_file_field(&field?)?)
+            }
+        };
+        Some(FieldFile { path: path?.to_owned(), content, mode })
     };
     FileSource::Fields(value.each(item).into())
 }

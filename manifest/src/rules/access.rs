@@ -2,12 +2,11 @@
 
 use crate::validate::{Context, View};
 
-pub(crate) fn service_account(account: &View<'_>, _: &mut Context) {
-    if let Some(value) = account.get("imagePullSecrets").filter(|value| value.len() > 0) {
-        value.notice_with(
-            "has no effect: pods get no pull secrets from their service account",
-            "name them in the imagePullSecrets of the pods",
-        );
+pub(crate) fn service_account(account: &View<'_>, context: &mut Context) {
+    let mut secrets = Vec::new();
+    account.each("imagePullSecrets", |secret| secrets.extend(secret.text("name").map(Into::into)));
+    if !secrets.is_empty() {
+        context.links.admission.get_or_insert_default().pull_secrets = secrets.into();
     }
 }
 

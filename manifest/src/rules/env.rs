@@ -94,7 +94,7 @@ pub(crate) fn resource_field(selector: &View<'_>, _: &mut Context) {
     }
 }
 
-/// A variable that holds what another container may use names one that there is.
+/// A variable or a file that holds what a container may use names one that there is.
 pub(super) fn check_resource_containers(spec: &View<'_>) {
     let mut names = BTreeSet::new();
     for list in ["containers", "initContainers"] {
@@ -117,4 +117,15 @@ pub(super) fn check_resource_containers(spec: &View<'_>) {
             });
         });
     }
+    let check_files = |source: &View<'_>| {
+        source.within("downwardAPI", |fields| {
+            fields.each("items", |item| {
+                item.within("resourceFieldRef", check);
+            });
+        });
+    };
+    spec.each("volumes", |volume| {
+        check_files(volume);
+        volume.within("projected", |projected| projected.each("sources", check_files));
+    });
 }

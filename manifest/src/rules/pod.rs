@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{env, lifecycle};
+use super::{admission, env, lifecycle};
 use crate::decode::{Part, PodFacts};
 use crate::problems::quoted;
 use crate::reader::Value;
@@ -37,6 +37,7 @@ pub(crate) fn note_pods(template: &View<'_>, context: &mut Context) {
 }
 
 pub(crate) fn pod_spec(spec: &View<'_>, context: &mut Context) {
+    admission::note_pod(spec, context);
     check_names(spec);
     check_volumes(spec, context);
     check_host_ports(spec);

@@ -3,7 +3,7 @@
 use crate::decode::Part;
 use crate::problems::quoted;
 use crate::quantity::Quantity;
-use crate::schema::KINDS;
+use crate::schema::{KINDS, SCOPES};
 use crate::validate::{Context, View};
 
 pub(crate) fn budget(spec: &View<'_>, _: &mut Context) {
@@ -127,10 +127,15 @@ const COUNTED: &[&str] = &[
     "services.nodeports",
 ];
 
-pub(crate) fn quota(spec: &View<'_>, _: &mut Context) {
+pub(crate) fn quota(spec: &View<'_>, context: &mut Context) {
+    check_conflicts(spec);
+    let scopes = scopes_of(spec);
     let Some(hard) = spec.get("hard") else { return };
+    let mut places = Vec::new();
     for entry in hard.entries().unwrap_or_default() {
         let name = &*entry.key;
+        let value = hard.under_key(name, &entry.node);
+        places.push((name.into(), value.place()));
         let known = COUNTED.contains(&name)
             || name.contains('/')
             || name.starts_with("requests.hugepages-")
@@ -138,8 +143,79 @@ pub(crate) fn quota(spec: &View<'_>, _: &mut Context) {
         if !known {
             let message = format!("{} is nothing that a quota counts", quoted(name));
             let hint = "write it as count/RESOURCE.GROUP, or with a domain";
-            hard.under_key(name, &entry.node).fail_with(message, hint);
+            value.fail_with(message, hint);
         }
+        for scope in &scopes {
+            let (counted, what) = counted_in(scope);
+            if known && !counted.contains(&name) {
+                let message = format!("cannot be counted of the scope {scope}, which {what}");
+                value.fail_with(message, "write a quota of its own for it");
+            }
+        }
+    }
+    context.links.admission.get_or_insert_default().hard = places.into();
+}
+
+/// What the pods of any scope are counted by.
+const OF_PODS: &[&str] =
+    &["cpu", "limits.cpu", "limits.memory", "memory", "pods", "requests.cpu", "requests.memory"];
+
+/// What a quota may count of those in a scope.
+fn counted_in(scope: &str) -> (&'static [&'static str], &'static str) {
+    match scope {
+        // They ask for nothing else.
+        "BestEffort" => (&["pods"], "goes with pods alone"),
+        "VolumeAttributesClass" => (
+            &["count/persistentvolumeclaims", "persistentvolumeclaims", "requests.storage"],
+            "is one of claims",
+        ),
+        _ => (OF_PODS, "is one of pods: it goes with pods, cpu and memory"),
+    }
+}
+
+/// The scopes that a quota names in either way.
+fn scopes_of(spec: &View<'_>) -> Vec<String> {
+    let mut scopes: Vec<String> = spec.texts("scopes").into_iter().map(str::to_owned).collect();
+    spec.within("scopeSelector", |selector| {
+        selector.each("matchExpressions", |one| {
+            scopes.extend(one.text("scopeName").map(str::to_owned));
+        });
+    });
+    scopes.retain(|scope| SCOPES.contains(&scope.as_str()));
+    scopes
+}
+
+/// No pod is in both.
+const OPPOSITES: [[&str; 2]; 2] =
+    [["BestEffort", "NotBestEffort"], ["Terminating", "NotTerminating"]];
+
+fn check_conflicts(spec: &View<'_>) {
+    let tell = |field: &'static str, scopes: &[&str]| {
+        for [one, other] in OPPOSITES {
+            if scopes.contains(&one) && scopes.contains(&other) {
+                let message = format!("must not name both {one} and {other}");
+                spec.fail_at(field, &message, "no pod is in both; write two quotas");
+            }
+        }
+    };
+    tell("scopes", &spec.texts("scopes"));
+    let mut selected = Vec::new();
+    spec.within("scopeSelector", |selector| {
+        selector.each("matchExpressions", |one| {
+            selected.extend(one.text("scopeName").map(str::to_owned));
+        });
+    });
+    tell("scopeSelector", &selected.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+/// Only classes have names that one could choose from.
+pub(crate) fn scope_requirement(requirement: &View<'_>, _: &mut Context) {
+    let scope = requirement.text("scopeName").unwrap_or_default();
+    let has_values = matches!(scope, "PriorityClass" | "VolumeAttributesClass");
+    let operator = requirement.text("operator");
+    if SCOPES.contains(&scope) && !has_values && operator.is_some_and(|word| word != "Exists") {
+        let message = format!("must be Exists with the scope {scope}");
+        requirement.fail_at("operator", &message, "write Exists, or the opposite scope");
     }
 }
 

@@ -1,8 +1,10 @@
 //! Claims and persistent volumes.
 
+use super::admission;
 use crate::validate::{Context, View};
 
-pub(crate) fn claim(spec: &View<'_>, _: &mut Context) {
+pub(crate) fn claim(spec: &View<'_>, context: &mut Context) {
+    admission::note_claim(spec, context);
     check_access_modes(spec);
     let storage = spec
         .within("resources", |resources| {

@@ -104,8 +104,8 @@ pub(super) static CONTAINER_PORT: Schema = table(
         acted("name", text(PORT_NAME)),
         acted("containerPort", int(1, 65_535)).required(),
         acted("protocol", words(&["TCP", "UDP", "SCTP"])).except("`SCTP`, which is refused"),
-        refused("hostPort", int(0, 65_535), "use a service of type NodePort").unless(&["0"]),
-        refused("hostIP", text(IP), "use a service of type NodePort"),
+        acted("hostPort", int(0, 65_535)),
+        acted("hostIP", text(IP)),
     ],
 );
 

@@ -143,6 +143,7 @@ const AUTHORIZATION: &str = "authorization.k8s.io/v1";
 const AUTHENTICATION: &str = "authentication.k8s.io/v1";
 
 const NO_API_CREDENTIALS: &str = "has no effect: pods get no credentials for an API server";
+const ONLY_PULL_SECRETS: &str = "gives its imagePullSecrets to pods and nothing else: pods get no credentials for an API server";
 const NO_CUSTOM_RESOURCES: &str = "has no effect: Dugout has no custom resources";
 const VOLUMES: &str = "give out storage";
 const ENDPOINTS: &str = "take endpoints from Git";
@@ -157,6 +158,8 @@ const QUESTION: &str = "it is a question to an API server, and cannot be declare
 
 pub(crate) static KINDS: &[KindEntry] = &[
     acted("v1", "Namespace", Kind::Namespace, &config::NAMESPACE).cluster().named(LABEL),
+    acted("v1", "LimitRange", Kind::LimitRange, &policy::LIMIT_RANGE),
+    acted("v1", "ResourceQuota", Kind::ResourceQuota, &policy::RESOURCE_QUOTA),
     acted("v1", "ConfigMap", Kind::ConfigMap, &config::CONFIG_MAP),
     acted("v1", "Secret", Kind::Secret, &config::SECRET),
     acted("v1", "Service", Kind::Service, &service::SERVICE).named(SERVICE_NAME),
@@ -235,27 +238,13 @@ pub(crate) static KINDS: &[KindEntry] = &[
     )
     .cluster(),
     not_yet(
-        "v1",
-        "ResourceQuota",
-        &policy::RESOURCE_QUOTA,
-        "keep quotas",
-        "nothing would be limited",
-    ),
-    not_yet(
-        "v1",
-        "LimitRange",
-        &policy::LIMIT_RANGE,
-        "fill in limits",
-        "write them at each container",
-    ),
-    not_yet(
         "dugout.dev/v1",
         "Source",
         &source::SOURCE,
         "follow sources that are declared in Git",
         "give them on the command line",
     ),
-    no_effect("v1", "ServiceAccount", &access::SERVICE_ACCOUNT, NO_API_CREDENTIALS),
+    no_effect("v1", "ServiceAccount", &access::SERVICE_ACCOUNT, ONLY_PULL_SECRETS),
     no_effect(RBAC, "Role", &access::ROLE, NO_API_CREDENTIALS).named(PATH_SEGMENT),
     no_effect(RBAC, "RoleBinding", &access::ROLE_BINDING, NO_API_CREDENTIALS).named(PATH_SEGMENT),
     no_effect(RBAC, "ClusterRole", &access::CLUSTER_ROLE, NO_API_CREDENTIALS)

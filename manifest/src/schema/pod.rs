@@ -14,8 +14,8 @@ use crate::rules::{pod, security};
 
 const HOST_NAMES: &str = "pods have no domain in Dugout: the engine resolves no names of pods";
 const HOST_USERS: &str = "Docker gives users of their own to all containers of a node or to none";
-const HOST_NETWORK: &str =
-    "each pod has a network of its own in Dugout; use a service of type NodePort";
+const SERVICE_ACCOUNT: &str =
+    "gives the imagePullSecrets of the account and no credentials for an API server";
 const PLACEMENT: &str = "Dugout places pods by nodeSelector, free CPU and memory, and spreads them evenly; the pod could land where this forbids it";
 
 pub(super) static POD: Schema = table(
@@ -65,7 +65,7 @@ pub(super) static POD_SPEC: Schema = table(
             "Dugout has no pod priorities",
         )
         .unless(&["PreemptLowerPriority"]),
-        refused("hostNetwork", BOOL, HOST_NETWORK).unless(&["false"]),
+        acted("hostNetwork", BOOL),
         acted("hostPID", BOOL),
         acted("hostIPC", BOOL),
         refused("hostUsers", BOOL, HOST_USERS).unless(&["true"]),
@@ -109,18 +109,8 @@ pub(super) static POD_SPEC: Schema = table(
             "readiness comes from the container's probes alone",
         ),
         notice("tolerations", objects(&TOLERATION), "has no effect: Dugout's nodes have no taints"),
-        notice(
-            "serviceAccountName",
-            text(SUBDOMAIN),
-            "has no effect: pods get no credentials for an API server",
-        )
-        .unless(&["default"]),
-        notice(
-            "serviceAccount",
-            text(SUBDOMAIN),
-            "has no effect: pods get no credentials for an API server",
-        )
-        .unless(&["default"]),
+        notice("serviceAccountName", text(SUBDOMAIN), SERVICE_ACCOUNT).unless(&["default"]),
+        notice("serviceAccount", text(SUBDOMAIN), SERVICE_ACCOUNT).unless(&["default"]),
         notice(
             "automountServiceAccountToken",
             BOOL,

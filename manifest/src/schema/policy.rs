@@ -10,7 +10,8 @@ use super::value::{
 use super::{API_VERSION, KIND, METADATA, STATUS, Schema, acted, checked, table};
 use crate::rules::{metadata, policy};
 
-const SCOPES: &[&str] = &[
+/// The sets of pods and claims that a quota may be about.
+pub(crate) const SCOPES: &[&str] = &[
     "Terminating",
     "NotTerminating",
     "BestEffort",
@@ -208,57 +209,53 @@ pub(super) static PRIORITY_CLASS: Schema = table(
 
 pub(super) static RESOURCE_QUOTA: Schema = table(
     "ResourceQuota",
-    &[
-        API_VERSION,
-        KIND,
-        METADATA,
-        checked("spec", object(&RESOURCE_QUOTA_SPEC)).required(),
-        STATUS,
-    ],
+    &[API_VERSION, KIND, METADATA, acted("spec", object(&RESOURCE_QUOTA_SPEC)).required(), STATUS],
 );
 
 pub(super) static RESOURCE_QUOTA_SPEC: Schema = table(
     "ResourceQuotaSpec",
     &[
-        checked("hard", QUANTITIES),
-        checked("scopeSelector", object(&SCOPE_SELECTOR)),
-        checked("scopes", texts(Words(SCOPES))),
+        acted("hard", QUANTITIES),
+        acted("scopeSelector", object(&SCOPE_SELECTOR)),
+        acted("scopes", texts(Words(SCOPES))).except("`VolumeAttributesClass`, which is refused"),
     ],
 )
 .with(&[policy::quota]);
 
 pub(super) static SCOPE_SELECTOR: Schema = table(
     "ScopeSelector",
-    &[checked("matchExpressions", objects(&SCOPED_RESOURCE_SELECTOR_REQUIREMENT))],
+    &[acted("matchExpressions", objects(&SCOPED_RESOURCE_SELECTOR_REQUIREMENT))],
 );
 
 pub(super) static SCOPED_RESOURCE_SELECTOR_REQUIREMENT: Schema = table(
     "ScopedResourceSelectorRequirement",
     &[
-        checked("operator", words(&["In", "NotIn", "Exists", "DoesNotExist"])).required(),
-        checked("scopeName", words(SCOPES)).required(),
-        checked("values", TEXTS),
+        acted("operator", words(&["In", "NotIn", "Exists", "DoesNotExist"])).required(),
+        acted("scopeName", words(SCOPES))
+            .required()
+            .except("`VolumeAttributesClass`, which is refused"),
+        acted("values", TEXTS),
     ],
 )
-.with(&[metadata::requirement]);
+.with(&[metadata::requirement, policy::scope_requirement]);
 
 pub(super) static LIMIT_RANGE: Schema = table(
     "LimitRange",
-    &[API_VERSION, KIND, METADATA, checked("spec", object(&LIMIT_RANGE_SPEC)).required()],
+    &[API_VERSION, KIND, METADATA, acted("spec", object(&LIMIT_RANGE_SPEC)).required()],
 );
 
 pub(super) static LIMIT_RANGE_SPEC: Schema =
-    table("LimitRangeSpec", &[checked("limits", objects(&LIMIT_RANGE_ITEM))]);
+    table("LimitRangeSpec", &[acted("limits", objects(&LIMIT_RANGE_ITEM))]);
 
 pub(super) static LIMIT_RANGE_ITEM: Schema = table(
     "LimitRangeItem",
     &[
-        checked("default", QUANTITIES),
-        checked("defaultRequest", QUANTITIES),
-        checked("max", QUANTITIES),
-        checked("maxLimitRequestRatio", QUANTITIES),
-        checked("min", QUANTITIES),
-        checked("type", words(&["Pod", "Container", "PersistentVolumeClaim"])).required(),
+        acted("default", QUANTITIES),
+        acted("defaultRequest", QUANTITIES),
+        acted("max", QUANTITIES),
+        acted("maxLimitRequestRatio", QUANTITIES),
+        acted("min", QUANTITIES),
+        acted("type", words(&["Pod", "Container", "PersistentVolumeClaim"])).required(),
     ],
 )
 .with(&[policy::limit_range]);

@@ -105,11 +105,7 @@ pub(super) static DOWNWARD_API_VOLUME_FILE: Schema = table(
         acted("fieldRef", object(&OBJECT_FIELD_SELECTOR)),
         acted("mode", MODE),
         acted("path", text(FILE_PATH)).required(),
-        refused(
-            "resourceFieldRef",
-            object(&RESOURCE_FIELD_SELECTOR),
-            "write the amount in a config map",
-        ),
+        acted("resourceFieldRef", object(&RESOURCE_FIELD_SELECTOR)),
         refused("user", int(0, INT64_MAX), GATED),
     ],
 )

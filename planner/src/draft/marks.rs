@@ -339,7 +339,11 @@ impl Draft<'_> {
                     self.dirty.assignments.extend(self.world.nodes.keys().cloned());
                 }
             }
-            ObjectSpec::PodDisruptionBudget(_) | ObjectSpec::Namespace => {}
+            // The reader of manifests has applied limits and quotas to what came with them.
+            ObjectSpec::PodDisruptionBudget(_)
+            | ObjectSpec::Namespace
+            | ObjectSpec::LimitRange(_)
+            | ObjectSpec::ResourceQuota(_) => {}
         }
     }
 

@@ -28,6 +28,8 @@ fn replicas_of(spec: &ObjectSpec) -> u32 {
         ObjectSpec::CronJob(_)
         | ObjectSpec::DaemonSet(_)
         | ObjectSpec::Namespace
+        | ObjectSpec::LimitRange(_)
+        | ObjectSpec::ResourceQuota(_)
         | ObjectSpec::ConfigMap(_)
         | ObjectSpec::Secret(_)
         | ObjectSpec::Service(_)

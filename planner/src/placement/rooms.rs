@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use dugout_model::{
     CapacityClass, Node, NodeFilter, NodeName, ObjectUid, ReplicaSet, ReplicaSetUid, Resources,
-    Rights, Scheduling, Unschedulable, World, labels_contain, scarcest_use,
+    Rights, Scheduling, TakenPort, Unschedulable, World, labels_contain, scarcest_use,
 };
 
 /// After so many nodes of the family were passed over in search of a stranger, the strangers get a list
@@ -37,6 +37,8 @@ struct Score {
 pub(crate) struct Rooms {
     /// Reserved for pods that are not in the world yet.
     promised: BTreeMap<NodeName, Resources>,
+    /// The ports of nodes that those will have.
+    promised_ports: BTreeMap<NodeName, Vec<TakenPort>>,
     /// The pods at work of the workloads that were asked for, by node.
     relatives: BTreeMap<ObjectUid, BTreeMap<NodeName, u32>>,
     searches: BTreeMap<ReplicaSetUid, Search>,
@@ -60,11 +62,17 @@ struct Search {
 struct Needs {
     resources: Resources,
     rights: Rights,
+    /// Most pods ask for no port of their node.
+    has_host_ports: bool,
 }
 
 impl Needs {
     fn of(set: &ReplicaSet) -> Self {
-        Self { resources: set.template.requests(), rights: set.template.rights() }
+        Self {
+            resources: set.template.requests(),
+            rights: set.template.rights(),
+            has_host_ports: set.template.host_ports().next().is_some(),
+        }
     }
 }
 
@@ -117,6 +125,10 @@ impl Rooms {
     pub fn promise(&mut self, set: &ReplicaSet, node: &NodeName) {
         let promised = self.promised.entry(node.clone()).or_default();
         *promised = promised.plus(set.template.requests());
+        let ports: Vec<TakenPort> = set.template.host_ports().collect();
+        if !ports.is_empty() {
+            self.promised_ports.entry(node.clone()).or_default().extend(ports);
+        }
         self.placed(set, node);
     }
 
@@ -328,7 +340,19 @@ impl Rooms {
             (needs.resources.memory_bytes > left.memory_bytes, NodeFilter::InsufficientMemory),
             (needs.resources.pods > left.pods, NodeFilter::TooManyPods),
         ];
-        rules.into_iter().find(|(refused, _)| *refused).map(|(_, filter)| filter)
+        let refused = rules.into_iter().find(|(refused, _)| *refused).map(|(_, filter)| filter);
+        let lacks_ports = || needs.has_host_ports && !self.has_free_ports(world, node, set);
+        refused.or_else(|| lacks_ports().then_some(NodeFilter::NoFreePorts))
+    }
+
+    /// Whether nobody has a port of the node that a pod of the replica set asks for.
+    fn has_free_ports(&self, world: &World, node: &Node, set: &ReplicaSet) -> bool {
+        let peers = world.nodes_of_engine(&node.engine);
+        let promised = peers.filter_map(|peer| self.promised_ports.get(&peer.name)).flatten();
+        let taken = world.host_ports_of(node).map(|(_, port)| port).chain(promised.copied());
+        let wanted: Vec<TakenPort> = set.template.host_ports().collect();
+        let is_free = |port: TakenPort| wanted.iter().all(|own| !own.conflicts_with(port));
+        taken.into_iter().all(is_free)
     }
 }
 

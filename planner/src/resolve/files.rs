@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use dugout_model::{
-    ConfigMap, FileContent, FileMode, FileSource, KeyFile, Kind, ObjectName, Projection, Secret,
-    Volume, VolumeFile, VolumeFiles, VolumeSource,
+    ConfigMap, FieldFileContent, FileContent, FileMode, FileSource, KeyFile, Kind, ObjectName,
+    Projection, Secret, Volume, VolumeFile, VolumeFiles, VolumeSource,
 };
 
-use super::Lookup;
+use super::{Lookup, resources};
 
 /// Whether a volume takes content from the config map or secret of this name.
 pub(super) fn uses(volume: &Volume<Projection>, kind: Kind, name: &ObjectName) -> bool {
@@ -60,7 +60,15 @@ fn files(lookup: &mut Lookup<'_>, projection: &Projection) -> VolumeFiles {
             }
             FileSource::Fields(fields) => {
                 for field in fields {
-                    add(&field.path, field.mode, FileContent::Field(field.field.clone()));
+                    let content = match &field.content {
+                        FieldFileContent::Field(field) => Some(FileContent::Field(field.clone())),
+                        FieldFileContent::Resource(selector) => {
+                            resources::file_content(lookup.template, selector)
+                        }
+                    };
+                    if let Some(content) = content {
+                        add(&field.path, field.mode, content);
+                    }
                 }
             }
         }

@@ -14,6 +14,7 @@ mod forecast;
 mod gate;
 mod gate_way_back;
 mod harness;
+mod host_ports;
 mod jobs;
 mod nodes;
 mod order;

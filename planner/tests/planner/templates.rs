@@ -119,6 +119,7 @@ fn volume_sources() -> Vec<VolumeSource<VolumeFiles>> {
     let host = |path: &str, path_type| {
         VolumeSource::HostPath(HostPath { path: path.to_owned(), path_type })
     };
+    let of_node = |kind, divisor| FileContent::NodeResource(NodeResource { kind, divisor });
     vec![
         VolumeSource::EmptyDir(EmptyDir::Disk),
         VolumeSource::EmptyDir(EmptyDir::Memory { size_limit_bytes: None }),
@@ -144,6 +145,9 @@ fn volume_sources() -> Vec<VolumeSource<VolumeFiles>> {
         files(&[("a", 0o644, FileContent::Field(FileField::Annotations))]),
         files(&[("a", 0o644, FileContent::Field(FileField::One(PodField::Name)))]),
         files(&[("a", 0o644, FileContent::Field(FileField::One(PodField::Uid)))]),
+        files(&[("a", 0o644, of_node(NodeResourceKind::Cpu, 1))]),
+        files(&[("a", 0o644, of_node(NodeResourceKind::Memory, 1))]),
+        files(&[("a", 0o644, of_node(NodeResourceKind::Memory, 2))]),
     ]
 }
 

@@ -87,7 +87,16 @@ fn a_volume_holds_every_source_and_later_files_win() {
     };
     let missing = FileSource::Secret { secret: name("none"), items: [].into(), optional: true };
     let field = FileField::Labels;
-    let fields = [FieldFile { path: "deep/labels".to_owned(), field: field.clone(), mode: None }];
+    let file = |path: &str, content| FieldFile { path: path.to_owned(), content, mode: None };
+    let of_web = |field| {
+        let container = Some("app".to_owned());
+        FieldFileContent::Resource(ResourceFieldSelector { container, field, divisor: 1 })
+    };
+    let fields = [
+        file("deep/labels", FieldFileContent::Field(field.clone())),
+        file("cpu", of_web(ResourceField::CpuRequest)),
+        file("memory", of_web(ResourceField::MemoryLimit)),
+    ];
     let web = web_of(vec![
         of_config(&[], false),
         secret,
@@ -102,8 +111,17 @@ fn a_volume_holds_every_source_and_later_files_win() {
         [
             file("a", 0o644, plain(b"1")),
             file("b", 0o400, FileContent::Secret(SecretValue::new("hunter2"))),
+            file("cpu", 0o644, plain(b"100")),
             file("deep/a", 0o644, plain(b"1")),
             file("deep/labels", 0o644, FileContent::Field(field)),
+            file(
+                "memory",
+                0o644,
+                FileContent::NodeResource(NodeResource {
+                    kind: NodeResourceKind::Memory,
+                    divisor: 1,
+                }),
+            ),
             file("raw", 0o644, plain(&[0xff])),
         ]
     );

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use dugout_model::{
     CommitSha, ConfigMap, CronJob, DaemonSet, DeclaredObject, Deployment, DisruptionLimit, Hook,
-    IntOrPercent, JobSpec, Kind, LabelOperator, LabelRequirement, LabelSelector, NamespaceName,
-    ObjectId, ObjectKey, ObjectName, ObjectPolicy, ObjectSpec, ObjectUid, Origin,
-    PodDisruptionBudget, PodTemplate, PortRef, Protocol, Prune, ReplicaSetSpec, Secret,
+    IntOrPercent, JobSpec, Kind, LabelOperator, LabelRequirement, LabelSelector, LimitRange,
+    LimitRangeItem, LimitType, NamespaceName, ObjectId, ObjectKey, ObjectName, ObjectPolicy,
+    ObjectSpec, ObjectUid, Origin, PodDisruptionBudget, PodTemplate, PortRef, Protocol, Prune,
+    QuotaScope, ReplicaSetSpec, ResourceAmounts, ResourceQuota, ScopeRequirement, Secret,
     SecretValue, Service, ServicePort, ServiceType, SortedMap, SourceName, StatefulSet,
     StoredObject, StringMap, Timestamp, UnhealthyPodEviction,
 };
@@ -101,6 +102,8 @@ mirror! {
     // Named as in manifests: the names are in a key column.
     enum Kind as KindDocument {
         Namespace,
+        LimitRange,
+        ResourceQuota,
         ConfigMap,
         Secret,
         Service,
@@ -124,6 +127,8 @@ mirror! {
     #[serde(tag = "kind", content = "value")]
     enum ObjectSpec as ObjectSpecDocument {
         Namespace,
+        LimitRange(value: LimitRange),
+        ResourceQuota(value: Box<ResourceQuota>),
         ConfigMap(value: ConfigMap),
         Secret(value: Secret),
         Service(value: Service),
@@ -136,6 +141,53 @@ mirror! {
         DaemonSet(value: Box<DaemonSet>),
         Job(value: Box<JobSpec>),
         CronJob(value: Box<CronJob>),
+    }
+}
+
+mirror! {
+    struct LimitRange as LimitRangeDocument { limits: Box<[LimitRangeItem]> }
+}
+
+mirror! {
+    struct LimitRangeItem as LimitRangeItemDocument {
+        limit_type: LimitType,
+        min: ResourceAmounts,
+        max: ResourceAmounts,
+        default_limits: ResourceAmounts,
+        default_requests: ResourceAmounts,
+        max_limit_request_ratio: ResourceAmounts,
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case")]
+    enum LimitType as LimitTypeDocument { Container, Pod, PersistentVolumeClaim }
+}
+
+mirror! {
+    struct ResourceQuota as ResourceQuotaDocument {
+        hard: ResourceAmounts,
+        scopes: Box<[QuotaScope]>,
+        scope_selector: Box<[ScopeRequirement]>,
+    }
+}
+
+mirror! {
+    #[serde(rename_all = "snake_case")]
+    enum QuotaScope as QuotaScopeDocument {
+        Terminating,
+        NotTerminating,
+        BestEffort,
+        NotBestEffort,
+        PriorityClass,
+        CrossNamespacePodAffinity,
+    }
+}
+
+mirror! {
+    struct ScopeRequirement as ScopeRequirementDocument {
+        scope: QuotaScope,
+        operator: LabelOperator,
     }
 }
 

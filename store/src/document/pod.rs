@@ -165,6 +165,7 @@ mirror! {
         InsufficientMemory,
         TooManyPods,
         NotAllowed,
+        NoFreePorts,
     }
 }
 

@@ -1,15 +1,16 @@
 //! The stored form of pod templates, declared and resolved.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use dugout_model::{
     Container, ContainerLifecycle, ContainerPort, ContainerResources, EnvContent, EnvSource,
-    EnvValue, HttpGetAction, HttpScheme, LifecycleHandler, NodeResource, NodeResourceKind,
-    ObjectName, PodField, PodNames, PodSecurity, PodTemplate, PortRef, Probe, ProbeAction,
-    Projection, Protocol, PullPolicy, ResolvedTemplate, ResourceField, ResourceFieldSelector,
-    RestartPolicy, SecretValue, StringMap, Volume, VolumeFiles,
+    EnvValue, HostPort, HttpGetAction, HttpScheme, LifecycleHandler, NodeResource,
+    NodeResourceKind, ObjectName, PodField, PodNames, PodSecurity, PodTemplate, PortRef, Probe,
+    ProbeAction, Projection, Protocol, PullPolicy, ResolvedTemplate, ResourceField,
+    ResourceFieldSelector, RestartPolicy, SecretValue, StringMap, Volume, VolumeFiles,
 };
 
 use super::Stored;
@@ -239,7 +240,13 @@ mirror! {
         name: String,
         container_port: u16,
         protocol: Protocol,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<HostPort>,
     }
+}
+
+mirror! {
+    struct HostPort as HostPortDocument { port: u16, address: Option<IpAddr> }
 }
 
 mirror! {

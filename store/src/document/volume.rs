@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use dugout_model::{
-    EmptyDir, FieldFile, FileContent, FileField, FileMode, FileSource, HostPath, HostPathType,
-    KeyFile, MountAccess, MountPropagation, ObjectName, PodField, Projection, SecretValue, SubPath,
-    Volume, VolumeFile, VolumeMount, VolumeSource,
+    EmptyDir, FieldFile, FieldFileContent, FileContent, FileField, FileMode, FileSource, HostPath,
+    HostPathType, KeyFile, MountAccess, MountPropagation, NodeResource, ObjectName, PodField,
+    Projection, ResourceFieldSelector, SecretValue, SubPath, Volume, VolumeFile, VolumeMount,
+    VolumeSource,
 };
 use serde::{Deserialize, Serialize};
 
@@ -79,8 +80,43 @@ mirror! {
 mirror! {
     struct FieldFile as FieldFileDocument {
         path: String,
-        field: FileField,
+        // Under the name that it had when a file could hold nothing else.
+        #[serde(rename = "field")]
+        content: FieldFileContent,
         mode: Option<FileMode>,
+    }
+}
+
+/// In one with the fields, which were there before.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum FieldFileContentDocument {
+    Resource(<ResourceFieldSelector as Stored>::Document),
+    #[serde(untagged)]
+    Field(FileFieldDocument),
+}
+
+impl Stored for FieldFileContent {
+    type Document = FieldFileContentDocument;
+
+    fn to_document(&self) -> FieldFileContentDocument {
+        match self {
+            FieldFileContent::Field(field) => FieldFileContentDocument::Field(field.to_document()),
+            FieldFileContent::Resource(selector) => {
+                FieldFileContentDocument::Resource(selector.to_document())
+            }
+        }
+    }
+
+    fn from_document(document: FieldFileContentDocument) -> Self {
+        match document {
+            FieldFileContentDocument::Field(field) => {
+                FieldFileContent::Field(FileField::from_document(field))
+            }
+            FieldFileContentDocument::Resource(selector) => {
+                FieldFileContent::Resource(ResourceFieldSelector::from_document(selector))
+            }
+        }
     }
 }
 
@@ -99,6 +135,7 @@ mirror! {
         Plain(bytes: Arc<[u8]>),
         Secret(secret: SecretValue),
         Field(field: FileField),
+        NodeResource(resource: NodeResource),
     }
 }
 
@@ -160,4 +197,29 @@ mirror! {
 mirror! {
     #[serde(rename_all = "snake_case")]
     enum MountPropagation as MountPropagationDocument { None, HostToContainer }
+}
+
+#[cfg(test)]
+mod tests {
+    use dugout_model::ResourceField;
+
+    use super::*;
+
+    #[test]
+    fn what_a_file_holds_is_read_as_it_was_written_before_it_could_be_an_amount() {
+        let container = Some("web".to_owned());
+        let selector =
+            ResourceFieldSelector { container, field: ResourceField::CpuLimit, divisor: 1000 };
+        let one = FileField::One(PodField::Name);
+        for (content, begins) in [
+            (FieldFileContent::Field(FileField::Labels), "\"labels\""),
+            (FieldFileContent::Field(one), "{\"one\":"),
+            (FieldFileContent::Resource(selector), "{\"resource\":{"),
+        ] {
+            let text = serde_json::to_string(&content.to_document()).unwrap();
+            assert!(text.starts_with(begins), "{text}");
+            let again = FieldFileContent::from_document(serde_json::from_str(&text).unwrap());
+            assert_eq!(again, content);
+        }
+    }
 }

@@ -9,7 +9,7 @@ use dugout_model::{
 };
 
 use crate::docker::resolver::{self, Resolver};
-use crate::runtime::{ContainerSpec, Isolation, Namespaces, ProcessOwner};
+use crate::runtime::{ContainerSpec, HOST_NETWORK, Isolation, Namespaces, ProcessOwner};
 
 /// What had to be looked up before a container can be described.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -125,6 +125,9 @@ fn add_namespaces(host: &mut HostConfig, spec: &ContainerSpec) {
     let isolation = &spec.isolation;
     if isolation.ipc == NamespaceOwner::Host {
         host.ipc_mode = Some("host".to_owned());
+    }
+    if isolation.network == NamespaceOwner::Host {
+        host.network_mode = Some(HOST_NETWORK.to_owned());
     }
     host.pid_mode = match (isolation.processes, &spec.namespaces) {
         (ProcessOwner::Host, _) => Some("host".to_owned()),

@@ -8,7 +8,7 @@ use dugout_model::{
 };
 
 use super::{Followed, Stop};
-use crate::assemble::{Policy, Unit, check_namespace, has_refused_group};
+use crate::assemble::{Checked, Policy, Unit, check_namespace, has_refused_group};
 use crate::blob::{BlobObject, Content, ParsedBlob};
 use crate::decode::{DEFAULT_NAMESPACE, Identity};
 use crate::source::Rendered;
@@ -25,6 +25,8 @@ pub(super) struct Assembled {
     /// Objects that are there and that Dugout does not act on.
     others: HashSet<Identity>,
     node_ports: HashMap<u16, Identity>,
+    /// The namespaces whose limits or service accounts fill in what workloads do not say, or did until now.
+    with_defaults: HashSet<NamespaceName>,
     pub notices: Notices,
     pub objects: DeclaredObjects,
 }
@@ -75,6 +77,7 @@ impl Assembled {
             by_namespace: HashMap::new(),
             others: HashSet::new(),
             node_ports: HashMap::new(),
+            with_defaults: HashSet::new(),
             notices: Notices::default(),
             objects: objects.clone(),
         };
@@ -118,7 +121,7 @@ impl Assembled {
             self.add(path, part, &mut dirty, &mut changed)?;
         }
         for namespace in dirty {
-            self.check(&namespace)?;
+            self.check(&namespace, &mut changed)?;
         }
         changed.retain(|id| before.get(id) != self.objects.get(id));
         Ok(changed)
@@ -197,6 +200,9 @@ impl Assembled {
             self.index_ports(object)?;
             dirty.extend(concerned_by(&object.id));
             let namespace = &object.id.key.namespace;
+            if object.gives_defaults() {
+                self.with_defaults.insert(namespace.clone());
+            }
             if !namespace.as_str().is_empty() {
                 let paths = self.by_namespace.entry(namespace.clone()).or_default();
                 paths.insert(Arc::clone(&path));
@@ -222,13 +228,18 @@ impl Assembled {
         Ok(())
     }
 
-    /// Checks what the objects of one namespace say about each other.
-    fn check(&mut self, namespace: &NamespaceName) -> Followed<()> {
+    /// Checks what the objects of one namespace say about each other, and fills in what its limits do.
+    fn check(
+        &mut self,
+        namespace: &NamespaceName,
+        changed: &mut BTreeSet<ObjectId>,
+    ) -> Followed<()> {
         self.notices.take_namespace(namespace);
         let paths = match self.by_namespace.get(namespace) {
             Some(paths) if !paths.is_empty() => paths,
             _ => {
                 self.by_namespace.remove(namespace);
+                self.with_defaults.remove(namespace);
                 return Ok(());
             }
         };
@@ -237,12 +248,34 @@ impl Assembled {
             return Err(Stop::ReadWhole);
         }
         let units = paths.iter().filter_map(|path| Some(self.parts.get(path)?.as_unit(path)));
-        let found = check_namespace(units, namespace);
-        if found.iter().any(|problem| problem.severity == Severity::Error) {
+        let Checked { problems, has_defaults, workloads } = check_namespace(units, namespace);
+        if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(Stop::ReadWhole);
         }
-        self.notices.put_namespace(namespace.clone(), found);
+        self.notices.put_namespace(namespace.clone(), problems);
+        if self.with_defaults.contains(namespace) {
+            self.put_filled(workloads, changed);
+        }
+        if !has_defaults {
+            self.with_defaults.remove(namespace);
+        }
         Ok(())
+    }
+
+    /// Takes over workloads with what their namespace fills in now. Those in which nothing
+    /// is another are the same shared values as before.
+    fn put_filled(
+        &mut self,
+        workloads: Vec<Arc<DeclaredObject>>,
+        changed: &mut BTreeSet<ObjectId>,
+    ) {
+        for declared in workloads {
+            let id = declared.id();
+            if self.objects.get(&id).is_none_or(|known| !Arc::ptr_eq(known, &declared)) {
+                self.objects.insert(id.clone(), declared);
+                changed.insert(id);
+            }
+        }
     }
 }
 

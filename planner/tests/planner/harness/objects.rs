@@ -45,6 +45,7 @@ pub fn container<Env>(image: &str) -> Container<Env> {
             name: "http".to_owned(),
             container_port: 8080,
             protocol: Protocol::Tcp,
+            host: None,
         }],
         resources: ContainerResources {
             cpu_request_millis: 100,

@@ -38,6 +38,8 @@ impl Dice {
     pub(super) fn spec(&mut self, kind: Kind) -> ObjectSpec {
         match kind {
             Kind::Namespace => ObjectSpec::Namespace,
+            Kind::LimitRange => ObjectSpec::LimitRange(self.limit_range()),
+            Kind::ResourceQuota => ObjectSpec::ResourceQuota(Box::new(self.quota())),
             Kind::ConfigMap => ObjectSpec::ConfigMap(ConfigMap {
                 data: self.map(),
                 binary_data: self.some(|dice| (dice.text(), dice.bytes())).into_iter().collect(),
@@ -88,6 +90,38 @@ impl Dice {
             Kind::Job => ObjectSpec::Job(Box::new(self.job())),
             Kind::CronJob => ObjectSpec::CronJob(Box::new(self.cron_job())),
         }
+    }
+
+    fn limit_range(&mut self) -> LimitRange {
+        let item = |dice: &mut Dice| LimitRangeItem {
+            limit_type: dice.pick(&[
+                LimitType::Container,
+                LimitType::Pod,
+                LimitType::PersistentVolumeClaim,
+            ]),
+            min: dice.amounts(),
+            max: dice.amounts(),
+            default_limits: dice.amounts(),
+            default_requests: dice.amounts(),
+            max_limit_request_ratio: dice.amounts(),
+        };
+        LimitRange { limits: self.some(item).into() }
+    }
+
+    fn quota(&mut self) -> ResourceQuota {
+        let requirement = |dice: &mut Dice| ScopeRequirement {
+            scope: dice.pick(&QuotaScope::ALL),
+            operator: LabelOperator::In(dice.some(Dice::text)),
+        };
+        ResourceQuota {
+            hard: self.amounts(),
+            scopes: self.some(|dice| dice.pick(&QuotaScope::ALL)).into(),
+            scope_selector: self.some(requirement).into(),
+        }
+    }
+
+    fn amounts(&mut self) -> ResourceAmounts {
+        self.some(|dice| (dice.text(), dice.number())).into_iter().collect()
     }
 
     pub(super) fn deployment(&mut self) -> Deployment {
@@ -327,6 +361,7 @@ impl Dice {
                 name: dice.text(),
                 container_port: dice.port(),
                 protocol: dice.protocol(),
+                host: None,
             }),
             resources: ContainerResources {
                 cpu_request_millis: self.number(),
@@ -394,7 +429,8 @@ impl Dice {
     }
 
     fn field_file(&mut self) -> FieldFile {
-        FieldFile { path: self.text(), field: self.file_field(), mode: self.maybe(Dice::mode) }
+        let (path, field) = (self.text(), self.file_field());
+        FieldFile { path, content: FieldFileContent::Field(field), mode: self.maybe(Dice::mode) }
     }
 
     fn files(&mut self) -> VolumeFiles {

@@ -258,6 +258,7 @@ impl Workload {
                 name: "http".to_owned(),
                 container_port: 8080,
                 protocol: Protocol::Tcp,
+                host: None,
             }],
             resources: ContainerResources {
                 cpu_request_millis: self.cpu_millis,

@@ -153,6 +153,7 @@ fn deployment(name: &str, image: String) -> DeclaredObject {
             name: "http".to_owned(),
             container_port: 8080,
             protocol: Protocol::Tcp,
+            host: None,
         }],
         resources: ContainerResources {
             cpu_request_millis: 100,

@@ -1,0 +1,205 @@
+//! What a quota refuses: more than its namespace may have, and pods that do not say what they take.
+
+use dugout_model::{
+    Compute, ObjectSpec, ResourceQuota, Severity, Share, declared_pods, resource_name, show_amount,
+    surge_pods,
+};
+
+use super::admission::{Admission, Ruling, Workload};
+use super::{Member, Told};
+use crate::decode::{ClaimFacts, Identity};
+use crate::reader::Place;
+
+/// How many workloads a message names.
+const LISTED: usize = 12;
+
+const CLAIMS: &str = "persistentvolumeclaims";
+
+/// What an object takes of one resource.
+struct Taken<'a> {
+    id: &'a Identity,
+    share: Share,
+}
+
+impl<'a> Admission<'a> {
+    pub(super) fn check_quotas(&self, workloads: &[Workload<'a>], found: &mut Vec<Told<'a>>) {
+        for ruling in &self.quotas {
+            let ObjectSpec::ResourceQuota(quota) = &ruling.declared.spec else { continue };
+            check_stated(ruling, quota, workloads, found);
+            for (resource, hard) in quota.hard.iter() {
+                let taken = self.taken(quota, resource, workloads);
+                let total = taken.iter().map(|one| one.share.total()).fold(0, u64::saturating_add);
+                if total > *hard {
+                    found.push(exceeded(ruling, resource, *hard, total, taken));
+                } else {
+                    check_surge(ruling, quota, (resource, *hard, total), workloads, found);
+                }
+            }
+        }
+    }
+
+    /// Who takes something of a resource.
+    fn taken(
+        &self,
+        quota: &ResourceQuota,
+        resource: &str,
+        workloads: &[Workload<'a>],
+    ) -> Vec<Taken<'a>> {
+        // The workloads are in the order of the objects, of which they are some.
+        let mut rest = workloads.iter().peekable();
+        let mut taken = Vec::new();
+        for member in &self.objects {
+            let id = &member.object.id;
+            let workload = rest.next_if(|workload| workload.member.object.id == *id);
+            let declared = match workload {
+                Some(workload) => Some(workload.declared.clone()),
+                None => member.declared(),
+            };
+            let own = match &declared {
+                Some(declared) => quota.share_of(resource, declared),
+                None => share_of_other(resource, member),
+            };
+            let pods = declared.as_ref().map_or(0, |declared| declared_pods(&declared.spec));
+            let claims = member.object.links.claims().iter();
+            let claims =
+                claims.map(|claim| Share { count: pods.max(1), each: each(resource, claim) });
+            let shares = std::iter::once(own).chain(claims).filter(|share| share.total() > 0);
+            taken.extend(shares.map(|share| Taken { id, share }));
+        }
+        taken
+    }
+}
+
+/// What an object takes that is there and that Dugout does not act on.
+fn share_of_other(resource: &str, member: &Member<'_>) -> Share {
+    let kind = member.object.kind;
+    let counted = resource.strip_prefix("count/");
+    // Claims are counted below, whoever makes them.
+    let is_counted = kind.kind != "PersistentVolumeClaim"
+        && counted == Some(resource_name(kind.api_version, kind.kind).as_str());
+    Share { count: 1, each: is_counted.into() }
+}
+
+/// What one claim takes.
+fn each(resource: &str, claim: &ClaimFacts) -> u64 {
+    let storage = claim.storage_bytes.unwrap_or(0);
+    match resource {
+        CLAIMS | "count/persistentvolumeclaims" => return 1,
+        "requests.storage" => return storage,
+        _ => {}
+    }
+    let Some((class, rest)) = resource.split_once(".storageclass.storage.k8s.io/") else {
+        return 0;
+    };
+    match rest {
+        _ if claim.class.as_deref() != Some(class) => 0,
+        CLAIMS => 1,
+        "requests.storage" => storage,
+        _ => 0,
+    }
+}
+
+/// Tells containers that do not say what a quota adds up.
+fn check_stated<'a>(
+    ruling: &Ruling<'a>,
+    quota: &ResourceQuota,
+    workloads: &[Workload<'a>],
+    found: &mut Vec<Told<'a>>,
+) {
+    let added: Vec<(&str, Compute)> =
+        quota.hard.keys().filter_map(|name| Some((name, Compute::parse(name)?))).collect();
+    if added.is_empty() {
+        return;
+    }
+    let counted = workloads.iter().filter(|workload| {
+        workload.template().is_some_and(|template| quota.counts_pods_of(template))
+    });
+    for workload in counted {
+        for (index, asked) in workload.containers.iter().enumerate() {
+            let missing = added.iter().filter(|(_, compute)| !asked.states(*compute));
+            let missing: Vec<&str> = missing.map(|(name, _)| *name).collect();
+            if missing.is_empty() {
+                continue;
+            }
+            let message = format!(
+                "must state {}: ResourceQuota {} counts it",
+                missing.join(", "),
+                ruling.declared.key.name
+            );
+            let hint = "write it, or give the namespace a LimitRange with defaults";
+            let place = workload.container_place(index);
+            found.push(workload.member.tell(&place, Severity::Error, message, hint));
+        }
+    }
+}
+
+/// Where the amount of a resource stands.
+fn place_of(ruling: &Ruling<'_>, resource: &str) -> Place {
+    let object = ruling.member.object;
+    let hard = object.links.admission.as_ref().map(|facts| &*facts.hard).unwrap_or_default();
+    let place = hard.iter().find(|(name, _)| **name == *resource);
+    place.map_or_else(|| object.place.clone(), |(_, place)| place.clone())
+}
+
+fn exceeded<'a>(
+    ruling: &Ruling<'a>,
+    resource: &str,
+    hard: u64,
+    total: u64,
+    mut taken: Vec<Taken<'a>>,
+) -> Told<'a> {
+    let show = |amount| show_amount(resource, amount);
+    taken.sort_by(|a, b| b.share.total().cmp(&a.share.total()).then_with(|| a.id.cmp(b.id)));
+    let mut listed: Vec<String> = taken
+        .iter()
+        .take(LISTED)
+        .map(|Taken { id, share }| {
+            let (kind, name, each) = (id.kind, &id.key.name, show(share.each));
+            match share.count {
+                1 => format!("{kind} {name} {each}"),
+                count => format!("{kind} {name} {count} × {each}"),
+            }
+        })
+        .collect();
+    if let Some(rest) = taken.get(LISTED..).filter(|rest| !rest.is_empty()) {
+        let sum = rest.iter().map(|one| one.share.total()).fold(0, u64::saturating_add);
+        listed.push(format!("{} more {}", rest.len(), show(sum)));
+    }
+    let message = format!(
+        "may be {}, and what the namespace declares comes to {}: {}",
+        show(hard),
+        show(total),
+        listed.join(", ")
+    );
+    let hint = "lower what they ask for, or raise the quota";
+    ruling.member.tell(&place_of(ruling, resource), Severity::Error, message, hint)
+}
+
+/// Tells rollouts that go beyond a quota for a while.
+fn check_surge<'a>(
+    ruling: &Ruling<'a>,
+    quota: &ResourceQuota,
+    (resource, hard, total): (&str, u64, u64),
+    workloads: &[Workload<'a>],
+    found: &mut Vec<Told<'a>>,
+) {
+    let is_of_pods =
+        matches!(resource, "pods" | "count/pods") || Compute::parse(resource).is_some();
+    for workload in workloads.iter().filter(|_| is_of_pods) {
+        let share = quota.share_of(resource, &workload.declared);
+        let surge = Share { count: surge_pods(&workload.declared.spec), ..share }.total();
+        let most = total.saturating_add(surge);
+        if share.count > 0 && most > hard {
+            let message = format!(
+                "while it is rolled out, {resource} of the namespace comes to {}, more than the {} of \
+                 ResourceQuota {}",
+                show_amount(resource, most),
+                show_amount(resource, hard),
+                ruling.declared.key.name
+            );
+            let hint = "a quota holds for the replicas; set maxSurge: 0 to stay within it always";
+            let place = &workload.member.object.place;
+            found.push(workload.member.tell(place, Severity::Notice, message, hint));
+        }
+    }
+}
