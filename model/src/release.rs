@@ -6,7 +6,8 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use crate::{
-    Commit, CommitSha, DeclaredObject, ObjectId, Problem, SourceName, StoredObject, Timestamp,
+    Commit, CommitSha, DeclaredObject, ObjectId, ObjectUid, Problem, SourceName, StoredObject,
+    Timestamp,
 };
 
 /// One commit of one source with what it declares, or what is wrong with it.
@@ -183,18 +184,20 @@ impl Verdict {
     }
 }
 
-/// What an object was before its source's last change, kept until everything of the source is healthy. What
-/// serves serves on meanwhile, and those to be gone back to together say what a release that fails goes
-/// back to.
+/// What an object was before its source's last changes, kept until everything of the source is healthy.
+/// What served serves on meanwhile, and those to be gone back to together say what a release that fails
+/// goes back to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Baseline {
     pub source: SourceName,
     pub object: ObjectId,
     pub role: BaselineRole,
-    /// The healthy commit if it is gone back to; else the one that the object is of.
+    /// The commit that was healthy when this was kept.
     pub sha: CommitSha,
-    /// Absent: there was no such object.
+    /// What a release that fails goes back to. Absent: there was no such object, or nobody goes back to it.
     pub before: Option<Arc<StoredObject>>,
+    /// What the object was later, with another commit that did not become healthy, and what may serve.
+    pub served: Option<Arc<StoredObject>>,
 }
 
 /// What a baseline is kept for.
@@ -207,25 +210,38 @@ pub enum BaselineRole {
     /// The same, but everything was there since, though nobody said of it that it is healthy: it serves no
     /// longer.
     Past,
-    /// A release left it so that went back itself: it serves until the source is healthy again.
+    /// Nobody goes back to it: a release left what served that went back itself.
     Replaced,
-    /// It left Git and nobody needs it any more: it is known until it is gone, for that has an order.
+    /// Nobody goes back to what served, nor needs it: it left Git and is known until it is gone, for that
+    /// has an order.
     Leaving,
 }
 
 impl BaselineRole {
-    /// Whether a release that fails goes back to it.
+    /// Whether a release that fails goes back to what was before.
     pub fn is_gone_back_to(self) -> bool {
         matches!(self, BaselineRole::Healthy | BaselineRole::Past)
-    }
-
-    /// Whether what it is of serves beside what replaces it.
-    pub fn serves(self) -> bool {
-        matches!(self, BaselineRole::Healthy | BaselineRole::Replaced)
     }
 }
 
 impl Baseline {
+    /// What the object was, in all forms that are kept.
+    pub fn forms(&self) -> impl Iterator<Item = &Arc<StoredObject>> {
+        self.before.iter().chain(&self.served)
+    }
+
+    /// Those of the forms that serve beside what is asked for.
+    pub fn serving_forms(&self) -> impl Iterator<Item = &Arc<StoredObject>> {
+        let before = self.before.as_ref().filter(|_| self.role == BaselineRole::Healthy);
+        let served = self.served.as_ref().filter(|_| self.role != BaselineRole::Leaving);
+        before.into_iter().chain(served)
+    }
+
+    /// Whether the object with this uid serves on.
+    pub fn serves(&self, object: ObjectUid) -> bool {
+        self.serving_forms().any(|form| form.uid == object)
+    }
+
     pub fn key(&self) -> BaselineKey {
         (self.source.clone(), self.object.clone())
     }

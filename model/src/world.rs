@@ -282,14 +282,15 @@ impl World {
 
     /// Whether an object that is gone may come back, with a release that fails.
     pub fn may_come_back(&self, object: ObjectUid) -> bool {
-        self.baseline_by_uid(object).is_some_and(|row| row.role.is_gone_back_to())
+        self.baseline_by_uid(object).is_some_and(|row| {
+            row.role.is_gone_back_to() && row.before.as_ref().is_some_and(|row| row.uid == object)
+        })
     }
 
-    /// The services that are something else now, or nothing, and of which nodes served a port and still
-    /// do, as they were.
-    pub fn earlier_services(&self) -> impl Iterator<Item = &Arc<Baseline>> {
+    /// The services as they were, in all forms that nodes still serve beside what is asked for, by source.
+    pub fn earlier_services(&self) -> impl Iterator<Item = &Arc<StoredObject>> {
         let rows = self.index.earlier_services.iter().filter_map(|key| self.baselines.get(key));
-        rows.filter(|row| row.role.serves())
+        rows.flat_map(|row| row.serving_forms())
     }
 
     /// Those of the baselines of a source that named an object as one to wait for.

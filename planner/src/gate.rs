@@ -313,8 +313,7 @@ fn wake_all(draft: &mut Draft<'_>, source: &SourceName, release: ReleaseId) {
     };
     woken.extend(world.unsettled_workloads_of(source).map(|object| object.uid));
     woken.extend(daemon_sets_of(world, source));
-    let before = world.baselines_of(source).filter_map(|row| row.before.as_ref());
-    woken.extend(before.map(|before| before.uid));
+    woken.extend(world.baselines_of(source).flat_map(|row| row.forms()).map(|form| form.uid));
     woken.extend(take_held(draft, source));
     draft.dirty.workloads.extend(woken);
 }

@@ -90,13 +90,14 @@ fn stay(draft: &mut Draft<'_>, uid: ObjectUid) -> Stay {
     let Some(row) = draft.world.baseline_by_uid(uid).cloned() else { return Stay::Nothing };
     if draft.world.replica_sets_of(uid).next().is_none() {
         Stay::Nothing
-    } else if !row.role.serves() {
-        let is_needed = is_needed_by_leaving(&draft.world, &row);
-        if is_needed { Stay::All(PodWait::Dependents) } else { Stay::Nothing }
-    } else if gate::holds(draft, uid, &row.source) {
+    } else if row.role != BaselineRole::Leaving && gate::holds(draft, uid, &row.source) {
         Stay::All(PodWait::Release)
-    } else {
+    } else if row.serves(uid) {
         Stay::Served
+    } else if is_needed_by_leaving(&draft.world, &row) {
+        Stay::All(PodWait::Dependents)
+    } else {
+        Stay::Nothing
     }
 }
 
@@ -138,21 +139,32 @@ pub(crate) fn has_left(world: &World, was: &StoredObject) -> bool {
         && world.replica_sets_of(was.uid).next().is_some()
 }
 
-/// What left Git of a source and is not gone, as it was.
-pub(crate) fn leaving(
+/// What comes back under this name and was not gone: it goes on as what it was.
+pub(crate) fn to_go_on(
     world: &World,
     source: &SourceName,
     id: &ObjectId,
 ) -> Option<Arc<StoredObject>> {
     let row = world.baselines.get(&(source.clone(), id.clone()))?;
-    row.before.clone().filter(|before| has_left(world, before))
+    row.forms().find(|form| is_in_the_books(world, row, form)).cloned()
+}
+
+/// Whether pods of it are left, or what it has done is still known, because it may be gone back to.
+fn is_in_the_books(world: &World, row: &Baseline, form: &StoredObject) -> bool {
+    let uid = form.uid;
+    let is_known = world.jobs_of(uid).next().is_some()
+        || world.schedules.contains_key(&uid)
+        || world.rollouts.contains_key(&uid);
+    has_left(world, form)
+        || row.role.is_gone_back_to() && is_known && world.workload_by_uid(uid).is_none()
 }
 
 /// Whether others that left Git, too, may still need this one.
 fn is_needed_by_leaving(world: &World, row: &Baseline) -> bool {
     let dependents = world.earlier_dependents_of(&row.source, &row.object);
-    dependents.filter_map(|other| other.before.as_ref()).any(|other| {
+    dependents.flat_map(|other| other.forms()).any(|other| {
         has_left(world, other)
+            && other.declared.policy.depends_on.contains(&row.object)
             && world.replica_sets_of(other.uid).flat_map(|set| world.pods_of(set.uid)).any(|pod| {
                 // What is on a lost node may never be told to be gone.
                 let node = pod.node().and_then(|node| world.nodes.get(node));
@@ -166,9 +178,9 @@ pub(crate) fn awaiting_end_of<'a>(
     world: &'a World,
     row: &'a Baseline,
 ) -> impl Iterator<Item = ObjectUid> + 'a {
-    let named = row.before.iter().flat_map(|before| &before.declared.policy.depends_on);
+    let named = row.forms().flat_map(|form| &form.declared.policy.depends_on);
     let rows = named.filter_map(|id| world.baselines.get(&(row.source.clone(), id.clone())));
-    rows.filter_map(|row| row.before.as_ref()).map(|before| before.uid)
+    rows.flat_map(|row| row.forms()).map(|form| form.uid)
 }
 
 /// Lets go what served and left Git, where pods of its source have room nowhere else. Says whether anything
@@ -212,9 +224,10 @@ fn waiting(world: &World) -> Vec<Waiting> {
 
 /// Those of the pods that left Git without which pods of their source that wait would have a node.
 fn pods_in_the_way(world: &World, source: &SourceName, waiting: &[Waiting]) -> Vec<Arc<Pod>> {
-    let rows = world.baselines_of(source).filter_map(|row| row.before.as_ref());
-    let sets = rows.filter(|before| has_left(world, before));
-    let sets = sets.flat_map(|before| world.replica_sets_of(before.uid));
+    let forms = world.baselines_of(source).flat_map(|row| row.forms());
+    let forms: BTreeSet<ObjectUid> =
+        forms.filter(|form| has_left(world, form)).map(|form| form.uid).collect();
+    let sets = forms.iter().flat_map(|uid| world.replica_sets_of(*uid));
     let pods: Vec<&Arc<Pod>> = sets.flat_map(|set| world.pods_of(set.uid)).collect();
     let mut left: BTreeMap<NodeName, Vec<Arc<Pod>>> = BTreeMap::new();
     for pod in pods.iter().filter(|pod| pod.is_active()) {
@@ -226,35 +239,42 @@ fn pods_in_the_way(world: &World, source: &SourceName, waiting: &[Waiting]) -> V
         return Vec::new();
     }
     // What leaves makes room by itself.
-    let rolling = world.unsettled_workloads_of(source);
-    let rolling = rolling.flat_map(|object| world.replica_sets_of(object.uid));
-    let rolling = rolling.flat_map(|set| world.pods_of(set.uid));
-    let going = pods.into_iter().chain(rolling).filter(|pod| !pod.is_active());
+    let on_nodes = left.keys().flat_map(|node| world.pods_on(node));
+    let going = pods.into_iter().chain(on_nodes).filter(|pod| !pod.is_active());
     let mut soon = world.clone();
     going.for_each(|pod| soon.apply(&Change::DeletePod(pod.uid)));
     let mut without = soon.clone();
     left.values().flatten().for_each(|pod| without.apply(&Change::DeletePod(pod.uid)));
 
-    let mut rooms = Rooms::default();
-    let rest: Vec<&Waiting> =
-        waiting.iter().filter(|waiting| room_for(&soon, &mut rooms, waiting).is_none()).collect();
-    let mut without_rooms = Rooms::default();
+    let (mut rooms, mut without_rooms) = (Rooms::default(), Rooms::default());
+    let mut rest: Vec<&Waiting> = Vec::new();
+    for waiting in waiting {
+        match room_for(&soon, &mut rooms, waiting) {
+            Some(node) => without_rooms.promise(&waiting.set, &node),
+            None => rest.push(waiting),
+        }
+    }
     let mut in_the_way = Vec::new();
     for waiting in rest {
         let Some(node) = room_for(&without, &mut without_rooms, waiting) else { continue };
         if waiting.set.source != *source {
             continue;
         }
-        // No more of them than are in the way.
-        for pod in std::mem::take(left.entry(node.clone()).or_default()) {
-            if rooms.choose_only(&soon, &waiting.set, &node).is_ok() {
-                left.entry(node.clone()).or_default().push(pod);
-            } else {
-                soon.apply(&Change::DeletePod(pod.uid));
-                in_the_way.push(pod);
+        // No more of them than are in the way, and none in vain.
+        let mut freed = soon.clone();
+        let mut gone = 0;
+        let candidates = left.get(&node).map_or(&[][..], Vec::as_slice);
+        while rooms.choose_only(&freed, &waiting.set, &node).is_err() && gone < candidates.len() {
+            freed.apply(&Change::DeletePod(candidates[gone].uid));
+            gone += 1;
+        }
+        if rooms.choose_only(&freed, &waiting.set, &node).is_ok() {
+            soon = freed;
+            rooms.promise(&waiting.set, &node);
+            if let Some(candidates) = left.get_mut(&node) {
+                in_the_way.extend(candidates.drain(..gone));
             }
         }
-        rooms.promise(&waiting.set, &node);
     }
     in_the_way
 }

@@ -5,7 +5,7 @@
 //! release may go back to has lost nothing. So it is, too, with a node port that goes from one service of
 //! a source to another.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use dugout_model::{
     AssignedService, AssignedServicePort, Endpoint, EndpointPlace, Node, ObjectKey, Pod, PodUid,
@@ -15,10 +15,9 @@ use dugout_model::{
 /// The services with node ports and the pods that this node's proxies may send to, by key.
 pub(crate) fn on_node(world: &World, node: &Node) -> Vec<AssignedService> {
     let asked = world.node_port_services().map(|row| &**row);
-    let earlier: Vec<&StoredObject> =
-        world.earlier_services().filter_map(|row| row.before.as_deref()).collect();
+    let earlier: Vec<&StoredObject> = world.earlier_services().map(|row| &**row).collect();
     let owners = if earlier.is_empty() { BTreeMap::new() } else { owners(world) };
-    let mut services: BTreeMap<&ObjectKey, Vec<AssignedServicePort>> = BTreeMap::new();
+    let mut services: BTreeMap<&ObjectKey, Vec<Port>> = BTreeMap::new();
     // As it is asked for comes first.
     for object in asked.chain(earlier.iter().copied()) {
         let Some(service) = object.as_service() else { continue };
@@ -29,8 +28,11 @@ pub(crate) fn on_node(world: &World, node: &Node) -> Vec<AssignedService> {
             add(ports, port, node_port, endpoints(world, node, object, service, port));
         }
     }
-    let services = services.into_iter();
-    services.map(|(key, ports)| AssignedService { key: key.clone(), ports }).collect()
+    let services = services.into_iter().map(|(key, ports)| AssignedService {
+        key: key.clone(),
+        ports: ports.into_iter().map(Port::assigned).collect(),
+    });
+    services.collect()
 }
 
 /// Whose the node ports of each source are now.
@@ -47,33 +49,59 @@ fn owners(world: &World) -> BTreeMap<(&SourceName, Protocol, u16), &ObjectKey> {
     owners
 }
 
-/// A port of a service, or more endpoints of one that is there.
-fn add(
-    ports: &mut Vec<AssignedServicePort>,
-    port: &ServicePort,
+/// A node port with those behind it, by pod.
+struct Port {
+    service_port: ServicePort,
     node_port: u16,
-    endpoints: Vec<Endpoint>,
-) {
-    let known =
-        ports.iter_mut().find(|one| (one.protocol, one.node_port) == (port.protocol, node_port));
-    let Some(known) = known else {
-        let ServicePort { name, protocol, port, .. } = port.clone();
-        ports.push(AssignedServicePort { name, protocol, port, node_port, endpoints });
-        return;
-    };
-    let there: BTreeSet<PodUid> = known.endpoints.iter().map(|endpoint| endpoint.pod).collect();
-    known.endpoints.extend(endpoints.into_iter().filter(|one| !there.contains(&one.pod)));
-    known.endpoints.sort_by_key(|endpoint| endpoint.pod);
+    endpoints: BTreeMap<PodUid, Target>,
 }
 
-/// By pod uid. Pods of other engines are not among them: their addresses are known there alone.
+/// Where a pod is sent to.
+struct Target {
+    endpoint: Endpoint,
+    /// Its template names this port.
+    is_declared: bool,
+}
+
+impl Port {
+    fn assigned(self) -> AssignedServicePort {
+        let ServicePort { name, protocol, port, .. } = self.service_port;
+        let endpoints = self.endpoints.into_values().map(|target| target.endpoint).collect();
+        AssignedServicePort { name, protocol, port, node_port: self.node_port, endpoints }
+    }
+}
+
+/// A port of a service, or more endpoints of one that is there. Of two forms that mean one pod, the one
+/// holds whose target the pod has.
+fn add(ports: &mut Vec<Port>, port: &ServicePort, node_port: u16, targets: Vec<Target>) {
+    let key = (port.protocol, node_port);
+    let known = ports.iter().position(|one| (one.service_port.protocol, one.node_port) == key);
+    let index = known.unwrap_or_else(|| {
+        let endpoints = BTreeMap::new();
+        ports.push(Port { service_port: port.clone(), node_port, endpoints });
+        ports.len() - 1
+    });
+    let Some(known) = ports.get_mut(index) else { return };
+    for target in targets {
+        let pod = target.endpoint.pod;
+        let is_better = known
+            .endpoints
+            .get(&pod)
+            .is_none_or(|earlier| target.is_declared && !earlier.is_declared);
+        if is_better {
+            known.endpoints.insert(pod, target);
+        }
+    }
+}
+
+/// Pods of other engines are not among them: their addresses are known there alone.
 fn endpoints(
     world: &World,
     node: &Node,
     object: &StoredObject,
     service: &Service,
     port: &ServicePort,
-) -> Vec<Endpoint> {
+) -> Vec<Target> {
     if service.selector.is_empty() {
         return Vec::new();
     }
@@ -81,19 +109,19 @@ fn endpoints(
     let candidates = peers
         .flat_map(|peer| world.pods_on(&peer.name))
         .filter(|pod| pod.is_at_work() && pod.namespace == object.declared.key.namespace);
-    let mut endpoints: Vec<Endpoint> = candidates
-        .filter_map(|pod| {
-            let template = &world.replica_set_of(pod)?.template;
-            if !is_selected(pod, &template.labels, &service.selector) {
-                return None;
-            }
-            let mut containers = template.serving_containers();
-            let target = containers.find_map(|each| each.port_number(&port.target_port))?;
-            Some(Endpoint { pod: pod.uid, port: target, place: place(pod, node)? })
-        })
-        .collect();
-    endpoints.sort_by_key(|endpoint| endpoint.pod);
-    endpoints
+    let targets = candidates.filter_map(|pod| {
+        let template = &world.replica_set_of(pod)?.template;
+        if !is_selected(pod, &template.labels, &service.selector) {
+            return None;
+        }
+        let mut containers = template.serving_containers();
+        let target = containers.find_map(|each| each.port_number(&port.target_port))?;
+        let mut declared = template.serving_containers().flat_map(|each| &each.ports);
+        let is_declared = declared.any(|each| each.container_port == target);
+        let endpoint = Endpoint { pod: pod.uid, port: target, place: place(pod, node)? };
+        Some(Target { endpoint, is_declared })
+    });
+    targets.collect()
 }
 
 /// Whether a pod with these labels of its template, and with those of its own, has all of the selector's.

@@ -21,26 +21,42 @@ use crate::facts::takes_back_commit;
 use crate::records::Subject;
 use crate::{gate, pruning};
 
-/// Keeps what an object is, the first time that it becomes something else.
+/// Keeps what an object is that changes or goes: the first time to be gone back to, and later for as long as
+/// it may serve.
 pub(crate) fn remember(draft: &mut Draft<'_>, source: &Source, object: &ObjectId) {
     // Without a healthy release there is nothing to go back to.
     let Some(healthy) = source.status.healthy.clone() else { return };
     let key = (source.name.clone(), object.clone());
-    let kept = draft.world.baselines.get(&key);
-    if kept.is_some_and(|row| row.role.is_gone_back_to() && row.sha == healthy) {
-        return;
-    }
-    let before = draft.world.objects.get(object).cloned();
-    let before = before.filter(|before| before.source == source.name);
-    let (source, object) = key;
-    let role = BaselineRole::Healthy;
-    draft.push(Change::PutBaseline(Arc::new(Baseline {
-        source,
-        object,
-        role,
-        sha: healthy,
-        before,
-    })));
+    let current = draft.world.objects.get(object).cloned();
+    let current = current.filter(|current| current.source == source.name);
+    let known = draft.world.baselines.get(&key).cloned();
+    let row = match known {
+        Some(known) if known.role.is_gone_back_to() && known.sha == healthy => {
+            let served = current.filter(|current| has_served_otherwise(&known, current));
+            if served.is_none() {
+                return;
+            }
+            Baseline { served, ..(*known).clone() }
+        }
+        known => {
+            let served = known.and_then(|known| known.served.clone());
+            let (source, object) = key;
+            let role = BaselineRole::Healthy;
+            Baseline { source, object, role, sha: healthy, before: current, served }
+        }
+    };
+    draft.push(Change::PutBaseline(Arc::new(row)));
+}
+
+/// Whether something may serve as this object is that the baseline does not know of.
+fn has_served_otherwise(known: &Baseline, current: &StoredObject) -> bool {
+    let spec = &current.declared.spec;
+    let knows = |form: &Arc<StoredObject>| {
+        form.uid == current.uid
+            && (spec.is_workload() || form.declared.asks_same(&current.declared))
+    };
+    (spec.is_workload() || current.declared.kind() == Kind::Service)
+        && !known.serving_forms().any(knows)
 }
 
 /// Everything that a source asks for is healthy, so that nothing that it had before is needed any more. Says
@@ -55,11 +71,13 @@ pub(crate) fn forget(draft: &mut Draft<'_>, source: &SourceName) -> bool {
 /// Everything that a source asks for is there, though no release says so: what it had before serves no
 /// longer, and may still be gone back to.
 pub(crate) fn retire(draft: &mut Draft<'_>, source: &SourceName) -> bool {
-    let rows = draft.world.baselines_of(source).filter(|row| row.role.serves());
+    let rows = draft.world.baselines_of(source);
+    let rows = rows.filter(|row| row.serving_forms().next().is_some());
     let rows: Vec<Arc<Baseline>> = rows.cloned().collect();
     for row in &rows {
-        if row.role == BaselineRole::Healthy {
-            put_role(draft, row, BaselineRole::Past);
+        if row.role.is_gone_back_to() {
+            let (role, served) = (BaselineRole::Past, None);
+            draft.push(Change::PutBaseline(Arc::new(Baseline { role, served, ..(**row).clone() })));
         } else {
             let_leave(draft, row);
         }
@@ -72,45 +90,51 @@ pub(crate) fn replace(draft: &mut Draft<'_>, source: &SourceName, was: &[Arc<Sto
     let rows = draft.world.baselines_of(source).filter(|row| row.role.is_gone_back_to());
     let rows: Vec<Arc<Baseline>> = rows.cloned().collect();
     for row in &rows {
-        if row.role.serves() && may_serve(draft, row.before.as_deref()) {
-            put_role(draft, row, BaselineRole::Replaced);
-        } else {
-            let_leave(draft, row);
+        let forms: Vec<Arc<StoredObject>> = row.serving_forms().cloned().collect();
+        match forms.into_iter().rev().find(|form| may_serve(draft, form)) {
+            Some(form) => keep_serving(draft, source, &row.sha, form),
+            None => let_leave(draft, row),
         }
     }
     for was in was.iter().filter(|was| was.source == *source) {
-        if !may_serve(draft, Some(was)) {
-            continue;
+        if may_serve(draft, was) {
+            keep_serving(draft, source, &was.sha, Arc::clone(was));
         }
-        draft.push(Change::PutBaseline(Arc::new(Baseline {
-            source: source.clone(),
-            object: was.declared.id(),
-            role: BaselineRole::Replaced,
-            sha: was.sha.clone(),
-            before: Some(Arc::clone(was)),
-        })));
     }
 }
 
+fn keep_serving(
+    draft: &mut Draft<'_>,
+    source: &SourceName,
+    sha: &CommitSha,
+    was: Arc<StoredObject>,
+) {
+    draft.push(Change::PutBaseline(Arc::new(Baseline {
+        source: source.clone(),
+        object: was.declared.id(),
+        role: BaselineRole::Replaced,
+        sha: sha.clone(),
+        before: None,
+        served: Some(was),
+    })));
+}
+
 /// Whether something may serve as this object was, beside what is asked for.
-fn may_serve(draft: &Draft<'_>, was: Option<&StoredObject>) -> bool {
-    was.is_some_and(|was| {
-        was.declared.kind() == Kind::Service || pruning::has_left(&draft.world, was)
-    })
+fn may_serve(draft: &Draft<'_>, was: &StoredObject) -> bool {
+    was.declared.kind() == Kind::Service || pruning::has_left(&draft.world, was)
 }
 
 /// Nobody needs it any more. What left Git is known until it is gone.
 fn let_leave(draft: &mut Draft<'_>, row: &Baseline) {
-    if row.before.as_ref().is_some_and(|before| pruning::has_left(&draft.world, before)) {
-        put_role(draft, row, BaselineRole::Leaving);
-    } else {
+    let left = row.forms().find(|form| pruning::has_left(&draft.world, form)).cloned();
+    let Some(left) = left else {
         draft.push(Change::DeleteBaseline(row.key()));
-    }
-}
-
-fn put_role(draft: &mut Draft<'_>, row: &Baseline, role: BaselineRole) {
-    if row.role != role {
-        draft.push(Change::PutBaseline(Arc::new(Baseline { role, ..row.clone() })));
+        return;
+    };
+    if row.role != BaselineRole::Leaving {
+        let (role, before, served) = (BaselineRole::Leaving, None, Some(left));
+        let row = Baseline { role, before, served, ..row.clone() };
+        draft.push(Change::PutBaseline(Arc::new(row)));
     }
 }
 
@@ -208,7 +232,9 @@ fn put_back(draft: &mut Draft<'_>, row: &Baseline) -> bool {
         None => {}
         Some(before) => {
             // Whoever waits for the generation of an object must see it move.
-            let generation = now.map_or(0, |now| now.generation).max(before.generation) + 1;
+            let rollout = draft.world.rollouts.get(&before.uid).map(|rollout| rollout.generation);
+            let known = now.map(|now| now.generation).max(rollout).unwrap_or(0);
+            let generation = known.max(before.generation) + 1;
             let object = StoredObject { generation, ..(**before).clone() };
             draft.push(Change::PutObject(Arc::new(object)));
         }

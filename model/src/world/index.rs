@@ -137,27 +137,29 @@ impl World {
         let key = row.key();
         self.delete_baseline(&key);
         self.baselines.insert(key.clone(), Arc::clone(row));
-        let Some(before) = &row.before else { return };
-        if serves_node_ports(before) {
-            self.index.earlier_services.insert(key.clone());
+        for form in row.forms() {
+            if serves_node_ports(form) {
+                self.index.earlier_services.insert(key.clone());
+            }
+            for needed in &form.declared.policy.depends_on {
+                let needed = (row.source.clone(), needed.clone());
+                add(&mut self.index.earlier_dependents, &needed, row.object.clone());
+            }
+            self.index.baseline_by_uid.insert(form.uid, key.clone());
         }
-        for needed in &before.declared.policy.depends_on {
-            let needed = (row.source.clone(), needed.clone());
-            add(&mut self.index.earlier_dependents, &needed, row.object.clone());
-        }
-        self.index.baseline_by_uid.insert(before.uid, key);
     }
 
     pub(super) fn delete_baseline(&mut self, key: &BaselineKey) {
         let Some(row) = self.baselines.remove(key) else { return };
-        let Some(before) = &row.before else { return };
         self.index.earlier_services.remove(key);
-        for needed in &before.declared.policy.depends_on {
-            let needed = (row.source.clone(), needed.clone());
-            take(&mut self.index.earlier_dependents, &needed, &row.object);
-        }
-        if self.index.baseline_by_uid.get(&before.uid) == Some(key) {
-            self.index.baseline_by_uid.remove(&before.uid);
+        for form in row.forms() {
+            for needed in &form.declared.policy.depends_on {
+                let needed = (row.source.clone(), needed.clone());
+                take(&mut self.index.earlier_dependents, &needed, &row.object);
+            }
+            if self.index.baseline_by_uid.get(&form.uid) == Some(key) {
+                self.index.baseline_by_uid.remove(&form.uid);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use dugout_model::{
-    GateScope, Lifecycle, Pod, PodIdentity, PullGate, ReplicaSet, StopReason, World,
+    BaselineRole, GateScope, Lifecycle, Pod, PodIdentity, PullGate, ReplicaSet, StopReason, World,
 };
 
 use super::{Checker, Violation};
@@ -25,7 +25,9 @@ impl Checker<'_> {
         };
         let owner = self.after.workload_by_uid(set.owner);
         // Where the source was never healthy, what left Git cannot be wanted back.
-        let may_be_wanted = owner.is_some() || self.after.may_come_back(set.owner);
+        let row = self.after.baseline_by_uid(set.owner);
+        let is_kept = row.is_some_and(|row| row.role != BaselineRole::Leaving);
+        let may_be_wanted = owner.is_some() || is_kept;
         let is_only_scaled =
             owner.and_then(|owner| owner.as_deployment()).is_some_and(|spec| spec.paused);
         let is_of_job = self.before.job_of(before).is_some();

@@ -41,20 +41,20 @@ impl Checker<'_> {
                 Change::DeleteBaseline(key) => key.clone(),
                 _ => continue,
             };
-            let row = self.before.baselines.get(&key).filter(|row| row.role.serves());
-            let Some(before) = row.and_then(|row| row.before.as_ref()) else { continue };
-            let is_left = self.after.workload_by_uid(before.uid).is_none()
-                && self.after.replica_sets_of(before.uid).next().is_some();
-            // What another object of this name replaces has one form too many.
-            let is_given_up = !serves_on(self.after, before.uid)
-                && !self.after.objects.contains_key(&key.1)
-                && is_left;
-            let was_healthy = |world: &World| {
-                world.sources.get(&key.0).is_some_and(|row| row.status.healthy.is_some())
-            };
-            let is_well =
-                !is_given_up || !was_healthy(self.after) || !is_under_way(self.after, &key.0);
-            self.require(is_well, || Violation::GivenUpTooEarly { object: key.1.clone() });
+            let Some(row) = self.before.baselines.get(&key) else { continue };
+            let forms: Vec<ObjectUid> = row.serving_forms().map(|form| form.uid).collect();
+            for uid in forms {
+                let is_left = self.after.workload_by_uid(uid).is_none()
+                    && self.after.replica_sets_of(uid).next().is_some();
+                // Of more than two forms the last two are kept.
+                let is_given_up = is_left
+                    && !serves_on(self.after, uid)
+                    && !self.after.objects.contains_key(&key.1);
+                let source = self.after.sources.get(&key.0);
+                let was_healthy = source.is_some_and(|row| row.status.healthy.is_some());
+                let is_well = !is_given_up || !was_healthy || !is_under_way(self.after, &key.0);
+                self.require(is_well, || Violation::GivenUpTooEarly { object: key.1.clone() });
+            }
         }
     }
 
@@ -106,6 +106,16 @@ impl Checker<'_> {
         engine_in(self.before) == engine_in(self.after)
     }
 
+    /// Whether a service of the source changed once more than is kept: of its forms the first and the last
+    /// before this one are.
+    fn loses_a_form(&self, source: &SourceName) -> bool {
+        self.before.baselines_of(source).any(|row| {
+            let known = row.served.as_ref().filter(|form| form.declared.kind() == Kind::Service);
+            let now = self.after.baselines.get(&row.key()).and_then(|row| row.served.as_ref());
+            known.is_some_and(|known| now != Some(known))
+        })
+    }
+
     /// Whether what a service serves has to stay, by what is known of it.
     fn is_service_under_way(&self, key: &ObjectKey) -> bool {
         let id = ObjectId { kind: Kind::Service, key: key.clone() };
@@ -117,16 +127,16 @@ impl Checker<'_> {
             owned.cloned().collect()
         };
         let (rows_before, rows) = (rows_of(self.before), rows_of(self.after));
-        // Of three forms, the one between is not kept; nor is that of an owner who gave it up.
-        if before != after && !rows_before.is_empty() {
-            return false;
-        }
         let owners: BTreeSet<&SourceName> = rows_before
             .iter()
             .chain(&rows)
             .chain(before.iter().chain(&after).map(|object| &object.source))
             .collect();
+        // What another owner gave up is not kept.
         let [source] = owners.into_iter().collect::<Vec<_>>()[..] else { return false };
+        if self.loses_a_form(source) {
+            return false;
+        }
         // A source that was never healthy has nothing to keep.
         let row = self.after.sources.get(source);
         row.is_some_and(|row| row.status.healthy.is_some()) && is_under_way(self.after, source)
@@ -134,7 +144,7 @@ impl Checker<'_> {
 }
 
 fn serves_on(world: &World, owner: ObjectUid) -> bool {
-    world.baseline_by_uid(owner).is_some_and(|row| row.role.serves())
+    world.baseline_by_uid(owner).is_some_and(|row| row.serves(owner))
 }
 
 /// Whether something that a source asks for is not there.

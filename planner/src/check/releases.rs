@@ -18,8 +18,11 @@ impl Checker<'_> {
                 Change::PutObject(row) => {
                     let quarantine =
                         Quarantine { source: row.source.clone(), sha: row.sha.clone() };
-                    let is_clean =
-                        !self.before.quarantine.contains(&quarantine) || self.is_baseline(row);
+                    let known = self.before.objects.get(&row.declared.id());
+                    // What is there already may become an orphan.
+                    let is_clean = !self.before.quarantine.contains(&quarantine)
+                        || self.is_baseline(row)
+                        || known.is_some_and(|known| known.sha == row.sha);
                     self.require(is_clean, || Violation::QuarantinedObject {
                         object: row.declared.id(),
                     });

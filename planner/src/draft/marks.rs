@@ -272,13 +272,14 @@ impl Draft<'_> {
 
     /// What is kept for an object that is not there any more may go now.
     fn mark_kept(&mut self, row: &Baseline) {
-        let before = row.before.as_ref().map(|before| before.uid);
-        let gone = before.filter(|uid| self.world.workload_by_uid(*uid).is_none());
-        self.dirty.workloads.extend(gone);
+        let uids = row.forms().map(|form| form.uid);
+        let gone: Vec<ObjectUid> =
+            uids.filter(|uid| self.world.workload_by_uid(*uid).is_none()).collect();
         // What is in the way may make way now.
-        self.dirty.placement |= gone.is_some();
-        let service = row.before.as_ref().and_then(|before| before.as_service());
-        if service.is_some_and(|service| service.service_type == ServiceType::NodePort) {
+        self.dirty.placement |= !gone.is_empty();
+        self.dirty.workloads.extend(gone);
+        let mut services = row.forms().filter_map(|form| form.as_service());
+        if services.any(|service| service.service_type == ServiceType::NodePort) {
             self.dirty.assignments.extend(self.world.nodes.keys().cloned());
         }
     }
@@ -363,9 +364,19 @@ impl Draft<'_> {
             if old.is_finished() != row.is_finished() {
                 self.dirty.placement = true;
                 self.mark_room();
+                self.mark_awaiting(row);
             }
         }
         self.mark_pod(row);
+    }
+
+    /// What left Git may have waited for the end of this pod.
+    fn mark_awaiting(&mut self, pod: &Pod) {
+        let set = self.world.replica_set_of(pod);
+        let row = set.and_then(|set| self.world.baseline_by_uid(set.owner));
+        let awaiting = row.into_iter().flat_map(|row| pruning::awaiting_end_of(&self.world, row));
+        let awaiting: Vec<ObjectUid> = awaiting.collect();
+        self.dirty.woken.extend(awaiting);
     }
 
     fn mark_pod(&mut self, pod: &Pod) {

@@ -345,12 +345,15 @@ pub(super) fn make_desired(
             continue;
         }
         // What left and is not gone yet goes on as what comes back.
-        let earlier = known.or_else(|| pruning::leaving(&draft.world, &source.name, id));
+        let earlier = known.or_else(|| pruning::to_go_on(&draft.world, &source.name, id));
+        let judged = earlier.as_ref().and_then(|row| draft.world.rollouts.get(&row.uid));
+        let generation = judged.map_or(0, |rollout| rollout.generation);
+        let generation = earlier.as_ref().map_or(0, |row| row.generation).max(generation) + 1;
         let row = StoredObject {
             uid: earlier.as_ref().map_or_else(|| ObjectUid(draft.ids.next_uuid()), |row| row.uid),
             source: source.name.clone(),
             sha: sha.clone(),
-            generation: earlier.as_ref().map_or(1, |row| row.generation + 1),
+            generation,
             created_at: earlier.as_ref().map_or(draft.now, |row| row.created_at),
             orphaned: false,
             declared: Arc::clone(declared),

@@ -52,9 +52,9 @@ impl Foresight {
     pub(super) fn of(draft: &Draft<'_>, source: &SourceName, going: &[Arc<StoredObject>]) -> Self {
         let mut world = draft.world.clone();
         // What left Git stays only for as long as the gate is closed: its room is for those that come.
-        let before = draft.world.baselines_of(source).filter_map(|row| row.before.as_ref());
-        let gone = before.filter(|before| draft.world.workload_by_uid(before.uid).is_none());
-        for set in gone.flat_map(|before| draft.world.replica_sets_of(before.uid)) {
+        let forms = draft.world.baselines_of(source).flat_map(|row| row.forms());
+        let gone = forms.filter(|form| draft.world.workload_by_uid(form.uid).is_none());
+        for set in gone.flat_map(|form| draft.world.replica_sets_of(form.uid)) {
             for pod in draft.world.pods_of(set.uid) {
                 world.apply(&Change::DeletePod(pod.uid));
             }

@@ -277,9 +277,13 @@ fn a_service_that_is_new_may_change_and_go_before_its_release_is_healthy() {
     moved.key.name = ObjectName::new("api");
     cluster.commit(vec![app("web", "web:1"), app("slow", "slow:unready"), moved]);
     cluster.run_for(seconds(3));
-    assert_eq!((behind(&cluster, 30090).len(), behind(&cluster, 30091).len()), (0, 1));
+    assert_eq!((behind(&cluster, 30090).len(), behind(&cluster, 30091).len()), (1, 1));
     cluster.commit_allowing(1, vec![app("web", "web:1"), app("slow", "slow:unready")]);
-    assert_eq!(behind(&cluster, 30091).len(), 0);
+    assert_eq!((behind(&cluster, 30090).len(), behind(&cluster, 30091).len()), (0, 1));
+    let last = cluster.commit(vec![app("web", "web:1"), app("slow", "slow:1")]);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&last), Verdict::Healthy);
+    assert_eq!((behind(&cluster, 30090).len(), behind(&cluster, 30091).len()), (0, 0));
 }
 
 #[test]
@@ -404,4 +408,102 @@ fn one_that_served_and_just_does_not_is_still_gone_back_to() {
     cluster.world.apply(&Change::PutPod(std::sync::Arc::new(row)));
     cluster.restart_engine();
     assert!(cluster.world.pods[&pod].is_active());
+}
+
+/// A source that leaves what fails as it is, of which everything came to be there after the failure.
+fn there_without_a_release(mut last: DeclaredObject) -> Cluster {
+    let mut cluster = healthy(&["a"], vec![app("web", "web:1"), app("kept", "kept:1")]);
+    cluster.on_failure(OnFailure::Hold);
+    let ObjectSpec::Deployment(asked) = &mut last.spec else { panic!("a deployment") };
+    asked.progress_deadline = seconds(10);
+    asked.min_ready = seconds(20);
+    let failed = cluster.commit(vec![last, app("kept", "kept:1")]);
+    cluster.run_for(seconds(40));
+    assert_eq!(cluster.verdict(&failed), Verdict::Failed);
+    assert_eq!((serving(&cluster, "web"), serving(&cluster, "kept")), (1, 1));
+    cluster
+}
+
+#[test]
+fn what_came_to_be_there_after_a_failure_waits_for_the_images_of_what_replaces_it() {
+    let mut cluster = there_without_a_release(app("web", "web:2"));
+    cluster.agent("a").refuses = Some("new:1".to_owned());
+    cluster.commit_allowing(1, vec![app("new", "new:1"), app("kept", "kept:1")]);
+    for _ in 0..60 {
+        cluster.run_in_steps(1, std::time::Duration::from_millis(250));
+        assert_eq!(serving(&cluster, "web"), 1);
+    }
+}
+
+#[test]
+fn what_a_failed_commit_touched_may_become_an_orphan() {
+    let mut orphan = app("web", "web:2");
+    orphan.policy.prune = Prune::Disabled;
+    let mut cluster = there_without_a_release(orphan);
+    let removal = cluster.commit_allowing(1, vec![app("kept", "kept:1")]);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.verdict(&removal), Verdict::Healthy);
+    assert_eq!(serving(&cluster, "web"), 1);
+}
+
+#[test]
+fn what_an_overtaken_commit_brought_serves_until_what_replaces_it_does() {
+    let mut cluster = healthy(&["a"], vec![app("web", "web:1")]);
+    cluster.commit(vec![app("web", "web:1"), app("api", "api:1"), app("slow", "slow:unready")]);
+    cluster.run_for(seconds(5));
+    assert_eq!(serving(&cluster, "api"), 1);
+    let last = cluster.commit_allowing(2, vec![app("web", "web:1"), app("api-two", "api:1")]);
+    while cluster.verdict(&last) == Verdict::Rolling {
+        assert!(serving(&cluster, "api") + serving(&cluster, "api-two") > 0);
+        cluster.run_in_steps(1, std::time::Duration::from_millis(250));
+    }
+    cluster.run_for(seconds(5));
+    assert_eq!((serving(&cluster, "api"), serving(&cluster, "api-two")), (0, 1));
+}
+
+#[test]
+fn what_comes_back_with_more_replicas_is_complete_when_they_are_there() {
+    let web = |replicas| named("web", deployment("web", replicas, "web:1"));
+    let mut cluster = healthy(&["a"], vec![web(1), app("slow", "slow:1")]);
+    cluster.commit(vec![web(3), app("slow", "slow:unready")]);
+    cluster.run_for(seconds(5));
+    cluster.commit_allowing(1, vec![app("slow", "slow:unready")]);
+    cluster.run_for(seconds(5));
+    let back = cluster.commit(vec![web(6), app("slow", "slow:1")]);
+    while cluster.verdict(&back) == Verdict::Rolling {
+        cluster.run_in_steps(1, std::time::Duration::from_millis(250));
+    }
+    assert_eq!((cluster.verdict(&back), serving(&cluster, "web")), (Verdict::Healthy, 6));
+}
+
+#[test]
+fn work_that_was_done_is_not_done_again_when_a_person_takes_its_removal_back() {
+    let mut cluster = healthy(&["a"], vec![app("web", "web:1"), job("job:exits", |_| {})]);
+    cluster.commit_allowing(1, vec![app("web", "web:unready")]);
+    cluster.run_for(seconds(10));
+    let back = cluster.commit(vec![app("web", "web:1"), job("job:exits", |_| {})]);
+    cluster.run_for(seconds(10));
+    assert_eq!(cluster.verdict(&back), Verdict::Healthy);
+    assert_eq!(cluster.world.jobs.len(), 1);
+    assert!(cluster.images().iter().all(|image| image == "web:1"), "{:?}", cluster.images());
+}
+
+#[test]
+fn a_port_that_becomes_another_reaches_old_and_new_pods_each_on_its_own() {
+    let port = |number: u16, image: &str| {
+        let mut asked = deployment("web", 1, image);
+        asked.template.containers[0].ports[0].container_port = number;
+        let mut service = service("web", 30080);
+        let ObjectSpec::Service(spec) = &mut service.spec else { panic!("a service") };
+        spec.ports[0].target_port = PortRef::Number(number);
+        vec![named("web", asked), service]
+    };
+    let mut cluster = healthy(&["a"], port(8080, "web:1"));
+    cluster.commit(port(9090, "web:2"));
+    let node = NodeName::new("a");
+    let assignment = dugout_planner::assignment(&cluster.world, &node).expect("the node exists");
+    let endpoints = &assignment.services[0].ports[0].endpoints;
+    let mut targets: Vec<u16> = endpoints.iter().map(|endpoint| endpoint.port).collect();
+    targets.sort_unstable();
+    assert_eq!(targets, [8080, 9090]);
 }

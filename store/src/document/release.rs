@@ -214,6 +214,8 @@ mirror! {
         #[serde(rename = "healthy")]
         sha: CommitSha,
         before: Option<Arc<StoredObject>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        served: Option<Arc<StoredObject>>,
     }
 }
 

@@ -395,14 +395,15 @@ impl Dice {
 
     pub fn baseline(&mut self, source: SourceName) -> Baseline {
         let object = self.object_id();
-        let before = self.maybe(|dice| Arc::new(dice.object(object.clone(), source.clone())));
+        let mut form = || self.maybe(|dice| Arc::new(dice.object(object.clone(), source.clone())));
+        let (before, served) = (form(), form());
         let role = self.pick(&[
             BaselineRole::Healthy,
             BaselineRole::Past,
             BaselineRole::Replaced,
             BaselineRole::Leaving,
         ]);
-        Baseline { source, role, sha: self.sha(), before, object }
+        Baseline { source, role, sha: self.sha(), before, served, object }
     }
 
     pub fn commit(&mut self) -> Commit {
