@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    Baseline, Change, Contacts, DeclaredObject, Deployment, Fact, GateScope, IntOrPercent, Job,
-    JobSpec, Kind, Lifecycle, Node, ObjectId, ObjectName, ObjectPolicy, ObjectSpec, Pod,
-    PodIdentity, PodUid, Prune, PullGate, ReplicaSet, Resources, Revision, RevisionContent,
-    Rollout, Schedule, Seen, Source, StoredObject, Strategy, TemplateHash, Timestamp, Turn, World,
+    Baseline, Change, Contacts, DeclaredObject, Deployment, Fact, IntOrPercent, Job, JobSpec, Kind,
+    Lifecycle, Node, ObjectId, ObjectName, ObjectPolicy, ObjectSpec, Pod, PodIdentity, PodUid,
+    Prune, PullGate, ReplicaSet, Resources, Revision, RevisionContent, Rollout, Schedule, Seen,
+    Source, StoredObject, Strategy, TemplateHash, Timestamp, Turn, World,
 };
 use dugout_planner::{Plan, PlanInput, Work};
 
@@ -66,12 +66,6 @@ fn misread_world(bug: Bug, input: &PlanInput<'_>) -> World {
         Bug::PullGateIgnored => {
             replace_sources(&mut world, |source| source.status.gate = PullGate::Open);
         }
-        Bug::GateOfTheWayBackIgnored => replace_sources(&mut world, |source| {
-            if let PullGate::Pulling { scope: GateScope::Workload, .. } = source.status.gate {
-                source.status.gate = PullGate::Open;
-            }
-        }),
-        Bug::PrunedAtOnce => forget_what_left(&mut world),
         Bug::DeadlineNeverFires => {
             let rows: Vec<Rollout> = world.rollouts.values().map(|row| (**row).clone()).collect();
             for row in rows {
@@ -113,18 +107,6 @@ fn misread_world(bug: Bug, input: &PlanInput<'_>) -> World {
         _ => {}
     }
     world
-}
-
-fn forget_what_left(world: &mut World) {
-    let rows: Vec<Arc<Baseline>> = world.baselines.values().cloned().collect();
-    for row in rows
-        .iter()
-        .filter(|row| !world.objects.contains_key(&row.object))
-        .cloned()
-        .collect::<Vec<_>>()
-    {
-        world.apply(&Change::DeleteBaseline(row.key()));
-    }
 }
 
 fn forget_budgets(world: &mut World) {
