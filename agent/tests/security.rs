@@ -391,6 +391,15 @@ async fn until_answered(address: std::net::IpAddr, port: u16) -> String {
     }
 }
 
+/// A container that only sleeps, beside the first: the two share a sandbox.
+fn add_second(template: &mut ResolvedTemplate) {
+    let mut second = template.containers[0].clone();
+    second.name = "second".to_owned();
+    second.ports.clear();
+    second.command = ["/bin/busybox", "sh", "-c", SLEEP].map(str::to_owned).to_vec();
+    template.containers.push(second);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_containers_port_is_reached_at_its_node_also_through_a_sandbox() {
     let mut rig = Rig::start().await;
@@ -401,11 +410,7 @@ async fn a_containers_port_is_reached_at_its_node_also_through_a_sandbox() {
             let host = HostPort { port, address: Some(address) };
             template.containers[0].ports[0].host = Some(host);
             if is_shared {
-                let mut second = template.containers[0].clone();
-                second.name = "second".to_owned();
-                second.ports.clear();
-                second.command = ["/bin/busybox", "sh", "-c", SLEEP].map(str::to_owned).to_vec();
-                template.containers.push(second);
+                add_second(template);
             }
         });
         rig.assign();
@@ -432,11 +437,7 @@ async fn a_pod_on_its_nodes_network_has_the_nodes_name_and_address() {
             template.containers[0].ports[0].container_port = port;
             template.containers[0].ports[0].host = Some(HostPort { port, address: None });
             if is_shared {
-                let mut second = template.containers[0].clone();
-                second.name = "second".to_owned();
-                second.ports.clear();
-                second.command = ["/bin/busybox", "sh", "-c", SLEEP].map(str::to_owned).to_vec();
-                template.containers.push(second);
+                add_second(template);
             }
         });
         rig.assign();

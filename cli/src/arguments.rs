@@ -18,7 +18,7 @@ use dugout_model::{Drift, OnFailure};
 
 pub use agent::{AgentArguments, AgentCommand, NodeArguments, PodArguments};
 pub use nodes::{NodeCommand, TokenCommand};
-pub use sessions::{AttachArguments, CopyArguments, ExecArguments, TerminalArguments};
+pub use sessions::{CopyArguments, ExecArguments, SessionArguments};
 
 /// GitOps for containers on your own Docker hosts: what is committed is what runs.
 #[derive(Debug, Parser)]
@@ -93,7 +93,7 @@ pub enum Command {
     #[command(
         after_help = "Ends with the container's exit code. Who leaves does not end the container."
     )]
-    Attach(AttachArguments),
+    Attach(SessionArguments),
     /// Copy files and folders into a container or out of it
     Cp(CopyArguments),
     /// Tell what a commit would do: objects, pods that start and stop, whether it fits

@@ -12,7 +12,7 @@ const BREAK_GLASS: &str = "\
 Commands that need only this node (ps, pause, stop, resume) speak with its agent over a socket in the agent's
 data directory, and do without an agent where none runs. They change what the node does, not what is
 committed: the control plane sees a paused pod as it is, with the condition dugout.dev/Paused, and goes on to
-expect what Git declares. A rollout that has to replace a paused pod waits for it, up to its progress deadline.";
+expect what Git declares. A pod that is told to go while it is paused runs on, and nobody is sent to it.";
 
 /// `dugout agent`
 #[derive(Clone, Debug, Args)]

@@ -7,25 +7,16 @@ use super::NamespaceArguments;
 /// `dugout exec`
 #[derive(Clone, Debug, Args)]
 pub struct ExecArguments {
-    /// A pod, by its name; or TYPE/NAME of what makes pods or leads to them, as deployment/web or
-    /// service/web: the first of them that is ready
-    #[arg(value_name = "POD|TYPE/NAME")]
-    pub pod: String,
-    /// The container, where the pod has several
-    #[arg(short, long)]
-    pub container: Option<String>,
     #[command(flatten)]
-    pub namespaces: NamespaceArguments,
-    #[command(flatten)]
-    pub terminal: TerminalArguments,
+    pub session: SessionArguments,
     /// The program and its arguments, after --
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
 
-/// `dugout attach`
+/// With whom, and how: all of `dugout attach`
 #[derive(Clone, Debug, Args)]
-pub struct AttachArguments {
+pub struct SessionArguments {
     /// A pod, by its name; or TYPE/NAME of what makes pods or leads to them, as deployment/web or
     /// service/web: the first of them that is ready
     #[arg(value_name = "POD|TYPE/NAME")]

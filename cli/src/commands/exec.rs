@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use anyhow::bail;
 use dugout_wire::SessionEnd;
 
-use super::Place;
 use super::targets::first_pod;
-use crate::arguments::{AttachArguments, ExecArguments, TerminalArguments};
+use crate::arguments::{ExecArguments, SessionArguments};
 use crate::client::Client;
 use crate::output::complain;
 use crate::session::{Keyboard, Session};
@@ -17,28 +16,25 @@ use crate::terminal;
 type Parameter = (&'static str, String);
 
 pub async fn exec(client: &Client, arguments: ExecArguments) -> anyhow::Result<ExitCode> {
-    let ExecArguments { pod, container, namespaces, terminal, command } = arguments;
-    let pod = first_pod(client, namespaces.only(), &pod).await?;
-    let mut query: Vec<Parameter> = command.into_iter().map(|word| ("command", word)).collect();
-    query.extend(container.map(|name| ("container", name)));
-    talk(client, &pod, "exec", query, terminal).await
+    let ExecArguments { session, command } = arguments;
+    let command = command.into_iter().map(|word| ("command", word)).collect();
+    talk(client, session, "exec", command).await
 }
 
-pub async fn attach(client: &Client, arguments: AttachArguments) -> anyhow::Result<ExitCode> {
-    let AttachArguments { pod, container, namespaces, terminal } = arguments;
-    let pod = first_pod(client, namespaces.only(), &pod).await?;
-    let query: Vec<Parameter> = container.into_iter().map(|name| ("container", name)).collect();
-    talk(client, &pod, "attach", query, terminal).await
+pub async fn attach(client: &Client, session: SessionArguments) -> anyhow::Result<ExitCode> {
+    talk(client, session, "attach", Vec::new()).await
 }
 
 /// Opens the session and ends as what runs there ends.
 async fn talk(
     client: &Client,
-    pod: &Place,
+    session: SessionArguments,
     what: &str,
     mut query: Vec<Parameter>,
-    asked: TerminalArguments,
 ) -> anyhow::Result<ExitCode> {
+    let SessionArguments { pod, container, namespaces, terminal: asked } = session;
+    let pod = first_pod(client, namespaces.only(), &pod).await?;
+    query.extend(container.map(|name| ("container", name)));
     let tty = asked.tty && terminal::is_input();
     if asked.tty && !tty {
         complain!("Without a terminal: standard input is none.");

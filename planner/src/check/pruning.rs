@@ -77,17 +77,21 @@ impl Checker<'_> {
             let pods = still.entry((port.protocol, port.node_port)).or_default();
             pods.extend(port.endpoints.iter().map(|endpoint| endpoint.pod));
         }
-        for service in &before.services {
-            for port in &service.ports {
-                let still = still.get(&(port.protocol, port.node_port));
-                let gone = port.endpoints.iter().map(|endpoint| endpoint.pod);
-                let gone: Vec<PodUid> =
-                    gone.filter(|pod| !still.is_some_and(|still| still.contains(pod))).collect();
-                for pod in gone.into_iter().filter(|pod| self.serves(*pod)).collect::<Vec<_>>() {
-                    let is_well = !self.is_service_under_way(&service.key);
-                    let (node, service) = (before.node.clone(), service.key.clone());
-                    self.require(is_well, || Violation::EndpointLost { node, service, pod });
-                }
+        let ports = before
+            .services
+            .iter()
+            .flat_map(|service| service.ports.iter().map(|port| (&service.key, port)));
+        for (service, port) in ports {
+            let still = still.get(&(port.protocol, port.node_port));
+            for pod in port.endpoints.iter().map(|endpoint| endpoint.pod) {
+                let is_lost = still.is_none_or(|still| !still.contains(&pod)) && self.serves(pod);
+                let is_well = !is_lost || !self.is_service_under_way(service);
+                let (node, service) = (&before.node, service.clone());
+                self.require(is_well, || Violation::EndpointLost {
+                    node: node.clone(),
+                    service,
+                    pod,
+                });
             }
         }
     }

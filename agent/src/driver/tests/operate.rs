@@ -16,8 +16,8 @@ fn web_1() -> Target {
     Target { namespace: Some("demo".into()), pod: "web-1".into() }
 }
 
-#[tokio::test]
-async fn a_pause_is_on_disk_reported_and_taken_back() {
+/// An agent with `web-1`, which runs.
+async fn running_web() -> Rig {
     let engine = Engine {
         containers: Mutex::new(vec![(owner().cluster, container(1, 0, running(1)))]),
         ..Engine::default()
@@ -25,6 +25,12 @@ async fn a_pause_is_on_disk_reported_and_taken_back() {
     let mut rig = Rig::start(engine);
     rig.accept(assignment(1, vec![pod(1, template("web"))])).await;
     rig.until("it runs", |report| report.pods.len() == 1 && report.engine_answers).await;
+    rig
+}
+
+#[tokio::test]
+async fn a_pause_is_on_disk_reported_and_taken_back() {
+    let mut rig = running_web().await;
     let Answered::Pods(pods) = ask(&rig, Request::List).await else { panic!("no list") };
     assert_eq!(
         (pods[0].name.as_str(), pods[0].order, pods[0].running()),
@@ -52,13 +58,7 @@ async fn a_pause_is_on_disk_reported_and_taken_back() {
 
 #[tokio::test]
 async fn a_pod_is_stopped_at_once_and_stays_assigned() {
-    let engine = Engine {
-        containers: Mutex::new(vec![(owner().cluster, container(1, 0, running(1)))]),
-        ..Engine::default()
-    };
-    let mut rig = Rig::start(engine);
-    rig.accept(assignment(1, vec![pod(1, template("web"))])).await;
-    rig.until("it runs", |report| report.pods.len() == 1 && report.engine_answers).await;
+    let mut rig = running_web().await;
     let Answered::Done(line) = ask(&rig, Request::Stop(web_1())).await else { panic!("refused") };
     assert_eq!(line.pause, Some(dugout_wire::Pause::Stopped));
     until("it is stopped", || *rig.engine.stops.lock().unwrap() == ["id-1-0"]).await;
