@@ -113,8 +113,8 @@ anything of it is rolled out: every container, pod and claim that a LimitRange r
 of a ResourceQuota the sum with what each object adds to it.
 
 - What a LimitRange fills in is a part of the pod template, as if it were written there. A changed default rolls
-  all that say nothing themselves. A Job and a bare Pod cannot change, so while one of those says nothing, a commit
-  that changes its default is refused; in Kubernetes a default reaches only pods that are made later.
+  all that say nothing themselves. A Job and a bare Pod that are there stay as they were filled in for as long as
+  their manifests say the same; in Kubernetes a default reaches only pods that are made later.
 - Several LimitRanges of a namespace are asked in the order of their names; Kubernetes has no order.
 - A template is held against limits, and against a quota's demand that its containers state what is counted,
   also while there are no replicas.
