@@ -96,7 +96,8 @@ Dugout does with each kind of workload what Kubernetes does, but for this:
 - `limits.cpu` and `limits.memory` of a `resourceFieldRef` are, where there is no limit, all that the node has.
 - `hostNetwork: true` is for nodes whose agent allows it (`--allow hostNetwork`). The pod has its node's name and
   address, and all its ports are ports of the node. Names are those that the node finds, whatever `dnsPolicy` says.
-- No two pods of one engine have the same port of their node (`hostPort`), also where several nodes share an engine:
+- `hostPort` is for nodes whose agent allows it (`--allow hostPort`); a pod with it waits for one.
+- No two pods of one engine have the same port of their node, also where several nodes share an engine:
   a pod waits until another has gone. Ports that anything else on the machine has are found out when the container
   starts.
 - A pod without `imagePullSecrets` has those of its service account, of `default` where it names none, if the
