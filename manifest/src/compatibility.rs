@@ -99,7 +99,8 @@ Dugout does with each kind of workload what Kubernetes does, but for this:
 - `hostPort` is for nodes whose agent allows it (`--allow hostPort`); a pod with it waits for one.
 - No two pods of one engine have the same port of their node, also where several nodes share an engine:
   a pod waits until another has gone. Ports that anything else on the machine has are found out when the container
-  starts.
+  starts. A container that runs to its end before the others has none. A Deployment whose pods come before others
+  go gets a notice, and a DaemonSet with `maxSurge` is refused.
 - A pod without `imagePullSecrets` has those of its service account, of `default` where it names none, if the
   source declares the account. They are a part of the template; a pod runs also where the account is not there.
 - A disruption budget must say how many pods stay or may go; Kubernetes takes one that says neither, which
