@@ -98,7 +98,7 @@ Dugout does with each kind of workload what Kubernetes does, but for this:
   address, and all its ports are ports of the node. Names are those that the node finds, whatever `dnsPolicy` says.
 - `hostPort` is for nodes whose agent allows it (`--allow hostPort`); a pod with it waits for one.
 - No two pods of one engine have the same port of their node, also where several nodes share an engine:
-  a pod waits until another has gone. Ports that anything else on the machine has are found out when the container
+  a pod waits until another has gone, and while a Service has it as its node port. Ports that anything else on the machine has are found out when the container
   starts. A container that runs to its end before the others has none. A Deployment whose pods come before others
   go gets a notice, and a DaemonSet with `maxSurge` is refused.
 - A pod without `imagePullSecrets` has those of its service account, of `default` where it names none, if the

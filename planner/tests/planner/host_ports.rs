@@ -126,3 +126,14 @@ fn an_image_changes_on_one_node_where_a_pod_may_go_before_the_next_comes() {
         }
     }
 }
+
+#[test]
+fn a_port_that_the_nodes_serve_for_a_service_is_no_pods() {
+    let mut cluster = cluster_of(&[("a", "a")]);
+    cluster.commit(vec![service("db", 30080), on_port("web", 1, 30080)]);
+    cluster.run_for(seconds(5));
+    assert_eq!((cluster.ready(), waits_for_ports(&cluster)), (0, 1));
+    cluster.commit(vec![service("db", 30081), on_port("web", 1, 30080)]);
+    cluster.run_for(seconds(5));
+    assert_eq!((cluster.ready(), waits_for_ports(&cluster)), (1, 0));
+}
