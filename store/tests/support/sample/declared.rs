@@ -31,9 +31,16 @@ impl Dice {
                 depends_on: self.some(Dice::object_id).into(),
                 hook: self.maybe(|dice| dice.pick(&[Hook::Before, Hook::After])),
             },
-            written: self.maybe(Dice::written_template).map(Box::new),
+            written: None,
             origin: Origin { file: self.text().into(), line: self.small() },
         }
+    }
+
+    /// An object of whose pods something was filled in.
+    pub fn filled_object(&mut self, id: ObjectId, source: SourceName) -> StoredObject {
+        let mut row = self.object(id, source);
+        Arc::make_mut(&mut row.declared).written = Some(Box::new(self.written_template()));
+        row
     }
 
     fn written_template(&mut self) -> WrittenTemplate {
