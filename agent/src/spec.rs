@@ -157,10 +157,10 @@ pub fn container_settings(
         (false, NamespaceOwner::Host) => [Network::Other(HOST_NETWORK.to_owned())].into(),
     };
     let (restart, execution) = (EngineRestart::Never, Execution::Going);
-    let ports = match (template.shares_sandbox(), container) {
-        (true, SANDBOX) => Ports::of_sandbox(template),
-        (true, _) => Ports::default(),
-        (false, name) => Ports::of_own(template, template.container(name)?),
+    let ports = match container {
+        SANDBOX => Ports::of_sandbox(template),
+        _ if template.shares_sandbox() => Ports::default(),
+        name => Ports::of_own(template, template.container(name)?),
     };
     let published_ports = ports.published.into_iter().map(PublishedPort::normalized).collect();
     Some(ContainerSettings { limits, restart, networks, published_ports, execution })
