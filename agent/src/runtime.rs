@@ -159,6 +159,13 @@ pub struct ListedContainer {
     pub address: Option<IpAddr>,
 }
 
+impl PublishedPort {
+    /// With no address where it stands for every one: an engine may write it either way.
+    pub fn normalized(self) -> Self {
+        Self { address: self.address.filter(|address| !address.is_unspecified()), ..self }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListedState {
     Created,
@@ -215,7 +222,7 @@ pub struct ContainerSpec {
 }
 
 /// A container's port that is reached at its node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PublishedPort {
     /// In the engine's form, as `8080/tcp`.
     pub port: String,
@@ -253,12 +260,14 @@ pub enum ProcessOwner {
     Host,
 }
 
-/// What may be changed on a container while it runs.
+/// What may be changed on a container while it runs, and what an agent of before may have made otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerSettings {
     pub limits: Limits,
     pub restart: EngineRestart,
     pub networks: BTreeSet<Network>,
+    /// An address that stands for all of them is absent here.
+    pub published_ports: BTreeSet<PublishedPort>,
     pub execution: Execution,
 }
 
@@ -269,6 +278,7 @@ impl Default for ContainerSettings {
             limits: Limits::default(),
             restart: EngineRestart::Never,
             networks: [Network::Default].into(),
+            published_ports: BTreeSet::new(),
             execution: Execution::Going,
         }
     }

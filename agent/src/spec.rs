@@ -26,7 +26,7 @@ use crate::pause::SANDBOX_IMAGE;
 use crate::policy::NodePolicy;
 use crate::runtime::{
     ContainerSettings, ContainerSpec, EngineRestart, Execution, HOST_NETWORK, Limits, Namespaces,
-    Network,
+    Network, PublishedPort,
 };
 use crate::volumes::Layout;
 
@@ -157,7 +157,13 @@ pub fn container_settings(
         (false, NamespaceOwner::Host) => [Network::Other(HOST_NETWORK.to_owned())].into(),
     };
     let (restart, execution) = (EngineRestart::Never, Execution::Going);
-    Some(ContainerSettings { limits, restart, networks, execution })
+    let ports = match container {
+        SANDBOX => Ports::of_sandbox(template),
+        _ if template.shares_sandbox() => Ports::default(),
+        name => Ports::of_own(template, template.container(name)?),
+    };
+    let published_ports = ports.published.into_iter().map(PublishedPort::normalized).collect();
+    Some(ContainerSettings { limits, restart, networks, published_ports, execution })
 }
 
 fn limits_of(resources: &ContainerResources) -> Limits {

@@ -220,9 +220,14 @@ async fn the_agent_refuses_what_its_node_does_not_allow_whatever_it_is_told() {
         let processes = Processes::Host;
         template.security = Some(Box::new(PodSecurity { processes, ..Default::default() }));
     });
+    let host_port = rig.add(SLEEP);
+    change(&mut rig, host_port, |template| {
+        template.containers[0].ports[0].host = Some(HostPort { port: free_port(), address: None });
+    });
     let plain = rig.add(SLEEP);
     rig.assign();
-    for (uid, word) in [(privileged, "privileged"), (host_pid, "hostPID")] {
+    let refused = [(privileged, "privileged"), (host_pid, "hostPID"), (host_port, "hostPort")];
+    for (uid, word) in refused {
         let is_refused = |pod: &PodReport| {
             waiting(pod).is_some_and(|(reason, words)| {
                 reason == WaitingReason::CreateContainerConfigError
@@ -403,6 +408,9 @@ fn add_second(template: &mut ResolvedTemplate) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_containers_port_is_reached_at_its_node_also_through_a_sandbox() {
     let mut rig = Rig::start().await;
+    rig.stop_agent().await;
+    rig.allowed = [NodePrivilege::HostPort].into_iter().collect();
+    rig.start_agent();
     for is_shared in [false, true] {
         let (port, address) = (free_port(), [127, 0, 0, 1].into());
         let uid = rig.add(SERVE_NAME);

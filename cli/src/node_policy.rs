@@ -7,7 +7,7 @@ use dugout_model::{NodePrivilege, NodePrivileges};
 #[derive(Clone, Debug, Args)]
 pub struct NodePolicyArguments {
     /// What pods may do on this node beside what every container may: privileged, hostNetwork, hostPID,
-    /// hostIPC, hostPath, capabilities, sysctls, unconfined; or none
+    /// hostIPC, hostPath, hostPort, capabilities, sysctls, unconfined; or none
     #[arg(long, value_name = "PRIVILEGE", value_delimiter = ',', default_value = "hostPath", value_parser = privilege)]
     pub allow: Vec<Option<NodePrivilege>>,
 }

@@ -1,9 +1,12 @@
 //! One file's content, read without knowing where it lies, so that it can be kept by its Git blob id.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dugout_model::{ContainerDefaults, DeclaredObject, ObjectName, Origin, Problem};
+use dugout_model::{
+    ContainerDefaults, DeclaredObject, ObjectName, Origin, Problem, WrittenTemplate,
+};
 
 use crate::decode::{
     Decoded, ForeignObject, Identity, Links, Other, ParsedObject, TypeName, WorkloadFacts, decode,
@@ -40,8 +43,8 @@ pub(crate) struct BlobObject {
     pub place: Place,
     pub namespace_at: Option<Position>,
     pub links: Links,
-    /// Of the file's problems, the one that decides what becomes of the object.
-    pub reason: Option<u32>,
+    /// One more than the number of its reason: thousands of objects are kept, and few have any.
+    reason: Option<NonZeroU32>,
     shared: Mutex<Shared>,
 }
 
@@ -68,6 +71,7 @@ struct Filled {
     defaults: PodDefaults,
     /// As it is written.
     of: Arc<DeclaredObject>,
+    /// The same one where they say all.
     object: Arc<DeclaredObject>,
 }
 
@@ -75,8 +79,14 @@ impl BlobObject {
     fn new(parsed: ParsedObject, reason: Option<u32>) -> Self {
         let ParsedObject { id, kind, place, namespace_at, declared, mut links } = parsed;
         links.fit();
+        let reason = reason.and_then(|number| NonZeroU32::MIN.checked_add(number));
         let shared = Mutex::new(Shared { declared, filled: None });
         Self { id, kind, place, namespace_at, links, reason, shared }
+    }
+
+    /// Of the file's problems, the one that decides what becomes of the object.
+    pub fn reason(&self) -> Option<u32> {
+        self.reason.map(|after| after.get() - 1)
     }
 
     /// Where its namespace is written, or else where it begins.
@@ -137,6 +147,9 @@ impl BlobObject {
         defaults: &PodDefaults,
     ) -> Arc<DeclaredObject> {
         let Some(facts) = self.pod_facts() else { return declared };
+        if *defaults == PodDefaults::default() {
+            return declared;
+        }
         let known = &mut self.lock().filled;
         if let Some(known) = known.as_ref()
             && Arc::ptr_eq(&known.of, &declared)
@@ -146,6 +159,7 @@ impl BlobObject {
         }
         let mut object = DeclaredObject::clone(&declared);
         if let Some(template) = object.spec.pod_template_mut() {
+            let written = WrittenTemplate::of(template);
             let containers = template.init_containers.iter_mut().chain(&mut template.containers);
             for (container, facts) in containers.zip(&facts.containers) {
                 container.resources = defaults.containers.fill(container.resources, facts.stated);
@@ -153,12 +167,14 @@ impl BlobObject {
             if template.image_pull_secrets.is_empty() {
                 template.image_pull_secrets.clone_from(&defaults.pull_secrets);
             }
+            if WrittenTemplate::of(template) != written {
+                object.written = Some(Box::new(written));
+            }
         }
-        if object == *declared {
-            *known = None;
-            return declared;
-        }
-        let object = Arc::new(object);
+        let object = match object.written {
+            Some(_) => Arc::new(object),
+            None => Arc::clone(&declared),
+        };
         let filled =
             Filled { defaults: defaults.clone(), of: declared, object: Arc::clone(&object) };
         *known = Some(Box::new(filled));
@@ -324,4 +340,39 @@ pub(crate) fn text_of(bytes: &[u8]) -> Result<&str, NoText> {
         let message = "the file is not UTF-8 here".to_owned();
         NoText { at, message, hint: "save it as UTF-8; binary data goes into binaryData as base64" }
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// What a namespace without anything to fill in asks of each of its workloads for every commit.
+    #[test]
+    fn an_object_that_says_all_is_handed_out_as_it_is() {
+        let pod = |resources: &str| {
+            let text = format!(
+                "apiVersion: v1\nkind: Pod\nmetadata: {{name: a}}\nspec:\n  containers:\n  \
+                 - {{name: main, image: a/b, resources: {resources}}}\n"
+            );
+            parse_blob(text.as_bytes())
+        };
+        let containers =
+            ContainerDefaults { cpu_request_millis: Some(100), ..ContainerDefaults::default() };
+        let defaults = PodDefaults { containers, ..PodDefaults::default() };
+        let (says, silent) = (pod("{requests: {cpu: 1}}"), pod("{}"));
+        for (blob, defaults, is_filled) in [
+            (&silent, PodDefaults::default(), false),
+            (&says, defaults.clone(), false),
+            (&silent, defaults, true),
+        ] {
+            let object = blob.content.objects.first().unwrap();
+            let declared = object.declared().unwrap();
+            let first = object.filled(Arc::clone(&declared), &defaults);
+            assert_eq!(!Arc::ptr_eq(&first, &declared), is_filled);
+            assert!(Arc::ptr_eq(&first, &object.filled(Arc::clone(&declared), &defaults)));
+            assert_eq!(first.written.is_some(), is_filled);
+            assert_eq!(first.written_template().as_deref(), declared.spec.pod_template());
+        }
+    }
 }

@@ -96,9 +96,11 @@ Dugout does with each kind of workload what Kubernetes does, but for this:
 - `limits.cpu` and `limits.memory` of a `resourceFieldRef` are, where there is no limit, all that the node has.
 - `hostNetwork: true` is for nodes whose agent allows it (`--allow hostNetwork`). The pod has its node's name and
   address, and all its ports are ports of the node. Names are those that the node finds, whatever `dnsPolicy` says.
-- No two pods of one engine have the same port of their node (`hostPort`), also where several nodes share an engine:
-  a pod waits until another has gone. Ports that anything else on the machine has are found out when the container
-  starts.
+- `hostPort` is for nodes whose agent allows it (`--allow hostPort`); a pod with it waits for one.
+- No two pods of one engine have the same port of their node, also where several nodes share an engine:
+  a pod waits until another has gone, and while a Service has it as its node port. Ports that anything else on the machine has are found out when the container
+  starts. A container that runs to its end before the others has none. A Deployment whose pods come before others
+  go gets a notice, and a DaemonSet with `maxSurge` is refused.
 - A pod without `imagePullSecrets` has those of its service account, of `default` where it names none, if the
   source declares the account. They are a part of the template; a pod runs also where the account is not there.
 - A disruption budget must say how many pods stay or may go; Kubernetes takes one that says neither, which
@@ -113,8 +115,8 @@ anything of it is rolled out: every container, pod and claim that a LimitRange r
 of a ResourceQuota the sum with what each object adds to it.
 
 - What a LimitRange fills in is a part of the pod template, as if it were written there. A changed default rolls
-  all that say nothing themselves. A Job and a bare Pod cannot change, so while one of those says nothing, a commit
-  that changes its default is refused; in Kubernetes a default reaches only pods that are made later.
+  all that say nothing themselves. A Job and a bare Pod that are there stay as they were filled in for as long as
+  their manifests say the same; in Kubernetes a default reaches only pods that are made later.
 - Several LimitRanges of a namespace are asked in the order of their names; Kubernetes has no order.
 - A template is held against limits, and against a quota's demand that its containers state what is counted,
   also while there are no replicas.

@@ -65,7 +65,7 @@ impl Coverage {
                 content.problems.get(index).map(|problem| unit.own(problem))
             };
             for object in &content.objects {
-                let own = reason(object.reason);
+                let own = reason(object.reason());
                 let whole = told.get(*unit, object).cloned();
                 coverage.add(KindName::of_object(object), more_severe(own, whole));
             }

@@ -527,7 +527,7 @@ fn read_declared(
     let policy = metadata.map(|metadata| policy::read(metadata, kind, &key, links));
     let policy = policy.unwrap_or_default();
     let origin = Origin { file: Arc::default(), line: value.place().line };
-    Some(DeclaredObject { key, labels, annotations, policy, spec, origin })
+    Some(DeclaredObject { key, labels, annotations, policy, spec, written: None, origin })
 }
 
 /// The labels and annotations are those of the object itself: a bare pod's are its pod's.

@@ -44,6 +44,15 @@ impl<Env> Container<Env> {
 }
 
 impl World {
+    /// The ports that the proxies of every node have for services.
+    pub fn node_ports(&self) -> impl Iterator<Item = TakenPort> {
+        let services = self.node_port_services().filter_map(|row| row.as_service());
+        services.flat_map(|service| &service.ports).filter_map(|port| {
+            let host = HostPort { port: port.node_port?, address: None };
+            Some(TakenPort { host, protocol: port.protocol })
+        })
+    }
+
     /// The pods that have ports of a node's engine, or get them: also those that leave, until they ended. Nodes
     /// of one engine share its ports.
     pub fn host_ports_of(&self, node: &Node) -> impl Iterator<Item = (&Pod, TakenPort)> {

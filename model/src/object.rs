@@ -1,14 +1,15 @@
 //! What was asked: the objects that Git declares, holding exactly what Dugout acts on.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    CommitSha, CronJob, DaemonSet, Deployment, JobSpec, LimitRange, NamespaceName, ObjectName,
-    ObjectUid, PodDisruptionBudget, PodTemplate, ReplicaSetSpec, ResourceQuota, SecretValue,
-    SortedMap, SourceName, StatefulSet, Timestamp,
+    CommitSha, ContainerResources, CronJob, DaemonSet, Deployment, JobSpec, LimitRange,
+    NamespaceName, ObjectName, ObjectUid, PodDisruptionBudget, PodTemplate, ReplicaSetSpec,
+    ResourceQuota, SecretValue, SortedMap, SourceName, StatefulSet, Timestamp,
 };
 
 /// Labels or annotations.
@@ -158,8 +159,29 @@ pub struct DeclaredObject {
     pub annotations: StringMap,
     /// What some of the annotations ask of Dugout.
     pub policy: ObjectPolicy,
+    /// With what its namespace gives to pods that say nothing filled in.
     pub spec: ObjectSpec,
+    /// Where something was filled in.
+    pub written: Option<Box<WrittenTemplate>>,
     pub origin: Origin,
+}
+
+/// What a manifest itself says of its pods where its namespace filled something in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenTemplate {
+    /// In the order of its containers, those that run first before the others.
+    pub resources: Box<[ContainerResources]>,
+    pub image_pull_secrets: Box<[ObjectName]>,
+}
+
+impl WrittenTemplate {
+    /// What a template says as long as nothing is filled in.
+    pub fn of(template: &PodTemplate) -> Self {
+        Self {
+            resources: template.all_containers().map(|container| container.resources).collect(),
+            image_pull_secrets: template.image_pull_secrets.clone(),
+        }
+    }
 }
 
 /// What an object's annotations ask of Dugout.
@@ -209,6 +231,19 @@ impl DeclaredObject {
             && self.annotations == other.annotations
             && self.policy == other.policy
             && self.spec == other.spec
+    }
+
+    /// The template of its pods as its manifest has it, without what its namespace filled in.
+    pub fn written_template(&self) -> Option<Cow<'_, PodTemplate>> {
+        let template = self.spec.pod_template()?;
+        let Some(written) = &self.written else { return Some(Cow::Borrowed(template)) };
+        let mut template = template.clone();
+        let containers = template.init_containers.iter_mut().chain(&mut template.containers);
+        for (container, resources) in containers.zip(&written.resources) {
+            container.resources = *resources;
+        }
+        template.image_pull_secrets.clone_from(&written.image_pull_secrets);
+        Some(Cow::Owned(template))
     }
 }
 

@@ -157,10 +157,12 @@ pub enum NodePrivilege {
     Sysctls,
     /// No filter of system calls, or no AppArmor profile.
     Unconfined,
+    /// A port of the node's own.
+    HostPort,
 }
 
 impl NodePrivilege {
-    pub const ALL: [NodePrivilege; 8] = [
+    pub const ALL: [NodePrivilege; 9] = [
         NodePrivilege::Privileged,
         NodePrivilege::HostNetwork,
         NodePrivilege::HostPid,
@@ -169,6 +171,7 @@ impl NodePrivilege {
         NodePrivilege::Capabilities,
         NodePrivilege::Sysctls,
         NodePrivilege::Unconfined,
+        NodePrivilege::HostPort,
     ];
 
     /// Its word on a command line and in labels: the manifest's field where there is one.
@@ -182,6 +185,7 @@ impl NodePrivilege {
             NodePrivilege::Capabilities => "capabilities",
             NodePrivilege::Sysctls => "sysctls",
             NodePrivilege::Unconfined => "unconfined",
+            NodePrivilege::HostPort => "hostPort",
         }
     }
 
@@ -237,7 +241,10 @@ impl NodePrivileges {
 
     /// What a node with these labels allows. An agent of before this was asked says nothing.
     pub fn from_labels(labels: &StringMap) -> Self {
+        // An agent of before host ports has the word, and gives such a pod a network of its own.
+        let knows_network = labels.contains_key(&NodePrivilege::HostPort.label());
         let allowed = |privilege: &NodePrivilege| match labels.get(&privilege.label()) {
+            Some(_) if *privilege == NodePrivilege::HostNetwork && !knows_network => false,
             Some(word) => word == "true",
             None => Self::of_any_node().contains(*privilege),
         };
@@ -386,8 +393,13 @@ fn rights_of<E, V>(
     let of_containers = contexts().flat_map(ContainerSecurity::privileges);
     let of_pod = pod.into_iter().flat_map(PodSecurity::privileges);
     let of_volumes = mounts_host.then_some(NodePrivilege::HostPath);
+    // On the node's network every port is the node's, and that is asked for as such.
+    let has_own_network = pod.is_none_or(|pod| pod.network == NamespaceOwner::Pod);
+    let takes_port = has_own_network
+        && all().flat_map(|container| &container.ports).any(|port| port.host.is_some());
+    let of_ports = takes_port.then_some(NodePrivilege::HostPort);
     Rights {
-        privileges: of_containers.chain(of_pod).chain(of_volumes).collect(),
+        privileges: of_containers.chain(of_pod).chain(of_volumes).chain(of_ports).collect(),
         context: match pod.is_some() || contexts().next().is_some() {
             true => SecurityContext::Some,
             false => SecurityContext::None,
@@ -443,6 +455,10 @@ mod tests {
             let labels: StringMap = allowed.to_labels().collect();
             assert_eq!(NodePrivileges::from_labels(&labels), allowed);
         }
+        let all = NodePrivileges::from_iter(NodePrivilege::ALL);
+        let before = all.to_labels().filter(|(label, _)| !label.ends_with("hostPort"));
+        let before = NodePrivileges::from_labels(&before.collect());
+        assert_eq!(all.without(before).to_string(), "hostNetwork, hostPort", "it knew neither");
         assert_eq!(NodePrivileges::from_labels(&StringMap::new()), NodePrivileges::of_any_node());
         assert_eq!(NodePrivileges::of_any_node().to_string(), "hostPath");
     }

@@ -30,7 +30,8 @@ impl Write for Sink {
 
 impl Sink {
     fn object(&mut self, object: &DeclaredObject) {
-        let DeclaredObject { key, labels, annotations, spec, policy, origin: _ } = object;
+        let DeclaredObject { key, labels, annotations, spec, policy, written: _, origin: _ } =
+            object;
         self.print(&(key, labels, annotations, policy));
         self.print(spec);
         if let ObjectSpec::Secret(secret) = spec {
@@ -61,6 +62,7 @@ mod tests {
             labels: StringMap::default(),
             annotations: StringMap::default(),
             policy: ObjectPolicy::default(),
+            written: None,
             origin: Origin { file: "keys.yaml".into(), line },
             spec: ObjectSpec::Secret(Secret {
                 secret_type: "Opaque".to_owned(),

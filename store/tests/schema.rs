@@ -163,12 +163,14 @@ fn what_came_later(dice: &mut Dice, source: &SourceName) -> Vec<Change> {
         let id = ObjectId::new(kind, "demo", "web");
         Change::PutObject(Arc::new(dice.object(id, source.clone())))
     });
+    let filled = dice.filled_object(ObjectId::new(Kind::Job, "demo", "filled"), source.clone());
     vec![
         Change::PutObject(Arc::new(budget)),
         Change::PutNode(Arc::new(drained)),
         Change::PutPod(Arc::new(evicted)),
         range,
         quota,
+        Change::PutObject(Arc::new(filled)),
     ]
 }
 

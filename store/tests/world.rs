@@ -47,7 +47,11 @@ fn random_change(dice: &mut Dice, world: &World) -> Change {
         }
         1 | 2 => {
             let id = dice.object_id();
-            Change::PutObject(Arc::new(dice.object(id, source)))
+            let row = match dice.flip() {
+                true => dice.filled_object(id, source),
+                false => dice.object(id, source),
+            };
+            Change::PutObject(Arc::new(row))
         }
         3 => Change::DeleteObject(dice.object_id()),
         4 => Change::PutRollout(Arc::new(dice.rollout(ObjectUid(small_uuid)))),

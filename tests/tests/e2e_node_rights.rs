@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// A pod for each right: its name, what it asks for (of the pod, and of its container), the word of
 /// `--allow`, and what Docker is then asked for.
-const RIGHTS: [(&str, &str, &str, &str, &str); 5] = [
+const RIGHTS: [(&str, &str, &str, &str, &str); 7] = [
     (
         "privileged",
         "",
@@ -33,9 +33,17 @@ const RIGHTS: [(&str, &str, &str, &str, &str); 5] = [
         "{{json .Mounts}}",
         "/host",
     ),
+    ("host-network", "  hostNetwork: true\n", "", "{{.HostConfig.NetworkMode}}", "host"),
+    (
+        "host-port",
+        "",
+        "      ports: [{containerPort: 80, hostPort: 28417, hostIP: 127.0.0.1}]\n",
+        "{{json .HostConfig.PortBindings}}",
+        "28417",
+    ),
 ];
 
-const ALL: &str = "privileged,hostPID,hostIPC,capabilities,hostPath";
+const ALL: &str = "privileged,hostPID,hostIPC,hostNetwork,hostPort,capabilities,hostPath";
 
 fn manifest(rig: &Rig) -> String {
     let namespace = &rig.application.namespace;

@@ -1,16 +1,18 @@
 //! Drift: in what a container that runs differs from what its pod's template asks for, because somebody
-//! changed it by hand, and how that is put back. Pure.
+//! changed it by hand or an agent of before made it otherwise, and how that is put back. Pure.
 //!
 //! What ended or is gone is not drift: it is healed, whatever the policy.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use dugout_model::{AssignedPod, Drift, RestartPolicy, Timestamp};
+use dugout_model::{AssignedPod, Drift, NamespaceOwner, RestartPolicy, Timestamp};
 
 use super::{Action, PodMemory, PodView, Step, StopWhy, stop};
 use crate::labels::SANDBOX;
 use crate::runtime::{
-    ContainerSettings, Correction, EngineRestart, Execution, Network, ObservedContainer,
+    ContainerSettings, Correction, EngineRestart, Execution, HOST_NETWORK, Network,
+    ObservedContainer, PublishedPort,
 };
 use crate::spec::container_settings;
 
@@ -21,6 +23,14 @@ pub enum Difference {
     /// It is not in the network that it was made in.
     OutOfNetwork,
     InNetwork(String),
+    /// It was made with a network of another's.
+    Owner {
+        shall: NamespaceOwner,
+    },
+    Ports {
+        is: BTreeSet<PublishedPort>,
+        shall: BTreeSet<PublishedPort>,
+    },
     Limit {
         limit: Limit,
         is: Option<i64>,
@@ -74,7 +84,8 @@ pub enum Renewal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Mend {
     InPlace(Correction),
-    /// A limit that nobody asked for: no engine lifts it while the container runs.
+    /// A limit that nobody asked for, or what a container is made with: no engine changes it while the
+    /// container runs.
     Anew,
 }
 
@@ -84,13 +95,7 @@ pub fn differences(seen: &ContainerSettings, wanted: &ContainerSettings) -> Vec<
     if seen.execution == Execution::Paused && wanted.execution == Execution::Going {
         found.push(Difference::Paused);
     }
-    if wanted.networks.contains(&Network::Default) && !seen.networks.contains(&Network::Default) {
-        found.push(Difference::OutOfNetwork);
-    }
-    found.extend(seen.networks.difference(&wanted.networks).filter_map(|network| match network {
-        Network::Default => None,
-        Network::Other(name) => Some(Difference::InNetwork(name.clone())),
-    }));
+    found.extend(network_differences(seen, wanted));
     let (is, shall) = (&seen.limits, &wanted.limits);
     let limits = [
         (Limit::Memory, is.memory_bytes, shall.memory_bytes),
@@ -111,6 +116,29 @@ pub fn differences(seen: &ContainerSettings, wanted: &ContainerSettings) -> Vec<
     if let (EngineRestart::Policy(policy), EngineRestart::Never) = (&seen.restart, &wanted.restart)
     {
         found.push(Difference::Restart(policy.clone()));
+    }
+    found
+}
+
+fn network_differences(seen: &ContainerSettings, wanted: &ContainerSettings) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let host = Network::Other(HOST_NETWORK.to_owned());
+    let is_on_host = |settings: &ContainerSettings| settings.networks.contains(&host);
+    let has_own = |settings: &ContainerSettings| settings.networks.contains(&Network::Default);
+    if is_on_host(seen) && has_own(wanted) {
+        found.push(Difference::Owner { shall: NamespaceOwner::Pod });
+    } else if has_own(seen) && is_on_host(wanted) {
+        found.push(Difference::Owner { shall: NamespaceOwner::Host });
+    } else if has_own(wanted) && !has_own(seen) {
+        found.push(Difference::OutOfNetwork);
+    }
+    found.extend(seen.networks.difference(&wanted.networks).filter_map(|network| match network {
+        Network::Other(name) if *network != host => Some(Difference::InNetwork(name.clone())),
+        _ => None,
+    }));
+    if seen.published_ports != wanted.published_ports {
+        let (is, shall) = (seen.published_ports.clone(), wanted.published_ports.clone());
+        found.push(Difference::Ports { is, shall });
     }
     found
 }
@@ -189,9 +217,12 @@ fn mend(
     let name = &one.labels.container;
     let wanted = container_settings(&view.pod.template, name)?;
     let lasting = differences.iter().find(|one| one.mend(&wanted) == Mend::Anew);
-    // What runs to its end would have failed, and a sandbox takes the whole pod with it.
+    // What runs to its end would have failed, a sandbox takes the whole pod with it, and what the node does
+    // not allow any more could not be made again.
+    let is_worth_it = !one.labels.is_sandbox() || lasting.is_some_and(Difference::is_of_network);
     let may_renew = !view.draining
-        && !one.labels.is_sandbox()
+        && is_worth_it
+        && view.policy.forbidden(&view.pod.template).is_empty()
         && view.pod.template.restart_policy_of(name) == RestartPolicy::Always
         && memory.is_none_or(|memory| memory.renewal == Renewal::Untried);
     if let Some(lasting) = lasting.filter(|_| may_renew) {
@@ -224,6 +255,11 @@ fn newest_running(containers: &[ObservedContainer]) -> impl Iterator<Item = &Obs
 }
 
 impl Difference {
+    /// Whether a pod cannot be reached as it shall be.
+    fn is_of_network(&self) -> bool {
+        matches!(self, Difference::Owner { .. } | Difference::Ports { .. })
+    }
+
     fn mend(&self, wanted: &ContainerSettings) -> Mend {
         match self {
             Difference::Paused => Mend::InPlace(Correction::Unpause),
@@ -234,7 +270,10 @@ impl Difference {
             Difference::Limit { shall: Some(_), .. } | Difference::Restart(_) => {
                 Mend::InPlace(Correction::Update(wanted.limits.clone()))
             }
-            Difference::Limit { shall: None, .. } | Difference::CpuSet(_) => Mend::Anew,
+            Difference::Limit { shall: None, .. }
+            | Difference::CpuSet(_)
+            | Difference::Owner { .. }
+            | Difference::Ports { .. } => Mend::Anew,
         }
     }
 }
@@ -246,6 +285,16 @@ impl fmt::Display for Difference {
             Difference::Paused => out.write_str("is paused"),
             Difference::OutOfNetwork => out.write_str("is not in its network"),
             Difference::InNetwork(network) => write!(out, "is in the network {network}, too"),
+            Difference::Owner { shall: NamespaceOwner::Host } => {
+                out.write_str("has a network of its own and shall have the node's")
+            }
+            Difference::Owner { shall: NamespaceOwner::Pod } => {
+                out.write_str("has the node's network and shall have its own")
+            }
+            Difference::Ports { is, shall } => {
+                let (is, shall) = (show_ports(is), show_ports(shall));
+                write!(out, "has {is} of the node and shall have {shall}")
+            }
             Difference::Limit { limit, is: Some(is), shall: Some(shall) } => {
                 let (is, shall) = (limit.amount(*is), limit.amount(*shall));
                 write!(out, "has {is} and shall have {shall}", is = limit.with(&is))
@@ -265,6 +314,16 @@ impl fmt::Display for Difference {
             }
         }
     }
+}
+
+/// Ports of a node, as `port 80 for 8080/tcp`.
+fn show_ports(ports: &BTreeSet<PublishedPort>) -> String {
+    let show = |PublishedPort { port, at, address }: &PublishedPort| match address {
+        Some(address) => format!("port {at} at {address} for {port}"),
+        None => format!("port {at} for {port}"),
+    };
+    let shown: Vec<String> = ports.iter().map(show).collect();
+    if shown.is_empty() { "no port".to_owned() } else { shown.join(", ") }
 }
 
 impl Limit {

@@ -33,6 +33,7 @@ pub use memory::{
 pub use observed::{FullList, News, Observed, Overtaken, Sequence};
 pub use status::{Health, address_of, pod_report};
 
+use crate::policy::NodePolicy;
 use crate::runtime::{Correction, ObservedContainer, ObservedState};
 
 /// One engine call for one pod.
@@ -153,6 +154,8 @@ pub struct Input<'a> {
     pub memories: &'a Memories,
     /// Whether the engine answers and all its containers have been listed since it began to.
     pub engine_known: bool,
+    /// What the node allows.
+    pub policy: &'a NodePolicy,
     pub now: Timestamp,
 }
 
@@ -231,7 +234,8 @@ fn converge_pod(input: &Input<'_>, uid: PodUid, pod: Option<&AssignedPod>) -> St
     let leaving_failed = retry.is_some_and(|retry| retry.failed == Failed::Leaving);
     match (pod, wait) {
         (Some(pod @ AssignedPod { order: PodOrder::Run { draining }, .. }), wait) => {
-            let view = PodView { pod, memory, draining: *draining, now: input.now };
+            let view =
+                PodView { pod, memory, draining: *draining, policy: input.policy, now: input.now };
             match wait {
                 // What was changed by hand on a container does not wait for another's start.
                 Some(until) => Step::Wait(until).or_sooner(drift::correct(&view, containers)),
@@ -323,6 +327,7 @@ struct PodView<'a> {
     pod: &'a AssignedPod,
     memory: Option<&'a PodMemory>,
     draining: bool,
+    policy: &'a NodePolicy,
     now: Timestamp,
 }
 

@@ -1,7 +1,7 @@
 //! Worked cases of converging: what is there, and what follows.
 
 use super::*;
-use crate::testing::*;
+use crate::testing::{self, *};
 use dugout_model::{ContainerExit, ContainerState, PodPhase, RestartPolicy, WaitingReason};
 
 mod drift;
@@ -14,6 +14,7 @@ struct Node {
     assignment: Assignment,
     observed: Observed,
     memories: Memories,
+    policy: NodePolicy,
     now: u64,
 }
 
@@ -23,6 +24,7 @@ impl Node {
             assignment: assignment(1, pods),
             observed: Observed::default(),
             memories: Memories::new(),
+            policy: testing::policy(),
             now: 100,
         }
     }
@@ -39,6 +41,7 @@ impl Node {
             observed: &self.observed,
             memories: &self.memories,
             engine_known: true,
+            policy: &self.policy,
             now: at(self.now),
         })
     }
@@ -166,6 +169,7 @@ fn without_an_accepted_assignment_or_a_list_nothing_is_touched() {
         observed: &node.observed,
         memories: &node.memories,
         engine_known: true,
+        policy: &node.policy,
         now: at(1),
     };
     assert_eq!(converge(input), Plan::default());

@@ -73,7 +73,8 @@ fn is_needed(input: &Input<'_>, uid: PodUid, pod: Option<&AssignedPod>) -> bool 
     let containers = input.observed.of_pod(uid);
     match pod {
         Some(pod @ AssignedPod { order: PodOrder::Run { draining }, .. }) => {
-            let view = PodView { pod, memory, draining: *draining, now: input.now };
+            let view =
+                PodView { pod, memory, draining: *draining, policy: input.policy, now: input.now };
             let may_run = |one: &ObservedContainer| {
                 matches!(one.state, ObservedState::Created | ObservedState::Running { .. })
             };
@@ -89,7 +90,7 @@ mod tests {
 
     use super::*;
     use crate::converge::{Attempt, Memories, Observed, PodMemory, Stage};
-    use crate::testing::*;
+    use crate::testing::{self, *};
 
     /// Whose volumes go of pod 1, with these containers of it.
     fn gone(
@@ -102,8 +103,9 @@ mod tests {
         for one in containers {
             observed.put(one);
         }
-        let now = at(100);
-        let input = Input { assignment, observed: &observed, memories, engine_known: true, now };
+        let (policy, now) = (&testing::policy(), at(100));
+        let observed = &observed;
+        let input = Input { assignment, observed, memories, engine_known: true, policy, now };
         unneeded(input, &HeldVolumes::from([(uid(1), held)]))
     }
 

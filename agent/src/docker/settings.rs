@@ -4,11 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use bollard::models::{
     ContainerState, ContainerStateStatusEnum, ContainerUpdateBody, EndpointSettings, HostConfig,
-    RestartPolicy, RestartPolicyNameEnum,
+    PortBinding, PortMap, RestartPolicy, RestartPolicyNameEnum,
 };
 
 use super::DEFAULT_NETWORK;
-use crate::runtime::{ContainerSettings, EngineRestart, Execution, Limits, Network};
+use crate::runtime::{ContainerSettings, EngineRestart, Execution, Limits, Network, PublishedPort};
 
 /// Whether an engine limits swap. One that does not says of every container that nobody limits its swap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,7 @@ pub(super) fn observed(
         },
         restart: restart(config.restart_policy),
         networks: networks.map(of_names).unwrap_or_default(),
+        published_ports: published(config.port_bindings.unwrap_or_default()),
         execution: match state.is_some_and(|state| state.status == paused) {
             true => Execution::Paused,
             false => Execution::Going,
@@ -98,6 +99,19 @@ fn restart(policy: Option<RestartPolicy>) -> EngineRestart {
         }
         Some(name) => EngineRestart::Policy(name.to_string()),
     }
+}
+
+/// One whose number the engine is to find has none here.
+fn published(bindings: PortMap) -> BTreeSet<PublishedPort> {
+    let all = bindings.into_iter().flat_map(|(port, bindings)| {
+        bindings.unwrap_or_default().into_iter().map(move |binding| (port.clone(), binding))
+    });
+    let published = all.map(|(port, PortBinding { host_ip, host_port })| PublishedPort {
+        port,
+        at: host_port.and_then(|port| port.parse().ok()).unwrap_or(0),
+        address: host_ip.and_then(|address| address.parse().ok()),
+    });
+    published.map(PublishedPort::normalized).collect()
 }
 
 fn of_names(networks: &HashMap<String, EndpointSettings>) -> BTreeSet<Network> {

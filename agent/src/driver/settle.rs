@@ -62,6 +62,7 @@ impl<R: ContainerRuntime> Node<R> {
             observed: &self.observed,
             memories: &self.memories,
             engine_known: self.engine.answers,
+            policy: &self.policy,
             now: self.now,
         });
         let mut wake_at = plan.wake_at;

@@ -77,6 +77,7 @@ impl<R: ContainerRuntime> Node<R> {
             observed: &self.observed,
             memories: &self.memories,
             engine_known: self.engine.answers,
+            policy: &self.policy,
             now: self.now,
         };
         let (pods, wake_at) = unneeded(input, &self.held_volumes);

@@ -22,8 +22,20 @@ impl Ports {
     ) -> Self {
         match namespaces {
             Namespaces::Joined { .. } => Self::default(),
-            Namespaces::Own { .. } | Namespaces::Offered { .. } => Self::of(template, [container]),
+            Namespaces::Own { .. } | Namespaces::Offered { .. } => {
+                Self::of_own(template, container)
+            }
         }
+    }
+
+    /// Those of a container with a network of its own. One that runs to its end serves nobody, and its ports
+    /// of the node may be another's by then.
+    pub fn of_own(template: &ResolvedTemplate, container: &Container<EnvValue>) -> Self {
+        let mut ports = Self::of(template, [container]);
+        if template.serving_containers().all(|serving| serving.name != container.name) {
+            ports.published.clear();
+        }
+        ports
     }
 
     /// Those of all containers that have a sandbox's network.

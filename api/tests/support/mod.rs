@@ -73,6 +73,7 @@ fn object(number: u128, name: &str, spec: ObjectSpec) -> StoredObject {
             annotations: StringMap::new(),
             policy: ObjectPolicy::default(),
             spec,
+            written: None,
             origin: Origin { file: "apps/jobs.yaml".into(), line: 1 },
         }),
     }
@@ -230,6 +231,7 @@ fn stored(number: u128, namespace: &str, name: &str, spec: ObjectSpec) -> Stored
             annotations: StringMap::new(),
             policy: ObjectPolicy::default(),
             spec,
+            written: None,
             origin: Origin { file: "apps/web.yaml".into(), line: 7 },
         }),
     }

@@ -146,8 +146,21 @@ fn exceeded<'a>(
     resource: &str,
     hard: u64,
     total: u64,
-    mut taken: Vec<Taken<'a>>,
+    taken: Vec<Taken<'a>>,
 ) -> Told<'a> {
+    let show = |amount| show_amount(resource, amount);
+    let message = format!(
+        "may be {}, and what the namespace declares comes to {}: {}",
+        show(hard),
+        show(total),
+        listed(resource, taken)
+    );
+    let hint = "lower what they ask for, or raise the quota";
+    ruling.member.tell(&place_of(ruling, resource), Severity::Error, message, hint)
+}
+
+/// Who takes how much, the most first.
+fn listed(resource: &str, mut taken: Vec<Taken<'_>>) -> String {
     let show = |amount| show_amount(resource, amount);
     taken.sort_by(|a, b| b.share.total().cmp(&a.share.total()).then_with(|| a.id.cmp(b.id)));
     let mut listed: Vec<String> = taken
@@ -165,17 +178,10 @@ fn exceeded<'a>(
         let sum = rest.iter().map(|one| one.share.total()).fold(0, u64::saturating_add);
         listed.push(format!("{} more {}", rest.len(), show(sum)));
     }
-    let message = format!(
-        "may be {}, and what the namespace declares comes to {}: {}",
-        show(hard),
-        show(total),
-        listed.join(", ")
-    );
-    let hint = "lower what they ask for, or raise the quota";
-    ruling.member.tell(&place_of(ruling, resource), Severity::Error, message, hint)
+    listed.join(", ")
 }
 
-/// Tells rollouts that go beyond a quota for a while.
+/// Tells that a quota is exceeded for a while when all is rolled out at a time, as a commit may do.
 fn check_surge<'a>(
     ruling: &Ruling<'a>,
     quota: &ResourceQuota,
@@ -185,21 +191,26 @@ fn check_surge<'a>(
 ) {
     let is_of_pods =
         matches!(resource, "pods" | "count/pods") || Compute::parse(resource).is_some();
+    let mut surges = Vec::new();
     for workload in workloads.iter().filter(|_| is_of_pods) {
         let share = quota.share_of(resource, &workload.declared);
-        let surge = Share { count: surge_pods(&workload.declared.spec), ..share }.total();
-        let most = total.saturating_add(surge);
-        if share.count > 0 && most > hard {
-            let message = format!(
-                "while it is rolled out, {resource} of the namespace comes to {}, more than the {} of \
-                 ResourceQuota {}",
-                show_amount(resource, most),
-                show_amount(resource, hard),
-                ruling.declared.key.name
-            );
-            let hint = "a quota holds for the replicas; set maxSurge: 0 to stay within it always";
-            let place = &workload.member.object.place;
-            found.push(workload.member.tell(place, Severity::Notice, message, hint));
+        let surge = Share { count: surge_pods(&workload.declared.spec), ..share };
+        if share.count > 0 && surge.total() > 0 {
+            surges.push(Taken { id: &workload.member.object.id, share: surge });
         }
     }
+    let most = surges.iter().map(|one| one.share.total()).fold(total, u64::saturating_add);
+    if most <= hard {
+        return;
+    }
+    let show = |amount| show_amount(resource, amount);
+    let message = format!(
+        "may be {}, and comes to as much as {} while what the namespace declares is rolled out: {} and {}",
+        show(hard),
+        show(most),
+        show(total),
+        listed(resource, surges)
+    );
+    let hint = "a quota holds for the replicas; set maxSurge: 0 to stay within it always";
+    found.push(ruling.member.tell(&place_of(ruling, resource), Severity::Notice, message, hint));
 }

@@ -34,7 +34,7 @@ pub(super) fn read(object: &Object<'_>) -> Deployment {
         .map_or_else(empty_template, |template| read_template(&template));
     let selector =
         spec.field("selector").and_then(|value| read_selector(&value)).unwrap_or_default();
-    Deployment {
+    let deployment = Deployment {
         replicas: read_replicas(&spec),
         selector,
         template,
@@ -45,7 +45,34 @@ pub(super) fn read(object: &Object<'_>) -> Deployment {
         progress_deadline: seconds(progress_deadline),
         revision_history_limit: number("revisionHistoryLimit", 0, INT32_MAX, 10),
         paused: spec.field("paused").and_then(|value| value.boolean()).unwrap_or(false),
+    };
+    check_room_for_ports(&spec, &deployment);
+    deployment
+}
+
+/// Tells a rollout for which a node has to have the ports of two pods at a time.
+fn check_room_for_ports(spec: &Object<'_>, deployment: &Deployment) {
+    let Strategy::RollingUpdate { max_surge, max_unavailable } = deployment.strategy else {
+        return;
+    };
+    let replicas = deployment.replicas;
+    let comes_first =
+        max_unavailable.rounded_down(replicas) == 0 && max_surge.rounded_up(replicas) > 0;
+    let place = spec.field("strategy").or_else(|| spec.field("template"));
+    if let Some(place) = place.filter(|_| comes_first && has_host_ports(&deployment.template)) {
+        place.notice_with(
+            "a pod has to come before one may go, and no node has their host ports twice: a rollout waits \
+             for a node without one of these pods",
+            "write type: Recreate, or maxSurge: 0",
+        );
     }
+}
+
+/// Whether its pods take ports of their nodes.
+pub(super) fn has_host_ports(template: &PodTemplate) -> bool {
+    let sidecars = template.init_containers.iter().filter(|container| container.is_sidecar());
+    let mut serving = sidecars.chain(&template.containers);
+    serving.any(|container| container.ports.iter().any(|port| port.host.is_some()))
 }
 
 /// Stands in where an error was told.

@@ -7,8 +7,8 @@ use dugout_model::{
 };
 
 use super::deployment::{
-    INT32_MAX, empty_template, read_int_or_percent, read_pod_spec, read_replicas, read_selector,
-    read_template, seconds,
+    INT32_MAX, empty_template, has_host_ports, read_int_or_percent, read_pod_spec, read_replicas,
+    read_selector, read_template, seconds,
 };
 use super::metadata::read_labels;
 use super::policy;
@@ -58,10 +58,22 @@ fn read_stateful_set_update(spec: &Object<'_>) -> StatefulSetUpdate {
 pub(super) fn read_daemon_set(object: &Object<'_>) -> DaemonSet {
     let spec = object.field("spec").and_then(|value| value.object());
     let spec = spec.as_ref();
+    let template = template_of(spec);
+    let update = spec.map_or(DaemonSetUpdate::OnDelete, read_daemon_set_update);
+    if let DaemonSetUpdate::RollingUpdate { max_surge, .. } = update
+        && max_surge.rounded_up(1) > 0
+        && has_host_ports(&template)
+        && let Some(place) = spec.and_then(|spec| spec.field("updateStrategy"))
+    {
+        place.fail_with(
+            "maxSurge must be 0 where pods have host ports: no node has them twice",
+            "remove maxSurge; one of its pods goes before the next comes",
+        );
+    }
     DaemonSet {
         selector: selector_of(spec),
-        template: template_of(spec),
-        update: spec.map_or(DaemonSetUpdate::OnDelete, read_daemon_set_update),
+        template,
+        update,
         min_ready: seconds(spec.map_or(0, |spec| number(spec, "minReadySeconds", 0))),
         revision_history_limit: spec.map_or(0, read_history_limit),
     }

@@ -1,6 +1,7 @@
 //! Pods: what containers, volumes and the network of one pod say of each other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::{admission, env, lifecycle};
 use crate::decode::{Part, PodFacts};
@@ -150,33 +151,61 @@ fn check_paths(container: &View<'_>) {
     });
 }
 
-/// Two containers cannot listen on one port of the node.
+/// Two containers cannot have one port of the node.
 fn check_host_ports(spec: &View<'_>) {
     let on_host = spec.is_true("hostNetwork");
-    let mut taken = BTreeSet::new();
+    let mut taken = TakenPorts::default();
     for list in CONTAINER_LISTS {
         spec.each(list, |container| {
+            // It ends before those begin that serve, and the next one of its kind.
+            let ends =
+                list == "initContainers" && container.text("restartPolicy") != Some("Always");
             container.each("ports", |port| {
                 let inner = port.int("containerPort");
-                let Some(outer) = port.int("hostPort").filter(|outer| *outer != 0) else { return };
-                if on_host && inner.is_some_and(|inner| inner != outer) {
+                let outer = port.int("hostPort").filter(|outer| *outer != 0);
+                if on_host && outer.is_some() && inner.is_some() && inner != outer {
                     port.fail_at(
                         "hostPort",
                         "must be equal to containerPort with hostNetwork: true",
                         "remove it",
                     );
                 }
+                // On the node's network each port is the node's.
+                let (field, number) = match outer {
+                    None if on_host => ("containerPort", inner),
+                    _ => ("hostPort", outer),
+                };
+                let (Some(number), Some(value)) = (number, port.get(field)) else { return };
+                if ends && !on_host {
+                    value.notice_with(
+                        "has no effect: the container ends before its pod serves",
+                        "remove it, or set restartPolicy: Always",
+                    );
+                }
                 let protocol = port.text("protocol").unwrap_or("TCP");
-                let address = port.text("hostIP").unwrap_or("");
-                // One init container ends before the next begins.
-                if list != "initContainers"
-                    && !taken.insert((outer, protocol.to_owned(), address.to_owned()))
-                    && let Some(value) = port.get("hostPort")
-                {
-                    value.fail(format!("port {outer}/{protocol} of the node is taken by this pod"));
+                let address = port.text("hostIP").and_then(|text| text.parse().ok());
+                if !ends && !taken.take(number, protocol, address) {
+                    value
+                        .fail(format!("port {number}/{protocol} of the node is taken by this pod"));
                 }
             });
         });
+    }
+}
+
+/// Ports of a node by number, protocol and address; none for all of its addresses.
+#[derive(Default)]
+struct TakenPorts(BTreeSet<(i64, String, Option<IpAddr>)>);
+
+impl TakenPorts {
+    /// Whether it was free, at this address or at all of them.
+    fn take(&mut self, number: i64, protocol: &str, address: Option<IpAddr>) -> bool {
+        let address = address.filter(|address| !address.is_unspecified());
+        let everywhere = (number, protocol.to_owned(), None);
+        let next = self.0.range(everywhere.clone()..).next();
+        let is_anywhere = next.is_some_and(|next| (next.0, &*next.1) == (number, protocol));
+        let is_taken = self.0.contains(&everywhere) || address.is_none() && is_anywhere;
+        self.0.insert((number, protocol.to_owned(), address)) && !is_taken
     }
 }
 

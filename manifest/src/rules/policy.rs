@@ -1,5 +1,7 @@
 //! Budgets, autoscalers, quotas, limits and priorities.
 
+use std::collections::BTreeSet;
+
 use crate::decode::Part;
 use crate::problems::quoted;
 use crate::quantity::Quantity;
@@ -238,11 +240,44 @@ pub(crate) fn limit_range(item: &View<'_>, _: &mut Context) {
             item.fail_at("max", "must bound storage with this type", "write {storage: 10Gi}");
         }
     }
+    check_ratios(item);
     for (at, lower) in RISING.iter().enumerate() {
         for higher in &RISING[at + 1..] {
             check_pair(item, lower, higher);
         }
     }
+}
+
+/// A limit is never less than the request, and Dugout limits nothing else.
+fn check_ratios(item: &View<'_>) {
+    const NAME: &str = "maxLimitRequestRatio";
+    let Some(value) = item.get(NAME) else { return };
+    let is_of_claims = item.text("type") == Some("PersistentVolumeClaim");
+    for entry in item.members(NAME) {
+        let own = value.under_key(&entry.key, &entry.node);
+        if is_of_claims {
+            own.fail_with("has no meaning for claims, which have no limits", "remove it");
+        } else if !matches!(&*entry.key, "cpu" | "memory") {
+            let resource = quoted(&entry.key);
+            own.fail(format!(
+                "{resource} is not supported: Dugout reserves and limits cpu and memory"
+            ));
+        } else if own.as_written().and_then(amount).is_some_and(|ratio| ratio < 1000) {
+            own.fail_with("must be at least 1", "a limit is never less than the request");
+        }
+    }
+}
+
+/// Each type stands in a range once, or two answers would be right.
+pub(crate) fn limit_range_spec(spec: &View<'_>, _: &mut Context) {
+    let mut types = BTreeSet::new();
+    spec.each("limits", |item| {
+        let Some(value) = item.get("type") else { return };
+        let Some(text) = value.as_text() else { return };
+        if !types.insert(text.to_owned()) {
+            value.fail(format!("the type {} stands here twice", value.quote(text)));
+        }
+    });
 }
 
 fn check_pair(item: &View<'_>, lower: &'static str, higher: &'static str) {

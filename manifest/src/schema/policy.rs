@@ -245,7 +245,8 @@ pub(super) static LIMIT_RANGE: Schema = table(
 );
 
 pub(super) static LIMIT_RANGE_SPEC: Schema =
-    table("LimitRangeSpec", &[acted("limits", objects(&LIMIT_RANGE_ITEM))]);
+    table("LimitRangeSpec", &[acted("limits", objects(&LIMIT_RANGE_ITEM))])
+        .with(&[policy::limit_range_spec]);
 
 pub(super) static LIMIT_RANGE_ITEM: Schema = table(
     "LimitRangeItem",

@@ -65,6 +65,7 @@ impl Case {
             annotations: StringMap::default(),
             policy: ObjectPolicy::default(),
             spec,
+            written: None,
             origin: Origin { file: Arc::from("app.yaml"), line: 1 },
         };
         let row = StoredObject {

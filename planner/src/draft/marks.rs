@@ -338,6 +338,8 @@ impl Draft<'_> {
             ObjectSpec::Service(service) => {
                 if service.service_type == ServiceType::NodePort {
                     self.dirty.assignments.extend(self.world.nodes.keys().cloned());
+                    // Its ports are no pod's.
+                    self.dirty.placement = true;
                 }
             }
             // The reader of manifests has applied limits and quotas to what came with them.

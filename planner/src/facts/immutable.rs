@@ -4,6 +4,8 @@
 //! other work of it. The way back is always open: what came with a release that never became healthy
 //! can be changed at will, and so can everything by a commit of Dugout's own that takes others back.
 
+use std::sync::Arc;
+
 use dugout_model::{
     Commit, CommitSha, DeclaredObject, JobSpec, ObjectSpec, PodTemplate, Problem, Severity, Source,
     SourceName, StoredObject, World,
@@ -42,7 +44,7 @@ pub(super) fn forbidden_changes(
     stored: &StoredObject,
     next: &DeclaredObject,
 ) -> Vec<Problem> {
-    let changed = changed_fields(&stored.declared.spec, &next.spec);
+    let changed = changed_fields(&stored.declared, next);
     let is_hook = next.policy.hook.is_some();
     let may_change = is_hook || has_failed(world, stored) || !is_established(world, source, stored);
     if changed.is_empty() || may_change {
@@ -76,12 +78,12 @@ struct Change {
     message: &'static str,
 }
 
-fn changed_fields(old: &ObjectSpec, new: &ObjectSpec) -> Vec<Change> {
+fn changed_fields(old_object: &DeclaredObject, new_object: &DeclaredObject) -> Vec<Change> {
     const CONTENT: &str = "cannot change: the object was declared immutable";
     const IMMUTABLE: &str = "cannot be taken back once it is true";
     let change = |field_path, message| Change { field_path, message };
     let mut changes = Vec::new();
-    match (old, new) {
+    match (&old_object.spec, &new_object.spec) {
         (ObjectSpec::Deployment(old), ObjectSpec::Deployment(new))
             if old.selector != new.selector =>
         {
@@ -110,13 +112,13 @@ fn changed_fields(old: &ObjectSpec, new: &ObjectSpec) -> Vec<Change> {
                 changes.push(change("data", CONTENT));
             }
         }
-        _ => changes.extend(changed_workload(old, new)),
+        _ => changes.extend(changed_workload(old_object, new_object)),
     }
     changes
 }
 
 /// The same for workloads other than Deployments, by the rules of `apps/v1`, `batch/v1` and `v1`.
-fn changed_workload(old: &ObjectSpec, new: &ObjectSpec) -> Vec<Change> {
+fn changed_workload(old_object: &DeclaredObject, new_object: &DeclaredObject) -> Vec<Change> {
     const SELECTOR: &str = "cannot change: the pods of the old selector would have no owner";
     let mut changes = Vec::new();
     let mut keep = |is_same: bool, field_path, message| {
@@ -124,10 +126,11 @@ fn changed_workload(old: &ObjectSpec, new: &ObjectSpec) -> Vec<Change> {
             changes.push(Change { field_path, message });
         }
     };
-    match (old, new) {
-        (ObjectSpec::Pod(old), ObjectSpec::Pod(new)) => {
+    match (&old_object.spec, &new_object.spec) {
+        (ObjectSpec::Pod(_), ObjectSpec::Pod(_)) => {
             let message = "cannot change, but for its images, labels and annotations";
-            keep(is_same_but_images(old, new), "spec", message);
+            let is_kept = is_same_template(old_object, new_object, is_same_but_images);
+            keep(is_kept, "spec", message);
         }
         (ObjectSpec::ReplicaSet(old), ObjectSpec::ReplicaSet(new)) => {
             keep(old.selector == new.selector, "spec.selector", SELECTOR);
@@ -142,7 +145,10 @@ fn changed_workload(old: &ObjectSpec, new: &ObjectSpec) -> Vec<Change> {
             let is_same = old.pod_management == new.pod_management;
             keep(is_same, "spec.podManagementPolicy", "cannot change");
         }
-        (ObjectSpec::Job(old), ObjectSpec::Job(new)) => changes.extend(changed_job(old, new)),
+        (ObjectSpec::Job(old), ObjectSpec::Job(new)) => {
+            let is_kept = is_same_template(old_object, new_object, PodTemplate::eq);
+            changes.extend(changed_job(is_kept, old, new));
+        }
         // Anything of the others may change, and another kind is another object.
         _ => {}
     }
@@ -150,15 +156,50 @@ fn changed_workload(old: &ObjectSpec, new: &ObjectSpec) -> Vec<Change> {
 }
 
 /// The same for jobs, by the rules of `batch/v1`.
-fn changed_job(old: &JobSpec, new: &JobSpec) -> Vec<Change> {
+fn changed_job(is_same_template: bool, old: &JobSpec, new: &JobSpec) -> Vec<Change> {
     const MESSAGE: &str = "cannot change once the job exists: it would be another job";
     let kept = [
-        (old.template == new.template, "spec.template"),
+        (is_same_template, "spec.template"),
         (old.completions == new.completions, "spec.completions"),
         (old.pod_failure_policy == new.pod_failure_policy, "spec.podFailurePolicy"),
     ];
     let changed = kept.into_iter().filter(|(is_same, _)| !is_same);
     changed.map(|(_, field_path)| Change { field_path, message: MESSAGE }).collect()
+}
+
+/// Whether the templates of two objects are the same, be it only in what their manifests say: what a
+/// namespace fills in reaches what is made after it.
+fn is_same_template(
+    old: &DeclaredObject,
+    new: &DeclaredObject,
+    is_same: impl Fn(&PodTemplate, &PodTemplate) -> bool,
+) -> bool {
+    let both = old.spec.pod_template().zip(new.spec.pod_template());
+    let written = || old.written_template().zip(new.written_template());
+    both.is_some_and(|(old, new)| is_same(old, new))
+        || written().is_some_and(|(old, new)| is_same(&old, &new))
+}
+
+/// Whether pods are made of it when it is new, and never of what it says later.
+pub(super) fn is_made_once(spec: &ObjectSpec) -> bool {
+    matches!(spec, ObjectSpec::Pod(_) | ObjectSpec::Job(_))
+}
+
+/// What a revision asks for of an object that is there. The pods of a Pod or Job are made once; as long as its
+/// manifest says the same of them, they stay as they were filled in then, as on Kubernetes.
+pub(super) fn as_made(stored: &DeclaredObject, next: &Arc<DeclaredObject>) -> Arc<DeclaredObject> {
+    let templates = stored.spec.pod_template().zip(next.spec.pod_template());
+    let templates = templates.filter(|_| is_made_once(&next.spec));
+    let Some((made, asked)) = templates else { return Arc::clone(next) };
+    if made == asked || stored.written_template() != next.written_template() {
+        return Arc::clone(next);
+    }
+    let mut kept = DeclaredObject::clone(next);
+    if let Some(template) = kept.spec.pod_template_mut() {
+        template.clone_from(made);
+    }
+    kept.written.clone_from(&stored.written);
+    Arc::new(kept)
 }
 
 fn is_same_but_images(old: &PodTemplate, new: &PodTemplate) -> bool {

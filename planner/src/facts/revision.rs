@@ -13,7 +13,7 @@ use crate::draft::Draft;
 use crate::records::Subject;
 use crate::{Ignored, gate, pruning, way_back};
 
-use super::immutable::{forbidden_changes, takes_back};
+use super::immutable::{as_made, forbidden_changes, is_made_once, takes_back};
 use super::{budget, repeated};
 
 /// Judges a revision and, if it is sound and new, makes it the desired state of its source.
@@ -339,6 +339,8 @@ pub(super) fn make_desired(
     for id in in_question {
         let Some(declared) = objects.get(id) else { continue };
         let known = draft.world.objects.get(id).cloned();
+        let made = known.as_ref().map(|known| as_made(&known.declared, declared));
+        let declared = made.as_ref().unwrap_or(declared);
         let is_as_asked =
             |known: &Arc<StoredObject>| same(&known.declared, declared) && !known.orphaned;
         if known.as_ref().is_some_and(is_as_asked) {
@@ -378,7 +380,9 @@ fn remove(draft: &mut Draft<'_>, row: &StoredObject) {
 }
 
 fn same(known: &Arc<DeclaredObject>, declared: &Arc<DeclaredObject>) -> bool {
-    Arc::ptr_eq(known, declared) || known.asks_same(declared)
+    // What was filled in must be known for what is made once.
+    let is_known = || !is_made_once(&declared.spec) || known.written == declared.written;
+    Arc::ptr_eq(known, declared) || known.asks_same(declared) && is_known()
 }
 
 /// The release becomes what the source wants.

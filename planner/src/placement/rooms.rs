@@ -349,7 +349,8 @@ impl Rooms {
     fn has_free_ports(&self, world: &World, node: &Node, set: &ReplicaSet) -> bool {
         let peers = world.nodes_of_engine(&node.engine);
         let promised = peers.filter_map(|peer| self.promised_ports.get(&peer.name)).flatten();
-        let taken = world.host_ports_of(node).map(|(_, port)| port).chain(promised.copied());
+        let of_pods = world.host_ports_of(node).map(|(_, port)| port).chain(promised.copied());
+        let taken = of_pods.chain(world.node_ports());
         let wanted: Vec<TakenPort> = set.template.host_ports().collect();
         let is_free = |port: TakenPort| wanted.iter().all(|own| !own.conflicts_with(port));
         taken.into_iter().all(is_free)

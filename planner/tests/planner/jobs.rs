@@ -473,3 +473,43 @@ fn pods_that_begin_late_have_a_whole_deadline() {
     cluster.run_for(seconds(5));
     assert_eq!((cluster.verdict(&sha), at_work(&cluster)), (Verdict::Rolling, 1));
 }
+
+/// What a namespace gives to pods that say nothing reaches what is made later.
+#[test]
+fn what_a_namespace_fills_in_changes_no_job_and_no_pod_that_is_there() {
+    let filled = |mut object: DeclaredObject, millis: Option<u64>| {
+        let template = object.spec.pod_template_mut().expect("it makes pods");
+        let written = WrittenTemplate::of(template);
+        if let Some(millis) = millis {
+            template.image_pull_secrets = [ObjectName::new("registry")].into();
+            template.containers[0].resources.cpu_request_millis = millis;
+            object.written = Some(Box::new(written));
+        }
+        object
+    };
+    let asked = |millis| {
+        let job = filled(job("job:exits", |_| {}), millis);
+        let pod = ObjectSpec::Pod(Box::new(deployment("pod", 1, "pod:1").template));
+        vec![job, filled(declare("pod", pod), millis)]
+    };
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    let first = cluster.commit(asked(None));
+    cluster.run_for(seconds(10));
+    assert_eq!(cluster.verdict(&first), Verdict::Healthy);
+    let run = only_job(&cluster).clone();
+    let pods: Vec<PodUid> = cluster.world.pods.keys().copied().collect();
+    for millis in [Some(10), Some(20), None, Some(30)] {
+        let sha = cluster.commit(asked(millis));
+        cluster.run_for(seconds(10));
+        assert_eq!(cluster.verdict(&sha), Verdict::Healthy, "{millis:?}");
+        assert_eq!(*only_job(&cluster), run, "{millis:?}");
+        assert_eq!(cluster.world.pods.keys().copied().collect::<Vec<_>>(), pods, "{millis:?}");
+    }
+    let mut written = asked(None);
+    for object in &mut written {
+        let template = object.spec.pod_template_mut().expect("it makes pods");
+        template.containers[0].resources.cpu_request_millis = 10;
+    }
+    let sha = cluster.commit(written);
+    assert_eq!(cluster.verdict(&sha), Verdict::Rejected, "what is written counts");
+}

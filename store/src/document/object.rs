@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    CommitSha, ConfigMap, CronJob, DaemonSet, DeclaredObject, Deployment, DisruptionLimit, Hook,
-    IntOrPercent, JobSpec, Kind, LabelOperator, LabelRequirement, LabelSelector, LimitRange,
-    LimitRangeItem, LimitType, NamespaceName, ObjectId, ObjectKey, ObjectName, ObjectPolicy,
-    ObjectSpec, ObjectUid, Origin, PodDisruptionBudget, PodTemplate, PortRef, Protocol, Prune,
-    QuotaScope, ReplicaSetSpec, ResourceAmounts, ResourceQuota, ScopeRequirement, Secret,
-    SecretValue, Service, ServicePort, ServiceType, SortedMap, SourceName, StatefulSet,
-    StoredObject, StringMap, Timestamp, UnhealthyPodEviction,
+    CommitSha, ConfigMap, ContainerResources, CronJob, DaemonSet, DeclaredObject, Deployment,
+    DisruptionLimit, Hook, IntOrPercent, JobSpec, Kind, LabelOperator, LabelRequirement,
+    LabelSelector, LimitRange, LimitRangeItem, LimitType, NamespaceName, ObjectId, ObjectKey,
+    ObjectName, ObjectPolicy, ObjectSpec, ObjectUid, Origin, PodDisruptionBudget, PodTemplate,
+    PortRef, Protocol, Prune, QuotaScope, ReplicaSetSpec, ResourceAmounts, ResourceQuota,
+    ScopeRequirement, Secret, SecretValue, Service, ServicePort, ServiceType, SortedMap,
+    SourceName, StatefulSet, StoredObject, StringMap, Timestamp, UnhealthyPodEviction,
+    WrittenTemplate,
 };
 
 use super::mirror::mirror;
@@ -38,7 +39,17 @@ mirror! {
         #[serde(default, skip_serializing_if = "ObjectPolicyDocument::is_default")]
         policy: ObjectPolicy,
         spec: ObjectSpec,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        written: Option<Box<WrittenTemplate>>,
         origin: Origin,
+    }
+}
+
+mirror! {
+    struct WrittenTemplate as WrittenTemplateDocument {
+        resources: Box<[ContainerResources]>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        image_pull_secrets: Box<[ObjectName]>,
     }
 }
 

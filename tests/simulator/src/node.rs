@@ -4,6 +4,7 @@
 //! its link are fakes.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use dugout_agent::converge::images::{
     ImageAction, ImageMemories, ImageOutcome, ImageStep, image_step,
@@ -12,10 +13,11 @@ use dugout_agent::converge::{
     Attempt, ExitCause, FullList, Health, Input, Memories, News, Observed, Outcome, Plan,
     PodMemory, Sequence, note_lost, pod_report,
 };
+use dugout_agent::policy::NodePolicy;
 use dugout_agent::runtime::ObservedContainer;
 use dugout_model::{
-    AssignedImage, AssignedPod, EngineId, NodeName, NodeRegistration, NodeReport, PodOrder,
-    PodReport, PodUid, PullPolicy, Resources, RestartPolicy, SharedAssignment, StringMap,
+    AssignedImage, AssignedPod, EngineId, NodeName, NodePrivileges, NodeRegistration, NodeReport,
+    PodOrder, PodReport, PodUid, PullPolicy, Resources, RestartPolicy, SharedAssignment, StringMap,
     Timestamp, Turn,
 };
 
@@ -41,6 +43,7 @@ pub(crate) struct Node {
     pub is_dark: bool,
     /// Since when it is one or the other.
     pub silent_since: Option<Timestamp>,
+    policy: NodePolicy,
     bug: Option<Bug>,
 }
 
@@ -77,6 +80,7 @@ impl Node {
             is_cut_off: false,
             is_dark: false,
             silent_since: None,
+            policy: NodePolicy::new(NodePrivileges::of_any_node(), Path::new("/data")),
             bug,
         }
     }
@@ -165,6 +169,7 @@ impl Node {
             observed: &agent.observed,
             memories: &agent.memories,
             engine_known: agent.has_listed,
+            policy: &self.policy,
             now,
         };
         converge_with(self.bug, input)

@@ -1,11 +1,15 @@
 //! What somebody changed by hand on a container that runs.
 
-use dugout_model::{ContainerResources, Drift};
+use dugout_model::{
+    ContainerPort, ContainerResources, Drift, HostPort, NodePrivilege, NodePrivileges, Protocol,
+};
 
 use super::*;
 use crate::converge::drift::{Difference, Limit, Renewal, differences};
 use crate::labels::SANDBOX;
-use crate::runtime::{ContainerSettings, Correction, EngineRestart, Execution, Network};
+use crate::runtime::{
+    ContainerSettings, Correction, EngineRestart, Execution, HOST_NETWORK, Network, PublishedPort,
+};
 use crate::spec::container_settings;
 
 /// A pod whose container has a memory limit of 128 MiB and runs.
@@ -234,4 +238,67 @@ fn what_was_changed_is_put_back_while_the_start_of_another_container_waits() {
     node.change("web", |one| one.execution = Execution::Going);
     let waits = node.plan();
     assert!(waits.actions.is_empty() && waits.wake_at.is_some(), "it still has its wait");
+}
+
+fn port_of_node(at: u16) -> PublishedPort {
+    PublishedPort { port: "8080/tcp".into(), at, address: None }
+}
+
+/// A pod with one container at a port of its node that allows it, or with two that share a sandbox.
+fn at_port(containers: &[&str]) -> Node {
+    let mut template = template("web");
+    let host = Some(HostPort { port: 80, address: Some([0, 0, 0, 0].into()) });
+    let (name, protocol, container_port) = (String::new(), Protocol::Tcp, 8080);
+    template.containers[0].ports = vec![ContainerPort { name, container_port, protocol, host }];
+    for name in containers.iter().filter(|name| !["web", SANDBOX].contains(name)) {
+        let other =
+            Container { name: (*name).into(), ports: vec![], ..template.containers[0].clone() };
+        template.containers.push(other);
+    }
+    let mut node = Node::new(vec![pod(1, template)]);
+    node.policy.allowed = [NodePrivilege::HostPort].into_iter().collect();
+    for name in containers {
+        let mut one = container(1, 0, running(1));
+        one.id = format!("id-{name}");
+        one.labels.container = (*name).into();
+        node.see(one);
+    }
+    node
+}
+
+/// As it was made by an agent that knew no ports of nodes.
+#[test]
+fn a_container_without_its_port_of_the_node_is_made_anew_where_it_may_be() {
+    let mut node = at_port(&["web"]);
+    assert_eq!(node.plan(), Plan::default(), "what is right runs on");
+    node.change("web", |one| one.published_ports.clear());
+    let words = "has no port of the node and shall have port 80 for 8080/tcp";
+    let stopped = |node: &Node| match node.plan().actions.as_slice() {
+        [Action::Stop { targets, why, .. }] => Some((targets[0].container.clone(), why.clone())),
+        _ => None,
+    };
+    let why = StopWhy::Drifted(words.to_owned());
+    assert_eq!(stopped(&node), Some(("web".to_owned(), why.clone())));
+    node.policy.allowed = NodePrivileges::default();
+    assert_eq!(node.plan(), Plan::default(), "it could not be made again");
+
+    let mut node = at_port(&[SANDBOX, "web", "other"]);
+    assert_eq!(node.plan(), Plan::default());
+    node.change(SANDBOX, |one| one.published_ports = [port_of_node(81)].into());
+    let words = "has port 81 for 8080/tcp of the node and shall have port 80 for 8080/tcp";
+    let why = StopWhy::Drifted(words.to_owned());
+    assert_eq!(stopped(&node), Some((SANDBOX.to_owned(), why)), "the network is the sandbox's");
+}
+
+#[test]
+fn a_container_on_the_network_of_another_is_told_apart() {
+    let own = wanted();
+    let host = [Network::Other(HOST_NETWORK.to_owned())].into();
+    let on_host = ContainerSettings { networks: host, ..wanted() };
+    let told = |seen: &ContainerSettings, wanted: &ContainerSettings| {
+        differences(seen, wanted).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&own, &on_host), ["has a network of its own and shall have the node's"]);
+    assert_eq!(told(&on_host, &own), ["has the node's network and shall have its own"]);
+    assert_eq!(told(&on_host, &on_host), [""; 0]);
 }

@@ -70,6 +70,7 @@ pub fn declare(name: &str, spec: ObjectSpec) -> DeclaredObject {
         annotations: StringMap::new(),
         policy: ObjectPolicy::default(),
         spec,
+        written: None,
         origin: Origin { file: format!("{name}.yaml").into(), line: 1 },
     }
 }

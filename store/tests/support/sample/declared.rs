@@ -31,7 +31,31 @@ impl Dice {
                 depends_on: self.some(Dice::object_id).into(),
                 hook: self.maybe(|dice| dice.pick(&[Hook::Before, Hook::After])),
             },
+            written: None,
             origin: Origin { file: self.text().into(), line: self.small() },
+        }
+    }
+
+    /// An object of whose pods something was filled in.
+    pub fn filled_object(&mut self, id: ObjectId, source: SourceName) -> StoredObject {
+        let mut row = self.object(id, source);
+        Arc::make_mut(&mut row.declared).written = Some(Box::new(self.written_template()));
+        row
+    }
+
+    fn written_template(&mut self) -> WrittenTemplate {
+        WrittenTemplate {
+            resources: self.some(Dice::container_resources).into(),
+            image_pull_secrets: self.some(|dice| ObjectName::new(dice.text())).into(),
+        }
+    }
+
+    fn container_resources(&mut self) -> ContainerResources {
+        ContainerResources {
+            cpu_request_millis: self.number(),
+            memory_request_bytes: self.number(),
+            cpu_limit_millis: self.maybe(Dice::number),
+            memory_limit_bytes: self.maybe(Dice::number),
         }
     }
 
@@ -363,12 +387,7 @@ impl Dice {
                 protocol: dice.protocol(),
                 host: None,
             }),
-            resources: ContainerResources {
-                cpu_request_millis: self.number(),
-                memory_request_bytes: self.number(),
-                cpu_limit_millis: self.maybe(Dice::number),
-                memory_limit_bytes: self.maybe(Dice::number),
-            },
+            resources: self.container_resources(),
             startup_probe: self.maybe(Dice::probe).map(Box::new),
             readiness_probe: self.maybe(Dice::probe).map(Box::new),
             liveness_probe: self.maybe(Dice::probe).map(Box::new),

@@ -285,6 +285,7 @@ fn declare(name: &str, spec: ObjectSpec) -> DeclaredObject {
         annotations: StringMap::new(),
         policy: ObjectPolicy { progress_deadline, ..ObjectPolicy::default() },
         spec,
+        written: None,
         origin: Origin { file: format!("{name}.yaml").into(), line: 1 },
     }
 }

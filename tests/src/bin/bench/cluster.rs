@@ -200,6 +200,7 @@ fn deployment(name: &str, image: String) -> DeclaredObject {
         annotations: StringMap::new(),
         policy: ObjectPolicy::default(),
         spec: ObjectSpec::Deployment(Box::new(deployment)),
+        written: None,
         origin: Origin { file: format!("{name}.yaml").into(), line: 1 },
     }
 }
