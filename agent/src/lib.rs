@@ -41,7 +41,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use config::{AgentConfig, AgentError};
+pub use config::{AgentConfig, AgentError, StorageConfig};
 pub use metrics::AgentMetrics;
 
 use accepted::{AcceptedStore, Found};
@@ -83,7 +83,8 @@ pub async fn run(
     let (accepted, found) = AcceptedStore::open(&config.data_dir).map_err(AgentError::Accepted)?;
     let (records, recorded) = Records::open(&config.data_dir)
         .map_err(|source| AgentError::Records { path: config.data_dir.clone(), source })?;
-    let volumes = Volumes::open(&config.data_dir)
+    let storage = volumes::storage_root(&config.data_dir, config.storage.path.as_deref());
+    let volumes = Volumes::open(&config.data_dir, &storage)
         .map_err(|source| AgentError::DataDir { path: config.data_dir.clone(), source })?;
     let name = node_name(&config, FormerNode::of(&file, &accepted))?;
     file.remember_node(&name, &config.data_dir)?;

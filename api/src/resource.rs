@@ -18,6 +18,9 @@ pub enum Resource {
     Jobs,
     CronJobs,
     PodDisruptionBudgets,
+    PersistentVolumeClaims,
+    PersistentVolumes,
+    StorageClasses,
     Sources,
     Releases,
     TimelineEntries,
@@ -30,6 +33,7 @@ pub enum Group {
     Apps,
     Batch,
     Policy,
+    Storage,
     Dugout,
 }
 
@@ -48,8 +52,8 @@ pub struct Description {
 }
 
 impl Group {
-    pub const ALL: [Group; 5] =
-        [Group::Core, Group::Apps, Group::Batch, Group::Policy, Group::Dugout];
+    pub const ALL: [Group; 6] =
+        [Group::Core, Group::Apps, Group::Batch, Group::Policy, Group::Storage, Group::Dugout];
 
     /// Empty for the core group.
     pub fn name(self) -> &'static str {
@@ -58,6 +62,7 @@ impl Group {
             Group::Apps => "apps",
             Group::Batch => "batch",
             Group::Policy => "policy",
+            Group::Storage => "storage.k8s.io",
             Group::Dugout => "dugout.dev",
         }
     }
@@ -69,6 +74,7 @@ impl Group {
             Group::Apps => "apps/v1",
             Group::Batch => "batch/v1",
             Group::Policy => "policy/v1",
+            Group::Storage => "storage.k8s.io/v1",
             Group::Dugout => "dugout.dev/v1",
         }
     }
@@ -77,7 +83,7 @@ impl Group {
     pub fn segments(self) -> Vec<&'static str> {
         match self {
             Group::Core => vec!["api", "v1"],
-            Group::Apps | Group::Batch | Group::Policy | Group::Dugout => {
+            Group::Apps | Group::Batch | Group::Policy | Group::Storage | Group::Dugout => {
                 vec!["apis", self.name(), "v1"]
             }
         }
@@ -85,7 +91,7 @@ impl Group {
 }
 
 impl Resource {
-    pub const ALL: [Resource; 18] = [
+    pub const ALL: [Resource; 21] = [
         Resource::Namespaces,
         Resource::Pods,
         Resource::Services,
@@ -101,6 +107,9 @@ impl Resource {
         Resource::Jobs,
         Resource::CronJobs,
         Resource::PodDisruptionBudgets,
+        Resource::PersistentVolumeClaims,
+        Resource::PersistentVolumes,
+        Resource::StorageClasses,
         Resource::Sources,
         Resource::Releases,
         Resource::TimelineEntries,
@@ -160,6 +169,25 @@ impl Resource {
                 singular: "poddisruptionbudget",
                 short_names: &["pdb"],
                 namespaced: true,
+                has_get: true,
+            },
+            Resource::PersistentVolumeClaims => core(
+                "PersistentVolumeClaim",
+                "persistentvolumeclaims",
+                "persistentvolumeclaim",
+                &["pvc"],
+                true,
+            ),
+            Resource::PersistentVolumes => {
+                core("PersistentVolume", "persistentvolumes", "persistentvolume", &["pv"], false)
+            }
+            Resource::StorageClasses => Description {
+                group: Group::Storage,
+                kind: "StorageClass",
+                plural: "storageclasses",
+                singular: "storageclass",
+                short_names: &["sc"],
+                namespaced: false,
                 has_get: true,
             },
             Resource::Sources => dugout("Source", "sources", "source", &["src"], true),
@@ -231,6 +259,11 @@ mod tests {
         assert_eq!(Resource::named("cj"), Some(Resource::CronJobs));
         assert_eq!(Resource::named("jobs.batch"), Some(Resource::Jobs));
         assert_eq!(Resource::named("pdb"), Some(Resource::PodDisruptionBudgets));
+        assert_eq!(Resource::named("pvc"), Some(Resource::PersistentVolumeClaims));
+        assert_eq!(
+            Resource::named("storageclasses.storage.k8s.io"),
+            Some(Resource::StorageClasses)
+        );
         assert_eq!(Resource::named("ingresses"), None);
         assert_eq!(Resource::named("pods."), Some(Resource::Pods));
         assert_eq!(Resource::named(""), None);

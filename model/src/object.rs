@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::{
     CommitSha, CronJob, DaemonSet, Deployment, JobSpec, NamespaceName, ObjectName, ObjectUid,
-    PodDisruptionBudget, PodTemplate, ReplicaSetSpec, SecretValue, SortedMap, SourceName,
-    StatefulSet, Timestamp,
+    PersistentVolume, PersistentVolumeClaim, PodDisruptionBudget, PodTemplate, ReplicaSetSpec,
+    SecretValue, SortedMap, SourceName, StatefulSet, StorageClass, Timestamp,
 };
 
 /// Labels or annotations.
@@ -21,6 +21,9 @@ pub enum Kind {
     ConfigMap,
     Secret,
     Service,
+    StorageClass,
+    PersistentVolume,
+    PersistentVolumeClaim,
     PodDisruptionBudget,
     Pod,
     ReplicaSet,
@@ -34,11 +37,14 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which they are applied.
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 16] = [
         Kind::Namespace,
         Kind::ConfigMap,
         Kind::Secret,
         Kind::Service,
+        Kind::StorageClass,
+        Kind::PersistentVolume,
+        Kind::PersistentVolumeClaim,
         Kind::PodDisruptionBudget,
         Kind::Pod,
         Kind::ReplicaSet,
@@ -69,6 +75,9 @@ impl Kind {
             Kind::ConfigMap => "ConfigMap",
             Kind::Secret => "Secret",
             Kind::Service => "Service",
+            Kind::StorageClass => "StorageClass",
+            Kind::PersistentVolume => "PersistentVolume",
+            Kind::PersistentVolumeClaim => "PersistentVolumeClaim",
             Kind::PodDisruptionBudget => "PodDisruptionBudget",
             Kind::Pod => "Pod",
             Kind::ReplicaSet => "ReplicaSet",
@@ -213,6 +222,9 @@ pub enum ObjectSpec {
     ConfigMap(ConfigMap),
     Secret(Secret),
     Service(Service),
+    StorageClass(StorageClass),
+    PersistentVolume(Box<PersistentVolume>),
+    PersistentVolumeClaim(Box<PersistentVolumeClaim>),
     PodDisruptionBudget(Box<PodDisruptionBudget>),
     /// A pod that nothing but Git asks for.
     Pod(Box<PodTemplate>),
@@ -233,6 +245,9 @@ impl ObjectSpec {
             ObjectSpec::ConfigMap(_) => Kind::ConfigMap,
             ObjectSpec::Secret(_) => Kind::Secret,
             ObjectSpec::Service(_) => Kind::Service,
+            ObjectSpec::StorageClass(_) => Kind::StorageClass,
+            ObjectSpec::PersistentVolume(_) => Kind::PersistentVolume,
+            ObjectSpec::PersistentVolumeClaim(_) => Kind::PersistentVolumeClaim,
             ObjectSpec::PodDisruptionBudget(_) => Kind::PodDisruptionBudget,
             ObjectSpec::Pod(_) => Kind::Pod,
             ObjectSpec::ReplicaSet(_) => Kind::ReplicaSet,
@@ -252,6 +267,9 @@ impl ObjectSpec {
             | ObjectSpec::ConfigMap(_)
             | ObjectSpec::Secret(_)
             | ObjectSpec::Service(_)
+            | ObjectSpec::StorageClass(_)
+            | ObjectSpec::PersistentVolume(_)
+            | ObjectSpec::PersistentVolumeClaim(_)
             | ObjectSpec::PodDisruptionBudget(_) => None,
             ObjectSpec::Pod(template) => Some(template),
             ObjectSpec::ReplicaSet(spec) | ObjectSpec::ReplicationController(spec) => {
@@ -423,6 +441,20 @@ impl StoredObject {
     pub fn as_budget(&self) -> Option<&PodDisruptionBudget> {
         match &self.declared.spec {
             ObjectSpec::PodDisruptionBudget(budget) => Some(budget),
+            _ => None,
+        }
+    }
+
+    pub fn as_claim(&self) -> Option<&PersistentVolumeClaim> {
+        match &self.declared.spec {
+            ObjectSpec::PersistentVolumeClaim(claim) => Some(claim),
+            _ => None,
+        }
+    }
+
+    pub fn as_stateful_set(&self) -> Option<&StatefulSet> {
+        match &self.declared.spec {
+            ObjectSpec::StatefulSet(set) => Some(set),
             _ => None,
         }
     }

@@ -18,6 +18,7 @@ use super::hooks::RunningHook;
 use super::image_gc::ImageGc;
 use super::publish::{Directory, Published};
 use super::recorded::Recorded;
+use super::storage::Storage;
 use crate::converge::drift;
 use crate::converge::images::{ImageKey, ImageMemories};
 use crate::converge::volumes::HeldVolumes;
@@ -68,6 +69,7 @@ pub(super) struct Node<R> {
     pub recorded: Recorded,
     /// Pods with volumes on this node's disk.
     pub held_volumes: HeldVolumes,
+    pub storage: Storage,
     pub image_gc: Option<ImageGc>,
     allocatable: Option<watch::Receiver<Option<Allocatable>>>,
     last_refusal: String,
@@ -108,6 +110,7 @@ impl<R: ContainerRuntime> Node<R> {
             slots: HashMap::new(),
             recorded: Recorded::default(),
             held_volumes: HeldVolumes::new(),
+            storage: Storage::default(),
             image_gc: None,
             allocatable: None,
             last_refusal: String::new(),
@@ -178,6 +181,7 @@ impl<R: ContainerRuntime> Node<R> {
         self.metrics.pods.set(i64::try_from(assignment.pods.len()).unwrap_or(i64::MAX));
         self.metrics.generation.set(i64::try_from(assignment.generation.0).unwrap_or(i64::MAX));
         self.assignment = Some(assignment);
+        self.find_storage();
     }
 
     /// From now on other containers are ours; what was known of the former ones is void.
@@ -192,6 +196,7 @@ impl<R: ContainerRuntime> Node<R> {
         self.hands.change_owner();
         self.hands.find_volumes(owner.clone());
         self.held_volumes.clear();
+        self.storage = Storage::default();
         self.owner = Some(owner);
         self.observed = Observed::default();
         self.memories = Memories::new();
@@ -257,6 +262,9 @@ impl<R: ContainerRuntime> Node<R> {
         };
         if outcome == Outcome::Done {
             self.tell_done(&action);
+            if matches!(action, Action::Create { .. } | Action::Start { .. }) {
+                self.note_storage_of(uid);
+            }
         }
         let policy = self.pull_policy(&action);
         let (now, wall) = (self.now, self.wall);

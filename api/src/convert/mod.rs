@@ -14,6 +14,7 @@ mod node;
 mod pod;
 mod security;
 mod stateful_set;
+mod storage;
 mod template;
 mod volume;
 mod workload;
@@ -22,9 +23,11 @@ use dugout_model::{Timestamp, World};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Event, Namespace, Node, Pod, ReplicationController, Secret, Service,
+    ConfigMap, Event, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
+    ReplicationController, Secret, Service,
 };
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
@@ -61,6 +64,9 @@ pub enum Object {
     Job(Box<Job>),
     CronJob(Box<CronJob>),
     PodDisruptionBudget(Box<PodDisruptionBudget>),
+    PersistentVolumeClaim(Box<PersistentVolumeClaim>),
+    PersistentVolume(Box<PersistentVolume>),
+    StorageClass(Box<StorageClass>),
     Source(Box<Source>),
     Release(Box<Release>),
     TimelineEntry(Box<TimelineEntry>),
@@ -84,6 +90,9 @@ impl Object {
             Object::Job(object) => &object.metadata,
             Object::CronJob(object) => &object.metadata,
             Object::PodDisruptionBudget(object) => &object.metadata,
+            Object::PersistentVolumeClaim(object) => &object.metadata,
+            Object::PersistentVolume(object) => &object.metadata,
+            Object::StorageClass(object) => &object.metadata,
             Object::Source(object) => &object.metadata,
             Object::Release(object) => &object.metadata,
             Object::TimelineEntry(object) => &object.metadata,

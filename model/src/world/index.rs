@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
+use super::storage::VolumeIndex;
 use crate::disruption::CoveredPods;
 use crate::room::Rooms;
 use crate::{
@@ -42,6 +43,7 @@ pub(super) struct Index {
     /// Who names a workload as one to wait for.
     pub(super) dependents: OrdMap<ObjectId, OrdSet<ObjectId>>,
     pub(super) hooks_by_source: OrdMap<SourceName, OrdSet<ObjectId>>,
+    pub(super) volumes: VolumeIndex,
 }
 
 impl Index {
@@ -341,7 +343,11 @@ fn room_taken_on(pod: &Pod) -> Option<&NodeName> {
 }
 
 /// Adds a member to an index entry.
-fn add<K: Ord + Clone, V: Ord + Clone>(index: &mut OrdMap<K, OrdSet<V>>, key: &K, member: V) {
+pub(super) fn add<K: Ord + Clone, V: Ord + Clone>(
+    index: &mut OrdMap<K, OrdSet<V>>,
+    key: &K,
+    member: V,
+) {
     match index.get_mut(key) {
         Some(members) => {
             members.insert(member);
@@ -353,7 +359,11 @@ fn add<K: Ord + Clone, V: Ord + Clone>(index: &mut OrdMap<K, OrdSet<V>>, key: &K
 }
 
 /// Takes a member out of an index entry, and the entry with its last member.
-fn take<K: Ord + Clone, V: Ord + Clone>(index: &mut OrdMap<K, OrdSet<V>>, key: &K, member: &V) {
+pub(super) fn take<K: Ord + Clone, V: Ord + Clone>(
+    index: &mut OrdMap<K, OrdSet<V>>,
+    key: &K,
+    member: &V,
+) {
     // Looked at first: to change nothing costs nothing.
     if !index.get(key).is_some_and(|members| members.contains(member)) {
         return;

@@ -7,6 +7,8 @@ use dugout_model::{
 
 use super::Draft;
 
+mod storage;
+
 impl Draft<'_> {
     pub(super) fn mark(&mut self, change: &Change) {
         self.dirty.evictions |= self.concerns_evictions(change);
@@ -35,6 +37,7 @@ impl Draft<'_> {
                     self.dirty.placement |= old.node() != row.node();
                     if old.is_finished() != row.is_finished() {
                         self.dirty.placement = true;
+                        self.dirty.claims.extend(self.world.claims_of(&old));
                         self.mark_room();
                     }
                 }
@@ -44,6 +47,7 @@ impl Draft<'_> {
                 if let Some(old) = self.world.pods.get(uid).cloned() {
                     self.mark_pod(&old);
                     self.mark_claimants(&old);
+                    self.dirty.claims.extend(self.world.claims_of(&old));
                     self.dirty.placement = true;
                     self.mark_room();
                 }
@@ -56,6 +60,7 @@ impl Draft<'_> {
                 self.mark_engine_of(name);
                 self.mark_daemon_sets();
                 self.mark_choices();
+                self.mark_claims_on(name);
                 self.dirty.placement = true;
             }
             Change::PutRelease(row) => {
@@ -68,7 +73,16 @@ impl Draft<'_> {
             | Change::DeleteSchedule(_)
             | Change::PutReplicaSet(_)
             | Change::DeleteReplicaSet(_) => {}
-            Change::DeleteBaseline(key) => self.mark_gone(key),
+            Change::DeleteBaseline(key) => {
+                self.mark_gone(key);
+                self.mark_claims_of(&key.1);
+            }
+            Change::PutVolumeBinding(row) => self.mark_binding(row),
+            Change::DeleteVolumeBinding(uid) => {
+                if let Some(old) = self.world.volume_bindings.get(uid).cloned() {
+                    self.mark_binding(&old);
+                }
+            }
             Change::PutBaseline(_)
             | Change::PutQuarantine(_)
             | Change::PutRevision(_)
@@ -119,6 +133,8 @@ impl Draft<'_> {
             | Change::DeleteJob(_)
             | Change::PutSchedule(_)
             | Change::DeleteSchedule(_)
+            | Change::PutVolumeBinding(_)
+            | Change::DeleteVolumeBinding(_)
             | Change::PutBaseline(_)
             | Change::DeleteBaseline(_)
             | Change::PutQuarantine(_)
@@ -170,6 +186,7 @@ impl Draft<'_> {
                 || known.is_schedulable() != row.is_schedulable()
                 || known.labels != row.labels
                 || known.capacity != row.capacity
+                || known.storage_bytes != row.storage_bytes
         })
     }
 
@@ -263,6 +280,7 @@ impl Draft<'_> {
     }
 
     fn mark_object(&mut self, object: &StoredObject) {
+        self.mark_claims_of(&object.declared.id());
         let key = &object.declared.key;
         match &object.declared.spec {
             ObjectSpec::Pod(_)
@@ -297,6 +315,9 @@ impl Draft<'_> {
                     self.dirty.assignments.extend(self.world.nodes.keys().cloned());
                 }
             }
+            ObjectSpec::StorageClass(_)
+            | ObjectSpec::PersistentVolume(_)
+            | ObjectSpec::PersistentVolumeClaim(_) => self.dirty.placement = true,
             ObjectSpec::PodDisruptionBudget(_) | ObjectSpec::Namespace => {}
         }
     }

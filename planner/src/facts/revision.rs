@@ -11,7 +11,7 @@ use dugout_model::{
 
 use crate::draft::Draft;
 use crate::records::Subject;
-use crate::{Ignored, gate, way_back};
+use crate::{Ignored, gate, storage, way_back};
 
 use super::immutable::{forbidden_changes, takes_back};
 use super::{budget, repeated};
@@ -354,6 +354,9 @@ pub(super) fn make_desired(
             declared: Arc::clone(declared),
         };
         way_back::remember(draft, source, id);
+        if known.is_none() {
+            storage::tell_declared(draft, &row);
+        }
         draft.push(Change::PutObject(Arc::new(row)));
         touched.insert(id.clone());
     }

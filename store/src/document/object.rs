@@ -6,10 +6,10 @@ use std::time::Duration;
 use dugout_model::{
     CommitSha, ConfigMap, CronJob, DaemonSet, DeclaredObject, Deployment, DisruptionLimit, Hook,
     IntOrPercent, JobSpec, Kind, LabelOperator, LabelRequirement, LabelSelector, NamespaceName,
-    ObjectId, ObjectKey, ObjectName, ObjectPolicy, ObjectSpec, ObjectUid, Origin,
-    PodDisruptionBudget, PodTemplate, PortRef, Protocol, Prune, ReplicaSetSpec, Secret,
-    SecretValue, Service, ServicePort, ServiceType, SortedMap, SourceName, StatefulSet,
-    StoredObject, StringMap, Timestamp, UnhealthyPodEviction,
+    ObjectId, ObjectKey, ObjectName, ObjectPolicy, ObjectSpec, ObjectUid, Origin, PersistentVolume,
+    PersistentVolumeClaim, PodDisruptionBudget, PodTemplate, PortRef, Protocol, Prune,
+    ReplicaSetSpec, Secret, SecretValue, Service, ServicePort, ServiceType, SortedMap, SourceName,
+    StatefulSet, StorageClass, StoredObject, StringMap, Timestamp, UnhealthyPodEviction,
 };
 
 use super::mirror::mirror;
@@ -104,6 +104,9 @@ mirror! {
         ConfigMap,
         Secret,
         Service,
+        StorageClass,
+        PersistentVolume,
+        PersistentVolumeClaim,
         PodDisruptionBudget,
         Pod,
         ReplicaSet,
@@ -127,6 +130,9 @@ mirror! {
         ConfigMap(value: ConfigMap),
         Secret(value: Secret),
         Service(value: Service),
+        StorageClass(value: StorageClass),
+        PersistentVolume(value: Box<PersistentVolume>),
+        PersistentVolumeClaim(value: Box<PersistentVolumeClaim>),
         PodDisruptionBudget(value: Box<PodDisruptionBudget>),
         Pod(value: Box<PodTemplate>),
         ReplicaSet(value: Box<ReplicaSetSpec>),

@@ -165,6 +165,12 @@ mirror! {
         InsufficientMemory,
         TooManyPods,
         NotAllowed,
+        ClaimMissing,
+        ClaimInUse,
+        VolumeAffinity,
+        NoVolume,
+        NoStorage,
+        InsufficientStorage,
     }
 }
 
