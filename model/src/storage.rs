@@ -19,10 +19,9 @@ pub const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
 
 /// Provisioners of folders on nodes that teams have in their manifests: what they ask for is what
 /// [`LOCAL_PROVISIONER`] does.
-pub const LOCAL_PROVISIONERS: [&str; 6] = [
+pub const LOCAL_PROVISIONERS: [&str; 5] = [
     LOCAL_PROVISIONER,
     "rancher.io/local-path",
-    "docker.io/hostpath",
     "k8s.io/minikube-hostpath",
     "microk8s.io/hostpath",
     "openebs.io/local",

@@ -96,12 +96,8 @@ impl<'a> Batch<'a> {
             Change::DeleteNode(name) => {
                 self.nodes.insert(name, None);
             }
-            Change::PutVolumeBinding(row) => {
-                self.volume_bindings.insert(row.uid, Some(row));
-            }
-            Change::DeleteVolumeBinding(uid) => {
-                self.volume_bindings.insert(*uid, None);
-            }
+            Change::PutVolumeBinding(row) => drop(self.volume_bindings.insert(row.uid, Some(row))),
+            Change::DeleteVolumeBinding(uid) => drop(self.volume_bindings.insert(*uid, None)),
             Change::PutBaseline(row) => {
                 self.baselines.insert(row.key(), Some(row));
             }

@@ -216,31 +216,35 @@ fn assignment() -> Assignment {
             pod(6, &task(RestartPolicy::OnFailure), PodOrder::Run { draining: false }),
             pod(7, &task(RestartPolicy::Never), PodOrder::Run { draining: false }),
         ],
-        services: vec![AssignedService {
-            key: ObjectKey::new("demo", "web"),
-            ports: vec![AssignedServicePort {
-                name: "http".into(),
-                protocol: Protocol::Tcp,
-                port: 80,
-                node_port: 30080,
-                endpoints: vec![
-                    Endpoint {
-                        pod: PodUid(Uuid::from_u128(2)),
-                        port: 8080,
-                        place: EndpointPlace::Local,
-                    },
-                    Endpoint {
-                        pod: PodUid(Uuid::from_u128(5)),
-                        port: 8080,
-                        place: EndpointPlace::SameEngine { address: "172.17.0.9".parse().unwrap() },
-                    },
-                ],
-            }],
-        }],
+        services: services(),
         pull_secrets: vec![pull_secret()],
         images: vec![assigned_image("web:2"), assigned_image("web:3"), assigned_image("web:4")],
         deleted_volumes: vec![VolumeUid(Uuid::from_u128(78))],
     }
+}
+
+fn services() -> Vec<AssignedService> {
+    vec![AssignedService {
+        key: ObjectKey::new("demo", "web"),
+        ports: vec![AssignedServicePort {
+            name: "http".into(),
+            protocol: Protocol::Tcp,
+            port: 80,
+            node_port: 30080,
+            endpoints: vec![
+                Endpoint {
+                    pod: PodUid(Uuid::from_u128(2)),
+                    port: 8080,
+                    place: EndpointPlace::Local,
+                },
+                Endpoint {
+                    pod: PodUid(Uuid::from_u128(5)),
+                    port: 8080,
+                    place: EndpointPlace::SameEngine { address: "172.17.0.9".parse().unwrap() },
+                },
+            ],
+        }],
+    }]
 }
 
 fn assigned_image(image: &str) -> AssignedImage {

@@ -139,6 +139,5 @@ fn stateful_set_spec(spec: &StatefulSet) -> apps::StatefulSetSpec {
         update_strategy: Some(strategy),
         persistent_volume_claim_retention_policy: claim_retention(spec),
         volume_claim_templates: list(spec.claim_templates.iter().map(storage::template).collect()),
-        ..apps::StatefulSetSpec::default()
     }
 }

@@ -31,25 +31,10 @@ impl Draft<'_> {
                 }
             }
             Change::DeleteRollout(uid) => self.mark_source_of(*uid),
-            Change::PutPod(row) => {
-                if let Some(old) = self.world.pods.get(&row.uid).cloned() {
-                    self.mark_pod(&old);
-                    self.dirty.placement |= old.node() != row.node();
-                    if old.is_finished() != row.is_finished() {
-                        self.dirty.placement = true;
-                        self.dirty.claims.extend(self.world.claims_of(&old));
-                        self.mark_room();
-                    }
-                }
-                self.mark_pod(row);
-            }
+            Change::PutPod(row) => self.mark_new_pod(row),
             Change::DeletePod(uid) => {
                 if let Some(old) = self.world.pods.get(uid).cloned() {
-                    self.mark_pod(&old);
-                    self.mark_claimants(&old);
-                    self.dirty.claims.extend(self.world.claims_of(&old));
-                    self.dirty.placement = true;
-                    self.mark_room();
+                    self.mark_gone_pod(&old);
                 }
             }
             Change::PutNode(row) => self.mark_node(row),
@@ -89,6 +74,27 @@ impl Draft<'_> {
             | Change::AppendTimeline(_)
             | Change::AppendEvent(_) => {}
         }
+    }
+
+    fn mark_new_pod(&mut self, row: &Pod) {
+        if let Some(old) = self.world.pods.get(&row.uid).cloned() {
+            self.mark_pod(&old);
+            self.dirty.placement |= old.node() != row.node();
+            if old.is_finished() != row.is_finished() {
+                self.dirty.placement = true;
+                self.dirty.claims.extend(self.world.claims_of(&old));
+                self.mark_room();
+            }
+        }
+        self.mark_pod(row);
+    }
+
+    fn mark_gone_pod(&mut self, old: &Pod) {
+        self.mark_pod(old);
+        self.mark_claimants(old);
+        self.dirty.claims.extend(self.world.claims_of(old));
+        self.dirty.placement = true;
+        self.mark_room();
     }
 
     fn mark_node(&mut self, row: &Node) {

@@ -11,6 +11,7 @@ use super::mirror::mirror;
 
 mirror! {
     #[serde(rename_all = "snake_case")]
+    #[allow(clippy::enum_variant_names, reason = "they are Kubernetes' words")]
     enum AccessMode as AccessModeDocument {
         ReadWriteOnce,
         ReadOnlyMany,
