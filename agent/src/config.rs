@@ -20,6 +20,7 @@ use crate::docker::{DEFAULT_DOCKER_HOST, DockerHostError};
 use crate::image_gc::ImageGcPolicy;
 use crate::runtime::EngineInfo;
 use crate::spec::Allocatable;
+use crate::volumes;
 
 /// The most pods on one node, as Kubernetes has it.
 const MOST_PODS: u64 = 110;
@@ -43,8 +44,32 @@ pub struct AgentConfig {
     /// Where the node is reached from outside; found out when absent.
     pub address: Option<IpAddr>,
     pub image_gc: ImageGcPolicy,
+    pub storage: StorageConfig,
     /// What pods may do on this node.
     pub allowed: NodePrivileges,
+}
+
+/// Where the volumes of claims lie, and how much they may be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StorageConfig {
+    /// In the data directory when absent.
+    pub path: Option<PathBuf>,
+    /// As much as its disk holds when absent.
+    pub capacity_bytes: Option<u64>,
+}
+
+impl StorageConfig {
+    /// How much storage the node has for claims.
+    fn capacity_bytes(&self, data_dir: &Path) -> u64 {
+        let folder = volumes::storage_root(data_dir, self.path.as_deref());
+        let size = || {
+            volumes::storage_size_bytes(&folder).unwrap_or_else(|error| {
+                tracing::warn!(%error, path = %folder.display(), "the size of the disk for claims cannot be read; none get a volume here");
+                0
+            })
+        };
+        self.capacity_bytes.unwrap_or_else(size)
+    }
 }
 
 impl fmt::Debug for AgentConfig {
@@ -57,6 +82,7 @@ impl fmt::Debug for AgentConfig {
             .field("data_dir", &self.data_dir)
             .field("address", &self.address)
             .field("image_gc", &self.image_gc)
+            .field("storage", &self.storage)
             .field("allowed", &self.allowed)
             .finish_non_exhaustive()
     }
@@ -263,6 +289,7 @@ pub(crate) fn registration(
         instance,
         labels: labels(config),
         capacity: Resources { cpu_millis, memory_bytes, pods: MOST_PODS },
+        storage_bytes: Some(config.storage.capacity_bytes(&config.data_dir)),
         engine: EngineId::new(engine.id),
         engine_version: engine.version,
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -310,6 +337,7 @@ mod tests {
             data_dir: "/data".into(),
             address: None,
             image_gc: ImageGcPolicy::default(),
+            storage: StorageConfig::default(),
             allowed: NodePrivileges::of_any_node(),
         }
     }

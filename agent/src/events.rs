@@ -32,6 +32,7 @@ pub mod reason {
     pub const IMAGE_REMOVED: &str = "ImageRemoved";
     pub const FREE_DISK_SPACE_FAILED: &str = "FreeDiskSpaceFailed";
     pub const FAILED_MOUNT: &str = "FailedMount";
+    pub const FAILED_DELETE: &str = "VolumeFailedDelete";
     pub const FAILED_UNMOUNT: &str = "FailedUnMount";
     pub const COMPLETED: &str = "Completed";
     pub const ADOPTED: &str = "Adopted";

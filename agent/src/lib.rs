@@ -47,7 +47,7 @@ use dugout_model::PodUid;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use config::{AgentConfig, AgentError};
+pub use config::{AgentConfig, AgentError, StorageConfig};
 pub use metrics::AgentMetrics;
 
 use accepted::{AcceptedStore, Found};
@@ -91,7 +91,7 @@ pub async fn run(
     let _lock = lock(&config.data_dir).await?;
     let mut file = NodeFile::open(&config.data_dir)?;
     let (accepted, found) = AcceptedStore::open(&config.data_dir).map_err(AgentError::Accepted)?;
-    let Kept { records, recorded, volumes, paused } = Kept::open(&config.data_dir)?;
+    let Kept { records, recorded, volumes, paused } = Kept::open(&config)?;
     let name = node_name(&config, FormerNode::of(&file, &accepted))?;
     file.remember_node(&name, &config.data_dir)?;
     let clock = Clock::start();
@@ -165,11 +165,13 @@ struct Kept {
 }
 
 impl Kept {
-    fn open(data_dir: &Path) -> Result<Self, AgentError> {
+    fn open(config: &AgentConfig) -> Result<Self, AgentError> {
+        let data_dir = config.data_dir.as_path();
         let path = data_dir.to_owned();
         let (records, recorded) = Records::open(data_dir)
             .map_err(|source| AgentError::Records { path: path.clone(), source })?;
-        let volumes = Volumes::open(data_dir)
+        let storage = volumes::storage_root(data_dir, config.storage.path.as_deref());
+        let volumes = Volumes::open(data_dir, &storage)
             .map_err(|source| AgentError::DataDir { path: path.clone(), source })?;
         let paused = PausedPods::open(data_dir).map_err(|source| AgentError::Paused {
             path: path.join(paused::PAUSED_FILE),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dugout_model::{NodePrivilege, NodePrivileges, ResolvedTemplate};
+use dugout_model::{AssignedClaim, AssignedPod, ClaimPlace, NodePrivilege, NodePrivileges};
 
 /// The folder in the data directory with the node's own seccomp profiles.
 const SECCOMP: &str = "seccomp";
@@ -21,9 +21,12 @@ impl NodePolicy {
         Self { allowed, seccomp: data_dir.join(SECCOMP) }
     }
 
-    /// What a pod of this template asks for and this node does not allow.
-    pub(crate) fn forbidden(&self, template: &ResolvedTemplate) -> NodePrivileges {
-        template.privileges().without(self.allowed)
+    /// What a pod asks for and this node does not allow. A declared volume is a path of the node.
+    pub(crate) fn forbidden(&self, pod: &AssignedPod) -> NodePrivileges {
+        let is_declared = |claim: &AssignedClaim| matches!(claim.place, ClaimPlace::Declared(_));
+        let of_claims = pod.claims.iter().any(is_declared).then_some(NodePrivilege::HostPath);
+        let asked = pod.template.privileges().iter().chain(of_claims);
+        asked.collect::<NodePrivileges>().without(self.allowed)
     }
 }
 

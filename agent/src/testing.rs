@@ -18,7 +18,7 @@ pub fn owner() -> Owner {
 }
 
 pub fn layout() -> Layout {
-    Layout::new(Path::new("/data/volumes"), owner().cluster)
+    Layout::new(Path::new("/data/volumes"), Path::new("/data/storage"), owner().cluster)
 }
 
 pub fn policy() -> NodePolicy {
@@ -76,6 +76,7 @@ pub fn pod(number: u128, template: ResolvedTemplate) -> AssignedPod {
         template: Arc::new(template),
         order: PodOrder::Run { draining: false },
         drift: Drift::Correct,
+        claims: Vec::new(),
     }
 }
 
@@ -88,6 +89,7 @@ pub fn assignment(generation: u64, pods: Vec<AssignedPod>) -> Assignment {
         services: vec![],
         images: vec![],
         pull_secrets: Vec::new(),
+        deleted_volumes: Vec::new(),
     }
 }
 

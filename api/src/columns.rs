@@ -1,6 +1,7 @@
 //! The columns of each resource's table, with Kubernetes' names and order, and the cells of a row.
 
 mod limits;
+mod storage;
 mod workloads;
 
 use std::collections::BTreeMap;
@@ -55,6 +56,9 @@ pub(crate) fn definitions(resource: Resource) -> Vec<Column> {
         Resource::PodDisruptionBudgets => {
             &["Name", "Min Available", "Max Unavailable", "Allowed Disruptions", "Age"]
         }
+        Resource::PersistentVolumeClaims
+        | Resource::PersistentVolumes
+        | Resource::StorageClasses => storage::names(resource),
         Resource::Sources => {
             &["Name", "Branch", "Head", "Applied", "Status", "+URL", "+Path", "+Message"]
         }
@@ -90,6 +94,9 @@ pub(crate) fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
         Object::Job(job) => workloads::job_cells(name, job, age, now),
         Object::CronJob(cron_job) => workloads::cron_job_cells(name, cron_job, age, now),
         Object::PodDisruptionBudget(budget) => budget_cells(name, budget, age),
+        Object::PersistentVolumeClaim(claim) => storage::claim_cells(name, claim, age),
+        Object::PersistentVolume(volume) => storage::volume_cells(name, volume, age),
+        Object::StorageClass(class) => storage::class_cells(name, class, age),
         Object::Source(source) => source_cells(name, source),
         Object::Release(release) => release_cells(name, release, age),
         Object::TimelineEntry(entry) => timeline_cells(entry),

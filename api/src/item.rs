@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use dugout_model::{
-    Event, Job, Kind, NamespaceName, Node, Pod, Release, ReplicaSet, Source, StoredObject,
-    TimelineEntry, World,
+    BUILT_IN_CLASS, Event, Job, Kind, NamespaceName, Node, ObjectId, Pod, Release, ReplicaSet,
+    Source, StoredObject, TimelineEntry, VolumeBinding, World,
 };
 
 use crate::convert::{
@@ -23,6 +23,12 @@ pub(crate) enum Item<'a> {
     Stored(&'a StoredObject),
     /// A namespace that Git does not declare.
     ImpliedNamespace(&'a str),
+    /// A claim that Git does not declare.
+    Claim(&'a VolumeBinding),
+    /// A volume that an agent made.
+    Volume(&'a VolumeBinding),
+    /// A class that Git does not declare.
+    BuiltInClass,
     Pod(&'a Pod),
     ReplicaSet(&'a ReplicaSet),
     /// Of a CronJob; a declared Job's run is told with its object.
@@ -77,6 +83,23 @@ pub(crate) fn items<'a>(
         }
         Resource::CronJobs => stored(Kind::CronJob),
         Resource::PodDisruptionBudgets => stored(Kind::PodDisruptionBudget),
+        Resource::PersistentVolumeClaims => {
+            let mut items: Vec<Item<'a>> = stored(Kind::PersistentVolumeClaim);
+            items.extend(claims(world));
+            items
+        }
+        Resource::PersistentVolumes => {
+            let made = world.volume_bindings.values().filter(|row| row.node().is_some());
+            let mut items: Vec<Item<'a>> = stored(Kind::PersistentVolume);
+            items.extend(made.map(|row| Item::Volume(row)));
+            items
+        }
+        Resource::StorageClasses => {
+            let built_in = ObjectId::new(Kind::StorageClass, "", BUILT_IN_CLASS);
+            let mut items: Vec<Item<'a>> = stored(Kind::StorageClass);
+            items.extend((!world.objects.contains_key(&built_in)).then_some(Item::BuiltInClass));
+            items
+        }
         Resource::Nodes => world.nodes.values().map(|row| Item::Node(row)).collect(),
         Resource::Sources => world.sources.values().map(|row| Item::Source(row)).collect(),
         Resource::Events => history.events.iter().map(Item::Event).collect(),
@@ -98,6 +121,17 @@ fn pods(world: &World) -> Vec<Item<'_>> {
     });
     items.extend(awaited.map(|row| Item::Stored(row)));
     items
+}
+
+/// The claims that are there and that Git does not declare: those of stateful sets, and those that a pod
+/// still uses.
+fn claims(world: &World) -> impl Iterator<Item = Item<'_>> {
+    let held = world.volume_bindings.values().filter(|row| row.is_held());
+    let others = held.filter(|row| {
+        let id = ObjectId { kind: Kind::PersistentVolumeClaim, key: row.claim.clone() };
+        !world.objects.contains_key(&id)
+    });
+    others.map(|row| Item::Claim(row))
 }
 
 /// Whether it is what Kubernetes calls a replica set: other kinds keep their templates in one, too.
@@ -127,7 +161,11 @@ pub(crate) fn selectable_fields(resource: Resource) -> &'static [&'static str] {
         ],
         Resource::Releases => &["metadata.name", "spec.source", "status.verdict"],
         Resource::TimelineEntries => &["source", "commit", "step"],
-        Resource::Namespaces | Resource::Nodes | Resource::Sources => &["metadata.name"],
+        Resource::Namespaces
+        | Resource::Nodes
+        | Resource::PersistentVolumes
+        | Resource::StorageClasses
+        | Resource::Sources => &["metadata.name"],
         Resource::Services
         | Resource::LimitRanges
         | Resource::ResourceQuotas
@@ -140,16 +178,20 @@ pub(crate) fn selectable_fields(resource: Resource) -> &'static [&'static str] {
         | Resource::DaemonSets
         | Resource::Jobs
         | Resource::CronJobs
+        | Resource::PersistentVolumeClaims
         | Resource::PodDisruptionBudgets => &["metadata.name", "metadata.namespace"],
     }
 }
 
 impl<'a> Item<'a> {
     /// Namespace and name: unique among what the world holds of one resource.
-    pub(crate) fn place(self) -> (&'a str, &'a str) {
+    pub(crate) fn place(self) -> (&'a str, Cow<'a, str>) {
         let name = match self {
             Item::Stored(row) => row.declared.key.name.as_str(),
             Item::ImpliedNamespace(name) => name,
+            Item::Claim(row) => row.claim.name.as_str(),
+            Item::Volume(row) => return ("", Cow::Owned(row.volume_name().to_string())),
+            Item::BuiltInClass => BUILT_IN_CLASS,
             Item::Pod(row) => row.name.as_str(),
             Item::ReplicaSet(row) => row.name.as_str(),
             Item::Job(row) => row.name.as_str(),
@@ -159,18 +201,21 @@ impl<'a> Item<'a> {
             Item::Release(row) => row.source.as_str(),
             Item::TimelineEntry(row) => row.sha.as_str(),
         };
-        (self.namespace(), name)
+        (self.namespace(), Cow::Borrowed(name))
     }
 
     /// Empty for what has none.
     pub(crate) fn namespace(self) -> &'a str {
         match self {
             Item::Stored(row) => row.declared.key.namespace.as_str(),
+            Item::Claim(row) => row.claim.namespace.as_str(),
             Item::Pod(row) => row.namespace.as_str(),
             Item::ReplicaSet(row) => row.namespace.as_str(),
             Item::Job(row) => row.namespace.as_str(),
             Item::Event(row) => event_namespace(row),
             Item::ImpliedNamespace(_)
+            | Item::Volume(_)
+            | Item::BuiltInClass
             | Item::Node(_)
             | Item::Source(_)
             | Item::Release(_)
@@ -183,7 +228,7 @@ impl<'a> Item<'a> {
         match self {
             Item::Event(row) => Cow::Owned(event_name(row)),
             Item::Release(row) => Cow::Owned(release_name(row)),
-            other => Cow::Borrowed(other.place().1),
+            other => other.place().1,
         }
     }
 
@@ -209,6 +254,11 @@ impl<'a> Item<'a> {
         match self {
             Item::Stored(row) => view.stored(row),
             Item::ImpliedNamespace(name) => view.implied_namespace(name),
+            Item::Claim(row) => Object::PersistentVolumeClaim(Box::new(view.made_claim(row))),
+            Item::Volume(row) => Object::PersistentVolume(Box::new(view.made_volume(row))),
+            Item::BuiltInClass => {
+                Object::StorageClass(Box::new(view.built_in_class(BUILT_IN_CLASS)))
+            }
             Item::Pod(row) => Object::Pod(Box::new(view.pod(row))),
             Item::ReplicaSet(row) => Object::ReplicaSet(Box::new(view.replica_set(row))),
             Item::Job(row) => Object::Job(Box::new(view.job(row))),
@@ -233,7 +283,15 @@ impl<'a> Item<'a> {
             Item::Node(row) => row.labels.get(key).map(String::as_str),
             Item::Release(row) => (key == SOURCE_LABEL).then_some(row.source.as_str()),
             Item::TimelineEntry(row) => (key == SOURCE_LABEL).then_some(row.source.as_str()),
-            Item::ImpliedNamespace(_) | Item::Event(_) | Item::Source(_) => None,
+            Item::Claim(row) => {
+                let (_, template, _) = world.claim_template_of(&row.claim)?;
+                template.labels.get(key).map(String::as_str)
+            }
+            Item::ImpliedNamespace(_)
+            | Item::Volume(_)
+            | Item::BuiltInClass
+            | Item::Event(_)
+            | Item::Source(_) => None,
         }
     }
 
@@ -269,12 +327,12 @@ impl<'a> Item<'a> {
 fn namespaces(world: &World) -> Vec<Item<'_>> {
     let mut items: Vec<Item<'_>> =
         world.objects_of(Kind::Namespace).map(|row| Item::Stored(row)).collect();
-    let declared: BTreeSet<&str> = items.iter().map(|item| item.place().1).collect();
+    let declared: BTreeSet<Cow<'_, str>> = items.iter().map(|item| item.place().1).collect();
     let occupied = world.objects.keys().map(|id| id.key.namespace.as_str());
     let occupied = occupied.chain(world.pods.values().map(|pod| pod.namespace.as_str()));
     let implied: BTreeSet<&str> = occupied
         .chain([NAMESPACE_OF_CLUSTER_EVENTS])
-        .filter(|name| !name.is_empty() && !declared.contains(name))
+        .filter(|name| !name.is_empty() && !declared.contains(*name))
         .collect();
     items.extend(implied.into_iter().map(Item::ImpliedNamespace));
     items

@@ -235,7 +235,7 @@ fn list_body(
     let uids = uids_for(target.resource, world);
     let mut items = items(world, history, target.resource, target.namespace.as_ref());
     if let Some(After { namespace, name }) = &query.after {
-        items.retain(|item| item.place() > (namespace.as_str(), name.as_str()));
+        items.retain(|item| item.place() > (namespace.as_str(), name.as_str().into()));
     }
     items.retain(|item| item.has_labels(world, &query.labels));
     items.retain(|item| item.has_fields(&uids, &query.fields));
@@ -284,7 +284,7 @@ fn cut(
     items.truncate(limit);
     let token = items.last().map(|last| {
         let (namespace, name) = last.place();
-        After { namespace: namespace.to_owned(), name: name.to_owned() }.token()
+        After { namespace: namespace.to_owned(), name: name.into_owned() }.token()
     });
     (token, remaining)
 }

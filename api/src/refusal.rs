@@ -65,6 +65,9 @@ fn sentence(world: &World, target: &Target) -> String {
         | Resource::StatefulSets
         | Resource::DaemonSets
         | Resource::CronJobs
+        | Resource::PersistentVolumeClaims
+        | Resource::PersistentVolumes
+        | Resource::StorageClasses
         | Resource::PodDisruptionBudgets => match stored(world, target) {
             Some(object) => commit(world, object),
             None => GENERAL.to_owned(),

@@ -20,6 +20,9 @@ pub enum Resource {
     Jobs,
     CronJobs,
     PodDisruptionBudgets,
+    PersistentVolumeClaims,
+    PersistentVolumes,
+    StorageClasses,
     Sources,
     Releases,
     TimelineEntries,
@@ -32,6 +35,7 @@ pub enum Group {
     Apps,
     Batch,
     Policy,
+    Storage,
     Dugout,
 }
 
@@ -50,8 +54,8 @@ pub struct Description {
 }
 
 impl Group {
-    pub const ALL: [Group; 5] =
-        [Group::Core, Group::Apps, Group::Batch, Group::Policy, Group::Dugout];
+    pub const ALL: [Group; 6] =
+        [Group::Core, Group::Apps, Group::Batch, Group::Policy, Group::Storage, Group::Dugout];
 
     /// Empty for the core group.
     pub fn name(self) -> &'static str {
@@ -60,6 +64,7 @@ impl Group {
             Group::Apps => "apps",
             Group::Batch => "batch",
             Group::Policy => "policy",
+            Group::Storage => "storage.k8s.io",
             Group::Dugout => "dugout.dev",
         }
     }
@@ -71,6 +76,7 @@ impl Group {
             Group::Apps => "apps/v1",
             Group::Batch => "batch/v1",
             Group::Policy => "policy/v1",
+            Group::Storage => "storage.k8s.io/v1",
             Group::Dugout => "dugout.dev/v1",
         }
     }
@@ -79,7 +85,7 @@ impl Group {
     pub fn segments(self) -> Vec<&'static str> {
         match self {
             Group::Core => vec!["api", "v1"],
-            Group::Apps | Group::Batch | Group::Policy | Group::Dugout => {
+            Group::Apps | Group::Batch | Group::Policy | Group::Storage | Group::Dugout => {
                 vec!["apis", self.name(), "v1"]
             }
         }
@@ -87,7 +93,7 @@ impl Group {
 }
 
 impl Resource {
-    pub const ALL: [Resource; 20] = [
+    pub const ALL: [Resource; 23] = [
         Resource::Namespaces,
         Resource::LimitRanges,
         Resource::ResourceQuotas,
@@ -105,6 +111,9 @@ impl Resource {
         Resource::Jobs,
         Resource::CronJobs,
         Resource::PodDisruptionBudgets,
+        Resource::PersistentVolumeClaims,
+        Resource::PersistentVolumes,
+        Resource::StorageClasses,
         Resource::Sources,
         Resource::Releases,
         Resource::TimelineEntries,
@@ -170,6 +179,25 @@ impl Resource {
                 singular: "poddisruptionbudget",
                 short_names: &["pdb"],
                 namespaced: true,
+                has_get: true,
+            },
+            Resource::PersistentVolumeClaims => core(
+                "PersistentVolumeClaim",
+                "persistentvolumeclaims",
+                "persistentvolumeclaim",
+                &["pvc"],
+                true,
+            ),
+            Resource::PersistentVolumes => {
+                core("PersistentVolume", "persistentvolumes", "persistentvolume", &["pv"], false)
+            }
+            Resource::StorageClasses => Description {
+                group: Group::Storage,
+                kind: "StorageClass",
+                plural: "storageclasses",
+                singular: "storageclass",
+                short_names: &["sc"],
+                namespaced: false,
                 has_get: true,
             },
             Resource::Sources => dugout("Source", "sources", "source", &["src"], true),
@@ -243,6 +271,11 @@ mod tests {
         assert_eq!(Resource::named("pdb"), Some(Resource::PodDisruptionBudgets));
         assert_eq!(Resource::named("quota"), Some(Resource::ResourceQuotas));
         assert_eq!(Resource::named("limits"), Some(Resource::LimitRanges));
+        assert_eq!(Resource::named("pvc"), Some(Resource::PersistentVolumeClaims));
+        assert_eq!(
+            Resource::named("storageclasses.storage.k8s.io"),
+            Some(Resource::StorageClasses)
+        );
         assert_eq!(Resource::named("ingresses"), None);
         assert_eq!(Resource::named("pods."), Some(Resource::Pods));
         assert_eq!(Resource::named(""), None);

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dugout_api::{Object, View};
-use dugout_model::{Change, Kind, ObjectId, ReplicaSetUid};
+use dugout_model::{Change, Kind, ObjectId, ObjectKey, ReplicaSetUid};
 
 fn check(name: &str, object: &Object) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.json"));
@@ -154,6 +154,22 @@ fn a_disruption_budget_with_what_it_comes_to() {
     let view = View { world: &world, now: support::now() };
     let id = ObjectId::new(Kind::PodDisruptionBudget, "demo", "web");
     check("poddisruptionbudget", &view.stored(&world.objects[&id]));
+}
+
+#[test]
+fn claims_volumes_and_classes() {
+    let world = support::storage::with_storage(support::world());
+    let view = View { world: &world, now: support::now() };
+    for (file, kind, namespace, name) in [
+        ("persistentvolumeclaim-pending", Kind::PersistentVolumeClaim, "demo", "waits"),
+        ("persistentvolumeclaim-bound", Kind::PersistentVolumeClaim, "demo", "data"),
+        ("persistentvolume-declared", Kind::PersistentVolume, "", "disk"),
+        ("storageclass", Kind::StorageClass, "", "fast"),
+    ] {
+        check(file, &view.stored(&world.objects[&ObjectId::new(kind, namespace, name)]));
+    }
+    let made = world.binding_of(&ObjectKey::new("demo", "data")).expect("it has a volume");
+    check("persistentvolume", &Object::PersistentVolume(Box::new(view.made_volume(made))));
 }
 
 #[test]

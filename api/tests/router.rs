@@ -118,12 +118,15 @@ async fn discovery_names_every_group_and_resource() {
     assert_eq!(groups["groups"][0]["name"], "apps");
     assert_eq!(groups["groups"][1]["name"], "batch");
     assert_eq!(groups["groups"][2]["name"], "policy");
-    assert_eq!(groups["groups"][3]["preferredVersion"]["groupVersion"], "dugout.dev/v1");
+    assert_eq!(groups["groups"][3]["name"], "storage.k8s.io");
+    assert_eq!(groups["groups"][4]["preferredVersion"]["groupVersion"], "dugout.dev/v1");
     for (path, resource) in [
         ("/api/v1", "pods"),
         ("/apis/apps/v1", "deployments"),
         ("/apis/batch/v1", "cronjobs"),
         ("/apis/policy/v1", "poddisruptionbudgets"),
+        ("/api/v1", "persistentvolumeclaims"),
+        ("/apis/storage.k8s.io/v1", "storageclasses"),
         ("/apis/dugout.dev/v1", "releases"),
     ] {
         let json = door.get(path).await.json();
@@ -141,8 +144,10 @@ async fn discovery_names_every_group_and_resource() {
 async fn every_resource_of_discovery_can_be_listed_as_objects_and_as_a_table() {
     let world = support::workloads::with_workloads(support::jobs::world_of_jobs());
     let world = support::with_limits(support::with_budget(world));
+    let world = support::storage::with_storage(world);
     let door = Door::with(Fake::new(world));
-    let groups = ["apps", "batch", "policy", "dugout.dev"].map(|group| format!("/apis/{group}/v1"));
+    let groups = ["apps", "batch", "policy", "storage.k8s.io", "dugout.dev"];
+    let groups = groups.map(|group| format!("/apis/{group}/v1"));
     for prefix in groups.iter().map(String::as_str).chain(["/api/v1"]) {
         let json = door.get(prefix).await.json();
         for resource in json["resources"].as_array().expect("resources") {

@@ -7,6 +7,7 @@
 mod agent;
 mod nodes;
 mod sessions;
+mod span;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use dugout_model::{Drift, OnFailure};
 pub use agent::{AgentArguments, AgentCommand, NodeArguments, PodArguments};
 pub use nodes::{NodeCommand, TokenCommand};
 pub use sessions::{CopyArguments, ExecArguments, SessionArguments};
+pub(crate) use span::span;
 
 /// GitOps for containers on your own Docker hosts: what is committed is what runs.
 #[derive(Debug, Parser)]
@@ -210,6 +212,8 @@ pub struct UpArguments {
     #[command(flatten)]
     pub image_gc: crate::image_gc_arguments::ImageGcArguments,
     #[command(flatten)]
+    pub storage: crate::storage_arguments::StorageArguments,
+    #[command(flatten)]
     pub policy: crate::node_policy::NodePolicyArguments,
 }
 
@@ -220,8 +224,8 @@ pub struct DownArguments {
     /// [default: /var/lib/dugout for root, else dugout in the user's data directory]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Remove the data directory, too: history, tokens and the private database; and the images that
-    /// were made for the example
+    /// Remove the data directory, too: history, tokens, the private database and the volumes of claims that
+    /// lie there; and the images that were made for the example
     #[arg(long)]
     pub purge: bool,
     /// The container engine [default: the one that was used]
@@ -473,26 +477,6 @@ fn drift(text: &str) -> Result<Drift, String> {
     Drift::parse(text).ok_or_else(|| "give correct or warn".to_owned())
 }
 
-/// Parses `5s`, `250ms`, `10m`, `1h`, `2d`.
-pub(crate) fn span(text: &str) -> Result<Duration, String> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let milliseconds: u64 = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err("give a number and a unit of ms, s, m, h or d, as 5s".to_owned()),
-    };
-    let number: u64 =
-        number.parse().map_err(|_| "give a whole number before the unit, as 5s".to_owned())?;
-    number
-        .checked_mul(milliseconds)
-        .map(Duration::from_millis)
-        .ok_or_else(|| "that is longer than time can be counted".to_owned())
-}
-
 /// A label as Kubernetes takes it: a selector can name no other.
 fn label(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("give KEY=VALUE")?;
@@ -547,16 +531,5 @@ mod tests {
         let known = label("example.com/zone=").expect("a label may be empty");
         assert_eq!(known, ("example.com/zone".to_owned(), String::new()));
         assert!(listen_address("localhost:7300").is_err() && listen_address("[::1]:1").is_ok());
-    }
-
-    #[test]
-    fn spans_have_a_number_and_a_unit() {
-        assert_eq!(span("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(span("2d"), Ok(Duration::from_secs(172_800)));
-        for wrong in
-            ["", "5", "s", "-1s", "1.5s", "5w", "99999999999999999999s", "999999999999999999d"]
-        {
-            assert!(span(wrong).is_err(), "{wrong}");
-        }
     }
 }

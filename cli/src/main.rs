@@ -27,6 +27,7 @@ mod serve;
 mod session;
 mod settings;
 mod signals;
+mod storage_arguments;
 mod terminal;
 mod up;
 

@@ -84,6 +84,7 @@ async fn run_agent(arguments: AgentArguments) -> anyhow::Result<ExitCode> {
         data_dir,
         address: arguments.address,
         image_gc: arguments.image_gc.policy(),
+        storage: arguments.storage.config(),
         allowed: arguments.policy.allowed(),
     };
     // A failure to listen must be known before the agent begins.

@@ -270,6 +270,7 @@ async fn start_agent(
         data_dir: data_dir.agent(),
         address: None,
         image_gc: arguments.image_gc.policy(),
+        storage: arguments.storage.config(),
         allowed: arguments.policy.allowed(),
     };
     let stop = shutdown.clone();

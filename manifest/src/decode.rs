@@ -35,6 +35,7 @@ mod probe;
 mod resources;
 mod security;
 mod service;
+mod storage;
 mod volume;
 mod workload;
 
@@ -548,6 +549,13 @@ fn read_spec(
         Kind::ConfigMap => ObjectSpec::ConfigMap(config::read_config_map(object)),
         Kind::Secret => ObjectSpec::Secret(config::read_secret(object)),
         Kind::Service => ObjectSpec::Service(service::read(object)),
+        Kind::StorageClass => ObjectSpec::StorageClass(storage::read_class(object, annotations)),
+        Kind::PersistentVolume => {
+            ObjectSpec::PersistentVolume(Box::new(storage::read_volume(object)))
+        }
+        Kind::PersistentVolumeClaim => {
+            ObjectSpec::PersistentVolumeClaim(Box::new(storage::read_claim(object)))
+        }
         Kind::PodDisruptionBudget => {
             ObjectSpec::PodDisruptionBudget(Box::new(disruption::read(object)))
         }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    ClusterId, Drift, NamespaceName, NodeName, ObjectKey, ObjectName, PodAddress, PodUid, Protocol,
-    PullPolicy, ReleaseId, ReplicaSetUid, SecretValue, SharedTemplate, Turn,
+    AssignedClaim, ClusterId, Drift, NamespaceName, NodeName, ObjectKey, ObjectName, PodAddress,
+    PodUid, Protocol, PullPolicy, ReleaseId, ReplicaSetUid, SecretValue, SharedTemplate, Turn,
+    VolumeUid,
 };
 
 /// Everything one node must run. It is complete: what is not in it and carries our labels goes.
@@ -23,6 +24,8 @@ pub struct Assignment {
     pub images: Vec<AssignedImage>,
     /// What its pulls may be made with; by key.
     pub pull_secrets: Vec<AssignedPullSecret>,
+    /// Volumes of claims that are gone, to be removed with what is in them; sorted.
+    pub deleted_volumes: Vec<VolumeUid>,
 }
 
 /// A secret with credentials for registries. Pods name it; it is no part of their templates, so it may
@@ -64,6 +67,8 @@ pub struct AssignedPod {
     pub order: PodOrder,
     /// The policy of its source.
     pub drift: Drift,
+    /// Where the volumes are that are claims', in the order of its template.
+    pub claims: Vec<AssignedClaim>,
 }
 
 /// What the node shall do with a pod.

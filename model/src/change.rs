@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     Baseline, BaselineKey, Event, Job, JobUid, Node, NodeName, ObjectId, ObjectUid, Pod, PodUid,
     Quarantine, Release, ReplicaSet, ReplicaSetUid, Rollout, Schedule, Source, StoredObject,
-    StoredRevision, TimelineEntry,
+    StoredRevision, TimelineEntry, VolumeBinding, VolumeUid,
 };
 
 /// One difference. `Put` replaces the whole row, so that applying a change twice is applying it once.
@@ -25,6 +25,8 @@ pub enum Change {
     DeleteReplicaSet(ReplicaSetUid),
     PutPod(Arc<Pod>),
     DeletePod(PodUid),
+    PutVolumeBinding(Arc<VolumeBinding>),
+    DeleteVolumeBinding(VolumeUid),
     PutNode(Arc<Node>),
     DeleteNode(NodeName),
     PutBaseline(Arc<Baseline>),

@@ -1,12 +1,12 @@
 //! What enters the engine: everything that may change the world is one of these.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::{
     AssignedImage, CommitSha, ContainerStatus, DeclaredObjects, Drift, EngineId, Event,
     EventNumber, NodeName, OnFailure, Pause, PodAddress, PodPhase, PodUid, Resources,
-    RevertOutcome, Revision, SourceCondition, SourceName, StringMap, Timestamp, Turn,
+    RevertOutcome, Revision, SourceCondition, SourceName, StringMap, Timestamp, Turn, VolumeUid,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +105,8 @@ pub struct NodeRegistration {
     pub instance: String,
     pub labels: StringMap,
     pub capacity: Resources,
+    /// How much storage claims may have; absent when it is of a release that has none.
+    pub storage_bytes: Option<u64>,
     pub engine: EngineId,
     pub engine_version: String,
     pub agent_version: String,
@@ -125,6 +127,8 @@ pub struct NodeReport {
     /// What became of the images of its assignment; absent when the agent is of a release that knows
     /// nothing of them.
     pub images: Option<BTreeMap<AssignedImage, ImageReport>>,
+    /// The volumes of claims whose folders it has; absent while that is not known.
+    pub volumes: Option<BTreeSet<VolumeUid>>,
     /// What happened since the last report that was acknowledged, oldest first; bounded.
     pub events: Vec<Event>,
     /// The first of them; the others follow without a gap. An agent of an earlier release numbers

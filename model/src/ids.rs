@@ -117,6 +117,10 @@ uid!(
     /// A replica set.
     ReplicaSetUid
 );
+uid!(
+    /// The volume of a claim.
+    VolumeUid
+);
 
 impl CommitSha {
     /// The first characters, as Git shows them.

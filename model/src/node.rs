@@ -19,6 +19,8 @@ pub struct Node {
     pub instance: String,
     pub labels: StringMap,
     pub capacity: Resources,
+    /// How much storage claims may have here; absent when its agent is of a release that has none.
+    pub storage_bytes: Option<u64>,
     pub engine: EngineId,
     pub engine_version: String,
     pub agent_version: String,

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use crate::{
     CommitSha, ContainerResources, CronJob, DaemonSet, Deployment, JobSpec, LimitRange,
-    NamespaceName, ObjectName, ObjectUid, PodDisruptionBudget, PodTemplate, ReplicaSetSpec,
-    ResourceQuota, SecretValue, SortedMap, SourceName, StatefulSet, Timestamp,
+    NamespaceName, ObjectName, ObjectUid, PersistentVolume, PersistentVolumeClaim,
+    PodDisruptionBudget, PodTemplate, ReplicaSetSpec, ResourceQuota, SecretValue, SortedMap,
+    SourceName, StatefulSet, StorageClass, Timestamp,
 };
 
 /// Labels or annotations.
@@ -24,6 +25,9 @@ pub enum Kind {
     ConfigMap,
     Secret,
     Service,
+    StorageClass,
+    PersistentVolume,
+    PersistentVolumeClaim,
     PodDisruptionBudget,
     Pod,
     ReplicaSet,
@@ -37,13 +41,16 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which they are applied.
-    pub const ALL: [Kind; 15] = [
+    pub const ALL: [Kind; 18] = [
         Kind::Namespace,
         Kind::LimitRange,
         Kind::ResourceQuota,
         Kind::ConfigMap,
         Kind::Secret,
         Kind::Service,
+        Kind::StorageClass,
+        Kind::PersistentVolume,
+        Kind::PersistentVolumeClaim,
         Kind::PodDisruptionBudget,
         Kind::Pod,
         Kind::ReplicaSet,
@@ -76,6 +83,9 @@ impl Kind {
             Kind::ConfigMap => "ConfigMap",
             Kind::Secret => "Secret",
             Kind::Service => "Service",
+            Kind::StorageClass => "StorageClass",
+            Kind::PersistentVolume => "PersistentVolume",
+            Kind::PersistentVolumeClaim => "PersistentVolumeClaim",
             Kind::PodDisruptionBudget => "PodDisruptionBudget",
             Kind::Pod => "Pod",
             Kind::ReplicaSet => "ReplicaSet",
@@ -256,6 +266,9 @@ pub enum ObjectSpec {
     ConfigMap(ConfigMap),
     Secret(Secret),
     Service(Service),
+    StorageClass(StorageClass),
+    PersistentVolume(Box<PersistentVolume>),
+    PersistentVolumeClaim(Box<PersistentVolumeClaim>),
     PodDisruptionBudget(Box<PodDisruptionBudget>),
     /// A pod that nothing but Git asks for.
     Pod(Box<PodTemplate>),
@@ -278,6 +291,9 @@ impl ObjectSpec {
             ObjectSpec::ConfigMap(_) => Kind::ConfigMap,
             ObjectSpec::Secret(_) => Kind::Secret,
             ObjectSpec::Service(_) => Kind::Service,
+            ObjectSpec::StorageClass(_) => Kind::StorageClass,
+            ObjectSpec::PersistentVolume(_) => Kind::PersistentVolume,
+            ObjectSpec::PersistentVolumeClaim(_) => Kind::PersistentVolumeClaim,
             ObjectSpec::PodDisruptionBudget(_) => Kind::PodDisruptionBudget,
             ObjectSpec::Pod(_) => Kind::Pod,
             ObjectSpec::ReplicaSet(_) => Kind::ReplicaSet,
@@ -299,6 +315,9 @@ impl ObjectSpec {
             | ObjectSpec::ConfigMap(_)
             | ObjectSpec::Secret(_)
             | ObjectSpec::Service(_)
+            | ObjectSpec::StorageClass(_)
+            | ObjectSpec::PersistentVolume(_)
+            | ObjectSpec::PersistentVolumeClaim(_)
             | ObjectSpec::PodDisruptionBudget(_) => None,
             ObjectSpec::Pod(template) => Some(template),
             ObjectSpec::ReplicaSet(spec) | ObjectSpec::ReplicationController(spec) => {
@@ -321,6 +340,9 @@ impl ObjectSpec {
             | ObjectSpec::ConfigMap(_)
             | ObjectSpec::Secret(_)
             | ObjectSpec::Service(_)
+            | ObjectSpec::StorageClass(_)
+            | ObjectSpec::PersistentVolume(_)
+            | ObjectSpec::PersistentVolumeClaim(_)
             | ObjectSpec::PodDisruptionBudget(_) => None,
             ObjectSpec::Pod(template) => Some(template),
             ObjectSpec::ReplicaSet(spec) | ObjectSpec::ReplicationController(spec) => {
@@ -492,6 +514,20 @@ impl StoredObject {
     pub fn as_budget(&self) -> Option<&PodDisruptionBudget> {
         match &self.declared.spec {
             ObjectSpec::PodDisruptionBudget(budget) => Some(budget),
+            _ => None,
+        }
+    }
+
+    pub fn as_claim(&self) -> Option<&PersistentVolumeClaim> {
+        match &self.declared.spec {
+            ObjectSpec::PersistentVolumeClaim(claim) => Some(claim),
+            _ => None,
+        }
+    }
+
+    pub fn as_stateful_set(&self) -> Option<&StatefulSet> {
+        match &self.declared.spec {
+            ObjectSpec::StatefulSet(set) => Some(set),
             _ => None,
         }
     }

@@ -156,6 +156,17 @@ pub enum NodeFilter {
     NotAllowed,
     /// Another pod has a port of the node that this one asks for.
     NoFreePorts,
+    /// A claim of the pod's is not there, or has a class that is not.
+    ClaimMissing,
+    /// Another pod has the claim that only one may have.
+    ClaimInUse,
+    /// The volume of a claim is on another node.
+    VolumeAffinity,
+    /// No declared volume fits the claim, and none is made for its class.
+    NoVolume,
+    /// Its agent has no storage to give out.
+    NoStorage,
+    InsufficientStorage,
 }
 
 impl NodeFilter {
@@ -172,6 +183,16 @@ impl NodeFilter {
             NodeFilter::NotAllowed => {
                 "that do not allow what the pod asks for (see --allow of dugout agent; one of an earlier release allows no security context)"
             }
+            NodeFilter::ClaimMissing => {
+                "for which it has an unbound PersistentVolumeClaim that is not declared, or whose StorageClass is not"
+            }
+            NodeFilter::ClaimInUse => {
+                "for which another pod uses its PersistentVolumeClaim with the access mode ReadWriteOncePod"
+            }
+            NodeFilter::VolumeAffinity => "with a volume node affinity conflict",
+            NodeFilter::NoVolume => "without available persistent volumes to bind",
+            NodeFilter::NoStorage => "whose agent is of an earlier release, which has no storage",
+            NodeFilter::InsufficientStorage => "without enough free storage",
         }
     }
 }

@@ -198,6 +198,9 @@ pub fn declared_pods(spec: &ObjectSpec) -> u64 {
         | ObjectSpec::ConfigMap(_)
         | ObjectSpec::Secret(_)
         | ObjectSpec::Service(_)
+        | ObjectSpec::StorageClass(_)
+        | ObjectSpec::PersistentVolume(_)
+        | ObjectSpec::PersistentVolumeClaim(_)
         | ObjectSpec::PodDisruptionBudget(_) => 0,
     }
 }
@@ -273,8 +276,11 @@ impl Kind {
             | Kind::ConfigMap
             | Kind::Secret
             | Kind::Service
+            | Kind::PersistentVolume
+            | Kind::PersistentVolumeClaim
             | Kind::Pod
             | Kind::ReplicationController => "v1",
+            Kind::StorageClass => "storage.k8s.io/v1",
             Kind::PodDisruptionBudget => "policy/v1",
             Kind::ReplicaSet | Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet => "apps/v1",
             Kind::Job | Kind::CronJob => "batch/v1",

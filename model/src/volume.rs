@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{NodeResource, ObjectName, PodField, ResourceFieldSelector, SecretValue};
+use crate::{ClaimVolume, NodeResource, ObjectName, PodField, ResourceFieldSelector, SecretValue};
 
 /// A volume that the containers of a pod may share; `Files` is what files in it are made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum VolumeSource<Files> {
     HostPath(HostPath),
     /// Of config maps, secrets and the pod itself. No container writes there.
     Files(Files),
+    /// What a claim has: it outlives the pod.
+    Claim(ClaimVolume),
 }
 
 /// Files as a manifest declares them: one source for a volume of type configMap, secret or downwardAPI,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::{LabelSelector, PodTemplate, StringMap};
+use crate::{ClaimRetention, ClaimTemplate, LabelSelector, PodTemplate, StringMap};
 
 /// An `apps/v1` Deployment, defaults filled in as the API server does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +87,9 @@ pub struct StatefulSet {
     pub min_ready: Duration,
     /// How many old templates are kept for a quick way back.
     pub revision_history_limit: u32,
+    /// The claims that each of its pods has, also as volumes of its template.
+    pub claim_templates: Box<[ClaimTemplate]>,
+    pub claim_retention: ClaimRetention,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //! structure: a clone is cheap, which makes a draft for planning and a snapshot for readers free.
 
 mod index;
+mod storage;
 
 use std::mem::discriminant;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::{
     Baseline, BaselineKey, CapacityClass, Change, ClusterId, EngineId, Job, JobUid, Kind,
     NamespaceName, Node, NodeName, ObjectId, ObjectName, ObjectUid, Pod, PodUid, Quarantine,
     Release, ReleaseId, ReplicaSet, ReplicaSetUid, Resources, Rollout, Schedule, Source,
-    SourceName, StoredObject, Turn,
+    SourceName, StoredObject, Turn, VolumeBinding, VolumeUid,
 };
 use index::Index;
 
@@ -34,6 +35,8 @@ pub struct World {
     pub replica_sets: OrdMap<ReplicaSetUid, Arc<ReplicaSet>>,
     pub pods: OrdMap<PodUid, Arc<Pod>>,
     pub nodes: OrdMap<NodeName, Arc<Node>>,
+    /// Which claim has which volume.
+    pub volume_bindings: OrdMap<VolumeUid, Arc<VolumeBinding>>,
     /// What the objects of each source were before its last change, as long as that is not healthy.
     pub baselines: OrdMap<BaselineKey, Arc<Baseline>>,
     /// Of each source: the open ones, the newest, and the newest healthy one. Older ones are history,
@@ -56,6 +59,7 @@ impl World {
             replica_sets: OrdMap::new(),
             pods: OrdMap::new(),
             nodes: OrdMap::new(),
+            volume_bindings: OrdMap::new(),
             baselines: OrdMap::new(),
             releases: OrdMap::new(),
             quarantine: OrdSet::new(),
@@ -105,6 +109,8 @@ impl World {
             Change::DeletePod(uid) => self.delete_pod(*uid),
             Change::PutNode(row) => self.put_node(row),
             Change::DeleteNode(name) => self.delete_node(name),
+            Change::PutVolumeBinding(row) => self.put_volume_binding(row),
+            Change::DeleteVolumeBinding(uid) => self.delete_volume_binding(*uid),
             Change::PutBaseline(row) => self.put_baseline(row),
             Change::DeleteBaseline(key) => self.delete_baseline(key),
             Change::PutRelease(row) => self.put_release(row),

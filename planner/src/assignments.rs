@@ -6,11 +6,11 @@ use std::sync::Arc;
 use dugout_model::{
     AssignedImage, AssignedPod, AssignedPullSecret, AssignedService, Assignment,
     COMPLETION_INDEX_LABEL, Change, EnvContent, EnvValue, ImagePull, Lifecycle, Node, NodeName,
-    Pod, PodIdentity, PodOrder, ReplicaSet, SharedTemplate, World,
+    Pod, PodIdentity, PodOrder, ReplicaSet, SharedTemplate, VolumeUid, World,
 };
 
 use crate::draft::Draft;
-use crate::{gate, pull_secrets, services};
+use crate::{gate, pull_secrets, services, storage};
 
 /// Gives a new generation to each node whose assignment became another in this turn.
 pub(crate) fn publish(draft: &mut Draft<'_>) {
@@ -26,7 +26,7 @@ pub(crate) fn publish(draft: &mut Draft<'_>) {
 /// Everything that a node must run; absent when there is no such node.
 pub fn assignment(world: &World, node: &NodeName) -> Option<Assignment> {
     let row = world.nodes.get(node)?;
-    let Content { pods, services, images, pull_secrets } = content(world, node)?;
+    let Content { pods, services, images, pull_secrets, deleted_volumes } = content(world, node)?;
     Some(Assignment {
         cluster: world.cluster,
         node: node.clone(),
@@ -35,6 +35,7 @@ pub fn assignment(world: &World, node: &NodeName) -> Option<Assignment> {
         services,
         images,
         pull_secrets,
+        deleted_volumes,
     })
 }
 
@@ -45,6 +46,7 @@ struct Content {
     services: Vec<AssignedService>,
     images: Vec<AssignedImage>,
     pull_secrets: Vec<AssignedPullSecret>,
+    deleted_volumes: Vec<VolumeUid>,
 }
 
 fn content(world: &World, node: &NodeName) -> Option<Content> {
@@ -52,7 +54,8 @@ fn content(world: &World, node: &NodeName) -> Option<Content> {
     let pods = world.pods_on(node).filter_map(|pod| assigned_pod(world, pod)).collect();
     let services = services::on_node(world, row);
     let pull_secrets = pull_secrets::of_node(world, row);
-    Some(Content { pods, services, images: images(world, row), pull_secrets })
+    let deleted_volumes = storage::deleted_on(world, row);
+    Some(Content { pods, services, images: images(world, row), pull_secrets, deleted_volumes })
 }
 
 /// What the node shall have although no pod there pulls it, sorted. What it has by now is still named, so
@@ -87,6 +90,7 @@ fn assigned_pod(world: &World, pod: &Pod) -> Option<AssignedPod> {
             Lifecycle::Stopping { grace, .. } => PodOrder::Stop { grace },
         },
         drift: world.sources.get(&set.source).map(|source| source.drift).unwrap_or_default(),
+        claims: storage::assigned_claims(world, pod, set),
     })
 }
 

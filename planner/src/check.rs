@@ -4,6 +4,7 @@
 //! It looks only at rows that the plan touches, so its cost follows the plan's. It knows neither the
 //! time nor the contacts; where a rule needs them, it checks what must hold whatever they are.
 
+mod applied;
 mod evictions;
 mod gate;
 mod host_ports;
@@ -11,6 +12,7 @@ mod identities;
 mod order;
 mod pruning;
 mod releases;
+mod storage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,10 +20,11 @@ use std::sync::Arc;
 use dugout_model::{
     Change, Deployment, IntOrPercent, Job, JobState, JobUid, Lifecycle, NamespaceName, NodeName,
     ObjectId, ObjectKey, ObjectName, ObjectSpec, ObjectUid, Placement, Pod, PodIdentity, PodUid,
-    ReleaseId, ReplicaSetUid, Resources, StopReason, Strategy, Timestamp, Turn, World,
+    ReleaseId, ReplicaSetUid, Resources, StopReason, Strategy, Timestamp, Turn, VolumeUid, World,
 };
 
 use crate::{Plan, assignments::assignment};
+use applied::is_in;
 
 /// A rule that a plan breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -102,6 +105,22 @@ pub enum Violation {
     WayBackIncomplete { release: ReleaseId },
     #[error("release {release:?} is new and not the newest")]
     ReleaseIdReused { release: ReleaseId },
+    #[error(
+        "pod {pod} is placed on node {node}, which does not have the volume of its claim {claim}"
+    )]
+    WithoutVolume { pod: PodUid, node: NodeName, claim: ObjectKey },
+    #[error("pod {pod} is placed while another has claim {claim}, which only one may have")]
+    ClaimTakenTwice { pod: PodUid, claim: ObjectKey },
+    #[error("claim {claim} has two volumes")]
+    TwoVolumes { claim: ObjectKey },
+    #[error("volume {volume} becomes another, or another claim's")]
+    VolumeChanged { volume: VolumeUid },
+    #[error("volume {volume} is given up while its claim {claim} is asked for or used")]
+    VolumeTaken { volume: VolumeUid, claim: ObjectKey },
+    #[error("volume {volume} is to be deleted, and its class keeps it")]
+    KeptVolumeDeleted { volume: VolumeUid },
+    #[error("node {node} gets volumes and has more storage set aside than it has")]
+    StorageOverbooked { node: NodeName },
     #[error("node {node} must run something else, and its generation is not this turn")]
     GenerationNotRaised { node: NodeName },
     #[error("node {node} must run the same as before, and its generation changed")]
@@ -123,6 +142,7 @@ pub fn check(before: &World, plan: &Plan) -> Vec<Violation> {
     checker.evictions();
     checker.placements();
     checker.host_ports();
+    checker.storage();
     checker.workloads();
     checker.jobs();
     checker.order(plan);
@@ -140,6 +160,7 @@ struct Touched {
     workloads: BTreeSet<ObjectUid>,
     jobs: BTreeSet<JobUid>,
     nodes: BTreeSet<NodeName>,
+    volumes: BTreeSet<VolumeUid>,
 }
 
 impl Touched {
@@ -165,6 +186,15 @@ impl Touched {
                 }
                 Change::PutNode(row) => {
                     touched.nodes.insert(row.name.clone());
+                }
+                Change::PutVolumeBinding(row) => {
+                    touched.volumes.insert(row.uid);
+                    touched.nodes.extend(row.node().cloned());
+                }
+                Change::DeleteVolumeBinding(uid) => {
+                    touched.volumes.insert(*uid);
+                    let old = before.volume_bindings.get(uid);
+                    touched.nodes.extend(old.and_then(|old| old.node()).cloned());
                 }
                 // Any node may pull with it.
                 Change::PutObject(row) if matches!(row.declared.spec, ObjectSpec::Secret(_)) => {
@@ -335,6 +365,9 @@ impl Checker<'_> {
                 | ObjectSpec::ConfigMap(_)
                 | ObjectSpec::Secret(_)
                 | ObjectSpec::Service(_)
+                | ObjectSpec::StorageClass(_)
+                | ObjectSpec::PersistentVolume(_)
+                | ObjectSpec::PersistentVolumeClaim(_)
                 | ObjectSpec::PodDisruptionBudget(_) => {}
             }
         }
@@ -451,6 +484,7 @@ impl Checker<'_> {
                     && before.services == after.services
                     && before.images == after.images
                     && before.pull_secrets == after.pull_secrets
+                    && before.deleted_volumes == after.deleted_volumes
             });
             if is_same {
                 let kept = before_turn == Some(after.generation);
@@ -460,36 +494,6 @@ impl Checker<'_> {
                 self.require(raised, || Violation::GenerationNotRaised { node });
             }
         }
-    }
-}
-
-/// Whether the world holds what a change says.
-fn is_in(world: &World, change: &Change) -> bool {
-    match change {
-        Change::PutSource(row) => world.sources.get(&row.name) == Some(row),
-        Change::PutObject(row) => world.objects.get(&row.declared.id()) == Some(row),
-        Change::DeleteObject(id) => !world.objects.contains_key(id),
-        Change::PutRollout(row) => world.rollouts.get(&row.workload) == Some(row),
-        Change::DeleteRollout(uid) => !world.rollouts.contains_key(uid),
-        Change::PutJob(row) => world.jobs.get(&row.uid) == Some(row),
-        Change::DeleteJob(uid) => !world.jobs.contains_key(uid),
-        Change::PutSchedule(row) => world.schedules.get(&row.cron_job) == Some(row),
-        Change::DeleteSchedule(cron_job) => !world.schedules.contains_key(cron_job),
-        Change::PutReplicaSet(row) => world.replica_sets.get(&row.uid) == Some(row),
-        Change::DeleteReplicaSet(uid) => !world.replica_sets.contains_key(uid),
-        Change::PutPod(row) => world.pods.get(&row.uid) == Some(row),
-        Change::DeletePod(uid) => !world.pods.contains_key(uid),
-        Change::PutNode(row) => world.nodes.get(&row.name) == Some(row),
-        Change::DeleteNode(name) => !world.nodes.contains_key(name),
-        Change::PutBaseline(row) => world.baselines.get(&row.key()) == Some(row),
-        Change::DeleteBaseline(key) => !world.baselines.contains_key(key),
-        // The world forgets releases that are history.
-        Change::PutRelease(row) => {
-            world.releases.get(&row.id).is_none_or(|kept| kept == row)
-                && (!row.verdict.is_open() || world.releases.contains_key(&row.id))
-        }
-        Change::PutQuarantine(row) => world.quarantine.contains(row),
-        Change::PutRevision(_) | Change::AppendTimeline(_) | Change::AppendEvent(_) => true,
     }
 }
 

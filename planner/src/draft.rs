@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dugout_model::{
     BaselineKey, Change, Contacts, Event, IdSource, JobUid, NodeName, ObjectId, ObjectUid, Pod,
     PodUid, Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, SourceName, StoredRevision,
-    TimelineEntry, Timestamp, Turn, World,
+    TimelineEntry, Timestamp, Turn, VolumeUid, World,
 };
 
 use crate::releases::GoingBack;
@@ -51,6 +51,7 @@ pub(crate) struct Draft<'a> {
 enum Row {
     Source(SourceName),
     Node(NodeName),
+    VolumeBinding(VolumeUid),
     Object(ObjectId),
     Rollout(ObjectUid),
     Job(JobUid),
@@ -112,6 +113,8 @@ impl<'a> Draft<'a> {
             Change::DeletePod(uid) => self.touch(Row::Pod(uid)),
             Change::PutNode(row) => self.touch(Row::Node(row.name.clone())),
             Change::DeleteNode(name) => self.touch(Row::Node(name)),
+            Change::PutVolumeBinding(row) => self.touch(Row::VolumeBinding(row.uid)),
+            Change::DeleteVolumeBinding(uid) => self.touch(Row::VolumeBinding(uid)),
             Change::PutBaseline(row) => self.touch(Row::Baseline(row.key())),
             Change::DeleteBaseline(key) => self.touch(Row::Baseline(key)),
             Change::PutRelease(row) => {
@@ -244,6 +247,12 @@ impl<'a> Draft<'a> {
                 after.pods.get(uid),
                 Change::PutPod,
                 Some(Change::DeletePod(*uid)),
+            ),
+            Row::VolumeBinding(uid) => net(
+                before.volume_bindings.get(uid),
+                after.volume_bindings.get(uid),
+                Change::PutVolumeBinding,
+                Some(Change::DeleteVolumeBinding(*uid)),
             ),
             Row::Baseline(key) => net(
                 before.baselines.get(key),

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use dugout_model::{
     Assignment, Change, Contact, Contacts, ContainerExit, ContainerState, ContainerStatus, End,
-    Fact, Forecast, IdSource, Lifecycle, NodeReport, Obstacle, OperatorRequest, Outcome,
+    Fact, Forecast, IdSource, Lifecycle, Node, NodeReport, Obstacle, OperatorRequest, Outcome,
     PodMilestones, PodOrder, PodPhase, PodReport, Problem, Quarantine, Release, RestartPolicy,
-    Revision, SourceName, Timestamp, Turn, Verdict, World,
+    Revision, SourceName, Timestamp, Turn, Verdict, VolumeUid, World,
 };
 
 use crate::{PlanInput, Settings, Work, assignment, note, plan};
@@ -236,11 +236,18 @@ impl<'a> Run<'a> {
                     pods: self.pod_reports(&assignment),
                     // Foreseen is what happens if nothing goes wrong: all images are there.
                     images: None,
+                    volumes: Some(self.volumes_on(node, &assignment)),
                     events: Vec::new(),
                     first_event: None,
                 })))
             })
             .collect()
+    }
+
+    /// The folders that a node that did all it was told has.
+    fn volumes_on(&self, node: &Node, assignment: &Assignment) -> BTreeSet<VolumeUid> {
+        let bindings = self.world.bindings_on(&node.name).map(|binding| binding.uid);
+        bindings.filter(|uid| !assignment.deleted_volumes.contains(uid)).collect()
     }
 
     fn pod_reports(&self, assignment: &Assignment) -> BTreeMap<dugout_model::PodUid, PodReport> {

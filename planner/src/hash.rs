@@ -9,11 +9,12 @@ mod security;
 use std::time::Duration;
 
 use dugout_model::{
-    Container, ContainerLifecycle, ContainerPort, ContainerResources, EmptyDir, EnvContent,
-    EnvValue, FileContent, FileField, HostPath, HostPort, HttpGetAction, HttpScheme,
-    LifecycleHandler, MountAccess, MountPropagation, NodeResource, NodeResourceKind, PodField,
-    PortRef, Probe, ProbeAction, Protocol, PullPolicy, ResolvedTemplate, RestartPolicy, Streams,
-    StringMap, SubPath, TemplateHash, Volume, VolumeFile, VolumeFiles, VolumeMount, VolumeSource,
+    ClaimName, ClaimVolume, Container, ContainerLifecycle, ContainerPort, ContainerResources,
+    EmptyDir, EnvContent, EnvValue, FileContent, FileField, HostPath, HostPort, HttpGetAction,
+    HttpScheme, LifecycleHandler, MountAccess, MountPropagation, NodeResource, NodeResourceKind,
+    PodField, PortRef, Probe, ProbeAction, Protocol, PullPolicy, ResolvedTemplate, RestartPolicy,
+    Streams, StringMap, SubPath, TemplateHash, Volume, VolumeFile, VolumeFiles, VolumeMount,
+    VolumeSource,
 };
 use sha2::{Digest, Sha256};
 
@@ -240,6 +241,23 @@ impl Encoder {
             VolumeSource::Files(files) => {
                 self.tag(3);
                 self.list(files, Self::file);
+            }
+            VolumeSource::Claim(ClaimVolume { claim, access }) => {
+                self.tag(4);
+                match claim {
+                    ClaimName::Named(name) => {
+                        self.tag(0);
+                        self.text(name.as_str());
+                    }
+                    ClaimName::OfTemplate(template) => {
+                        self.tag(1);
+                        self.text(template.as_str());
+                    }
+                }
+                self.tag(match access {
+                    MountAccess::ReadWrite => 0,
+                    MountAccess::ReadOnly => 1,
+                });
             }
         }
     }

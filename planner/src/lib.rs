@@ -25,6 +25,7 @@
 //! | `replica_sets` | as many pods as chosen; the least useful leaves first |
 //! | `draining` | a pod is stopped once nobody sends to it any more |
 //! | `evictions` | what a drained node has leaves it, as far as budgets allow, and never by force |
+//! | `storage` | a claim gets its volume with its first pod, and never another; nothing is deleted that may be wanted |
 //! | `placement` | spread first, then where most is free; a lost pod moves only if it fits elsewhere |
 //! | `order` | nothing new begins before what it waits for is complete |
 //! | `releases` | a commit is healthy when all of its workloads are, and failed when one is |
@@ -64,6 +65,7 @@ mod rolling;
 mod rollouts;
 mod services;
 mod stateful_sets;
+mod storage;
 mod timetable;
 mod way_back;
 mod work;
@@ -166,6 +168,7 @@ fn attempt<'a>(
             break;
         }
     }
+    storage::reclaim(&mut draft);
     evictions::tell(&mut draft);
     assignments::publish(&mut draft);
     Ok(draft)
@@ -176,6 +179,7 @@ fn settle(draft: &mut Draft<'_>) {
     for _ in 0..evictions::ROUNDS {
         workloads::reconcile(draft);
         draining::advance(draft);
+        storage::reclaim(draft);
         let makes_way = placement::place(draft) && pruning::make_way(draft);
         if !evictions::evict(draft) && !makes_way {
             return;

@@ -20,7 +20,7 @@ use dugout_model::{
 pub(crate) use self::rooms::Rooms;
 use crate::draft::Draft;
 use crate::records::Subject;
-use crate::{PodWait, Work, replica_sets};
+use crate::{PodWait, Work, replica_sets, storage};
 
 /// Places the pods that wait, oldest first, then those whose node is lost. Says whether pods may be left
 /// that found no room.
@@ -53,9 +53,9 @@ fn oldest_first<'a>(pods: impl Iterator<Item = &'a Arc<Pod>>) -> Vec<Arc<Pod>> {
 fn place_waiting(draft: &mut Draft<'_>, rooms: &mut Rooms, pod: &Pod) {
     let Some(set) = draft.replica_set_of(pod) else { return };
     let choice = match &pod.identity {
-        PodIdentity::OnNode(node) => rooms.choose_only(&draft.world, &set, node),
+        PodIdentity::OnNode(node) => rooms.choose_only(&draft.world, &set, &pod.name, node),
         PodIdentity::Any | PodIdentity::Ordinal(_) | PodIdentity::CompletionIndex(_) => {
-            rooms.choose(&draft.world, &set)
+            rooms.choose_for(&draft.world, &set, Some(&pod.name))
         }
     };
     match choice {
@@ -193,6 +193,9 @@ fn is_one_of_a_kind(draft: &Draft<'_>, pod: &Pod, set: &ReplicaSet) -> bool {
 
 fn settle(draft: &mut Draft<'_>, rooms: &mut Rooms, pod: &Pod, set: &ReplicaSet, node: NodeName) {
     rooms.placed(set, &node);
+    if let Some(row) = draft.world.nodes.get(&node).filter(|_| set.template.has_claims()).cloned() {
+        storage::bind(draft, pod, set, &row);
+    }
     draft.tell_coming(pod, set, draft.now, Step::Scheduled, format!("on node {node}"));
     let placement = Placement::On { node, at: draft.now };
     draft.put_pod(Pod { placement, ..pod.clone() });

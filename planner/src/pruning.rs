@@ -264,11 +264,13 @@ fn pods_in_the_way(world: &World, source: &SourceName, waiting: &[Waiting]) -> V
         let mut freed = soon.clone();
         let mut gone = 0;
         let candidates = left.get(&node).map_or(&[][..], Vec::as_slice);
-        while rooms.choose_only(&freed, &waiting.set, &node).is_err() && gone < candidates.len() {
+        while rooms.choose_only(&freed, &waiting.set, &waiting.pod.name, &node).is_err()
+            && gone < candidates.len()
+        {
             freed.apply(&Change::DeletePod(candidates[gone].uid));
             gone += 1;
         }
-        if rooms.choose_only(&freed, &waiting.set, &node).is_ok() {
+        if rooms.choose_only(&freed, &waiting.set, &waiting.pod.name, &node).is_ok() {
             soon = freed;
             rooms.promise(&waiting.set, &node);
             if let Some(candidates) = left.get_mut(&node) {
@@ -283,9 +285,9 @@ fn pods_in_the_way(world: &World, source: &SourceName, waiting: &[Waiting]) -> V
 fn room_for(world: &World, rooms: &mut Rooms, waiting: &Waiting) -> Option<NodeName> {
     let Waiting { pod, set } = waiting;
     let node = match &pod.identity {
-        PodIdentity::OnNode(node) => rooms.choose_only(world, set, node),
+        PodIdentity::OnNode(node) => rooms.choose_only(world, set, &pod.name, node),
         PodIdentity::Any | PodIdentity::Ordinal(_) | PodIdentity::CompletionIndex(_) => {
-            rooms.choose(world, set)
+            rooms.choose_for(world, set, Some(&pod.name))
         }
     };
     let node = node.ok()?;

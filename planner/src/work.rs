@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dugout_model::{Kind, NodeName, ObjectUid, SourceName, World};
+use dugout_model::{Kind, NodeName, ObjectKey, ObjectUid, SourceName, World};
 
 /// A piece of the world that can be looked at by itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +31,8 @@ pub(crate) struct Dirty {
     pub woken: BTreeSet<ObjectUid>,
     pub nodes: BTreeSet<NodeName>,
     pub placement: bool,
+    /// Claims that something happened to, so that their volumes are looked at.
+    pub claims: BTreeSet<ObjectKey>,
     /// Sources whose gate is closed, and whose pods may now be placed on other nodes than before.
     pub choices: BTreeSet<SourceName>,
     /// Something changed that pods of drained nodes may have waited for.
@@ -77,6 +79,7 @@ impl Dirty {
         self.workloads.extend(world.rollouts.keys().copied());
         self.nodes.extend(world.nodes.keys().cloned());
         self.assignments.extend(world.nodes.keys().cloned());
+        self.claims.extend(world.volume_bindings.values().map(|row| row.claim.clone()));
         self.placement = true;
         self.evictions = true;
     }

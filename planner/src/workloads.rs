@@ -98,6 +98,9 @@ fn control(draft: &mut Draft<'_>, object: &StoredObject) -> Option<Timestamp> {
         | ObjectSpec::ConfigMap(_)
         | ObjectSpec::Secret(_)
         | ObjectSpec::Service(_)
+        | ObjectSpec::StorageClass(_)
+        | ObjectSpec::PersistentVolume(_)
+        | ObjectSpec::PersistentVolumeClaim(_)
         | ObjectSpec::PodDisruptionBudget(_) => None,
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dugout_model::{
-    ImagePull, JobState, NamespaceName, NodeCondition, NotReadyReason, Placement, Pod, PodPhase,
-    PullState, Seen, SourceCondition, World,
+    BindingState, ImagePull, JobState, NamespaceName, NodeCondition, NotReadyReason, Placement,
+    Pod, PodPhase, PullState, Seen, SourceCondition, World,
 };
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -55,6 +55,7 @@ impl Collector for WorldCollector {
         nodes(&world, &mut encoder)?;
         sources(&world, &mut encoder)?;
         workloads(&world, self.clock.as_ref(), &mut encoder)?;
+        storage(&world, &mut encoder)?;
         jobs(&world, &mut encoder)
     }
 }
@@ -204,6 +205,43 @@ fn workloads(
         "dugout_workload_replicas_available",
         "Pods of a workload that are available",
         available,
+    )
+}
+
+fn storage(world: &World, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+    let mut by_state: BTreeMap<&'static str, i64> =
+        ["Pending", "Bound", "Released", "Deleting"].map(|state| (state, 0)).into();
+    for binding in world.volume_bindings.values() {
+        let state = match binding.state {
+            BindingState::Provisioning => "Pending",
+            BindingState::Bound => "Bound",
+            BindingState::Released { .. } => "Released",
+            BindingState::Deleting { .. } => "Deleting",
+        };
+        *by_state.entry(state).or_default() += 1;
+    }
+    let rows =
+        by_state.into_iter().map(|(state, count)| (vec![("state", state.to_owned())], count));
+    gauges(encoder, "dugout_persistent_volumes", "Volumes of claims, by state", rows)?;
+    let cut = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let nodes = || {
+        let with_storage = world.nodes.values().filter(|node| node.storage_bytes.is_some());
+        with_storage.map(|node| (node, vec![("node", node.name.to_string())]))
+    };
+    let capacity = nodes().map(|(node, labels)| (labels, cut(node.storage_bytes.unwrap_or(0))));
+    gauges(
+        encoder,
+        "dugout_node_storage_capacity_bytes",
+        "How much storage claims may have on a node",
+        capacity,
+    )?;
+    let reserved =
+        nodes().map(|(node, labels)| (labels, cut(world.storage_reserved_on(&node.name))));
+    gauges(
+        encoder,
+        "dugout_node_storage_reserved_bytes",
+        "How much storage of a node is set aside for claims",
+        reserved,
     )
 }
 

@@ -8,6 +8,7 @@ use dugout_model::{
     Baseline, BaselineKey, Change, CommitSha, Event, Job, JobUid, Node, NodeName, ObjectId,
     ObjectUid, Pod, PodUid, Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, Rollout,
     Schedule, Source, SourceName, StoredObject, StoredRevision, TimelineEntry, Verdict,
+    VolumeBinding, VolumeUid,
 };
 
 use crate::CommitError;
@@ -26,6 +27,7 @@ pub(crate) struct Batch<'a> {
     pub replica_sets: Rows<'a, ReplicaSetUid, ReplicaSet>,
     pub pods: Rows<'a, PodUid, Pod>,
     pub nodes: Rows<'a, &'a NodeName, Node>,
+    pub volume_bindings: Rows<'a, VolumeUid, VolumeBinding>,
     pub baselines: Rows<'a, BaselineKey, Baseline>,
     pub releases: Rows<'a, ReleaseId, Release>,
     pub quarantine: BTreeSet<&'a Quarantine>,
@@ -94,6 +96,8 @@ impl<'a> Batch<'a> {
             Change::DeleteNode(name) => {
                 self.nodes.insert(name, None);
             }
+            Change::PutVolumeBinding(row) => drop(self.volume_bindings.insert(row.uid, Some(row))),
+            Change::DeleteVolumeBinding(uid) => drop(self.volume_bindings.insert(*uid, None)),
             Change::PutBaseline(row) => {
                 self.baselines.insert(row.key(), Some(row));
             }

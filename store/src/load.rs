@@ -47,6 +47,9 @@ async fn read(connection: &mut PgConnection) -> Result<World, StoreError> {
     each("pods", rows.fetch(&mut *connection), &mut world, Change::PutPod).await?;
     let rows = sqlx::query_scalar!(r#"select document::text as "row!" from nodes"#);
     each("nodes", rows.fetch(&mut *connection), &mut world, Change::PutNode).await?;
+    let rows = sqlx::query_scalar!(r#"select document::text as "row!" from volume_bindings"#);
+    each("volume_bindings", rows.fetch(&mut *connection), &mut world, Change::PutVolumeBinding)
+        .await?;
     let rows = sqlx::query_scalar!(r#"select document::text as "row!" from baselines"#);
     each("baselines", rows.fetch(&mut *connection), &mut world, Change::PutBaseline).await?;
     read_releases(connection, &mut world).await?;

@@ -75,6 +75,11 @@ async fn delete(connection: &mut PgConnection, batch: &Batch<'_>) -> Result<(), 
             .execute(&mut *connection)
             .await?;
     }
+    for uids in chunks(&uids(&batch.volume_bindings, |uid| uid.0)) {
+        sqlx::query!("delete from volume_bindings where uid = any($1::uuid[])", uids)
+            .execute(&mut *connection)
+            .await?;
+    }
     delete_baselines(connection, &deleted(&batch.baselines)).await
 }
 
@@ -192,6 +197,7 @@ async fn put(connection: &mut PgConnection, batch: &Batch<'_>) -> Result<(), Wri
         .execute(&mut *connection)
         .await?;
     }
+    put_volume_bindings(connection, batch).await?;
     for rows in chunks(&present(&batch.baselines)) {
         sqlx::query!(
             "insert into baselines (document) select row::jsonb from unnest($1::text[]) as row
@@ -203,6 +209,23 @@ async fn put(connection: &mut PgConnection, batch: &Batch<'_>) -> Result<(), Wri
         .await?;
     }
     put_releases(connection, batch).await
+}
+
+async fn put_volume_bindings(
+    connection: &mut PgConnection,
+    batch: &Batch<'_>,
+) -> Result<(), WriteError> {
+    for rows in chunks(&present(&batch.volume_bindings)) {
+        sqlx::query!(
+            "insert into volume_bindings (document)
+             select row::jsonb from unnest($1::text[]) as row
+             on conflict (uid) do update set document = excluded.document",
+            &documents(rows)?
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
 }
 
 async fn put_jobs(connection: &mut PgConnection, batch: &Batch<'_>) -> Result<(), WriteError> {

@@ -101,6 +101,10 @@ async fn the_stored_form_of_rows_is_the_one_that_was_released() {
         ("rollouts", "select jsonb_agg(document order by document)::text from rollouts"),
         ("schedules", "select jsonb_agg(document order by document)::text from schedules"),
         ("sources", "select jsonb_agg(document order by document)::text from sources"),
+        (
+            "volume_bindings",
+            "select jsonb_agg(document order by document)::text from volume_bindings",
+        ),
         ("templates", "select jsonb_agg(template order by template)::text from replica_sets"),
     ] {
         let rows: String = sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap();
@@ -118,8 +122,15 @@ async fn the_stored_form_of_rows_is_the_one_that_was_released() {
 fn one_of_each(dice: &mut Dice) -> Vec<Change> {
     let source = SourceName::new("main");
     let mut changes = vec![Change::PutSource(Arc::new(dice.source(source.clone())))];
-    let came_later = [Kind::PodDisruptionBudget, Kind::LimitRange, Kind::ResourceQuota];
-    for kind in Kind::ALL.into_iter().filter(|kind| !came_later.contains(kind)) {
+    let later = [
+        Kind::PodDisruptionBudget,
+        Kind::LimitRange,
+        Kind::ResourceQuota,
+        Kind::StorageClass,
+        Kind::PersistentVolume,
+        Kind::PersistentVolumeClaim,
+    ];
+    for kind in Kind::ALL.into_iter().filter(|kind| !later.contains(kind)) {
         let id = ObjectId::new(kind, "demo", "web");
         changes.push(Change::PutObject(Arc::new(dice.object(id, source.clone()))));
     }
@@ -164,14 +175,40 @@ fn what_came_later(dice: &mut Dice, source: &SourceName) -> Vec<Change> {
         Change::PutObject(Arc::new(dice.object(id, source.clone())))
     });
     let filled = dice.filled_object(ObjectId::new(Kind::Job, "demo", "filled"), source.clone());
-    vec![
+    let mut changes = vec![
         Change::PutObject(Arc::new(budget)),
         Change::PutNode(Arc::new(drained)),
         Change::PutPod(Arc::new(evicted)),
         range,
         quota,
         Change::PutObject(Arc::new(filled)),
-    ]
+    ];
+    changes.extend(storage(dice, source));
+    changes
+}
+
+fn storage(dice: &mut Dice, source: &SourceName) -> Vec<Change> {
+    let kinds = [Kind::StorageClass, Kind::PersistentVolume, Kind::PersistentVolumeClaim];
+    let objects = kinds.map(|kind| dice.object(ObjectId::new(kind, "demo", "web"), source.clone()));
+    let mut set = dice.object(ObjectId::new(Kind::StatefulSet, "demo", "claims"), source.clone());
+    let mut declared = (*set.declared).clone();
+    if let ObjectSpec::StatefulSet(spec) = &mut declared.spec {
+        **spec = dice.with_claims((**spec).clone());
+        let volume = |claim, access| VolumeSource::Claim(ClaimVolume { claim, access });
+        let named = volume(ClaimName::Named(ObjectName::new("web")), MountAccess::ReadOnly);
+        let own = volume(ClaimName::OfTemplate(ObjectName::new("data")), MountAccess::ReadWrite);
+        let volumes = [named, own].map(|source| Volume { name: "data".to_owned(), source });
+        spec.template.volumes = volumes.into();
+    }
+    set.declared = Arc::new(declared);
+    let node = Node { storage_bytes: Some(7), ..dice.node(NodeName::new("storing")) };
+    let bindings = (0..6).map(|_| {
+        let uid = VolumeUid(dice.uuid());
+        Change::PutVolumeBinding(Arc::new(dice.volume_binding(uid)))
+    });
+    let bindings: Vec<Change> = bindings.collect();
+    let objects = objects.into_iter().chain([set]).map(|row| Change::PutObject(Arc::new(row)));
+    objects.chain([Change::PutNode(Arc::new(node))]).chain(bindings).collect()
 }
 
 /// When this fails, run `store/prepare.sh` and commit what it writes.

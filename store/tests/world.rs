@@ -40,7 +40,7 @@ fn random_change(dice: &mut Dice, world: &World) -> Change {
     let source = dice.pick(&sources);
     let small_uuid = uuid::Uuid::from_u128(u128::from(dice.below(6)));
     let set = ReplicaSetUid(uuid::Uuid::from_u128(u128::from(dice.below(4))));
-    match dice.below(23) {
+    match dice.below(26) {
         0 => {
             let name = SourceName::new(dice.pick(&["first", "second", "odd\0name"]));
             Change::PutSource(Arc::new(dice.source(name)))
@@ -72,6 +72,8 @@ fn random_change(dice: &mut Dice, world: &World) -> Change {
         18 => Change::PutSchedule(Arc::new(dice.schedule(ObjectUid(small_uuid)))),
         19 => Change::DeleteSchedule(ObjectUid(small_uuid)),
         20 => Change::PutBaseline(Arc::new(dice.baseline(source))),
+        22 | 23 => Change::PutVolumeBinding(Arc::new(dice.volume_binding(VolumeUid(small_uuid)))),
+        24 => Change::DeleteVolumeBinding(VolumeUid(small_uuid)),
         21 => Change::DeleteBaseline((source, dice.object_id())),
         _ => match dice.below(3) {
             0 => Change::PutRevision(Arc::new(dice.revision(source))),

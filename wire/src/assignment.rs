@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::WireError;
 use crate::names::{parse_address, parse_node_name};
 use crate::pull_secret::AssignedPullSecret;
+use crate::storage::AssignedClaim;
 use crate::template::{PullPolicy, Template, micros};
 use crate::volume::{FilesTable, VolumeFile};
 
@@ -32,6 +33,9 @@ pub struct Assignment {
     /// An agent of an earlier release pulls without them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pull_secrets: Vec<AssignedPullSecret>,
+    /// An agent of an earlier release has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deleted_volumes: Vec<Uuid>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +59,9 @@ pub struct AssignedPod {
     /// An agent of an earlier release ignores it, and corrects and shows nothing.
     #[serde(default, skip_serializing_if = "Drift::is_correct")]
     pub drift: Drift,
+    /// An agent of an earlier release gets no pod that has any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<AssignedClaim>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -125,8 +132,16 @@ pub enum EndpointPlace {
 
 impl From<&model::Assignment> for Assignment {
     fn from(value: &model::Assignment) -> Self {
-        let model::Assignment { cluster, node, generation, pods, services, images, pull_secrets } =
-            value;
+        let model::Assignment {
+            cluster,
+            node,
+            generation,
+            pods,
+            services,
+            images,
+            pull_secrets,
+            deleted_volumes,
+        } = value;
         let mut templates = TemplateTable::default();
         let pods = pods.iter().map(|pod| pod_to_wire(pod, &mut templates)).collect();
         Self {
@@ -139,6 +154,7 @@ impl From<&model::Assignment> for Assignment {
             services: services.iter().map(service_to_wire).collect(),
             images: images.iter().map(AssignedImage::from).collect(),
             pull_secrets: pull_secrets.iter().map(Into::into).collect(),
+            deleted_volumes: deleted_volumes.iter().map(|volume| volume.0).collect(),
         }
     }
 }
@@ -157,6 +173,7 @@ impl TryFrom<Assignment> for model::Assignment {
             services,
             images,
             pull_secrets,
+            deleted_volumes,
         } = value;
         let volume_files = volume_files
             .into_iter()
@@ -180,6 +197,7 @@ impl TryFrom<Assignment> for model::Assignment {
                 .into_iter()
                 .map(TryInto::try_into)
                 .collect::<Result<_, _>>()?,
+            deleted_volumes: deleted_volumes.into_iter().map(model::VolumeUid).collect(),
         })
     }
 }
@@ -202,7 +220,8 @@ impl TemplateTable {
 }
 
 fn pod_to_wire(value: &model::AssignedPod, templates: &mut TemplateTable) -> AssignedPod {
-    let model::AssignedPod { uid, namespace, name, replica_set, template, order, drift } = value;
+    let model::AssignedPod { uid, namespace, name, replica_set, template, order, drift, claims } =
+        value;
     AssignedPod {
         uid: uid.0,
         namespace: namespace.as_str().to_owned(),
@@ -214,6 +233,7 @@ fn pod_to_wire(value: &model::AssignedPod, templates: &mut TemplateTable) -> Ass
             model::PodOrder::Stop { grace } => PodOrder::Stop { grace_micros: micros(*grace) },
         },
         drift: (*drift).into(),
+        claims: claims.iter().map(Into::into).collect(),
     }
 }
 
@@ -221,7 +241,8 @@ fn pod_from_wire(
     value: AssignedPod,
     templates: &[model::SharedTemplate],
 ) -> Result<model::AssignedPod, WireError> {
-    let AssignedPod { uid, namespace, name, replica_set, template: index, order, drift } = value;
+    let AssignedPod { uid, namespace, name, replica_set, template: index, order, drift, claims } =
+        value;
     let template = usize::try_from(index).ok().and_then(|index| templates.get(index));
     let Some(template) = template else {
         let pod = format!("{namespace}/{name}");
@@ -240,6 +261,7 @@ fn pod_from_wire(
             }
         },
         drift: drift.into(),
+        claims: claims.into_iter().map(Into::into).collect(),
     })
 }
 

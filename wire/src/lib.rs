@@ -28,6 +28,7 @@ mod remote_command;
 mod report;
 mod security;
 mod session;
+mod storage;
 mod stream;
 mod template;
 mod volume;
@@ -56,6 +57,7 @@ pub use security::{
     VolumeGroup,
 };
 pub use session::{AssignmentQuery, ErrorBody, Registered, Registration, Resources, StreamsQuery};
+pub use storage::{AssignedClaim, ClaimName, ClaimPlace, ClaimVolume};
 pub use stream::{LogsRequest, StreamKind, StreamQuery, StreamRequest, StreamStatus};
 pub use template::{
     Container, ContainerPort, ContainerResources, EnvContent, EnvValue, NodeResource,
@@ -75,7 +77,7 @@ pub const PROTOCOL_VERSION_TEXT: &str = "1";
 
 /// Which fields of an assignment this crate knows: it grows with each that is added. A reader drops what it
 /// does not know, so what one of another revision kept is not the whole assignment.
-pub const ASSIGNMENT_REVISION: u32 = 3;
+pub const ASSIGNMENT_REVISION: u32 = 4;
 
 /// The largest body of a registration that a server reads.
 pub const MAX_REGISTRATION_BYTES: usize = 64 * 1024;

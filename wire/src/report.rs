@@ -22,6 +22,9 @@ pub struct Report {
     /// An agent of an earlier release has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<Vec<ImageReport>>,
+    /// An agent of an earlier release has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volumes: Option<Vec<Uuid>>,
     pub events: Vec<Event>,
     /// An older server ignores it, and tells events that it gets twice twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -206,8 +209,16 @@ pub enum EventType {
 impl Report {
     /// The report as the model has it, for the node that the path names.
     pub fn into_model(self, node: NodeName) -> Result<model::NodeReport, WireError> {
-        let Self { instance, acknowledged, engine_answers, pods, images, events, first_event } =
-            self;
+        let Self {
+            instance,
+            acknowledged,
+            engine_answers,
+            pods,
+            images,
+            volumes,
+            events,
+            first_event,
+        } = self;
         if events.len() > MAX_REPORT_EVENTS {
             return Err(WireError::TooManyEvents { count: events.len(), limit: MAX_REPORT_EVENTS });
         }
@@ -221,6 +232,7 @@ impl Report {
                 .map(|(uid, pod)| Ok((model::PodUid(uid), pod.try_into()?)))
                 .collect::<Result<_, WireError>>()?,
             images: images.map(|images| images.into_iter().map(image_from_wire).collect()),
+            volumes: volumes.map(|held| held.into_iter().map(model::VolumeUid).collect()),
             events: events.into_iter().map(Into::into).collect(),
             first_event: first_event.map(Into::into),
         })
@@ -236,6 +248,7 @@ impl From<&model::NodeReport> for Report {
             engine_answers,
             pods,
             images,
+            volumes,
             events,
             first_event,
         } = value;
@@ -245,6 +258,7 @@ impl From<&model::NodeReport> for Report {
             engine_answers: *engine_answers,
             pods: pods.iter().map(|(uid, pod)| (uid.0, pod.into())).collect(),
             images: images.as_ref().map(|images| images.iter().map(image_to_wire).collect()),
+            volumes: volumes.as_ref().map(|held| held.iter().map(|volume| volume.0).collect()),
             events: events.iter().map(Event::from).collect(),
             first_event: first_event.map(EventNumber::from),
         }

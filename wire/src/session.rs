@@ -17,6 +17,9 @@ pub struct Registration {
     pub instance: String,
     pub labels: BTreeMap<String, String>,
     pub capacity: Resources,
+    /// An agent of an earlier release has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_bytes: Option<u64>,
     pub engine: String,
     pub engine_version: String,
     pub agent_version: String,
@@ -71,13 +74,22 @@ pub struct ErrorBody {
 impl Registration {
     /// The registration as the model has it, for the node that the path names.
     pub fn into_model(self, name: NodeName) -> Result<model::NodeRegistration, WireError> {
-        let Self { instance, labels, capacity, engine, engine_version, agent_version, address } =
-            self;
+        let Self {
+            instance,
+            labels,
+            capacity,
+            storage_bytes,
+            engine,
+            engine_version,
+            agent_version,
+            address,
+        } = self;
         Ok(model::NodeRegistration {
             name,
             instance,
             labels: labels.into(),
             capacity: capacity.into(),
+            storage_bytes,
             engine: model::EngineId::new(engine),
             engine_version,
             agent_version,
@@ -93,6 +105,7 @@ impl From<&model::NodeRegistration> for Registration {
             instance,
             labels,
             capacity,
+            storage_bytes,
             engine,
             engine_version,
             agent_version,
@@ -102,6 +115,7 @@ impl From<&model::NodeRegistration> for Registration {
             instance: instance.clone(),
             labels: labels.into(),
             capacity: (*capacity).into(),
+            storage_bytes: *storage_bytes,
             engine: engine.as_str().to_owned(),
             engine_version: engine_version.clone(),
             agent_version: agent_version.clone(),

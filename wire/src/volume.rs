@@ -9,6 +9,7 @@ use dugout_model as model;
 use serde::{Deserialize, Serialize};
 
 use crate::WireError;
+use crate::storage::ClaimVolume;
 use crate::template::{NodeResource, PodField};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,8 @@ pub enum VolumeSource {
     },
     /// The place in [`Assignment::volume_files`](crate::Assignment::volume_files).
     Files(u32),
+    /// Where it is stands with the pod: [`AssignedPod::claims`](crate::AssignedPod::claims).
+    Claim(ClaimVolume),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,6 +156,7 @@ impl Volume {
                 VolumeSource::HostPath { path: path.clone(), path_type: (*path_type).into() }
             }
             model::VolumeSource::Files(list) => VolumeSource::Files(files.place(list)),
+            model::VolumeSource::Claim(claim) => VolumeSource::Claim(claim.into()),
         };
         Self { name: name.clone(), source }
     }
@@ -175,6 +179,7 @@ impl Volume {
                 };
                 model::VolumeSource::Files(list.clone())
             }
+            VolumeSource::Claim(claim) => model::VolumeSource::Claim(claim.into()),
         };
         Ok(model::Volume { name, source })
     }

@@ -131,8 +131,29 @@ fn volumes() -> Box<[Volume<VolumeFiles>]> {
         ("settings", files),
         ("none", VolumeSource::Files(Arc::default())),
         ("nothing", VolumeSource::Files(Arc::default())),
+        ("made", claim(ClaimName::OfTemplate(ObjectName::new("made")), MountAccess::ReadWrite)),
+        ("disk", claim(ClaimName::Named(ObjectName::new("disk")), MountAccess::ReadOnly)),
+        ("path", claim(ClaimName::Named(ObjectName::new("path")), MountAccess::ReadWrite)),
     ]
     .map(|(name, source)| Volume { name: name.into(), source })
+    .into()
+}
+
+fn claim(claim: ClaimName, access: MountAccess) -> VolumeSource<VolumeFiles> {
+    VolumeSource::Claim(ClaimVolume { claim, access })
+}
+
+/// What the node is told of them.
+fn claims() -> Vec<AssignedClaim> {
+    let disk = PersistentVolumeSource::Local { path: "/disks/1".into() };
+    let path = HostPath { path: "/srv/path".into(), path_type: HostPathType::Directory };
+    let made = ClaimPlace::Provisioned { volume: VolumeUid(Uuid::from_u128(77)), is_new: true };
+    [
+        ("made", made),
+        ("disk", ClaimPlace::Declared(disk)),
+        ("path", ClaimPlace::Declared(PersistentVolumeSource::HostPath(path))),
+    ]
+    .map(|(volume, place)| AssignedClaim { volume: volume.into(), place })
     .into()
 }
 
@@ -145,6 +166,7 @@ fn pod(uid: u128, template: &SharedTemplate, order: PodOrder) -> AssignedPod {
         template: Arc::clone(template),
         order,
         drift: Drift::Correct,
+        claims: if uid == 2 { claims() } else { Vec::new() },
     }
 }
 
@@ -202,30 +224,35 @@ fn assignment() -> Assignment {
             pod(6, &task(RestartPolicy::OnFailure), PodOrder::Run { draining: false }),
             pod(7, &task(RestartPolicy::Never), PodOrder::Run { draining: false }),
         ],
-        services: vec![AssignedService {
-            key: ObjectKey::new("demo", "web"),
-            ports: vec![AssignedServicePort {
-                name: "http".into(),
-                protocol: Protocol::Tcp,
-                port: 80,
-                node_port: 30080,
-                endpoints: vec![
-                    Endpoint {
-                        pod: PodUid(Uuid::from_u128(2)),
-                        port: 8080,
-                        place: EndpointPlace::Local,
-                    },
-                    Endpoint {
-                        pod: PodUid(Uuid::from_u128(5)),
-                        port: 8080,
-                        place: EndpointPlace::SameEngine { address: "172.17.0.9".parse().unwrap() },
-                    },
-                ],
-            }],
-        }],
+        services: services(),
         pull_secrets: vec![pull_secret()],
         images: vec![assigned_image("web:2"), assigned_image("web:3"), assigned_image("web:4")],
+        deleted_volumes: vec![VolumeUid(Uuid::from_u128(78))],
     }
+}
+
+fn services() -> Vec<AssignedService> {
+    vec![AssignedService {
+        key: ObjectKey::new("demo", "web"),
+        ports: vec![AssignedServicePort {
+            name: "http".into(),
+            protocol: Protocol::Tcp,
+            port: 80,
+            node_port: 30080,
+            endpoints: vec![
+                Endpoint {
+                    pod: PodUid(Uuid::from_u128(2)),
+                    port: 8080,
+                    place: EndpointPlace::Local,
+                },
+                Endpoint {
+                    pod: PodUid(Uuid::from_u128(5)),
+                    port: 8080,
+                    place: EndpointPlace::SameEngine { address: "172.17.0.9".parse().unwrap() },
+                },
+            ],
+        }],
+    }]
 }
 
 fn assigned_image(image: &str) -> AssignedImage {
@@ -319,6 +346,7 @@ fn report() -> NodeReport {
             (PodUid(Uuid::from_u128(6)), bare(PodPhase::Succeeded)),
             (PodUid(Uuid::from_u128(7)), bare(PodPhase::Failed)),
         ]),
+        volumes: Some([VolumeUid(Uuid::from_u128(77))].into()),
         images: Some(BTreeMap::from([
             (assigned_image("web:2"), ImageReport::Pulling { trouble: Some("refused".into()) }),
             (assigned_image("web:3"), ImageReport::Held),
@@ -335,6 +363,7 @@ fn registration() -> NodeRegistration {
         instance: "i-1".into(),
         labels: map(&[("disk", "ssd")]),
         capacity: Resources { cpu_millis: 2000, memory_bytes: 1 << 30, pods: 110 },
+        storage_bytes: Some(1 << 40),
         engine: EngineId::new("ABCD"),
         engine_version: "20.10.24".into(),
         agent_version: "0.1.0".into(),

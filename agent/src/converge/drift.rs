@@ -222,7 +222,7 @@ fn mend(
     let is_worth_it = !one.labels.is_sandbox() || lasting.is_some_and(Difference::is_of_network);
     let may_renew = !view.draining
         && is_worth_it
-        && view.policy.forbidden(&view.pod.template).is_empty()
+        && view.policy.forbidden(view.pod).is_empty()
         && view.pod.template.restart_policy_of(name) == RestartPolicy::Always
         && memory.is_none_or(|memory| memory.renewal == Renewal::Untried);
     if let Some(lasting) = lasting.filter(|_| may_renew) {

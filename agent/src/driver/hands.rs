@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dugout_model::{AssignedImage, PodUid, Probe, chain};
+use dugout_model::{AssignedImage, PodUid, Probe, VolumeUid, chain};
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -289,6 +289,31 @@ impl<R: ContainerRuntime> Hands<R> {
         self.spawn(async move {
             let finding = tokio::task::spawn_blocking(move || volumes.find(&owner));
             Event::VolumesFound(finding.await.map_err(io::Error::other).and_then(|found| found))
+        });
+    }
+
+    /// Finds the volumes of claims of an owner's cluster that have a folder here.
+    pub fn find_storage(&self, owner: Owner, asked: u64) {
+        let volumes = Arc::clone(&self.volumes);
+        self.spawn(async move {
+            let finding = tokio::task::spawn_blocking(move || volumes.find_storage(&owner));
+            let found = finding.await.map_err(io::Error::other).and_then(|found| found);
+            Event::StorageFound { asked, found }
+        });
+    }
+
+    /// Removes the volume of a claim.
+    pub fn remove_storage(&self, owner: Owner, volume: VolumeUid) {
+        let (volumes, room) = (Arc::clone(&self.volumes), Arc::clone(&self.removes));
+        self.spawn(async move {
+            let _permit = room.acquire_owned().await;
+            let removing =
+                tokio::task::spawn_blocking(move || volumes.remove_storage(&owner, volume));
+            let result = match tokio::time::timeout(VOLUMES_DEADLINE, removing).await {
+                Ok(ended) => ended.map_err(io::Error::other).and_then(|result| result),
+                Err(_) => Err(io::ErrorKind::TimedOut.into()),
+            };
+            Event::StorageRemoved { volume, result }
         });
     }
 

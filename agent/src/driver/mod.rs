@@ -18,17 +18,18 @@ mod operate;
 mod publish;
 mod recorded;
 mod settle;
+mod storage;
 mod tell;
 #[cfg(test)]
 mod tests;
 mod volumes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dugout_model::{AssignedImage, NodeName, PodUid, SharedAssignment, Timestamp};
+use dugout_model::{AssignedImage, NodeName, PodUid, SharedAssignment, Timestamp, VolumeUid};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -112,6 +113,15 @@ pub(crate) enum Event {
     VolumesFound(io::Result<Vec<PodUid>>),
     VolumesRemoved {
         pod: PodUid,
+        result: io::Result<()>,
+    },
+    /// The volumes of claims that have a folder here, as it was when so many were known to have come or gone.
+    StorageFound {
+        asked: u64,
+        found: io::Result<BTreeSet<VolumeUid>>,
+    },
+    StorageRemoved {
+        volume: VolumeUid,
         result: io::Result<()>,
     },
     /// What was asked for under a former owner.
@@ -251,6 +261,8 @@ impl<R: ContainerRuntime> Driver<R> {
             Event::VolumesFound(found) => node.volumes_found(found),
             Event::VolumesRemoved { pod, result } => node.volumes_removed(pod, result),
             Event::Operation(operation) => node.operate(operation),
+            Event::StorageFound { asked, found } => node.storage_found(asked, found),
+            Event::StorageRemoved { volume, result } => node.storage_removed(volume, result),
             Event::OfFormerOwner | Event::Time | Event::Shutdown => {}
         }
     }

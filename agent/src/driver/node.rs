@@ -18,6 +18,7 @@ use super::hooks::RunningHook;
 use super::image_gc::ImageGc;
 use super::publish::{Directory, Published};
 use super::recorded::Recorded;
+use super::storage::Storage;
 use crate::converge::drift;
 use crate::converge::images::{ImageKey, ImageMemories};
 use crate::converge::volumes::HeldVolumes;
@@ -69,6 +70,7 @@ pub(super) struct Node<R> {
     pub recorded: Recorded,
     /// Pods with volumes on this node's disk.
     pub held_volumes: HeldVolumes,
+    pub storage: Storage,
     pub image_gc: Option<ImageGc>,
     pub paused: PausedPods,
     allocatable: Option<watch::Receiver<Option<Allocatable>>>,
@@ -110,6 +112,7 @@ impl<R: ContainerRuntime> Node<R> {
             slots: HashMap::new(),
             recorded: Recorded::default(),
             held_volumes: HeldVolumes::new(),
+            storage: Storage::default(),
             image_gc: None,
             paused: PausedPods::default(),
             allocatable: None,
@@ -181,6 +184,7 @@ impl<R: ContainerRuntime> Node<R> {
         self.metrics.pods.set(i64::try_from(assignment.pods.len()).unwrap_or(i64::MAX));
         self.metrics.generation.set(i64::try_from(assignment.generation.0).unwrap_or(i64::MAX));
         self.assignment = Some(assignment);
+        self.find_storage();
     }
 
     /// From now on other containers are ours; what was known of the former ones is void.
@@ -195,6 +199,7 @@ impl<R: ContainerRuntime> Node<R> {
         self.hands.change_owner();
         self.hands.find_volumes(owner.clone());
         self.held_volumes.clear();
+        self.storage = Storage::default();
         self.owner = Some(owner);
         self.observed = Observed::default();
         self.memories = Memories::new();
@@ -260,6 +265,9 @@ impl<R: ContainerRuntime> Node<R> {
         };
         if outcome == Outcome::Done {
             self.tell_done(&action);
+            if matches!(action, Action::Create { .. } | Action::Start { .. }) {
+                self.note_storage_of(uid);
+            }
         }
         let policy = self.pull_policy(&action);
         let (now, wall) = (self.now, self.wall);

@@ -130,6 +130,7 @@ impl<R: ContainerRuntime> Node<R> {
             engine_answers: self.engine.answers,
             pods,
             images: Some(self.image_reports()),
+            volumes: self.storage.held.clone(),
             events: Vec::new(),
             first_event: None,
         }

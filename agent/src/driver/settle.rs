@@ -32,6 +32,7 @@ impl<R: ContainerRuntime> Node<R> {
         let images_at = self.fetch_images();
         let collect_at = self.collect_images();
         let volumes_at = self.remove_volumes();
+        let storage_at = self.remove_storage();
         self.write_records();
         self.probe_when_due();
         self.feed_proxy();
@@ -45,6 +46,7 @@ impl<R: ContainerRuntime> Node<R> {
             images_at,
             collect_at,
             volumes_at,
+            storage_at,
             self.probes.next_at(),
             publish_at,
             count_at,

@@ -251,7 +251,7 @@ impl Rig {
             warning: None,
             records,
             recorded,
-            volumes: Volumes::open(folder.path()).unwrap(),
+            volumes: Volumes::open(folder.path(), &folder.path().join("storage")).unwrap(),
             node_credentials: NodeCredentials::default(),
             image_gc: ImageGcStart::new(folder.path(), ImageGcPolicy::default()),
             paused: PausedPods::open(folder.path()).unwrap(),
@@ -418,7 +418,7 @@ fn hands_of(engine: &Arc<Engine>) -> (Hands<Engine>, mpsc::Receiver<Answer>, tem
     let (answers, inbox) = mpsc::channel(8);
     let folder = tempfile::tempdir().unwrap();
     let (records, _) = Records::open(folder.path()).unwrap();
-    let volumes = Volumes::open(folder.path()).unwrap();
+    let volumes = Volumes::open(folder.path(), &folder.path().join("storage")).unwrap();
     let metrics = AgentMetrics::unregistered();
     (Hands::new(Arc::clone(engine), records, volumes, answers, metrics), inbox, folder)
 }

@@ -389,6 +389,7 @@ mod tests {
             engine_answers: true,
             pods: BTreeMap::new(),
             images: None,
+            volumes: None,
             events: Vec::new(),
             first_event: None,
         };

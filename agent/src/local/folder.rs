@@ -139,6 +139,7 @@ impl AgentFolder {
         }
         records::purge(&self.path).map_err(failed)?;
         volumes::purge(&self.path).map_err(failed)?;
+        volumes::purge_storage(&self.path).map_err(failed)?;
         fs::remove_dir(&self.path).map_err(failed)
     }
 }

@@ -17,7 +17,7 @@ pub(crate) fn check(
     node: &NodeName,
     policy: &NodePolicy,
 ) -> Result<(), SpecError> {
-    let forbidden = policy.forbidden(&pod.template);
+    let forbidden = policy.forbidden(pod);
     if !forbidden.is_empty() {
         let node = node.clone();
         return Err(SpecError::NotAllowed { node, privileges: forbidden });

@@ -9,7 +9,11 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown};
 use std::path::Path;
 
-use dugout_model::FileMode;
+use dugout_model::{FileMode, GroupChange, VolumeGroup};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags};
+
+use super::beneath::through;
 
 /// What the group may do with files.
 const READABLE: u16 = 0o440;
@@ -38,6 +42,82 @@ pub(super) fn own_files(folder: &Path, group: u32) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What the group may do with the files of a volume that outlives the pod, and with its folders, as the kubelet
+/// has it.
+const WRITABLE: u32 = 0o660;
+const WRITABLE_FOLDER: u32 = 0o2770;
+/// Deeper folders than these are refused: each that is above holds a file descriptor.
+const DEPTH_MAX: usize = 512;
+
+/// Gives a volume that outlives its pods to the group, with all that is in it and nothing that links in it
+/// lead to: containers of other pods may write there meanwhile.
+pub(super) fn own_volume(folder: &Path, group: VolumeGroup) -> io::Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(CWD, folder, flags, Mode::empty())?;
+    let found = rustix::fs::fstat(&root)?;
+    let is_owned = found.st_gid == group.id && found.st_mode & WRITABLE_FOLDER == WRITABLE_FOLDER;
+    if group.change == GroupChange::OnRootMismatch && is_owned {
+        return Ok(());
+    }
+    // The folder itself comes last: with OnRootMismatch it says that all of it is done.
+    own_inside(&root, group.id, 0)?;
+    own_one(&root, group.id)
+}
+
+fn own_inside(folder: &OwnedFd, group: u32, depth: usize) -> io::Result<()> {
+    if depth > DEPTH_MAX {
+        return Err(io::Error::other("its folders are too deep to be given to the group"));
+    }
+    let listed = rustix::fs::openat(
+        folder,
+        ".",
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    for entry in Dir::new(listed)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let held = match rustix::fs::openat(folder, name, flags, Mode::empty()) {
+            Err(rustix::io::Errno::NOENT) => continue,
+            held => held?,
+        };
+        if file_type(&held)? == FileType::Directory {
+            own_inside(&held, group, depth + 1)?;
+        }
+        own_one(&held, group)?;
+    }
+    Ok(())
+}
+
+fn file_type(held: &OwnedFd) -> io::Result<FileType> {
+    Ok(FileType::from_raw_mode(rustix::fs::fstat(held)?.st_mode))
+}
+
+/// Just what is held; of a link its owner alone.
+fn own_one(held: &OwnedFd, group: u32) -> io::Result<()> {
+    let found = rustix::fs::fstat(held)?;
+    if found.st_gid != group {
+        let gid = Some(Gid::from_raw(group));
+        rustix::fs::chownat(held.as_fd(), "", None, gid, AtFlags::EMPTY_PATH)?;
+    }
+    let wanted = match FileType::from_raw_mode(found.st_mode) {
+        FileType::Directory => WRITABLE_FOLDER,
+        FileType::Symlink => return Ok(()),
+        _ => WRITABLE,
+    };
+    // A change of owner takes the setgid bit away, so the mode comes after it.
+    let mode = found.st_mode & 0o7777 | wanted;
+    let now = rustix::fs::fstat(held)?.st_mode & 0o7777;
+    match now == mode {
+        true => Ok(()),
+        false => fs::set_permissions(through(held), Permissions::from_mode(mode)),
+    }
 }
 
 /// A change of owner takes the setgid bit away, so the mode comes after it.
@@ -70,6 +150,33 @@ mod tests {
     fn a_group_reads_what_nobody_else_may() {
         assert_eq!(readable(FileMode::new(0o400)), FileMode::new(0o440));
         assert_eq!(readable(FileMode::new(0o755)), FileMode::new(0o755));
+    }
+
+    #[test]
+    fn a_volume_that_stays_becomes_the_groups_and_its_links_lead_nowhere() {
+        if !is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (volume, other) = (folder.path().join("volume"), folder.path().join("other"));
+        fs::create_dir_all(volume.join("deep")).unwrap();
+        fs::write(volume.join("deep/row"), "1").unwrap();
+        fs::set_permissions(volume.join("deep/row"), Permissions::from_mode(0o600)).unwrap();
+        fs::write(&other, "1").unwrap();
+        let before = seen(&other);
+        std::os::unix::fs::symlink(&other, volume.join("link")).unwrap();
+        let group = VolumeGroup { id: 4321, change: GroupChange::OnRootMismatch };
+        own_volume(&volume, group).unwrap();
+        assert_eq!(seen(&volume.join("deep/row")), (4321, 0o660));
+        assert_eq!(seen(&volume.join("deep")).1 & WRITABLE_FOLDER, WRITABLE_FOLDER);
+        assert_eq!(seen(&volume).0, 4321);
+        assert_eq!(seen(&other), before, "what a link leads to stays as it is");
+
+        fs::set_permissions(volume.join("deep/row"), Permissions::from_mode(0o600)).unwrap();
+        own_volume(&volume, group).unwrap();
+        assert_eq!(seen(&volume.join("deep/row")).1, 0o600, "the volume is the group's already");
+        own_volume(&volume, VolumeGroup { change: GroupChange::Always, ..group }).unwrap();
+        assert_eq!(seen(&volume.join("deep/row")).1, 0o660);
     }
 
     #[test]

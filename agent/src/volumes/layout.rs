@@ -4,28 +4,37 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use dugout_model::{
-    AssignedPod, ClusterId, Container, EnvValue, MountAccess, NodeName, PodUid, ResolvedTemplate,
-    Timestamp, Volume, VolumeFiles, VolumeMount, VolumeSource,
+    AssignedPod, ClaimPlace, ClusterId, Container, EnvValue, MountAccess, NodeName, PodUid,
+    ResolvedTemplate, Timestamp, Volume, VolumeFiles, VolumeMount, VolumeSource,
 };
 
-use super::{Part, Preparation};
+use super::{Part, Preparation, storage};
 use crate::runtime::BindMount;
 
-/// The folder of one cluster.
+/// The folders of one cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layout(PathBuf);
+pub struct Layout {
+    pods: PathBuf,
+    /// With the volumes of claims.
+    storage: PathBuf,
+}
 
 impl Layout {
-    pub fn new(volumes: &Path, cluster: ClusterId) -> Self {
-        Self(volumes.join(cluster.to_string()))
+    pub fn new(volumes: &Path, storage: &Path, cluster: ClusterId) -> Self {
+        let cluster = cluster.to_string();
+        Self { pods: volumes.join(&cluster), storage: storage.join(cluster) }
     }
 
     pub(crate) fn root(&self) -> &Path {
-        &self.0
+        &self.pods
+    }
+
+    pub(crate) fn storage(&self) -> &Path {
+        &self.storage
     }
 
     pub(crate) fn pod(&self, pod: PodUid) -> PathBuf {
-        self.0.join(pod.to_string())
+        self.pods.join(pod.to_string())
     }
 
     fn part(&self, pod: PodUid, container: &str, index: usize) -> PathBuf {
@@ -45,15 +54,20 @@ impl Layout {
             .filter_map(|(index, (mount, sub_path))| {
                 let volume = pod.template.volumes.iter().find(|one| one.name == mount.volume)?;
                 let source = match sub_path {
-                    None => place(&self.pod(pod.uid), volume),
+                    None => place((&self.pod(pod.uid), &self.storage), pod, volume),
                     Some(_) => self.part(pod.uid, &container.name, index),
                 };
                 Some(BindMount {
                     source,
                     target: absolute(&mount.path),
-                    access: match volume.source {
+                    access: match &volume.source {
                         VolumeSource::Files(_) => MountAccess::ReadOnly,
-                        VolumeSource::EmptyDir(_) | VolumeSource::HostPath(_) => mount.access,
+                        VolumeSource::Claim(claim) if claim.access == MountAccess::ReadOnly => {
+                            MountAccess::ReadOnly
+                        }
+                        VolumeSource::EmptyDir(_)
+                        | VolumeSource::HostPath(_)
+                        | VolumeSource::Claim(_) => mount.access,
                     },
                     propagation: mount.propagation,
                 })
@@ -84,6 +98,7 @@ impl Layout {
             allocatable: None,
             wall,
             folder: self.pod(pod.uid),
+            storage: self.storage.clone(),
             parts: parts.collect(),
         })
     }
@@ -94,11 +109,25 @@ pub(super) const PARTS: &str = "parts";
 /// The folder of the volumes in that of a pod.
 pub(super) const VOLUMES: &str = "volumes";
 
-/// Where a volume of the pod with this folder lies.
-pub(super) fn place(pod: &Path, volume: &Volume<VolumeFiles>) -> PathBuf {
+/// Where a volume of the pod with this folder lies, or in that of the volumes of claims.
+pub(super) fn place(
+    (folder, storage): (&Path, &Path),
+    pod: &AssignedPod,
+    volume: &Volume<VolumeFiles>,
+) -> PathBuf {
+    let own = || folder.join(VOLUMES).join(&volume.name);
     match &volume.source {
         VolumeSource::HostPath(host_path) => PathBuf::from(&host_path.path),
-        VolumeSource::EmptyDir(_) | VolumeSource::Files(_) => pod.join(VOLUMES).join(&volume.name),
+        VolumeSource::EmptyDir(_) | VolumeSource::Files(_) => own(),
+        VolumeSource::Claim(_) => {
+            let claim = pod.claims.iter().find(|claim| claim.volume == volume.name);
+            match claim.map(|claim| &claim.place) {
+                Some(ClaimPlace::Provisioned { volume, .. }) => storage::place(storage, *volume),
+                Some(ClaimPlace::Declared(source)) => PathBuf::from(source.host_path().path),
+                // It is not made before that is known.
+                None => own(),
+            }
+        }
     }
 }
 

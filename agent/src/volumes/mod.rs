@@ -15,24 +15,26 @@ mod mount_table;
 mod payload;
 mod prepare;
 mod remove;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use dugout_model::PodUid;
+use dugout_model::{PodUid, VolumeUid};
 use thiserror::Error;
 use uuid::Uuid;
 
 use crate::labels::Owner;
 pub use layout::Layout;
 pub(crate) use prepare::{Part, Preparation};
-pub(crate) use remove::purge;
+pub(crate) use remove::{purge, purge_storage};
+pub(crate) use storage::{root as storage_root, size_bytes as storage_size_bytes};
 
 const FOLDER: &str = "volumes";
 
@@ -69,6 +71,13 @@ pub enum VolumeProblem {
     Files { source: io::Error },
     #[error("subPath {path:?} leads out of the volume")]
     OutOfVolume { path: String },
+    #[error(
+        "the folder {} of a volume that was made before is not there any more; what is lost is not begun anew: bring it back, or remove the claim from Git",
+        path.display()
+    )]
+    Lost { path: PathBuf },
+    #[error("its claim has no volume on this node")]
+    Unbound,
     #[error("subPath needs openat2, which Linux has since 5.6; this node's kernel is older")]
     OldKernel,
 }
@@ -77,20 +86,27 @@ pub enum VolumeProblem {
 #[derive(Debug)]
 pub(crate) struct Volumes {
     root: PathBuf,
+    /// Where the volumes of claims lie.
+    storage: PathBuf,
+    /// Volumes of claims that are being removed.
+    leaving: Mutex<HashSet<VolumeUid>>,
     /// Pods whose volumes are being made or removed.
     busy: Mutex<HashSet<PodUid>>,
 }
 
 impl Volumes {
-    /// The folder in an agent's data directory, which must exist. Makes nothing yet.
-    pub fn open(data_dir: &Path) -> io::Result<Self> {
+    /// The folder in an agent's data directory, which must exist, and that of the volumes of claims, which
+    /// is made.
+    pub fn open(data_dir: &Path, storage: &Path) -> io::Result<Self> {
         // Mounts are found by their whole path.
         let root = fs::canonicalize(data_dir)?.join(FOLDER);
-        Ok(Self { root, busy: Mutex::default() })
+        prepare::make_private(storage)?;
+        let storage = fs::canonicalize(storage)?;
+        Ok(Self { root, storage, leaving: Mutex::default(), busy: Mutex::default() })
     }
 
     pub fn layout(&self, owner: &Owner) -> Layout {
-        Layout::new(&self.root, owner.cluster)
+        Layout::new(&self.root, &self.storage, owner.cluster)
     }
 
     /// The pods of an owner that have a folder here.
@@ -117,6 +133,22 @@ impl Volumes {
         let busy = || io::Error::other("its volumes are still being made");
         let _turn = self.take(pod).ok_or_else(busy)?;
         remove::remove(&self.layout(owner).pod(pod))
+    }
+
+    /// The volumes of claims of an owner's cluster that have a folder here.
+    pub fn find_storage(&self, owner: &Owner) -> io::Result<BTreeSet<VolumeUid>> {
+        storage::find(self.layout(owner).storage())
+    }
+
+    /// Removes the volume of a claim. Nothing is fine.
+    pub fn remove_storage(&self, owner: &Owner, volume: VolumeUid) -> io::Result<()> {
+        let leaving = || self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        if !leaving().insert(volume) {
+            return Err(io::Error::other("it is still being removed"));
+        }
+        let removed = storage::remove(self.layout(owner).storage(), volume);
+        leaving().remove(&volume);
+        removed
     }
 
     /// One at a time for each pod: a call that hangs on a disk is not joined by others.

@@ -6,7 +6,8 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as 
 use std::path::{Path, PathBuf};
 
 use dugout_model::{
-    AssignedPod, EmptyDir, FileContent, NodeName, Timestamp, Volume, VolumeFiles, VolumeSource,
+    AssignedPod, ClaimPlace, EmptyDir, FileContent, NodeName, PersistentVolumeSource, Timestamp,
+    Volume, VolumeFiles, VolumeSource,
 };
 use rustix::mount::mount_bind;
 
@@ -15,7 +16,9 @@ use super::layout::{VOLUMES, nested_places, place};
 use super::mount_table::MountTable;
 use crate::spec::Allocatable;
 
-use super::{VolumeError, VolumeProblem, group, host_path, memory, payload, remove, writer};
+use super::{
+    VolumeError, VolumeProblem, group, host_path, memory, payload, remove, storage, writer,
+};
 
 /// What must be there before a container of a pod is made or started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub(crate) struct Preparation {
     pub wall: Timestamp,
     /// The pod's own.
     pub folder: PathBuf,
+    /// That of the volumes of claims.
+    pub storage: PathBuf,
     pub parts: Vec<Part>,
 }
 
@@ -55,7 +60,8 @@ pub(super) fn prepare(wanted: &Preparation) -> Result<(), VolumeError> {
     for part in &wanted.parts {
         let volume = template.volumes.iter().find(|volume| volume.name == part.volume);
         let Some(volume) = volume else { continue };
-        mount_part(part, &place(&wanted.folder, volume), &mounted).map_err(|problem| {
+        let volume_place = place((&wanted.folder, &wanted.storage), &wanted.pod, volume);
+        mount_part(part, &volume_place, &mounted).map_err(|problem| {
             let volume = volume.name.clone();
             VolumeError::Volume { volume, problem }
         })?;
@@ -68,7 +74,7 @@ fn make(
     volume: &Volume<VolumeFiles>,
     mounted: &MountTable,
 ) -> Result<(), VolumeProblem> {
-    let path = place(&wanted.folder, volume);
+    let path = place((&wanted.folder, &wanted.storage), &wanted.pod, volume);
     let io = |source| VolumeProblem::Io { path: path.clone(), source };
     let group = wanted.pod.template.volume_group();
     match &volume.source {
@@ -97,11 +103,43 @@ fn make(
             nested.iter().try_for_each(|place| make_place(&path.join(place))).map_err(io)?;
             group.map_or(Ok(()), |group| group::own_files(&path, group)).map_err(io)
         }
+        VolumeSource::Claim(_) => make_claim(wanted, volume, &path),
     }
 }
 
+/// Sees to it that the volume of a claim is there, and gives it to the pod's group once for each pod.
+fn make_claim(
+    wanted: &Preparation,
+    volume: &Volume<VolumeFiles>,
+    path: &Path,
+) -> Result<(), VolumeProblem> {
+    let io = |source| VolumeProblem::Io { path: path.to_owned(), source };
+    let assigned = wanted.pod.claims.iter().find(|claim| claim.volume == volume.name);
+    let owned = match assigned.map(|claim| &claim.place) {
+        None => return Err(VolumeProblem::Unbound),
+        Some(ClaimPlace::Provisioned { volume, is_new }) => {
+            storage::make(&wanted.storage, *volume, *is_new)?;
+            true
+        }
+        Some(ClaimPlace::Declared(source)) => {
+            host_path::check(&source.host_path())?;
+            matches!(source, PersistentVolumeSource::Local { .. })
+        }
+    };
+    let security = wanted.pod.template.security.as_deref();
+    let Some(group) = security.and_then(|security| security.volume_group).filter(|_| owned) else {
+        return Ok(());
+    };
+    let done = wanted.folder.join(VOLUMES).join(format!(".owned-{}", volume.name));
+    if !done.exists() {
+        group::own_volume(path, group).map_err(io)?;
+        File::create(&done).map_err(io)?;
+    }
+    Ok(())
+}
+
 /// Makes a folder that nobody but the agent enters, with those above it.
-fn make_private(folder: &Path) -> io::Result<()> {
+pub(super) fn make_private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
@@ -112,7 +150,7 @@ fn make_place(folder: &Path) -> io::Result<()> {
 
 /// Makes a folder in which everybody may write. It appears with its mode, and one that is there stays as
 /// its containers left it.
-fn make_open(folder: &Path, group: Option<u32>) -> io::Result<()> {
+pub(super) fn make_open(folder: &Path, group: Option<u32>) -> io::Result<()> {
     if folder.exists() {
         return Ok(());
     }

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::FOLDER;
 use super::layout::{PARTS, VOLUMES};
 use super::mount_table::MountTable;
+use super::storage;
 
 /// Removes the folder of a pod. Nothing is fine.
 pub(super) fn remove(pod: &Path) -> io::Result<()> {
@@ -74,7 +75,7 @@ pub(super) fn remove_target(target: &Path) -> io::Result<()> {
 /// Removes a folder with all that is in it, however deep: a container may have nested more folders than a
 /// call stack or a limit of open files has room for. So nothing is descended into. What is in a folder of
 /// the top is moved up to the top, until the top is empty.
-fn remove_tree(top: &Path) -> io::Result<()> {
+pub(super) fn remove_tree(top: &Path) -> io::Result<()> {
     let held = match open_folder(CWD, top) {
         Err(error) => return fine_when_gone(Err(error)),
         Ok(held) => held,
@@ -166,6 +167,22 @@ pub(crate) fn purge(data_dir: &Path) -> io::Result<()> {
     for cluster in folder_entries(&root)?.into_iter().filter(|path| is_ours(path)) {
         for pod in folder_entries(&cluster)?.into_iter().filter(|path| is_ours(path)) {
             remove(&pod)?;
+        }
+        fine_when_gone(fs::remove_dir(&cluster))?;
+    }
+    fine_when_gone(fs::remove_dir(&root))
+}
+
+/// Removes the volumes of claims in a data directory with what is in them, and nothing that is none.
+pub(crate) fn purge_storage(data_dir: &Path) -> io::Result<()> {
+    let root = data_dir.join(storage::FOLDER);
+    let is_ours = |path: &Path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| Uuid::parse_str(name).is_ok())
+    };
+    for cluster in folder_entries(&root)?.into_iter().filter(|path| is_ours(path)) {
+        for volume in storage::find(&cluster)? {
+            storage::remove(&cluster, volume)?;
         }
         fine_when_gone(fs::remove_dir(&cluster))?;
     }

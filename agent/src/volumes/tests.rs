@@ -5,9 +5,9 @@ use std::os::unix::net::UnixListener;
 use std::process::Command;
 
 use dugout_model::{
-    EmptyDir, FileContent, FileMode, HostPath, HostPathType, MountAccess, MountPropagation,
-    ResolvedTemplate, SecretValue, SubPath, Volume, VolumeFile, VolumeFiles, VolumeMount,
-    VolumeSource,
+    AssignedClaim, AssignedPod, ClaimName, ClaimPlace, ClaimVolume, EmptyDir, FileContent,
+    FileMode, HostPath, HostPathType, MountAccess, MountPropagation, ObjectName, ResolvedTemplate,
+    SecretValue, SubPath, Volume, VolumeFile, VolumeFiles, VolumeMount, VolumeSource,
 };
 use rustix::thread::CapabilitySet;
 use tempfile::TempDir;
@@ -45,7 +45,8 @@ impl Rig {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("data dir")).unwrap();
-        let volumes = Volumes::open(&folder.path().join("data dir")).unwrap();
+        let storage = folder.path().join("storage");
+        let volumes = Volumes::open(&folder.path().join("data dir"), &storage).unwrap();
         Self { folder, volumes }
     }
 
@@ -113,6 +114,47 @@ fn host(path: &Path, path_type: HostPathType) -> Volume<VolumeFiles> {
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn the_volume_of_a_claim_is_made_once_and_outlives_its_pod() {
+    let rig = Rig::new();
+    let volume_uid = VolumeUid(Uuid::from_u128(7));
+    let prepare = |is_new, part: Option<&str>| {
+        let claim = ClaimName::Named(ObjectName::new("data"));
+        let source = VolumeSource::Claim(ClaimVolume { claim, access: MountAccess::ReadWrite });
+        let mut template = template("web");
+        template.containers[0].mounts = [VolumeMount {
+            volume: "data".to_owned(),
+            path: "/data".to_owned(),
+            access: MountAccess::ReadWrite,
+            sub_path: part.map(|part| SubPath::Fixed(part.to_owned())),
+            propagation: MountPropagation::None,
+        }]
+        .into();
+        template.volumes = [volume("data", source)].into();
+        let place = ClaimPlace::Provisioned { volume: volume_uid, is_new };
+        let claims = vec![AssignedClaim { volume: "data".to_owned(), place }];
+        let pod = AssignedPod { claims, ..pod(1, template) };
+        let container = &pod.template.containers[0];
+        let sub_paths = crate::spec::sub_paths(&pod, container, (&owner().node, None)).unwrap();
+        let layout = rig.volumes.layout(&owner());
+        let wanted = (&owner().node, at(0));
+        let wanted = layout.preparation(&pod, container, &sub_paths, wanted).unwrap();
+        let source = layout.mounts(&pod, container, &sub_paths)[0].source.clone();
+        rig.volumes.prepare(&wanted).map(|()| source)
+    };
+    let lost = prepare(false, None).unwrap_err().to_string();
+    assert!(lost.contains("what is lost is not begun anew"), "{lost}");
+    let folder = prepare(true, None).unwrap();
+    assert_eq!(mode(&folder), 0o777);
+    fs::write(folder.join("row"), "1").unwrap();
+    rig.remove();
+    assert_eq!(rig.volumes.find_storage(&owner()).unwrap(), BTreeSet::from([volume_uid]));
+    assert_eq!(prepare(false, None).unwrap(), folder);
+    assert!(folder.join("row").exists());
+    rig.volumes.remove_storage(&owner(), volume_uid).unwrap();
+    assert!(!folder.exists());
 }
 
 #[test]

@@ -16,7 +16,7 @@ use dugout_agent::image_gc::ImageGcPolicy;
 use dugout_agent::labels::Owner;
 use dugout_agent::local::{ImageSpec, Local};
 use dugout_agent::runtime::{ContainerRuntime as _, ObservedContainer};
-use dugout_agent::{AgentConfig, AgentError, AgentMetrics};
+use dugout_agent::{AgentConfig, AgentError, AgentMetrics, StorageConfig};
 use dugout_model::*;
 use dugout_wire as wire;
 use http_body_util::{BodyExt as _, Full};
@@ -280,6 +280,7 @@ impl Rig {
             data_dir: self.data_dir(),
             address: None,
             image_gc: self.image_gc,
+            storage: StorageConfig::default(),
             allowed: self.allowed,
         };
         let metrics = Arc::new(AgentMetrics::unregistered());
@@ -330,6 +331,7 @@ impl Rig {
                 template: Arc::new(template),
                 order: PodOrder::Run { draining: false },
                 drift: Drift::Correct,
+                claims: Vec::new(),
             },
         );
         uid
@@ -357,6 +359,7 @@ impl Rig {
             services: self.services.clone(),
             images: self.images.clone(),
             pull_secrets: self.pull_secrets.clone(),
+            deleted_volumes: Vec::new(),
         }));
     }
 

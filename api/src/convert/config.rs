@@ -36,6 +36,15 @@ impl View<'_> {
             ObjectSpec::PodDisruptionBudget(spec) => {
                 Object::PodDisruptionBudget(Box::new(self.budget(metadata, object, spec)))
             }
+            ObjectSpec::PersistentVolumeClaim(spec) => {
+                Object::PersistentVolumeClaim(Box::new(self.claim(metadata, object, spec)))
+            }
+            ObjectSpec::PersistentVolume(spec) => {
+                Object::PersistentVolume(Box::new(self.declared_volume(metadata, object, spec)))
+            }
+            ObjectSpec::StorageClass(spec) => {
+                Object::StorageClass(Box::new(self.declared_class(metadata, spec)))
+            }
             ObjectSpec::StatefulSet(spec) => {
                 Object::StatefulSet(Box::new(self.stateful_set(metadata, object, spec)))
             }

@@ -15,6 +15,7 @@ mod node;
 mod pod;
 mod security;
 mod stateful_set;
+mod storage;
 mod template;
 mod volume;
 mod workload;
@@ -23,10 +24,11 @@ use dugout_model::{Timestamp, World};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Event, LimitRange, Namespace, Node, Pod, ReplicationController, ResourceQuota,
-    Secret, Service,
+    ConfigMap, Event, LimitRange, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
+    ReplicationController, ResourceQuota, Secret, Service,
 };
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
@@ -65,6 +67,9 @@ pub enum Object {
     Job(Box<Job>),
     CronJob(Box<CronJob>),
     PodDisruptionBudget(Box<PodDisruptionBudget>),
+    PersistentVolumeClaim(Box<PersistentVolumeClaim>),
+    PersistentVolume(Box<PersistentVolume>),
+    StorageClass(Box<StorageClass>),
     Source(Box<Source>),
     Release(Box<Release>),
     TimelineEntry(Box<TimelineEntry>),
@@ -90,6 +95,9 @@ impl Object {
             Object::Job(object) => &object.metadata,
             Object::CronJob(object) => &object.metadata,
             Object::PodDisruptionBudget(object) => &object.metadata,
+            Object::PersistentVolumeClaim(object) => &object.metadata,
+            Object::PersistentVolume(object) => &object.metadata,
+            Object::StorageClass(object) => &object.metadata,
             Object::Source(object) => &object.metadata,
             Object::Release(object) => &object.metadata,
             Object::TimelineEntry(object) => &object.metadata,

@@ -20,6 +20,16 @@ impl View<'_> {
         spec.node_name = pod.node().map(ToString::to_string);
         if let Some(set) = set {
             (spec.hostname, spec.subdomain) = self.host_names(pod, set);
+            // The claims of a stateful set's templates are the pod's own.
+            for volume in spec.volumes.iter_mut().flatten() {
+                let mut claims = set.template.claims();
+                let claim = claims.find(|(name, _)| *name == volume.name);
+                if let (Some((_, claim)), Some(source)) =
+                    (claim, &mut volume.persistent_volume_claim)
+                {
+                    source.claim_name = claim.claim.of_pod(&pod.name).to_string();
+                }
+            }
         }
         core::Pod {
             metadata: self.pod_metadata(pod, set),

@@ -1,13 +1,16 @@
 //! Stateful sets, with the counts and revisions of `apps/v1`.
 
-use dugout_model::{PodManagement, ReplicaSet, StatefulSet, StatefulSetUpdate, StoredObject};
+use dugout_model::{
+    ClaimName, PodManagement, PodTemplate, ReplicaSet, StatefulSet, StatefulSetUpdate,
+    StoredObject, VolumeSource,
+};
 use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::View;
-use super::meta::{int, selector, some_text, time};
+use super::meta::{int, list, selector, some_text, time};
 use super::template::declared;
 use super::workload::{Progress, int_or_percent, min_ready_seconds, progress};
+use super::{View, storage};
 
 impl View<'_> {
     pub(super) fn stateful_set(
@@ -78,6 +81,31 @@ fn condition(progress: Progress) -> apps::StatefulSetCondition {
     }
 }
 
+/// What becomes of its claims, where it has any.
+fn claim_retention(
+    spec: &StatefulSet,
+) -> Option<apps::StatefulSetPersistentVolumeClaimRetentionPolicy> {
+    let retention = spec.claim_retention;
+    (!spec.claim_templates.is_empty()).then(|| {
+        apps::StatefulSetPersistentVolumeClaimRetentionPolicy {
+            when_deleted: Some(retention.when_deleted.as_str().to_owned()),
+            when_scaled: Some(retention.when_scaled.as_str().to_owned()),
+        }
+    })
+}
+
+/// The template as it was written: the volumes of its claims are not among those of the pod.
+fn template_of(spec: &StatefulSet) -> PodTemplate {
+    let mut template = spec.template.clone();
+    let mut volumes = template.volumes.into_vec();
+    volumes.retain(|volume| {
+        !matches!(&volume.source, VolumeSource::Claim(claim)
+            if matches!(claim.claim, ClaimName::OfTemplate(_)))
+    });
+    template.volumes = volumes.into();
+    template
+}
+
 fn stateful_set_spec(spec: &StatefulSet) -> apps::StatefulSetSpec {
     let strategy = match spec.update {
         StatefulSetUpdate::OnDelete => apps::StatefulSetUpdateStrategy {
@@ -107,8 +135,9 @@ fn stateful_set_spec(spec: &StatefulSet) -> apps::StatefulSetSpec {
         revision_history_limit: Some(int(spec.revision_history_limit)),
         selector: selector(&spec.selector),
         service_name: some_text(&spec.service_name),
-        template: declared(&spec.template),
+        template: declared(&template_of(spec)),
         update_strategy: Some(strategy),
-        ..apps::StatefulSetSpec::default()
+        persistent_volume_claim_retention_policy: claim_retention(spec),
+        volume_claim_templates: list(spec.claim_templates.iter().map(storage::template).collect()),
     }
 }

@@ -1,9 +1,9 @@
 //! Volumes of pods and their mounts.
 
 use dugout_model::{
-    EmptyDir, FieldFile, FieldFileContent, FileContent, FileField, FileMode, FileSource, HostPath,
-    KeyFile, MountAccess, MountPropagation, Projection, SubPath, Volume, VolumeFiles, VolumeMount,
-    VolumeSource,
+    ClaimName, ClaimVolume, EmptyDir, FieldFile, FieldFileContent, FileContent, FileField,
+    FileMode, FileSource, HostPath, KeyFile, MountAccess, MountPropagation, Projection, SubPath,
+    Volume, VolumeFiles, VolumeMount, VolumeSource,
 };
 use k8s_openapi::api::core::v1 as core;
 
@@ -90,6 +90,14 @@ fn without_files<Files>(volume: &Volume<Files>) -> core::Volume {
                 medium: Some("Memory".to_owned()),
                 size_limit: size_limit_bytes.map(bytes),
                 ..core::EmptyDirVolumeSource::default()
+            });
+        }
+        VolumeSource::Claim(ClaimVolume { claim, access }) => {
+            // Of a stateful set's template the pod says which it is.
+            let (ClaimName::Named(name) | ClaimName::OfTemplate(name)) = claim;
+            result.persistent_volume_claim = Some(core::PersistentVolumeClaimVolumeSource {
+                claim_name: name.to_string(),
+                read_only: (*access == MountAccess::ReadOnly).then_some(true),
             });
         }
         VolumeSource::HostPath(HostPath { path, path_type }) => {

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, reason = "what a helper expects is part of the test")]
 
 pub mod jobs;
+pub mod storage;
 pub mod workloads;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,6 +111,7 @@ fn node(name: &str, condition: NodeCondition, scheduling: Scheduling) -> Node {
         instance: format!("instance-{name}"),
         labels: map(&[("zone", "north")]),
         capacity: Resources { cpu_millis: 4000, memory_bytes: 8 << 30, pods: 110 },
+        storage_bytes: Some(100 << 30),
         engine: EngineId::new("engine"),
         engine_version: "28.5.0".to_owned(),
         agent_version: "0.1.0".to_owned(),

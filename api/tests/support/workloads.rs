@@ -119,6 +119,8 @@ fn stateful_set() -> StatefulSet {
         },
         min_ready: Duration::ZERO,
         revision_history_limit: 10,
+        claim_templates: Box::default(),
+        claim_retention: ClaimRetention::default(),
     }
 }
 

@@ -54,6 +54,8 @@ pub struct AgentArguments {
     pub metrics_listen: Option<SocketAddr>,
     #[command(flatten)]
     pub image_gc: crate::image_gc_arguments::ImageGcArguments,
+    #[command(flatten)]
+    pub storage: crate::storage_arguments::StorageArguments,
 }
 
 /// What a person may do on the node's own machine, also while no server answers.

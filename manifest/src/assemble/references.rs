@@ -40,7 +40,7 @@ impl<'a> Revision<'a> {
             found.push(member.tell(place, Severity::Error, message, hint));
         };
         let Some(target) = self.find(kind, namespace, name) else {
-            if !self.has_unknown {
+            if !self.has_unknown && !self.is_made_by_a_set(kind, namespace, name) {
                 let message = format!("there is no {kind} {name} in namespace {namespace}");
                 tell(message, &self.name_hint(kind, namespace, *can_be_optional));
             }
@@ -74,6 +74,28 @@ impl<'a> Revision<'a> {
                 tell(format!("the Service {name} has no port {shown}"), &ports_hint(service));
             }
         }
+    }
+
+    /// Whether it is a claim that a stateful set makes for one of its pods. Which pods it has may change.
+    fn is_made_by_a_set(&self, kind: &str, namespace: &str, name: &str) -> bool {
+        let Some((rest, ordinal)) = name.rsplit_once('-') else { return false };
+        let is_ordinal = !ordinal.is_empty() && ordinal.bytes().all(|byte| byte.is_ascii_digit());
+        if kind != "PersistentVolumeClaim" || !is_ordinal {
+            return false;
+        }
+        rest.match_indices('-').any(|(at, _)| {
+            let (Some(template), Some(set)) = (rest.get(..at), rest.get(at + 1..)) else {
+                return false;
+            };
+            let declared = self.find("StatefulSet", namespace, set).and_then(Member::declared);
+            declared.is_some_and(|object| match &object.spec {
+                ObjectSpec::StatefulSet(set) => {
+                    set.claim_templates.iter().any(|claim| claim.name.as_str() == template)
+                }
+                // It is of another kind, as its name says.
+                _ => false,
+            })
+        })
     }
 
     /// What there is instead of a missing object.

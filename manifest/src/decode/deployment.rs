@@ -262,7 +262,7 @@ pub(super) fn read_selector(value: &Value<'_>) -> Option<LabelSelector> {
     Some(LabelSelector { match_labels, match_expressions })
 }
 
-fn read_requirement(requirement: &Object<'_>) -> Option<LabelRequirement> {
+pub(super) fn read_requirement(requirement: &Object<'_>) -> Option<LabelRequirement> {
     let key = requirement.field("key")?.text()?.to_owned();
     let values =
         requirement.field("values").map(|value| container::read_texts(&value)).unwrap_or_default();

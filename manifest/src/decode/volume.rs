@@ -6,7 +6,7 @@ use dugout_model::{
     VolumeSource,
 };
 
-use super::env;
+use super::{env, storage};
 
 use crate::quantity::Quantity;
 use crate::reader::{Object, Value};
@@ -34,6 +34,8 @@ fn read_volume(volume: &Object<'_>) -> Option<Volume<Projection>> {
     let inside = |field| volume.field(field).and_then(|value| value.object());
     let source = if let Some(path) = inside("hostPath") {
         VolumeSource::HostPath(read_host_path(&path)?)
+    } else if let Some(claim) = inside("persistentVolumeClaim") {
+        VolumeSource::Claim(storage::read_claim_volume(&claim)?)
     } else if let Some(config_map) = inside("configMap") {
         VolumeSource::Files(alone(&config_map, read_config_map(&config_map)?))
     } else if let Some(secret) = inside("secret") {
@@ -145,7 +147,7 @@ fn read_empty_dir(empty: &Object<'_>) -> EmptyDir {
     EmptyDir::Disk
 }
 
-fn read_host_path(host_path: &Object<'_>) -> Option<HostPath> {
+pub(super) fn read_host_path(host_path: &Object<'_>) -> Option<HostPath> {
     let path_type = host_path.field("type").and_then(|value| value.one_of(HOST_PATH_TYPES));
     let value = host_path.field("path")?;
     let path = value.text()?;

@@ -11,7 +11,7 @@ use super::deployment::{
     read_selector, read_template, seconds,
 };
 use super::metadata::read_labels;
-use super::policy;
+use super::{policy, storage};
 use crate::reader::Object;
 
 /// How many templates of before are kept where a manifest does not say it.
@@ -32,10 +32,11 @@ pub(super) fn read_stateful_set(object: &Object<'_>) -> StatefulSet {
     let first_ordinal = spec
         .and_then(|spec| spec.field("ordinals"))
         .and_then(|value| Some(number(&value.object()?, "start", 0)));
+    let claim_templates = spec.map(storage::read_claim_templates).unwrap_or_default();
     StatefulSet {
         replicas: spec.map_or(0, read_replicas),
         selector: selector_of(spec),
-        template: template_of(spec),
+        template: storage::with_claims(template_of(spec), &claim_templates),
         service_name: service_name
             .and_then(|value| value.text().map(str::to_owned))
             .unwrap_or_default(),
@@ -44,6 +45,8 @@ pub(super) fn read_stateful_set(object: &Object<'_>) -> StatefulSet {
         update: spec.map_or(StatefulSetUpdate::OnDelete, read_stateful_set_update),
         min_ready: seconds(spec.map_or(0, |spec| number(spec, "minReadySeconds", 0))),
         revision_history_limit: spec.map_or(0, read_history_limit),
+        claim_templates,
+        claim_retention: spec.map(storage::read_claim_retention).unwrap_or_default(),
     }
 }
 

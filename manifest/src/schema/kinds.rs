@@ -145,7 +145,6 @@ const AUTHENTICATION: &str = "authentication.k8s.io/v1";
 const NO_API_CREDENTIALS: &str = "has no effect: pods get no credentials for an API server";
 const ONLY_PULL_SECRETS: &str = "gives its imagePullSecrets to pods and nothing else: pods get no credentials for an API server";
 const NO_CUSTOM_RESOURCES: &str = "has no effect: Dugout has no custom resources";
-const VOLUMES: &str = "give out storage";
 const ENDPOINTS: &str = "take endpoints from Git";
 const INGRESS: &str = "serve Ingresses";
 const AUTOSCALE: &str = "scale workloads by itself";
@@ -182,9 +181,14 @@ pub(crate) static KINDS: &[KindEntry] = &[
         Kind::PodDisruptionBudget,
         &policy::POD_DISRUPTION_BUDGET,
     ),
-    not_yet("v1", "PersistentVolumeClaim", &storage::PERSISTENT_VOLUME_CLAIM, VOLUMES, ""),
-    not_yet("v1", "PersistentVolume", &storage::PERSISTENT_VOLUME, VOLUMES, "").cluster(),
-    not_yet(STORAGE, "StorageClass", &storage::STORAGE_CLASS, VOLUMES, "").cluster(),
+    acted(
+        "v1",
+        "PersistentVolumeClaim",
+        Kind::PersistentVolumeClaim,
+        &storage::PERSISTENT_VOLUME_CLAIM,
+    ),
+    acted("v1", "PersistentVolume", Kind::PersistentVolume, &storage::PERSISTENT_VOLUME).cluster(),
+    acted(STORAGE, "StorageClass", Kind::StorageClass, &storage::STORAGE_CLASS).cluster(),
     not_yet(NETWORKING, "Ingress", &network::INGRESS, INGRESS, "use a service of type NodePort"),
     not_yet(
         NETWORKING,

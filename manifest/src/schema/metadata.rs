@@ -93,13 +93,21 @@ pub(super) static TEMPLATE_METADATA: Schema = table(
 pub(super) static CLAIM_METADATA: Schema = table(
     "ObjectMeta of a claim template",
     &[
-        checked("name", text(SUBDOMAIN)).required(),
-        checked("namespace", text(LABEL)),
-        checked("labels", LABELS),
-        checked("annotations", ANNOTATIONS),
-        checked("generateName", TEXT),
-        checked("ownerReferences", objects(&OWNER_REFERENCE)),
-        checked("finalizers", texts(QUALIFIED_NAME)),
+        acted("name", text(SUBDOMAIN)).required(),
+        notice(
+            "namespace",
+            text(LABEL),
+            "has no effect in a template: claims are where their pods are",
+        ),
+        acted("labels", LABELS),
+        acted("annotations", ANNOTATIONS),
+        notice("generateName", TEXT, "has no effect: a claim is named by its template and its pod"),
+        refused("ownerReferences", objects(&OWNER_REFERENCE), OWNERS),
+        refused(
+            "finalizers",
+            texts(QUALIFIED_NAME),
+            "Dugout has no finalizers: a claim stays while a pod uses it",
+        ),
         CREATION_TIMESTAMP,
         DELETION_GRACE,
         DELETION_TIMESTAMP,

@@ -5,7 +5,7 @@ use super::metadata::LABEL_SELECTOR;
 use super::value::{
     INT32_MAX, INT64_MAX, INT64_MIN, TEXTS, int, object, objects, text, texts, words,
 };
-use super::{Schema, checked, table};
+use super::{Schema, acted, checked, table};
 use crate::rules::placement;
 
 pub(super) static AFFINITY: Schema = table(
@@ -79,23 +79,24 @@ pub(super) static POD_AFFINITY_TERM: Schema = table(
 );
 
 pub(super) static NODE_SELECTOR: Schema =
-    table("NodeSelector", &[checked("nodeSelectorTerms", objects(&NODE_SELECTOR_TERM)).required()]);
+    table("NodeSelector", &[acted("nodeSelectorTerms", objects(&NODE_SELECTOR_TERM)).required()]);
 
 pub(super) static NODE_SELECTOR_TERM: Schema = table(
     "NodeSelectorTerm",
     &[
-        checked("matchExpressions", objects(&NODE_SELECTOR_REQUIREMENT)),
-        checked("matchFields", objects(&NODE_SELECTOR_REQUIREMENT)),
+        acted("matchExpressions", objects(&NODE_SELECTOR_REQUIREMENT)),
+        acted("matchFields", objects(&NODE_SELECTOR_REQUIREMENT)),
     ],
 );
 
 pub(super) static NODE_SELECTOR_REQUIREMENT: Schema = table(
     "NodeSelectorRequirement",
     &[
-        checked("key", text(QUALIFIED_NAME)).required(),
-        checked("operator", words(&["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]))
-            .required(),
-        checked("values", TEXTS),
+        acted("key", text(QUALIFIED_NAME)).required(),
+        acted("operator", words(&["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]))
+            .required()
+            .except("`Gt`, `Lt`"),
+        acted("values", TEXTS),
     ],
 )
 .with(&[placement::node_requirement]);

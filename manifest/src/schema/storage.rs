@@ -17,9 +17,14 @@ use super::remote_volume::{
 use super::value::{
     BOOL, INT64_MAX, QUANTITIES, TEXT, TEXTS, int, object, objects, text, text_map, texts, words,
 };
-use super::volume::{HOST_PATH_VOLUME_SOURCE, NFS_VOLUME_SOURCE};
-use super::{API_VERSION, KIND, METADATA, STATUS, Schema, checked, table};
+use super::volume::{HOST_PATH_VOLUME_SOURCE, NFS_VOLUME_SOURCE, NO_DRIVER};
+use super::{API_VERSION, KIND, METADATA, STATUS, Schema, acted, checked, notice, refused, table};
 use crate::rules::storage;
+
+const NO_COPIES: &str = "Dugout fills no volume from another or from a snapshot";
+const NO_ATTRIBUTES: &str = "Dugout has no volume attributes classes";
+const NO_BLOCKS: &str = "Dugout gives out folders, and no block devices";
+const MOUNTED: &str = "has no effect: Dugout mounts no disks; the folder is there already";
 
 pub(super) static PERSISTENT_VOLUME_CLAIM: Schema = table(
     "PersistentVolumeClaim",
@@ -27,7 +32,7 @@ pub(super) static PERSISTENT_VOLUME_CLAIM: Schema = table(
         API_VERSION,
         KIND,
         METADATA,
-        checked("spec", object(&PERSISTENT_VOLUME_CLAIM_SPEC)).required(),
+        acted("spec", object(&PERSISTENT_VOLUME_CLAIM_SPEC)).required(),
         STATUS,
     ],
 );
@@ -35,25 +40,28 @@ pub(super) static PERSISTENT_VOLUME_CLAIM: Schema = table(
 pub(super) static PERSISTENT_VOLUME_CLAIM_SPEC: Schema = table(
     "PersistentVolumeClaimSpec",
     &[
-        checked(
+        acted(
             "accessModes",
             texts(Words(&["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"])),
         ),
-        checked("dataSource", object(&TYPED_LOCAL_OBJECT_REFERENCE)),
-        checked("dataSourceRef", object(&TYPED_OBJECT_REFERENCE)),
-        checked("resources", object(&VOLUME_RESOURCE_REQUIREMENTS)),
-        checked("selector", object(&LABEL_SELECTOR)),
-        checked("storageClassName", text(SUBDOMAIN)),
-        checked("volumeAttributesClassName", text(SUBDOMAIN)),
-        checked("volumeMode", words(&["Filesystem", "Block"])),
-        checked("volumeName", text(SUBDOMAIN)),
+        refused("dataSource", object(&TYPED_LOCAL_OBJECT_REFERENCE), NO_COPIES),
+        refused("dataSourceRef", object(&TYPED_OBJECT_REFERENCE), NO_COPIES),
+        acted("resources", object(&VOLUME_RESOURCE_REQUIREMENTS)),
+        acted("selector", object(&LABEL_SELECTOR)),
+        acted("storageClassName", text(SUBDOMAIN)),
+        refused("volumeAttributesClassName", text(SUBDOMAIN), NO_ATTRIBUTES),
+        refused("volumeMode", words(&["Filesystem", "Block"]), NO_BLOCKS).unless(&["Filesystem"]),
+        acted("volumeName", text(SUBDOMAIN)),
     ],
 )
 .with(&[storage::claim]);
 
 pub(super) static VOLUME_RESOURCE_REQUIREMENTS: Schema = table(
     "VolumeResourceRequirements",
-    &[checked("limits", QUANTITIES), checked("requests", QUANTITIES)],
+    &[
+        notice("limits", QUANTITIES, "has no effect: nothing watches how much is written"),
+        acted("requests", QUANTITIES),
+    ],
 );
 
 pub(super) static TYPED_LOCAL_OBJECT_REFERENCE: Schema = table(
@@ -81,7 +89,7 @@ pub(super) static PERSISTENT_VOLUME: Schema = table(
         API_VERSION,
         KIND,
         METADATA,
-        checked("spec", object(&PERSISTENT_VOLUME_SPEC)).required(),
+        acted("spec", object(&PERSISTENT_VOLUME_SPEC)).required(),
         STATUS,
     ],
 );
@@ -89,50 +97,69 @@ pub(super) static PERSISTENT_VOLUME: Schema = table(
 pub(super) static PERSISTENT_VOLUME_SPEC: Schema = table(
     "PersistentVolumeSpec",
     &[
-        checked(
+        acted(
             "accessModes",
             texts(Words(&["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"])),
         ),
-        checked("awsElasticBlockStore", object(&AWS_ELASTIC_BLOCK_STORE_VOLUME_SOURCE)),
-        checked("azureDisk", object(&AZURE_DISK_VOLUME_SOURCE)),
-        checked("azureFile", object(&AZURE_FILE_PERSISTENT_VOLUME_SOURCE)),
-        checked("capacity", QUANTITIES),
-        checked("cephfs", object(&CEPH_FS_PERSISTENT_VOLUME_SOURCE)),
-        checked("cinder", object(&CINDER_PERSISTENT_VOLUME_SOURCE)),
-        checked("claimRef", object(&OBJECT_REFERENCE)),
-        checked("csi", object(&CSI_PERSISTENT_VOLUME_SOURCE)),
-        checked("fc", object(&FC_VOLUME_SOURCE)),
-        checked("flexVolume", object(&FLEX_PERSISTENT_VOLUME_SOURCE)),
-        checked("flocker", object(&FLOCKER_VOLUME_SOURCE)),
-        checked("gcePersistentDisk", object(&GCE_PERSISTENT_DISK_VOLUME_SOURCE)),
-        checked("glusterfs", object(&GLUSTERFS_PERSISTENT_VOLUME_SOURCE)),
-        checked("hostPath", object(&HOST_PATH_VOLUME_SOURCE)),
-        checked("iscsi", object(&ISCSI_PERSISTENT_VOLUME_SOURCE)),
-        checked("local", object(&LOCAL_VOLUME_SOURCE)),
-        checked("mountOptions", TEXTS),
-        checked("nfs", object(&NFS_VOLUME_SOURCE)),
-        checked("nodeAffinity", object(&VOLUME_NODE_AFFINITY)),
-        checked("persistentVolumeReclaimPolicy", words(&["Retain", "Recycle", "Delete"])),
-        checked("photonPersistentDisk", object(&PHOTON_PERSISTENT_DISK_VOLUME_SOURCE)),
-        checked("portworxVolume", object(&PORTWORX_VOLUME_SOURCE)),
-        checked("quobyte", object(&QUOBYTE_VOLUME_SOURCE)),
-        checked("rbd", object(&RBD_PERSISTENT_VOLUME_SOURCE)),
-        checked("scaleIO", object(&SCALE_IO_PERSISTENT_VOLUME_SOURCE)),
-        checked("storageClassName", text(SUBDOMAIN)),
-        checked("storageos", object(&STORAGE_OS_PERSISTENT_VOLUME_SOURCE)),
-        checked("volumeAttributesClassName", text(SUBDOMAIN)),
-        checked("volumeMode", words(&["Filesystem", "Block"])),
-        checked("vsphereVolume", object(&VSPHERE_VIRTUAL_DISK_VOLUME_SOURCE)),
+        refused("awsElasticBlockStore", object(&AWS_ELASTIC_BLOCK_STORE_VOLUME_SOURCE), NO_DRIVER),
+        refused("azureDisk", object(&AZURE_DISK_VOLUME_SOURCE), NO_DRIVER),
+        refused("azureFile", object(&AZURE_FILE_PERSISTENT_VOLUME_SOURCE), NO_DRIVER),
+        acted("capacity", QUANTITIES),
+        refused("cephfs", object(&CEPH_FS_PERSISTENT_VOLUME_SOURCE), NO_DRIVER),
+        refused("cinder", object(&CINDER_PERSISTENT_VOLUME_SOURCE), NO_DRIVER),
+        acted("claimRef", object(&CLAIM_REFERENCE)),
+        refused("csi", object(&CSI_PERSISTENT_VOLUME_SOURCE), NO_DRIVER),
+        refused("fc", object(&FC_VOLUME_SOURCE), NO_DRIVER),
+        refused("flexVolume", object(&FLEX_PERSISTENT_VOLUME_SOURCE), NO_DRIVER),
+        refused("flocker", object(&FLOCKER_VOLUME_SOURCE), NO_DRIVER),
+        refused("gcePersistentDisk", object(&GCE_PERSISTENT_DISK_VOLUME_SOURCE), NO_DRIVER),
+        refused("glusterfs", object(&GLUSTERFS_PERSISTENT_VOLUME_SOURCE), NO_DRIVER),
+        acted("hostPath", object(&HOST_PATH_VOLUME_SOURCE)),
+        refused("iscsi", object(&ISCSI_PERSISTENT_VOLUME_SOURCE), NO_DRIVER),
+        acted("local", object(&LOCAL_VOLUME_SOURCE)),
+        notice("mountOptions", TEXTS, MOUNTED),
+        refused("nfs", object(&NFS_VOLUME_SOURCE), NO_DRIVER),
+        acted("nodeAffinity", object(&VOLUME_NODE_AFFINITY)),
+        refused(
+            "persistentVolumeReclaimPolicy",
+            words(&["Retain", "Recycle", "Delete"]),
+            "Dugout deletes nothing that it has not made; write Retain",
+        )
+        .unless(&["Retain"]),
+        refused("photonPersistentDisk", object(&PHOTON_PERSISTENT_DISK_VOLUME_SOURCE), NO_DRIVER),
+        refused("portworxVolume", object(&PORTWORX_VOLUME_SOURCE), NO_DRIVER),
+        refused("quobyte", object(&QUOBYTE_VOLUME_SOURCE), NO_DRIVER),
+        refused("rbd", object(&RBD_PERSISTENT_VOLUME_SOURCE), NO_DRIVER),
+        refused("scaleIO", object(&SCALE_IO_PERSISTENT_VOLUME_SOURCE), NO_DRIVER),
+        acted("storageClassName", text(SUBDOMAIN)),
+        refused("storageos", object(&STORAGE_OS_PERSISTENT_VOLUME_SOURCE), NO_DRIVER),
+        refused("volumeAttributesClassName", text(SUBDOMAIN), NO_ATTRIBUTES),
+        refused("volumeMode", words(&["Filesystem", "Block"]), NO_BLOCKS).unless(&["Filesystem"]),
+        refused("vsphereVolume", object(&VSPHERE_VIRTUAL_DISK_VOLUME_SOURCE), NO_DRIVER),
     ],
 )
 .with(&[storage::volume]);
 
 pub(super) static VOLUME_NODE_AFFINITY: Schema =
-    table("VolumeNodeAffinity", &[checked("required", object(&NODE_SELECTOR)).required()]);
+    table("VolumeNodeAffinity", &[acted("required", object(&NODE_SELECTOR)).required()]);
 
 pub(super) static LOCAL_VOLUME_SOURCE: Schema = table(
     "LocalVolumeSource",
-    &[checked("fsType", TEXT), checked("path", text(BACKSTEP_FREE_PATH)).required()],
+    &[notice("fsType", TEXT, MOUNTED), acted("path", text(BACKSTEP_FREE_PATH)).required()],
+);
+
+/// The claim that a volume is for.
+pub(super) static CLAIM_REFERENCE: Schema = table(
+    "ObjectReference to a claim",
+    &[
+        acted("apiVersion", words(&["v1"])),
+        notice("fieldPath", TEXT, "has no effect: a volume is for a claim as a whole"),
+        acted("kind", words(&["PersistentVolumeClaim"])),
+        acted("name", text(SUBDOMAIN)),
+        acted("namespace", text(LABEL)),
+        notice("resourceVersion", TEXT, "has no effect: the claim's name counts; remove it"),
+        notice("uid", TEXT, "has no effect: the claim's name counts; remove it"),
+    ],
 );
 
 pub(super) static OBJECT_REFERENCE: Schema = table(
@@ -154,13 +181,26 @@ pub(super) static STORAGE_CLASS: Schema = table(
         API_VERSION,
         KIND,
         METADATA,
-        checked("allowVolumeExpansion", BOOL),
-        checked("allowedTopologies", objects(&TOPOLOGY_SELECTOR_TERM)),
-        checked("mountOptions", TEXTS),
-        checked("parameters", text_map(Any, Free)),
-        checked("provisioner", text(QUALIFIED_NAME)).required(),
-        checked("reclaimPolicy", words(&["Retain", "Delete"])),
-        checked("volumeBindingMode", words(&["Immediate", "WaitForFirstConsumer"])),
+        acted("allowVolumeExpansion", BOOL),
+        refused(
+            "allowedTopologies",
+            objects(&TOPOLOGY_SELECTOR_TERM),
+            "a volume is where its first pod is; pick the pod's nodes with nodeSelector",
+        ),
+        notice("mountOptions", TEXTS, MOUNTED),
+        notice(
+            "parameters",
+            text_map(Any, Free),
+            "has no effect: where volumes lie is said with --storage-path of dugout agent",
+        ),
+        acted("provisioner", text(QUALIFIED_NAME)).required(),
+        acted("reclaimPolicy", words(&["Retain", "Delete"])),
+        notice(
+            "volumeBindingMode",
+            words(&["Immediate", "WaitForFirstConsumer"]),
+            "has no effect: a claim gets its volume with the first pod that uses it",
+        )
+        .unless(&["WaitForFirstConsumer"]),
     ],
 );
 
@@ -205,10 +245,10 @@ pub(super) static TOKEN_REQUEST: Schema = table(
 pub(super) static CLAIM_TEMPLATE: Schema = table(
     "PersistentVolumeClaim of a StatefulSet",
     &[
-        checked("apiVersion", words(&["v1"])),
-        checked("kind", words(&["PersistentVolumeClaim"])),
-        checked("metadata", object(&CLAIM_METADATA)).required(),
-        checked("spec", object(&PERSISTENT_VOLUME_CLAIM_SPEC)).required(),
+        acted("apiVersion", words(&["v1"])),
+        acted("kind", words(&["PersistentVolumeClaim"])),
+        acted("metadata", object(&CLAIM_METADATA)).required(),
+        acted("spec", object(&PERSISTENT_VOLUME_CLAIM_SPEC)).required(),
         STATUS,
     ],
 );

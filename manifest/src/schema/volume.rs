@@ -23,9 +23,9 @@ use super::value::{
 use super::{Schema, acted, checked, refused, table};
 use crate::rules::{env, volume};
 
-const NO_DRIVER: &str = "Dugout uses no storage drivers; mount it on the nodes and use hostPath";
-const NO_CLAIMS: &str =
-    "Dugout binds no claims yet; use hostPath on a node that nodeSelector picks";
+pub(super) const NO_DRIVER: &str =
+    "Dugout uses no storage drivers; mount it on the nodes and use hostPath";
+const NO_CLAIMS: &str = "Dugout makes claims for the pods of stateful sets alone; use emptyDir, or volumeClaimTemplates";
 const GATED: &str = "it is behind a feature gate of Kubernetes, and Dugout does not have it";
 
 pub(super) static VOLUME: Schema = table(
@@ -52,7 +52,7 @@ pub(super) static VOLUME: Schema = table(
         refused("iscsi", object(&ISCSI_VOLUME_SOURCE), NO_DRIVER),
         acted("name", text(LABEL)).required(),
         refused("nfs", object(&NFS_VOLUME_SOURCE), NO_DRIVER),
-        refused("persistentVolumeClaim", object(&PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE), NO_CLAIMS),
+        acted("persistentVolumeClaim", object(&PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE)),
         refused("photonPersistentDisk", object(&PHOTON_PERSISTENT_DISK_VOLUME_SOURCE), NO_DRIVER),
         refused("portworxVolume", object(&PORTWORX_VOLUME_SOURCE), NO_DRIVER),
         acted("projected", object(&PROJECTED_VOLUME_SOURCE)),
@@ -160,7 +160,7 @@ pub(super) static NFS_VOLUME_SOURCE: Schema = table(
 
 pub(super) static PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE: Schema = table(
     "PersistentVolumeClaimVolumeSource",
-    &[checked("claimName", text(SUBDOMAIN)).required(), checked("readOnly", BOOL)],
+    &[acted("claimName", text(SUBDOMAIN)).required(), acted("readOnly", BOOL)],
 )
 .with(&[volume::claim]);
 

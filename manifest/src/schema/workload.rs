@@ -5,7 +5,7 @@ use super::metadata::LABEL_SELECTOR;
 use super::pod::POD_TEMPLATE_SPEC;
 use super::storage::CLAIM_TEMPLATE;
 use super::value::{BOOL, COUNT, LABELS, int_or_percent, object, objects, text, words};
-use super::{API_VERSION, KIND, METADATA, STATUS, Schema, acted, checked, notice, refused, table};
+use super::{API_VERSION, KIND, METADATA, STATUS, Schema, acted, table};
 use crate::rules::workload;
 
 pub(super) static DEPLOYMENT: Schema = table(
@@ -90,10 +90,9 @@ pub(super) static STATEFUL_SET_SPEC: Schema = table(
     &[
         acted("minReadySeconds", COUNT),
         acted("ordinals", object(&STATEFUL_SET_ORDINALS)),
-        notice(
+        acted(
             "persistentVolumeClaimRetentionPolicy",
             object(&STATEFUL_SET_PERSISTENT_VOLUME_CLAIM_RETENTION_POLICY),
-            "has no effect: Dugout binds no claims yet",
         ),
         acted("podManagementPolicy", words(&["OrderedReady", "Parallel"])),
         acted("replicas", COUNT),
@@ -102,7 +101,7 @@ pub(super) static STATEFUL_SET_SPEC: Schema = table(
         acted("serviceName", text(SERVICE_NAME)),
         acted("template", object(&POD_TEMPLATE_SPEC)).required(),
         acted("updateStrategy", object(&STATEFUL_SET_UPDATE_STRATEGY)),
-        refused("volumeClaimTemplates", objects(&CLAIM_TEMPLATE), "Dugout binds no claims yet"),
+        acted("volumeClaimTemplates", objects(&CLAIM_TEMPLATE)),
     ],
 )
 .with(&[workload::stateful_set]);
@@ -126,8 +125,8 @@ pub(super) static STATEFUL_SET_ORDINALS: Schema =
 pub(super) static STATEFUL_SET_PERSISTENT_VOLUME_CLAIM_RETENTION_POLICY: Schema = table(
     "StatefulSetPersistentVolumeClaimRetentionPolicy",
     &[
-        checked("whenDeleted", words(&["Retain", "Delete"])),
-        checked("whenScaled", words(&["Retain", "Delete"])),
+        acted("whenDeleted", words(&["Retain", "Delete"])),
+        acted("whenScaled", words(&["Retain", "Delete"])),
     ],
 );
 

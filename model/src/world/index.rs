@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
+use super::storage::VolumeIndex;
 use crate::disruption::CoveredPods;
 use crate::room::Rooms;
 use crate::{
@@ -48,6 +49,7 @@ pub(super) struct Index {
     pub(super) earlier_services: OrdSet<BaselineKey>,
     /// Who named an object of the same source as one to wait for, among the baselines.
     pub(super) earlier_dependents: OrdMap<BaselineKey, OrdSet<ObjectId>>,
+    pub(super) volumes: VolumeIndex,
 }
 
 impl Index {
@@ -368,7 +370,11 @@ fn room_taken_on(pod: &Pod) -> Option<&NodeName> {
 }
 
 /// Adds a member to an index entry.
-fn add<K: Ord + Clone, V: Ord + Clone>(index: &mut OrdMap<K, OrdSet<V>>, key: &K, member: V) {
+pub(super) fn add<K: Ord + Clone, V: Ord + Clone>(
+    index: &mut OrdMap<K, OrdSet<V>>,
+    key: &K,
+    member: V,
+) {
     match index.get_mut(key) {
         Some(members) => {
             members.insert(member);
@@ -385,7 +391,11 @@ fn serves_node_ports(object: &StoredObject) -> bool {
 }
 
 /// Takes a member out of an index entry, and the entry with its last member.
-fn take<K: Ord + Clone, V: Ord + Clone>(index: &mut OrdMap<K, OrdSet<V>>, key: &K, member: &V) {
+pub(super) fn take<K: Ord + Clone, V: Ord + Clone>(
+    index: &mut OrdMap<K, OrdSet<V>>,
+    key: &K,
+    member: &V,
+) {
     // Looked at first: to change nothing costs nothing.
     if !index.get(key).is_some_and(|members| members.contains(member)) {
         return;

@@ -9,6 +9,8 @@ use dugout_model::{
 use super::Draft;
 use crate::pruning;
 
+mod storage;
+
 impl Draft<'_> {
     pub(super) fn mark(&mut self, change: &Change) {
         self.dirty.evictions |= self.concerns_evictions(change);
@@ -33,13 +35,10 @@ impl Draft<'_> {
                 }
             }
             Change::DeleteRollout(uid) => self.mark_source_of(*uid),
-            Change::PutPod(row) => self.mark_pod_change(row),
+            Change::PutPod(row) => self.mark_new_pod(row),
             Change::DeletePod(uid) => {
                 if let Some(old) = self.world.pods.get(uid).cloned() {
-                    self.mark_pod(&old);
-                    self.mark_claimants(&old);
-                    self.dirty.placement = true;
-                    self.mark_room();
+                    self.mark_gone_pod(&old);
                 }
             }
             Change::PutNode(row) => self.mark_node(row),
@@ -50,6 +49,7 @@ impl Draft<'_> {
                 self.mark_engine_of(name);
                 self.mark_daemon_sets();
                 self.mark_choices();
+                self.mark_claims_on(name);
                 self.dirty.placement = true;
             }
             Change::PutRelease(row) => {
@@ -66,12 +66,43 @@ impl Draft<'_> {
                 self.mark_baseline(&row.key());
                 self.mark_kept(row);
             }
-            Change::DeleteBaseline(key) => self.mark_baseline(key),
+            Change::DeleteBaseline(key) => {
+                self.mark_baseline(key);
+                self.mark_claims_of(&key.1);
+            }
+            Change::PutVolumeBinding(row) => self.mark_binding(row),
+            Change::DeleteVolumeBinding(uid) => {
+                if let Some(old) = self.world.volume_bindings.get(uid).cloned() {
+                    self.mark_binding(&old);
+                }
+            }
             Change::PutQuarantine(_)
             | Change::PutRevision(_)
             | Change::AppendTimeline(_)
             | Change::AppendEvent(_) => {}
         }
+    }
+
+    fn mark_new_pod(&mut self, row: &Pod) {
+        if let Some(old) = self.world.pods.get(&row.uid).cloned() {
+            self.mark_pod(&old);
+            self.dirty.placement |= old.node() != row.node();
+            if old.is_finished() != row.is_finished() {
+                self.dirty.placement = true;
+                self.dirty.claims.extend(self.world.claims_of(&old));
+                self.mark_room();
+                self.mark_awaiting(row);
+            }
+        }
+        self.mark_pod(row);
+    }
+
+    fn mark_gone_pod(&mut self, old: &Pod) {
+        self.mark_pod(old);
+        self.mark_claimants(old);
+        self.dirty.claims.extend(self.world.claims_of(old));
+        self.dirty.placement = true;
+        self.mark_room();
     }
 
     fn mark_node(&mut self, row: &Node) {
@@ -117,6 +148,8 @@ impl Draft<'_> {
             | Change::DeleteJob(_)
             | Change::PutSchedule(_)
             | Change::DeleteSchedule(_)
+            | Change::PutVolumeBinding(_)
+            | Change::DeleteVolumeBinding(_)
             | Change::PutBaseline(_)
             | Change::DeleteBaseline(_)
             | Change::PutQuarantine(_)
@@ -168,6 +201,7 @@ impl Draft<'_> {
                 || known.is_schedulable() != row.is_schedulable()
                 || known.labels != row.labels
                 || known.capacity != row.capacity
+                || known.storage_bytes != row.storage_bytes
         })
     }
 
@@ -306,6 +340,7 @@ impl Draft<'_> {
     }
 
     fn mark_object(&mut self, object: &StoredObject) {
+        self.mark_claims_of(&object.declared.id());
         let key = &object.declared.key;
         match &object.declared.spec {
             ObjectSpec::Pod(_)
@@ -342,6 +377,9 @@ impl Draft<'_> {
                     self.dirty.placement = true;
                 }
             }
+            ObjectSpec::StorageClass(_)
+            | ObjectSpec::PersistentVolume(_)
+            | ObjectSpec::PersistentVolumeClaim(_) => self.dirty.placement = true,
             // The reader of manifests has applied limits and quotas to what came with them.
             ObjectSpec::PodDisruptionBudget(_)
             | ObjectSpec::Namespace
@@ -357,19 +395,6 @@ impl Draft<'_> {
         {
             self.dirty.assignments.extend(self.world.nodes.keys().cloned());
         }
-    }
-
-    fn mark_pod_change(&mut self, row: &Pod) {
-        if let Some(old) = self.world.pods.get(&row.uid).cloned() {
-            self.mark_pod(&old);
-            self.dirty.placement |= old.node() != row.node();
-            if old.is_finished() != row.is_finished() {
-                self.dirty.placement = true;
-                self.mark_room();
-                self.mark_awaiting(row);
-            }
-        }
-        self.mark_pod(row);
     }
 
     /// What left Git may have waited for the end of this pod.

@@ -1,14 +1,15 @@
 //! What a commit may not change of an object that it keeps, as Kubernetes has it.
 //!
-//! The way on from a job that failed is open, and a hook is another run with each release that asks
-//! other work of it. The way back is always open: what came with a release that never became healthy
-//! can be changed at will, and so can everything by a commit of Dugout's own that takes others back.
+//! The way on from a job that failed is open, or from a claim that has no volume yet, and a hook is another
+//! run with each release that asks other work of it. The way back is always open: what came with a release
+//! that never became healthy can be changed at will, and so can everything by a commit of Dugout's own that
+//! takes others back.
 
 use std::sync::Arc;
 
 use dugout_model::{
-    Commit, CommitSha, DeclaredObject, JobSpec, ObjectSpec, PodTemplate, Problem, Severity, Source,
-    SourceName, StoredObject, World,
+    Commit, CommitSha, DeclaredObject, JobSpec, ObjectSpec, PersistentVolumeClaim, PodTemplate,
+    Problem, Severity, Source, SourceName, StoredObject, World,
 };
 
 /// What begins the line in the message of a commit that takes another back.
@@ -44,9 +45,17 @@ pub(super) fn forbidden_changes(
     stored: &StoredObject,
     next: &DeclaredObject,
 ) -> Vec<Problem> {
-    let changed = changed_fields(&stored.declared, next);
+    let mut changed = changed_fields(&stored.declared, next);
+    if grows_too_far(world, stored, next) {
+        let message =
+            "cannot become more than its volume has: its StorageClass does not allow that";
+        changed.push(Change { field_path: "spec.resources.requests.storage", message });
+    }
     let is_hook = next.policy.hook.is_some();
-    let may_change = is_hook || has_failed(world, stored) || !is_established(world, source, stored);
+    let may_change = is_hook
+        || has_failed(world, stored)
+        || has_no_volume(world, stored)
+        || !is_established(world, source, stored);
     if changed.is_empty() || may_change {
         return Vec::new();
     }
@@ -58,6 +67,21 @@ fn has_failed(world: &World, stored: &StoredObject) -> bool {
     let ObjectSpec::Job(spec) = &stored.declared.spec else { return false };
     let mut jobs = world.jobs_of(stored.uid).filter(|job| job.spec.asks_same_work(spec));
     jobs.any(|job| job.is_finished() && !job.is_complete())
+}
+
+/// Whether it is a claim that asks for more than its volume has, where that cannot grow.
+fn grows_too_far(world: &World, stored: &StoredObject, next: &DeclaredObject) -> bool {
+    let ObjectSpec::PersistentVolumeClaim(next) = &next.spec else { return false };
+    world.binding_of(&stored.declared.key).is_some_and(|binding| {
+        let class = world.storage_class(&binding.class);
+        let may_grow = binding.node().is_some() && class.is_some_and(|class| class.is_expandable);
+        next.request_bytes > binding.capacity_bytes && !may_grow
+    })
+}
+
+/// Whether it is a claim that waits for its volume: another may be easier to have.
+fn has_no_volume(world: &World, stored: &StoredObject) -> bool {
+    stored.as_claim().is_some() && world.bindings_of(&stored.declared.key).next().is_none()
 }
 
 /// Whether the object was like this when its source was last healthy. What a release was like that failed
@@ -142,8 +166,28 @@ fn changed_workload(old_object: &DeclaredObject, new_object: &DeclaredObject) ->
             keep(old.selector == new.selector, "spec.selector", SELECTOR);
             let message = "cannot change: its pods' names are in that domain";
             keep(old.service_name == new.service_name, "spec.serviceName", message);
+            let is_same = old.claim_templates == new.claim_templates;
+            let message = "cannot change: its pods have claims by them";
+            keep(is_same, "spec.volumeClaimTemplates", message);
             let is_same = old.pod_management == new.pod_management;
             keep(is_same, "spec.podManagementPolicy", "cannot change");
+        }
+        (ObjectSpec::PersistentVolumeClaim(old), ObjectSpec::PersistentVolumeClaim(new)) => {
+            let grown =
+                PersistentVolumeClaim { request_bytes: new.request_bytes, ..(**old).clone() };
+            keep(grown == **new, "spec", "cannot change, but to request more storage");
+            let is_kept = new.request_bytes >= old.request_bytes;
+            keep(is_kept, "spec.resources.requests.storage", "must not become less");
+        }
+        (ObjectSpec::PersistentVolume(old), ObjectSpec::PersistentVolume(new)) => {
+            let message = "cannot change: pods may have what is there";
+            keep(old.place == new.place, "spec", message);
+        }
+        (ObjectSpec::StorageClass(old), ObjectSpec::StorageClass(new)) => {
+            let is_same = old.provisioner == new.provisioner;
+            keep(is_same, "provisioner", "cannot change");
+            let is_same = old.reclaim == new.reclaim;
+            keep(is_same, "reclaimPolicy", "cannot change: claims have volumes by it");
         }
         (ObjectSpec::Job(old), ObjectSpec::Job(new)) => {
             let is_kept = is_same_template(old_object, new_object, PodTemplate::eq);

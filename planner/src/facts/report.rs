@@ -12,7 +12,7 @@ use dugout_model::{
 };
 
 use crate::draft::Draft;
-use crate::{Ignored, gate, nodes};
+use crate::{Ignored, gate, nodes, storage};
 
 pub(super) fn apply(draft: &mut Draft<'_>, report: &NodeReport) {
     let Some(node) = draft.world.nodes.get(&report.node).cloned() else {
@@ -44,6 +44,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, report: &NodeReport) {
         }
     }
     gate::see(draft, report);
+    storage::see(draft, &node, report, up_to_date);
 }
 
 /// Takes over the events that are not taken yet: the answer to the report that brought them may have

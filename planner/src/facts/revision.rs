@@ -11,7 +11,7 @@ use dugout_model::{
 
 use crate::draft::Draft;
 use crate::records::Subject;
-use crate::{Ignored, gate, pruning, way_back};
+use crate::{Ignored, gate, pruning, storage, way_back};
 
 use super::immutable::{as_made, forbidden_changes, is_made_once, takes_back};
 use super::{budget, repeated};
@@ -347,7 +347,7 @@ pub(super) fn make_desired(
             continue;
         }
         // What left and is not gone yet goes on as what comes back.
-        let earlier = known.or_else(|| pruning::to_go_on(&draft.world, &source.name, id));
+        let earlier = known.clone().or_else(|| pruning::to_go_on(&draft.world, &source.name, id));
         let judged = earlier.as_ref().and_then(|row| draft.world.rollouts.get(&row.uid));
         let generation = judged.map_or(0, |rollout| rollout.generation);
         let generation = earlier.as_ref().map_or(0, |row| row.generation).max(generation) + 1;
@@ -361,6 +361,9 @@ pub(super) fn make_desired(
             declared: Arc::clone(declared),
         };
         way_back::remember(draft, source, id);
+        if known.is_none() {
+            storage::tell_declared(draft, &row);
+        }
         draft.push(Change::PutObject(Arc::new(row)));
         touched.insert(id.clone());
     }

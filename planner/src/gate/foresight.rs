@@ -14,7 +14,7 @@ use super::present_images;
 use crate::draft::Draft;
 use crate::placement::Rooms;
 use crate::resolve::resolve;
-use crate::{daemon_sets, replica_sets, rollouts};
+use crate::{daemon_sets, replica_sets, rollouts, storage};
 
 /// How many pods a workload shall have, where it does not say so by node.
 fn replicas_of(spec: &ObjectSpec) -> u32 {
@@ -33,6 +33,9 @@ fn replicas_of(spec: &ObjectSpec) -> u32 {
         | ObjectSpec::ConfigMap(_)
         | ObjectSpec::Secret(_)
         | ObjectSpec::Service(_)
+        | ObjectSpec::StorageClass(_)
+        | ObjectSpec::PersistentVolume(_)
+        | ObjectSpec::PersistentVolumeClaim(_)
         | ObjectSpec::PodDisruptionBudget(_) => 0,
     }
 }
@@ -104,8 +107,11 @@ impl Foresight {
             }
             return nodes;
         }
+        // Those with claims of their own go where these are.
+        let mut names = storage::names_to_come(&self.world, object).into_iter();
         for _ in placed..replicas_of(&object.declared.spec) as usize {
-            let Ok(node) = self.rooms.choose(&self.world, &set) else {
+            let name = names.next();
+            let Ok(node) = self.rooms.choose_for(&self.world, &set, name.as_ref()) else {
                 if nodes.is_empty() && replaces_any(&draft.world, &self.world, object, set.uid) {
                     let allowed = rollouts::progress_deadline(object);
                     self.lacks_room =

@@ -12,9 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dugout_model::{
-    CapacityClass, Node, NodeFilter, NodeName, ObjectUid, ReplicaSet, ReplicaSetUid, Resources,
-    Rights, Scheduling, TakenPort, Unschedulable, World, labels_contain, scarcest_use,
+    CapacityClass, Node, NodeFilter, NodeName, ObjectName, ObjectUid, ReplicaSet, ReplicaSetUid,
+    Resources, Rights, Scheduling, TakenPort, Unschedulable, World, labels_contain, scarcest_use,
 };
+
+use crate::storage;
 
 /// After so many nodes of the family were passed over in search of a stranger, the strangers get a list
 /// of their own.
@@ -89,10 +91,58 @@ enum Strangers {
 impl Rooms {
     /// The best node for a pod of a replica set, or how many nodes each filter removed.
     pub fn choose(&mut self, world: &World, set: &ReplicaSet) -> Result<NodeName, Unschedulable> {
+        self.choose_for(world, set, None)
+    }
+
+    /// The same for the pod of this name: pods with claims go where the volumes of these are.
+    pub fn choose_for(
+        &mut self,
+        world: &World,
+        set: &ReplicaSet,
+        pod: Option<&ObjectName>,
+    ) -> Result<NodeName, Unschedulable> {
+        if set.template.has_claims() {
+            // A name that no pod has: what is the pods' own is not known yet.
+            let claims = storage::Needs::of_pod(world, set, pod.unwrap_or(&set.name));
+            return self.choose_with_claims(world, set, &claims);
+        }
         let mut search = self.take_search(world, set);
         let found = self.search(world, set, &mut search);
         self.searches.insert(set.uid, search);
         found
+    }
+
+    /// The best of all nodes, one by one: each pod may have claims of its own.
+    fn choose_with_claims(
+        &mut self,
+        world: &World,
+        set: &ReplicaSet,
+        claims: &storage::Needs,
+    ) -> Result<NodeName, Unschedulable> {
+        let search = self.take_search(world, set);
+        let family = self.relatives.get(&set.owner);
+        let (mut best, mut why) = (None::<Score>, Unschedulable::default());
+        for node in world.nodes.values() {
+            let refusal = self.refuses(world, node, set, search.needs);
+            if let Some(filter) = refusal.or_else(|| claims.refusal(world, node)) {
+                *why.removed.entry(filter).or_default() += 1;
+                continue;
+            }
+            let used = self.reserved(world, node).plus(search.needs.resources);
+            let of =
+                |counts: &BTreeMap<NodeName, u32>| counts.get(&node.name).copied().unwrap_or(0);
+            let score = Score {
+                siblings: of(&search.siblings),
+                relatives: family.map_or(0, of),
+                use_after: scarcest_use(used, node.capacity),
+                node: node.name.clone(),
+            };
+            if best.as_ref().is_none_or(|best| score < *best) {
+                best = Some(score);
+            }
+        }
+        self.searches.insert(set.uid, search);
+        best.map(|best| best.node).ok_or(why)
     }
 
     /// This node for a daemon's pod, or why it cannot take it. A cordoned one takes it: nothing else
@@ -101,11 +151,16 @@ impl Rooms {
         &self,
         world: &World,
         set: &ReplicaSet,
+        pod: &ObjectName,
         node: &NodeName,
     ) -> Result<NodeName, Unschedulable> {
         let Some(row) = world.nodes.get(node) else { return Err(Unschedulable::default()) };
         let schedulable = Node { scheduling: Scheduling::Schedulable, ..(**row).clone() };
-        match self.refuses(world, &schedulable, set, Needs::of(set)) {
+        let refusal = self.refuses(world, &schedulable, set, Needs::of(set)).or_else(|| {
+            let claims = storage::Needs::of_pod(world, set, pod);
+            claims.refusal(world, row).filter(|_| set.template.has_claims())
+        });
+        match refusal {
             None => Ok(node.clone()),
             Some(filter) => Err(Unschedulable { removed: BTreeMap::from([(filter, 1)]) }),
         }

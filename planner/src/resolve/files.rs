@@ -24,6 +24,7 @@ pub(super) fn volume(lookup: &mut Lookup<'_>, volume: &Volume<Projection>) -> Vo
         VolumeSource::EmptyDir(empty) => VolumeSource::EmptyDir(*empty),
         VolumeSource::HostPath(path) => VolumeSource::HostPath(path.clone()),
         VolumeSource::Files(projection) => VolumeSource::Files(files(lookup, projection)),
+        VolumeSource::Claim(claim) => VolumeSource::Claim(claim.clone()),
     };
     Volume { name: volume.name.clone(), source }
 }

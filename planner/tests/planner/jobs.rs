@@ -349,6 +349,7 @@ fn a_pod_counts_though_its_end_and_its_row_go_in_one_turn() {
             engine_answers: true,
             pods: [(pod.uid, news)].into(),
             images: None,
+            volumes: None,
             events: Vec::new(),
             first_event: None,
         }))

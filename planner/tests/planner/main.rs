@@ -25,6 +25,7 @@ mod rollouts;
 mod services;
 mod sources;
 mod stateful_sets;
+mod storage;
 mod templates;
 mod volumes;
 mod way_back;

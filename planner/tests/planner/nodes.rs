@@ -282,6 +282,7 @@ fn reports_of_another_instance_or_an_unknown_node_are_passed_over() {
             engine_answers: true,
             pods: [].into(),
             images: None,
+            volumes: None,
             events: Vec::new(),
             first_event: None,
         }))
@@ -316,6 +317,7 @@ fn report_with_events(run: u128, first: u64, messages: &[&str]) -> Fact {
         engine_answers: true,
         pods: [].into(),
         images: None,
+        volumes: None,
         events: messages.iter().map(event).collect(),
         first_event: (!messages.is_empty())
             .then(|| EventNumber { run: uuid::Uuid::from_u128(run), number: first }),

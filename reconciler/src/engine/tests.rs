@@ -155,6 +155,7 @@ fn registration(name: &str) -> NodeRegistration {
         instance: format!("{name}-instance"),
         labels: StringMap::new(),
         capacity: Resources::default(),
+        storage_bytes: None,
         engine: EngineId::new("engine"),
         engine_version: "1".into(),
         agent_version: "1".into(),
@@ -272,6 +273,7 @@ fn report_of(pod: PodUid) -> Fact {
         engine_answers: true,
         pods: BTreeMap::from([(pod, status)]),
         images: None,
+        volumes: None,
         events: Vec::new(),
         first_event: None,
     }))

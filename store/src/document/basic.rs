@@ -15,7 +15,7 @@ use uuid::Uuid;
 use dugout_model::{
     CommitSha, ContentHash, EngineId, JobUid, NamespaceName, NodeName, ObjectName, ObjectUid,
     PodUid, ReleaseId, ReplicaSetUid, SecretValue, SortedMap, SourceName, TemplateHash, Timestamp,
-    Turn,
+    Turn, VolumeUid,
 };
 
 use super::Stored;
@@ -85,7 +85,8 @@ stored_as_inner!(
     PodUid(Uuid),
     ReplicaSetUid(Uuid),
     ReleaseId(u64),
-    Turn(u64)
+    Turn(u64),
+    VolumeUid(Uuid)
 );
 
 impl Stored for Timestamp {

@@ -14,6 +14,7 @@ mod pod;
 mod release;
 mod rollout;
 mod security;
+mod storage;
 mod template;
 mod volume;
 mod workload;

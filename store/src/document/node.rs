@@ -20,6 +20,8 @@ mirror! {
         instance: String,
         labels: StringMap,
         capacity: Resources,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        storage_bytes: Option<u64>,
         engine: EngineId,
         engine_version: String,
         agent_version: String,

@@ -166,6 +166,12 @@ mirror! {
         TooManyPods,
         NotAllowed,
         NoFreePorts,
+        ClaimMissing,
+        ClaimInUse,
+        VolumeAffinity,
+        NoVolume,
+        NoStorage,
+        InsufficientStorage,
     }
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use dugout_model::{
-    EmptyDir, FieldFile, FieldFileContent, FileContent, FileField, FileMode, FileSource, HostPath,
-    HostPathType, KeyFile, MountAccess, MountPropagation, NodeResource, ObjectName, PodField,
-    Projection, ResourceFieldSelector, SecretValue, SubPath, Volume, VolumeFile, VolumeMount,
-    VolumeSource,
+    ClaimVolume, EmptyDir, FieldFile, FieldFileContent, FileContent, FileField, FileMode,
+    FileSource, HostPath, HostPathType, KeyFile, MountAccess, MountPropagation, NodeResource,
+    ObjectName, PodField, Projection, ResourceFieldSelector, SecretValue, SubPath, Volume,
+    VolumeFile, VolumeMount, VolumeSource,
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,7 @@ pub(crate) enum VolumeSourceDocument<Files> {
     EmptyDir(EmptyDirDocument),
     HostPath(HostPathDocument),
     Files(Files),
+    Claim(<ClaimVolume as Stored>::Document),
 }
 
 impl<Files: Stored> Stored for Volume<Files> {
@@ -42,6 +43,7 @@ impl<Files: Stored> Stored for Volume<Files> {
                 }
                 VolumeSource::HostPath(path) => VolumeSourceDocument::HostPath(path.to_document()),
                 VolumeSource::Files(files) => VolumeSourceDocument::Files(files.to_document()),
+                VolumeSource::Claim(claim) => VolumeSourceDocument::Claim(claim.to_document()),
             },
         }
     }
@@ -55,6 +57,7 @@ impl<Files: Stored> Stored for Volume<Files> {
                 VolumeSource::HostPath(Stored::from_document(path))
             }
             VolumeSourceDocument::Files(files) => VolumeSource::Files(Stored::from_document(files)),
+            VolumeSourceDocument::Claim(claim) => VolumeSource::Claim(Stored::from_document(claim)),
         };
         Volume { name: document.name, source }
     }

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use dugout_model::{
-    Completions, ConcurrencyPolicy, CronJob, DaemonSet, DaemonSetUpdate, Deployment, IntOrPercent,
-    JobSpec, LabelSelector, PodFailureAction, PodFailureMatch, PodFailureRule, PodManagement,
-    PodTemplate, ReplicaSetSpec, StatefulSet, StatefulSetUpdate, Strategy, StringMap,
+    ClaimRetention, ClaimTemplate, Completions, ConcurrencyPolicy, CronJob, DaemonSet,
+    DaemonSetUpdate, Deployment, IntOrPercent, JobSpec, LabelSelector, PodFailureAction,
+    PodFailureMatch, PodFailureRule, PodManagement, PodTemplate, ReplicaSetSpec, StatefulSet,
+    StatefulSetUpdate, Strategy, StringMap,
 };
 
 use super::mirror::mirror;
+use super::storage::ClaimRetentionDocument;
 
 mirror! {
     struct Deployment as DeploymentDocument {
@@ -56,6 +58,10 @@ mirror! {
         update: StatefulSetUpdate,
         min_ready: Duration,
         revision_history_limit: u32,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        claim_templates: Box<[ClaimTemplate]>,
+        #[serde(default, skip_serializing_if = "ClaimRetentionDocument::is_default")]
+        claim_retention: ClaimRetention,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod declared;
 mod security;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -288,6 +289,7 @@ impl Dice {
                 memory_bytes: self.number(),
                 pods: self.number(),
             },
+            storage_bytes: None,
             engine: EngineId::new(self.pick(&["one", "two"])),
             engine_version: self.text(),
             agent_version: self.text(),

@@ -91,6 +91,7 @@ impl Node {
             instance: format!("instance-of-{}", self.name),
             labels: StringMap::from([("name".to_owned(), self.name.to_string())]),
             capacity: Resources { cpu_millis: 2_000, memory_bytes: 8 << 30, pods: 110 },
+            storage_bytes: None,
             engine: EngineId::new(format!("engine-of-{}", self.name)),
             engine_version: "29".to_owned(),
             agent_version: "0.1".to_owned(),
@@ -238,6 +239,7 @@ impl Node {
             engine_answers: true,
             pods,
             images: Some(agent.images.reports(asked)),
+            volumes: None,
             events: Vec::new(),
             first_event: None,
         };

@@ -26,8 +26,10 @@ const LOOSE: &[&str] = &["status", "managedFields"];
 const OPTIONAL_AFTER_ALL: &[(&str, &str)] = &[("LimitRangeSpec", "limits"), ("ObjectMeta", "name")];
 
 /// Where our table is another one by design: names and types that differ in a template.
-const NARROWED: &[(&str, &str)] =
-    &[("PersistentVolumeClaim", "PersistentVolumeClaim of a StatefulSet")];
+const NARROWED: &[(&str, &str)] = &[
+    ("PersistentVolumeClaim", "PersistentVolumeClaim of a StatefulSet"),
+    ("ObjectReference", "ObjectReference to a claim"),
+];
 
 macro_rules! upstream_kinds {
     ($generator:expr, $($kind:ident: $path:ty),* $(,)?) => {

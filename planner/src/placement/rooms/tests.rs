@@ -53,6 +53,7 @@ fn node(number: u32, cpu: u64, state: u8) -> Arc<Node> {
         instance: name.to_string(),
         labels: zone,
         capacity: Resources { cpu_millis: cpu * 100, memory_bytes: 1 << 20, pods: 12 },
+        storage_bytes: None,
         engine: EngineId::new(name.as_str()),
         engine_version: String::new(),
         agent_version: String::new(),

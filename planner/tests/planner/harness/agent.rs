@@ -4,7 +4,7 @@
 //! everything else is ready a second after it started and gone a second after it was told to
 //! stop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dugout_model::*;
@@ -14,6 +14,8 @@ pub struct FakeAgent {
     pub instance: String,
     pub engine: EngineId,
     pub capacity: Resources,
+    /// How much storage claims may have; one of an earlier release has none.
+    pub storage_bytes: Option<u64>,
     /// Whether it does anything at all.
     pub alive: bool,
     pub engine_answers: bool,
@@ -31,6 +33,10 @@ pub struct FakeAgent {
     pods: BTreeMap<PodUid, FakePod>,
     /// The images that it was asked to have, and since when.
     images: BTreeMap<AssignedImage, Timestamp>,
+    /// The folders of claims that it has made.
+    pub volumes: BTreeSet<VolumeUid>,
+    /// Pods that found a folder gone that was made before.
+    pub lost: BTreeSet<PodUid>,
 }
 
 struct FakePod {
@@ -53,6 +59,7 @@ impl FakeAgent {
             instance: format!("instance-of-{name}"),
             engine: EngineId::new(engine),
             capacity: Resources { cpu_millis: 4_000, memory_bytes: 8 << 30, pods: 110 },
+            storage_bytes: Some(100 << 30),
             alive: true,
             engine_answers: true,
             listens: true,
@@ -63,6 +70,8 @@ impl FakeAgent {
             accepted: Turn(0),
             pods: BTreeMap::new(),
             images: BTreeMap::new(),
+            volumes: BTreeSet::new(),
+            lost: BTreeSet::new(),
         }
     }
 
@@ -72,6 +81,7 @@ impl FakeAgent {
             instance: self.instance.clone(),
             labels: self.labels(),
             capacity: self.capacity,
+            storage_bytes: self.storage_bytes,
             engine: self.engine.clone(),
             engine_version: "29".to_owned(),
             agent_version: "0.1".to_owned(),
@@ -91,6 +101,7 @@ impl FakeAgent {
         self.accepted = Turn(0);
         self.pods.clear();
         self.images.clear();
+        self.volumes.clear();
     }
 
     /// Takes over the assignment, lets time pass for its pods, and reports.
@@ -123,6 +134,7 @@ impl FakeAgent {
                     .map(|(each, since)| (each.clone(), self.pulled(each, *since, now)))
                     .collect(),
             ),
+            volumes: self.storage_bytes.map(|_| self.volumes.clone()),
             events: Vec::new(),
             first_event: None,
         })))
@@ -147,7 +159,21 @@ impl FakeAgent {
         for image in &assignment.images {
             self.images.entry(image.clone()).or_insert(now);
         }
+        self.volumes.retain(|volume| !assignment.deleted_volumes.contains(volume));
         for assigned in &assignment.pods {
+            for claim in &assigned.claims {
+                match claim.place {
+                    ClaimPlace::Provisioned { volume, is_new: true } => {
+                        self.volumes.insert(volume);
+                    }
+                    ClaimPlace::Provisioned { volume, is_new: false } => {
+                        if !self.volumes.contains(&volume) {
+                            self.lost.insert(assigned.uid);
+                        }
+                    }
+                    ClaimPlace::Declared(_) => {}
+                }
+            }
             let is_new = !self.pods.contains_key(&assigned.uid);
             if is_new && assigned.order == (PodOrder::Run { draining: true }) {
                 continue;

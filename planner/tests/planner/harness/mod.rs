@@ -282,6 +282,7 @@ fn loaded(world: &World) -> World {
     let mut loaded = World::empty(world.cluster);
     let rows = (world.sources.values().cloned().map(Change::PutSource))
         .chain(world.nodes.values().cloned().map(Change::PutNode))
+        .chain(world.volume_bindings.values().cloned().map(Change::PutVolumeBinding))
         .chain(world.objects.values().cloned().map(Change::PutObject))
         .chain(world.rollouts.values().cloned().map(Change::PutRollout))
         .chain(world.jobs.values().cloned().map(Change::PutJob))

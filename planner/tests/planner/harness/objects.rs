@@ -185,6 +185,8 @@ pub fn db(replicas: u32, image: &str, change: impl FnOnce(&mut StatefulSet)) -> 
         },
         min_ready: Duration::ZERO,
         revision_history_limit: 10,
+        claim_templates: Box::default(),
+        claim_retention: ClaimRetention::default(),
     };
     change(&mut spec);
     declare("db", ObjectSpec::StatefulSet(Box::new(spec)))

@@ -88,6 +88,13 @@ impl Dice {
                     node_port: dice.maybe(Dice::port),
                 }),
             }),
+            Kind::StorageClass => ObjectSpec::StorageClass(self.storage_class()),
+            Kind::PersistentVolume => {
+                ObjectSpec::PersistentVolume(Box::new(self.persistent_volume()))
+            }
+            Kind::PersistentVolumeClaim => {
+                ObjectSpec::PersistentVolumeClaim(Box::new(self.claim()))
+            }
             Kind::PodDisruptionBudget => {
                 ObjectSpec::PodDisruptionBudget(Box::new(PodDisruptionBudget {
                     selector: self.maybe(Dice::selector),
@@ -237,6 +244,8 @@ impl Dice {
             },
             min_ready: self.span(),
             revision_history_limit: self.small(),
+            claim_templates: Box::default(),
+            claim_retention: ClaimRetention::default(),
         }
     }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    Completions, ConfigMap, Container, ContainerPort, ContainerResources, CronJob, DaemonSet,
-    DaemonSetUpdate, DeclaredObject, DeclaredObjects, Deployment, DisruptionLimit, EnvSource, Hook,
-    IntOrPercent, JobSpec, Kind, LabelSelector, ObjectId, ObjectKey, ObjectName, ObjectPolicy,
-    ObjectSpec, Origin, PodDisruptionBudget, PodTemplate, Problem, Protocol, PullPolicy,
-    ReplicaSetSpec, RestartPolicy, RevisionContent, Severity, StatefulSet, StatefulSetUpdate,
-    Strategy, StringMap, UnhealthyPodEviction,
+    ClaimRetention, Completions, ConfigMap, Container, ContainerPort, ContainerResources, CronJob,
+    DaemonSet, DaemonSetUpdate, DeclaredObject, DeclaredObjects, Deployment, DisruptionLimit,
+    EnvSource, Hook, IntOrPercent, JobSpec, Kind, LabelSelector, ObjectId, ObjectKey, ObjectName,
+    ObjectPolicy, ObjectSpec, Origin, PodDisruptionBudget, PodTemplate, Problem, Protocol,
+    PullPolicy, ReplicaSetSpec, RestartPolicy, RevisionContent, Severity, StatefulSet,
+    StatefulSetUpdate, Strategy, StringMap, UnhealthyPodEviction,
 };
 
 use super::{ALWAYS, Helper, MAIN_CONTAINER, REJECTED_IMAGE, Shape, Workload};
@@ -145,6 +145,8 @@ impl Workload {
             })),
             Shape::StatefulSet { order, max_unavailable } => {
                 ObjectSpec::StatefulSet(Box::new(StatefulSet {
+                    claim_templates: Box::default(),
+                    claim_retention: ClaimRetention::default(),
                     replicas,
                     selector,
                     template,

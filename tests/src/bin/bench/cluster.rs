@@ -37,6 +37,7 @@ pub fn beginning(nodes: u32) -> Vec<Fact> {
             instance: name.clone(),
             labels: StringMap::from([("kubernetes.io/hostname".to_owned(), name.clone())]),
             capacity: Resources { cpu_millis: 64_000, memory_bytes: 256 << 30, pods: 250 },
+            storage_bytes: None,
             engine: EngineId::new(&name),
             engine_version: "20.10".to_owned(),
             agent_version: "0.1".to_owned(),
@@ -134,6 +135,7 @@ pub fn report(world: &World, node: &NodeName, told: impl Fn(&Pod) -> (u32, Times
         engine_answers: true,
         pods: pods.map(report).collect(),
         images: None,
+        volumes: None,
         events: Vec::new(),
         first_event: None,
     }))
