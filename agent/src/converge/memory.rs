@@ -186,8 +186,10 @@ impl ContainerMemory {
     }
 
     /// The newest attempt ended. The first end counts.
-    fn enter_end(&mut self, exit: &ContainerExit, given_up: bool) {
+    fn enter_end(&mut self, exit: &ContainerExit, given_up: bool, pause: Option<Pause>) {
         let after = match self.newest_attempt().map(|attempt| &attempt.stage) {
+            // Whoever stopped it: a person wanted that, and it runs again when he resumes it.
+            _ if pause == Some(Pause::Stopped) => Some(Stopping::Ordered),
             Some(Stage::Stopping(why)) => Some(*why),
             _ => given_up.then_some(Stopping::GivenUp),
         };
@@ -252,6 +254,7 @@ impl PodMemory {
         cause: ExitCause,
         now: Timestamp,
     ) -> Option<Duration> {
+        let pause = self.pause;
         let memory = self.container(&labels.container);
         if memory.counted_exit.as_deref() == Some(id)
             || labels.attempt.saturating_add(1) < memory.next_attempt
@@ -261,7 +264,7 @@ impl PodMemory {
         memory.counted_exit = Some(id.to_owned());
         memory.last_exit = Some(exit.clone());
         let given_up = memory.condemned.take().is_some_and(|condemned| condemned.id == id);
-        memory.enter_end(exit, given_up);
+        memory.enter_end(exit, given_up, pause);
         if cause == ExitCause::Outside {
             memory.restart_at = None;
             return None;
@@ -290,6 +293,7 @@ impl PodMemory {
     /// A container was removed by someone else. If it had begun it ended, and nobody knows how: that is
     /// a failure, with the exit code that Kubernetes gives it. Where it is started again, that is at once.
     pub fn note_vanished(&mut self, container: &str, attempt: u32, wall: Timestamp) {
+        let pause = self.pause;
         let memory = self.container(container);
         if !memory.is_newest(attempt) {
             return;
@@ -301,7 +305,7 @@ impl PodMemory {
         {
             let exit =
                 ContainerExit { exit_code: UNKNOWN_EXIT, oom_killed: false, finished_at: wall };
-            memory.enter_end(&exit, given_up);
+            memory.enter_end(&exit, given_up, pause);
             memory.last_exit = Some(exit);
         }
     }
