@@ -44,6 +44,8 @@ pub struct PodMemory {
     pub name: ObjectName,
     /// The engine call under way; a pod has at most one.
     pub in_flight: Option<Action>,
+    /// When the newest engine call began, whether it is under way or not.
+    pub call_began_at: Option<Timestamp>,
     pub retry: Retry,
     pub milestones: PodMilestones,
     /// Since when it is being stopped by order, or because its containers have ended for good.
@@ -208,6 +210,7 @@ impl PodMemory {
             namespace,
             name,
             in_flight: None,
+            call_began_at: None,
             retry: Retry::default(),
             milestones: PodMilestones::default(),
             stopping_since: None,
@@ -332,6 +335,7 @@ impl PodMemory {
 
     /// An engine call for this pod began.
     pub fn begin(&mut self, action: Action, now: Timestamp) {
+        self.call_began_at = Some(now);
         if let Action::Pull { container, .. } = &action {
             let words = (WaitingReason::Pulling, String::new());
             self.container(container).waiting = Some(words);

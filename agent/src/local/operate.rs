@@ -10,7 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::{AgentFolder, Local, LocalError, REMOVES_AT_ONCE};
 use crate::AgentError;
-use crate::break_glass::{Answer, ContainerLine, PodLine, Request, find};
+use crate::break_glass::{Answer, ContainerLine, EngineState, PodLine, Request, find};
 use crate::converge::{Stage, Stopping};
 use crate::labels::{ContainerLabels, Owner};
 use crate::paused::{PAUSED_FILE, PausedPods};
@@ -177,6 +177,8 @@ fn lines(pods: &BTreeMap<PodUid, Vec<Labelled>>, paused: &PausedPods) -> Vec<Pod
             pause: paused.get(*uid).map(Into::into),
             containers: lines.into_values().collect(),
             grace_seconds: longest.as_secs(),
+            engine: EngineState::Answers,
+            in_flight: None,
         });
     }
     all.sort_by(|one, other| (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name)));
