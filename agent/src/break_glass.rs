@@ -78,6 +78,45 @@ pub struct PodLine {
     pub containers: Vec<ContainerLine>,
     /// How long it has to end when it is stopped.
     pub grace_seconds: u64,
+    /// How fresh is what is said of its containers.
+    #[serde(default, skip_serializing_if = "EngineState::answers")]
+    pub engine: EngineState,
+    /// What the engine is doing for it just now; that goes on, whatever is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<InFlight>,
+}
+
+/// What the agent knows of its container engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EngineState {
+    #[default]
+    Answers,
+    /// Its containers have not been listed since the agent started: of none is known whether it is there.
+    NotListed,
+    /// It does not answer; what is known is what it said last.
+    Away,
+}
+
+/// A call to the engine that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InFlight {
+    pub call: Call,
+    /// Since when.
+    pub seconds: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Call {
+    Pull,
+    Create,
+    Start,
+    Stop,
+    /// Something that was changed by hand is put back.
+    Correct,
+    Remove,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +141,42 @@ pub struct ContainerLine {
 impl PodLine {
     pub fn running(&self) -> usize {
         self.containers.iter().filter(|one| one.running).count()
+    }
+
+    /// Whether it is certain that nothing of it runs, or is about to.
+    pub fn is_surely_stopped(&self) -> bool {
+        self.engine == EngineState::Answers && self.in_flight.is_none() && self.running() == 0
+    }
+}
+
+impl EngineState {
+    fn answers(&self) -> bool {
+        *self == EngineState::Answers
+    }
+}
+
+impl Call {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Call::Pull => "pull",
+            Call::Create => "create",
+            Call::Start => "start",
+            Call::Stop => "stop",
+            Call::Correct => "correct",
+            Call::Remove => "remove",
+        }
+    }
+
+    /// What is being done to the pod.
+    pub fn participle(self) -> &'static str {
+        match self {
+            Call::Pull => "pulled",
+            Call::Create => "created",
+            Call::Start => "started",
+            Call::Stop => "stopped",
+            Call::Correct => "corrected",
+            Call::Remove => "removed",
+        }
     }
 }
 
@@ -137,7 +212,11 @@ pub(crate) fn find<'a>(pods: &'a [PodLine], target: &Target) -> Result<&'a PodLi
     let name = &target.pod;
     match found.as_slice() {
         [only] => Ok(only),
-        [] => Err(format!("this node has no pod {name}; 'dugout agent ps' lists those it has")),
+        [] => {
+            let place = target.namespace.as_ref().map(|one| format!(" in namespace {one}"));
+            let place = place.unwrap_or_default();
+            Err(format!("this node has no pod {name}{place}; 'dugout agent ps' lists those it has"))
+        }
         several => {
             let which = several
                 .iter()
@@ -284,7 +363,26 @@ mod tests {
             pause: None,
             containers: vec![],
             grace_seconds: 30,
+            engine: EngineState::Answers,
+            in_flight: None,
         }
+    }
+
+    #[test]
+    fn a_pod_is_stopped_once_nothing_of_it_runs_or_is_about_to_as_far_as_the_engine_knows() {
+        let none = pod("a", "web", 1);
+        assert!(none.is_surely_stopped());
+        for engine in [EngineState::NotListed, EngineState::Away] {
+            assert!(!PodLine { engine, ..none.clone() }.is_surely_stopped(), "{engine:?}");
+        }
+        let in_flight = Some(InFlight { call: Call::Start, seconds: 0 });
+        assert!(!PodLine { in_flight, ..none.clone() }.is_surely_stopped());
+        let line = ContainerLine { name: "c".into(), id: "1".into(), running: true, restarts: 0 };
+        assert!(!PodLine { containers: vec![line], ..none.clone() }.is_surely_stopped());
+        // What an agent of before this said is understood.
+        let text = serde_json::to_string(&none).unwrap();
+        assert!(!text.contains("engine") && !text.contains("inFlight"), "{text}");
+        assert_eq!(serde_json::from_str::<PodLine>(&text).unwrap(), none);
     }
 
     #[test]

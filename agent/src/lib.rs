@@ -91,7 +91,8 @@ pub async fn run(
     let _lock = lock(&config.data_dir).await?;
     let mut file = NodeFile::open(&config.data_dir)?;
     let (accepted, found) = AcceptedStore::open(&config.data_dir).map_err(AgentError::Accepted)?;
-    let Kept { records, recorded, volumes, paused } = Kept::open(&config)?;
+    let Kept { records, recorded, volumes, paused } =
+        Kept::open(&config.data_dir, config.storage.path.as_deref())?;
     let name = node_name(&config, FormerNode::of(&file, &accepted))?;
     file.remember_node(&name, &config.data_dir)?;
     let clock = Clock::start();
@@ -165,12 +166,12 @@ struct Kept {
 }
 
 impl Kept {
-    fn open(config: &AgentConfig) -> Result<Self, AgentError> {
-        let data_dir = config.data_dir.as_path();
+    /// With the folder of the persistent volumes, where it is not in the data directory.
+    fn open(data_dir: &Path, storage: Option<&Path>) -> Result<Self, AgentError> {
         let path = data_dir.to_owned();
         let (records, recorded) = Records::open(data_dir)
             .map_err(|source| AgentError::Records { path: path.clone(), source })?;
-        let storage = volumes::storage_root(data_dir, config.storage.path.as_deref());
+        let storage = volumes::storage_root(data_dir, storage);
         let volumes = Volumes::open(data_dir, &storage)
             .map_err(|source| AgentError::DataDir { path: path.clone(), source })?;
         let paused = PausedPods::open(data_dir).map_err(|source| AgentError::Paused {

@@ -451,6 +451,11 @@ impl RuntimeError {
         }
     }
 
+    /// Whether the same call may be answered otherwise soon.
+    pub fn may_pass(&self) -> bool {
+        !matches!(self, RuntimeError::Permanent { .. })
+    }
+
     /// A bounded word for metrics.
     pub fn outcome(&self) -> &'static str {
         match self {

@@ -38,6 +38,10 @@ fn a_wrong_call_ends_with_2() {
         &["server", "--repo", "x"],
         &["up", "--poll-interval", "5"],
         &["validate"],
+        // The flag is the agent's, and would say nothing to the command.
+        &["agent", "--data-dir", "/somewhere", "stop", "web"],
+        &["agent", "stop", "a/web", "-n", "b"],
+        &["agent", "stop", "a/web/c"],
     ] {
         let output = dugout(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", errors(&output));

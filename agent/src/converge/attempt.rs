@@ -26,7 +26,7 @@ pub enum Stage {
 pub enum Stopping {
     /// A probe gave it up: it failed, whatever its exit code.
     GivenUp,
-    /// Its pod leaves: its end says nothing of its work, whatever its exit code.
+    /// Its pod leaves, or a person stopped it: its end says nothing of its work, whatever its exit code.
     Ordered,
 }
 

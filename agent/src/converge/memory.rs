@@ -44,6 +44,8 @@ pub struct PodMemory {
     pub name: ObjectName,
     /// The engine call under way; a pod has at most one.
     pub in_flight: Option<Action>,
+    /// When the newest engine call began, whether it is under way or not.
+    pub call_began_at: Option<Timestamp>,
     pub retry: Retry,
     pub milestones: PodMilestones,
     /// Since when it is being stopped by order, or because its containers have ended for good.
@@ -186,8 +188,10 @@ impl ContainerMemory {
     }
 
     /// The newest attempt ended. The first end counts.
-    fn enter_end(&mut self, exit: &ContainerExit, given_up: bool) {
+    fn enter_end(&mut self, exit: &ContainerExit, given_up: bool, pause: Option<Pause>) {
         let after = match self.newest_attempt().map(|attempt| &attempt.stage) {
+            // Whoever stopped it: a person wanted that, and it runs again when he resumes it.
+            _ if pause == Some(Pause::Stopped) => Some(Stopping::Ordered),
             Some(Stage::Stopping(why)) => Some(*why),
             _ => given_up.then_some(Stopping::GivenUp),
         };
@@ -206,6 +210,7 @@ impl PodMemory {
             namespace,
             name,
             in_flight: None,
+            call_began_at: None,
             retry: Retry::default(),
             milestones: PodMilestones::default(),
             stopping_since: None,
@@ -252,6 +257,7 @@ impl PodMemory {
         cause: ExitCause,
         now: Timestamp,
     ) -> Option<Duration> {
+        let pause = self.pause;
         let memory = self.container(&labels.container);
         if memory.counted_exit.as_deref() == Some(id)
             || labels.attempt.saturating_add(1) < memory.next_attempt
@@ -261,7 +267,7 @@ impl PodMemory {
         memory.counted_exit = Some(id.to_owned());
         memory.last_exit = Some(exit.clone());
         let given_up = memory.condemned.take().is_some_and(|condemned| condemned.id == id);
-        memory.enter_end(exit, given_up);
+        memory.enter_end(exit, given_up, pause);
         if cause == ExitCause::Outside {
             memory.restart_at = None;
             return None;
@@ -290,6 +296,7 @@ impl PodMemory {
     /// A container was removed by someone else. If it had begun it ended, and nobody knows how: that is
     /// a failure, with the exit code that Kubernetes gives it. Where it is started again, that is at once.
     pub fn note_vanished(&mut self, container: &str, attempt: u32, wall: Timestamp) {
+        let pause = self.pause;
         let memory = self.container(container);
         if !memory.is_newest(attempt) {
             return;
@@ -301,7 +308,7 @@ impl PodMemory {
         {
             let exit =
                 ContainerExit { exit_code: UNKNOWN_EXIT, oom_killed: false, finished_at: wall };
-            memory.enter_end(&exit, given_up);
+            memory.enter_end(&exit, given_up, pause);
             memory.last_exit = Some(exit);
         }
     }
@@ -328,6 +335,7 @@ impl PodMemory {
 
     /// An engine call for this pod began.
     pub fn begin(&mut self, action: Action, now: Timestamp) {
+        self.call_began_at = Some(now);
         if let Action::Pull { container, .. } = &action {
             let words = (WaitingReason::Pulling, String::new());
             self.container(container).waiting = Some(words);

@@ -125,7 +125,8 @@ impl View<'_> {
     }
 
     /// How the pod ended: once each of its containers did and none is started again, or one that runs
-    /// before the others failed for good.
+    /// before the others failed for good. While a person has it, nothing follows from its end: it is told
+    /// when the pod is resumed.
     fn outcome(
         &self,
         init: &[ContainerStatus],
@@ -136,6 +137,9 @@ impl View<'_> {
             let is_terminated = matches!(container.state, ContainerState::Terminated(_));
             memory.final_exit(self.policy_of(&container.name)).filter(|_| is_terminated)
         };
+        if self.memory.is_some_and(|memory| memory.pause.is_some()) {
+            return None;
+        }
         // Sidecars end after the others, and how does not matter.
         if init.iter().any(|one| matches!(one.state, ContainerState::Running { .. })) {
             return None;

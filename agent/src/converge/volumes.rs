@@ -43,7 +43,7 @@ impl Held {
 }
 
 /// Whose volumes can go now, and when to ask again if nothing else happens. They go when no container of
-/// the pod is left, or when the pod has ended for good and nothing of it runs.
+/// the pod is left, or when the pod has ended for good, nothing of it runs and no person has paused it.
 pub fn unneeded(input: Input<'_>, held: &HeldVolumes) -> (Vec<PodUid>, Option<Timestamp>) {
     let (mut pods, mut wake_at) = (Vec::new(), None::<Timestamp>);
     let Some(assignment) = input.assignment.filter(|_| input.engine_known) else {
@@ -78,7 +78,8 @@ fn is_needed(input: &Input<'_>, uid: PodUid, pod: Option<&AssignedPod>) -> bool 
             let may_run = |one: &ObservedContainer| {
                 matches!(one.state, ObservedState::Created | ObservedState::Running { .. })
             };
-            !view.has_ended() || containers.iter().any(may_run)
+            let is_paused = memory.is_some_and(|memory| memory.pause.is_some());
+            is_paused || !view.has_ended() || containers.iter().any(may_run)
         }
         Some(AssignedPod { order: PodOrder::Stop { .. }, .. }) | None => !containers.is_empty(),
     }
@@ -86,7 +87,7 @@ fn is_needed(input: &Input<'_>, uid: PodUid, pod: Option<&AssignedPod>) -> bool 
 
 #[cfg(test)]
 mod tests {
-    use dugout_model::{Assignment, ContainerExit, ObjectName, RestartPolicy};
+    use dugout_model::{Assignment, ContainerExit, ObjectName, Pause, RestartPolicy};
 
     use super::*;
     use crate::converge::{Attempt, Memories, Observed, PodMemory, Stage};
@@ -156,6 +157,12 @@ mod tests {
         let ended = gone(Some(&run), left(exited_with(1, 2, 0)), &memories, Held::Kept);
         assert_eq!(ended, (vec![uid(1)], None));
         assert_eq!(gone(Some(&run), left(running(1)), &memories, Held::Kept), NOTHING);
+        for pause in [Pause::LeftAlone, Pause::Stopped] {
+            let mut memories = memories.clone();
+            memories.get_mut(&uid(1)).unwrap().pause = Some(pause);
+            let ended = gone(Some(&run), left(exited_with(1, 2, 0)), &memories, Held::Kept);
+            assert_eq!(ended, NOTHING, "who paused it may want to look into them");
+        }
     }
 
     #[test]

@@ -158,7 +158,8 @@ impl DockerRuntime {
     /// the command itself, and what it began in its session. One that was asked for and has not begun is
     /// awaited, and ended then. Returns whether nothing of it runs any more.
     pub(super) async fn hang_up_command(&self, container: &str, exec: &str) -> bool {
-        let leader = tokio::time::timeout(BEGIN, self.await_begin(exec)).await;
+        let begin = await_begin(|| self.look_at_exec(exec));
+        let leader = tokio::time::timeout(BEGIN, begin).await;
         match leader {
             Ok(Ok(Some(leader))) => {
                 self.end_session(container, exec, leader, Signal::HUP).await
@@ -166,19 +167,6 @@ impl DockerRuntime {
             }
             Ok(Ok(None)) => true,
             Ok(Err(_)) | Err(_) => false,
-        }
-    }
-
-    /// The leader of a command that was begun or will be; none when it has ended.
-    async fn await_begin(&self, exec: &str) -> Result<Option<Pid>, RuntimeError> {
-        let mut pause = END_LOOK;
-        loop {
-            match self.look_at_exec(exec).await?.as_ref().map(progress) {
-                Some(Progress::Runs(leader)) => return Ok(Some(leader)),
-                None | Some(Progress::Ended) => return Ok(None),
-                Some(Progress::ToBegin) => tokio::time::sleep(pause).await,
-            }
-            pause = (pause * 2).min(BEGIN_LOOK);
         }
     }
 
@@ -191,11 +179,8 @@ impl DockerRuntime {
             loop {
                 let left = signalled(leader, container, sent).await;
                 sent = sent.filter(|signal| *signal == Signal::KILL);
-                if left == 0 {
-                    let state = self.look_at_exec(exec).await?;
-                    if state.as_ref().is_none_or(|state| progress(state) == Progress::Ended) {
-                        return Ok::<(), RuntimeError>(());
-                    }
+                if left == 0 && has_surely_ended(self.look_at_exec(exec).await)? {
+                    return Ok::<(), RuntimeError>(());
                 }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(AWAIT_LOOK);
@@ -240,6 +225,39 @@ fn progress(state: &ExecInspectResponse) -> Progress {
         // One that has ended has a code.
         (Some(true), _, None) | (_, None, _) => Progress::ToBegin,
         _ => Progress::Ended,
+    }
+}
+
+/// The leader of a command that was begun or will be; none when it has ended. An engine that does not answer
+/// now may begin it yet, so it is asked again.
+async fn await_begin<L>(mut look: impl FnMut() -> L) -> Result<Option<Pid>, RuntimeError>
+where
+    L: Future<Output = Result<Option<ExecInspectResponse>, RuntimeError>>,
+{
+    let mut pause = END_LOOK;
+    loop {
+        match look().await {
+            Ok(state) => match state.as_ref().map(progress) {
+                Some(Progress::Runs(leader)) => return Ok(Some(leader)),
+                None | Some(Progress::Ended) => return Ok(None),
+                Some(Progress::ToBegin) => {}
+            },
+            Err(error) if error.may_pass() => {}
+            Err(error) => return Err(error),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(BEGIN_LOOK);
+    }
+}
+
+/// Whether the engine has seen its end. What may pass says nothing of that.
+fn has_surely_ended(
+    looked: Result<Option<ExecInspectResponse>, RuntimeError>,
+) -> Result<bool, RuntimeError> {
+    match looked {
+        Ok(state) => Ok(state.is_none_or(|state| progress(&state) == Progress::Ended)),
+        Err(error) if error.may_pass() => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -374,14 +392,38 @@ mod tests {
         child.wait().expect("it ended");
     }
 
+    fn state(running: bool, exit_code: Option<i64>, pid: i64) -> ExecInspectResponse {
+        let (running, pid) = (Some(running), Some(pid));
+        ExecInspectResponse { running, exit_code, pid, ..ExecInspectResponse::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_does_not_answer_now_is_asked_again_for_a_command() {
+        let hiccup = || RuntimeError::Transient { operation: "exec inspect", message: "no".into() };
+        let slow = || RuntimeError::Deadline { operation: "exec inspect", after: QUICK };
+        let mut answers = vec![
+            Err(hiccup()),
+            Ok(Some(state(false, None, 0))),
+            Err(slow()),
+            Ok(Some(state(true, None, 7))),
+        ]
+        .into_iter();
+        let leader = await_begin(|| std::future::ready(answers.next().expect("an answer"))).await;
+        assert_eq!(leader.expect("it is waited for"), Pid::from_raw(7));
+        assert!(!has_surely_ended(Err(hiccup())).expect("it may pass"));
+        assert!(has_surely_ended(Ok(None)).expect("an answer"));
+
+        let gone = || RuntimeError::Permanent {
+            operation: "exec inspect",
+            kind: PermanentKind::Invalid,
+            message: "no".into(),
+        };
+        assert!(await_begin(|| std::future::ready(Err(gone()))).await.is_err());
+        assert!(has_surely_ended(Err(gone())).is_err());
+    }
+
     #[test]
     fn a_command_that_was_not_begun_has_not_ended() {
-        let state = |running, exit_code, pid| ExecInspectResponse {
-            running: Some(running),
-            exit_code,
-            pid: Some(pid),
-            ..ExecInspectResponse::default()
-        };
         let leader = Pid::from_raw(7).expect("a number");
         for (state, meant) in [
             (state(false, None, 0), Progress::ToBegin),

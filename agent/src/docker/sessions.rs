@@ -6,6 +6,7 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::errors::Error as BollardError;
 use bollard::exec::{CreateExecOptions, ResizeExecOptions};
+use bollard::models::ExecInspectResponse;
 use bollard::query_parameters::{ResizeContainerTTYOptionsBuilder, WaitContainerOptionsBuilder};
 use bytes::Bytes;
 use dugout_wire as wire;
@@ -20,6 +21,7 @@ use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{DockerHost, DockerRuntime, QUICK, classify};
@@ -30,6 +32,9 @@ use crate::sessions::{InputEnd, Process, ProcessKind, SessionEngine};
 /// How often the engine is asked for the end of a command that has closed its streams: at first, and later.
 const END_LOOK: Duration = Duration::from_millis(20);
 const LATE_END_LOOK: Duration = Duration::from_secs(1);
+/// How long the engine may not answer before nobody waits for the end of a command any more. A restart of
+/// it takes some seconds.
+const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 /// How often a terminal is resized that its process has not opened yet.
 const RESIZE_TRIES: u32 = 10;
 const RESIZE_PAUSE: Duration = Duration::from_millis(50);
@@ -237,14 +242,36 @@ async fn upgrade(
 }
 
 /// The code of a command whose streams have ended. It may have closed them itself and go on, for as long as
-/// a session may last.
+/// a session may last. An engine that does not answer for a moment is asked again.
 async fn command_exit_code(docker: Docker, exec: String) -> Result<i64, RuntimeError> {
-    let mut pause = END_LOOK;
-    loop {
+    exit_code_of(|| async {
         let state = docker.inspect_exec(&exec).await;
-        let state = state.map_err(|error| classify("exec inspect", error))?;
-        if let (Some(false), Some(code)) = (state.running, state.exit_code) {
-            return Ok(code);
+        state.map_err(|error| classify("exec inspect", error))
+    })
+    .await
+}
+
+async fn exit_code_of<L>(mut look: impl FnMut() -> L) -> Result<i64, RuntimeError>
+where
+    L: Future<Output = Result<ExecInspectResponse, RuntimeError>>,
+{
+    let mut pause = END_LOOK;
+    let mut silent_since: Option<Instant> = None;
+    loop {
+        match look().await {
+            Ok(state) => {
+                silent_since = None;
+                if let (Some(false), Some(code)) = (state.running, state.exit_code) {
+                    return Ok(code);
+                }
+            }
+            Err(error) if error.may_pass() => {
+                let since = *silent_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= LONGEST_SILENCE {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LATE_END_LOOK);
@@ -263,5 +290,28 @@ async fn container_exit_code(docker: Docker, container: String) -> Result<i64, R
             operation: "wait",
             message: "the container engine did not say how the container ended".to_owned(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hiccup() -> RuntimeError {
+        RuntimeError::Transient { operation: "exec inspect", message: "no".to_owned() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_code_of_a_command_outlives_an_engine_that_is_silent_for_a_moment() {
+        let running = ExecInspectResponse { running: Some(true), ..Default::default() };
+        let ended =
+            ExecInspectResponse { running: Some(false), exit_code: Some(3), ..Default::default() };
+        let mut answers = vec![Err(hiccup()), Ok(running), Err(hiccup()), Ok(ended)].into_iter();
+        let code = exit_code_of(|| std::future::ready(answers.next().expect("an answer"))).await;
+        assert_eq!(code.expect("its code"), 3);
+
+        let began = Instant::now();
+        assert!(exit_code_of(|| std::future::ready(Err(hiccup()))).await.is_err());
+        assert!(began.elapsed() >= LONGEST_SILENCE && began.elapsed() < 2 * LONGEST_SILENCE);
     }
 }

@@ -185,6 +185,7 @@ impl<R: ContainerRuntime> Node<R> {
         self.metrics.generation.set(i64::try_from(assignment.generation.0).unwrap_or(i64::MAX));
         self.assignment = Some(assignment);
         self.find_storage();
+        self.apply_pauses();
     }
 
     /// From now on other containers are ours; what was known of the former ones is void.

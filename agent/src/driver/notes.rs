@@ -101,6 +101,8 @@ impl<R: ContainerRuntime> Node<R> {
         let cause = if outside { ExitCause::Outside } else { ExitCause::Itself };
         let now = self.now;
         let memory = memory_of(&mut self.memories, labels.uid, &labels.namespace, &labels.pod);
+        // What an end means depends on it, and the memory may be new.
+        memory.pause = self.paused.get(labels.uid);
         let wait = memory.note_exit(id, labels, started_at, exit, cause, now);
         let is_tended = self.is_wanted(labels.uid) && self.paused.get(labels.uid).is_none();
         if !is_tended || labels.is_sandbox() || (ours && pod_ended) {

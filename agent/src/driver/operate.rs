@@ -3,7 +3,9 @@
 use dugout_model::{EventType, Pause, PodOrder, PodUid};
 
 use super::node::Node;
-use crate::break_glass::{Answer, ContainerLine, Operation, Order, PodLine, Request, find};
+use crate::break_glass::{
+    Answer, Call, ContainerLine, EngineState, InFlight, Operation, Order, PodLine, Request, find,
+};
 use crate::converge::Action;
 use crate::events::reason;
 use crate::labels::DEFAULT_GRACE;
@@ -21,13 +23,46 @@ impl<R: ContainerRuntime> Node<R> {
         let Some((target, pause)) = request.change() else { return Answer::Pods(pods) };
         let line = match find(&pods, target) {
             Ok(line) => line,
-            Err(sentence) => return Answer::Refused(sentence),
+            Err(sentence) => return Answer::Refused(self.with_doubt(sentence)),
         };
         let uid = PodUid(line.uid);
         if let Err(error) = self.become_paused(uid, pause) {
             return Answer::Refused(format!("it cannot be noted on the disk: {error}"));
         }
-        Answer::Done(PodLine { pause: pause.map(Into::into), ..line.clone() })
+        let (engine, in_flight) = (self.engine_state(), self.in_flight(uid));
+        Answer::Done(PodLine { pause: pause.map(Into::into), engine, in_flight, ..line.clone() })
+    }
+
+    /// Pods that are not assigned are known by their containers alone.
+    fn with_doubt(&self, sentence: String) -> String {
+        match self.engine_state() {
+            EngineState::Answers | EngineState::Away => sentence,
+            EngineState::NotListed => {
+                format!("{sentence}; its containers have not been listed yet, so try again soon")
+            }
+        }
+    }
+
+    fn engine_state(&self) -> EngineState {
+        match (self.engine.answers, self.engine.listed_once) {
+            (true, _) => EngineState::Answers,
+            (false, true) => EngineState::Away,
+            (false, false) => EngineState::NotListed,
+        }
+    }
+
+    fn in_flight(&self, uid: PodUid) -> Option<InFlight> {
+        let memory = self.memories.get(&uid)?;
+        let call = match memory.in_flight.as_ref()? {
+            Action::Pull { .. } => Call::Pull,
+            Action::Create { .. } => Call::Create,
+            Action::Start { .. } => Call::Start,
+            Action::Stop { .. } => Call::Stop,
+            Action::Correct { .. } => Call::Correct,
+            Action::Remove { .. } => Call::Remove,
+        };
+        let since = memory.call_began_at.unwrap_or(self.now);
+        Some(InFlight { call, seconds: self.now.since(since).as_secs() })
     }
 
     /// On disk first: what was answered outlives this process.
@@ -95,6 +130,7 @@ impl<R: ContainerRuntime> Node<R> {
 
     /// The pods that are assigned, and those that are left over.
     fn pod_lines(&self) -> Vec<PodLine> {
+        let engine = self.engine_state();
         let assigned = self.assignment.iter().flat_map(|assignment| &assignment.pods);
         let mut lines: Vec<PodLine> = assigned
             .map(|pod| PodLine {
@@ -108,6 +144,8 @@ impl<R: ContainerRuntime> Node<R> {
                 pause: self.paused.get(pod.uid).map(Into::into),
                 containers: container_lines(self.observed.of_pod(pod.uid)),
                 grace_seconds: pod.template.termination_grace.as_secs(),
+                engine,
+                in_flight: self.in_flight(pod.uid),
             })
             .collect();
         for (uid, containers) in self.observed.pods() {
@@ -123,6 +161,8 @@ impl<R: ContainerRuntime> Node<R> {
                 pause: self.paused.get(uid).map(Into::into),
                 containers: container_lines(containers),
                 grace_seconds: longest.unwrap_or(DEFAULT_GRACE).as_secs(),
+                engine,
+                in_flight: self.in_flight(uid),
             });
         }
         lines.sort_by(|one, other| {

@@ -48,16 +48,29 @@ pub(super) async fn run<E: SessionEngine>(engine: &E, process: &Process, peer: P
     };
     let end = match ended {
         Ended::ByProcess(Ok(code)) => SessionEnd::Exited(code),
-        Ended::ByProcess(Err(error)) => SessionEnd::Failed(chain(&error)),
         Ended::ByClient => return engine.hang_up(process).await,
+        // Of one whose end nobody saw it is not known that it ended.
+        Ended::ByProcess(Err(error)) => {
+            let end = SessionEnd::Failed(chain(&error));
+            return end_early(engine, process, end, &mut incoming, &mut outgoing).await;
+        }
         Ended::Early(why) => {
-            // A command that is slow to end keeps nobody waiting for the reason.
-            let told = tell_end(SessionEnd::Failed(why), &mut incoming, &mut outgoing);
-            tokio::join!(told, engine.hang_up(process));
-            return;
+            let end = SessionEnd::Failed(why);
+            return end_early(engine, process, end, &mut incoming, &mut outgoing).await;
         }
     };
     tell_end(end, &mut incoming, &mut outgoing).await;
+}
+
+/// Ends a command that may still run. One that is slow to end keeps nobody waiting for the reason.
+async fn end_early<E: SessionEngine>(
+    engine: &E,
+    process: &Process,
+    end: SessionEnd,
+    incoming: &mut BoxStream<'static, Bytes>,
+    outgoing: &mut Outgoing,
+) {
+    tokio::join!(tell_end(end, incoming, outgoing), engine.hang_up(process));
 }
 
 /// Says the last word of a session, and keeps its connection until the other side has closed it: one that

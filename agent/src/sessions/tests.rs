@@ -20,6 +20,8 @@ struct Engine {
     connection: Mutex<Option<DuplexStream>>,
     /// None while it runs.
     code: watch::Sender<Option<i64>>,
+    /// Nobody sees its end.
+    loses_code: std::sync::atomic::AtomicBool,
     done: Mutex<Vec<String>>,
 }
 
@@ -54,6 +56,13 @@ impl SessionEngine for Engine {
         _: &Process,
     ) -> futures_util::future::BoxFuture<'static, Result<i64, crate::runtime::RuntimeError>> {
         let mut code = self.code.subscribe();
+        if self.loses_code.load(std::sync::atomic::Ordering::Relaxed) {
+            let (operation, message) = ("exec inspect", "no".to_owned());
+            return Box::pin(std::future::ready(Err(crate::runtime::RuntimeError::Transient {
+                operation,
+                message,
+            })));
+        }
         Box::pin(async move {
             let code = code.wait_for(Option::is_some).await;
             Ok(code.ok().and_then(|code| *code).unwrap_or(-1))
@@ -104,7 +113,8 @@ impl Rig {
         code: Option<i64>,
     ) -> Self {
         let (done, code) = (Mutex::default(), watch::Sender::new(code));
-        let engine = Engine { connection: Mutex::new(connection), code, done };
+        let engine =
+            Engine { connection: Mutex::new(connection), code, loses_code: false.into(), done };
         let engine = std::sync::Arc::new(engine);
         let (to_node, incoming) = mpsc::channel(1);
         let (outgoing, from_node) = mpsc::channel::<Bytes>(1);
@@ -250,6 +260,17 @@ async fn what_the_engine_does_not_start_is_told() {
     let mut rig = Rig::with(STREAMS, process, None, command(), None);
     let SessionEnd::Failed(why) = end_of(&rig.hear().await) else { panic!("it failed") };
     assert!(why.contains("exec: no"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_whose_end_nobody_saw_is_ended() {
+    let mut rig = Rig::running(command());
+    // The session has not been polled yet.
+    rig.engine.loses_code.store(true, std::sync::atomic::Ordering::Relaxed);
+    rig.process.shutdown().await.unwrap();
+    let SessionEnd::Failed(why) = end_of(&rig.hear().await) else { panic!("it failed") };
+    assert!(why.contains("exec inspect: no"), "{why}");
+    assert_eq!(rig.done(), ["hang up"]);
 }
 
 /// Hears signs of life for so long, and nothing else.

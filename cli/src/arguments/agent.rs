@@ -12,11 +12,14 @@ const BREAK_GLASS: &str = "\
 Commands that need only this node (ps, pause, stop, resume) speak with its agent over a socket in the agent's
 data directory, and do without an agent where none runs. They change what the node does, not what is
 committed: the control plane sees a paused pod as it is, with the condition dugout.dev/Paused, and goes on to
-expect what Git declares. A pod that is told to go while it is paused runs on, and nobody is sent to it.";
+ expect what Git declares. A pod that is told to go gets no traffic, paused or not. A rolling release does not wait
+ for a paused pod, which runs on beside the new ones; where the old one must go first (Recreate, StatefulSet,
+ DaemonSet without surge) the release waits, up to its progress deadline.";
 
 /// `dugout agent`
 #[derive(Clone, Debug, Args)]
-#[command(subcommand_negates_reqs = true, after_help = BREAK_GLASS)]
+#[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
+#[command(after_help = BREAK_GLASS)]
 pub struct AgentArguments {
     #[command(subcommand)]
     pub command: Option<AgentCommand>,
@@ -72,10 +75,11 @@ pub enum AgentCommand {
         output: Option<Output>,
     },
     /// Have the agent leave a pod alone until resume: it is not started again, healed, changed, stopped or
-    /// removed, whatever is committed or assigned; the pause outlives the agent
+    /// removed, whatever is committed or assigned; the pause outlives the agent. What the engine was asked for
+    /// before goes on, and is told
     Pause(PodArguments),
     /// Stop a pod's containers now, gracefully, and keep it stopped until resume; the server sees a pod that
-    /// is not ready, and starts no other in its place
+    /// is not ready, and starts no other in its place. Ends once nothing of it runs
     Stop(PodArguments),
     /// Have the agent tend a pod again that was paused or stopped
     Resume(PodArguments),
@@ -84,7 +88,7 @@ pub enum AgentCommand {
 /// Which pod of the node.
 #[derive(Clone, Debug, Args)]
 pub struct PodArguments {
-    /// A pod of this node, by its name or its uid
+    /// A pod of this node: POD, NAMESPACE/POD or its uid
     pub pod: String,
     #[command(flatten)]
     pub namespaces: NamespaceArguments,

@@ -64,6 +64,45 @@ fn a_pod_that_is_stopped_stays_so_and_keeps_what_is_left_of_it() {
     assert_eq!(node.plan().actions, [create(1, 0)]);
 }
 
+/// A pod whose container runs once, and is seen running.
+fn once() -> Node {
+    let mut template = template("web");
+    template.restart_policy = RestartPolicy::Never;
+    let mut node = Node::new(vec![pod(1, template)]);
+    node.see(container(1, 0, running(100)));
+    node
+}
+
+#[test]
+fn an_end_while_a_person_keeps_it_stopped_is_not_the_end_of_its_work() {
+    // While no agent ran, whoever stopped it or whatever removed it.
+    for code in [0, 137] {
+        let mut node = once();
+        node.memory().pause = Some(Pause::Stopped);
+        node.see(container(1, 0, exited_with(100, 101, code)));
+        assert_eq!(node.report().phase, PodPhase::Running);
+        node.memory().resume();
+        assert_eq!(node.report().phase, PodPhase::Running);
+        assert_eq!(node.plan().actions, [create(1, 0)]);
+    }
+    let mut node = once();
+    node.memory().pause = Some(Pause::Stopped);
+    node.memory().note_vanished("web", 0, at(101));
+    node.memory().resume();
+    assert_eq!(node.report().phase, PodPhase::Running);
+}
+
+#[test]
+fn what_ends_by_itself_while_it_is_left_alone_is_told_when_it_is_resumed() {
+    let mut node = once();
+    node.memory().pause = Some(Pause::LeftAlone);
+    node.see(container(1, 0, exited_with(100, 101, 3)));
+    assert_eq!(node.report().phase, PodPhase::Running, "nothing follows from it yet");
+    node.memory().resume();
+    assert_eq!(node.report().phase, PodPhase::Failed);
+    assert_eq!(node.plan(), Plan::default());
+}
+
 #[test]
 fn a_job_that_somebody_stopped_has_not_ended() {
     let mut template = template("web");

@@ -118,9 +118,23 @@ fn place<'a>(parent: &OwnedFd, path: &'a Path) -> io::Result<(OwnedFd, &'a Path)
 
 fn make_file(parent: &OwnedFd, path: &Path, mode: u32) -> io::Result<File> {
     let (folder, name) = place(parent, path)?;
-    let flags =
-        OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    // What is there may have other names, whose content stays as it is.
+    match remove_file(&folder, name) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(File::from(openat(&folder, name, flags, Mode::from_raw_mode(mode))?))
+}
+
+/// Removes a name of a file, so that it can be another's: of nothing else than a file.
+fn remove_file(folder: &OwnedFd, name: &Path) -> Result<(), Errno> {
+    let there = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    match FileType::from_raw_mode(there.st_mode) {
+        FileType::RegularFile => unlinkat(folder, name, AtFlags::empty()),
+        FileType::Directory => Err(Errno::ISDIR),
+        _ => Err(Errno::EXIST),
+    }
 }
 
 /// Gives a file that came before a second name; where the file system has no such names, the name is a
@@ -132,11 +146,7 @@ fn name_again(parent: &OwnedFd, first: &Path, path: &Path, mode: u32) -> io::Res
     let linked = match link() {
         // As with content: a file of this name is replaced, and nothing else.
         Err(Errno::EXIST) if first != path => {
-            let there = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            if FileType::from_raw_mode(there.st_mode) != FileType::RegularFile {
-                return Err(Errno::EXIST.into());
-            }
-            unlinkat(&folder, name, AtFlags::empty())?;
+            remove_file(&folder, name)?;
             link()
         }
         Err(Errno::EXIST) => Ok(()),
@@ -247,6 +257,25 @@ mod tests {
         unpacked(&entries, &to).unwrap();
         unpacked(&[(FILE, "hosts", "new")], &to.join("one")).unwrap();
         assert_eq!(fs::read_to_string(to.join("one")).unwrap(), "new");
+    }
+
+    #[test]
+    fn what_was_one_file_and_is_two_now_is_two_here_as_well() {
+        let scratch = tempfile::tempdir().unwrap();
+        let to = scratch.path().join("copy");
+        let linked = [(FILE, "data/one", "1"), (EntryType::Link, "data/two", "data/one")];
+        unpacked(&linked, &to).unwrap();
+        let mine = scratch.path().join("mine");
+        fs::hard_link(to.join("one"), &mine).unwrap();
+        unpacked(&[(FILE, "data/one", "first"), (FILE, "data/two", "second")], &to).unwrap();
+        for (name, content) in [("one", "first"), ("two", "second")] {
+            assert_eq!(fs::read_to_string(to.join(name)).unwrap(), content);
+        }
+        assert_eq!(fs::read_to_string(mine).unwrap(), "1", "another name of what was there");
+        // And in one archive, which nobody but a program that means harm would write.
+        let twice = [linked[0], linked[1], (FILE, "data/two", "other")];
+        unpacked(&twice, &to).unwrap();
+        assert_eq!(fs::read_to_string(to.join("one")).unwrap(), "1");
     }
 
     #[test]

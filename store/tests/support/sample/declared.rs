@@ -136,7 +136,10 @@ impl Dice {
             default_requests: dice.amounts(),
             max_limit_request_ratio: dice.amounts(),
         };
-        LimitRange { limits: self.some(item).into() }
+        // At least one, so that the golden rows have its form whatever the dice say.
+        let mut limits = vec![item(self)];
+        limits.extend(self.some(item));
+        LimitRange { limits: limits.into() }
     }
 
     fn quota(&mut self) -> ResourceQuota {
