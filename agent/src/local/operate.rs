@@ -220,8 +220,13 @@ mod tests {
         memory.note_appeared(&one.labels);
         memory.note_exit(&one.id, &one.labels, *started_at, exit, ExitCause::Itself, at(3));
         if !is_resumed {
-            let report =
-                pod_report(Some(&pod), &[one.clone()], Some(&memory), Health::default(), true);
+            let report = pod_report(
+                Some(&pod),
+                std::slice::from_ref(&one),
+                Some(&memory),
+                Health::default(),
+                true,
+            );
             assert_eq!(report.phase, PodPhase::Running);
             memory.resume();
         }
