@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, ConcurrencyPolicy, CronJob, EventType, Job, JobUid, ObjectName, Rollout,
+    Change, ConcurrencyPolicy, CronJob, EventType, Job, JobUid, ObjectName, ObjectSpec, Rollout,
     RolloutMilestone, RolloutState, Schedule, StoredObject, Timestamp,
 };
 
@@ -39,6 +39,21 @@ pub(crate) fn keep(
     jobs::clear_orphans(draft, object.uid);
     judge(draft, object, timetable.is_some(), barrier);
     wake_at.into_iter().min()
+}
+
+/// A schedule that was gone and goes by the same identity, because something of it is left, begins now: what
+/// it had come to is forgotten, and the times between were nobody's. One that may still come back with its
+/// release has what it had come to, and makes up for the last time that it missed.
+pub(crate) fn come_back(draft: &mut Draft<'_>, object: &StoredObject) {
+    let is_old = object.created_at < draft.now;
+    let is_schedule = matches!(object.declared.spec, ObjectSpec::CronJob(_));
+    if is_schedule && is_old && !draft.world.may_come_back(object.uid) {
+        draft.push(Change::PutSchedule(Arc::new(Schedule {
+            cron_job: object.uid,
+            last_scheduled_at: draft.now,
+            last_succeeded_at: None,
+        })));
+    }
 }
 
 fn advance_all(draft: &mut Draft<'_>, object: &StoredObject) -> Vec<Timestamp> {

@@ -11,7 +11,7 @@ use dugout_model::{
 
 use crate::draft::Draft;
 use crate::records::Subject;
-use crate::{Ignored, gate, pruning, storage, way_back};
+use crate::{Ignored, cron_jobs, gate, pruning, storage, way_back};
 
 use super::immutable::{as_made, forbidden_changes, is_made_once, takes_back};
 use super::{budget, repeated};
@@ -363,6 +363,7 @@ pub(super) fn make_desired(
         way_back::remember(draft, source, id);
         if known.is_none() {
             storage::tell_declared(draft, &row);
+            cron_jobs::come_back(draft, &row);
         }
         draft.push(Change::PutObject(Arc::new(row)));
         touched.insert(id.clone());

@@ -165,3 +165,26 @@ fn a_schedule_that_is_in_place_keeps_its_times_while_what_it_waited_for_rolls() 
     assert_eq!(cluster.verdict(&rolling), Verdict::Rolling);
     assert_eq!(made(&cluster), 2);
 }
+
+/// Found by a simulated cluster: what is left of the schedule gives its identity on, and its last time was run
+/// a second time.
+#[test]
+fn a_schedule_that_was_gone_and_returns_begins_then_though_something_of_it_is_left() {
+    let tick = || vec![web(1, "web:1"), cron_job("job:runs", |_| {})];
+    let mut cluster = Cluster::with_nodes(&["a"]);
+    cluster.commit(tick());
+    cluster.run_in_steps(30, seconds(1));
+    assert_eq!(made(&cluster), 1);
+    let before = cluster.world.schedules.keys().next().copied();
+    cluster.agent("a").listens = false;
+    cluster.commit_allowing(1, vec![web(1, "web:1")]);
+    cluster.run_in_steps(60, seconds(1));
+    assert!(cluster.world.jobs.is_empty() && cluster.world.schedules.is_empty());
+    assert_eq!(cluster.world.pods.len(), 2, "the node still has the run");
+    cluster.commit(tick());
+    cluster.run_in_steps(20, seconds(1));
+    assert_eq!(cluster.world.schedules.keys().next().copied(), before, "it goes by its identity");
+    assert_eq!(made(&cluster), 1);
+    cluster.run_in_steps(40, seconds(1));
+    assert_eq!(made(&cluster), 2);
+}

@@ -96,6 +96,9 @@ enum Trade {
 
 const ALWAYS: (&str, Trade) = ("web", Trade::Deployment);
 
+/// The other name of that one.
+const RENAMED: &str = "site";
+
 /// Of these a run has three more: each run is quick, and many runs have each pair.
 const OTHERS: [(&str, Trade); 10] = [
     ("api", Trade::Deployment),
@@ -184,6 +187,9 @@ impl People {
             }
             2 => {
                 self.config = random.below(3) as u8;
+                if self.config == 1 {
+                    self.rename();
+                }
                 self.workloads.clone()
             }
             3 => return Asks::Bad(self.something_bad(random), self.config),
@@ -199,6 +205,13 @@ impl People {
             }
         };
         Asks::Objects(workloads, self.config)
+    }
+
+    /// The first workload gets another name: what had the name before leaves.
+    fn rename(&mut self) {
+        let name = if self.trades[0].0 == ALWAYS.0 { RENAMED } else { ALWAYS.0 };
+        self.trades[0].0 = name;
+        self.workloads[0].name = name;
     }
 
     /// Keeps in mind what was asked, and says whether it is bad.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    Baseline, Change, Contacts, DeclaredObject, Deployment, Fact, IntOrPercent, Job, JobSpec, Kind,
-    Lifecycle, Node, ObjectId, ObjectName, ObjectPolicy, ObjectSpec, Pod, PodIdentity, PodUid,
-    Prune, PullGate, ReplicaSet, Resources, Revision, RevisionContent, Rollout, Schedule, Seen,
-    Source, StoredObject, Strategy, TemplateHash, Timestamp, Turn, World,
+    Baseline, Change, Contacts, DeclaredObject, Deployment, Fact, GateScope, IntOrPercent, Job,
+    JobSpec, Kind, Lifecycle, Node, ObjectId, ObjectName, ObjectPolicy, ObjectSpec, Pod,
+    PodIdentity, PodUid, Prune, PullGate, ReplicaSet, Resources, Revision, RevisionContent,
+    Rollout, Schedule, Seen, Source, StoredObject, Strategy, TemplateHash, Timestamp, Turn, World,
 };
 use dugout_planner::{Plan, PlanInput, Work};
 
@@ -66,6 +66,12 @@ fn misread_world(bug: Bug, input: &PlanInput<'_>) -> World {
         Bug::PullGateIgnored => {
             replace_sources(&mut world, |source| source.status.gate = PullGate::Open);
         }
+        Bug::GateOfTheWayBackIgnored => replace_sources(&mut world, |source| {
+            if let PullGate::Pulling { scope: GateScope::Workload, .. } = source.status.gate {
+                source.status.gate = PullGate::Open;
+            }
+        }),
+        Bug::PrunedAtOnce | Bug::WayBackIncomplete => misread_baselines(bug, &mut world),
         Bug::DeadlineNeverFires => {
             let rows: Vec<Rollout> = world.rollouts.values().map(|row| (**row).clone()).collect();
             for row in rows {
@@ -89,12 +95,6 @@ fn misread_world(bug: Bug, input: &PlanInput<'_>) -> World {
                 world.apply(&Change::PutSchedule(Arc::new(row)));
             }
         }
-        Bug::WayBackIncomplete => {
-            let rows: Vec<Arc<Baseline>> = world.baselines.values().cloned().collect();
-            if let [_, .., last] = rows.as_slice() {
-                world.apply(&Change::DeleteBaseline(last.key()));
-            }
-        }
         Bug::BudgetIgnored if !is_read => forget_budgets(&mut world),
         Bug::ReplicaSetNotReused => {
             let sets: Vec<Arc<ReplicaSet>> = world.replica_sets.values().cloned().collect();
@@ -107,6 +107,22 @@ fn misread_world(bug: Bug, input: &PlanInput<'_>) -> World {
         _ => {}
     }
     world
+}
+
+/// What is kept of what served or leaves.
+fn misread_baselines(bug: Bug, world: &mut World) {
+    let rows: Vec<Arc<Baseline>> = world.baselines.values().cloned().collect();
+    let forgotten: Vec<&Arc<Baseline>> = match (bug, rows.as_slice()) {
+        (Bug::PrunedAtOnce, rows) => {
+            rows.iter().filter(|row| !world.objects.contains_key(&row.object)).collect()
+        }
+        (Bug::WayBackIncomplete, [_, .., last]) => vec![last],
+        _ => Vec::new(),
+    };
+    let keys: Vec<_> = forgotten.into_iter().map(|row| row.key()).collect();
+    for key in keys {
+        world.apply(&Change::DeleteBaseline(key));
+    }
 }
 
 fn forget_budgets(world: &mut World) {

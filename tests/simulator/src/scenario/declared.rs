@@ -7,9 +7,9 @@ use dugout_model::{
     ClaimRetention, Completions, ConfigMap, Container, ContainerPort, ContainerResources, CronJob,
     DaemonSet, DaemonSetUpdate, DeclaredObject, DeclaredObjects, Deployment, DisruptionLimit,
     EnvSource, Hook, IntOrPercent, JobSpec, Kind, LabelSelector, ObjectId, ObjectKey, ObjectName,
-    ObjectPolicy, ObjectSpec, Origin, PodDisruptionBudget, PodTemplate, Problem, Protocol,
-    PullPolicy, ReplicaSetSpec, RestartPolicy, RevisionContent, Severity, StatefulSet,
-    StatefulSetUpdate, Strategy, StringMap, UnhealthyPodEviction,
+    ObjectPolicy, ObjectSpec, Origin, PodDisruptionBudget, PodTemplate, PortRef, Problem, Protocol,
+    PullPolicy, ReplicaSetSpec, RestartPolicy, RevisionContent, Service, ServicePort, ServiceType,
+    Severity, StatefulSet, StatefulSetUpdate, Strategy, StringMap, UnhealthyPodEviction,
 };
 
 use super::{ALWAYS, Helper, MAIN_CONTAINER, REJECTED_IMAGE, Shape, Workload};
@@ -22,8 +22,27 @@ pub(crate) fn content(workloads: &[Workload], config: u8) -> RevisionContent {
     let data = StringMap::from([("greeting".to_owned(), format!("hello {config}"))]);
     let settings = ConfigMap { data, ..ConfigMap::default() };
     objects.push(declare("settings", ObjectSpec::ConfigMap(settings)));
+    objects.extend(front(workloads, config));
     let objects = objects.into_iter().map(|object| (object.id(), Arc::new(object))).collect();
     RevisionContent::Objects { objects, notices: Vec::new() }
+}
+
+/// A service that means others from commit to commit, on one port or another.
+fn front(workloads: &[Workload], config: u8) -> Option<DeclaredObject> {
+    let meant = if config == 1 { workloads.last() } else { workloads.first() };
+    let port = ServicePort {
+        name: String::new(),
+        protocol: Protocol::Tcp,
+        port: 80,
+        target_port: PortRef::Name("http".to_owned()),
+        node_port: Some(if config == 2 { 30081 } else { 30080 }),
+    };
+    let spec = Service {
+        service_type: ServiceType::NodePort,
+        selector: StringMap::from([("app".to_owned(), meant?.name.to_owned())]),
+        ports: vec![port],
+    };
+    Some(declare("front", ObjectSpec::Service(spec)))
 }
 
 /// How many pods of each workload may be moved away at a time: of these the same from commit to commit.
