@@ -60,8 +60,6 @@ pub enum Bug {
     ConfigurationNotRolled,
     /// Pods are stopped before the images of their successors are there.
     PullGateIgnored,
-    /// A workload that goes back stops what serves before it can be had again.
-    GateOfTheWayBackIgnored,
     /// What left Git goes before what comes serves.
     PrunedAtOnce,
     DependsOnIgnored,

@@ -91,6 +91,12 @@ impl FakeEngine {
         if self.images.contains(image) { ImageOutcome::Present } else { ImageOutcome::Absent }
     }
 
+    /// Somebody clears the disk: images go that no container is made of.
+    pub fn prune_images(&mut self) {
+        let containers = &self.containers;
+        self.images.retain(|image| containers.values().any(|one| one.image == *image));
+    }
+
     /// A call takes effect. The value is how the container that it started will end by itself.
     pub fn apply(
         &mut self,

@@ -63,11 +63,6 @@ fn recreate_overlaps_is_found() {
 }
 
 #[test]
-fn gate_of_the_way_back_ignored_is_found() {
-    is_found(Bug::GateOfTheWayBackIgnored, Rule::PlansAreSound, "before every image");
-}
-
-#[test]
 fn pruned_at_once_is_found() {
     is_found(Bug::PrunedAtOnce, Rule::PlansAreSound, "left Git and is let go");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    Baseline, Change, Contacts, DeclaredObject, Deployment, Fact, GateScope, IntOrPercent, Job,
+    Baseline, BaselineRole, Change, Contacts, DeclaredObject, Deployment, Fact, IntOrPercent, Job,
     JobSpec, Kind, Lifecycle, Node, ObjectId, ObjectName, ObjectPolicy, ObjectSpec, Pod,
     PodIdentity, PodUid, Prune, PullGate, ReplicaSet, Resources, Revision, RevisionContent,
     Rollout, Schedule, Seen, Source, StoredObject, Strategy, TemplateHash, Timestamp, Turn, World,
@@ -66,11 +66,6 @@ fn misread_world(bug: Bug, input: &PlanInput<'_>) -> World {
         Bug::PullGateIgnored => {
             replace_sources(&mut world, |source| source.status.gate = PullGate::Open);
         }
-        Bug::GateOfTheWayBackIgnored => replace_sources(&mut world, |source| {
-            if let PullGate::Pulling { scope: GateScope::Workload, .. } = source.status.gate {
-                source.status.gate = PullGate::Open;
-            }
-        }),
         Bug::PrunedAtOnce | Bug::WayBackIncomplete => misread_baselines(bug, &mut world),
         Bug::DeadlineNeverFires => {
             let rows: Vec<Rollout> = world.rollouts.values().map(|row| (**row).clone()).collect();
@@ -112,16 +107,18 @@ fn misread_world(bug: Bug, input: &PlanInput<'_>) -> World {
 /// What is kept of what served or leaves.
 fn misread_baselines(bug: Bug, world: &mut World) {
     let rows: Vec<Arc<Baseline>> = world.baselines.values().cloned().collect();
-    let forgotten: Vec<&Arc<Baseline>> = match (bug, rows.as_slice()) {
+    match (bug, rows.as_slice()) {
+        (Bug::WayBackIncomplete, [_, .., last]) => world.apply(&Change::DeleteBaseline(last.key())),
         (Bug::PrunedAtOnce, rows) => {
-            rows.iter().filter(|row| !world.objects.contains_key(&row.object)).collect()
+            for row in rows {
+                if world.objects.contains_key(&row.object) {
+                    continue;
+                }
+                let row = Baseline { role: BaselineRole::Leaving, ..(**row).clone() };
+                world.apply(&Change::PutBaseline(Arc::new(row)));
+            }
         }
-        (Bug::WayBackIncomplete, [_, .., last]) => vec![last],
-        _ => Vec::new(),
-    };
-    let keys: Vec<_> = forgotten.into_iter().map(|row| row.key()).collect();
-    for key in keys {
-        world.apply(&Change::DeleteBaseline(key));
+        _ => {}
     }
 }
 

@@ -1,5 +1,6 @@
 //! What nodes do: agents that start, look, report and poll, and calls to their container engines.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use dugout_agent::converge::images::ImageOutcome;
 use dugout_agent::converge::{
     Action, Failure, FailureKind, Outcome as CallOutcome, StopTarget, StopWhy,
 };
-use dugout_model::{Fact, Timestamp};
+use dugout_model::{AssignedPod, Assignment, Fact, PodOrder, PodUid, Timestamp};
 
 use super::{HEARTBEAT, Simulation, WHOLE_LIST};
 use crate::docker::End;
@@ -108,20 +109,27 @@ impl Simulation {
             }
             let (name, generation) = (self.nodes[node].name.clone(), assignment.generation.0);
             self.note(format!("agent {name} accepts {generation}"));
+            let held = self.nodes[node].accepted.clone();
             self.nodes[node].accept(Arc::clone(&assignment));
             if crash.is_some() {
                 return self.kill_agent(node);
             }
-            self.note_draining(node, &assignment);
+            self.note_draining(node, held.as_deref(), &assignment);
         }
         self.settle_node(node);
     }
 
-    /// Pods that leave have connections for a while.
-    pub(super) fn note_draining(&mut self, node: usize, assignment: &dugout_model::Assignment) {
-        use dugout_model::PodOrder;
-        let leaving = |order| order == PodOrder::Run { draining: true };
-        for pod in assignment.pods.iter().filter(|pod| leaving(pod.order)) {
+    /// Pods that leave have connections for a while. They get no new ones, and those that there are end with
+    /// the agent.
+    fn note_draining(&mut self, node: usize, held: Option<&Assignment>, assignment: &Assignment) {
+        let leaving = |pod: &&AssignedPod| pod.order == PodOrder::Run { draining: true };
+        let left: BTreeSet<PodUid> = held
+            .iter()
+            .flat_map(|held| held.pods.iter().filter(leaving))
+            .map(|pod| pod.uid)
+            .collect();
+        let leaving = assignment.pods.iter().filter(leaving);
+        for pod in leaving.filter(|pod| !left.contains(&pod.uid)) {
             let until = self.now + self.chance.millis(0, 3_000);
             if let Some(agent) = &mut self.nodes[node].agent {
                 agent.keep_busy(pod.uid, until);

@@ -15,7 +15,7 @@ impl Simulation {
         self.queue.push(self.now + next, Event::Fault);
         let node = self.faults.below(self.nodes.len() as u64) as usize;
         self.disturb();
-        match self.faults.below(10) {
+        match self.faults.below(11) {
             0 => self.kill_server(),
             1 => self.kill_agent(node),
             2 => self.cut_off(node),
@@ -26,6 +26,10 @@ impl Simulation {
             7 => self.depose(),
             // It is written, and whoever wrote it does not know.
             8 => self.database.open().fault = CommitFault::After,
+            9 => {
+                self.note(format!("images of {} are pruned", self.nodes[node].name));
+                self.nodes[node].engine.prune_images();
+            }
             _ => {
                 // The engine falls with everything in it, and comes back at once.
                 self.note(format!("engine {} falls", self.nodes[node].name));
