@@ -20,6 +20,8 @@ pub enum DrainWait {
     Rollout,
     /// Another that serves in its place.
     Replacement,
+    /// The release that took its workload away: it goes when what comes serves.
+    Release,
 }
 
 impl DrainWait {
@@ -39,6 +41,9 @@ impl fmt::Display for DrainWait {
             DrainWait::Replacement => {
                 out.write_str("another pod has to serve in its place before it leaves")
             }
+            DrainWait::Release => out.write_str(
+                "its workload left Git, and goes when what comes with the release serves",
+            ),
         }
     }
 }
@@ -71,6 +76,9 @@ impl World {
         if let Err(hold) = self.may_evict_with(pod, 1) {
             return DrainWait::Held(hold);
         }
+        if self.goes_with_release(pod) {
+            return DrainWait::Release;
+        }
         match (self.may_evict(pod), self.deployment_of(pod)) {
             (_, Some((object, _))) if self.is_rolling(object) => DrainWait::Rollout,
             (Err(hold), None) => DrainWait::Held(hold),
@@ -97,6 +105,19 @@ impl World {
                 RolloutState::Waiting { .. } => !self.has_rolling_release(&object.source),
             };
             rollout.generation != object.generation || !is_at_rest
+        })
+    }
+
+    /// Whether a pod of a workload that left Git serves until a release that is under way does, and goes then.
+    /// Where that fails, its workload comes back, or nobody waits for it any more.
+    pub fn goes_with_release(&self, pod: &Pod) -> bool {
+        let owner = self.replica_set_of(pod).map(|set| set.owner);
+        let row = owner.and_then(|owner| Some((owner, self.baseline_by_uid(owner)?)));
+        row.is_some_and(|(owner, row)| {
+            row.serves(owner)
+                && pod.ready_since().is_some()
+                && self.workload_by_uid(owner).is_none()
+                && self.has_rolling_release(&row.source)
         })
     }
 

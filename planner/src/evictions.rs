@@ -5,7 +5,8 @@
 //! budget that lets none go can still be kept. Where that is not possible it leaves first and its successor
 //! comes at once, as it is with every other kind and in Kubernetes. One that does not serve is no loss.
 //!
-//! While a rollout is under way its own steps decide which pods leave, and the drain waits for its end.
+//! While a rollout is under way its own steps decide which pods leave, and the drain waits for its end. So it
+//! does for a release that took a workload out of Git whose pods serve until what comes does (`pruning`).
 //! Nothing is ever moved by force. A node that is not ready is left alone: what it runs is not known.
 //!
 //! This is the last stage of a round: what moved has its workload looked at again in the same turn.
@@ -118,6 +119,7 @@ impl Group {
         pod: &Arc<Pod>,
     ) -> Next {
         match self {
+            Group::Plain if draft.world.goes_with_release(pod) => Next::Wait(DrainWait::Release),
             Group::Rolling if serves(pod) => Next::Wait(DrainWait::Rollout),
             Group::Replaced(surge) if serves(pod) && surge.set.uid == pod.replica_set => {
                 surge.next_step(draft, successors, pod)

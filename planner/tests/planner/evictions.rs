@@ -370,3 +370,27 @@ fn a_budget_holds_a_pod_also_when_a_person_asks_for_it() {
     let stay = pods.iter().filter(|pod| cluster.world.pods[*pod].is_active()).count();
     assert_eq!(stay, 1, "only one may go at a time");
 }
+
+/// Its successor has another name and does not serve yet: nobody would make another of it.
+#[test]
+fn what_left_git_serves_on_a_drained_node_until_its_release_does_or_fails() {
+    for (image, on_failure) in [("new:1", OnFailure::Revert), ("new:unready", OnFailure::Hold)] {
+        let mut cluster = all_on_a(vec![web(1, "web:1")]);
+        cluster.on_failure(on_failure);
+        let mut coming = deployment("site", 1, image);
+        coming.min_ready = seconds(4);
+        coming.progress_deadline = seconds(30);
+        let sha = cluster.commit_allowing(1, vec![named("site", coming)]);
+        drain(&mut cluster, "a");
+        cluster.run_in_steps(4, seconds(1));
+        assert_eq!(cluster.verdict(&sha), Verdict::Rolling);
+        assert_eq!(
+            why(&cluster, "a"),
+            ["its workload left Git, and goes when what comes with the release serves"],
+        );
+        assert!(cluster.ready() > 0);
+        cluster.run_in_steps(60, seconds(1));
+        assert_ne!(cluster.verdict(&sha), Verdict::Rolling, "{image}");
+        assert_eq!(left_on(&cluster, "a"), [""; 0], "{image}");
+    }
+}
