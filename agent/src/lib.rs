@@ -36,10 +36,11 @@ pub mod spec;
 #[cfg(test)]
 mod testing;
 mod tls;
+pub mod usage;
 mod volumes;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -88,6 +89,9 @@ pub async fn run(
     let host = docker_host(config.docker_host.as_deref());
     let runtime = DockerRuntime::new(&host, (*metrics).clone()).map_err(AgentError::DockerHost)?;
     let runtime = Arc::new(runtime.on_node(config.address.or_else(config::own_address)));
+    if runtime.is_here() {
+        metrics.usage.begin(folders(&config));
+    }
     let _lock = lock(&config.data_dir).await?;
     let mut file = NodeFile::open(&config.data_dir)?;
     let (accepted, found) = AcceptedStore::open(&config.data_dir).map_err(AgentError::Accepted)?;
@@ -147,6 +151,12 @@ pub async fn run(
         Err(refused) = linking => Err(AgentError::TokenRefused(refused.0)),
         () = people => Ok(()),
     }
+}
+
+/// The folders whose disks are watched.
+fn folders(config: &AgentConfig) -> Vec<PathBuf> {
+    let storage = volumes::storage_root(&config.data_dir, config.storage.path.as_deref());
+    vec![config.data_dir.clone(), storage]
 }
 
 /// Where the control plane is, and what it is told.
