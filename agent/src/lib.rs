@@ -40,7 +40,7 @@ pub mod usage;
 mod volumes;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -89,9 +89,7 @@ pub async fn run(
     let host = docker_host(config.docker_host.as_deref());
     let runtime = DockerRuntime::new(&host, (*metrics).clone()).map_err(AgentError::DockerHost)?;
     let runtime = Arc::new(runtime.on_node(config.address.or_else(config::own_address)));
-    if runtime.is_here() {
-        metrics.usage.begin(folders(&config));
-    }
+    measure_node(&runtime, &config, &metrics);
     let _lock = lock(&config.data_dir).await?;
     let mut file = NodeFile::open(&config.data_dir)?;
     let (accepted, found) = AcceptedStore::open(&config.data_dir).map_err(AgentError::Accepted)?;
@@ -153,10 +151,12 @@ pub async fn run(
     }
 }
 
-/// The folders whose disks are watched.
-fn folders(config: &AgentConfig) -> Vec<PathBuf> {
-    let storage = volumes::storage_root(&config.data_dir, config.storage.path.as_deref());
-    vec![config.data_dir.clone(), storage]
+/// Has the node measured, with the disks of the agent's folders, where the engine is on this machine.
+fn measure_node(runtime: &DockerRuntime, config: &AgentConfig, metrics: &AgentMetrics) {
+    if runtime.is_here() {
+        let storage = volumes::storage_root(&config.data_dir, config.storage.path.as_deref());
+        metrics.usage.begin([config.data_dir.clone(), storage]);
+    }
 }
 
 /// Where the control plane is, and what it is told.

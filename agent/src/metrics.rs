@@ -60,10 +60,9 @@ struct Request {
 }
 
 impl AgentMetrics {
-    /// Makes the metrics and registers them as `dugout_agent_…`.
+    /// Makes the metrics and registers them as `dugout_agent_…`, what the node uses by the names of a kubelet.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::unregistered();
-        // With the names that a kubelet gives them.
         registry.register_collector(Box::new(metrics.usage.clone()));
         let registry = registry.sub_registry_with_prefix("dugout_agent");
         let Self {

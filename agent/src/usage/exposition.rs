@@ -121,22 +121,35 @@ const CONTAINER_FIGURES: [Figure; 18] = [
     ),
 ];
 
-/// Of a container and of the node, for memory and disks.
-type Waiting = (&'static str, &'static str, fn(&Pressure) -> Option<f64>);
+/// How processes waited for memory and disks: the name for a container, that for the node, what it means, and
+/// the figure.
+type Waiting = (&'static str, &'static str, &'static str, fn(&Pressure) -> Option<f64>);
 
 const WAITING: [Waiting; 4] = [
-    ("pressure_memory_waiting_seconds", "Time in which some process waited for memory", |one| {
-        Some(one.memory?.some.total_seconds)
-    }),
-    ("pressure_memory_stalled_seconds", "Time in which every process waited for memory", |one| {
-        Some(one.memory?.full?.total_seconds)
-    }),
-    ("pressure_io_waiting_seconds", "Time in which some process waited for a disk", |one| {
-        Some(one.io?.some.total_seconds)
-    }),
-    ("pressure_io_stalled_seconds", "Time in which every process waited for a disk", |one| {
-        Some(one.io?.full?.total_seconds)
-    }),
+    (
+        "container_pressure_memory_waiting_seconds",
+        "node_pressure_memory_waiting_seconds",
+        "Time in which some process waited for memory",
+        |one| Some(one.memory?.some.total_seconds),
+    ),
+    (
+        "container_pressure_memory_stalled_seconds",
+        "node_pressure_memory_stalled_seconds",
+        "Time in which every process waited for memory",
+        |one| Some(one.memory?.full?.total_seconds),
+    ),
+    (
+        "container_pressure_io_waiting_seconds",
+        "node_pressure_io_waiting_seconds",
+        "Time in which some process waited for a disk",
+        |one| Some(one.io?.some.total_seconds),
+    ),
+    (
+        "container_pressure_io_stalled_seconds",
+        "node_pressure_io_stalled_seconds",
+        "Time in which every process waited for a disk",
+        |one| Some(one.io?.full?.total_seconds),
+    ),
 ];
 
 type Disk = (&'static str, &'static str, fn(&DiskTraffic) -> u64);
@@ -245,9 +258,9 @@ fn containers(
     for (kind, name, help, figure) in CONTAINER_FIGURES {
         family(encoder, kind, name, help, each(&|_, usage| figure(usage)))?;
     }
-    for (name, help, figure) in WAITING {
+    for (name, _, help, figure) in WAITING {
         let rows = each(&|_, usage| figure(&usage.pressure));
-        family(encoder, Counter, &format!("container_{name}"), help, rows)?;
+        family(encoder, Counter, name, help, rows)?;
     }
     let help = "What the files take that the container wrote into its own layer";
     let rows = each(&|one, _| Some(one.layer_bytes? as f64));
@@ -333,8 +346,8 @@ fn machine(encoder: &mut DescriptorEncoder<'_>, node: &NodeUsage) -> fmt::Result
     let waited = node.pressure.cpu.map(|cpu| cpu.some.total_seconds);
     let help = "Time in which some process waited for a processor";
     one(Counter, "node_pressure_cpu_waiting_seconds", help, waited)?;
-    for (name, help, figure) in WAITING {
-        one(Counter, &format!("node_{name}"), help, figure(&node.pressure))?;
+    for (_, name, help, figure) in WAITING {
+        one(Counter, name, help, figure(&node.pressure))?;
     }
     let shortage = node.shortage();
     let rows = [("memory", shortage.memory), ("disk", shortage.disk)];
