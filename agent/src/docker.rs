@@ -120,7 +120,7 @@ impl DockerRuntime {
     }
 
     /// Whether the engine is this machine's.
-    fn is_here(&self) -> bool {
+    pub(crate) fn is_here(&self) -> bool {
         matches!(self.host, DockerHost::Unix(_))
     }
 
@@ -222,6 +222,9 @@ impl ContainerRuntime for DockerRuntime {
     async fn info(&self) -> Result<EngineInfo, RuntimeError> {
         let info = self.call("info", QUICK, |docker| async move { docker.info().await }).await?;
         self.note_swap(&info);
+        if let Some(folder) = &info.docker_root_dir {
+            self.metrics.usage.learn_images_folder(folder.into());
+        }
         let count = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
         Ok(EngineInfo {
             id: info.id.unwrap_or_default(),

@@ -36,6 +36,7 @@ pub mod spec;
 #[cfg(test)]
 mod testing;
 mod tls;
+pub mod usage;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -88,6 +89,7 @@ pub async fn run(
     let host = docker_host(config.docker_host.as_deref());
     let runtime = DockerRuntime::new(&host, (*metrics).clone()).map_err(AgentError::DockerHost)?;
     let runtime = Arc::new(runtime.on_node(config.address.or_else(config::own_address)));
+    measure_node(&runtime, &config, &metrics);
     let _lock = lock(&config.data_dir).await?;
     let mut file = NodeFile::open(&config.data_dir)?;
     let (accepted, found) = AcceptedStore::open(&config.data_dir).map_err(AgentError::Accepted)?;
@@ -146,6 +148,14 @@ pub async fn run(
         () = driver.run() => Ok(()),
         Err(refused) = linking => Err(AgentError::TokenRefused(refused.0)),
         () = people => Ok(()),
+    }
+}
+
+/// Has the node measured, with the disks of the agent's folders, where the engine is on this machine.
+fn measure_node(runtime: &DockerRuntime, config: &AgentConfig, metrics: &AgentMetrics) {
+    if runtime.is_here() {
+        let storage = volumes::storage_root(&config.data_dir, config.storage.path.as_deref());
+        metrics.usage.begin([config.data_dir.clone(), storage]);
     }
 }
 

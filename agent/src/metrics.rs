@@ -1,4 +1,4 @@
-//! What the agent measures of itself. All labels are bounded.
+//! What the agent measures of itself, and of its node. All labels are bounded.
 
 use std::time::Duration;
 
@@ -8,6 +8,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::usage::Usage;
 
 /// Clones share the same figures.
 #[derive(Clone, Debug)]
@@ -31,6 +33,7 @@ pub struct AgentMetrics {
     control_plane_requests: Family<Request, Counter>,
     pub images_removed: Counter,
     pub image_bytes_removed: Counter,
+    pub usage: Usage,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -57,9 +60,10 @@ struct Request {
 }
 
 impl AgentMetrics {
-    /// Makes the metrics and registers them as `dugout_agent_…`.
+    /// Makes the metrics and registers them as `dugout_agent_…`, what the node uses by the names of a kubelet.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::unregistered();
+        registry.register_collector(Box::new(metrics.usage.clone()));
         let registry = registry.sub_registry_with_prefix("dugout_agent");
         let Self {
             containers_started,
@@ -81,6 +85,7 @@ impl AgentMetrics {
             control_plane_requests,
             images_removed,
             image_bytes_removed,
+            usage: _,
         } = metrics.clone();
         registry.register("containers_started", "Containers started", containers_started);
         registry.register(
@@ -153,6 +158,7 @@ impl AgentMetrics {
             control_plane_requests: Family::default(),
             images_removed: Counter::default(),
             image_bytes_removed: Counter::default(),
+            usage: Usage::default(),
         }
     }
 

@@ -134,6 +134,17 @@ pub struct ObservedContainer {
     pub settings: ContainerSettings,
     pub address: Option<IpAddr>,
     pub created_at: Timestamp,
+    /// Of one that runs, as far as the engine tells it.
+    pub process: Option<ContainerProcess>,
+}
+
+/// Where the engine's machine has what a container does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerProcess {
+    /// Of its first process, as the engine's machine counts them.
+    pub id: u32,
+    /// The folder with what it wrote into its own layer; not every driver has one.
+    pub layer: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -110,6 +110,7 @@ pub fn container(number: u128, attempt: u32, state: ObservedState) -> ObservedCo
         settings: container_settings(&template("web"), "web").unwrap(),
         address: Some("172.17.0.5".parse().unwrap()),
         created_at: at(0),
+        process: None,
     }
 }
 

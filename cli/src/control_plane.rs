@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backend::ControlPlaneBackend;
 use crate::http_port::{self, ConnectionMetrics};
-use crate::metrics;
+use crate::metrics::{self, Exposition};
 use crate::output::tell;
 
 /// How long the database may take to answer when the control plane starts.
@@ -67,7 +67,7 @@ impl ControlPlane {
     pub async fn start(
         settings: ControlPlaneSettings,
         database_url: String,
-        mut registry: Registry,
+        mut exposition: Exposition,
     ) -> anyhow::Result<ControlPlane> {
         let listener = http_port::listen(settings.listen, "--listen").await?;
         let address = listener.local_addr().context("the listening address cannot be read")?;
@@ -80,12 +80,13 @@ impl ControlPlane {
             sources: settings.sources.clone(),
             settings: Settings { node_timeout: settings.node_timeout },
         };
-        let requests = RequestMetrics::register(&mut registry);
-        let connections = ConnectionMetrics::register(&mut registry);
-        let (reconciler, tasks) = Reconciler::start(config, &mut registry, &shutdown)
+        let registry = &mut exposition.registry;
+        let requests = RequestMetrics::register(registry);
+        let connections = ConnectionMetrics::register(registry);
+        let (reconciler, tasks) = Reconciler::start(config, registry, &shutdown)
             .await
             .context("the reconciler cannot start")?;
-        let router = router(&settings, &reconciler, registry, requests)?;
+        let router = router(&settings, &reconciler, exposition, requests)?;
         let http = http_port::serve(
             listener,
             router,
@@ -156,7 +157,7 @@ fn holder(address: SocketAddr) -> String {
 fn router(
     settings: &ControlPlaneSettings,
     reconciler: &Reconciler,
-    registry: Registry,
+    exposition: Exposition,
     requests: RequestMetrics,
 ) -> anyhow::Result<Router> {
     let backend = Arc::new(ControlPlaneBackend::new(reconciler.clone()));
@@ -171,7 +172,7 @@ fn router(
         }),
         dugout_webhook::Limits::default(),
     );
-    let metrics = access.guard_reads(metrics::router(registry));
+    let metrics = access.guard_reads(metrics::router(exposition));
     Ok(dugout_api::router(backend, &access, dugout_api::Limits::default())
         .merge(metrics)
         .merge(webhooks)

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use axum::routing::get;
 use dugout_agent::{AgentConfig, AgentMetrics};
-use prometheus_client::registry::Registry;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +16,7 @@ use crate::control_plane::ControlPlane;
 use crate::control_plane_settings::settings;
 use crate::data_dir::DataDir;
 use crate::http_port::{self, ConnectionMetrics};
+use crate::metrics::Exposition;
 use crate::output::tell;
 use crate::up::control_plane_ended;
 use crate::{logging, metrics, signals};
@@ -37,7 +37,7 @@ async fn run_server(arguments: ServerArguments) -> anyhow::Result<ExitCode> {
     let _lock = data_dir.lock()?;
     let settings = settings(&arguments.control_plane, &arguments.repo, &data_dir)?;
     let starting =
-        ControlPlane::start(settings, arguments.postgres_url.clone(), Registry::default());
+        ControlPlane::start(settings, arguments.postgres_url.clone(), Exposition::default());
     let Some(mut control_plane) = shutdown.run_until_cancelled(starting).await.transpose()? else {
         return Ok(stopped_early());
     };
@@ -73,8 +73,9 @@ async fn run_agent(arguments: AgentArguments) -> anyhow::Result<ExitCode> {
         Some(given) => given.clone(),
         None => DataDir::default_root()?.join("agent"),
     };
-    let mut registry = Registry::default();
-    let metrics = AgentMetrics::register(&mut registry);
+    let mut exposition = Exposition::default();
+    let metrics = AgentMetrics::register(&mut exposition.registry);
+    exposition.usage = Some(metrics.usage.clone());
     let config = AgentConfig {
         server_url: arguments.server.clone().unwrap_or_default(),
         token: join_token(&arguments)?,
@@ -89,7 +90,7 @@ async fn run_agent(arguments: AgentArguments) -> anyhow::Result<ExitCode> {
     };
     // A failure to listen must be known before the agent begins.
     let port = match arguments.metrics_listen {
-        Some(address) => Some(metrics_port(address, registry, shutdown.clone()).await?),
+        Some(address) => Some(metrics_port(address, exposition, shutdown.clone()).await?),
         None => None,
     };
     let ended = dugout_agent::run(config, Arc::new(metrics), shutdown).await;
@@ -128,14 +129,14 @@ fn join_token(arguments: &AgentArguments) -> anyhow::Result<String> {
 /// its server do is told by the metrics, and none of them is mended by starting the agent again.
 async fn metrics_port(
     address: SocketAddr,
-    mut registry: Registry,
+    mut exposition: Exposition,
     shutdown: CancellationToken,
 ) -> anyhow::Result<JoinHandle<()>> {
     let listener = http_port::listen(address, "--metrics-listen").await?;
     let address = listener.local_addr().context("the listening address cannot be read")?;
     tell!("Serving   http://{address}/metrics");
-    let connections = ConnectionMetrics::register(&mut registry);
-    let router = metrics::router(registry).route("/healthz", get(|| async { "ok\n" }));
+    let connections = ConnectionMetrics::register(&mut exposition.registry);
+    let router = metrics::router(exposition).route("/healthz", get(|| async { "ok\n" }));
     let limits = http_port::Limits::default();
     Ok(tokio::spawn(http_port::serve(listener, router, limits, connections, shutdown)))
 }

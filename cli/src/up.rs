@@ -10,7 +10,6 @@ use anyhow::Context;
 use dugout_agent::local::Local;
 use dugout_agent::{AgentConfig, AgentMetrics};
 use dugout_model::{SourceName, chain};
-use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::UpArguments;
@@ -19,6 +18,7 @@ use crate::control_plane_settings::{SOURCE_NAME, location, random_token, setting
 use crate::data_dir::{DataDir, DataDirError, Phase, Running};
 use crate::database::Database;
 use crate::first_release;
+use crate::metrics::Exposition;
 use crate::output::tell;
 use crate::{demo, detach, http_port, logging, serve, signals};
 
@@ -129,9 +129,10 @@ async fn run_until(
     Inputs { arguments, data_dir, local, repository, settings }: Inputs<'_>,
     database: &Database,
 ) -> anyhow::Result<ExitCode> {
-    let mut registry = Registry::default();
-    let agent_metrics = AgentMetrics::register(&mut registry);
-    let starting = ControlPlane::start(settings, database.url(), registry);
+    let mut exposition = Exposition::default();
+    let agent_metrics = AgentMetrics::register(&mut exposition.registry);
+    exposition.usage = Some(agent_metrics.usage.clone());
+    let starting = ControlPlane::start(settings, database.url(), exposition);
     let Some(mut control_plane) = shutdown.run_until_cancelled(starting).await.transpose()? else {
         return Ok(serve::stopped_early());
     };

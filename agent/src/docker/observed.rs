@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use bollard::Docker;
 use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummaryStateEnum,
-    EndpointSettings, SystemInfo,
+    DriverData, EndpointSettings, SystemInfo,
 };
 use dugout_model::{ContainerExit, Timestamp};
 
@@ -15,7 +16,8 @@ use super::settings::{self, Swap};
 use super::{DEFAULT_NETWORK, DockerRuntime, QUICK};
 use crate::labels::{ContainerLabels, Owner, UID};
 use crate::runtime::{
-    HOST_NETWORK, ListedState, ObservedContainer, ObservedState, PermanentKind, RuntimeError,
+    ContainerProcess, HOST_NETWORK, ListedState, ObservedContainer, ObservedState, PermanentKind,
+    RuntimeError,
 };
 
 impl DockerRuntime {
@@ -74,6 +76,7 @@ fn of_labels(
     let created_at = found.created.as_deref().and_then(moment).unwrap_or_default();
     let networks = found.network_settings.and_then(|all| all.networks);
     let config = found.host_config.unwrap_or_default();
+    let process = process(found.state.as_ref(), found.graph_driver);
     Some(ObservedContainer {
         id: found.id?,
         labels,
@@ -82,7 +85,15 @@ fn of_labels(
         state: observed_state(found.state?, created_at),
         address: address(networks, node_address),
         created_at,
+        process,
     })
+}
+
+/// Engines write the process 0 where there is none.
+fn process(state: Option<&ContainerState>, driver: Option<DriverData>) -> Option<ContainerProcess> {
+    let id = u32::try_from(state?.pid?).ok().filter(|id| *id > 0)?;
+    let layer = driver.and_then(|mut driver| driver.data.remove("UpperDir")).map(PathBuf::from);
+    Some(ContainerProcess { id, layer })
 }
 
 pub(super) fn listed_state(state: ContainerSummaryStateEnum) -> ListedState {
@@ -155,6 +166,17 @@ mod tests {
         assert_eq!(moment("0001-01-01T00:00:00Z"), None);
         let at = moment("2026-11-23T20:21:03.047614772Z").unwrap();
         assert_eq!(at.as_micros() % 1_000_000, 47_614);
+    }
+
+    #[test]
+    fn only_what_runs_has_a_process_and_only_some_drivers_a_layer() {
+        let state = |pid| ContainerState { pid: Some(pid), ..ContainerState::default() };
+        let data = HashMap::from([("UpperDir".to_owned(), "/layers/1".to_owned())]);
+        let driver = || DriverData { name: "overlay2".to_owned(), data: data.clone() };
+        let found = process(Some(&state(7)), Some(driver()));
+        assert_eq!(found, Some(ContainerProcess { id: 7, layer: Some("/layers/1".into()) }));
+        assert_eq!(process(Some(&state(7)), None), Some(ContainerProcess { id: 7, layer: None }));
+        assert_eq!(process(Some(&state(0)), Some(driver())), None);
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod storage;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};

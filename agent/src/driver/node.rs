@@ -330,6 +330,7 @@ impl<R: ContainerRuntime> Node<R> {
             address: None,
             settings,
             created_at: self.wall,
+            process: None,
         })
     }
 

@@ -46,6 +46,7 @@ impl<R: ContainerRuntime> Node<R> {
     pub(super) fn publish(&mut self) -> Option<Timestamp> {
         self.note_ready();
         self.publish_directory();
+        self.tell_measured();
         if let Some(until) = self.hold() {
             return Some(until);
         }

@@ -22,6 +22,7 @@ mod hooks;
 mod images;
 mod operate;
 mod pulls;
+mod usage;
 
 use super::hands::{Answer, Hands, Job, STARTS_AT_ONCE};
 use super::node::Node;

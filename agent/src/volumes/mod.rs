@@ -32,6 +32,7 @@ use uuid::Uuid;
 
 use crate::labels::Owner;
 pub use layout::Layout;
+pub(crate) use mount_table::unescape;
 pub(crate) use prepare::{Part, Preparation};
 pub(crate) use remove::{purge, purge_storage};
 pub(crate) use storage::{root as storage_root, size_bytes as storage_size_bytes};

@@ -35,7 +35,7 @@ impl MountTable {
 }
 
 /// Spaces and the like stand there as `\040`.
-fn unescape(field: &[u8]) -> PathBuf {
+pub(crate) fn unescape(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let [first, after @ ..] = rest {

@@ -177,6 +177,7 @@ impl FakeEngine {
             settings,
             address: None,
             created_at: now,
+            process: None,
         };
         self.containers.insert(id, FakeContainer { observed, image, ready_at: None });
         Ok(())

@@ -72,14 +72,18 @@ fn a_metric_is_found_with_what_the_registry_adds() {
     }
 }
 
-/// Every `dugout_…` word with its line.
+/// How the names of metrics begin: ours, and those that an agent shows as a kubelet would.
+const METRIC_BEGINNINGS: [&str; 4] = ["dugout_", "container_", "machine_", "node_"];
+
+/// Every word that is the name of a metric, with its line.
 fn metric_names(file: &TextFile) -> Vec<(usize, String)> {
     let mut names = Vec::new();
     for (number, line) in file.text.lines().enumerate() {
         for word in
             line.split(|character: char| !character.is_ascii_alphanumeric() && character != '_')
         {
-            if word.starts_with("dugout_") && !word.ends_with('_') {
+            let is_name = METRIC_BEGINNINGS.iter().any(|beginning| word.starts_with(beginning));
+            if is_name && !word.ends_with('_') {
                 names.push((number + 1, word.to_owned()));
             }
         }
