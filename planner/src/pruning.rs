@@ -22,7 +22,7 @@ use dugout_model::{
 
 use crate::draft::Draft;
 use crate::placement::Rooms;
-use crate::{PodWait, draining, gate, generations, jobs};
+use crate::{PodWait, draining, gate, generations, jobs, order};
 
 /// What stays of a workload that left Git.
 #[derive(Clone, PartialEq, Eq)]
@@ -102,7 +102,7 @@ fn stay(draft: &mut Draft<'_>, uid: ObjectUid) -> Stay {
 }
 
 /// Whether a pod stays while what comes does not serve yet: it has served, even if it just does not, and
-/// nobody asks for its name.
+/// nobody who may begin asks for its name.
 fn is_kept(world: &World, pod: &Pod) -> bool {
     let status = match &pod.seen {
         Seen::Absent => None,
@@ -112,7 +112,12 @@ fn is_kept(world: &World, pod: &Pod) -> bool {
     // An agent that starts anew knows no milestones of before.
     let has_served = status
         .is_some_and(|status| status.ready_since.is_some() || status.milestones.ready_at.is_some());
-    has_served && !pod.is_finished() && claimants(world, pod).next().is_none()
+    has_served && !pod.is_finished() && !claimants(world, pod).any(|one| may_begin(world, one))
+}
+
+/// Whether a claimant could do something with the name: not while it waits for others.
+fn may_begin(world: &World, claimant: &StoredObject) -> bool {
+    order::waits_for(world, claimant).is_none()
 }
 
 /// The objects that ask for a pod of exactly this name.

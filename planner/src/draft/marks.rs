@@ -1,5 +1,7 @@
 //! What each change makes dirty: the stages that follow look at that, and at nothing else.
 
+use std::sync::Arc;
+
 use dugout_model::{
     Baseline, BaselineKey, Change, EngineId, Hook, Kind, Node, NodeName, ObjectId, ObjectName,
     ObjectSpec, ObjectUid, Pod, PullGate, RolloutState, ServiceType, Source, SourceName,
@@ -255,20 +257,23 @@ impl Draft<'_> {
         }
     }
 
-    /// Those that may have waited for a workload.
+    /// Those that may have waited for a workload, and what left Git and has a name that they ask for.
     fn mark_waiting(&mut self, object: &StoredObject) {
         let id = object.declared.id();
-        let named = self.world.dependents_of(&id).map(|row| row.uid);
-        self.dirty.woken.extend(named);
         let own = object.declared.policy.hook;
-        for hook in self.world.hooks_of(&object.source) {
-            if hook.declared.policy.hook == Some(Hook::After) && own != Some(Hook::After) {
-                self.dirty.woken.insert(hook.uid);
-            }
+        let mut waiting: Vec<Arc<StoredObject>> = self.world.dependents_of(&id).cloned().collect();
+        if own != Some(Hook::After) {
+            let hooks = self.world.hooks_of(&object.source);
+            waiting.extend(
+                hooks.filter(|hook| hook.declared.policy.hook == Some(Hook::After)).cloned(),
+            );
         }
         if own == Some(Hook::Before) {
-            let waiting = self.world.unsettled_workloads_of(&object.source);
-            self.dirty.woken.extend(waiting.map(|row| row.uid));
+            waiting.extend(self.world.unsettled_workloads_of(&object.source).cloned());
+        }
+        for row in waiting {
+            self.dirty.woken.insert(row.uid);
+            self.mark_claimed(&row);
         }
     }
 
@@ -292,7 +297,7 @@ impl Draft<'_> {
         let pods = names.iter().flat_map(|name| self.world.pods_named(&key.namespace, name));
         let sets = pods.filter_map(|pod| self.world.replica_set_of(pod));
         let owners: Vec<ObjectUid> = sets.map(|set| set.owner).collect();
-        self.dirty.workloads.extend(owners);
+        self.dirty.woken.extend(owners);
     }
 
     /// What was kept for an object that does not come back any more goes, and with it what waited for its

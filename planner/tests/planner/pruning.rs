@@ -167,6 +167,24 @@ fn a_pod_whose_name_is_asked_for_goes() {
 }
 
 #[test]
+fn a_pod_whose_name_is_asked_for_serves_until_the_one_who_asks_may_begin() {
+    let mut cluster = healthy(&["a"], vec![db(1, "db:1", |_| {})]);
+    let mut slow = deployment("slow", 1, "slow:1");
+    slow.min_ready = seconds(10);
+    let spec = deployment("db", 1, "db:1");
+    let bare = declare("db-0", ObjectSpec::Pod(Box::new(spec.template)));
+    let was = cluster.active()[0].uid;
+    let asked = vec![named("slow", slow), needing(bare, "slow")];
+    let sha = cluster.commit_allowing(1, asked);
+    cluster.run_in_steps(9, seconds(1));
+    let is_there = |cluster: &Cluster| cluster.active().iter().any(|pod| pod.uid == was);
+    assert!(is_there(&cluster), "nobody could use its name yet");
+    cluster.run_in_steps(20, seconds(1));
+    assert_eq!(cluster.verdict(&sha), Verdict::Healthy);
+    assert!(!is_there(&cluster));
+}
+
+#[test]
 fn what_others_needed_goes_after_them() {
     let store = app("store", "store:1");
     let between = needing(app("between", "between:1"), "store");
