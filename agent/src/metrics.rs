@@ -18,6 +18,7 @@ pub struct AgentMetrics {
     pub container_restarts: Counter,
     pub engine_up: Gauge,
     pub pods: Gauge,
+    pub containers: Gauge,
     pub paused_pods: Gauge,
     engine_calls: Family<EngineCall, Histogram>,
     pub generation: Gauge,
@@ -70,6 +71,7 @@ impl AgentMetrics {
             container_restarts,
             engine_up,
             pods,
+            containers,
             paused_pods,
             engine_calls,
             generation,
@@ -94,7 +96,7 @@ impl AgentMetrics {
             container_restarts,
         );
         registry.register("engine_up", "Whether the container engine answers", engine_up);
-        register_pods(registry, pods, paused_pods);
+        register_pods(registry, pods, containers, paused_pods);
         registry.register_with_unit(
             "engine_call_duration",
             "Calls to the container engine by operation and outcome",
@@ -146,6 +148,7 @@ impl AgentMetrics {
             container_restarts: Counter::default(),
             engine_up: Gauge::default(),
             pods: Gauge::default(),
+            containers: Gauge::default(),
             paused_pods: Gauge::default(),
             engine_calls: Family::new_with_constructor(histogram),
             probes: Family::default(),
@@ -177,8 +180,10 @@ impl AgentMetrics {
     }
 }
 
-fn register_pods(registry: &mut Registry, pods: Gauge, paused_pods: Gauge) {
+fn register_pods(registry: &mut Registry, pods: Gauge, containers: Gauge, paused_pods: Gauge) {
     registry.register("pods", "Pods in the accepted assignment", pods);
+    let help = "Containers of pods that run, as far as the agent has seen it";
+    registry.register("containers", help, containers);
     let help = "Pods that somebody told this agent to leave alone, or to keep stopped";
     registry.register("paused_pods", help, paused_pods);
 }

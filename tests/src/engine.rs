@@ -46,6 +46,18 @@ impl Engine {
         id
     }
 
+    /// Kills a container and starts it again.
+    pub fn restart(&mut self, id: &str) {
+        self.call("POST", &format!("/containers/{id}/restart?t=0"), None);
+    }
+
+    /// The first process of a container that runs.
+    pub fn process_of(&mut self, id: &str) -> u32 {
+        let found = self.call("GET", &format!("/containers/{id}/json"), None);
+        let id = found["State"]["Pid"].as_u64().and_then(|id| u32::try_from(id).ok());
+        id.filter(|id| *id > 0).expect("the container runs")
+    }
+
     pub fn remove(&mut self, id: &str) {
         self.call("DELETE", &format!("/containers/{id}?force=1"), None);
     }

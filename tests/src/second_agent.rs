@@ -1,11 +1,12 @@
 //! A second agent of a rig's cluster, on the same engine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::rig::{Rig, dugout, free_port};
 
 pub struct SecondAgent {
+    program: PathBuf,
     process: Child,
     data_dir: PathBuf,
     pub metrics_port: u16,
@@ -19,13 +20,24 @@ impl SecondAgent {
 
     /// The same with more flags.
     pub fn start_with(rig: &Rig, token: &str, more: &[&str]) -> Self {
-        let metrics_port = free_port();
-        let process = Self::launch(rig, token, more, metrics_port);
-        Self { process, data_dir: rig.folder().join("second"), metrics_port }
+        Self::start_program(dugout(), rig, token, more)
     }
 
-    fn launch(rig: &Rig, token: &str, more: &[&str], metrics_port: u16) -> Child {
-        Command::new(dugout())
+    /// The same as a program of its own: what it has in memory is then shared with no other process.
+    pub fn start_copy(rig: &Rig, token: &str, more: &[&str]) -> Self {
+        let program = rig.folder().join("dugout-agent");
+        std::fs::copy(dugout(), &program).expect("the program can be copied");
+        Self::start_program(program, rig, token, more)
+    }
+
+    fn start_program(program: PathBuf, rig: &Rig, token: &str, more: &[&str]) -> Self {
+        let metrics_port = free_port();
+        let process = Self::launch(&program, rig, token, more, metrics_port);
+        Self { program, process, data_dir: rig.folder().join("second"), metrics_port }
+    }
+
+    fn launch(program: &Path, rig: &Rig, token: &str, more: &[&str], metrics_port: u16) -> Child {
+        Command::new(program)
             .args(["agent", "--server", &rig.url(""), "--token", token, "--name", "second"])
             .args(more)
             .args(["--metrics-listen", &format!("127.0.0.1:{metrics_port}")])
@@ -40,7 +52,7 @@ impl SecondAgent {
 
     /// Starts it again on the same folder, after a kill.
     pub fn start_again(&mut self, rig: &Rig, token: &str, more: &[&str]) {
-        self.process = Self::launch(rig, token, more, self.metrics_port);
+        self.process = Self::launch(&self.program, rig, token, more, self.metrics_port);
     }
 
     pub fn process_id(&self) -> u32 {

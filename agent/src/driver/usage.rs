@@ -17,7 +17,10 @@ impl<R: ContainerRuntime> Node<R> {
         told.sort_unstable();
         running.sort_unstable();
         if told != running {
-            self.metrics.usage.measure(self.running());
+            let running = self.running();
+            let containers = running.values().filter(|one| one.scope != Scope::Network).count();
+            self.metrics.containers.set(i64::try_from(containers).unwrap_or(i64::MAX));
+            self.metrics.usage.measure(running);
         }
     }
 

@@ -193,7 +193,9 @@ const NODE_NETWORK: [Wire; 2] = [
     ("node_network_receive_bytes", "Bytes that came to the node", |one| one.received.bytes),
     ("node_network_transmit_bytes", "Bytes that the node sent", |one| one.transmitted.bytes),
 ];
-const NODE_FILE_SYSTEMS: [(&str, &str, fn(&FileSystem) -> u64); 5] = [
+type Space = (&'static str, &'static str, fn(&FileSystem) -> u64);
+
+const NODE_FILE_SYSTEMS: [Space; 5] = [
     (
         "node_filesystem_size_bytes",
         "Size of a file system with files of the agent or engine",

@@ -65,6 +65,7 @@ async fn the_network_of_a_pod_is_read_with_its_sandbox_or_its_only_container() {
         ("web-4/c", Scope::Container),
     ];
     assert_eq!(scopes(&all), expected.map(|(name, scope)| (name.to_owned(), scope)));
+    assert_eq!(node.metrics.containers.get(), 5, "a sandbox is none of a pod's containers");
     let images: Vec<&str> = all.values().map(|one| one.image.as_str()).collect();
     assert_eq!(images[..2], ["image:1", "sha256:1"], "as assigned, else as the engine names it");
     // Nothing is told anew where nothing changed.

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use dugout_tests::rig::Rig;
 use dugout_tests::statistics::Sample;
+use serde_json::Value;
 
 /// The spans of many commits, by step.
 #[derive(Default)]
@@ -25,16 +27,13 @@ impl Hops {
 
     /// Adds the steps of a commit whose branch moved at a moment.
     pub fn add(&mut self, rig: &Rig, sha: &str, moved_nanos: i128) {
-        let entries = rig.items(&format!("/apis/dugout.dev/v1/timelineentries?commit={sha}"));
-        let at = |step: &str| {
-            let entry = entries.iter().find(|entry| entry["step"] == step)?;
-            chrono::DateTime::parse_from_rfc3339(entry["at"].as_str()?).ok()
-        };
-        let moved = chrono::DateTime::from_timestamp_nanos(
+        let entries = timeline(rig, sha);
+        let at = |step: &str| step_at(&entries, step);
+        let moved = DateTime::from_timestamp_nanos(
             i64::try_from(moved_nanos).expect("a moment of this century"),
         );
         if let Some(noticed) = at("noticed") {
-            let span = (noticed.to_utc() - moved).to_std().unwrap_or_default();
+            let span = (noticed - moved).to_std().unwrap_or_default();
             self.spans.entry("0 notice").or_default().push(span);
         }
         for (from, to, name) in Self::STEPS {
@@ -51,4 +50,15 @@ impl Hops {
             println!("  hop {name:<32} {}", Sample::new(spans.iter().copied()).show());
         }
     }
+}
+
+/// The steps of a commit.
+pub fn timeline(rig: &Rig, sha: &str) -> Vec<Value> {
+    rig.items(&format!("/apis/dugout.dev/v1/timelineentries?commit={sha}"))
+}
+
+/// When a step of a timeline was first taken.
+pub fn step_at(entries: &[Value], step: &str) -> Option<DateTime<Utc>> {
+    let entry = entries.iter().find(|entry| entry["step"] == step)?;
+    Some(DateTime::parse_from_rfc3339(entry["at"].as_str()?).ok()?.to_utc())
 }

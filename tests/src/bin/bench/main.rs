@@ -11,18 +11,20 @@ mod hops;
 mod manifests;
 mod measure;
 mod memory;
+mod node;
 mod planner;
 mod push;
 mod replicas;
 mod revert;
 
 /// What is measured, in this order.
-const PARTS: [(&str, fn()); 8] = [
+const PARTS: [(&str, fn()); 9] = [
     ("commit", commit::run),
     ("push", push::run),
     ("revert", revert::run),
     ("memory", memory::run),
     ("replicas", replicas::run),
+    ("node", node::run),
     ("manifests", manifests::run),
     ("planner", planner::run),
     ("durable", durable::run),

@@ -1,7 +1,8 @@
 //! What the parts share: moments, raw starts, processes, and the comparison with the floor.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use dugout_tests::engine::{Engine, Recipe, Starts};
 use dugout_tests::rig::Rig;
@@ -9,6 +10,8 @@ use dugout_tests::statistics::{Sample, verdict};
 
 /// How many times a span of a single start is measured.
 pub const ROUNDS: usize = 30;
+
+const REMOVES_AT_ONCE: usize = 4;
 
 pub fn print_machine() {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
@@ -48,6 +51,40 @@ pub fn raw_start(recipe: &Recipe) -> Duration {
     let start = std::iter::repeat_with(|| starts.wait()).find(|start| start.id == id);
     engine.remove(&id);
     span_between(began, start.expect("each container has its event").at_nanos)
+}
+
+/// Creates and starts so many containers, some at a time, with a bare client for each; and removes them after.
+pub fn raw_burst(recipe: &Recipe, count: usize, concurrency: usize) -> Duration {
+    let left = AtomicUsize::new(count);
+    let began = Instant::now();
+    let ids = at_once(concurrency, || start_while_left(recipe, &left));
+    let span = began.elapsed();
+    let place = AtomicUsize::new(0);
+    at_once(REMOVES_AT_ONCE, || {
+        let mut engine = Engine::connect();
+        while let Some(id) = ids.get(place.fetch_add(1, Ordering::Relaxed)) {
+            engine.remove(id);
+        }
+        Vec::new()
+    });
+    span
+}
+
+fn at_once(workers: usize, work: impl Fn() -> Vec<String> + Sync) -> Vec<String> {
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(&work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("a worker ends")).collect()
+    })
+}
+
+fn start_while_left(recipe: &Recipe, left: &AtomicUsize) -> Vec<String> {
+    let take = |left: usize| left.checked_sub(1);
+    let mut engine = Engine::connect();
+    let mut ids = Vec::new();
+    while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
+        ids.push(engine.create_and_start(recipe));
+    }
+    ids
 }
 
 /// The span from a moment to the next start of a container of the rig.

@@ -1,14 +1,13 @@
 //! Twenty replicas from zero beside the fastest plain concurrency, in turns.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use dugout_tests::engine::{Engine, Recipe, Starts};
+use dugout_tests::engine::{Engine, Starts};
 use dugout_tests::rig::Rig;
 use dugout_tests::statistics::{Sample, verdict};
 
-use crate::measure::{branch_moved_at, start_of};
+use crate::measure::{branch_moved_at, raw_burst, start_of};
 
 const REPLICAS: usize = 20;
 const CONCURRENCIES: [usize; 5] = [1, 2, 4, 8, 16];
@@ -26,7 +25,7 @@ pub fn run() {
     let mut ours = Vec::new();
     for _ in 0..ROUNDS {
         for concurrency in CONCURRENCIES {
-            raw.entry(concurrency).or_default().push(raw_burst(&recipe, concurrency));
+            raw.entry(concurrency).or_default().push(raw_burst(&recipe, REPLICAS, concurrency));
         }
         ours.push(all_started(&mut rig));
         rig.wait_for_ready(REPLICAS);
@@ -66,30 +65,4 @@ fn scale(rig: &mut Rig, replicas: u32) {
     rig.application.replicas = replicas;
     rig.commit_application("Scale");
     rig.wait_for_ready(replicas as usize);
-}
-
-fn raw_burst(recipe: &Recipe, concurrency: usize) -> Duration {
-    let left = AtomicUsize::new(REPLICAS);
-    let began = Instant::now();
-    let ids: Vec<String> = std::thread::scope(|scope| {
-        let workers: Vec<_> =
-            (0..concurrency).map(|_| scope.spawn(|| start_while_left(recipe, &left))).collect();
-        workers.into_iter().flat_map(|worker| worker.join().expect("a worker ends")).collect()
-    });
-    let span = began.elapsed();
-    let mut engine = Engine::connect();
-    for id in &ids {
-        engine.remove(id);
-    }
-    span
-}
-
-fn start_while_left(recipe: &Recipe, left: &AtomicUsize) -> Vec<String> {
-    let take = |left: usize| left.checked_sub(1);
-    let mut engine = Engine::connect();
-    let mut ids = Vec::new();
-    while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
-        ids.push(engine.create_and_start(recipe));
-    }
-    ids
 }
