@@ -104,7 +104,7 @@ const CONTAINER_FIGURES: [Figure; 18] = [
         "Processes of the container that were killed because it had no more memory",
         |one| Some(one.memory?.killed? as f64),
     ),
-    (Gauge, "container_processes", "Processes and threads in the container", |one| {
+    (Gauge, "container_threads", "Processes and threads in the container", |one| {
         Some(one.processes? as f64)
     }),
     (

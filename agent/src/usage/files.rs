@@ -11,6 +11,7 @@ const MOST_BYTES: u64 = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Files {
     root: PathBuf,
+    bytes: Vec<u8>,
     text: String,
 }
 
@@ -21,15 +22,18 @@ impl Files {
     }
 
     pub fn below(root: &Path) -> Self {
-        Self { root: root.to_owned(), text: String::new() }
+        Self { root: root.to_owned(), bytes: Vec::new(), text: String::new() }
     }
 
     /// The text of a file, up to the next one that is read; `None` where it cannot be read, as one that this
-    /// kernel does not have, or of a process that has ended.
+    /// kernel does not have, or of a process that has ended. A name in it may be of any bytes, as one of a
+    /// mount point: what is no text of it is marked as such, and the rest is told.
     pub fn read(&mut self, path: &Path) -> Option<&str> {
-        self.text.clear();
+        self.bytes.clear();
         let file = File::open(self.place(path)).ok()?;
-        file.take(MOST_BYTES).read_to_string(&mut self.text).ok()?;
+        file.take(MOST_BYTES).read_to_end(&mut self.bytes).ok()?;
+        self.text.clear();
+        self.text.push_str(&String::from_utf8_lossy(&self.bytes));
         Some(&self.text)
     }
 
@@ -40,6 +44,11 @@ impl Files {
 
     pub fn exists(&self, path: &Path) -> bool {
         self.place(path).exists()
+    }
+
+    /// Whether a folder is there and has something in it.
+    pub fn has_entries(&self, path: &Path) -> bool {
+        std::fs::read_dir(self.place(path)).is_ok_and(|mut entries| entries.next().is_some())
     }
 
     fn place(&self, path: &Path) -> PathBuf {
@@ -92,6 +101,15 @@ mod tests {
         assert_eq!(value(table, "total_rss"), Some(2));
         assert_eq!(value(table, "rss"), Some(3));
         assert_eq!(value(table, "total"), None);
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_hides_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("table"), b"one /media/Fotos_\xfc\ntwo /\n").unwrap();
+        let mut files = Files::below(folder.path());
+        let table = files.read(Path::new("/table")).unwrap();
+        assert_eq!(table.lines().last(), Some("two /"));
     }
 
     #[test]

@@ -1,17 +1,19 @@
 //! How much the files take that a container wrote into its own layer. Nobody counts that but by looking at each
 //! file, so it is done in the background, rarely, and only as far as it stays cheap.
 
-use std::collections::HashMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 
 /// A layer is looked at again after this, or after so many times what a look takes, whichever is longer.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 const LOOK_AGAIN_FACTOR: u32 = 50;
 /// A layer of more files has no figure.
 const MOST_FILES: usize = 200_000;
+/// Nor has one of which folders lie deeper in each other: each of them is held open.
+const MOST_DEPTH: usize = 128;
 /// What a round may take; the rest of the layers has its turn in the next.
 const ROUND_DEADLINE: Duration = Duration::from_secs(2);
 /// The blocks in which the size of a file is told.
@@ -79,31 +81,46 @@ pub(super) fn look_round(due: Vec<(String, PathBuf)>) -> Vec<(String, Found)> {
 }
 
 /// What the files below a folder take on its disk, each once, whatever links lead to it; `None` where there are
-/// too many, or it cannot be said in time.
+/// too many, they lie too deep, or it cannot be said in time.
+///
+/// A container may change its folders while we look: each is opened beneath the one that is held open, and
+/// never through a link, so that nobody leads us out. No name is kept.
 fn size_bytes(folder: &Path, deadline: Instant) -> Option<u64> {
-    let device = fs::symlink_metadata(folder).ok()?.dev();
-    let mut linked = std::collections::HashSet::new();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(CWD, folder, flags, Mode::empty()).ok()?;
+    let device = rustix::fs::fstat(&root).ok()?.st_dev;
+    let mut linked = HashSet::new();
     let (mut bytes, mut files) = (0_u64, 0_usize);
-    let mut open = vec![folder.to_owned()];
-    while let Some(folder) = open.pop() {
+    let mut open = vec![Dir::new(root).ok()?];
+    while let Some(last) = open.last_mut() {
         // What goes while we look takes nothing.
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
-        for entry in entries.flatten() {
-            files += 1;
-            if files > MOST_FILES || Instant::now() > deadline {
+        let Some(Ok(entry)) = last.read() else {
+            open.pop();
+            continue;
+        };
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        files += 1;
+        if files > MOST_FILES || Instant::now() > deadline {
+            return None;
+        }
+        let Ok(held) = last.fd() else { continue };
+        let Ok(found) = rustix::fs::statat(held, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+        if found.st_dev != device {
+            continue;
+        }
+        let is_folder = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
+        if !is_folder && found.st_nlink > 1 && !linked.insert(found.st_ino) {
+            continue;
+        }
+        bytes += u64::try_from(found.st_blocks).unwrap_or(0) * BLOCK_BYTES;
+        if is_folder && let Ok(inner) = rustix::fs::openat(held, name, flags, Mode::empty()) {
+            if open.len() == MOST_DEPTH {
                 return None;
             }
-            // Links are not followed.
-            let Ok(metadata) = entry.metadata() else { continue };
-            if metadata.dev() != device {
-                continue;
-            }
-            if metadata.is_dir() {
-                open.push(entry.path());
-            } else if metadata.nlink() > 1 && !linked.insert(metadata.ino()) {
-                continue;
-            }
-            bytes += metadata.blocks() * BLOCK_BYTES;
+            open.push(Dir::new(inner).ok()?);
         }
     }
     Some(bytes)
@@ -111,6 +128,8 @@ fn size_bytes(folder: &Path, deadline: Instant) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -127,6 +146,10 @@ mod tests {
         let bytes = size_bytes(&layer, Instant::now() + ROUND_DEADLINE).unwrap();
         assert!((1 << 20..3 << 19).contains(&bytes), "{bytes}");
         assert_eq!(size_bytes(&layer, Instant::now() - ROUND_DEADLINE), None, "no time is left");
+        let mut deep = layer.clone();
+        deep.extend(std::iter::repeat_n("d", MOST_DEPTH));
+        fs::create_dir_all(&deep).unwrap();
+        assert_eq!(size_bytes(&layer, Instant::now() + ROUND_DEADLINE), None, "it is too deep");
     }
 
     #[test]

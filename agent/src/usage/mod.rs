@@ -220,19 +220,24 @@ impl Shared {
         let devices = Devices::read(&mut files);
         let node = NodeUsage::read(&mut files, &devices);
         let mut reading = Reading { at, node, containers: Vec::new(), is_cut: false };
-        let hierarchies = Hierarchies::read(&mut files).unwrap_or_default();
+        let hierarchies = Hierarchies::read(&mut files);
+        let known = hierarchies.as_ref();
         let containers = Arc::clone(&held(&self.containers));
         for (name, measured) in containers.iter() {
             if at.elapsed() > SOFT_DEADLINE {
                 reading.is_cut = true;
                 break;
             }
-            let read = read_container(&mut files, &hierarchies, &devices, measured);
+            let read =
+                known.and_then(|known| read_container(&mut files, known, &devices, measured));
             reading.containers.extend(read.map(|mut read| {
                 read.layer_bytes = held(&self.layers).bytes_of(&measured.id);
                 (name.clone(), read)
             }));
         }
+        // Each of several may just have ended, but not all of them.
+        let is_blind = containers.len() > 1 && reading.containers.is_empty();
+        reading.is_cut |= hierarchies.is_none() || is_blind;
         reading
     }
 }

@@ -180,11 +180,13 @@ impl Devices {
         }
     }
 
-    /// Without parts of disks, and without what is in memory.
+    /// Without parts of disks, without what is made of other disks (its traffic is theirs), and without what
+    /// is in memory.
     fn whole_disks(&self, files: &Files) -> BTreeMap<String, DiskTraffic> {
         let is_disk = |name: &str| {
             let in_memory = ["loop", "ram", "zram"].iter().any(|kind| name.starts_with(kind));
-            !in_memory && files.exists(&Path::new("/sys/block").join(name.replace('/', "!")))
+            let block = Path::new("/sys/block").join(name.replace('/', "!"));
+            !in_memory && files.exists(&block) && !files.has_entries(&block.join("slaves"))
         };
         let disks = self.0.values().filter(|(name, _)| is_disk(name)).take(MOST_DISKS);
         disks.cloned().collect()

@@ -177,12 +177,12 @@ fn the_network_of_a_pod_is_told_once() {
     let containers = [sandbox, (name("web"), measured(Scope::Container))];
     let text = shown_of(read(folder.path(), containers.into()));
     assert_eq!(text.matches("\ncontainer_network_receive_bytes_total{").count(), 1);
-    assert_eq!(text.matches("\ncontainer_processes{").count(), 1, "a sandbox is no container");
+    assert_eq!(text.matches("\ncontainer_threads{").count(), 1, "a sandbox is no container");
     let each = measured(Scope::ContainerAndNetwork);
     let containers = [(name("a"), each.clone()), (name("b"), each)];
     let text = shown_of(read(folder.path(), containers.into()));
     assert_eq!(text.matches("\ncontainer_network_receive_bytes_total{").count(), 1);
-    assert_eq!(text.matches("\ncontainer_processes{").count(), 2);
+    assert_eq!(text.matches("\ncontainer_threads{").count(), 2);
 }
 
 /// What is shown of a reading that was just made.
