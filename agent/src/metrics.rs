@@ -110,11 +110,8 @@ impl AgentMetrics {
             "Connections accepted on node ports",
             proxy_connections,
         );
-        registry.register(
-            "proxy_open_connections",
-            "Connections through node ports that are open",
-            proxy_open_connections,
-        );
+        let help = "Connections through node ports that are open";
+        registry.register("proxy_open_connections", help, proxy_open_connections);
         let help = "Connections closed because no endpoint could take them";
         registry.register("proxy_refused", help, proxy_refused);
         registry.register(

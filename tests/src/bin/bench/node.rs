@@ -39,8 +39,9 @@ pub fn run() {
 
 /// A control plane, and an agent on which alone the application runs.
 struct Node {
-    rig: Rig,
+    /// Before the rig, whose folder it needs to take its containers with it.
     agent: SecondAgent,
+    rig: Rig,
     token: String,
     http: Client,
 }
@@ -60,7 +61,7 @@ impl Node {
             let nodes = rig.dugout_ok(&["get", "nodes"]);
             nodes.lines().any(|line| line.contains("second") && line.contains(" Ready "))
         });
-        Self { rig, agent, token, http: http::client(true) }
+        Self { agent, rig, token, http: http::client(true) }
     }
 
     /// Has so many replicas run, and nothing else.
