@@ -200,7 +200,7 @@ impl<R: ContainerRuntime> Node<R> {
         self.hands.change_owner();
         self.hands.find_volumes(owner.clone());
         self.held_volumes.clear();
-        self.storage = Storage::default();
+        self.storage.begin_anew();
         self.owner = Some(owner);
         self.observed = Observed::default();
         self.memories = Memories::new();
