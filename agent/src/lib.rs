@@ -103,7 +103,8 @@ pub async fn run(
     let (directory, directory_reader) = watch::channel(Arc::new(Directory::new()));
     let (allocatable, allocatable_reader) =
         watch::channel(file.engine.as_ref().map(StoredEngine::allocatable));
-    let (storage_sender, storage_bytes) = watch::channel(volumes.storage_capacity_bytes().unwrap_or(0));
+    let (storage_sender, storage_bytes) =
+        watch::channel(volumes.storage_capacity_bytes().unwrap_or(0));
     let driver = Driver::new(Start {
         runtime: Arc::clone(&runtime),
         name: name.clone(),

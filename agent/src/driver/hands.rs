@@ -301,9 +301,7 @@ impl<R: ContainerRuntime> Hands<R> {
             let seconds = VOLUMES_DEADLINE.as_secs();
             let found = match tokio::time::timeout(VOLUMES_DEADLINE, finding).await {
                 Ok(Ok(found)) => found,
-                Ok(Err(error)) => {
-                    Err(StorageError::Io { path, source: io::Error::other(error) })
-                }
+                Ok(Err(error)) => Err(StorageError::Io { path, source: io::Error::other(error) }),
                 Err(_) => Err(StorageError::Deadline { seconds }),
             };
             Event::StorageFound { asked, found }

@@ -69,6 +69,9 @@ impl<R: ContainerRuntime> Node<R> {
             policy: &self.policy,
             now: self.now,
         });
+        for wait in plan.waits {
+            self.note_volume_wait(wait);
+        }
         let mut wake_at = plan.wake_at;
         for action in plan.actions {
             if !self.begin(&owner, action) {

@@ -203,8 +203,7 @@ impl Volumes {
             return Err(io::Error::other("it is still being removed"));
         }
         let removed = self.storage.check().map_err(io::Error::other);
-        let removed =
-            removed.and_then(|()| storage::remove(self.layout(owner).storage(), volume));
+        let removed = removed.and_then(|()| storage::remove(self.layout(owner).storage(), volume));
         leaving().remove(&volume);
         removed
     }
