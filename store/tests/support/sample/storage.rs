@@ -91,7 +91,6 @@ impl Dice {
             uid,
             claim: ObjectKey::new(self.pick(&["demo", "odd\0name"]), self.text()),
             owner: ObjectUid(self.uuid()),
-            source: self.maybe(|dice| SourceName::new(dice.pick(&["shop", "infra"]))),
             retention: self.maybe(Dice::retention),
             class: self.object_name(),
             capacity_bytes: self.number(),
@@ -108,6 +107,7 @@ impl Dice {
                 _ => BindingState::Deleting { since: self.moment() },
             },
             bound_at: self.moment(),
+            source: self.maybe(|dice| SourceName::new(dice.pick(&["shop", "infra"]))),
         }
     }
 }
