@@ -20,7 +20,6 @@ use crate::docker::{DEFAULT_DOCKER_HOST, DockerHostError};
 use crate::image_gc::ImageGcPolicy;
 use crate::runtime::EngineInfo;
 use crate::spec::Allocatable;
-use crate::volumes;
 
 /// The most pods on one node, as Kubernetes has it.
 const MOST_PODS: u64 = 110;
@@ -56,20 +55,6 @@ pub struct StorageConfig {
     pub path: Option<PathBuf>,
     /// As much as its disk holds when absent.
     pub capacity_bytes: Option<u64>,
-}
-
-impl StorageConfig {
-    /// How much storage the node has for claims.
-    fn capacity_bytes(&self, data_dir: &Path) -> u64 {
-        let folder = volumes::storage_root(data_dir, self.path.as_deref());
-        let size = || {
-            volumes::storage_size_bytes(&folder).unwrap_or_else(|error| {
-                tracing::warn!(%error, path = %folder.display(), "the size of the disk for claims cannot be read; none get a volume here");
-                0
-            })
-        };
-        self.capacity_bytes.unwrap_or_else(size)
-    }
 }
 
 impl fmt::Debug for AgentConfig {
@@ -289,7 +274,8 @@ pub(crate) fn registration(
         instance,
         labels: labels(config),
         capacity: Resources { cpu_millis, memory_bytes, pods: MOST_PODS },
-        storage_bytes: Some(config.storage.capacity_bytes(&config.data_dir)),
+        // The link says how much, each time anew.
+        storage_bytes: None,
         engine: EngineId::new(engine.id),
         engine_version: engine.version,
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -32,6 +32,9 @@ pub mod reason {
     pub const IMAGE_REMOVED: &str = "ImageRemoved";
     pub const FREE_DISK_SPACE_FAILED: &str = "FreeDiskSpaceFailed";
     pub const FAILED_MOUNT: &str = "FailedMount";
+    /// The folder with the volumes of claims is not there, or is another.
+    pub const STORAGE_UNAVAILABLE: &str = "StorageUnavailable";
+    pub const STORAGE_AVAILABLE: &str = "StorageAvailable";
     pub const FAILED_DELETE: &str = "VolumeFailedDelete";
     pub const FAILED_UNMOUNT: &str = "FailedUnMount";
     pub const COMPLETED: &str = "Completed";

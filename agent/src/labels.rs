@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use dugout_model::{ClusterId, NamespaceName, NodeName, ObjectName, PodUid};
+use dugout_model::{
+    AssignedPod, ClaimPlace, ClusterId, NamespaceName, NodeName, ObjectName, PodUid,
+};
 use uuid::Uuid;
 
 pub const CLUSTER: &str = "dev.dugout.cluster";
@@ -19,6 +21,9 @@ pub const ATTEMPT: &str = "dev.dugout.attempt";
 pub const CRASHES: &str = "dev.dugout.crashes";
 /// The termination grace in milliseconds, for a container whose pod is no longer assigned.
 pub const GRACE: &str = "dev.dugout.grace";
+
+/// The volumes of the pod's claims, as a JSON array: nobody else may have them while the container runs.
+pub const VOLUMES: &str = "dev.dugout.volumes";
 
 /// On an image that Dugout made from a program, as for the example; so on its containers, too.
 pub const MADE_IMAGE: &str = "dev.dugout.made-image";
@@ -54,13 +59,34 @@ pub struct ContainerLabels {
     pub attempt: u32,
     pub crashes: u32,
     pub grace: Duration,
+    /// Of its pod's claims, sorted; see [`claimed_volumes`]. A sandbox mounts none.
+    pub volumes: Vec<String>,
+}
+
+/// What tells the volumes of a pod's claims from others on its node, sorted: the uid of one that the agent made,
+/// the path of one that was there.
+pub fn claimed_volumes(pod: &AssignedPod) -> Vec<String> {
+    let mut volumes: Vec<String> = pod
+        .claims
+        .iter()
+        .map(|claim| match &claim.place {
+            ClaimPlace::Provisioned { volume, .. } => volume.to_string(),
+            ClaimPlace::Declared(source) => source.host_path().path,
+        })
+        .collect();
+    volumes.sort();
+    volumes.dedup();
+    volumes
 }
 
 impl ContainerLabels {
     /// The labels as the engine takes them.
     pub fn to_map(&self, owner: &Owner) -> HashMap<String, String> {
-        let Self { namespace, pod, uid, container, attempt, crashes, grace } = self;
-        [
+        let Self { namespace, pod, uid, container, attempt, crashes, grace, volumes } = self;
+        // Most have none, and need no label for that.
+        let volumes = (!volumes.is_empty())
+            .then(|| (VOLUMES.to_owned(), serde_json::json!(volumes).to_string()));
+        let labels = [
             (CLUSTER, owner.cluster.to_string()),
             (NODE, owner.node.to_string()),
             (NAMESPACE, namespace.to_string()),
@@ -71,8 +97,8 @@ impl ContainerLabels {
             (CRASHES, crashes.to_string()),
             (GRACE, grace.as_millis().to_string()),
         ]
-        .map(|(key, value)| (key.to_owned(), value))
-        .into()
+        .map(|(key, value)| (key.to_owned(), value));
+        labels.into_iter().chain(volumes).collect()
     }
 
     /// Reads the labels of a container. `None` when it is not this owner's, or when it does not say
@@ -93,6 +119,9 @@ impl ContainerLabels {
             grace: get(GRACE)
                 .and_then(|text| text.parse().ok())
                 .map_or(DEFAULT_GRACE, Duration::from_millis),
+            volumes: get(VOLUMES)
+                .and_then(|text| serde_json::from_str(text).ok())
+                .unwrap_or_default(),
         })
     }
 
@@ -133,6 +162,7 @@ mod tests {
             attempt: 3,
             crashes: 2,
             grace: Duration::from_millis(1500),
+            volumes: vec!["/disks/a, b".to_owned(), "7".to_owned()],
         }
     }
 

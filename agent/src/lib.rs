@@ -94,7 +94,7 @@ pub async fn run(
     let mut file = NodeFile::open(&config.data_dir)?;
     let (accepted, found) = AcceptedStore::open(&config.data_dir).map_err(AgentError::Accepted)?;
     let Kept { records, recorded, volumes, paused } =
-        Kept::open(&config.data_dir, config.storage.path.as_deref())?;
+        Kept::open(&config.data_dir, &config.storage)?;
     let name = node_name(&config, FormerNode::of(&file, &accepted))?;
     file.remember_node(&name, &config.data_dir)?;
     let clock = Clock::start();
@@ -105,6 +105,8 @@ pub async fn run(
     let (directory, directory_reader) = watch::channel(Arc::new(Directory::new()));
     let (allocatable, allocatable_reader) =
         watch::channel(file.engine.as_ref().map(StoredEngine::allocatable));
+    let (storage_sender, storage_bytes) =
+        watch::channel(volumes.storage_capacity_bytes().unwrap_or(0));
     let driver = Driver::new(Start {
         runtime: Arc::clone(&runtime),
         name: name.clone(),
@@ -123,6 +125,7 @@ pub async fn run(
         link: link_events,
         reports,
         directory,
+        storage_bytes: storage_sender,
         metrics: (*metrics).clone(),
         clock,
         shutdown: shutdown.clone(),
@@ -133,6 +136,7 @@ pub async fn run(
         let link = Link {
             server,
             registration: registration(&config, name, file.instance.clone(), engine),
+            storage_bytes,
             accepted: Arc::new(Mutex::new(accepted)),
             driver: link_sender,
             reports: reports_reader,
@@ -177,13 +181,14 @@ struct Kept {
 
 impl Kept {
     /// With the folder of the persistent volumes, where it is not in the data directory.
-    fn open(data_dir: &Path, storage: Option<&Path>) -> Result<Self, AgentError> {
+    fn open(data_dir: &Path, storage: &StorageConfig) -> Result<Self, AgentError> {
         let path = data_dir.to_owned();
         let (records, recorded) = Records::open(data_dir)
             .map_err(|source| AgentError::Records { path: path.clone(), source })?;
-        let storage = volumes::storage_root(data_dir, storage);
-        let volumes = Volumes::open(data_dir, &storage)
-            .map_err(|source| AgentError::DataDir { path: path.clone(), source })?;
+        let folder = volumes::storage_root(data_dir, storage.path.as_deref());
+        let volumes = Volumes::open(data_dir, &folder)
+            .map_err(|source| AgentError::DataDir { path: path.clone(), source })?
+            .with_storage_capacity(storage.capacity_bytes);
         let paused = PausedPods::open(data_dir).map_err(|source| AgentError::Paused {
             path: path.join(paused::PAUSED_FILE),
             source,

@@ -21,7 +21,7 @@ use ports::Ports;
 pub(crate) use security::check;
 
 use crate::converge::FailureKind;
-use crate::labels::{ContainerLabels, Owner, SANDBOX};
+use crate::labels::{ContainerLabels, Owner, SANDBOX, claimed_volumes};
 use crate::pause::SANDBOX_IMAGE;
 use crate::policy::NodePolicy;
 use crate::runtime::{
@@ -112,6 +112,7 @@ pub fn container_spec(
         attempt,
         crashes,
         grace: pod.template.termination_grace,
+        volumes: claimed_volumes(pod),
     };
     let namespaces = match (pod.template.shares_sandbox(), sandbox) {
         (false, _) => Namespaces::Own { hostname: security::hostname(pod, MAX_HOSTNAME) },
@@ -195,6 +196,7 @@ fn sandbox_spec(owner: &Owner, pod: &AssignedPod, attempt: u32, crashes: u32) ->
         attempt,
         crashes,
         grace: Duration::ZERO,
+        volumes: Vec::new(),
     };
     let ports = Ports::of_sandbox(&pod.template);
     let hostname = security::hostname(pod, MAX_HOSTNAME);

@@ -104,6 +104,7 @@ pub fn container(number: u128, attempt: u32, state: ObservedState) -> ObservedCo
             attempt,
             crashes: 0,
             grace: Duration::from_secs(9),
+            volumes: Vec::new(),
         },
         image_id: Some("sha256:1".into()),
         state,

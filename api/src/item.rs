@@ -284,7 +284,7 @@ impl<'a> Item<'a> {
             Item::Release(row) => (key == SOURCE_LABEL).then_some(row.source.as_str()),
             Item::TimelineEntry(row) => (key == SOURCE_LABEL).then_some(row.source.as_str()),
             Item::Claim(row) => {
-                let (_, template, _) = world.claim_template_of(&row.claim)?;
+                let (_, template, _) = world.claim_maker(&row.claim)?;
                 template.labels.get(key).map(String::as_str)
             }
             Item::ImpliedNamespace(_)

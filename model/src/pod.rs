@@ -162,6 +162,8 @@ pub enum NodeFilter {
     ClaimInUse,
     /// The volume of a claim is on another node.
     VolumeAffinity,
+    /// A volume is kept for the claim that is not what it asks for.
+    ReleasedVolume,
     /// No declared volume fits the claim, and none is made for its class.
     NoVolume,
     /// Its agent has no storage to give out.
@@ -190,6 +192,9 @@ impl NodeFilter {
                 "for which another pod uses its PersistentVolumeClaim with the access mode ReadWriteOncePod"
             }
             NodeFilter::VolumeAffinity => "with a volume node affinity conflict",
+            NodeFilter::ReleasedVolume => {
+                "for which a released volume is kept for its PersistentVolumeClaim that is not what the claim asks for (see the events of the claim)"
+            }
             NodeFilter::NoVolume => "without available persistent volumes to bind",
             NodeFilter::NoStorage => "whose agent is of an earlier release, which has no storage",
             NodeFilter::InsufficientStorage => "without enough free storage",

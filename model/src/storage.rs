@@ -3,8 +3,8 @@
 
 use crate::{
     HostPath, HostPathType, LabelSelector, MountAccess, Node, NodeName, ObjectKey, ObjectName,
-    ObjectUid, PodTemplate, ResolvedTemplate, StringMap, Timestamp, Volume, VolumeSource,
-    VolumeUid,
+    ObjectUid, PodTemplate, Prune, ResolvedTemplate, SourceName, StringMap, Timestamp, Volume,
+    VolumeSource, VolumeUid,
 };
 
 /// The class that claims have which name none, where Git declares no default class. It makes folders on the
@@ -26,6 +26,9 @@ pub const LOCAL_PROVISIONERS: [&str; 5] = [
     "microk8s.io/hostpath",
     "openebs.io/local",
 ];
+
+/// The annotation that says what becomes of what leaves Git.
+pub const PRUNE_ANNOTATION: &str = "dugout.dev/prune";
 
 /// The label of a node with its name.
 pub const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
@@ -109,6 +112,17 @@ pub struct ClaimTemplate {
     pub labels: StringMap,
     pub annotations: StringMap,
     pub claim: PersistentVolumeClaim,
+}
+
+impl ClaimTemplate {
+    /// What its annotations say of the pruning of its claims; other words are refused where they are read.
+    pub fn prune(&self) -> Prune {
+        match self.annotations.get(PRUNE_ANNOTATION).map(String::as_str) {
+            Some("disabled") => Prune::Disabled,
+            Some("confirm") => Prune::Confirm,
+            _ => Prune::default(),
+        }
+    }
 }
 
 /// What becomes of the claims of a stateful set.
@@ -273,6 +287,9 @@ pub struct VolumeBinding {
     pub claim: ObjectKey,
     /// What asked for it: the declared claim, or the stateful set with its template.
     pub owner: ObjectUid,
+    /// Where that came from: its data goes only with a healthy release of this source. Rows of an earlier release
+    /// have none until they are looked at.
+    pub source: Option<SourceName>,
     /// Of a stateful set's claim.
     pub retention: Option<ClaimRetention>,
     /// Empty for none.
@@ -369,6 +386,16 @@ pub enum ClaimPlace {
 }
 
 impl PersistentVolumeSource {
+    /// Its path without what makes no difference: doubled and trailing slashes.
+    pub fn normal_path(&self) -> String {
+        let path = match self {
+            PersistentVolumeSource::Local { path } => path,
+            PersistentVolumeSource::HostPath(path) => &path.path,
+        };
+        let parts = path.split('/').filter(|part| !part.is_empty() && *part != ".");
+        parts.fold(String::new(), |path, part| path + "/" + part)
+    }
+
     /// The file or folder of the node that it is.
     pub fn host_path(&self) -> HostPath {
         match self {

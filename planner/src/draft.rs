@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dugout_model::{
-    BaselineKey, Change, Contacts, Event, IdSource, JobUid, NodeName, ObjectId, ObjectUid, Pod,
-    PodUid, Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, SourceName, StoredRevision,
-    TimelineEntry, Timestamp, Turn, VolumeUid, World,
+    BaselineKey, Change, Contacts, Event, IdSource, JobUid, NodeName, ObjectId, ObjectKey,
+    ObjectUid, Pod, PodUid, Quarantine, Release, ReleaseId, ReplicaSet, ReplicaSetUid, SourceName,
+    StoredRevision, TimelineEntry, Timestamp, Turn, VolumeUid, World,
 };
 
 use crate::releases::GoingBack;
@@ -91,6 +91,15 @@ impl<'a> Draft<'a> {
             timeline: Vec::new(),
             events: Vec::new(),
         }
+    }
+
+    /// Whether this turn has told of a claim already, with this reason.
+    pub fn has_told(&self, claim: &ObjectKey, reason: &str) -> bool {
+        self.events.iter().any(|event| {
+            event.reason == reason
+                && event.namespace == claim.namespace
+                && event.name == claim.name.as_str()
+        })
     }
 
     /// Applies a change, and marks the work that it concerns for the stages that follow.

@@ -4,8 +4,9 @@
 //! a folder on the pod's node, for which room is set aside there. From then on the volume says where pods
 //! that use the claim may go: a pod whose node is away waits for it, and never begins anew with nothing.
 //! A volume goes only when its claim has left Git for good, nobody uses it, and its class says that it
-//! goes. Nothing but a folder that an agent made for a claim is ever deleted.
+//! goes. What a person or a release goes back from keeps its data. Nothing but a folder that an agent made for a claim is ever deleted.
 
+mod going;
 mod needs;
 mod reclaim;
 
@@ -20,13 +21,17 @@ use dugout_model::{
 use crate::draft::Draft;
 use crate::records::Subject;
 
+pub(crate) use going::{data_lost_by, keep_data, keep_data_of, refused_removals};
 pub(crate) use needs::Needs;
 use needs::Volume;
-pub(crate) use reclaim::reclaim;
+pub(crate) use reclaim::{forget_unmade_on, reclaim};
 
 /// Gives each claim of a pod that goes to a node the volume that was found for it there.
 pub(crate) fn bind(draft: &mut Draft<'_>, pod: &Pod, set: &ReplicaSet, node: &Node) {
     let needs = Needs::of_pod(&draft.world, set, &pod.name);
+    for key in needs.returning() {
+        reclaim::come_back(draft, key);
+    }
     // A node was chosen that has them all.
     let Ok(volumes) = needs.volumes_on(&draft.world, node) else { return };
     for Volume { wanted, found } in volumes {
@@ -44,6 +49,7 @@ pub(crate) fn bind(draft: &mut Draft<'_>, pod: &Pod, set: &ReplicaSet, node: &No
             uid,
             claim: wanted.key,
             owner: wanted.owner,
+            source: Some(wanted.source),
             retention: wanted.retention,
             class: wanted.class,
             capacity_bytes: wanted.capacity_bytes,
@@ -85,6 +91,7 @@ pub(crate) fn see(draft: &mut Draft<'_>, node: &Node, report: &NodeReport, is_up
             BindingState::Released { .. } | BindingState::Bound if !is_there && is_up_to_date => {
                 reclaim::forget_removed(draft, &binding);
             }
+            BindingState::Provisioning if is_up_to_date => reclaim::forget_unmade(draft, &binding),
             BindingState::Provisioning
             | BindingState::Bound
             | BindingState::Released { .. }

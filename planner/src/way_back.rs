@@ -19,7 +19,7 @@ use dugout_model::{
 use crate::draft::Draft;
 use crate::facts::takes_back_commit;
 use crate::records::Subject;
-use crate::{gate, pruning};
+use crate::{gate, pruning, storage};
 
 /// Keeps what an object is that changes or goes: the first time to be gone back to, and later for as long as
 /// it may serve.
@@ -226,6 +226,10 @@ fn put_back(draft: &mut Draft<'_>, row: &Baseline) -> bool {
         let message = format!("{} belongs to another source now and stays so", row.object);
         draft.event(EventType::Warning, Subject::source(&row.source), "NotReverted", message);
         return false;
+    }
+    if let Some(now) = &now {
+        let before = row.before.as_ref().map(|before| &*before.declared);
+        storage::keep_data_of(draft, now, before);
     }
     match &row.before {
         None if now.is_some() => draft.push(Change::DeleteObject(row.object.clone())),

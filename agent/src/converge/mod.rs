@@ -14,6 +14,7 @@ mod observed;
 mod sandbox;
 mod sidecars;
 mod status;
+mod takeover;
 #[cfg(test)]
 mod tests;
 pub mod volumes;
@@ -32,6 +33,7 @@ pub use memory::{
 };
 pub use observed::{FullList, News, Observed, Overtaken, Sequence};
 pub use status::{Health, address_of, pod_report};
+pub use takeover::VolumeWait;
 
 use crate::policy::NodePolicy;
 use crate::runtime::{Correction, ObservedContainer, ObservedState};
@@ -164,6 +166,8 @@ pub struct Input<'a> {
 pub struct Plan {
     pub actions: Vec<Action>,
     pub wake_at: Option<Timestamp>,
+    /// What would be made or started, did not containers of other pods have its volumes.
+    pub waits: Vec<VolumeWait>,
 }
 
 /// Decides for the whole node. At most one action for each pod.
@@ -173,8 +177,13 @@ pub fn converge(input: Input<'_>) -> Plan {
     if !input.engine_known {
         return plan;
     }
+    let former = takeover::former_users(&input, assignment);
     for pod in &assignment.pods {
-        plan.take(converge_pod(&input, pod.uid, Some(pod)));
+        let step = converge_pod(&input, pod.uid, Some(pod));
+        match takeover::wait(pod, &step, &former) {
+            Some(wait) => plan.waits.push(wait),
+            None => plan.take(step),
+        }
     }
     let assigned: BTreeSet<PodUid> = assignment.pods.iter().map(|pod| pod.uid).collect();
     for (uid, _) in input.observed.pods() {

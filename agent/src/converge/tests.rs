@@ -8,6 +8,7 @@ mod drift;
 mod hooks;
 mod paused;
 mod several;
+mod takeover;
 
 /// A node in memory whose engine does what it is told, for whole stories.
 struct Node {
@@ -219,7 +220,7 @@ fn a_pull_that_is_refused_backs_off_and_a_hiccup_is_tried_soon() {
     for wait in [10, 20, 40] {
         node.fail(FailureKind::Permanent);
         assert_eq!(node.waiting(), WaitingReason::ErrImagePull);
-        assert_eq!(node.plan(), Plan { actions: vec![], wake_at: Some(at(node.now + wait)) });
+        assert_eq!(node.plan(), Plan { wake_at: Some(at(node.now + wait)), ..Plan::default() });
         node.now += wait;
     }
     let mut node = Node::with_image_policy(PullPolicy::Always);
@@ -237,7 +238,7 @@ fn a_crashing_container_restarts_at_once_and_then_backs_off() {
         node.see(container(1, attempt, exited(node.now - 1, node.now)));
         if wait > 0 {
             let until = Some(at(node.now + wait));
-            assert_eq!(node.plan(), Plan { actions: vec![], wake_at: until });
+            assert_eq!(node.plan(), Plan { wake_at: until, ..Plan::default() });
             assert_eq!(node.waiting(), WaitingReason::CrashLoopBackOff);
         }
         node.now += wait;

@@ -27,7 +27,7 @@ use crate::runtime::{
     ContainerRuntime, ContainerSpec, Correction, EngineInfo, ListedContainer, ObservedContainer,
     PermanentKind, RuntimeError,
 };
-use crate::volumes::{Layout, Preparation, VolumeError, Volumes};
+use crate::volumes::{Layout, Preparation, StorageError, VolumeError, Volumes};
 
 /// Containers that are made and started at once. The engine knows best what can overlap, so it is given
 /// enough to choose from: twenty containers at one to sixteen at once were ready soonest with sixteen, on
@@ -296,8 +296,14 @@ impl<R: ContainerRuntime> Hands<R> {
     pub fn find_storage(&self, owner: Owner, asked: u64) {
         let volumes = Arc::clone(&self.volumes);
         self.spawn(async move {
+            let path = volumes.layout(&owner).storage().to_owned();
             let finding = tokio::task::spawn_blocking(move || volumes.find_storage(&owner));
-            let found = finding.await.map_err(io::Error::other).and_then(|found| found);
+            let seconds = VOLUMES_DEADLINE.as_secs();
+            let found = match tokio::time::timeout(VOLUMES_DEADLINE, finding).await {
+                Ok(Ok(found)) => found,
+                Ok(Err(error)) => Err(StorageError::Io { path, source: io::Error::other(error) }),
+                Err(_) => Err(StorageError::Deadline { seconds }),
+            };
             Event::StorageFound { asked, found }
         });
     }

@@ -25,7 +25,7 @@ mod tests;
 mod usage;
 mod volumes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +50,7 @@ use crate::proxy::{PortNews, Proxy};
 use crate::records::{PodRecord, Records};
 use crate::runtime::{ContainerRuntime, EngineEvent, ObservedContainer, RuntimeError};
 use crate::spec::Allocatable;
-use crate::volumes::Volumes;
+use crate::volumes::{FoundStorage, StorageError, Volumes};
 pub(crate) use hands::learn_engine;
 use hands::{Acted, Answer, Hands, Slot};
 use hooks::HookRun;
@@ -119,7 +119,7 @@ pub(crate) enum Event {
     /// The volumes of claims that have a folder here, as it was when so many were known to have come or gone.
     StorageFound {
         asked: u64,
-        found: io::Result<BTreeSet<VolumeUid>>,
+        found: Result<FoundStorage, StorageError>,
     },
     StorageRemoved {
         volume: VolumeUid,
@@ -166,6 +166,8 @@ pub(crate) struct Start<R> {
     pub link: mpsc::Receiver<LinkEvent>,
     pub reports: watch::Sender<Option<Arc<Outgoing>>>,
     pub directory: watch::Sender<Arc<Directory>>,
+    /// How much the node has for claims, for the control plane.
+    pub storage_bytes: watch::Sender<u64>,
     pub metrics: AgentMetrics,
     pub clock: Clock,
     pub shutdown: CancellationToken,
@@ -183,6 +185,7 @@ impl<R: ContainerRuntime> Driver<R> {
             Node::new(start.name, start.instance, start.policy, hands, proxy, start.metrics);
         node.outputs(start.reports, start.directory);
         node.learn_allocatable(start.allocatable);
+        node.storage.tell_capacity(start.storage_bytes);
         node.image_gc = Some(start.image_gc.into());
         node.recorded.begin_with(start.recorded);
         node.paused = start.paused;

@@ -24,7 +24,7 @@ use crate::converge::images::{ImageKey, ImageMemories};
 use crate::converge::volumes::HeldVolumes;
 use crate::converge::{Action, Failure, FailureKind, Memories, Observed, Outcome, PodMemory};
 use crate::events::{EventQueue, reason};
-use crate::labels::{ContainerLabels, Owner, SANDBOX};
+use crate::labels::{ContainerLabels, Owner, SANDBOX, claimed_volumes};
 use crate::link::{LinkEvent, Outgoing};
 use crate::metrics::AgentMetrics;
 use crate::paused::PausedPods;
@@ -200,7 +200,7 @@ impl<R: ContainerRuntime> Node<R> {
         self.hands.change_owner();
         self.hands.find_volumes(owner.clone());
         self.held_volumes.clear();
-        self.storage = Storage::default();
+        self.storage.begin_anew();
         self.owner = Some(owner);
         self.observed = Observed::default();
         self.memories = Memories::new();
@@ -309,6 +309,7 @@ impl<R: ContainerRuntime> Node<R> {
         let grace = self
             .assigned(*uid)
             .map_or(crate::labels::DEFAULT_GRACE, |pod| pod.template.termination_grace);
+        let volumes = self.assigned(*uid).map(claimed_volumes).unwrap_or_default();
         let settings = self
             .assigned(*uid)
             .and_then(|pod| container_settings(&pod.template, container))
@@ -321,6 +322,7 @@ impl<R: ContainerRuntime> Node<R> {
             attempt: *attempt,
             crashes: *crashes,
             grace,
+            volumes: if container == SANDBOX { Vec::new() } else { volumes },
         };
         Some(ObservedContainer {
             id,

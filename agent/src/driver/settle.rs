@@ -33,6 +33,7 @@ impl<R: ContainerRuntime> Node<R> {
         let collect_at = self.collect_images();
         let volumes_at = self.remove_volumes();
         let storage_at = self.remove_storage();
+        let look_at = self.find_storage_when_due();
         self.write_records();
         self.probe_when_due();
         self.feed_proxy();
@@ -47,6 +48,7 @@ impl<R: ContainerRuntime> Node<R> {
             collect_at,
             volumes_at,
             storage_at,
+            look_at,
             self.probes.next_at(),
             publish_at,
             count_at,
@@ -67,6 +69,9 @@ impl<R: ContainerRuntime> Node<R> {
             policy: &self.policy,
             now: self.now,
         });
+        for wait in plan.waits {
+            self.note_volume_wait(wait);
+        }
         let mut wake_at = plan.wake_at;
         for action in plan.actions {
             if !self.begin(&owner, action) {

@@ -22,6 +22,7 @@ mod hooks;
 mod images;
 mod operate;
 mod pulls;
+mod storage;
 mod usage;
 
 use super::hands::{Answer, Hands, Job, STARTS_AT_ONCE};
@@ -261,6 +262,7 @@ impl Rig {
             link: link_events,
             reports: reports_sender,
             directory: directory_sender,
+            storage_bytes: watch::channel(0).0,
             metrics: AgentMetrics::unregistered(),
             clock: Clock::start(),
             shutdown: shutdown.clone(),

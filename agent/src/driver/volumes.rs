@@ -2,11 +2,11 @@
 
 use std::io;
 
-use dugout_model::{EventType, PodUid, Timestamp};
+use dugout_model::{EventType, PodUid, Timestamp, WaitingReason};
 
 use super::node::Node;
-use crate::converge::Input;
 use crate::converge::volumes::{Held, unneeded};
+use crate::converge::{Input, VolumeWait};
 use crate::events::reason;
 use crate::labels::SANDBOX;
 use crate::runtime::ContainerRuntime;
@@ -39,6 +39,21 @@ impl<R: ContainerRuntime> Node<R> {
             self.held_volumes.entry(uid).or_default();
         }
         Ok(preparation)
+    }
+
+    /// Tells once why a container is not made or started yet.
+    pub(super) fn note_volume_wait(&mut self, wait: VolumeWait) {
+        let VolumeWait { pod, container, user } = wait;
+        let message = format!(
+            "a volume of its claims is still in use here by pod {user}, which is not assigned to this node any more; it waits until that has ended"
+        );
+        let Some(memory) = self.memories.get_mut(&pod) else { return };
+        let waiting = Some((WaitingReason::ContainerCreating, message.clone()));
+        let memory = memory.container(&container);
+        if memory.waiting != waiting {
+            memory.waiting = waiting;
+            self.pod_event(pod, EventType::Warning, reason::FAILED_MOUNT, message);
+        }
     }
 
     pub(super) fn volumes_found(&mut self, found: io::Result<Vec<PodUid>>) {

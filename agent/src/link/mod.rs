@@ -79,6 +79,8 @@ impl Outgoing {
 pub(crate) struct Link {
     pub server: Server,
     pub registration: NodeRegistration,
+    /// How much the node has for claims; none while their folder is not there.
+    pub storage_bytes: watch::Receiver<u64>,
     pub accepted: Arc<Mutex<AcceptedStore>>,
     pub driver: mpsc::Sender<LinkEvent>,
     pub reports: watch::Receiver<Option<Arc<Outgoing>>>,
@@ -106,20 +108,28 @@ impl Link {
     pub async fn run(self) -> Result<std::convert::Infallible, TokenRefused> {
         let mut has_joined = self.holds_assignment();
         loop {
-            let session = self.register(has_joined).await?;
+            let storage_bytes = *self.storage_bytes.borrow();
+            let session = self.register(has_joined, storage_bytes).await?;
             has_joined = true;
             self.tell_what_is_held(&session).await;
             tokio::select! {
                 SessionOver = self.follow_assignment(&session) => {}
                 SessionOver = self.report(&session) => {}
                 SessionOver = self.serve_streams(&session) => {}
+                SessionOver = self.storage_changed(storage_bytes) => {}
             }
         }
     }
 
     /// Registers, as often as it takes.
-    async fn register(&self, has_joined: bool) -> Result<wire::Registered, TokenRefused> {
-        let registration = wire::Registration::from(&self.registration);
+    async fn register(
+        &self,
+        has_joined: bool,
+        storage_bytes: u64,
+    ) -> Result<wire::Registered, TokenRefused> {
+        let storage_bytes = Some(storage_bytes);
+        let registration = NodeRegistration { storage_bytes, ..self.registration.clone() };
+        let registration = wire::Registration::from(&registration);
         let mut retry = Retry::new();
         let mut client = Client::new(self.server.clone());
         loop {
@@ -149,6 +159,16 @@ impl Link {
             }
             retry.pause().await;
         }
+    }
+
+    /// How much there is for claims is not what was registered: that is said anew.
+    async fn storage_changed(&self, registered: u64) -> SessionOver {
+        let mut bytes = self.storage_bytes.clone();
+        if bytes.wait_for(|bytes| *bytes != registered).await.is_err() {
+            // The driver goes away only when the agent stops.
+            std::future::pending::<()>().await;
+        }
+        SessionOver
     }
 
     /// Hands the driver what is on disk: the end of a session may have cut off the telling.

@@ -15,7 +15,7 @@ use crate::labels::Owner;
 use crate::{records, volumes};
 
 /// Everything that an agent writes there, beside its records.
-const PARTS: [&str; 11] = [
+const PARTS: [&str; 13] = [
     "accepted.json",
     "accepted.json.new",
     "accepted.json.unreadable",
@@ -25,6 +25,8 @@ const PARTS: [&str; 11] = [
     "images.json.new",
     "paused.json",
     "paused.json.new",
+    "storage.json",
+    "storage.json.new",
     "agent.sock",
     "lock",
 ];

@@ -208,7 +208,7 @@ mod tests {
             PausedPods::open(folder.path()).unwrap().set(uid(1), None).unwrap();
         }
 
-        let mut kept = Kept::open(folder.path(), None).unwrap();
+        let mut kept = Kept::open(folder.path(), &crate::StorageConfig::default()).unwrap();
         let mut once = template("web");
         once.restart_policy = RestartPolicy::Never;
         let pod = pod(1, once);

@@ -1,8 +1,9 @@
 //! The group of a pod's own volumes: what the kubelet does for `fsGroup`.
 //!
 //! A folder that everybody may write to is given to the group as it is made, and what is made in it
-//! inherits the group. Files that nobody writes are given to it whenever they were looked after; the two
-//! change policies are alike here, because there is nothing of an earlier pod in these volumes.
+//! inherits the group. Files that nobody writes are given to it whenever they were looked after. For these the
+//! two change policies are alike, because there is nothing of an earlier pod in them. The volume of a claim
+//! outlives its pods: it is given to the group with all that is in it, by the policy that the pod asks for.
 
 use std::fs::{self, Permissions};
 use std::io;

@@ -16,6 +16,7 @@ mod payload;
 mod prepare;
 mod remove;
 mod storage;
+mod storage_root;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -24,6 +25,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use dugout_model::{PodUid, VolumeUid};
@@ -35,7 +37,9 @@ pub use layout::Layout;
 pub(crate) use mount_table::unescape;
 pub(crate) use prepare::{Part, Preparation};
 pub(crate) use remove::{purge, purge_storage};
-pub(crate) use storage::{root as storage_root, size_bytes as storage_size_bytes};
+pub(crate) use storage::root as storage_root;
+pub(crate) use storage_root::StorageError;
+use storage_root::StorageRoot;
 
 const FOLDER: &str = "volumes";
 
@@ -77,6 +81,8 @@ pub enum VolumeProblem {
         path.display()
     )]
     Lost { path: PathBuf },
+    #[error("{0}")]
+    Storage(#[from] StorageError),
     #[error("its claim has no volume on this node")]
     Unbound,
     #[error("subPath needs openat2, which Linux has since 5.6; this node's kernel is older")]
@@ -88,7 +94,11 @@ pub enum VolumeProblem {
 pub(crate) struct Volumes {
     root: PathBuf,
     /// Where the volumes of claims lie.
-    storage: PathBuf,
+    storage: StorageRoot,
+    /// As much as claims may have together; without it what the disk holds.
+    storage_capacity_bytes: Option<u64>,
+    /// Whether a look at the volumes of claims is under way.
+    is_looking: AtomicBool,
     /// Volumes of claims that are being removed.
     leaving: Mutex<HashSet<VolumeUid>>,
     /// Pods whose volumes are being made or removed.
@@ -97,17 +107,31 @@ pub(crate) struct Volumes {
 
 impl Volumes {
     /// The folder in an agent's data directory, which must exist, and that of the volumes of claims, which
-    /// is made.
+    /// is made when it never was there. That this one is not there now keeps no agent from running.
     pub fn open(data_dir: &Path, storage: &Path) -> io::Result<Self> {
         // Mounts are found by their whole path.
-        let root = fs::canonicalize(data_dir)?.join(FOLDER);
-        prepare::make_private(storage)?;
-        let storage = fs::canonicalize(storage)?;
-        Ok(Self { root, storage, leaving: Mutex::default(), busy: Mutex::default() })
+        let data_dir = fs::canonicalize(data_dir)?;
+        let mut storage = StorageRoot::new(&data_dir, storage)?;
+        if storage.check().is_ok() {
+            storage = StorageRoot::new(&data_dir, storage.folder())?;
+        }
+        Ok(Self {
+            root: data_dir.join(FOLDER),
+            storage,
+            storage_capacity_bytes: None,
+            is_looking: AtomicBool::new(false),
+            leaving: Mutex::default(),
+            busy: Mutex::default(),
+        })
+    }
+
+    /// With so much for claims, instead of what the disk holds.
+    pub fn with_storage_capacity(self, storage_capacity_bytes: Option<u64>) -> Self {
+        Self { storage_capacity_bytes, ..self }
     }
 
     pub fn layout(&self, owner: &Owner) -> Layout {
-        Layout::new(&self.root, &self.storage, owner.cluster)
+        Layout::new(&self.root, self.storage.folder(), owner.cluster)
     }
 
     /// The pods of an owner that have a folder here.
@@ -126,7 +150,7 @@ impl Volumes {
     /// Brings the volumes of a pod, and the parts of them that a container mounts, into being.
     pub fn prepare(&self, wanted: &Preparation) -> Result<(), VolumeError> {
         let _turn = self.take(wanted.pod.uid).ok_or(VolumeError::Busy)?;
-        prepare::prepare(wanted)
+        prepare::prepare(wanted, &self.storage)
     }
 
     /// Removes everything of a pod. Nothing is fine.
@@ -136,9 +160,41 @@ impl Volumes {
         remove::remove(&self.layout(owner).pod(pod))
     }
 
-    /// The volumes of claims of an owner's cluster that have a folder here.
-    pub fn find_storage(&self, owner: &Owner) -> io::Result<BTreeSet<VolumeUid>> {
-        storage::find(self.layout(owner).storage())
+    /// How much the node has for claims, in bytes.
+    ///
+    /// # Errors
+    /// When the folder of their volumes is not there, or is another.
+    pub fn storage_capacity_bytes(&self) -> Result<u64, StorageError> {
+        self.storage.check()?;
+        let folder = self.storage.folder();
+        let size = || storage::size_bytes(folder);
+        self.storage_capacity_bytes
+            .map_or_else(size, Ok)
+            .map_err(|source| StorageError::Io { path: folder.to_owned(), source })
+    }
+
+    /// The volumes of claims of an owner's cluster that have a folder here. One look at a time: a call that
+    /// hangs on a disk is not joined by others.
+    ///
+    /// # Errors
+    /// When the folder of all of them is not there or is another: then nothing is known of any.
+    pub fn find_storage(&self, owner: &Owner) -> Result<FoundStorage, StorageError> {
+        if self.is_looking.swap(true, Ordering::AcqRel) {
+            return Err(StorageError::Busy);
+        }
+        let found = self.look_at_storage(owner);
+        self.is_looking.store(false, Ordering::Release);
+        found
+    }
+
+    fn look_at_storage(&self, owner: &Owner) -> Result<FoundStorage, StorageError> {
+        let capacity_bytes = self.storage_capacity_bytes()?;
+        let layout = self.layout(owner);
+        let io = |source| StorageError::Io { path: layout.storage().to_owned(), source };
+        let volumes = storage::find(layout.storage()).map_err(io)?;
+        // A disk that went meanwhile took the folders along.
+        self.storage.check()?;
+        Ok(FoundStorage { volumes, capacity_bytes })
     }
 
     /// Removes the volume of a claim. Nothing is fine.
@@ -147,7 +203,8 @@ impl Volumes {
         if !leaving().insert(volume) {
             return Err(io::Error::other("it is still being removed"));
         }
-        let removed = storage::remove(self.layout(owner).storage(), volume);
+        let removed = self.storage.check().map_err(io::Error::other);
+        let removed = removed.and_then(|()| storage::remove(self.layout(owner).storage(), volume));
         leaving().remove(&volume);
         removed
     }
@@ -157,6 +214,15 @@ impl Volumes {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         busy.insert(pod).then(|| OneTurn { volumes: self, pod })
     }
+}
+
+/// What a node has of the volumes of claims.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct FoundStorage {
+    /// Those with a folder.
+    pub volumes: BTreeSet<VolumeUid>,
+    /// As much as claims may have together.
+    pub capacity_bytes: u64,
 }
 
 struct OneTurn<'a> {

@@ -14,6 +14,7 @@ use rustix::mount::mount_bind;
 use super::beneath::{self, Held};
 use super::layout::{VOLUMES, nested_places, place};
 use super::mount_table::MountTable;
+use super::storage_root::StorageRoot;
 use crate::spec::Allocatable;
 
 use super::{
@@ -46,13 +47,13 @@ pub(crate) struct Part {
     pub target: PathBuf,
 }
 
-pub(super) fn prepare(wanted: &Preparation) -> Result<(), VolumeError> {
+pub(super) fn prepare(wanted: &Preparation, storage: &StorageRoot) -> Result<(), VolumeError> {
     let folder = |source| VolumeError::Folder { path: wanted.folder.clone(), source };
     make_private(&wanted.folder.join(VOLUMES)).map_err(folder)?;
     let mounted = MountTable::read().map_err(folder)?;
     let template = &wanted.pod.template;
     for volume in template.mounted_volumes() {
-        make(wanted, volume, &mounted).map_err(|problem| {
+        make(wanted, volume, (&mounted, storage)).map_err(|problem| {
             let volume = volume.name.clone();
             VolumeError::Volume { volume, problem }
         })?;
@@ -72,7 +73,7 @@ pub(super) fn prepare(wanted: &Preparation) -> Result<(), VolumeError> {
 fn make(
     wanted: &Preparation,
     volume: &Volume<VolumeFiles>,
-    mounted: &MountTable,
+    (mounted, storage): (&MountTable, &StorageRoot),
 ) -> Result<(), VolumeProblem> {
     let path = place((&wanted.folder, &wanted.storage), &wanted.pod, volume);
     let io = |source| VolumeProblem::Io { path: path.clone(), source };
@@ -103,7 +104,7 @@ fn make(
             nested.iter().try_for_each(|place| make_place(&path.join(place))).map_err(io)?;
             group.map_or(Ok(()), |group| group::own_files(&path, group)).map_err(io)
         }
-        VolumeSource::Claim(_) => make_claim(wanted, volume, &path),
+        VolumeSource::Claim(_) => make_claim(wanted, volume, &path, storage),
     }
 }
 
@@ -112,12 +113,14 @@ fn make_claim(
     wanted: &Preparation,
     volume: &Volume<VolumeFiles>,
     path: &Path,
+    root: &StorageRoot,
 ) -> Result<(), VolumeProblem> {
     let io = |source| VolumeProblem::Io { path: path.to_owned(), source };
     let assigned = wanted.pod.claims.iter().find(|claim| claim.volume == volume.name);
     let owned = match assigned.map(|claim| &claim.place) {
         None => return Err(VolumeProblem::Unbound),
         Some(ClaimPlace::Provisioned { volume, is_new }) => {
+            root.check()?;
             storage::make(&wanted.storage, *volume, *is_new)?;
             true
         }

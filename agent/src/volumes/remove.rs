@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::FOLDER;
 use super::layout::{PARTS, VOLUMES};
 use super::mount_table::MountTable;
-use super::storage;
+use super::{storage, storage_root};
 
 /// Removes the folder of a pod. Nothing is fine.
 pub(super) fn remove(pod: &Path) -> io::Result<()> {
@@ -175,7 +175,11 @@ pub(crate) fn purge(data_dir: &Path) -> io::Result<()> {
 
 /// Removes the volumes of claims in a data directory with what is in them, and nothing that is none.
 pub(crate) fn purge_storage(data_dir: &Path) -> io::Result<()> {
-    let root = data_dir.join(storage::FOLDER);
+    // Mounts are found by their whole path.
+    let root = match fs::canonicalize(data_dir.join(storage::FOLDER)) {
+        Err(error) => return fine_when_gone(Err(error)),
+        Ok(root) => root,
+    };
     let is_ours = |path: &Path| {
         let name = path.file_name().and_then(|name| name.to_str());
         name.is_some_and(|name| Uuid::parse_str(name).is_ok())
@@ -186,6 +190,7 @@ pub(crate) fn purge_storage(data_dir: &Path) -> io::Result<()> {
         }
         fine_when_gone(fs::remove_dir(&cluster))?;
     }
+    fine_when_gone(fs::remove_file(root.join(storage_root::MARKER)))?;
     fine_when_gone(fs::remove_dir(&root))
 }
 

@@ -60,7 +60,12 @@ pub(super) fn find(storage: &Path) -> io::Result<BTreeSet<VolumeUid>> {
 /// Removes the folder of a volume with all that is in it, and nothing that links in it lead to. Nothing is
 /// removed while something is mounted there.
 pub(super) fn remove(storage: &Path, volume: VolumeUid) -> io::Result<()> {
-    let path = place(storage, volume);
+    // Mounts are found by their whole path.
+    let storage = match fs::canonicalize(storage) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        storage => storage?,
+    };
+    let path = place(&storage, volume);
     if let Some(point) = MountTable::read()?.below(&path).next() {
         return Err(io::Error::other(format!("{} is mounted there", point.display())));
     }
@@ -68,8 +73,7 @@ pub(super) fn remove(storage: &Path, volume: VolumeUid) -> io::Result<()> {
 }
 
 /// How much the disk of a folder holds, in bytes.
-pub(crate) fn size_bytes(folder: &Path) -> io::Result<u64> {
-    make_private(folder)?;
+pub(super) fn size_bytes(folder: &Path) -> io::Result<u64> {
     let disk = rustix::fs::statvfs(folder)?;
     Ok(disk.f_blocks.saturating_mul(disk.f_frsize))
 }

@@ -150,7 +150,7 @@ fn the_volume_of_a_claim_is_made_once_and_outlives_its_pod() {
     assert_eq!(mode(&folder), 0o777);
     fs::write(folder.join("row"), "1").unwrap();
     rig.remove();
-    assert_eq!(rig.volumes.find_storage(&owner()).unwrap(), BTreeSet::from([volume_uid]));
+    assert_eq!(rig.volumes.find_storage(&owner()).unwrap().volumes, BTreeSet::from([volume_uid]));
     assert_eq!(prepare(false, None).unwrap(), folder);
     assert!(folder.join("row").exists());
     rig.volumes.remove_storage(&owner(), volume_uid).unwrap();

@@ -28,7 +28,7 @@ impl View<'_> {
 
     /// A claim that a stateful set has made, or one that left Git while a pod uses it.
     pub fn made_claim(self, binding: &VolumeBinding) -> core::PersistentVolumeClaim {
-        let template = self.world.claim_template_of(&binding.claim);
+        let template = self.world.claim_maker(&binding.claim);
         let template = template.map(|(_, template, _)| template);
         let asked = PersistentVolumeClaim {
             access_modes: binding.access_modes.clone(),

@@ -24,6 +24,7 @@ fn binding(uid: u128, claim: &str, volume: BoundVolume, state: BindingState) -> 
         uid: VolumeUid(Uuid::from_u128(uid)),
         claim: ObjectKey::new("demo", claim),
         owner: ObjectUid(Uuid::from_u128(uid + 1)),
+        source: None,
         retention: None,
         class: ObjectName::new("local"),
         capacity_bytes: GIB,

@@ -14,6 +14,7 @@ use crate::reader::Place;
 const LISTED: usize = 12;
 
 const CLAIMS: &str = "persistentvolumeclaims";
+const COUNTED_CLAIMS: &str = "count/persistentvolumeclaims";
 
 /// What an object takes of one resource.
 struct Taken<'a> {
@@ -56,13 +57,18 @@ impl<'a> Admission<'a> {
                 None => member.declared(),
             };
             let own = match &declared {
+                // Claims are counted below, whoever makes them.
+                Some(_) if resource == COUNTED_CLAIMS => Share::default(),
                 Some(declared) => quota.share_of(resource, declared),
                 None => share_of_other(resource, member),
             };
-            let pods = declared.as_ref().map_or(0, |declared| declared_pods(&declared.spec));
+            // A set has claims for each of its pods, also where these are none; what is no workload is one.
+            let count = match &declared {
+                Some(declared) if workload.is_some() => declared_pods(&declared.spec),
+                _ => 1,
+            };
             let claims = member.object.links.claims().iter();
-            let claims =
-                claims.map(|claim| Share { count: pods.max(1), each: each(resource, claim) });
+            let claims = claims.map(|claim| Share { count, each: each(resource, claim) });
             let shares = std::iter::once(own).chain(claims).filter(|share| share.total() > 0);
             taken.extend(shares.map(|share| Taken { id, share }));
         }
@@ -74,7 +80,7 @@ impl<'a> Admission<'a> {
 fn share_of_other(resource: &str, member: &Member<'_>) -> Share {
     let kind = member.object.kind;
     let counted = resource.strip_prefix("count/");
-    // Claims are counted below, whoever makes them.
+    // Claims are counted by themselves, whoever makes them.
     let is_counted = kind.kind != "PersistentVolumeClaim"
         && counted == Some(resource_name(kind.api_version, kind.kind).as_str());
     Share { count: 1, each: is_counted.into() }
@@ -84,7 +90,7 @@ fn share_of_other(resource: &str, member: &Member<'_>) -> Share {
 fn each(resource: &str, claim: &ClaimFacts) -> u64 {
     let storage = claim.storage_bytes.unwrap_or(0);
     match resource {
-        CLAIMS | "count/persistentvolumeclaims" => return 1,
+        CLAIMS | COUNTED_CLAIMS => return 1,
         "requests.storage" => return storage,
         _ => {}
     }

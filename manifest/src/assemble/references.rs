@@ -22,9 +22,34 @@ impl<'a> Revision<'a> {
                 check_node_ports(member, service, &mut node_ports, self.shown, found);
             }
         }
+        self.check_claim_names(found);
         self.check_order(found);
         if !self.has_unknown {
             self.check_services(found);
+        }
+    }
+
+    /// Two stateful sets must not make claims of the same names: `a-b` of set `c` and `a` of set `b-c` do.
+    fn check_claim_names(&self, found: &mut Vec<Told<'a>>) {
+        let mut makers: BTreeMap<(&str, String), (String, String)> = BTreeMap::new();
+        for member in self.members.values().filter(|one| one.object.id.kind == "StatefulSet") {
+            let Some(declared) = member.declared() else { continue };
+            let ObjectSpec::StatefulSet(spec) = &declared.spec else { continue };
+            let set = &declared.key.name;
+            for template in spec.claim_templates.iter().map(|claim| &claim.name) {
+                let key = (member.namespace(), format!("{template}-{set}"));
+                let own = (template.to_string(), set.to_string());
+                let other = makers.entry(key).or_insert_with(|| own.clone());
+                if *other == own {
+                    continue;
+                }
+                let message = format!(
+                    "its claims of template {template} would have the names of those of template {} of StatefulSet {}",
+                    other.0, other.1
+                );
+                let hint = "give the set or the template another name";
+                found.push(member.tell(&member.object.place, Severity::Error, message, hint));
+            }
         }
     }
 

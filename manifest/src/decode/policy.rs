@@ -12,7 +12,9 @@ use crate::schema::nearest;
 /// What begins the annotations that are Dugout's.
 pub(super) const PREFIX: &str = "dugout.dev/";
 
-const PRUNE: &str = "dugout.dev/prune";
+const PRUNE: &str = dugout_model::PRUNE_ANNOTATION;
+const PRUNE_WORDS: [(&str, Prune); 2] =
+    [("disabled", Prune::Disabled), ("confirm", Prune::Confirm)];
 
 const PROGRESS_DEADLINE: &str = "dugout.dev/progress-deadline-seconds";
 
@@ -69,10 +71,7 @@ pub(super) fn read(
     let mut policy = ObjectPolicy::default();
     let Some(annotations) = metadata.field("annotations") else { return policy };
     annotations.each_entry(|key, value| match key {
-        PRUNE => {
-            let words = [("disabled", Prune::Disabled), ("confirm", Prune::Confirm)];
-            policy.prune = one_of(&value, &words).unwrap_or_default();
-        }
+        PRUNE => policy.prune = one_of(&value, &PRUNE_WORDS).unwrap_or_default(),
         PROGRESS_DEADLINE => policy.progress_deadline = read_deadline(&value, kind),
         DEPENDS_ON => policy.depends_on = read_dependencies(&value, kind, object, links),
         HOOK => policy.hook = read_hook(&value, kind),
@@ -90,6 +89,15 @@ pub(super) fn read(
         _ => {}
     });
     policy
+}
+
+/// Checks what the annotations of a claim template say of the pruning of its claims.
+pub(super) fn check_prune(annotations: &Value<'_>) {
+    annotations.each_entry(|key, value| {
+        if key == PRUNE {
+            one_of(&value, &PRUNE_WORDS);
+        }
+    });
 }
 
 fn read_deadline(value: &Value<'_>, kind: Kind) -> Option<Duration> {

@@ -11,6 +11,7 @@ use dugout_model::{
 use super::container::read_texts;
 use super::deployment::{read_requirement, read_selector};
 use super::metadata::{read_annotations, read_own_labels};
+use super::policy;
 use super::volume::read_host_path;
 use crate::quantity::Quantity;
 use crate::reader::{Object, Value};
@@ -231,7 +232,10 @@ pub(super) fn read_claim_templates(spec: &Object<'_>) -> Box<[ClaimTemplate]> {
         }
         let metadata = template.field("metadata").and_then(|value| value.object())?;
         let labels = metadata.field("labels").map(|value| read_own_labels(&value));
-        let annotations = metadata.field("annotations").map(|value| read_annotations(&value));
+        let annotations = metadata.field("annotations").map(|value| {
+            policy::check_prune(&value);
+            read_annotations(&value)
+        });
         Some(ClaimTemplate {
             name: name_in(&metadata, "name")?,
             labels: labels.unwrap_or_default(),

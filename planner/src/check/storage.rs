@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dugout_model::{BindingState, Kind, NodeName, ObjectId, Pod, ReclaimPolicy, VolumeBinding};
+use dugout_model::{
+    BindingState, ClaimTemplate, Kind, NodeName, ObjectId, Pod, ReclaimPolicy, StoredObject,
+    VolumeBinding,
+};
 
 use super::{Checker, Violation};
 
@@ -61,7 +64,7 @@ impl Checker<'_> {
         let Some(before) = before else { return };
         let is_same = before.claim == after.claim
             && before.volume == after.volume
-            && before.reclaim == after.reclaim
+            && (before.reclaim == after.reclaim || after.reclaim == ReclaimPolicy::Retain)
             && !matches!((before.state, after.state),
                 (BindingState::Deleting { .. }, state) if state != before.state);
         self.require(is_same, || Violation::VolumeChanged { volume });
@@ -73,7 +76,9 @@ impl Checker<'_> {
         self.require(may_go, || Violation::KeptVolumeDeleted { volume });
     }
 
-    /// Nobody asks for the claim in Git, and no pod that uses it may still run.
+    /// Nobody asks for the claim in Git, be it by itself or through a stateful set, what asked for it cannot come
+    /// back with a release that fails, and no pod that uses it may still run. A volume that was never made may be
+    /// forgotten whoever asks for it.
     fn given_up(&mut self, binding: &VolumeBinding) {
         // One that was let go before is nobody's, whatever is asked for now.
         let was_held = self.before.volume_bindings.get(&binding.uid);
@@ -82,9 +87,30 @@ impl Checker<'_> {
         }
         let claim = binding.claim.clone();
         let id = ObjectId { kind: Kind::PersistentVolumeClaim, key: claim.clone() };
-        let is_declared = self.after.objects.contains_key(&id);
-        let is_used = self.after.users_of(&claim).next().is_some();
+        let is_asked = self.after.objects.contains_key(&id) || self.is_of_a_set(binding);
+        let source = binding.source.as_ref().and_then(|source| self.after.sources.get(source));
+        let is_open = source.is_some_and(|row| row.status.healthy != row.status.applied);
+        let may_come_back = is_open || self.after.may_come_back(binding.owner);
+        let was_made = was_held.is_none_or(|one| one.state != BindingState::Provisioning)
+            || self.after.volume_bindings.contains_key(&binding.uid);
+        // With another volume, it may be used elsewhere.
+        let is_there = |pod: &Pod| binding.node().is_none_or(|node| pod.node() == Some(node));
+        let is_used = self.after.users_of(&claim).any(|pod| is_there(pod));
+        let is_wanted = was_made && (is_asked || may_come_back);
         let volume = binding.uid;
-        self.require(!is_declared && !is_used, || Violation::VolumeTaken { volume, claim });
+        self.require(!is_wanted && !is_used, || Violation::VolumeTaken { volume, claim });
+    }
+
+    /// Whether a stateful set asks for the claim of a volume: the one that it was made for, or, where that is not
+    /// there, any whose claims have such names.
+    fn is_of_a_set(&self, binding: &VolumeBinding) -> bool {
+        let asks = |(row, _, ordinal): &(&Arc<StoredObject>, &ClaimTemplate, u32)| {
+            row.as_stateful_set().is_some_and(|set| set.asks_for(*ordinal))
+        };
+        let mut own = self.after.claim_makers(&binding.claim);
+        match own.find(|(row, ..)| row.uid == binding.owner) {
+            Some(own) => asks(&own),
+            None => self.after.claim_makers(&binding.claim).any(|one| asks(&one)),
+        }
     }
 }

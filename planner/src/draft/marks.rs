@@ -21,6 +21,7 @@ impl Draft<'_> {
                 self.dirty.sources.insert(row.name.clone());
                 self.mark_opened(row);
                 self.mark_pods_of(row);
+                self.mark_settled(row);
             }
             Change::PutObject(row) => {
                 // A service that takes another type or selector leaves places, too.
@@ -70,12 +71,13 @@ impl Draft<'_> {
             }
             Change::DeleteBaseline(key) => {
                 self.mark_baseline(key);
-                self.mark_claims_of(&key.1);
+                self.mark_claims_from(&key.0);
             }
             Change::PutVolumeBinding(row) => self.mark_binding(row),
             Change::DeleteVolumeBinding(uid) => {
                 if let Some(old) = self.world.volume_bindings.get(uid).cloned() {
                     self.mark_binding(&old);
+                    old.node().into_iter().for_each(|node| self.mark_claims_on(node));
                 }
             }
             Change::PutQuarantine(_)
@@ -122,6 +124,10 @@ impl Draft<'_> {
         self.dirty.placement = true;
         self.mark_moved(row);
         self.mark_awaiting_lost(row);
+        if self.world.nodes.get(&row.name).is_none_or(|old| old.storage_bytes != row.storage_bytes)
+        {
+            self.mark_claims_on(&row.name);
+        }
         if self.differs_for_choices(row) {
             self.mark_choices();
         }
@@ -239,6 +245,15 @@ impl Draft<'_> {
         self.dirty.placement |= is_other && !self.world.baselines.is_empty();
     }
 
+    /// What left Git is given up when its source is healthy.
+    fn mark_settled(&mut self, source: &Source) {
+        let is_settled = |source: &Source| source.status.healthy == source.status.applied;
+        let known = self.world.sources.get(&source.name);
+        if is_settled(source) && known.is_none_or(|known| !is_settled(known)) {
+            self.mark_claims_from(&source.name);
+        }
+    }
+
     /// The pods of a source go by its policy.
     fn mark_pods_of(&mut self, source: &Source) {
         if self.world.sources.get(&source.name).is_some_and(|old| old.drift != source.drift) {
@@ -345,7 +360,7 @@ impl Draft<'_> {
     }
 
     fn mark_object(&mut self, object: &StoredObject) {
-        self.mark_claims_of(&object.declared.id());
+        self.mark_claims_of(object);
         let key = &object.declared.key;
         match &object.declared.spec {
             ObjectSpec::Pod(_)

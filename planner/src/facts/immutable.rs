@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use dugout_model::{
-    Commit, CommitSha, DeclaredObject, JobSpec, ObjectSpec, PersistentVolumeClaim, PodTemplate,
-    Problem, Severity, Source, SourceName, StoredObject, World,
+    Commit, CommitSha, DeclaredObject, JobSpec, Kind, ObjectSpec, PersistentVolumeClaim,
+    PodTemplate, Problem, Severity, Source, SourceName, StoredObject, World,
 };
 
 /// What begins the line in the message of a commit that takes another back.
@@ -17,6 +17,9 @@ const REVERTS: &str = "Dugout-Reverts: ";
 
 /// What begins the line that says for which source that was done; several may share a branch.
 const OF_SOURCE: &str = "Dugout-Source: ";
+
+/// What a claim is told that asks for less than it did.
+const LESS: &str = "must not become less than its volume has";
 
 /// Whether a commit takes others back for this source, by its message.
 pub(super) fn takes_back(commit: &Commit, source: &SourceName) -> bool {
@@ -51,15 +54,33 @@ pub(super) fn forbidden_changes(
             "cannot become more than its volume has: its StorageClass does not allow that";
         changed.push(Change { field_path: "spec.resources.requests.storage", message });
     }
+    if has_room_for(world, stored, next) {
+        changed.retain(|change| change.message != LESS);
+    }
     let is_hook = next.policy.hook.is_some();
-    let may_change = is_hook
-        || has_failed(world, stored)
-        || has_no_volume(world, stored)
-        || !is_established(world, source, stored);
+    let may_change = !is_bound(world, stored)
+        && (is_hook
+            || has_failed(world, stored)
+            || has_no_volume(world, stored)
+            || !is_established(world, source, stored));
     if changed.is_empty() || may_change {
         return Vec::new();
     }
     changed.into_iter().map(|change| problem(next, change)).collect()
+}
+
+/// Whether it is a declared volume that a claim has: whatever became of its release, pods have what is there.
+fn is_bound(world: &World, stored: &StoredObject) -> bool {
+    let declared = &stored.declared;
+    declared.kind() == Kind::PersistentVolume
+        && world.bindings_of_volume(&declared.key.name).any(|binding| binding.is_held())
+}
+
+/// Whether a claim asks for no less than its volume has: what it asked for beyond that never came.
+fn has_room_for(world: &World, stored: &StoredObject, next: &DeclaredObject) -> bool {
+    let ObjectSpec::PersistentVolumeClaim(next) = &next.spec else { return false };
+    let binding = world.binding_of(&stored.declared.key);
+    binding.is_some_and(|binding| next.request_bytes >= binding.capacity_bytes)
 }
 
 /// Whether it is a job that failed: to ask for other work under its name is how to mend it.
@@ -81,7 +102,7 @@ fn grows_too_far(world: &World, stored: &StoredObject, next: &DeclaredObject) ->
 
 /// Whether it is a claim that waits for its volume: another may be easier to have.
 fn has_no_volume(world: &World, stored: &StoredObject) -> bool {
-    stored.as_claim().is_some() && world.bindings_of(&stored.declared.key).next().is_none()
+    stored.as_claim().is_some() && world.binding_of(&stored.declared.key).is_none()
 }
 
 /// Whether the object was like this when its source was last healthy. What a release was like that failed
@@ -177,7 +198,7 @@ fn changed_workload(old_object: &DeclaredObject, new_object: &DeclaredObject) ->
                 PersistentVolumeClaim { request_bytes: new.request_bytes, ..(**old).clone() };
             keep(grown == **new, "spec", "cannot change, but to request more storage");
             let is_kept = new.request_bytes >= old.request_bytes;
-            keep(is_kept, "spec.resources.requests.storage", "must not become less");
+            keep(is_kept, "spec.resources.requests.storage", LESS);
         }
         (ObjectSpec::PersistentVolume(old), ObjectSpec::PersistentVolume(new)) => {
             let message = "cannot change: pods may have what is there";

@@ -9,7 +9,7 @@ use dugout_model::{
 
 use crate::draft::Draft;
 use crate::records::Subject;
-use crate::{Ignored, draining};
+use crate::{Ignored, draining, storage};
 
 /// An agent joins or comes back. What it must run is decided by its name, so it keeps its pods.
 pub(super) fn joined(draft: &mut Draft<'_>, registration: &NodeRegistration) {
@@ -107,6 +107,7 @@ pub(super) fn delete(draft: &mut Draft<'_>, name: &NodeName) {
         draining::leave(draft, pod, StopReason::NodeLost);
         draft.push(Change::DeletePod(pod.uid));
     }
+    storage::forget_unmade_on(draft, name);
     let message = match pods.len() {
         0 => "a person deleted it".to_owned(),
         1 => "a person deleted it, with the pod that it had".to_owned(),

@@ -100,6 +100,10 @@ fn judge<'a>(draft: &Draft<'_>, revision: &'a Revision, source: &Source) -> Judg
             conflicts.extend(forbidden_changes(&draft.world, source, known, object));
         }
     }
+    if !takes_back {
+        let refused = storage::refused_removals(&draft.world, &source.name, objects, &in_question);
+        conflicts.extend(refused);
+    }
     if conflicts.is_empty() {
         let is_approved = source.status.approved.as_ref() == Some(&revision.commit.sha);
         let commit = &revision.commit;
@@ -221,6 +225,9 @@ fn conclude(
         Ok(asked) => {
             supersede(draft, &release, &[Verdict::Pending, Verdict::Held, Verdict::Rolling]);
             let Asked { objects, in_question, .. } = &asked;
+            if takes_back(&revision.commit, &source.name) {
+                storage::keep_data(draft, &source.name, objects, in_question);
+            }
             release.touched =
                 make_desired(draft, source, &revision.commit.sha, objects, in_question);
             stored.problems = asked.notices.to_vec();

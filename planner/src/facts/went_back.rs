@@ -14,7 +14,7 @@ use dugout_model::{
 use super::revision::{close, make_desired};
 use crate::draft::Draft;
 use crate::records::Subject;
-use crate::{Ignored, gate, way_back};
+use crate::{Ignored, gate, storage, way_back};
 
 pub(super) fn apply(draft: &mut Draft<'_>, asked: &WentBack) {
     let (name, to) = (&asked.source, &asked.to);
@@ -36,6 +36,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, asked: &WentBack) {
     }
     let mut was: Vec<Arc<StoredObject>> =
         in_question.iter().filter_map(|id| draft.world.objects.get(id)).cloned().collect();
+    storage::keep_data(draft, name, &asked.objects, &in_question);
     let touched = make_desired(draft, &source, to, &asked.objects, &in_question);
     gate::give_up(draft, name);
     let mut source = (*source).clone();

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dugout_model::{
-    AccessMode, ClaimRetention, Kind, Node, NodeFilter, NodePrivilege, NodePrivileges, ObjectId,
-    ObjectKey, ObjectName, ObjectSpec, ObjectUid, PersistentVolume, PersistentVolumeClaim,
-    ReclaimPolicy, ReplicaSet, StorageClass, StoredObject, StringMap, VolumeBinding, VolumePlace,
-    World,
+    AccessMode, ClaimRetention, ClaimTemplate, Kind, Node, NodeFilter, NodePrivilege,
+    NodePrivileges, ObjectId, ObjectKey, ObjectName, ObjectSpec, ObjectUid, PersistentVolume,
+    PersistentVolumeClaim, Prune, ReclaimPolicy, ReplicaSet, SourceName, StatefulSet, StorageClass,
+    StoredObject, StringMap, VolumeBinding, VolumePlace, World,
 };
 
 /// What a pod's claims ask of a node.
@@ -16,6 +16,8 @@ pub(crate) struct Needs {
     /// Why it can be nowhere now, whatever the node.
     nowhere: Option<NodeFilter>,
     bound: Vec<Arc<VolumeBinding>>,
+    /// Those of the claims of bound volumes that were given up, and are kept.
+    returning: Vec<ObjectKey>,
     unbound: Vec<Unbound>,
 }
 
@@ -23,6 +25,7 @@ pub(crate) struct Needs {
 struct Unbound {
     key: ObjectKey,
     owner: ObjectUid,
+    source: SourceName,
     retention: Option<ClaimRetention>,
     class_name: ObjectName,
     /// The class, where volumes are made for it.
@@ -40,6 +43,7 @@ pub(super) struct Volume {
 pub(super) struct Wanted {
     pub key: ObjectKey,
     pub owner: ObjectUid,
+    pub source: SourceName,
     pub retention: Option<ClaimRetention>,
     pub class: ObjectName,
     pub capacity_bytes: u64,
@@ -69,23 +73,55 @@ impl Needs {
     }
 
     fn add(&mut self, world: &World, key: ObjectKey, pod: &ObjectName) {
-        if let Some(binding) = world.binding_of(&key) {
-            let is_used = || world.users_of(&key).any(|user| user.name != *pod);
-            if binding.is_for_one_pod() && is_used() {
-                self.nowhere = Some(NodeFilter::ClaimInUse);
-            }
-            return self.bound.push(Arc::clone(binding));
-        }
-        let Some((claim, owner, retention)) = asked(world, &key) else {
-            self.nowhere = Some(NodeFilter::ClaimMissing);
-            return;
+        let binding = match world.binding_of(&key) {
+            Some(binding) => Arc::clone(binding),
+            None => match self.find(world, &key) {
+                Some(binding) => binding,
+                None => return,
+            },
         };
+        let is_used = || world.users_of(&key).any(|user| user.name != *pod);
+        if binding.is_for_one_pod() && is_used() {
+            self.nowhere = Some(NodeFilter::ClaimInUse);
+        }
+        self.bound.push(binding);
+    }
+
+    /// What a claim without a volume had before, and gets again. Else it is noted that it needs one.
+    fn find(&mut self, world: &World, key: &ObjectKey) -> Option<Arc<VolumeBinding>> {
+        let Some(asked) = asked(world, key) else {
+            self.nowhere = Some(NodeFilter::ClaimMissing);
+            return None;
+        };
+        match kept_for(world, key, asked.claim) {
+            Some((binding, None)) => {
+                self.returning.push(key.clone());
+                return Some(Arc::clone(binding));
+            }
+            // It never begins anew with nothing beside what it had.
+            Some((_, Some(_))) => self.nowhere = Some(NodeFilter::ReleasedVolume),
+            None => {}
+        }
+        let Asked { row, claim, retention } = asked;
         let class_name = claim.class.clone().unwrap_or_else(|| world.default_storage_class());
         let class = world.storage_class(&class_name);
         // Declared volumes may have a class that is no object.
         let class = class.filter(StorageClass::provisions);
-        let claim = claim.clone();
-        self.unbound.push(Unbound { key, owner, retention, class_name, class, claim });
+        self.unbound.push(Unbound {
+            key: key.clone(),
+            owner: row.uid,
+            source: row.source.clone(),
+            retention,
+            class_name,
+            class,
+            claim: claim.clone(),
+        });
+        None
+    }
+
+    /// The claims that get again what is kept for them.
+    pub(super) fn returning(&self) -> &[ObjectKey] {
+        &self.returning
     }
 
     /// Why a node cannot take the pod, for the sake of its claims.
@@ -113,10 +149,10 @@ impl Needs {
             return Err(NodeFilter::NotAllowed);
         }
         let mut free = capacity.saturating_sub(world.storage_reserved_on(&node.name));
-        let (mut volumes, mut taken) = (Vec::new(), BTreeSet::new());
+        let (mut volumes, mut taken) = (Vec::new(), Taken::default());
         for unbound in &self.unbound {
             if let Some((name, volume)) = unbound.declared(world, node, &taken) {
-                taken.insert(name.clone());
+                taken.add(&name, volume);
                 let found = Found::Declared { name, place: volume.place.clone() };
                 let wanted = unbound.wanted(volume.capacity_bytes, ReclaimPolicy::Retain);
                 let access_modes = volume.access_modes.clone();
@@ -141,6 +177,7 @@ impl Unbound {
         Wanted {
             key: self.key.clone(),
             owner: self.owner,
+            source: self.source.clone(),
             retention: self.retention,
             class: self.class_name.clone(),
             capacity_bytes,
@@ -154,7 +191,7 @@ impl Unbound {
         &self,
         world: &'w World,
         node: &Node,
-        taken: &BTreeSet<ObjectName>,
+        taken: &Taken,
     ) -> Option<(ObjectName, &'w PersistentVolume)> {
         let rows = world.objects_of(Kind::PersistentVolume).filter(|row| !row.orphaned);
         let fitting = rows.filter_map(|row| {
@@ -163,8 +200,8 @@ impl Unbound {
             let fits = self.fits(name, &row.declared.labels, volume)
                 && volume.place.admits(node)
                 && NodePrivileges::from_labels(&node.labels).contains(NodePrivilege::HostPath)
-                && !taken.contains(name)
-                && !is_taken(world, name);
+                && !taken.contains(name, volume)
+                && world.bindings_at(name, &volume.place).next().is_none();
             fits.then_some((name, &**volume))
         });
         let best = fitting.min_by_key(|(name, volume)| {
@@ -185,25 +222,100 @@ impl Unbound {
     }
 }
 
-/// Whether a declared volume is somebody's, or is kept with what somebody left in it.
-fn is_taken(world: &World, name: &ObjectName) -> bool {
-    world.volume_bindings.values().any(|binding| {
-        matches!(&binding.volume, dugout_model::BoundVolume::Declared { name: own, .. } if own == name)
-    })
+/// The declared volumes that other claims of the same pod take, by name and by path.
+#[derive(Default)]
+struct Taken {
+    names: BTreeSet<ObjectName>,
+    paths: BTreeSet<String>,
 }
 
-/// What is asked for under a claim's name, by whom, and what becomes of it if that is a stateful set.
-pub(super) fn asked<'w>(
-    world: &'w World,
-    key: &ObjectKey,
-) -> Option<(&'w PersistentVolumeClaim, ObjectUid, Option<ClaimRetention>)> {
+impl Taken {
+    fn add(&mut self, name: &ObjectName, volume: &PersistentVolume) {
+        self.names.insert(name.clone());
+        self.paths.insert(volume.place.source.normal_path());
+    }
+
+    fn contains(&self, name: &ObjectName, volume: &PersistentVolume) -> bool {
+        self.names.contains(name) || self.paths.contains(&volume.place.source.normal_path())
+    }
+}
+
+/// What is asked for under a claim's name.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'w> {
+    /// The declared claim, or the stateful set.
+    pub row: &'w StoredObject,
+    pub claim: &'w PersistentVolumeClaim,
+    /// What becomes of it if that is a stateful set.
+    pub retention: Option<ClaimRetention>,
+}
+
+pub(super) fn asked<'w>(world: &'w World, key: &ObjectKey) -> Option<Asked<'w>> {
     let id = ObjectId { kind: Kind::PersistentVolumeClaim, key: key.clone() };
     let declared = world.objects.get(&id).map(Arc::as_ref);
     if let Some((row, claim)) = declared.and_then(|row: &StoredObject| Some((row, row.as_claim()?)))
     {
-        return Some((claim, row.uid, None));
+        return Some(Asked { row, claim, retention: None });
     }
-    let (row, template, ordinal) = world.claim_template_of(key)?;
+    let (row, template, ordinal) = world.claim_maker(key)?;
     let set = row.as_stateful_set().filter(|set| set.asks_for(ordinal))?;
-    Some((&template.claim, row.uid, Some(set.claim_retention)))
+    let retention = Some(retention_of(set, template));
+    Some(Asked { row, claim: &template.claim, retention })
+}
+
+/// What becomes of the claims of a template: those of one that asks not to be pruned stay.
+pub(super) fn retention_of(set: &StatefulSet, template: &ClaimTemplate) -> ClaimRetention {
+    match template.prune() {
+        Prune::Disabled => ClaimRetention::default(),
+        Prune::Enabled | Prune::Confirm => set.claim_retention,
+    }
+}
+
+/// Why a volume that is kept for a claim is not what the claim asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Misfit {
+    Class,
+    AccessModes,
+    Size,
+}
+
+impl Misfit {
+    pub fn explain(self) -> &'static str {
+        match self {
+            Misfit::Class => "has another StorageClass",
+            Misfit::AccessModes => "lacks an access mode",
+            Misfit::Size => "is smaller, and its class does not let it grow",
+        }
+    }
+}
+
+/// The volume that is kept for a claim which has none, and why it does not fit. A claim that names another
+/// volume asks for that one.
+pub(super) fn kept_for<'w>(
+    world: &'w World,
+    key: &ObjectKey,
+    claim: &PersistentVolumeClaim,
+) -> Option<(&'w Arc<VolumeBinding>, Option<Misfit>)> {
+    let binding = world.released_of(key)?;
+    if claim.volume_name.as_ref().is_some_and(|name| *name != binding.volume_name()) {
+        return None;
+    }
+    // Whoever names no class means the one that was the default when the claim was made.
+    let is_other_class = claim.class.as_ref().is_some_and(|class| *class != binding.class)
+        || (claim.selector.is_some() && binding.node().is_some());
+    let may_grow = || {
+        let class = world.storage_class(&binding.class);
+        binding.node().is_some() && class.is_some_and(|class| class.is_expandable)
+    };
+    let has_modes = claim.access_modes.iter().all(|mode| binding.access_modes.contains(mode));
+    let misfit = if is_other_class {
+        Some(Misfit::Class)
+    } else if !has_modes {
+        Some(Misfit::AccessModes)
+    } else if claim.request_bytes > binding.capacity_bytes && !may_grow() {
+        Some(Misfit::Size)
+    } else {
+        None
+    };
+    Some((binding, misfit))
 }

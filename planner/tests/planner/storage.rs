@@ -1,5 +1,7 @@
 //! Claims and their volumes, from commit to deletion, as stories.
 
+mod kept;
+
 use std::collections::BTreeSet;
 
 use dugout_model::*;
@@ -98,8 +100,12 @@ fn wait_of(cluster: &Cluster, pod: &str) -> String {
 }
 
 fn no_data_lost(cluster: &Cluster) {
+    let mut claims = BTreeSet::new();
     for agent in cluster.agents.values() {
         assert_eq!(agent.lost, BTreeSet::new(), "a folder that was made is there");
+        for claim in agent.claims.values() {
+            assert!(claims.insert(claim), "{claim} began anew beside its data");
+        }
     }
 }
 

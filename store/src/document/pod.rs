@@ -169,6 +169,7 @@ mirror! {
         ClaimMissing,
         ClaimInUse,
         VolumeAffinity,
+        ReleasedVolume,
         NoVolume,
         NoStorage,
         InsufficientStorage,

@@ -4,7 +4,7 @@ use dugout_model::{
     AccessMode, BindingState, BoundVolume, ClaimName, ClaimRetention, ClaimTemplate, ClaimVolume,
     HostPath, LabelSelector, MountAccess, NodeAffinity, NodeName, NodeTerm, ObjectKey, ObjectName,
     ObjectUid, PersistentVolume, PersistentVolumeClaim, PersistentVolumeSource, ReclaimPolicy,
-    StorageClass, StringMap, Timestamp, VolumeBinding, VolumePlace, VolumeUid,
+    SourceName, StorageClass, StringMap, Timestamp, VolumeBinding, VolumePlace, VolumeUid,
 };
 
 use super::mirror::mirror;
@@ -129,6 +129,9 @@ mirror! {
         uid: VolumeUid,
         claim: ObjectKey,
         owner: ObjectUid,
+        // Later than the first rows.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<SourceName>,
         retention: Option<ClaimRetention>,
         class: ObjectName,
         capacity_bytes: u64,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dugout_agent::converge::images::{ImageAction, ImageOutcome};
 use dugout_agent::converge::{Action, Failure, FailureKind};
-use dugout_agent::labels::{ContainerLabels, SANDBOX};
+use dugout_agent::labels::{ContainerLabels, SANDBOX, claimed_volumes};
 use dugout_agent::runtime::{ObservedContainer, ObservedState};
 use dugout_agent::spec::container_settings;
 use dugout_model::{AssignedPod, ContainerExit, Timestamp};
@@ -159,6 +159,7 @@ impl FakeEngine {
             attempt,
             crashes,
             grace: pod.template.termination_grace,
+            volumes: if container == SANDBOX { Vec::new() } else { claimed_volumes(pod) },
         };
         let is_taken = self.containers.values().any(|one| one.observed.labels == labels);
         if is_taken {

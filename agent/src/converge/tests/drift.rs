@@ -175,10 +175,10 @@ fn a_correction_that_fails_waits_ever_longer_and_holds_nothing_up() {
     let mut node = limited(RestartPolicy::Always);
     node.change("web", pause);
     node.fail(FailureKind::Permanent);
-    assert_eq!(node.plan(), Plan { actions: vec![], wake_at: Some(at(110)) });
+    assert_eq!(node.plan(), Plan { wake_at: Some(at(110)), ..Plan::default() });
     node.now = 110;
     node.fail(FailureKind::Permanent);
-    assert_eq!(node.plan(), Plan { actions: vec![], wake_at: Some(at(130)) });
+    assert_eq!(node.plan(), Plan { wake_at: Some(at(130)), ..Plan::default() });
     node.see(container(1, 0, exited(1, 110)));
     assert_eq!(node.plan().actions, [create(1, 1)]);
 }

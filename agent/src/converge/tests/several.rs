@@ -56,7 +56,7 @@ fn one_that_runs_first_and_fails_is_tried_again_or_fails_the_pod() {
         node.see(of("first", 0, exited_with(98, 99, 1)));
         assert_eq!(node.plan().actions, [create_of("first", 1, 1)]);
         node.see(of("first", 1, exited_with(99, 100, 1)));
-        assert_eq!(node.plan(), Plan { actions: vec![], wake_at: Some(at(110)) });
+        assert_eq!(node.plan(), Plan { wake_at: Some(at(110)), ..Plan::default() });
         let state = &node.report().init_containers[0].state;
         let looping = WaitingReason::CrashLoopBackOff;
         assert!(matches!(state, ContainerState::Waiting { reason, .. } if *reason == looping));

@@ -35,6 +35,10 @@ pub struct FakeAgent {
     images: BTreeMap<AssignedImage, Timestamp>,
     /// The folders of claims that it has made.
     pub volumes: BTreeSet<VolumeUid>,
+    /// For which claim it made each that nobody told it to remove.
+    pub claims: BTreeMap<VolumeUid, ObjectKey>,
+    /// Whether its storage folder is there.
+    pub has_disk: bool,
     /// Pods that found a folder gone that was made before.
     pub lost: BTreeSet<PodUid>,
 }
@@ -71,6 +75,8 @@ impl FakeAgent {
             pods: BTreeMap::new(),
             images: BTreeMap::new(),
             volumes: BTreeSet::new(),
+            claims: BTreeMap::new(),
+            has_disk: true,
             lost: BTreeSet::new(),
         }
     }
@@ -102,6 +108,7 @@ impl FakeAgent {
         self.pods.clear();
         self.images.clear();
         self.volumes.clear();
+        self.claims.clear();
     }
 
     /// Takes over the assignment, lets time pass for its pods, and reports.
@@ -134,7 +141,7 @@ impl FakeAgent {
                     .map(|(each, since)| (each.clone(), self.pulled(each, *since, now)))
                     .collect(),
             ),
-            volumes: self.storage_bytes.map(|_| self.volumes.clone()),
+            volumes: self.storage_bytes.filter(|_| self.has_disk).map(|_| self.volumes.clone()),
             events: Vec::new(),
             first_event: None,
         })))
@@ -151,6 +158,34 @@ impl FakeAgent {
         }
     }
 
+    /// Removes folders, by order of the control plane or by a person's hand.
+    pub fn remove_folders(&mut self, gone: &[VolumeUid]) {
+        self.volumes.retain(|volume| !gone.contains(volume));
+        self.claims.retain(|volume, _| !gone.contains(volume));
+    }
+
+    fn make_folders(&mut self, assigned: &AssignedPod) {
+        for claim in assigned.claims.iter().filter(|_| self.has_disk) {
+            let mut volumes = assigned.template.claims();
+            let named = volumes.find(|(volume, _)| **volume == claim.volume);
+            let Some((_, source)) = named else { continue };
+            let name = source.claim.of_pod(&assigned.name);
+            match claim.place {
+                ClaimPlace::Provisioned { volume, is_new: true } => {
+                    self.volumes.insert(volume);
+                    let key = ObjectKey { namespace: assigned.namespace.clone(), name };
+                    self.claims.insert(volume, key);
+                }
+                ClaimPlace::Provisioned { volume, is_new: false } => {
+                    if !self.volumes.contains(&volume) {
+                        self.lost.insert(assigned.uid);
+                    }
+                }
+                ClaimPlace::Declared(_) => {}
+            }
+        }
+    }
+
     fn accept(&mut self, now: Timestamp, assignment: &Assignment) {
         assert!(assignment.generation >= self.accepted, "generations only grow");
         self.accepted = assignment.generation;
@@ -159,21 +194,9 @@ impl FakeAgent {
         for image in &assignment.images {
             self.images.entry(image.clone()).or_insert(now);
         }
-        self.volumes.retain(|volume| !assignment.deleted_volumes.contains(volume));
+        self.remove_folders(&assignment.deleted_volumes);
         for assigned in &assignment.pods {
-            for claim in &assigned.claims {
-                match claim.place {
-                    ClaimPlace::Provisioned { volume, is_new: true } => {
-                        self.volumes.insert(volume);
-                    }
-                    ClaimPlace::Provisioned { volume, is_new: false } => {
-                        if !self.volumes.contains(&volume) {
-                            self.lost.insert(assigned.uid);
-                        }
-                    }
-                    ClaimPlace::Declared(_) => {}
-                }
-            }
+            self.make_folders(assigned);
             let is_new = !self.pods.contains_key(&assigned.uid);
             if is_new && assigned.order == (PodOrder::Run { draining: true }) {
                 continue;

@@ -107,6 +107,7 @@ impl Dice {
                 _ => BindingState::Deleting { since: self.moment() },
             },
             bound_at: self.moment(),
+            source: self.maybe(|dice| SourceName::new(dice.pick(&["shop", "infra"]))),
         }
     }
 }
