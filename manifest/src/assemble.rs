@@ -1,6 +1,6 @@
 //! From the files of a commit to what it declares: everything that only the whole can tell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dugout_model::{
@@ -15,10 +15,14 @@ use crate::problems::{PROBLEM_LIMIT, quoted};
 use crate::reader::Place;
 
 mod admission;
+mod classes;
+mod host_ports;
 mod limits;
 mod order;
 mod quotas;
 mod references;
+
+pub(crate) use classes::class_of;
 
 /// What a source says about its manifests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,10 +53,12 @@ pub(crate) struct Checked {
     pub workloads: Vec<Arc<DeclaredObject>>,
 }
 
-/// Checks the objects of one namespace, where everything could be read.
+/// Checks the objects of one namespace, where everything could be read; `classes` gives those of storage that
+/// the source declares.
 pub(crate) fn check_namespace<'a>(
     units: impl IntoIterator<Item = Unit<'a>>,
     namespace: &NamespaceName,
+    classes: impl FnOnce() -> BTreeSet<String>,
 ) -> Checked {
     let policy = Policy::default();
     let mut revision = Revision::new([], Vec::new(), &policy, &str::to_owned);
@@ -63,6 +69,7 @@ pub(crate) fn check_namespace<'a>(
     }
     let mut found = Vec::new();
     revision.check_links(&mut found);
+    revision.check_classes(classes, &mut found);
     revision.admit(&mut found);
     let workloads = revision.members.values().filter(|one| one.object.pod_facts().is_some());
     Checked {
@@ -247,6 +254,9 @@ impl<'a> Revision<'a> {
             self.check_namespaces(&mut found);
         }
         self.check_links(&mut found);
+        if let Some(classes) = self.own_classes().filter(|_| !self.has_unknown) {
+            self.check_classes(|| classes, &mut found);
+        }
         self.admit(&mut found);
         self.told.extend(found);
     }

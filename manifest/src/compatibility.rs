@@ -128,7 +128,7 @@ of a ResourceQuota the sum with what each object adds to it.
 - The pods that a rollout has beyond the replicas (`maxSurge`) may go beyond a quota for as long as it
   takes, and a notice says so. Kubernetes refuses them, and such a rollout stands still or gives up capacity.
 - No pod is in the scopes Terminating, PriorityClass or CrossNamespacePodAffinity: manifests with a deadline of
-  pods, a priority class or an affinity are refused.
+  pods, a priority class or a required affinity are refused.
 - The `status` of a quota says what the objects of its namespace come to, whatever source they are of.
 ";
 
@@ -143,10 +143,15 @@ What is read of a source: when its folder has a kustomization, that is rendered 
 Otherwise the folder is walked. Every topmost folder with a kustomization is rendered by itself, unless
 another kustomization of the source refers to it; all other manifests are read as they are, unless a
 kustomization has read them. `.dugoutignore` files leave out what they match, with the patterns of
-`.gitignore`. A folder with a `Chart.yaml` is an error until it is left out.
+`.gitignore`. A folder with a `Chart.yaml` is an error until it is left out. A manifest ends in `.yaml`, `.yml` or
+`.json`, in letters of any case. Files and folders whose names begin with a dot are not read, as `.github`;
+`dugout validate` tells where there are manifests among them, and beside a kustomization that does not name them.
 
-Paths may lead anywhere inside the repository, also through symbolic links, and never out of it. Remote
-bases, Helm charts and plugins are refused.
+Paths may lead anywhere inside the repository, also through symbolic links, and never out of it; where
+`dugout validate` finds no repository, never out of the working directory, or else of the path that it is given.
+Remote bases, Helm charts and plugins (`generators`, `transformers`, `validators`) are refused, and so is what
+changes the rules of rendering: `configurations`, which name further fields for names, images, labels and vars, and
+`openapi`, which names further keys of lists. `patches`, `replacements` and the `fields` of `labels` say the same.
 
 Where Dugout differs from the reference (kustomize 5.5), it does so on purpose:
 
@@ -156,7 +161,10 @@ Where Dugout differs from the reference (kustomize 5.5), it does so on purpose:
   the reference loses what the patch adds.
 - `tagSuffix` of an image is added once; the reference adds it twice to some kinds.
 - Files, not only folders, may be named outside the folder of the kustomization.
-- A target that selects nothing is a notice.
+- A target that selects nothing, and a var that nobody says, are notices.
+- A JSON 6902 patch may be one operation without a list around it.
+- A time that is written with a space or a small `t` is written anew everywhere; the reference does so
+  unless it stands in braces.
 - Of a file with several JSON documents all are read; the reference takes the first and drops the others.
 - JSON 6902: `add` at the empty path replaces the whole object, `test` compares numbers by value, and an
   empty list of operations does nothing, as the standard has it; the reference refuses the first and the

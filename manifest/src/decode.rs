@@ -29,6 +29,7 @@ mod env;
 mod facts;
 mod lifecycle;
 mod limits;
+mod list;
 mod metadata;
 pub(crate) mod policy;
 mod probe;
@@ -39,7 +40,10 @@ mod storage;
 mod volume;
 mod workload;
 
-pub(crate) use facts::{AdmissionFacts, ClaimFacts, ContainerFacts, WorkloadFacts};
+use self::list::{decode_list, is_list_of_known};
+pub(crate) use facts::{
+    AdmissionFacts, ClaimFacts, ContainerFacts, HostPortFacts, NodePort, Spread, WorkloadFacts,
+};
 
 /// Which object it is: unique in a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -146,8 +150,16 @@ pub(crate) enum Part {
 pub(crate) struct PodFacts {
     pub labels: StringMap,
     pub port_names: Box<[String]>,
+    /// What few have: together, as there are many pods.
+    pub rare: Option<Box<RarePodFacts>>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RarePodFacts {
     /// Of a stateful set's pods, which are labelled with their names and ordinals.
-    pub ordinals: Option<Box<Ordinals>>,
+    pub ordinals: Option<Ordinals>,
+    /// Where they take ports of their nodes.
+    pub host_ports: Option<HostPortFacts>,
 }
 
 /// Which pods a stateful set has.
@@ -172,9 +184,17 @@ impl Ordinals {
 }
 
 impl PodFacts {
+    pub(crate) fn ordinals(&self) -> Option<&Ordinals> {
+        self.rare.as_ref()?.ordinals.as_ref()
+    }
+
+    pub(crate) fn host_ports(&self) -> Option<&HostPortFacts> {
+        self.rare.as_ref()?.host_ports.as_ref()
+    }
+
     /// Whether one of them has the label.
     pub(crate) fn has_label(&self, key: &str, value: &str) -> bool {
-        if let (Some(ordinals), true) = (&self.ordinals, is_of_ordinals(key)) {
+        if let (Some(ordinals), true) = (self.ordinals(), is_of_ordinals(key)) {
             return ordinals.has_label(key, value);
         }
         self.labels.get(key).is_some_and(|label| label == value)
@@ -194,7 +214,7 @@ pub(crate) struct ServiceFacts {
     pub ports: Box<[(String, u16)]>,
     pub named_targets: Box<[(String, Place)]>,
     /// The ports of the nodes that it takes.
-    pub node_ports: Box<[(u16, Place)]>,
+    pub node_ports: Box<[NodePort]>,
     /// A name for another name: it has no ports of its own.
     pub is_external: bool,
 }
@@ -348,36 +368,6 @@ fn type_of<'s>(value: &Value<'s>) -> Option<(&'s str, &'s str)> {
     None
 }
 
-/// Whether it is a list of one kind, as API servers give it.
-fn is_list_of_known(api_version: &str, kind: &str) -> bool {
-    kind.strip_suffix("List").is_some_and(|kind| find_kind(api_version, kind).is_some())
-}
-
-fn decode_list(value: &Value<'_>, report: &Report, found: &mut Findings<'_>) {
-    for entry in value.entries().unwrap_or_default() {
-        if !matches!(&*entry.key, "apiVersion" | "kind" | "metadata" | "items") {
-            value.fail_as_unknown(entry, || {
-                nearest(&entry.key, ["apiVersion", "kind", "metadata", "items"].into_iter())
-            });
-        }
-    }
-    let items = value.entries().unwrap_or_default().iter().find(|entry| entry.key == "items");
-    let Some(entry) = items.filter(|entry| !entry.node.is_null()) else { return };
-    let list = value.member("items", &entry.node);
-    let Some(items) = list.items() else {
-        list.fail(format!("must be a list, not {}", list.describe()));
-        return found.push(Decoded::Unknown(type_name_of(value)));
-    };
-    for (index, node) in items.iter().enumerate() {
-        let item = list.item(index, node);
-        if node.is_null() {
-            item.fail_as_empty_item();
-        } else {
-            decode_value(&item, report, found);
-        }
-    }
-}
-
 fn tell_unknown_type(value: &Value<'_>, api_version: &str, kind: &str) -> Decoded {
     let type_name = TypeName::new(api_version, kind);
     let shown = |text: &str| crate::problems::quoted(text);
@@ -497,7 +487,10 @@ fn identify(value: &Value<'_>, entry: &'static KindEntry) -> Option<(Identity, O
     if entry.scope == Scope::Cluster
         && let Some(value) = &namespace
     {
-        value.fail_with(format!("{} objects are in no namespace", entry.kind), "remove this field");
+        value.notice_with(
+            format!("has no effect: {} objects are in no namespace", entry.kind),
+            "remove this field",
+        );
     }
     let name = metadata.text("name")?;
     let namespace_text = match entry.scope {

@@ -12,7 +12,12 @@
 //! The result is meant to equal that of `kubectl kustomize`; `tests/kustomize` holds what that prints.
 //! Where it differs it does so on purpose: directives of strategic merge patches that the reference
 //! leaves in the object are obeyed, ports merge as an API server merges them, `tagSuffix` is added once,
-//! and files may be named anywhere in the repository.
+//! files may be named anywhere in the repository, and a JSON patch may be one operation without a list.
+//! Refused, where the reference does it, are plugins (`generators`, `transformers`, `validators`), charts, and
+//! what would change the rules of rendering: `configurations` (further fields for names, images, labels and
+//! variables) and `openapi` (further keys of lists). What they do to fields can be said with `patches`,
+//! `replacements` and the `fields` of `labels`. A variable that nobody says, which the reference tells in its log,
+//! and a patch that finds no object are notices.
 
 mod accumulate;
 mod edit;
@@ -34,6 +39,7 @@ pub(crate) mod schema;
 mod select;
 mod strategic;
 mod transform;
+mod vars;
 
 #[cfg(test)]
 mod tests;
@@ -93,9 +99,11 @@ fn render_all(loader: &mut Loader<'_>, folder: &str) -> Result<Vec<Node<'static>
     let Some(root) = accumulator.enter(folder, Expected::Any, at, &mut pile)? else {
         return Ok(Vec::new());
     };
-    let Pile { mut resources, .. } = pile;
+    let Pile { mut resources, vars, .. } = pile;
     add_hashes(&mut resources);
     names::fix(&mut resources, loader);
+    vars::resolve(&mut resources, &vars, loader)?;
+    resources.iter_mut().for_each(|one| vars::annotations_as_texts(&mut one.node));
     resources.retain(|resource| !accumulate::is_local(resource) && !resource.is_broken);
     order::sort(&mut resources, &root.order);
     Ok(resources.into_iter().map(|resource| resource.node).collect())

@@ -1,13 +1,19 @@
 //! Which files of a folder are manifests.
 
-/// Whether a file is read as a manifest: YAML or JSON by its name, and nothing on its way is hidden.
+/// Whether a file is read as a manifest: YAML or JSON by its ending, in letters of any case, and nothing on its way is hidden.
 /// The path is relative, with forward slashes.
 pub fn is_manifest_path(path: &str) -> bool {
     if path.split('/').any(|part| part.starts_with('.')) {
         return false;
     }
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let known = |ending: &str| matches!(ending, "yaml" | "yml" | "json");
+    has_manifest_ending(path.rsplit('/').next().unwrap_or(path))
+}
+
+/// Whether a file is YAML or JSON by its name.
+pub(crate) fn has_manifest_ending(name: &str) -> bool {
+    let known = |ending: &str| {
+        ["yaml", "yml", "json"].iter().any(|known| ending.eq_ignore_ascii_case(known))
+    };
     name.rsplit_once('.').is_some_and(|(_, ending)| known(ending))
 }
 
@@ -17,7 +23,7 @@ mod tests {
 
     #[test]
     fn manifests_are_told_by_their_names() {
-        for path in ["a.yaml", "apps/web/b.yml", "c.json", "a.b.yaml"] {
+        for path in ["a.yaml", "apps/web/b.yml", "c.json", "a.b.yaml", "a.YAML", "b.Yml"] {
             assert!(is_manifest_path(path), "{path}");
         }
         for path in [
@@ -27,8 +33,8 @@ mod tests {
             "x/Kustomization",
             "yaml",
             "a.yaml.bak",
-            "a.YAML",
             ".yaml",
+            ".YAML",
         ] {
             assert!(!is_manifest_path(path), "{path}");
         }

@@ -19,6 +19,9 @@ mod view;
 
 pub(crate) use view::View;
 
+/// What is a boolean to kubectl and a text to kustomize.
+const WORDS_OF_BOOLEANS: [&str; 6] = ["yes", "no", "on", "off", "y", "n"];
+
 /// What is told of a null in a list.
 const EMPTY_ITEM: &str = "an item of the list is empty";
 
@@ -141,6 +144,8 @@ pub(crate) struct Value<'s> {
     path: Path<'s>,
     report: &'s Report,
     inner: Option<&'static Schema>,
+    /// Where the key stands that the user chose for it; itself where there is none.
+    key_at: Position,
 }
 
 /// A map whose fields a schema knows.
@@ -161,7 +166,7 @@ impl<'s> Value<'s> {
         report: &'s Report,
         schema: Option<&'static Schema>,
     ) -> Self {
-        Self { node, path: Path::ROOT, report, inner: schema }
+        Self { node, path: Path::ROOT, report, inner: schema, key_at: node.at }
     }
 
     /// Where the value stands.
@@ -193,6 +198,17 @@ impl<'s> Value<'s> {
 
     pub(crate) fn notice_with(&self, message: impl Into<String>, hint: impl Into<String>) {
         self.tell(Severity::Notice, message.into(), Some(hint.into()));
+    }
+
+    /// Tells an error of the key that the user chose for this value.
+    pub(crate) fn fail_key(&self, message: impl Into<String>, hint: Option<&str>) {
+        let hint = hint.map(str::to_owned);
+        self.report.tell(Severity::Error, self.key_at, &self.path, message.into(), hint);
+    }
+
+    pub(crate) fn notice_key(&self, message: impl Into<String>, hint: Option<&str>) {
+        let hint = hint.map(str::to_owned);
+        self.report.tell(Severity::Notice, self.key_at, &self.path, message.into(), hint);
     }
 
     /// Tells that the value has the wrong form, unless the tables did.
@@ -268,10 +284,16 @@ impl<'s> Value<'s> {
         if let Tree::Scalar { kind: ScalarKind::Bool(value), .. } = self.node.value {
             return Some(value);
         }
-        self.mistyped(
-            format!("must be true or false, not {}", self.describe()),
-            "write true or false without quotes",
-        );
+        let is_word = self.as_text().is_some_and(|text| {
+            WORDS_OF_BOOLEANS.iter().any(|word| text.eq_ignore_ascii_case(word))
+        });
+        let hint = match is_word {
+            true => {
+                "write true or false: this is a text in quotes, and without where kustomize reads it"
+            }
+            false => "write true or false without quotes",
+        };
+        self.mistyped(format!("must be true or false, not {}", self.describe()), hint);
         None
     }
 
@@ -338,7 +360,8 @@ impl<'s> Value<'s> {
         let mut taken = Vec::with_capacity(items.len());
         for (index, node) in items.iter().enumerate() {
             let path = self.path.then(Step::Index(index));
-            let item = Value { node, path, report: self.report, inner: self.inner };
+            let item =
+                Value { node, path, report: self.report, inner: self.inner, key_at: node.at };
             if node.is_null() {
                 item.mistyped(EMPTY_ITEM, "remove it or fill it in");
             } else {
@@ -355,8 +378,7 @@ impl<'s> Value<'s> {
             return;
         };
         for entry in entries {
-            let path = self.path.then(Step::Key(&entry.key));
-            take(&entry.key, Value { node: &entry.node, path, report: self.report, inner: None });
+            take(&entry.key, self.under_key(entry));
         }
     }
 
@@ -472,7 +494,13 @@ impl<'s> Object<'s> {
             Support::Refused { why, harmless } => (Severity::Error, why, harmless),
         };
         let path = self.path.then(Step::Field(field.name));
-        let value = Value { node: &entry.node, path, report: self.report, inner: None };
+        let value = Value {
+            node: &entry.node,
+            path,
+            report: self.report,
+            inner: None,
+            key_at: entry.key_at,
+        };
         if value.is_harmless(harmless) {
             return;
         }
@@ -493,7 +521,8 @@ impl<'s> Object<'s> {
         }
         let path = self.path.then(Step::Field(name));
         let inner = self.schema.fields[index].value.schema();
-        Some(Value { node: &entry.node, path, report: self.report, inner })
+        let key_at = entry.key_at;
+        Some(Value { node: &entry.node, path, report: self.report, inner, key_at })
     }
 
     /// Whether an error was told since the object was opened; what seems missing may have been refused.

@@ -10,6 +10,7 @@ pub(crate) mod config;
 pub(crate) mod container;
 pub(crate) mod env;
 pub(crate) mod extension;
+mod host_ports;
 mod lifecycle;
 pub(crate) mod metadata;
 pub(crate) mod network;

@@ -28,6 +28,7 @@ mod volume;
 mod workload;
 
 pub(crate) use kinds::{GONE, Handling, KINDS, KindEntry, REMOVED, Scope, find_kind};
+pub(crate) use placement::PLACEMENT;
 pub(crate) use policy::SCOPES;
 
 use crate::validate::{Context, View};

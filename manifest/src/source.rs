@@ -7,6 +7,7 @@
 //! has read them. `.dugoutignore` files leave out what they match, as `.gitignore` does.
 
 mod budget;
+mod left_out;
 mod notices;
 mod parts;
 mod settled;
@@ -90,7 +91,8 @@ pub fn read_source(
     policy: &Policy,
     cache: &mut SourceCache,
 ) -> Result<RevisionContent, TreeError> {
-    read_paths(tree, &[path], policy, cache)
+    let whole = read_whole(tree, &[path], cache)?;
+    Ok(whole.finish(tree, policy, |revision| revision.into_content()))
 }
 
 /// As [`read_source`], for a source that is read again and again: where the last reading through this
@@ -156,7 +158,8 @@ fn difference(before: &DeclaredObjects, after: &DeclaredObjects) -> BTreeSet<Obj
 }
 
 /// Reads several folders and files as one source. A file is a manifest whatever its name, but for a
-/// kustomization, which stands for its folder.
+/// kustomization, which stands for its folder. Manifests that are left out, because they are hidden or because
+/// no kustomization names them, are notices.
 ///
 /// # Errors
 /// As [`read_source`].
@@ -166,7 +169,8 @@ pub fn read_paths(
     policy: &Policy,
     cache: &mut SourceCache,
 ) -> Result<RevisionContent, TreeError> {
-    let whole = read_whole(tree, paths, cache)?;
+    let mut whole = read_whole(tree, paths, cache)?;
+    whole.tell_left_out(tree)?;
     Ok(whole.finish(tree, policy, |revision| revision.into_content()))
 }
 
@@ -179,7 +183,8 @@ pub fn survey_paths(
     paths: &[&str],
     policy: &Policy,
 ) -> Result<(RevisionContent, Coverage), TreeError> {
-    let whole = read_whole(tree, paths, &mut SourceCache::default())?;
+    let mut whole = read_whole(tree, paths, &mut SourceCache::default())?;
+    whole.tell_left_out(tree)?;
     Ok(whole.finish(tree, policy, |revision| {
         let coverage = revision.coverage();
         (revision.into_content(), coverage)
@@ -253,6 +258,13 @@ fn read_whole(
 }
 
 impl Whole {
+    fn tell_left_out(&mut self, tree: &dyn Tree) -> Result<(), TreeError> {
+        let plain: Vec<&str> = self.plain.iter().map(|(manifest, _)| &*manifest.target).collect();
+        let problems = left_out::left_out(tree, &self.walk.folders, &self.renderings, &plain)?;
+        self.problems.extend(problems);
+        Ok(())
+    }
+
     /// Joins what was read.
     fn finish<R>(
         &self,
@@ -365,6 +377,13 @@ fn weigh<'p>(problems: &[Problem], paths: impl Iterator<Item = &'p String>) -> W
 }
 
 impl Inputs {
+    /// The files that it has read.
+    fn files(&self) -> impl Iterator<Item = &str> {
+        let all = self.inside.iter().chain(&self.outside);
+        let files = all.filter(|(_, found)| matches!(found, Found::File { .. }));
+        files.map(|(path, _)| path.as_str())
+    }
+
     /// The files that it has read elsewhere.
     fn files_outside(&self) -> impl Iterator<Item = &str> {
         let files = self.outside.iter().filter(|(_, found)| matches!(found, Found::File { .. }));

@@ -34,6 +34,11 @@ pub trait Tree {
     /// When the commit cannot be read.
     fn read(&self, path: &str, id: ContentId) -> Result<Vec<u8>, TreeError>;
 
+    /// What the top is, for a message about a path that leads out of it.
+    fn outermost(&self) -> String {
+        "the repository".to_owned()
+    }
+
     /// A path as messages and hints write it for the person who reads them.
     fn shown(&self, path: &str) -> String {
         path.to_owned()

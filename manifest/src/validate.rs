@@ -232,7 +232,7 @@ fn check_text_map(value: &Value<'_>, keys: Format, values: Format) {
         if let Format::Rule { check, .. } = keys
             && let Err(broken) = check(key)
         {
-            item.fail(format!("the key {} {broken}", quoted(key)));
+            item.fail_key(format!("the key {} {broken}", quoted(key)), None);
         }
         if !item.is_null() {
             check_text(&item, values, false);
@@ -258,7 +258,7 @@ fn check_quantity(value: &Value<'_>) {
 fn check_quantities(value: &Value<'_>) {
     value.each_entry(|key, item| {
         if let Err(broken) = crate::names::check_qualified_name(key) {
-            item.fail(format!("the key {} {broken}", quoted(key)));
+            item.fail_key(format!("the key {} {broken}", quoted(key)), None);
         }
         if item.is_null() {
             item.fail_with(

@@ -10,7 +10,7 @@ mod json;
 mod merge;
 mod scalar;
 
-pub(crate) use compose::{Document, Documents, Keys};
+pub(crate) use compose::{Dialect, Document, Documents};
 pub(crate) use scalar::resolve_plain;
 
 /// The largest file that is read.

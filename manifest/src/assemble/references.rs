@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dugout_model::{ObjectSpec, PortRef, Severity};
 
 use super::{Member, Revision, Told};
-use crate::decode::{Identity, Part, PodFacts, Reference, ServiceFacts, is_of_ordinals};
+use crate::decode::{Identity, NodePort, Part, PodFacts, Reference, ServiceFacts, is_of_ordinals};
 use crate::reader::Place;
 
 /// How many names a hint lists.
@@ -23,6 +23,7 @@ impl<'a> Revision<'a> {
             }
         }
         self.check_claim_names(found);
+        self.check_host_ports(found);
         self.check_order(found);
         if !self.has_unknown {
             self.check_services(found);
@@ -214,7 +215,7 @@ impl<'a> Workloads<'a> {
         for (key, value) in &pods.labels {
             self.by_label.entry((namespace, key, value)).or_default().push(self.all.len());
         }
-        if pods.ordinals.is_some() {
+        if pods.ordinals().is_some() {
             self.with_ordinals.entry(namespace).or_default().push(self.all.len());
         }
         self.all.push(pods);
@@ -247,7 +248,7 @@ fn check_node_ports<'a>(
     shown: &dyn Fn(&str) -> String,
     found: &mut Vec<Told<'a>>,
 ) {
-    for (port, place) in &service.node_ports {
+    for NodePort { number: port, place, .. } in &service.node_ports {
         let (file, line) = member.unit.locate(place.line);
         let own = (&member.object.id, file, line);
         match taken.get(port) {

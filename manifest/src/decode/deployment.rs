@@ -201,6 +201,7 @@ pub(super) fn read_pod_spec(spec: &Object<'_>, empty: PodTemplate) -> PodTemplat
     };
     // It is that of every node, or it was refused.
     let _ = spec.field("os").and_then(|value| value.object());
+    read_wishes(spec);
     PodTemplate {
         init_containers,
         containers,
@@ -215,6 +216,14 @@ pub(super) fn read_pod_spec(spec: &Object<'_>, empty: PodTemplate) -> PodTemplat
         security,
         names: security::read_names(spec),
         ..empty
+    }
+}
+
+/// What a pod says of where it would like to be. What it demands was refused.
+fn read_wishes(spec: &Object<'_>) {
+    let affinity = spec.field("affinity").and_then(|value| value.object());
+    for name in ["nodeAffinity", "podAffinity", "podAntiAffinity"] {
+        let _ = affinity.as_ref().and_then(|affinity| affinity.field(name)?.object());
     }
 }
 

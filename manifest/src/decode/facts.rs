@@ -1,6 +1,9 @@
-//! What an object says that the limits, quotas and service accounts of its namespace are about.
+//! What an object says that the limits, quotas and service accounts of its namespace are about, and which ports
+//! of nodes it takes.
 
-use dugout_model::{ObjectName, StatedRequests};
+use std::net::IpAddr;
+
+use dugout_model::{ObjectName, StatedRequests, StringMap};
 
 use crate::reader::Place;
 use crate::yaml::Position;
@@ -44,4 +47,41 @@ pub(crate) struct ClaimFacts {
     pub place: Place,
     pub storage_bytes: Option<u64>,
     pub class: Option<String>,
+    /// Where the class is named, if it is.
+    pub class_at: Position,
+}
+
+/// The ports of nodes that the pods of a workload have for as long as they run.
+#[derive(Clone, Debug)]
+pub(crate) struct HostPortFacts {
+    pub ports: Box<[NodePort]>,
+    pub node_selector: StringMap,
+    pub spread: Spread,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct NodePort {
+    pub number: u16,
+    pub protocol: String,
+    /// Absent for all addresses of the node.
+    pub address: Option<IpAddr>,
+    pub place: Place,
+}
+
+/// How many pods a workload has at one time, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spread {
+    /// One on each node that its selector allows.
+    EveryNode,
+    Pods(i64),
+    /// They end, and others may run then.
+    UntilTheEnd,
+}
+
+impl NodePort {
+    /// Whether only one of them can be had on a node.
+    pub(crate) fn conflicts_with(&self, other: &NodePort) -> bool {
+        (self.number, &self.protocol) == (other.number, &other.protocol)
+            && (self.address.is_none() || other.address.is_none() || self.address == other.address)
+    }
 }

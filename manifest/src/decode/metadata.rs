@@ -14,9 +14,9 @@ const FOREIGN_ANNOTATIONS: &[(&str, &str)] = &[
     ("cloud.google.com/", "steers a cloud's load balancers, of which Dugout makes none"),
     ("networking.gke.io/", "steers a cloud's load balancers, of which Dugout makes none"),
     ("alb.ingress.kubernetes.io/", "steers a cloud's load balancers, of which Dugout makes none"),
-    ("eks.amazonaws.com/", "gives pods a cloud's credentials, which Dugout does not"),
-    ("iam.gke.io/", "gives pods a cloud's credentials, which Dugout does not"),
-    ("azure.workload.identity/", "gives pods a cloud's credentials, which Dugout does not"),
+    ("eks.amazonaws.com/", GIVES_CREDENTIALS),
+    ("iam.gke.io/", GIVES_CREDENTIALS),
+    ("azure.workload.identity/", GIVES_CREDENTIALS),
     (
         "container.apparmor.security.beta.kubernetes.io/",
         "sets an AppArmor profile, which Dugout does not",
@@ -43,11 +43,56 @@ const FOREIGN_ANNOTATIONS: &[(&str, &str)] = &[
     ("external-dns.alpha.kubernetes.io/", "has names published, which Dugout does not"),
     ("nginx.ingress.kubernetes.io/", "steers an ingress controller"),
     ("traefik.ingress.kubernetes.io/", "steers an ingress controller"),
-    (
-        "reloader.stakater.com/",
-        "has pods replaced when their configuration changes, as Dugout always does",
-    ),
+    ("reloader.stakater.com/", RELOADS),
+    ("configmap.reloader.stakater.com/", RELOADS),
+    ("secret.reloader.stakater.com/", RELOADS),
+    ("iam.amazonaws.com/", GIVES_CREDENTIALS),
+    ("backup.velero.io/", BACKS_UP),
+    ("pre.hook.backup.velero.io/", BACKS_UP),
+    ("post.hook.backup.velero.io/", BACKS_UP),
+    ("k8s.v1.cni.cncf.io/", JOINS_NETWORKS),
+    ("cni.projectcalico.org/", JOINS_NETWORKS),
+    ("kubernetes.io/ingress-bandwidth", "limits what a pod receives, which Dugout does not"),
+    ("kubernetes.io/egress-bandwidth", "limits what a pod sends, which Dugout does not"),
+    ("traffic.sidecar.istio.io/", ADDS_PROXY),
+    ("proxy.istio.io/", ADDS_PROXY),
+    ("inject.istio.io/", ADDS_PROXY),
+    ("networking.istio.io/", ADDS_PROXY),
+    ("kuma.io/", ADDS_PROXY),
+    ("consul.hashicorp.com/", ADDS_PROXY),
+    ("dapr.io/", ADDS_CONTAINERS),
+    ("instrumentation.opentelemetry.io/", ADDS_CONTAINERS),
+    ("sidecar.opentelemetry.io/", ADDS_CONTAINERS),
+    ("sidecar.jaegertracing.io/", ADDS_CONTAINERS),
+    ("secrets-store.csi.k8s.io/", "has secrets mounted into pods, which Dugout does not"),
+    ("sealedsecrets.bitnami.com/", "steers Sealed Secrets; Dugout takes secrets as they are"),
+    ("replicator.v1.mittwald.de/", COPIES),
+    ("reflector.v1.k8s.emberstack.com/", COPIES),
+    ("keel.sh/", UPDATES_IMAGES),
+    ("argocd-image-updater.argoproj.io/", UPDATES_IMAGES),
+    ("fluxcd.io/", "steers Flux"),
+    ("downscaler/", "has workloads scaled by the clock, which Dugout does not"),
+    ("controller.kubernetes.io/pod-deletion-cost", "steers which pods Kubernetes removes first"),
+    ("scheduler.alpha.kubernetes.io/", "steers how Kubernetes places pods"),
+    ("descheduler.alpha.kubernetes.io/", "steers how Kubernetes moves pods"),
+    ("karpenter.sh/", "steers an autoscaler, which Dugout does not have"),
+    ("metallb.universe.tf/", BALANCES),
+    ("metallb.io/", BALANCES),
+    ("kube-vip.io/", BALANCES),
+    ("load-balancer.hetzner.cloud/", BALANCES),
+    ("tailscale.com/", "has a service published, which Dugout does not"),
+    ("haproxy.org/", "steers an ingress controller"),
+    ("konghq.com/", "steers an ingress controller"),
 ];
+
+const BALANCES: &str = "steers load balancers, of which Dugout makes none";
+const GIVES_CREDENTIALS: &str = "gives pods a cloud's credentials, which Dugout does not";
+const RELOADS: &str = "has pods replaced when their configuration changes, as Dugout always does";
+const BACKS_UP: &str = "steers backups, which Dugout does not make";
+const JOINS_NETWORKS: &str = "gives pods other networks or addresses, which Dugout does not";
+const ADDS_CONTAINERS: &str = "has containers added to pods, which Dugout does not";
+const COPIES: &str = "has an object copied to other namespaces, which Dugout does not";
+const UPDATES_IMAGES: &str = "has images changed past Git, which Dugout does not";
 
 /// The same of labels. They are kept, as selectors may name them.
 const FOREIGN_LABELS: &[(&str, &str)] = &[
@@ -81,7 +126,7 @@ pub(super) fn read_own_labels(value: &Value<'_>) -> StringMap {
 /// Tells what steers another program.
 fn tell_foreign(foreign: &[(&str, &str)], key: &str, value: &Value<'_>) {
     if let Some((_, why)) = foreign.iter().find(|(start, _)| key.starts_with(start)) {
-        value.notice(format!("has no effect: it {why}"));
+        value.notice_key(format!("has no effect: it {why}"), None);
     }
 }
 
@@ -105,7 +150,8 @@ pub(super) fn read_annotations(value: &Value<'_>) -> StringMap {
     let mut annotations = Vec::new();
     value.each_entry(|key, value| {
         if key == LAST_APPLIED {
-            value.notice_with("has no effect, and is not kept: kubectl left it", "remove it");
+            let message = "has no effect, and is not kept: kubectl left it";
+            value.notice_key(message, Some("remove it"));
             return;
         }
         tell_foreign(FOREIGN_ANNOTATIONS, key, &value);

@@ -4,12 +4,12 @@
 use std::collections::HashSet;
 
 use super::edit::{self, Fault, Owned, get, items, text_of, weigh};
-use super::file::{self, Behavior, Generator, Kustomization, ReplacementRule, Text};
+use super::file::{self, Behavior, Generator, Kustomization, ReplacementRule, Text, Var};
 use super::generate;
 use super::load::{Loader, Stop};
 use super::resource::{Id, Resource, break_all};
 use super::transform::{self, Affix};
-use super::{patch, replace};
+use super::{patch, replace, vars};
 use crate::problems::quoted;
 use crate::tree::{Found, IS_SPECIAL, within};
 use crate::yaml::Position;
@@ -25,6 +25,7 @@ pub(crate) const FILE_NAMES: [&str; 3] =
 #[derive(Default)]
 pub(super) struct Pile {
     pub resources: Vec<Resource>,
+    pub vars: Vec<Var>,
     taken: HashSet<Id>,
 }
 
@@ -104,7 +105,10 @@ impl<'l, 't> Accumulator<'l, 't> {
         pile: &mut Pile,
     ) -> Result<Option<Kustomization>, Stop> {
         if self.open.iter().any(|open| open == folder) || self.open.len() >= DEPTH_LIMIT {
-            let shown = |folder: &str| if folder.is_empty() { "." } else { folder }.to_owned();
+            let shown = |folder: &str| match self.loader.shown(folder) {
+                path if path.is_empty() => ".".to_owned(),
+                path => path,
+            };
             let way: Vec<String> = self.open.iter().map(|one| shown(one)).collect();
             let message = format!(
                 "the kustomizations refer to each other in a circle: {} → {}",
@@ -133,6 +137,7 @@ impl<'l, 't> Accumulator<'l, 't> {
                 for resource in own.resources {
                     pile.push(resource, self.loader);
                 }
+                vars::merge(&mut pile.vars, &own.vars, self.loader);
             })
         };
         self.open.pop();
@@ -161,7 +166,8 @@ impl<'l, 't> Accumulator<'l, 't> {
         let (path, found) = match files.as_slice() {
             [one] => one.clone(),
             [] => {
-                let message = format!("there is no kustomization in the folder {}", quoted(folder));
+                let shown = quoted(&self.loader.shown(folder));
+                let message = format!("there is no kustomization in the folder {shown}");
                 let fault =
                     Fault::new(at, message).hint("name its files, or add a kustomization.yaml");
                 self.loader.tell(fault);
@@ -189,14 +195,12 @@ impl<'l, 't> Accumulator<'l, 't> {
         let Some(kustomization) = file::read(root, &mut self.loader.problems) else {
             return Ok(None);
         };
+        let shown = quoted(&self.loader.shown(folder));
         let fault = match (expected, kustomization.is_component) {
-            (Expected::Component, false) => {
-                Fault::new(at, format!("{} is no component", quoted(folder)))
-                    .hint("name it under resources, or set kind: Component in it")
-            }
+            (Expected::Component, false) => Fault::new(at, format!("{shown} is no component"))
+                .hint("name it under resources, or set kind: Component in it"),
             (Expected::Kustomization, true) => {
-                Fault::new(at, format!("{} is a component", quoted(folder)))
-                    .hint("name it under components")
+                Fault::new(at, format!("{shown} is a component")).hint("name it under components")
             }
             _ => return Ok(Some(kustomization)),
         };
@@ -229,6 +233,11 @@ impl<'l, 't> Accumulator<'l, 't> {
         }
         self.transform(kustomization, folder, pile)?;
         pile.count_again(self.loader);
+        for var in &kustomization.vars {
+            self.loader.work(pile.resources.len(), var.name.at)?;
+        }
+        vars::bind(&kustomization.vars, &mut pile.resources, self.loader);
+        vars::merge(&mut pile.vars, &kustomization.vars, self.loader);
         Ok(())
     }
 

@@ -32,6 +32,7 @@ pub(super) struct Kustomization {
     pub json_patches: Vec<PatchRule>,
     pub generators: Vec<Generator>,
     pub replacements: Vec<ReplacementRule>,
+    pub vars: Vec<Var>,
     pub order: Order,
 }
 
@@ -159,6 +160,18 @@ pub(super) struct ReplacementTarget {
     pub options: FieldOptions,
 }
 
+/// A name for a value of an object, which others say as `$(NAME)`.
+#[derive(Clone, Debug)]
+pub(super) struct Var {
+    pub name: Text,
+    pub group: String,
+    pub version: String,
+    pub kind: String,
+    pub object: String,
+    pub namespace: Option<String>,
+    pub field_path: Option<Text>,
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct FieldOptions {
     pub delimiter: Option<String>,
@@ -263,6 +276,7 @@ fn read_object(object: &Object<'_>) -> Kustomization {
         json_patches: objects(object, "patchesJson6902", read_patch),
         generators,
         replacements: objects(object, "replacements", read_replacement),
+        vars: objects(object, "vars", read_var),
         order: order.map_or(Order::Default, |order| read_order(&order)),
     }
 }
@@ -277,7 +291,7 @@ fn read_type(object: &Object<'_>) -> bool {
         let right = if is_component { "v1alpha1" } else { "v1beta1" };
         let written = value.text().unwrap_or_default();
         let known = written.strip_prefix(API_GROUP);
-        if !matches!(known, Some("v1" | "v1alpha1" | "v1beta1")) {
+        if known != Some(right) {
             value.fail_with(
                 "is no version of a kustomization",
                 format!(
@@ -462,6 +476,32 @@ fn read_replacement(object: &Object<'_>) -> Option<ReplacementRule> {
             None
         }
     }
+}
+
+fn read_var(object: &Object<'_>) -> Option<Var> {
+    let name = object.field("name").and_then(|value| text(&value));
+    let about = object.field("objref").and_then(|value| value.object());
+    let field = object.field("fieldref").and_then(|value| value.object());
+    // Both spellings are in use.
+    let paths = field.map(|field| (filled(&field, "fieldPath"), filled(&field, "fieldpath")));
+    let about = about?;
+    let part = |name| word(&about, name).unwrap_or_default();
+    let (mut group, mut version) = (part("group"), part("version"));
+    if let Some(written) = word(&about, "apiVersion") {
+        match written.split_once('/') {
+            Some((of, number)) => (group, version) = (of.to_owned(), number.to_owned()),
+            None => version = written,
+        }
+    }
+    Some(Var {
+        name: name?,
+        group,
+        version,
+        kind: part("kind"),
+        object: part("name"),
+        namespace: filled(&about, "namespace").map(|text| text.text),
+        field_path: paths.and_then(|(path, other)| path.or(other)),
+    })
 }
 
 fn read_field_options(object: &Object<'_>) -> FieldOptions {

@@ -231,6 +231,7 @@ pub(super) fn combine(old: &Resource, new: Resource, merge_data: bool) -> Resour
         }
     }
     Resource {
+        vars: old.vars.clone(),
         node,
         previous: old.previous.clone(),
         prefixes: old.prefixes.clone(),

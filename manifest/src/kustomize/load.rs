@@ -11,7 +11,7 @@ use crate::blob::text_of;
 use crate::lines::Lines;
 use crate::problems::{Problems, quoted};
 use crate::tree::{ContentId, Found, IS_SPECIAL, PathProblem, Tree, TreeError, follow, join};
-use crate::yaml::{Document, Documents, Keys, Position};
+use crate::yaml::{Dialect, Document, Documents, Node, Position, Value};
 
 /// The largest file that a rendering reads.
 const FILE_LIMIT_BYTES: u64 = 4 << 20;
@@ -51,7 +51,7 @@ struct Parsed {
 /// Files that were parsed for renderings of one commit, so that a base is parsed once.
 #[derive(Default)]
 pub(crate) struct ParsedTrees {
-    by_id: HashMap<(ContentId, Keys), Arc<Parsed>>,
+    by_id: HashMap<(ContentId, Dialect), Arc<Parsed>>,
     bytes: usize,
 }
 
@@ -172,11 +172,11 @@ impl<'t> Loader<'t> {
     ) -> Result<Result<(String, Found), Fault>, Stop> {
         let joined = match join(folder, path) {
             Ok(joined) => joined,
-            Err(problem) => return Ok(Err(path_fault(path, problem, at))),
+            Err(problem) => return Ok(Err(path_fault(path, problem, at, self.tree))),
         };
         match follow(&joined, &mut |path| self.look(path))? {
             Ok((path, found)) => Ok(Ok((path, found))),
-            Err(problem) => Ok(Err(path_fault(path, problem, at))),
+            Err(problem) => Ok(Err(path_fault(path, problem, at, self.tree))),
         }
     }
 
@@ -209,14 +209,14 @@ impl<'t> Loader<'t> {
         found: &Found,
         at: Position,
     ) -> Result<Option<Vec<Owned>>, Stop> {
-        self.read(path, found, Keys::Booleans, at)
+        self.read(path, found, Dialect::Kubectl, at)
     }
 
     fn read(
         &mut self,
         path: &str,
         found: &Found,
-        keys: Keys,
+        dialect: Dialect,
         at: Position,
     ) -> Result<Option<Vec<Owned>>, Stop> {
         let Found::File { id, size_bytes } = *found else {
@@ -227,7 +227,7 @@ impl<'t> Loader<'t> {
             self.tell(too_large(path, size_bytes, at));
             return Ok(None);
         }
-        let parsed = self.parse(path, id, keys)?;
+        let parsed = self.parse(path, id, dialect)?;
         let first = self.start_of(path, parsed.line_count);
         for problem in &parsed.problems {
             self.problems.add(Problem { line: problem.line + first, ..problem.clone() });
@@ -239,34 +239,52 @@ impl<'t> Loader<'t> {
         Ok(Some(parsed.documents.iter().map(|node| edit::to_owned(node, first)).collect()))
     }
 
-    /// The same for resources and patches.
+    /// The same for resources.
     pub fn resources(
         &mut self,
         path: &str,
         found: &Found,
         at: Position,
     ) -> Result<Option<Vec<Owned>>, Stop> {
-        let mut documents = self.read(path, found, Keys::Texts, at)?;
+        let mut documents = self.read(path, found, Dialect::Resources, at)?;
         documents.iter_mut().flatten().for_each(edit::as_resource);
         Ok(documents)
     }
 
-    fn parse(&mut self, path: &str, id: ContentId, keys: Keys) -> Result<Arc<Parsed>, Stop> {
-        if let Some(parsed) = self.parsed.by_id.get(&(id, keys)) {
+    /// The same for patches: operations in a list are read in another way than what is merged.
+    pub fn patches(
+        &mut self,
+        path: &str,
+        found: &Found,
+        at: Position,
+    ) -> Result<Option<Vec<Owned>>, Stop> {
+        let documents = self.resources(path, found, at)?;
+        match documents.as_deref().is_some_and(are_operations) {
+            true => self.read(path, found, Dialect::JsonPatches, at),
+            false => Ok(documents),
+        }
+    }
+
+    fn parse(&mut self, path: &str, id: ContentId, dialect: Dialect) -> Result<Arc<Parsed>, Stop> {
+        if let Some(parsed) = self.parsed.by_id.get(&(id, dialect)) {
             return Ok(Arc::clone(parsed));
         }
         let bytes = self.tree.read(path, id)?;
-        let parsed = Arc::new(parse(&bytes, keys));
+        let parsed = Arc::new(parse(&bytes, dialect));
         if self.parsed.bytes.saturating_add(bytes.len()) <= KEPT_LIMIT_BYTES {
             self.parsed.bytes += bytes.len();
-            self.parsed.by_id.insert((id, keys), Arc::clone(&parsed));
+            self.parsed.by_id.insert((id, dialect), Arc::clone(&parsed));
         }
         Ok(parsed)
     }
 
     /// The documents of a text inside a kustomization, which stands at `at`.
     pub fn inline(&mut self, text: &str, at: Position) -> Result<Option<Vec<Owned>>, Stop> {
-        let parsed = parse(text.as_bytes(), Keys::Texts);
+        let mut parsed = parse(text.as_bytes(), Dialect::Resources);
+        let has_operations = parsed.problems.is_empty() && are_operations(&parsed.documents);
+        if has_operations {
+            parsed = parse(text.as_bytes(), Dialect::JsonPatches);
+        }
         let placement = self.placement(text, at)?;
         for problem in &parsed.problems {
             let Position { line, column } =
@@ -280,7 +298,9 @@ impl<'t> Loader<'t> {
         let mut documents = parsed.documents.clone();
         for document in &mut documents {
             placement.apply(document);
-            edit::as_resource(document);
+            if !has_operations {
+                edit::as_resource(document);
+            }
         }
         Ok(Some(documents))
     }
@@ -301,13 +321,18 @@ impl<'t> Loader<'t> {
     }
 }
 
-fn parse(bytes: &[u8], keys: Keys) -> Parsed {
+/// Whether a patch is operations of a JSON patch.
+fn are_operations(documents: &[Owned]) -> bool {
+    matches!(documents, [Node { value: Value::List(_), .. }])
+}
+
+fn parse(bytes: &[u8], dialect: Dialect) -> Parsed {
     let mut problems = Problems::default();
     let mut documents = Vec::new();
     let mut weight = Weight::default();
     match text_of(bytes) {
         Ok(text) => {
-            let mut stream = Documents::with_keys(text, keys);
+            let mut stream = Documents::with_dialect(text, dialect);
             while let Some(document) = stream.next(&mut problems) {
                 let Document::Tree(root) = document else { continue };
                 let root = edit::to_owned(&root, 0);
@@ -321,14 +346,14 @@ fn parse(bytes: &[u8], keys: Keys) -> Parsed {
     Parsed { documents, problems: problems.into_list(), line_count, weight }
 }
 
-fn path_fault(path: &str, problem: PathProblem, at: Position) -> Fault {
+fn path_fault(path: &str, problem: PathProblem, at: Position, tree: &dyn Tree) -> Fault {
     let shown = quoted(path);
     let (message, hint) = match problem {
         PathProblem::Absolute => {
             (format!("{shown} is a path of a machine"), "write it as seen from this kustomization")
         }
         PathProblem::Outside => (
-            format!("{shown} leads out of the repository"),
+            format!("{shown} leads out of {}", tree.outermost()),
             "everything that a commit means must be in the commit; copy it into the repository",
         ),
         PathProblem::Circle => {

@@ -32,6 +32,7 @@ pub(super) fn apply(
         PatchContent::Path(path) => read_file(path, folder, loader)?,
         PatchContent::Inline(text) => loader.inline(&text.text, text.at)?,
     };
+    let documents = documents.map(without_lists);
     let patch = documents.map(|documents| tell_apart(documents, rule.at));
     let patch = match patch {
         Some(Ok(patch)) => patch,
@@ -88,10 +89,22 @@ pub(super) fn apply_strategic(
     if documents.is_none() {
         break_all(resources.iter_mut());
     }
-    documents
-        .unwrap_or_default()
+    without_lists(documents.unwrap_or_default())
         .into_iter()
         .try_for_each(|patch| apply_merge(resources, None, patch, loader))
+}
+
+/// Patches with those of a `List` one by one.
+fn without_lists(documents: Vec<Owned>) -> Vec<Owned> {
+    let mut patches = Vec::with_capacity(documents.len());
+    for document in documents {
+        let is_list = text_of(&document, "kind").is_some_and(|kind| kind.ends_with("List"));
+        match get(&document, "items").filter(|_| is_list) {
+            Some(list) => patches.extend(items(list).iter().cloned()),
+            None => patches.push(document),
+        }
+    }
+    patches
 }
 
 fn read_file(
@@ -102,7 +115,7 @@ fn read_file(
     let found = loader.find(folder, &path.text, path.at)?;
     let Some((file, found)) = loader.check(found) else { return Ok(None) };
     match found {
-        Found::File { .. } => loader.resources(&file, &found, path.at),
+        Found::File { .. } => loader.patches(&file, &found, path.at),
         _ => {
             let message = format!("there is no file {}", quoted(&path.text));
             loader.tell(
@@ -207,6 +220,16 @@ fn apply_merge(
     loader: &mut Loader<'_>,
 ) -> Result<(), Stop> {
     let chosen = match rule.and_then(|rule| rule.target.as_ref()) {
+        Some(_) if !has_identity(&patch) => {
+            loader.tell(
+                Fault::new(
+                    patch.at,
+                    "a patch must have kind and metadata.name, also with a target",
+                )
+                .hint("the target chooses the objects, so write any name"),
+            );
+            return rule.map_or(Ok(()), |rule| give_up(resources, rule, loader));
+        }
         Some(target) => {
             let Some(matcher) = loader.check(Matcher::new(target)) else {
                 break_all(resources.iter_mut());
@@ -254,6 +277,13 @@ fn apply_merge(
         !deleted.contains(&(index - 1))
     });
     Ok(())
+}
+
+fn has_identity(patch: &Owned) -> bool {
+    let is_filled = |node: Option<&Owned>, key| {
+        node.and_then(|node| text_of(node, key)).is_some_and(|text| !text.is_empty())
+    };
+    is_filled(Some(patch), "kind") && is_filled(get(patch, "metadata"), "name")
 }
 
 /// The object that a patch without a target names; it may have had the name before.

@@ -167,10 +167,4 @@ pub(super) static REFERENCES: &[References] = &[
         in_pods: &["priorityClassName"],
         fields: &[],
     },
-    References {
-        group: "networking.k8s.io",
-        kind: "IngressClass",
-        in_pods: &[],
-        fields: &[field("", "Ingress", "spec/ingressClassName")],
-    },
 ];

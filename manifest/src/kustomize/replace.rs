@@ -10,7 +10,7 @@ use crate::problems::quoted;
 use crate::yaml::{DEPTH_LIMIT, Node, Position, ScalarKind, Value, resolve_plain};
 
 /// The field that is meant where none is named.
-const DEFAULT_FIELD: &str = "metadata.name";
+pub(super) const DEFAULT_FIELD: &str = "metadata.name";
 
 /// Copies a value wherever a replacement says.
 pub(super) fn apply(
@@ -136,14 +136,17 @@ fn set_field(
     })?;
     if count == 0 {
         let message = format!("there is no field {} in a target", quoted(&path.text));
-        let hint = "options.create: true makes it";
+        let hint = match path.text.ends_with(".-") {
+            true => "write the place in the list as a number; options.create: true adds at the end",
+            false => "options.create: true makes it",
+        };
         return Err(Fault::new(path.at, message).hint(hint).into());
     }
     Ok(())
 }
 
-/// Puts a value into a field. A field that is there keeps its type: a text stays a text. Labels and
-/// annotations are always texts.
+/// Puts a value into a field. A field that is there keeps its type: a text stays a text. One that is made has
+/// the type that its value has without quotes, also where only texts may be; then the tables tell it.
 fn put(node: &mut Owned, options: &FieldOptions, value: &Owned, path: &Text) -> Result<(), Fault> {
     let mut new = value.clone();
     if let Some(delimiter) = &options.delimiter {
@@ -161,10 +164,8 @@ fn put(node: &mut Owned, options: &FieldOptions, value: &Owned, path: &Text) -> 
     if let (Value::Scalar { kind: old, .. }, Value::Scalar { text, kind }) =
         (&node.value, &mut new.value)
     {
-        let is_tag = ["labels", "annotations"].iter().any(|part| path.text.contains(part));
         *kind = match old {
             ScalarKind::Text => ScalarKind::Text,
-            _ if is_tag => ScalarKind::Text,
             _ => resolve_plain(text),
         };
     }
@@ -240,6 +241,25 @@ fn lookup<'n>(node: &'n Owned, steps: &[Step]) -> Option<&'n Owned> {
     })
 }
 
+/// The value at a path in which places in lists may stand in brackets behind a name, as `ports[0]`.
+pub(super) fn lookup_indexed<'n>(node: &'n Owned, path: &str) -> Option<&'n Owned> {
+    let mut all = Vec::new();
+    for step in steps(path) {
+        match &step {
+            Step::Name(name) => {
+                match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
+                    Some((name, index)) if !name.is_empty() => {
+                        all.extend([Step::Name(name.to_owned()), Step::Name(index.to_owned())]);
+                    }
+                    _ => all.push(step),
+                }
+            }
+            _ => all.push(step),
+        }
+    }
+    lookup(node, &all)
+}
+
 fn is_where(item: &Owned, field: &str, value: &str) -> bool {
     match field {
         "" => text(item) == Some(value),
@@ -277,7 +297,7 @@ fn visit(
                 .try_for_each(|item| visit(item, rest, create, change))
         }
         (Step::Name(name), Value::List(items)) => {
-            let index = if name == "-" { Some(items.len()) } else { name.parse().ok() };
+            let index: Option<usize> = name.parse().ok();
             if let (Some(index), Some(at)) = (index, create)
                 && index == items.len()
             {

@@ -22,6 +22,11 @@ impl Type {
         }
     }
 
+    pub fn named(group: &str, version: &str, kind: &str) -> Self {
+        let owned = str::to_owned;
+        Self { group: owned(group), version: owned(version), kind: owned(kind) }
+    }
+
     /// Whether objects of this type are in no namespace.
     pub fn is_cluster_scoped(&self) -> bool {
         CLUSTER_SCOPED
@@ -101,6 +106,8 @@ pub(super) struct Resource {
     /// Something could not be done to it, which was told: what it holds is not what it should, and whatever
     /// is wrong with that may only follow.
     pub is_broken: bool,
+    /// The variables that are about it.
+    pub vars: Vec<String>,
 }
 
 /// Marks objects to which something could not be done.
@@ -117,6 +124,7 @@ impl Resource {
             suffixes: Vec::new(),
             needs_hash: false,
             is_broken: false,
+            vars: Vec::new(),
         }
     }
 

@@ -42,7 +42,7 @@ pub(crate) static KUSTOMIZATION: Schema = table(
         notice("crds", TEXTS, "has no effect: Dugout has no custom resources"),
         refused("configurations", ANY, "write patches or replacements for what it is to change"),
         refused("openapi", ANY, "lists are merged by the keys of Kubernetes' own types"),
-        refused("vars", ANY, "write replacements, which took their place"),
+        acted("vars", objects(&VAR)),
         refused(
             "helmCharts",
             ANY,
@@ -215,6 +215,30 @@ pub(crate) static FIELD_OPTIONS: Schema = table(
     "FieldOptions",
     &[acted("delimiter", TEXT), acted("index", int(INT32_MIN, INT32_MAX)), acted("create", BOOL)],
 );
+
+pub(crate) static VAR: Schema = table(
+    "Var",
+    &[
+        acted("name", TEXT).required(),
+        acted("objref", object(&VAR_TARGET)).required(),
+        acted("fieldref", object(&FIELD_SELECTOR)),
+    ],
+);
+
+pub(crate) static VAR_TARGET: Schema = table(
+    "Target of a var",
+    &[
+        acted("apiVersion", TEXT),
+        acted("group", TEXT),
+        acted("version", TEXT),
+        acted("kind", TEXT),
+        acted("name", TEXT).required(),
+        acted("namespace", TEXT),
+    ],
+);
+
+pub(crate) static FIELD_SELECTOR: Schema =
+    table("FieldSelector", &[acted("fieldPath", TEXT), acted("fieldpath", TEXT)]);
 
 pub(crate) static SORT_OPTIONS: Schema = table(
     "SortOptions",

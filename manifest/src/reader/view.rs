@@ -64,17 +64,21 @@ impl<'s> Value<'s> {
 
     /// The value under a field's name in this map.
     pub(crate) fn member<'v>(&'v self, name: &'v str, node: &'s Node<'s>) -> Value<'v> {
-        Value { node, path: self.path.then(Step::Field(name)), report: self.report, inner: None }
+        let path = self.path.then(Step::Field(name));
+        Value { node, path, report: self.report, inner: None, key_at: node.at }
     }
 
     /// The value under a key that the user chose.
-    pub(crate) fn under_key<'v>(&'v self, key: &'v str, node: &'s Node<'s>) -> Value<'v> {
-        Value { node, path: self.path.then(Step::Key(key)), report: self.report, inner: None }
+    pub(crate) fn under_key<'v>(&'v self, entry: &'v Entry<'s>) -> Value<'v> {
+        let Entry { key, key_at, node } = entry;
+        let path = self.path.then(Step::Key(key));
+        Value { node, path, report: self.report, inner: None, key_at: *key_at }
     }
 
     /// An item of this list.
     pub(crate) fn item<'v>(&'v self, index: usize, node: &'s Node<'s>) -> Value<'v> {
-        Value { node, path: self.path.then(Step::Index(index)), report: self.report, inner: None }
+        let path = self.path.then(Step::Index(index));
+        Value { node, path, report: self.report, inner: None, key_at: node.at }
     }
 
     /// The value as an object of a type.

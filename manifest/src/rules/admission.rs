@@ -54,5 +54,6 @@ pub(crate) fn note_claim(spec: &View<'_>, context: &mut Context) {
         place: spec.value().place(),
         storage_bytes: storage.flatten().flatten(),
         class: spec.text("storageClassName").map(str::to_owned),
+        class_at: spec.get("storageClassName").map(|value| value.at()).unwrap_or_default(),
     });
 }

@@ -1,6 +1,8 @@
 //! Jobs and cron jobs.
 
+use super::host_ports::note_spread;
 use super::pod::{check_restart_policy, note_pods};
+use crate::decode::Spread;
 use crate::validate::{Context, View};
 
 /// The longest name whose jobs still have names of 63 characters.
@@ -13,6 +15,7 @@ pub(crate) fn job(spec: &View<'_>, context: &mut Context) {
     spec.within("template", |template| {
         check_restart_policy(template, "Job", &["Never", "OnFailure"]);
         note_pods(template, context);
+        note_spread(context, Spread::UntilTheEnd);
         if spec.has("podFailurePolicy") {
             template.within("spec", |pod| {
                 if pod.text("restartPolicy") == Some("OnFailure") {
@@ -108,7 +111,52 @@ pub(crate) fn failure_rule(rule: &View<'_>, _: &mut Context) {
     });
 }
 
+/// The longest value of a label, which the name of a job becomes.
+const LABEL_LIMIT: usize = 63;
+
+/// Labels that Kubernetes gives to the pods of a job: its name, and its uid, which no file can know.
+const NAME_LABELS: [&str; 2] = ["batch.kubernetes.io/job-name", "job-name"];
+const UID_LABELS: [&str; 2] = ["batch.kubernetes.io/controller-uid", "controller-uid"];
+
+pub(crate) fn named_job(job: &View<'_>, _: &mut Context) {
+    let mut own = None;
+    job.within("metadata", |metadata| {
+        let Some(name) = metadata.get("name") else { return };
+        own = name.as_text().map(str::to_owned);
+        if let Some(text) = name.as_text().filter(|text| text.len() > LABEL_LIMIT) {
+            let message = format!("must be at most {LABEL_LIMIT} characters, not {}", text.len());
+            name.fail_with(message, "its pods are labelled with it");
+        }
+    });
+    job.within("spec", |spec| check_own_labels(spec, own.as_deref()));
+}
+
+/// Pods whose labels say that they are another job's would never be this one's.
+fn check_own_labels(spec: &View<'_>, name: Option<&str>) {
+    spec.within("template", |template| {
+        template.within("metadata", |metadata| {
+            let Some(labels) = metadata.get("labels") else { return };
+            for entry in labels.entries().unwrap_or_default() {
+                let value = labels.under_key(entry);
+                let is_wrong = match &*entry.key {
+                    key if NAME_LABELS.contains(&key) => value.as_text() != name,
+                    key => UID_LABELS.contains(&key),
+                };
+                if is_wrong {
+                    let message = "must not be written: a job labels its pods with its own";
+                    value.fail_key(message, Some("remove this label"));
+                }
+            }
+        });
+    });
+}
+
 pub(crate) fn cron_job(job: &View<'_>, _: &mut Context) {
+    job.within("spec", |spec| {
+        spec.within("jobTemplate", |template| {
+            template.within("spec", |spec| check_own_labels(spec, None));
+        });
+    });
     job.within("metadata", |metadata| {
         let Some(name) = metadata.get("name") else { return };
         if name.as_text().is_some_and(|text| text.len() > CRON_JOB_NAME_LIMIT) {

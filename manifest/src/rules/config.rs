@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::problems::quoted;
+use crate::text_forms::decode_base64;
 use crate::validate::{Context, View};
 
 /// The content of one config map or secret.
@@ -21,8 +22,8 @@ pub(crate) fn config_map(map: &View<'_>, _: &mut Context) {
         let plain: BTreeSet<&str> = keys(map, "data").collect();
         for entry in binary.entries().unwrap_or_default() {
             if plain.contains(&*entry.key) {
-                let value = binary.under_key(&entry.key, &entry.node);
-                value.fail(format!("the key {} is in data as well", quoted(&entry.key)));
+                let value = binary.under_key(entry);
+                value.fail_key(format!("the key {} is in data as well", quoted(&entry.key)), None);
             }
         }
     }
@@ -45,11 +46,32 @@ pub(crate) fn secret(secret: &View<'_>, _: &mut Context) {
             value.fail(format!("a secret of type {text} must have the key {key}"));
         }
     }
+    for key in wanted.unwrap_or_default() {
+        if key.starts_with(".docker") && !is_json_object(secret, key) {
+            value.fail_with(
+                format!("the key {key} of a secret of type {text} must hold a JSON object"),
+                "write what `kubectl create secret docker-registry --dry-run=client -o yaml` prints",
+            );
+        }
+    }
     if text == "kubernetes.io/basic-auth"
         && !["username", "password"].iter().any(|key| all.contains(key))
     {
         value.fail(format!("a secret of type {text} must have the key username or password"));
     }
+}
+
+/// Whether a key holds a JSON object. One that is missing, or that is no base64, is told elsewhere.
+fn is_json_object(secret: &View<'_>, key: &str) -> bool {
+    let find = |field| secret.pairs(field).find(|(own, _)| *own == key).map(|(_, text)| text);
+    let bytes = match (find("stringData"), find("data")) {
+        (Some(text), _) => Some(text.as_bytes().to_vec()),
+        (None, Some(text)) => decode_base64(text),
+        (None, None) => None,
+    };
+    bytes.is_none_or(|bytes| {
+        serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes).is_ok()
+    })
 }
 
 fn keys<'s>(object: &View<'s>, name: &'static str) -> impl Iterator<Item = &'s str> {

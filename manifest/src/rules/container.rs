@@ -125,7 +125,7 @@ pub(crate) fn resources(resources: &View<'_>, _: &mut Context) {
         let Some(amounts) = resources.get(list) else { continue };
         for entry in amounts.entries().unwrap_or_default() {
             if !entry.key.contains('/') && !is_standard(&entry.key) {
-                let value = amounts.under_key(&entry.key, &entry.node);
+                let value = amounts.under_key(entry);
                 value.fail_with(
                     format!("{} is no resource of a container", quoted(&entry.key)),
                     "there are cpu, memory, ephemeral-storage, hugepages-SIZE and names with a domain, as example.com/gpu",
@@ -138,13 +138,13 @@ pub(crate) fn resources(resources: &View<'_>, _: &mut Context) {
         return;
     };
     for entry in requests.entries().unwrap_or_default() {
-        let request = requests.under_key(&entry.key, &entry.node);
+        let request = requests.under_key(entry);
         let limit = limits
             .entries()
             .unwrap_or_default()
             .iter()
             .find(|limit| limit.key == entry.key)
-            .and_then(|limit| amount(limits.under_key(&limit.key, &limit.node).as_written()?));
+            .and_then(|limit| amount(limits.under_key(limit).as_written()?));
         let (Some(request), Some(limit)) = (request.as_written().and_then(amount), limit) else {
             continue;
         };

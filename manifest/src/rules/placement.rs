@@ -1,5 +1,6 @@
 //! Affinity, tolerations and spreading.
 
+use crate::schema::PLACEMENT;
 use crate::validate::{Context, View};
 
 pub(crate) fn node_requirement(requirement: &View<'_>, context: &mut Context) {
@@ -37,6 +38,11 @@ pub(crate) fn toleration(toleration: &View<'_>, _: &mut Context) {
 }
 
 pub(crate) fn spread(constraint: &View<'_>, _: &mut Context) {
+    if constraint.text("whenUnsatisfiable") == Some("DoNotSchedule") {
+        let message = format!("is not supported: {PLACEMENT}");
+        let hint = "ScheduleAnyway makes a preference of it, which has no effect";
+        constraint.fail_at("whenUnsatisfiable", &message, hint);
+    }
     if constraint.has("minDomains")
         && constraint.text("whenUnsatisfiable").is_some_and(|what| what != "DoNotSchedule")
     {

@@ -1,15 +1,15 @@
 //! Pods: what containers, volumes and the network of one pod say of each other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
-use super::{admission, env, lifecycle};
+use super::{admission, env, host_ports, lifecycle};
 use crate::decode::{Part, PodFacts};
 use crate::problems::quoted;
 use crate::reader::Value;
 use crate::validate::{Context, View};
 
-const CONTAINER_LISTS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
+pub(super) const CONTAINER_LISTS: [&str; 3] =
+    ["containers", "initContainers", "ephemeralContainers"];
 
 /// A pod that stands alone.
 pub(crate) fn pod(pod: &View<'_>, context: &mut Context) {
@@ -34,6 +34,7 @@ pub(crate) fn note_pods(template: &View<'_>, context: &mut Context) {
         }
     });
     facts.port_names = port_names.into();
+    facts.rare = host_ports::note(template);
     context.links.pods = Some(Box::new(facts));
 }
 
@@ -41,15 +42,11 @@ pub(crate) fn pod_spec(spec: &View<'_>, context: &mut Context) {
     admission::note_pod(spec, context);
     check_names(spec);
     check_volumes(spec, context);
-    check_host_ports(spec);
+    host_ports::check(spec);
+    check_dns(spec);
     check_init_containers(spec);
     lifecycle::check(spec);
     env::check_resource_containers(spec);
-    if spec.text("dnsPolicy") == Some("None")
-        && spec.within("dnsConfig", |config| config.count("nameservers")).unwrap_or(0) == 0
-    {
-        spec.fail_at("dnsConfig", "must name a server with dnsPolicy: None", "add nameservers");
-    }
     if let (Some(new), Some(old)) = (spec.text("serviceAccountName"), spec.text("serviceAccount"))
         && new != old
     {
@@ -62,6 +59,26 @@ pub(crate) fn pod_spec(spec: &View<'_>, context: &mut Context) {
     spec.each("imagePullSecrets", |secret| {
         if let Some(name) = secret.get("name") {
             context.refer("Secret", &name, Part::Whole);
+        }
+    });
+}
+
+/// How many servers and domains the C library of a container looks at.
+const DNS_LIMITS: [(&str, usize); 2] = [("nameservers", 3), ("searches", 32)];
+
+fn check_dns(spec: &View<'_>) {
+    if spec.text("dnsPolicy") == Some("None")
+        && spec.within("dnsConfig", |config| config.count("nameservers")).unwrap_or(0) == 0
+    {
+        spec.fail_at("dnsConfig", "must name a server with dnsPolicy: None", "add nameservers");
+    }
+    spec.within("dnsConfig", |config| {
+        for (name, most) in DNS_LIMITS {
+            let count = config.count(name);
+            if count > most {
+                let message = format!("must list at most {most}, not {count}");
+                config.fail_at(name, &message, "the others would never be asked");
+            }
         }
     });
 }
@@ -149,64 +166,6 @@ fn check_paths(container: &View<'_>) {
             path.fail("is the path of a mount as well");
         }
     });
-}
-
-/// Two containers cannot have one port of the node.
-fn check_host_ports(spec: &View<'_>) {
-    let on_host = spec.is_true("hostNetwork");
-    let mut taken = TakenPorts::default();
-    for list in CONTAINER_LISTS {
-        spec.each(list, |container| {
-            // It ends before those begin that serve, and the next one of its kind.
-            let ends =
-                list == "initContainers" && container.text("restartPolicy") != Some("Always");
-            container.each("ports", |port| {
-                let inner = port.int("containerPort");
-                let outer = port.int("hostPort").filter(|outer| *outer != 0);
-                if on_host && outer.is_some() && inner.is_some() && inner != outer {
-                    port.fail_at(
-                        "hostPort",
-                        "must be equal to containerPort with hostNetwork: true",
-                        "remove it",
-                    );
-                }
-                // On the node's network each port is the node's.
-                let (field, number) = match outer {
-                    None if on_host => ("containerPort", inner),
-                    _ => ("hostPort", outer),
-                };
-                let (Some(number), Some(value)) = (number, port.get(field)) else { return };
-                if ends && !on_host {
-                    value.notice_with(
-                        "has no effect: the container ends before its pod serves",
-                        "remove it, or set restartPolicy: Always",
-                    );
-                }
-                let protocol = port.text("protocol").unwrap_or("TCP");
-                let address = port.text("hostIP").and_then(|text| text.parse().ok());
-                if !ends && !taken.take(number, protocol, address) {
-                    value
-                        .fail(format!("port {number}/{protocol} of the node is taken by this pod"));
-                }
-            });
-        });
-    }
-}
-
-/// Ports of a node by number, protocol and address; none for all of its addresses.
-#[derive(Default)]
-struct TakenPorts(BTreeSet<(i64, String, Option<IpAddr>)>);
-
-impl TakenPorts {
-    /// Whether it was free, at this address or at all of them.
-    fn take(&mut self, number: i64, protocol: &str, address: Option<IpAddr>) -> bool {
-        let address = address.filter(|address| !address.is_unspecified());
-        let everywhere = (number, protocol.to_owned(), None);
-        let next = self.0.range(everywhere.clone()..).next();
-        let is_anywhere = next.is_some_and(|next| (next.0, &*next.1) == (number, protocol));
-        let is_taken = self.0.contains(&everywhere) || address.is_none() && is_anywhere;
-        self.0.insert((number, protocol.to_owned(), address)) && !is_taken
-    }
 }
 
 /// A container that ends cannot be probed or hooked, and one of those that do not begin first is no

@@ -136,7 +136,7 @@ pub(crate) fn quota(spec: &View<'_>, context: &mut Context) {
     let mut places = Vec::new();
     for entry in hard.entries().unwrap_or_default() {
         let name = &*entry.key;
-        let value = hard.under_key(name, &entry.node);
+        let value = hard.under_key(entry);
         places.push((name.into(), value.place()));
         let known = COUNTED.contains(&name)
             || name.contains('/')
@@ -145,17 +145,33 @@ pub(crate) fn quota(spec: &View<'_>, context: &mut Context) {
         if !known {
             let message = format!("{} is nothing that a quota counts", quoted(name));
             let hint = "write it as count/RESOURCE.GROUP, or with a domain";
-            value.fail_with(message, hint);
+            value.fail_key(message, Some(hint));
+        }
+        let quantity = value.as_written().and_then(|text| Quantity::parse(text).ok());
+        if is_of_objects(name) && quantity.is_some_and(|quantity| !quantity.is_whole()) {
+            value.fail_with("must be a whole number: objects are counted", "write one like 10");
         }
         for scope in &scopes {
             let (counted, what) = counted_in(scope);
             if known && !counted.contains(&name) {
                 let message = format!("cannot be counted of the scope {scope}, which {what}");
-                value.fail_with(message, "write a quota of its own for it");
+                value.fail_key(message, Some("write a quota of its own for it"));
             }
         }
     }
     context.links.admission.get_or_insert_default().hard = places.into();
+}
+
+/// Whether a quota counts objects or devices under this name, and no amounts.
+fn is_of_objects(name: &str) -> bool {
+    const AMOUNTS: [&str; 6] =
+        ["cpu", "memory", "ephemeral-storage", "storage", "limits.", "requests."];
+    let is_amount = AMOUNTS.iter().any(|amount| match amount.strip_suffix('.') {
+        Some(_) => name.starts_with(amount),
+        None => name == *amount,
+    });
+    // The requests of one class of storage.
+    !(is_amount || name.contains("hugepages-") || name.ends_with("requests.storage"))
 }
 
 /// What the pods of any scope are counted by.
@@ -254,14 +270,14 @@ fn check_ratios(item: &View<'_>) {
     let Some(value) = item.get(NAME) else { return };
     let is_of_claims = item.text("type") == Some("PersistentVolumeClaim");
     for entry in item.members(NAME) {
-        let own = value.under_key(&entry.key, &entry.node);
+        let own = value.under_key(entry);
         if is_of_claims {
-            own.fail_with("has no meaning for claims, which have no limits", "remove it");
+            own.fail_key("has no meaning for claims, which have no limits", Some("remove it"));
         } else if !matches!(&*entry.key, "cpu" | "memory") {
             let resource = quoted(&entry.key);
-            own.fail(format!(
-                "{resource} is not supported: Dugout reserves and limits cpu and memory"
-            ));
+            let message =
+                format!("{resource} is not supported: Dugout reserves and limits cpu and memory");
+            own.fail_key(message, None);
         } else if own.as_written().and_then(amount).is_some_and(|ratio| ratio < 1000) {
             own.fail_with("must be at least 1", "a limit is never less than the request");
         }
@@ -283,7 +299,7 @@ pub(crate) fn limit_range_spec(spec: &View<'_>, _: &mut Context) {
 fn check_pair(item: &View<'_>, lower: &'static str, higher: &'static str) {
     let Some(value) = item.get(lower) else { return };
     for entry in item.members(lower) {
-        let own = value.under_key(&entry.key, &entry.node);
+        let own = value.under_key(entry);
         let other = item.members(higher).iter().find(|other| other.key == entry.key);
         let other = other.and_then(|other| amount(own.sibling(&other.node).as_written()?));
         if let (Some(low), Some(high)) = (own.as_written().and_then(amount), other)

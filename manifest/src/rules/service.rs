@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use crate::decode::NodePort;
 use crate::decode::ServiceFacts;
 use crate::validate::{Context, View};
 
@@ -157,7 +158,8 @@ fn note(spec: &View<'_>, context: &mut Context) {
             && let Some(number) = value.as_int().and_then(|number| u16::try_from(number).ok())
             && number != 0
         {
-            node_ports.push((number, value.place()));
+            let protocol = port.text("protocol").unwrap_or("TCP").to_owned();
+            node_ports.push(NodePort { number, protocol, address: None, place: value.place() });
         }
     });
     let pairs = spec.pairs("selector");

@@ -1,6 +1,7 @@
 //! Claims and persistent volumes.
 
 use super::admission;
+use crate::quantity::Quantity;
 use crate::validate::{Context, View};
 
 pub(crate) fn claim(spec: &View<'_>, context: &mut Context) {
@@ -17,6 +18,18 @@ pub(crate) fn claim(spec: &View<'_>, context: &mut Context) {
             "must request storage",
             "write resources: {requests: {storage: 1Gi}}",
         );
+    }
+    spec.within("resources", |resources| {
+        resources.within("requests", |requests| check_more_than_none(requests));
+    });
+}
+
+/// A volume without any room is none.
+fn check_more_than_none(amounts: &View<'_>) {
+    let Some(value) = amounts.get("storage") else { return };
+    let quantity = value.as_written().and_then(|text| Quantity::parse(text).ok());
+    if quantity.and_then(|quantity| quantity.millis().ok()) == Some(0) {
+        value.fail_with("must be more than 0", "write one like 1Gi");
     }
 }
 
@@ -38,6 +51,7 @@ pub(crate) fn volume(spec: &View<'_>, _: &mut Context) {
     if !spec.within("capacity", |capacity| capacity.has("storage")).unwrap_or(false) {
         spec.fail_at("capacity", "must say how much storage there is", "write {storage: 1Gi}");
     }
+    spec.within("capacity", |capacity| check_more_than_none(capacity));
     let sources: Vec<&str> = spec
         .value()
         .entries()

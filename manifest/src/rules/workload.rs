@@ -1,7 +1,8 @@
 //! Workloads: their selector, template and way of replacing pods.
 
+use super::host_ports::note_spread;
 use super::pod::{check_restart_policy, note_pods};
-use crate::decode::Ordinals;
+use crate::decode::{Ordinals, Spread};
 use crate::validate::{Context, View};
 
 pub(crate) fn deployment(spec: &View<'_>, context: &mut Context) {
@@ -104,7 +105,7 @@ fn note_ordinals(spec: &View<'_>, context: &mut Context) {
     let first = spec.within("ordinals", |ordinals| ordinals.int("start")).flatten().unwrap_or(0);
     let end = first.saturating_add(spec.int("replicas").unwrap_or(1));
     let ordinals = Ordinals { prefix: format!("{name}-"), ordinals: first..end };
-    pods.ordinals = Some(Box::new(ordinals));
+    pods.rare.get_or_insert_default().ordinals = Some(ordinals);
 }
 
 fn is_zero(details: &View<'_>, name: &'static str) -> bool {
@@ -151,6 +152,13 @@ fn runs_on(spec: &View<'_>, kind: &str, context: &mut Context) {
     spec.within("template", |template| {
         check_restart_policy(template, kind, &["Always"]);
         note_pods(template, context);
+        note_spread(
+            context,
+            match kind {
+                "DaemonSet" => Spread::EveryNode,
+                _ => Spread::Pods(spec.int("replicas").unwrap_or(1)),
+            },
+        );
         template.within("spec", |pod| {
             if pod.has("activeDeadlineSeconds") {
                 pod.fail_at(

@@ -13,7 +13,8 @@ const OWN_PODS: &str = "a job's pods are those that it made";
 pub(super) static JOB: Schema = table(
     "Job",
     &[API_VERSION, KIND, METADATA, acted("spec", object(&JOB_SPEC)).required(), STATUS],
-);
+)
+.with(&[batch::named_job]);
 
 pub(super) static JOB_SPEC: Schema = table(
     "JobSpec",

@@ -5,48 +5,67 @@ use super::metadata::LABEL_SELECTOR;
 use super::value::{
     INT32_MAX, INT64_MAX, INT64_MIN, TEXTS, int, object, objects, text, texts, words,
 };
-use super::{Schema, acted, checked, table};
+use super::{Schema, acted, checked, notice, refused, table};
 use crate::rules::placement;
+
+pub(crate) const PLACEMENT: &str = "Dugout places pods by nodeSelector, free CPU and memory, and spreads them evenly; the pod could land where this forbids it";
+/// Of what is wished for and forbids nothing.
+const PREFERENCE: &str = "has no effect: it is a preference, and Dugout spreads pods evenly over the nodes that may run them";
 
 pub(super) static AFFINITY: Schema = table(
     "Affinity",
     &[
-        checked("nodeAffinity", object(&NODE_AFFINITY)),
-        checked("podAffinity", object(&POD_AFFINITY)),
-        checked("podAntiAffinity", object(&POD_ANTI_AFFINITY)),
+        acted("nodeAffinity", object(&NODE_AFFINITY)),
+        acted("podAffinity", object(&POD_AFFINITY)),
+        acted("podAntiAffinity", object(&POD_ANTI_AFFINITY)),
     ],
 );
 
 pub(super) static NODE_AFFINITY: Schema = table(
     "NodeAffinity",
     &[
-        checked(
+        notice(
             "preferredDuringSchedulingIgnoredDuringExecution",
             objects(&PREFERRED_SCHEDULING_TERM),
+            PREFERENCE,
         ),
-        checked("requiredDuringSchedulingIgnoredDuringExecution", object(&NODE_SELECTOR)),
+        refused(
+            "requiredDuringSchedulingIgnoredDuringExecution",
+            object(&NODE_SELECTOR),
+            PLACEMENT,
+        ),
     ],
 );
 
 pub(super) static POD_AFFINITY: Schema = table(
     "PodAffinity",
     &[
-        checked(
+        notice(
             "preferredDuringSchedulingIgnoredDuringExecution",
             objects(&WEIGHTED_POD_AFFINITY_TERM),
+            PREFERENCE,
         ),
-        checked("requiredDuringSchedulingIgnoredDuringExecution", objects(&POD_AFFINITY_TERM)),
+        refused(
+            "requiredDuringSchedulingIgnoredDuringExecution",
+            objects(&POD_AFFINITY_TERM),
+            PLACEMENT,
+        ),
     ],
 );
 
 pub(super) static POD_ANTI_AFFINITY: Schema = table(
     "PodAntiAffinity",
     &[
-        checked(
+        notice(
             "preferredDuringSchedulingIgnoredDuringExecution",
             objects(&WEIGHTED_POD_AFFINITY_TERM),
+            PREFERENCE,
         ),
-        checked("requiredDuringSchedulingIgnoredDuringExecution", objects(&POD_AFFINITY_TERM)),
+        refused(
+            "requiredDuringSchedulingIgnoredDuringExecution",
+            objects(&POD_AFFINITY_TERM),
+            PLACEMENT,
+        ),
     ],
 );
 

@@ -16,7 +16,8 @@ const HOST_NAMES: &str = "pods have no domain in Dugout: the engine resolves no 
 const HOST_USERS: &str = "Docker gives users of their own to all containers of a node or to none";
 const SERVICE_ACCOUNT: &str =
     "gives the imagePullSecrets of the account and no credentials for an API server";
-const PLACEMENT: &str = "Dugout places pods by nodeSelector, free CPU and memory, and spreads them evenly; the pod could land where this forbids it";
+
+const SPREAD: &str = "has no effect as a preference (whenUnsatisfiable: ScheduleAnyway; the other is refused): Dugout spreads pods evenly over the nodes that may run them";
 
 pub(super) static POD: Schema = table(
     "Pod",
@@ -49,8 +50,8 @@ pub(super) static POD_SPEC: Schema = table(
         )
         .unique_by("name"),
         acted("volumes", objects(&VOLUME)).unique_by("name"),
-        refused("affinity", object(&AFFINITY), PLACEMENT),
-        refused("topologySpreadConstraints", objects(&TOPOLOGY_SPREAD_CONSTRAINT), PLACEMENT),
+        acted("affinity", object(&AFFINITY)),
+        notice("topologySpreadConstraints", objects(&TOPOLOGY_SPREAD_CONSTRAINT), SPREAD),
         refused("nodeName", text(SUBDOMAIN), "pods are placed by Dugout; use nodeSelector"),
         refused("schedulerName", text(QUALIFIED_NAME), "there is one scheduler")
             .unless(&["default-scheduler"]),

@@ -25,8 +25,8 @@ pub(super) const DEPTH_LIMIT: usize = 100;
 /// What tells a Helm chart.
 const CHART_FILE: &str = "Chart.yaml";
 /// Names what is left out, in the language of `.gitignore`.
-const IGNORE_FILE: &str = ".dugoutignore";
-const IGNORE_LIMIT_BYTES: u64 = 64 << 10;
+pub(super) const IGNORE_FILE: &str = ".dugoutignore";
+pub(super) const IGNORE_LIMIT_BYTES: u64 = 64 << 10;
 
 /// What a source's folder holds.
 #[derive(Default)]
@@ -283,25 +283,21 @@ impl Walker<'_> {
             return Ok(());
         }
         let bytes = self.tree.read(&path, *id)?;
-        let mut builder = GitignoreBuilder::new("");
-        for (index, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
-            if builder.add_line(None, line).is_err() {
-                let mut problem = file_problem(
-                    &path,
-                    Severity::Error,
-                    format!("{} is no pattern", quoted(line)),
-                    "write patterns as in .gitignore",
-                );
-                problem.line = u32::try_from(index + 1).unwrap_or(u32::MAX);
-                problem.column = 1;
-                self.walk.problems.push(problem);
-            }
-        }
-        match builder.build() {
-            Ok(ignore) => self.ignores.push((folder.to_owned(), ignore)),
-            Err(_) => {
-                self.tell(&path, Severity::Error, "its patterns are too large", "shorten them")
-            }
+        let problems = &mut self.walk.problems;
+        let ignore = patterns(&bytes, &mut |number, line| {
+            let mut problem = file_problem(
+                &path,
+                Severity::Error,
+                format!("{} is no pattern", quoted(line)),
+                "write patterns as in .gitignore",
+            );
+            problem.line = number;
+            problem.column = 1;
+            problems.push(problem);
+        });
+        match ignore {
+            Some(ignore) => self.ignores.push((folder.to_owned(), ignore)),
+            None => self.tell(&path, Severity::Error, "its patterns are too large", "shorten them"),
         }
         Ok(())
     }
@@ -318,6 +314,17 @@ impl Walker<'_> {
     fn tell(&mut self, path: &str, severity: Severity, message: &str, hint: &str) {
         self.walk.problems.push(file_problem(path, severity, message, hint));
     }
+}
+
+/// The patterns of an ignore file; `tell` gets the lines that are none. Nothing when they are too large.
+pub(super) fn patterns(bytes: &[u8], tell: &mut dyn FnMut(u32, &str)) -> Option<Gitignore> {
+    let mut builder = GitignoreBuilder::new("");
+    for (index, line) in String::from_utf8_lossy(bytes).lines().enumerate() {
+        if builder.add_line(None, line).is_err() {
+            tell(u32::try_from(index + 1).unwrap_or(u32::MAX), line);
+        }
+    }
+    builder.build().ok()
 }
 
 /// Whether a folder without a kustomization holds nothing that says how others are to be read, and nothing

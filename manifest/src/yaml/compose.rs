@@ -9,20 +9,22 @@ use granit_parser::{
 
 use super::json::Pieces;
 use super::merge::{Copies, merge_and_check};
-use super::scalar::resolve_plain;
+use super::scalar::{resolve_plain, time_of};
 use super::{
     BYTES_PER_NODE, DEPTH_LIMIT, DOCUMENT_LIMIT, Entry, FEW_NODES, NODE_LIMIT, Node, Position,
     ScalarKind, Value,
 };
 use crate::problems::{Problems, quoted};
 
-/// How keys are read that YAML 1.1 takes for booleans, as `y` and `on`.
+/// Who reads a file: what YAML 1.1 takes for booleans and times is not the same to all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Keys {
-    /// As booleans, which are no keys, as kubectl does.
-    Booleans,
-    /// As texts, as kustomize does in resources and patches.
-    Texts,
+pub(crate) enum Dialect {
+    /// kubectl: keys as `y` and `on` are booleans, which are no keys; times are texts.
+    Kubectl,
+    /// kustomize in resources and patches that are merged: keys are texts, and times are written anew.
+    Resources,
+    /// kustomize in JSON patches: keys that are booleans become `true` or `false`; times are texts.
+    JsonPatches,
 }
 
 /// The documents of a file, one after another, so that only one tree is in memory at a time.
@@ -32,11 +34,13 @@ pub(crate) struct Documents<'a> {
     start: Position,
     /// The documents that follow what the parser reads.
     rest: Pieces<'a>,
-    keys: Keys,
+    dialect: Dialect,
     /// How many values each may hold.
     node_limit: usize,
     count: usize,
     ended: bool,
+    /// All of the file.
+    text: &'a str,
 }
 
 /// What one document is.
@@ -56,20 +60,21 @@ enum Stop {
 
 impl<'a> Documents<'a> {
     pub(crate) fn of(text: &'a str) -> Self {
-        Self::with_keys(text, Keys::Booleans)
+        Self::with_dialect(text, Dialect::Kubectl)
     }
 
-    pub(crate) fn with_keys(text: &'a str, keys: Keys) -> Self {
+    pub(crate) fn with_dialect(text: &'a str, dialect: Dialect) -> Self {
         let mut rest = Pieces::of(text);
         let (first, start) = rest.next().unwrap_or((text, Position { line: 1, column: 1 }));
         Self {
             parser: parser(first),
             start,
             rest,
-            keys,
+            dialect,
             node_limit: (text.len() / BYTES_PER_NODE).clamp(FEW_NODES, NODE_LIMIT),
             count: 0,
             ended: false,
+            text,
         }
     }
 
@@ -107,7 +112,7 @@ impl<'a> Documents<'a> {
     }
 
     fn read_document(&mut self, problems: &mut Problems) -> Option<Document<'a>> {
-        let mut composer = Composer::new(self.node_limit, self.start, self.keys);
+        let mut composer = Composer::new(self.node_limit, self.start, self.dialect);
         loop {
             let step = match self.parser.next_event() {
                 None => return None,
@@ -130,8 +135,22 @@ impl<'a> Documents<'a> {
     /// Tells why, and goes on behind the next document separator.
     fn recover(&mut self, stop: Stop, problems: &mut Problems) {
         if let Stop::Syntax(error) = stop {
+            if let Some(at) = conflict_in(self.text) {
+                let message = "Git left the marker of a conflict here";
+                problems.error(
+                    at,
+                    message,
+                    Some("choose between both sides, and remove the markers"),
+                );
+                self.ended = true;
+                return;
+            }
             let at = position(error.marker(), self.start);
-            problems.error(at, format!("not valid YAML: {}", error.info()), hint(error.kind()));
+            let hint = match has_template_before(self.text, at.line) {
+                true => Some(RENDER_FIRST),
+                false => hint(error.kind()),
+            };
+            problems.error(at, format!("not valid YAML: {}", error.info()), hint);
         }
         // An error here can only repeat what was told: the input is text in memory.
         if matches!(self.parser.proceed_next_document(), Ok(true)) {
@@ -148,7 +167,7 @@ impl<'a> Documents<'a> {
 struct Composer<'a> {
     node_limit: usize,
     start: Position,
-    keys: Keys,
+    dialect: Dialect,
     open: Vec<Open<'a>>,
     anchors: BTreeMap<usize, Node<'a>>,
     copies: Copies,
@@ -175,11 +194,11 @@ struct Key<'a> {
 }
 
 impl<'a> Composer<'a> {
-    fn new(node_limit: usize, start: Position, keys: Keys) -> Self {
+    fn new(node_limit: usize, start: Position, dialect: Dialect) -> Self {
         Self {
             node_limit,
             start,
-            keys,
+            dialect,
             open: Vec::new(),
             anchors: BTreeMap::new(),
             copies: Copies::default(),
@@ -335,6 +354,11 @@ impl<'a> Composer<'a> {
                 ScalarKind::Text
             }
         };
+        let is_time_read = self.dialect == Dialect::Resources && kind == ScalarKind::Text;
+        let text = match time_of(&text).filter(|_| is_time_read && tag.is_none()) {
+            Some(time) if style == ScalarStyle::Plain => Cow::Owned(time),
+            _ => text,
+        };
         Node { at, value: Value::Scalar { text, kind } }
     }
 
@@ -357,7 +381,10 @@ impl<'a> Composer<'a> {
             ScalarKind::Int(number) if number.to_string() == *text => None,
             ScalarKind::Int(_) | ScalarKind::Float => Some("a number"),
             ScalarKind::Bool(_) if matches!(&*text, "true" | "false") => None,
-            ScalarKind::Bool(_) if self.keys == Keys::Texts => None,
+            ScalarKind::Bool(_) if self.dialect == Dialect::Resources => None,
+            ScalarKind::Bool(value) if self.dialect == Dialect::JsonPatches => {
+                return Key { text: Cow::Owned(value.to_string()), at };
+            }
             ScalarKind::Bool(_) => Some("a boolean"),
             ScalarKind::Null => Some("null"),
         };
@@ -372,8 +399,8 @@ impl<'a> Composer<'a> {
     /// Takes note of a key that is no text. The tree stays in step, and is dropped in the end.
     fn refuse_key(&mut self, at: Position, problems: &mut Problems) {
         self.broken = true;
-        let hint = "a template's {{ }} must be rendered before, or quoted";
-        problems.error(at, "a key must be text, not a list, a map or an alias", Some(hint));
+        let message = "a key must be text, not a list, a map or an alias";
+        problems.error(at, message, Some(RENDER_FIRST));
         self.put_key(Key { text: Cow::Borrowed(""), at });
     }
 
@@ -385,6 +412,39 @@ impl<'a> Composer<'a> {
             Some("remove it"),
         );
     }
+}
+
+const RENDER_FIRST: &str =
+    "a template's {{ }} must be rendered before, as `helm template` does, or quoted";
+
+/// How many lines before a mistake are searched for its cause.
+const CAUSE_LINES: usize = 3;
+
+/// Whether a template stands in a line or right before it, where YAML does not expect one.
+fn has_template_before(text: &str, line: u32) -> bool {
+    let end = usize::try_from(line).unwrap_or(usize::MAX);
+    let lines = text.lines().take(end).skip(end.saturating_sub(CAUSE_LINES));
+    lines.into_iter().any(|line| {
+        let start = line.trim_start().trim_start_matches("- ");
+        let value = start.split_once(": ").map_or("", |(_, value)| value.trim_start());
+        start.starts_with("{{") || value.starts_with("{{")
+    })
+}
+
+/// Where Git says that two sides differ, if it also says where the other side begins and both end.
+fn conflict_in(text: &str) -> Option<Position> {
+    let (mut first, mut is_halved) = (None, false);
+    for (index, line) in text.lines().enumerate() {
+        if line.starts_with("<<<<<<< ") {
+            first = first.or(Some(index));
+        } else if line == "=======" {
+            is_halved = first.is_some();
+        } else if line.starts_with(">>>>>>> ") && is_halved {
+            let line = u32::try_from(first?.saturating_add(1)).unwrap_or(u32::MAX);
+            return Some(Position { line, column: 1 });
+        }
+    }
+    None
 }
 
 /// Stands in for an anchor at a list or map in the place of a key: what it holds is dropped.

@@ -99,9 +99,92 @@ fn is_float(text: &str) -> bool {
     mantissa_ok && exponent_ok
 }
 
+/// A plain date, or a date and a time, as kustomize writes it anew.
+pub(crate) fn time_of(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    if bytes.get(4) != Some(&b'-') || !bytes[..4].iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    // With a space there is no zone, and it is that of Greenwich.
+    let (date, time) = match (text.split_once(['T', 't']), text.split_once(' ')) {
+        (Some((date, time)), _) => (date, Some(time.to_owned())),
+        (None, Some((_, time))) if time.contains(['Z', '+', '-']) => return None,
+        (None, Some((date, time))) => (date, Some(format!("{time}Z"))),
+        (None, None) => (text, None),
+    };
+    let mut parts = date.splitn(3, '-');
+    let year: i16 = parts.next()?.parse().ok()?;
+    let (month, day) = (short_number(parts.next()?)?, short_number(parts.next()?)?);
+    jiff::civil::Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
+    let time = match time {
+        Some(time) => time_of_day(&time)?,
+        None => "00:00:00Z".to_owned(),
+    };
+    Some(format!("{year:04}-{month:02}-{day:02}T{time}"))
+}
+
+/// `hours:minutes:seconds`, a fraction of a second if there is one, and `Z` or the distance to it.
+fn time_of_day(text: &str) -> Option<String> {
+    let end = text.find(['Z', '+', '-'])?;
+    let (clock, zone) = text.split_at(end);
+    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
+    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let mut parts = clock.splitn(3, ':').map(short_number);
+    let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
+    if hours > 23 || minutes > 59 || seconds > 59 || !all_digits(fraction) {
+        return None;
+    }
+    let zone = match zone {
+        "Z" | "+00:00" | "-00:00" => "Z",
+        zone if zone.len() == 6 && zone.starts_with(['+', '-']) && zone.as_bytes()[3] == b':' => {
+            let (hours, minutes) = (zone.get(1..3)?, zone.get(4..6)?);
+            (all_digits(hours) && all_digits(minutes) && hours < "25" && minutes < "60")
+                .then_some(zone)?
+        }
+        _ => return None,
+    };
+    let fraction = fraction.get(..9).unwrap_or(fraction).trim_end_matches('0');
+    let point = if fraction.is_empty() { "" } else { "." };
+    Some(format!("{hours:02}:{minutes:02}:{seconds:02}{point}{fraction}{zone}"))
+}
+
+/// A number of one or two digits.
+fn short_number(text: &str) -> Option<u8> {
+    let is_short = matches!(text.len(), 1 | 2) && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_short.then(|| text.parse().ok()).flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_written_anew() {
+        let cases = [
+            ("2001-01-01", Some("2001-01-01T00:00:00Z")),
+            ("2001-1-1", Some("2001-01-01T00:00:00Z")),
+            ("2001-1-1T1:2:3Z", Some("2001-01-01T01:02:03Z")),
+            ("2001-01-01T10:00:00.100Z", Some("2001-01-01T10:00:00.1Z")),
+            ("2001-01-01T10:00:00+02:00", Some("2001-01-01T10:00:00+02:00")),
+            ("2001-01-01T10:00:00+00:00", Some("2001-01-01T10:00:00Z")),
+            ("2001-01-01T10:00:00.123456789123Z", Some("2001-01-01T10:00:00.123456789Z")),
+            ("2001-02-29", None),
+            ("2001-13-01", None),
+            ("02001-01-01", None),
+            ("2001-001-01", None),
+            ("2001-01-01 10:00:00", Some("2001-01-01T10:00:00Z")),
+            ("2001-01-01 10:00:00.50", Some("2001-01-01T10:00:00.5Z")),
+            ("2001-01-01 10:00:00Z", None),
+            ("2001-01-01T10:00:00", None),
+            ("2001-01-01T24:00:00Z", None),
+            ("2001-12-14t21:59:43.10-05:00", Some("2001-12-14T21:59:43.1-05:00")),
+            ("2001-01-01T10:00:00Z07:00", None),
+            ("2001-01-0é", None),
+        ];
+        for (text, time) in cases {
+            assert_eq!(time_of(text).as_deref(), time, "{text:?}");
+        }
+    }
 
     #[test]
     fn plain_scalars_mean_what_they_mean_to_kubectl() {

@@ -1,6 +1,6 @@
 //! What comes out of a file, and what no file can do.
 
-use super::{Document, Documents, Keys, Node, ScalarKind, Value};
+use super::{Dialect, Document, Documents, Node, ScalarKind, Value};
 use crate::problems::Problems;
 
 /// The documents as one line each, and the problems as `line:column message`.
@@ -189,9 +189,10 @@ fn json_documents_need_nothing_between_them() {
 #[test]
 fn words_that_yaml_takes_for_booleans_are_keys_where_it_is_asked() {
     let mut problems = Problems::default();
-    let document = Documents::with_keys("{y: 1, on: 2, \"n\": 3}", Keys::Texts).next(&mut problems);
+    let document =
+        Documents::with_dialect("{y: 1, on: 2, \"n\": 3}", Dialect::Resources).next(&mut problems);
     assert!(matches!(document, Some(Document::Tree(node)) if show(&node) == "{y: 1, on: 2, n: 3}"));
     assert!(!read("{y: 1}").1.is_empty());
-    let mut null = Documents::with_keys("{null: 1}", Keys::Texts);
+    let mut null = Documents::with_dialect("{null: 1}", Dialect::Resources);
     assert!(matches!(null.next(&mut problems), Some(Document::Broken)));
 }

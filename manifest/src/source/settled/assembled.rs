@@ -8,7 +8,7 @@ use dugout_model::{
 };
 
 use super::{Followed, Stop};
-use crate::assemble::{Checked, Policy, Unit, check_namespace, has_refused_group};
+use crate::assemble::{Checked, Policy, Unit, check_namespace, class_of, has_refused_group};
 use crate::blob::{BlobObject, Content, ParsedBlob};
 use crate::decode::{DEFAULT_NAMESPACE, Identity};
 use crate::source::Rendered;
@@ -25,6 +25,8 @@ pub(super) struct Assembled {
     /// Objects that are there and that Dugout does not act on.
     others: HashSet<Identity>,
     node_ports: HashMap<u16, Identity>,
+    /// Some workload takes ports of its nodes, or did.
+    has_host_ports: bool,
     /// The namespaces whose limits or service accounts fill in what workloads do not say, or did until now.
     with_defaults: HashSet<NamespaceName>,
     pub notices: Notices,
@@ -77,6 +79,7 @@ impl Assembled {
             by_namespace: HashMap::new(),
             others: HashSet::new(),
             node_ports: HashMap::new(),
+            has_host_ports: false,
             with_defaults: HashSet::new(),
             notices: Notices::default(),
             objects: objects.clone(),
@@ -135,6 +138,9 @@ impl Assembled {
     ) -> Followed<()> {
         let Some((path, part)) = self.parts.remove_entry(path) else { return Err(Stop::ReadWhole) };
         for object in &part.content().objects {
+            if brings_class(object) {
+                return Err(Stop::ReadWhole);
+            }
             dirty.extend(concerned_by(&object.id));
             if let Some(paths) = self.by_namespace.get_mut(&object.id.key.namespace) {
                 paths.remove(&path);
@@ -167,6 +173,11 @@ impl Assembled {
         changed: &mut BTreeSet<ObjectId>,
     ) -> Followed<()> {
         for object in &part.content().objects {
+            // They are held against those of all namespaces.
+            let takes_ports = self.has_host_ports && node_ports(object).next().is_some();
+            if takes_ports || has_host_ports(object) || brings_class(object) {
+                return Err(Stop::ReadWhole);
+            }
             let Some(id) = object_id(&object.id) else { continue };
             let declared = part.declared(&path, object).ok_or(Stop::ReadWhole)?;
             if self.objects.insert(id.clone(), declared).is_some() {
@@ -198,6 +209,7 @@ impl Assembled {
                 return Err(Stop::ReadWhole);
             }
             self.index_ports(object)?;
+            self.has_host_ports |= has_host_ports(object);
             dirty.extend(concerned_by(&object.id));
             let namespace = &object.id.key.namespace;
             if object.gives_defaults() {
@@ -248,7 +260,8 @@ impl Assembled {
             return Err(Stop::ReadWhole);
         }
         let units = paths.iter().filter_map(|path| Some(self.parts.get(path)?.as_unit(path)));
-        let Checked { problems, has_defaults, workloads } = check_namespace(units, namespace);
+        let Checked { problems, has_defaults, workloads } =
+            check_namespace(units, namespace, || self.classes());
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(Stop::ReadWhole);
         }
@@ -260,6 +273,17 @@ impl Assembled {
             self.with_defaults.remove(namespace);
         }
         Ok(())
+    }
+
+    /// The classes of storage that are declared.
+    fn classes(&self) -> BTreeSet<String> {
+        let from = |kind| ObjectId::new(kind, "", "");
+        let of_kind = |kind| {
+            let rest = self.objects.range(from(kind)..);
+            rest.take_while(move |(id, _)| id.kind == kind).map(|(_, object)| object)
+        };
+        let objects = of_kind(Kind::StorageClass).chain(of_kind(Kind::PersistentVolume));
+        objects.filter_map(|object| class_of(object).map(str::to_owned)).collect()
     }
 
     /// Takes over workloads with what their namespace fills in now. Those in which nothing
@@ -297,5 +321,15 @@ fn object_id(id: &Identity) -> Option<ObjectId> {
 
 fn node_ports(object: &BlobObject) -> impl Iterator<Item = u16> {
     let service = object.links.service.iter();
-    service.flat_map(|service| service.node_ports.iter().map(|(port, _)| *port))
+    service.flat_map(|service| service.node_ports.iter().map(|port| port.number))
+}
+
+/// Whether it asks for ports of its nodes, which no other may have there.
+fn has_host_ports(object: &BlobObject) -> bool {
+    object.links.pods.as_ref().is_some_and(|pods| pods.host_ports().is_some())
+}
+
+/// Whether claims anywhere may be of its class.
+fn brings_class(object: &BlobObject) -> bool {
+    matches!(object.id.kind, "StorageClass" | "PersistentVolume")
 }
