@@ -47,7 +47,7 @@ use crate::policy::NodePolicy;
 use crate::probe::{ProbeKind, ProbeTarget};
 use crate::proxy::{PortNews, Proxy};
 use crate::records::{PodRecord, Records};
-use crate::runtime::{ContainerRuntime, EngineEvent, ObservedContainer, RuntimeError};
+use crate::runtime::{ContainerRuntime, EngineEvent, FoundImage, ObservedContainer, RuntimeError};
 use crate::spec::Allocatable;
 use crate::volumes::Volumes;
 pub(crate) use hands::learn_engine;
@@ -100,7 +100,7 @@ pub(crate) enum Event {
     ImageFetched {
         asked: AssignedImage,
         action: ImageAction,
-        result: Result<bool, RuntimeError>,
+        result: Result<Option<FoundImage>, RuntimeError>,
     },
     ImagePulled {
         name: String,

@@ -60,6 +60,8 @@ pub enum Bug {
     ConfigurationNotRolled,
     /// Pods are stopped before the images of their successors are there.
     PullGateIgnored,
+    /// Each node runs what the name of an image stands for there.
+    PinIgnored,
     DependsOnIgnored,
     DeadlineNeverFires,
     /// A release that fails leaves one object as it was changed.
@@ -151,6 +153,13 @@ pub(crate) fn assignment_with(
             let mut cut = (*own).clone();
             cut.pods.pop();
             Arc::new(cut)
+        }
+        (Some(Bug::PinIgnored), _) => {
+            let mut open = (*own).clone();
+            for pod in &mut open.pods {
+                pod.pins.clear();
+            }
+            Arc::new(open)
         }
         _ => own,
     }
