@@ -111,6 +111,8 @@ pub struct InFlight {
 #[serde(rename_all = "camelCase")]
 pub enum Call {
     Pull,
+    /// An image is looked for.
+    Find,
     Create,
     Start,
     Stop,
@@ -159,6 +161,7 @@ impl Call {
     pub fn as_str(self) -> &'static str {
         match self {
             Call::Pull => "pull",
+            Call::Find => "find",
             Call::Create => "create",
             Call::Start => "start",
             Call::Stop => "stop",
@@ -171,6 +174,7 @@ impl Call {
     pub fn participle(self) -> &'static str {
         match self {
             Call::Pull => "pulled",
+            Call::Find => "looked at",
             Call::Create => "created",
             Call::Start => "started",
             Call::Stop => "stopped",

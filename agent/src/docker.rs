@@ -43,8 +43,8 @@ use crate::local::image;
 use crate::metrics::AgentMetrics;
 use crate::pause;
 use crate::runtime::{
-    ContainerRuntime, ContainerSpec, Correction, EngineEvent, EngineInfo, ExecOutcome,
-    ListedContainer, LogOptions, ObservedContainer, PermanentKind, RuntimeError,
+    ContainerRuntime, ContainerSpec, Correction, EngineEvent, EngineInfo, ExecOutcome, FoundDigest,
+    FoundImage, ListedContainer, LogOptions, ObservedContainer, PermanentKind, RuntimeError,
 };
 
 /// Where Docker listens unless told otherwise.
@@ -77,6 +77,8 @@ pub struct DockerRuntime {
     fitting: images::FittingImages,
     /// Whether the engine said that it accounts for swap.
     accounts_swap: AtomicBool,
+    /// Whether it gives digests to images that came from no registry.
+    names_all_images: AtomicBool,
     /// Where whatever is on the network of the node is reached.
     node_address: Option<IpAddr>,
 }
@@ -109,6 +111,7 @@ impl DockerRuntime {
             late: exec::LateCommands::default(),
             disk_look: Arc::new(Semaphore::new(1)),
             fitting: images::FittingImages::default(),
+            names_all_images: AtomicBool::new(false),
             accounts_swap: AtomicBool::new(false),
             node_address: None,
         })
@@ -222,6 +225,7 @@ impl ContainerRuntime for DockerRuntime {
     async fn info(&self) -> Result<EngineInfo, RuntimeError> {
         let info = self.call("info", QUICK, |docker| async move { docker.info().await }).await?;
         self.note_swap(&info);
+        self.note_image_store(&info);
         if let Some(folder) = &info.docker_root_dir {
             self.metrics.usage.learn_images_folder(folder.into());
         }
@@ -332,11 +336,15 @@ impl ContainerRuntime for DockerRuntime {
         }
     }
 
-    async fn has_image(&self, image: &str) -> Result<bool, RuntimeError> {
-        self.holds(image).await
+    async fn find_image(&self, image: &str) -> Result<Option<FoundImage>, RuntimeError> {
+        self.find(image).await
     }
 
-    async fn pull(&self, image: &str, auth: Option<&RegistryAuth>) -> Result<String, RuntimeError> {
+    async fn pull(
+        &self,
+        image: &str,
+        auth: Option<&RegistryAuth>,
+    ) -> Result<FoundImage, RuntimeError> {
         let auth = auth.map(|auth| images::docker_credentials(auth, image));
         let mut options = CreateImageOptionsBuilder::new().from_image(image);
         if !names_version(image) {
@@ -347,18 +355,24 @@ impl ContainerRuntime for DockerRuntime {
         let began = Instant::now();
         let call = |docker: Docker| async move {
             let mut progress = docker.create_image(Some(options), None, auth).boxed();
+            let mut digest = None;
             while let Some(step) = tokio::time::timeout(PULL_SILENCE, progress.next())
                 .await
                 .map_err(|_| BollardError::RequestTimeoutError)?
             {
-                step?;
+                let told = step?.status.as_deref().and_then(images::pulled_digest);
+                digest = told.or(digest);
             }
-            Ok(())
+            Ok(digest)
         };
         let result = self.call("pull", PULL, call).await.map_err(images::refused_by_registry);
         tracing::debug!(image, took = ?began.elapsed(), ok = result.is_ok(), "pull ended");
-        result?;
-        self.fit(image).await
+        let digest = result?;
+        let found = self.fit(image).await?;
+        Ok(match digest {
+            Some(digest) => FoundImage { digest: FoundDigest::Registry(digest), ..found },
+            None => found,
+        })
     }
 
     async fn survey_images(&self) -> Result<ImageSurvey, RuntimeError> {

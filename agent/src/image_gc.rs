@@ -137,10 +137,14 @@ fn is_beyond(disk: DiskUse, percent: u8) -> bool {
 }
 
 fn wanted_names(assignment: &Assignment) -> BTreeSet<String> {
-    let of_pods = assignment.pods.iter().flat_map(|pod| pod.template.all_containers());
-    let of_pods = of_pods.map(|container| container.image.as_str());
-    let asked = assignment.images.iter().map(|asked| asked.image.as_str());
-    of_pods.chain(asked).map(whole_name).collect()
+    let of_pods = assignment.pods.iter().flat_map(|pod| {
+        let pins = pod.pins.iter();
+        let fixed = pins.filter_map(|pin| Some(pin.digest.as_ref()?.reference(&pin.image)));
+        pod.template.all_containers().map(|container| container.image.clone()).chain(fixed)
+    });
+    let asked = assignment.images.iter();
+    let asked = asked.flat_map(|asked| [asked.image.clone(), asked.reference()]);
+    of_pods.chain(asked).map(|name| whole_name(&name)).collect()
 }
 
 fn by_id(survey: &ImageSurvey) -> BTreeMap<&str, &HeldImage> {

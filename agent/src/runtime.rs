@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dugout_model::{
-    ContainerExit, ContainerSecurity, MountAccess, MountPropagation, NamespaceOwner, PodNames,
-    SecretValue, Streams, Sysctl, Timestamp,
+    ContainerExit, ContainerSecurity, ImageDigest, MountAccess, MountPropagation, NamespaceOwner,
+    PodNames, SecretValue, Streams, Sysctl, Timestamp,
 };
 use futures_util::stream::BoxStream;
 use thiserror::Error;
@@ -66,16 +66,20 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// Removes a container, killing it if it still runs; one that is gone already is fine.
     fn remove(&self, id: &str) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
-    /// Whether the engine has an image; no registry is asked. `Invalid` says that it is for other machines.
-    fn has_image(&self, image: &str) -> impl Future<Output = Result<bool, RuntimeError>> + Send;
+    /// The image of this name that the engine has; no registry is asked. `Invalid` says that it is for other
+    /// machines.
+    fn find_image(
+        &self,
+        image: &str,
+    ) -> impl Future<Output = Result<Option<FoundImage>, RuntimeError>> + Send;
 
-    /// Pulls an image and returns its id. `NotFound` and `Unauthorized` carry the registry's words,
+    /// Pulls an image and returns it. `NotFound` and `Unauthorized` carry the registry's words,
     /// `Invalid` that it is for other machines.
     fn pull(
         &self,
         image: &str,
         auth: Option<&RegistryAuth>,
-    ) -> impl Future<Output = Result<String, RuntimeError>> + Send;
+    ) -> impl Future<Output = Result<FoundImage, RuntimeError>> + Send;
 
     fn survey_images(&self) -> impl Future<Output = Result<ImageSurvey, RuntimeError>> + Send;
 
@@ -124,12 +128,32 @@ pub struct EngineInfo {
     pub memory_bytes: u64,
 }
 
+/// An image that an engine has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundImage {
+    pub id: String,
+    pub digest: FoundDigest,
+}
+
+/// What the registry of an image calls it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FoundDigest {
+    /// It came from no registry, or the engine does not say.
+    Unknown,
+    /// Its registry has given it, or was given the image, under this digest.
+    Registry(ImageDigest),
+    /// The engine gives such a name to each image, also to one that no registry has.
+    Unclear(ImageDigest),
+}
+
 /// One of our containers as the engine has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedContainer {
     pub id: String,
     pub labels: ContainerLabels,
     pub image_id: Option<String>,
+    /// The digest by which it was named when the container was made, if it was.
+    pub image_digest: Option<ImageDigest>,
     pub state: ObservedState,
     pub settings: ContainerSettings,
     pub address: Option<IpAddr>,

@@ -77,6 +77,7 @@ pub fn pod(number: u128, template: ResolvedTemplate) -> AssignedPod {
         order: PodOrder::Run { draining: false },
         drift: Drift::Correct,
         claims: Vec::new(),
+        pins: Vec::new(),
     }
 }
 
@@ -107,6 +108,7 @@ pub fn container(number: u128, attempt: u32, state: ObservedState) -> ObservedCo
             volumes: Vec::new(),
         },
         image_id: Some("sha256:1".into()),
+        image_digest: None,
         state,
         settings: container_settings(&template("web"), "web").unwrap(),
         address: Some("172.17.0.5".parse().unwrap()),

@@ -73,13 +73,14 @@ async fn an_image_is_pulled_with_the_secrets_of_its_pod_or_release_and_with_no_o
         release: ReleaseId(1),
         image: other.clone(),
         policy: PullPolicy::IfNotPresent,
+        digest: None,
     };
     rig.images = vec![asked.clone()];
     rig.pull_secrets[0].images = vec![other.clone()];
     rig.assign();
     rig.until("the image is here", |report| {
         let held = report.images.as_ref().and_then(|images| images.get(&asked));
-        held == Some(&ImageReport::Held)
+        matches!(held, Some(ImageReport::Held { digest: Some(_) }))
     })
     .await;
     rig.finish_without(&[&other, &image]).await;
@@ -150,7 +151,7 @@ async fn an_image_of_another_architecture_is_refused_with_a_sentence() {
     let uid = second.uid;
     rig.pods.insert(uid, second);
     let policy = PullPolicy::Never;
-    let asked = AssignedImage { release: ReleaseId(1), image: image.clone(), policy };
+    let asked = AssignedImage { release: ReleaseId(1), image: image.clone(), policy, digest: None };
     rig.images = vec![asked.clone()];
     rig.assign();
     rig.until_pod(uid, "refused, too", is_refused).await;

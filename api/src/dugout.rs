@@ -146,6 +146,9 @@ pub struct ReleaseStatus {
     /// Of one that went back by itself: what became of the revert commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revert: Option<Revert>,
+    /// What the names of its images stand for, where a node has said so.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pins: BTreeMap<String, String>,
     /// What is wrong with its manifests. Only where one release is read by its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problems: Option<Vec<Problem>>,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    AssignedClaim, ClusterId, Drift, NamespaceName, NodeName, ObjectKey, ObjectName, PodAddress,
-    PodUid, Protocol, PullPolicy, ReleaseId, ReplicaSetUid, SecretValue, SharedTemplate, Turn,
-    VolumeUid,
+    AssignedClaim, ClusterId, Drift, ImageDigest, NamespaceName, NodeName, ObjectKey, ObjectName,
+    PodAddress, PodUid, Protocol, PullPolicy, ReleaseId, ReplicaSetUid, SecretValue,
+    SharedTemplate, Turn, VolumeUid,
 };
 
 /// Everything one node must run. It is complete: what is not in it and carries our labels goes.
@@ -55,6 +55,18 @@ pub struct AssignedImage {
     pub release: ReleaseId,
     pub image: String,
     pub policy: PullPolicy,
+    /// What the release has fixed that its name stands for. Without one the node says what it finds.
+    pub digest: Option<ImageDigest>,
+}
+
+impl AssignedImage {
+    /// What the engine is asked for.
+    pub fn reference(&self) -> String {
+        match &self.digest {
+            Some(digest) => digest.reference(&self.image),
+            None => self.image.clone(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +81,26 @@ pub struct AssignedPod {
     pub drift: Drift,
     /// Where the volumes are that are claims', in the order of its template.
     pub claims: Vec<AssignedClaim>,
+    /// What the names of its template's images stand for, of those that are not named by their digest;
+    /// sorted. A server of an earlier release says it of none, and then each is what its node finds.
+    pub pins: Vec<AssignedPin>,
+}
+
+impl AssignedPod {
+    /// What is said of an image of its template.
+    pub fn pin_of(&self, image: &str) -> Option<&AssignedPin> {
+        self.pins.iter().find(|pin| pin.image == image)
+    }
+}
+
+/// What the name of an image stands for in a pod.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AssignedPin {
+    /// As the template names it.
+    pub image: String,
+    /// Absent until a node has said what it found first: no container is made of it before that, but where
+    /// the node has one that came from no registry.
+    pub digest: Option<ImageDigest>,
 }
 
 /// What the node shall do with a pod.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::{
     AssignedImage, CommitSha, ContainerStatus, DeclaredObjects, Drift, EngineId, Event,
-    EventNumber, NodeName, OnFailure, Pause, PodAddress, PodPhase, PodUid, Resources,
+    EventNumber, ImageDigest, NodeName, OnFailure, Pause, PodAddress, PodPhase, PodUid, Resources,
     RevertOutcome, Revision, SourceCondition, SourceName, StringMap, Timestamp, Turn, VolumeUid,
 };
 
@@ -139,14 +139,14 @@ pub struct NodeReport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImageReport {
     /// It is looked for or pulled; with the last trouble on the way.
-    Pulling {
-        trouble: Option<String>,
+    Pulling { trouble: Option<String> },
+    Held {
+        /// What its registry calls it; absent for one that came from none, or where an agent of an earlier
+        /// release does not say.
+        digest: Option<ImageDigest>,
     },
-    Held,
     /// It cannot be had; the words of the registry or the engine.
-    Failed {
-        message: String,
-    },
+    Failed { message: String },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use uuid::Uuid;
 
 use crate::{
-    EngineId, NodeName, ObjectKey, PodUid, PullPolicy, ReleaseId, Resources, SourceName, StringMap,
-    Timestamp, Turn,
+    EngineId, ImageDigest, NodeName, ObjectKey, PodUid, PullPolicy, ReleaseId, Resources,
+    SourceName, StringMap, Timestamp, Turn,
 };
 
 /// One agent.
@@ -48,6 +48,8 @@ pub struct ImagePull {
     pub asked_at: Timestamp,
     pub image: String,
     pub policy: PullPolicy,
+    /// What its name stands for, once that is fixed.
+    pub digest: Option<ImageDigest>,
     /// What it may be pulled with; sorted.
     pub pull_secrets: Box<[ObjectKey]>,
     pub state: PullState,

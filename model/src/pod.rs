@@ -5,9 +5,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::{
-    COMPLETION_INDEX_LABEL, CONTROLLER_UID_LABEL, CommitSha, NamespaceName, NodeName, ObjectName,
-    ObjectUid, PodAddress, PodMilestones, PodUid, ReplicaSetUid, SharedTemplate, SourceName,
-    TemplateHash, Timestamp, Turn,
+    COMPLETION_INDEX_LABEL, CONTROLLER_UID_LABEL, CommitSha, ImageDigest, ImagePins, NamespaceName,
+    NodeName, ObjectName, ObjectUid, PodAddress, PodMilestones, PodUid, ReplicaSetUid,
+    SharedTemplate, SourceName, TemplateHash, Timestamp, Turn,
 };
 
 /// One generation of a workload's template, and how many pods of it there shall be. Every pod belongs
@@ -34,6 +34,9 @@ pub struct ReplicaSet {
     /// The commit that last made this template current.
     pub sha: CommitSha,
     pub created_at: Timestamp,
+    /// What the names of its images stand for, for as long as it is there: the first that one of its pods
+    /// or its release took of each. No part of the template's hash.
+    pub pins: ImagePins,
 }
 
 impl ReplicaSet {
@@ -337,8 +340,11 @@ pub struct ContainerStatus {
     pub restarts: u32,
     /// The engine's id of the current container.
     pub container_id: Option<String>,
-    /// The image's id or digest, once known.
+    /// The engine's id of its image, once known.
     pub image_id: Option<String>,
+    /// What the registry calls the image that the container is made of, or will be: of one that waits, what
+    /// its node found. Absent for an image that came from no registry.
+    pub image_digest: Option<ImageDigest>,
     /// How the previous run of this container ended.
     pub last_exit: Option<ContainerExit>,
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use crate::{
-    Commit, CommitSha, DeclaredObject, ObjectId, ObjectUid, Problem, SourceName, StoredObject,
-    Timestamp,
+    Commit, CommitSha, DeclaredObject, ImagePins, ObjectId, ObjectUid, Problem, SourceName,
+    StoredObject, Timestamp,
 };
 
 /// One commit of one source with what it declares, or what is wrong with it.
@@ -117,6 +117,8 @@ pub struct Release {
     pub finished_at: Option<Timestamp>,
     /// What became of the revert commit that a release which went back by itself asked for.
     pub revert: Option<RevertOutcome>,
+    /// What the names of its images stand for, by what was found first for it.
+    pub pins: ImagePins,
 }
 
 /// Whether Git says what runs, after a release went back by itself.

@@ -33,6 +33,8 @@ pub enum Step {
     Ready,
     /// Every image of the release is on every node that was chosen for it.
     ImagesReady,
+    /// What the name of an image stands for is fixed for the release.
+    Pinned,
     Draining,
     Drained,
     Stopped,
@@ -50,7 +52,7 @@ pub enum Step {
 }
 
 impl Step {
-    pub const ALL: [Step; 23] = [
+    pub const ALL: [Step; 24] = [
         Step::Noticed,
         Step::Fetched,
         Step::Validated,
@@ -64,6 +66,7 @@ impl Step {
         Step::Started,
         Step::Ready,
         Step::ImagesReady,
+        Step::Pinned,
         Step::Draining,
         Step::Drained,
         Step::Stopped,
@@ -91,6 +94,7 @@ impl Step {
             Step::Started => "started",
             Step::Ready => "ready",
             Step::ImagesReady => "images-ready",
+            Step::Pinned => "pinned",
             Step::Draining => "draining",
             Step::Drained => "drained",
             Step::Stopped => "stopped",

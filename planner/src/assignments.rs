@@ -10,7 +10,7 @@ use dugout_model::{
 };
 
 use crate::draft::Draft;
-use crate::{gate, pull_secrets, services, storage};
+use crate::{gate, pins, pull_secrets, services, storage};
 
 /// Gives a new generation to each node whose assignment became another in this turn.
 pub(crate) fn publish(draft: &mut Draft<'_>) {
@@ -69,6 +69,7 @@ fn images(world: &World, node: &Node) -> Vec<AssignedImage> {
         release: pull.release,
         image: pull.image.clone(),
         policy: pull.policy,
+        digest: pull.digest.clone(),
     });
     let mut images: Vec<AssignedImage> = asked.collect();
     images.sort();
@@ -91,6 +92,7 @@ fn assigned_pod(world: &World, pod: &Pod) -> Option<AssignedPod> {
         },
         drift: world.sources.get(&set.source).map(|source| source.drift).unwrap_or_default(),
         claims: storage::assigned_claims(world, pod, set),
+        pins: pins::assigned(set),
     })
 }
 

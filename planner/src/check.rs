@@ -10,6 +10,7 @@ mod gate;
 mod host_ports;
 mod identities;
 mod order;
+mod pins;
 mod pruning;
 mod releases;
 mod storage;
@@ -99,6 +100,8 @@ pub enum Violation {
     EndpointLost { node: NodeName, service: ObjectKey, pod: PodUid },
     #[error("{object} is taken from a revision that is quarantined")]
     QuarantinedObject { object: ObjectId },
+    #[error("image {image} stood for something in a release or replica set, and no longer does")]
+    PinMoved { image: String },
     #[error("release {release:?} had its verdict already")]
     VerdictChanged { release: ReleaseId },
     #[error("release {release:?} is told to have gone back, and something of it is not back")]
@@ -148,6 +151,7 @@ pub fn check(before: &World, plan: &Plan) -> Vec<Violation> {
     checker.order(plan);
     checker.releases(plan);
     checker.baselines(plan);
+    checker.pins(plan);
     checker.generations();
     checker.violations
 }

@@ -283,6 +283,7 @@ impl<'a> Run<'a> {
             restarts: 0,
             container_id: None,
             image_id: None,
+            image_digest: None,
             last_exit: None,
         };
         PodReport {

@@ -20,16 +20,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    AssignedImage, Change, ContainerState, GateScope, ImagePull, ImageReport, Kind, Node, NodeName,
-    NodeReport, ObjectKey, ObjectUid, Pod, PodStatus, PullGate, PullPolicy, PullState, ReleaseId,
-    Source, SourceName, Step, StoredObject, Timestamp, Verdict, WaitingReason, World,
+    AssignedImage, Change, GateScope, ImagePins, ImagePull, Kind, Node, NodeName, ObjectKey,
+    ObjectUid, PullGate, PullPolicy, PullState, ReleaseId, Source, SourceName, Step, StoredObject,
+    Timestamp, Verdict, World, takes_pin,
 };
 
 use self::foresight::{Coming, Foresight};
+use self::seen::{assigned, images_by_node, is_same};
+pub(crate) use self::seen::{found_digest, is_pulled_by, see, takes_digest};
 use crate::draft::Draft;
 use crate::{Work, order, pull_secrets, rollouts, way_back};
 
 mod foresight;
+mod seen;
 
 /// How long the images of a release may take at least: as long as Kubernetes gives a Deployment without
 /// progress. A workload that has a longer deadline gives it to all.
@@ -367,23 +370,29 @@ fn ask(draft: &mut Draft<'_>, source: &Source, release: ReleaseId) -> Asked {
         BTreeMap::new();
     let mut foresight = Foresight::of(draft, source, &going);
     let mut longest = DEADLINE;
+    let fixed = fixed_by(&draft.world, source, release);
     for object in &going {
         let Some(template) = object.declared.spec.pod_template() else { continue };
         longest = longest.max(rollouts::progress_deadline(object));
         let there = images_by_node(&draft.world, object.uid);
-        for (node, pods) in foresight.nodes_for(draft, object, template) {
+        let foreseen = foresight.nodes_for(draft, object, template);
+        for (node, pods) in foreseen.nodes {
             for container in template.all_containers() {
                 let (image, policy) = (&container.image, container.pull_policy);
+                let digest = foreseen.pins.get(image).or_else(|| fixed.get(image));
+                let digest = digest.filter(|_| takes_pin(container));
                 let is_there = match &pods {
                     // Such a pod pulls for itself, and what it has it has.
                     Coming::Placed(has) => has.contains(image),
                     Coming::Foreseen => {
-                        let runs = there.get(&node).is_some_and(|all| all.contains(image.as_str()));
+                        let there = there.get(&node).into_iter().flatten();
+                        let runs = there.copied().any(|has| is_same(has, image, digest));
                         policy != PullPolicy::Always && runs
                     }
                 };
                 if !is_there {
-                    let asked = AssignedImage { release, image: image.clone(), policy };
+                    let (image, digest) = (image.clone(), digest.cloned());
+                    let asked = AssignedImage { release, image, policy, digest };
                     let names = &template.image_pull_secrets;
                     let keys = pull_secrets::keys(&object.declared.key.namespace, names);
                     let images = wanted.entry(node.clone()).or_default();
@@ -395,6 +404,24 @@ fn ask(draft: &mut Draft<'_>, source: &Source, release: ReleaseId) -> Asked {
     let is_any = !wanted.is_empty();
     let is_more = put_pulls(draft, source, release, wanted);
     Asked { is_any, is_more, longest, lacks_room: foresight.lacks_room }
+}
+
+/// What the names of a release's images stand for, where it is one that asks for something new.
+fn fixed_by(world: &World, source: &SourceName, release: ReleaseId) -> ImagePins {
+    let row = world.releases.get(&release).filter(|_| asks_for_new(world, source, release));
+    row.map(|row| row.pins.clone()).unwrap_or_default()
+}
+
+/// Whether a source's gate is that of a release which asks for something new.
+pub(crate) fn asks_for_new(world: &World, source: &SourceName, release: ReleaseId) -> bool {
+    let gate = world.sources.get(source).map(|source| source.status.gate);
+    matches!(
+        gate,
+        Some(
+            PullGate::Unasked { release: own, scope: GateScope::Release }
+                | PullGate::Pulling { release: own, scope: GateScope::Release, .. }
+        ) if own == release
+    )
 }
 
 /// Writes what a release wants of each node. What was asked before keeps what is known of it. Says whether
@@ -416,110 +443,20 @@ fn put_pulls(
         let (earlier, mut pulls): (Vec<ImagePull>, Vec<ImagePull>) =
             node.pulls.iter().cloned().partition(|pull| pull.release == release);
         pulls.extend(images.into_iter().map(|(asked, keys)| {
-            let AssignedImage { release, image, policy } = asked;
             let pull_secrets = keys.into_iter().collect();
-            let known = earlier.iter().find(|pull| pull.image == image && pull.policy == policy);
+            let known = earlier.iter().find(|pull| assigned(pull) == asked);
+            let AssignedImage { release, image, policy, digest } = asked;
             is_more |= known.is_none();
             let (asked_at, state) = match known {
                 Some(known) => (known.asked_at, known.state.clone()),
                 None => (draft.now, PullState::Wanted { trouble: None }),
             };
             let source = source.clone();
-            ImagePull { source, release, asked_at, image, policy, pull_secrets, state }
+            ImagePull { source, release, asked_at, image, policy, digest, pull_secrets, state }
         }));
         if pulls != node.pulls {
             draft.push(Change::PutNode(Arc::new(Node { pulls, ..(*node).clone() })));
         }
     }
     is_more
-}
-
-/// The images that a workload's pods have on each node.
-fn images_by_node(world: &World, workload: ObjectUid) -> BTreeMap<NodeName, BTreeSet<&str>> {
-    let mut images: BTreeMap<NodeName, BTreeSet<&str>> = BTreeMap::new();
-    for pod in world.replica_sets_of(workload).flat_map(|set| world.pods_of(set.uid)) {
-        if let Some(node) = pod.node() {
-            images.entry(node.clone()).or_default().extend(present_images(world, pod));
-        }
-    }
-    images
-}
-
-/// The images that a pod has on its node, by its last news.
-fn present_images<'a>(world: &'a World, pod: &Pod) -> Vec<&'a str> {
-    let (Some(set), Some(status)) = (world.replica_set_of(pod), pod.seen.known()) else {
-        return Vec::new();
-    };
-    let containers = set.template.all_containers();
-    let present = containers.filter(|container| is_present(status, &container.name));
-    present.map(|container| container.image.as_str()).collect()
-}
-
-/// Whether a container was made, for which its image must be there.
-fn is_present(status: &PodStatus, container: &str) -> bool {
-    let mut containers = status.all_containers().filter(|one| one.name == container);
-    containers.any(|one| match &one.state {
-        ContainerState::Running { .. } | ContainerState::Terminated(_) => true,
-        ContainerState::Waiting { reason, .. } => {
-            matches!(
-                reason,
-                WaitingReason::CrashLoopBackOff
-                    | WaitingReason::CreateContainerError
-                    | WaitingReason::CreateContainerConfigError
-            )
-        }
-    })
-}
-
-/// Takes over what a node says of its images, and what its pods show of them.
-pub(crate) fn see(draft: &mut Draft<'_>, report: &NodeReport) {
-    let Some(node) = draft.world.nodes.get(&report.node).cloned() else { return };
-    if node.pulls.iter().all(|pull| pull.state == PullState::Held) {
-        return;
-    }
-    let mut pulls = node.pulls.clone();
-    for pull in &mut pulls {
-        let asked =
-            AssignedImage { release: pull.release, image: pull.image.clone(), policy: pull.policy };
-        let told = report.images.as_ref().map(|images| images.get(&asked));
-        pull.state = match told {
-            _ if pull.state == PullState::Held => PullState::Held,
-            // An agent of an earlier release pulls when it starts a pod, as ever.
-            None | Some(Some(ImageReport::Held)) => PullState::Held,
-            Some(Some(ImageReport::Failed { message })) => {
-                PullState::Failed { message: message.clone() }
-            }
-            Some(Some(ImageReport::Pulling { .. }) | None) if is_shown(draft, &node, pull) => {
-                PullState::Held
-            }
-            Some(Some(ImageReport::Pulling { trouble })) => {
-                PullState::Wanted { trouble: trouble.clone() }
-            }
-            Some(None) => pull.state.clone(),
-        };
-    }
-    if pulls != node.pulls {
-        draft.push(Change::PutNode(Arc::new(Node { pulls, ..(*node).clone() })));
-    }
-}
-
-/// Whether pods on a node show that an image is there. To be pulled always means to be pulled for this
-/// release.
-fn is_shown(draft: &Draft<'_>, node: &Node, pull: &ImagePull) -> bool {
-    let world = &draft.world;
-    world.pods_on(&node.name).any(|pod| {
-        (pull.policy != PullPolicy::Always || is_pulled_by(world, pod, pull))
-            && present_images(world, pod).contains(&pull.image.as_str())
-    })
-}
-
-/// Whether a pod pulls this image in its course, so that its node need not be asked to.
-pub(crate) fn is_pulled_by(world: &World, pod: &Pod, pull: &ImagePull) -> bool {
-    let Some(set) = world.replica_set_of(pod) else { return false };
-    // What runs before the others may take long, and they pull only then.
-    let is_first = match set.template.init_containers.first() {
-        Some(first) => first.image == pull.image,
-        None => set.template.all_containers().any(|one| one.image == pull.image),
-    };
-    pod.is_active() && pod.created_at >= pull.asked_at && is_first
 }

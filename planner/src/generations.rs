@@ -12,6 +12,7 @@ use dugout_model::{
 use crate::draft::Draft;
 use crate::hash;
 use crate::order::{self, Others};
+use crate::pins;
 use crate::resolve::{self, MissingReference, resolve};
 
 /// How much of a template's hash its replica set's name shows.
@@ -105,6 +106,9 @@ fn make(
 ) -> ReplicaSet {
     let key = &object.declared.key;
     let shown = hash.as_str().get(..HASH_IN_NAME).unwrap_or(hash.as_str());
+    // A changed config map makes a new template though the workload's own text is older.
+    let sha = draft.applied_sha(&object.source).unwrap_or_else(|| object.sha.clone());
+    let pins = pins::of_new_set(&draft.world, (&object.source, &sha), object.uid, &template);
     ReplicaSet {
         uid: ReplicaSetUid(draft.ids.next_uuid()),
         namespace: key.namespace.clone(),
@@ -115,9 +119,9 @@ fn make(
         template_hash: hash,
         revision,
         replicas: 0,
-        // A changed config map makes a new template though the workload's own text is older.
-        sha: draft.applied_sha(&object.source).unwrap_or_else(|| object.sha.clone()),
+        sha,
         created_at: draft.now,
+        pins,
     }
 }
 

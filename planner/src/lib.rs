@@ -31,6 +31,7 @@
 //! | `releases` | a commit is healthy when all of its workloads are, and failed when one is |
 //! | `way_back` | a release that fails goes back whole, before anything else of the turn in which it fails |
 //! | `forecast` | what would come of a commit is what the same turns would decide |
+//! | `pins` | what the name of an image stands for is found once for a release, and holds for all of it |
 //! | `services` | until all is healthy, a service serves as it was, too |
 //! | `assignments` | a node is told again only when what it must run has changed |
 
@@ -53,6 +54,7 @@ mod hash;
 mod jobs;
 mod nodes;
 mod order;
+mod pins;
 mod placement;
 mod pruning;
 mod pull_secrets;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::WireError;
-use crate::names::{parse_address, parse_node_name};
+use crate::names::{digest_text, parse_address, parse_digest, parse_node_name};
 use crate::pull_secret::AssignedPullSecret;
 use crate::storage::AssignedClaim;
 use crate::template::{PullPolicy, Template, micros};
@@ -44,6 +44,19 @@ pub struct AssignedImage {
     pub release: u64,
     pub image: String,
     pub pull_policy: PullPolicy,
+    /// An agent of an earlier release has whatever the image's name stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
+/// What the name of an image stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AssignedPin {
+    pub image: String,
+    /// Absent while it is not fixed: the agent says what it finds, and waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +75,9 @@ pub struct AssignedPod {
     /// An agent of an earlier release gets no pod that has any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<AssignedClaim>,
+    /// An agent of an earlier release runs whatever the images' names stand for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<AssignedPin>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -192,7 +208,7 @@ impl TryFrom<Assignment> for model::Assignment {
                 .map(|pod| pod_from_wire(pod, &templates))
                 .collect::<Result<_, _>>()?,
             services: services.into_iter().map(service_from_wire).collect::<Result<_, _>>()?,
-            images: images.into_iter().map(Into::into).collect(),
+            images: images.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             pull_secrets: pull_secrets
                 .into_iter()
                 .map(TryInto::try_into)
@@ -220,8 +236,17 @@ impl TemplateTable {
 }
 
 fn pod_to_wire(value: &model::AssignedPod, templates: &mut TemplateTable) -> AssignedPod {
-    let model::AssignedPod { uid, namespace, name, replica_set, template, order, drift, claims } =
-        value;
+    let model::AssignedPod {
+        uid,
+        namespace,
+        name,
+        replica_set,
+        template,
+        order,
+        drift,
+        claims,
+        pins,
+    } = value;
     AssignedPod {
         uid: uid.0,
         namespace: namespace.as_str().to_owned(),
@@ -234,15 +259,35 @@ fn pod_to_wire(value: &model::AssignedPod, templates: &mut TemplateTable) -> Ass
         },
         drift: (*drift).into(),
         claims: claims.iter().map(Into::into).collect(),
+        pins: pins.iter().map(pin_to_wire).collect(),
     }
+}
+
+fn pin_to_wire(value: &model::AssignedPin) -> AssignedPin {
+    let model::AssignedPin { image, digest } = value;
+    AssignedPin { image: image.clone(), digest: digest_text(digest.as_ref()) }
+}
+
+fn pin_from_wire(value: AssignedPin) -> Result<model::AssignedPin, WireError> {
+    let AssignedPin { image, digest } = value;
+    Ok(model::AssignedPin { image, digest: parse_digest("digest of a pin", digest)? })
 }
 
 fn pod_from_wire(
     value: AssignedPod,
     templates: &[model::SharedTemplate],
 ) -> Result<model::AssignedPod, WireError> {
-    let AssignedPod { uid, namespace, name, replica_set, template: index, order, drift, claims } =
-        value;
+    let AssignedPod {
+        uid,
+        namespace,
+        name,
+        replica_set,
+        template: index,
+        order,
+        drift,
+        claims,
+        pins,
+    } = value;
     let template = usize::try_from(index).ok().and_then(|index| templates.get(index));
     let Some(template) = template else {
         let pod = format!("{namespace}/{name}");
@@ -262,6 +307,7 @@ fn pod_from_wire(
         },
         drift: drift.into(),
         claims: claims.into_iter().map(Into::into).collect(),
+        pins: pins.into_iter().map(pin_from_wire).collect::<Result<_, _>>()?,
     })
 }
 
@@ -285,15 +331,27 @@ impl From<Drift> for model::Drift {
 
 impl From<&model::AssignedImage> for AssignedImage {
     fn from(value: &model::AssignedImage) -> Self {
-        let model::AssignedImage { release, image, policy } = value;
-        Self { release: release.0, image: image.clone(), pull_policy: (*policy).into() }
+        let model::AssignedImage { release, image, policy, digest } = value;
+        Self {
+            release: release.0,
+            image: image.clone(),
+            pull_policy: (*policy).into(),
+            digest: digest_text(digest.as_ref()),
+        }
     }
 }
 
-impl From<AssignedImage> for model::AssignedImage {
-    fn from(value: AssignedImage) -> Self {
-        let AssignedImage { release, image, pull_policy } = value;
-        Self { release: model::ReleaseId(release), image, policy: pull_policy.into() }
+impl TryFrom<AssignedImage> for model::AssignedImage {
+    type Error = WireError;
+
+    fn try_from(value: AssignedImage) -> Result<Self, WireError> {
+        let AssignedImage { release, image, pull_policy, digest } = value;
+        Ok(Self {
+            release: model::ReleaseId(release),
+            image,
+            policy: pull_policy.into(),
+            digest: parse_digest("digest of an image", digest)?,
+        })
     }
 }
 

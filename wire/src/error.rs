@@ -17,6 +17,8 @@ pub enum WireError {
     FileNotBase64 { path: String },
     #[error("{field}: {text:?} is not an IP address")]
     Address { field: &'static str, text: String },
+    #[error("{field}: {text:?} is not an image digest")]
+    Digest { field: &'static str, text: String },
     #[error("the report has {count} events; at most {limit} are taken at once")]
     TooManyEvents { count: usize, limit: usize },
 }

@@ -19,6 +19,7 @@
 
 mod assignment;
 mod error;
+mod image_report;
 mod lifecycle;
 mod names;
 pub mod paths;
@@ -34,8 +35,8 @@ mod template;
 mod volume;
 
 pub use assignment::{
-    AssignedPod, AssignedService, AssignedServicePort, Assignment, Drift, Endpoint, EndpointPlace,
-    PodOrder, Protocol,
+    AssignedPin, AssignedPod, AssignedService, AssignedServicePort, Assignment, Drift, Endpoint,
+    EndpointPlace, PodOrder, Protocol,
 };
 pub use error::WireError;
 pub use lifecycle::{ContainerLifecycle, LifecycleHandler};
@@ -77,7 +78,7 @@ pub const PROTOCOL_VERSION_TEXT: &str = "1";
 
 /// Which fields of an assignment this crate knows: it grows with each that is added. A reader drops what it
 /// does not know, so what one of another revision kept is not the whole assignment.
-pub const ASSIGNMENT_REVISION: u32 = 4;
+pub const ASSIGNMENT_REVISION: u32 = 5;
 
 /// The largest body of a registration that a server reads.
 pub const MAX_REGISTRATION_BYTES: usize = 64 * 1024;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use dugout_model::NodeName;
+use dugout_model::{ImageDigest, NodeName};
 
 use crate::WireError;
 
@@ -31,6 +31,19 @@ pub fn parse_node_name(text: &str) -> Result<NodeName, WireError> {
 /// An IP address in a field of a message.
 pub(crate) fn parse_address(field: &'static str, text: &str) -> Result<IpAddr, WireError> {
     text.parse().map_err(|_| WireError::Address { field, text: text.to_owned() })
+}
+
+/// The digest of an image in a field of a message.
+pub(crate) fn parse_digest(
+    field: &'static str,
+    text: Option<String>,
+) -> Result<Option<ImageDigest>, WireError> {
+    let parse = |text: String| ImageDigest::parse(&text).ok_or(WireError::Digest { field, text });
+    text.map(parse).transpose()
+}
+
+pub(crate) fn digest_text(digest: Option<&ImageDigest>) -> Option<String> {
+    digest.map(|digest| digest.as_str().to_owned())
 }
 
 #[cfg(test)]

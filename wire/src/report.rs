@@ -7,8 +7,8 @@ use dugout_model::{NodeName, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::assignment::AssignedImage;
-use crate::names::parse_address;
+use crate::image_report::{ImageReport, image_from_wire, image_to_wire};
+use crate::names::{digest_text, parse_address, parse_digest};
 use crate::{MAX_REPORT_EVENTS, WireError};
 
 /// Always all of it, so that a lost report does no harm. The node's name is in the path.
@@ -29,26 +29,6 @@ pub struct Report {
     /// An older server ignores it, and tells events that it gets twice twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_event: Option<EventNumber>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ImageReport {
-    #[serde(flatten)]
-    pub image: AssignedImage,
-    pub state: ImageState,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ImageState {
-    Pulling {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        trouble: Option<String>,
-    },
-    Held,
-    Failed {
-        message: String,
-    },
 }
 
 /// Where the first event of a report stands among all of this run of the agent. The others follow
@@ -144,6 +124,9 @@ pub struct ContainerStatus {
     pub container_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_id: Option<String>,
+    /// An agent of an earlier release does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_digest: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_exit: Option<ContainerExit>,
 }
@@ -231,7 +214,9 @@ impl Report {
                 .into_iter()
                 .map(|(uid, pod)| Ok((model::PodUid(uid), pod.try_into()?)))
                 .collect::<Result<_, WireError>>()?,
-            images: images.map(|images| images.into_iter().map(image_from_wire).collect()),
+            images: images
+                .map(|images| images.into_iter().map(image_from_wire).collect())
+                .transpose()?,
             volumes: volumes.map(|held| held.into_iter().map(model::VolumeUid).collect()),
             events: events.into_iter().map(Into::into).collect(),
             first_event: first_event.map(Into::into),
@@ -263,25 +248,6 @@ impl From<&model::NodeReport> for Report {
             first_event: first_event.map(EventNumber::from),
         }
     }
-}
-
-fn image_to_wire((image, report): (&model::AssignedImage, &model::ImageReport)) -> ImageReport {
-    let state = match report {
-        model::ImageReport::Pulling { trouble } => ImageState::Pulling { trouble: trouble.clone() },
-        model::ImageReport::Held => ImageState::Held,
-        model::ImageReport::Failed { message } => ImageState::Failed { message: message.clone() },
-    };
-    ImageReport { image: image.into(), state }
-}
-
-fn image_from_wire(value: ImageReport) -> (model::AssignedImage, model::ImageReport) {
-    let ImageReport { image, state } = value;
-    let report = match state {
-        ImageState::Pulling { trouble } => model::ImageReport::Pulling { trouble },
-        ImageState::Held => model::ImageReport::Held,
-        ImageState::Failed { message } => model::ImageReport::Failed { message },
-    };
-    (image.into(), report)
 }
 
 impl From<model::EventNumber> for EventNumber {
@@ -342,8 +308,8 @@ impl TryFrom<PodReport> for model::PodReport {
         } = value;
         Ok(Self {
             phase: phase.into(),
-            init_containers: init_containers.into_iter().map(Into::into).collect(),
-            containers: containers.into_iter().map(Into::into).collect(),
+            init_containers: statuses_from_wire(init_containers)?,
+            containers: statuses_from_wire(containers)?,
             address: address.map(|text| parse_address("pod address", &text)).transpose()?,
             ready,
             connections,
@@ -425,6 +391,7 @@ impl From<&model::ContainerStatus> for ContainerStatus {
             restarts,
             container_id,
             image_id,
+            image_digest,
             last_exit,
         } = value;
         Self {
@@ -434,24 +401,42 @@ impl From<&model::ContainerStatus> for ContainerStatus {
             restarts: *restarts,
             container_id: container_id.clone(),
             image_id: image_id.clone(),
+            image_digest: digest_text(image_digest.as_ref()),
             last_exit: last_exit.as_ref().map(ContainerExit::from),
         }
     }
 }
 
-impl From<ContainerStatus> for model::ContainerStatus {
-    fn from(value: ContainerStatus) -> Self {
-        let ContainerStatus { name, state, ready, restarts, container_id, image_id, last_exit } =
-            value;
-        Self {
+fn statuses_from_wire(
+    values: Vec<ContainerStatus>,
+) -> Result<Vec<model::ContainerStatus>, WireError> {
+    values.into_iter().map(TryInto::try_into).collect()
+}
+
+impl TryFrom<ContainerStatus> for model::ContainerStatus {
+    type Error = WireError;
+
+    fn try_from(value: ContainerStatus) -> Result<Self, WireError> {
+        let ContainerStatus {
+            name,
+            state,
+            ready,
+            restarts,
+            container_id,
+            image_id,
+            image_digest,
+            last_exit,
+        } = value;
+        Ok(Self {
             name,
             state: state.into(),
             ready,
             restarts,
             container_id,
             image_id,
+            image_digest: parse_digest("digest of a container's image", image_digest)?,
             last_exit: last_exit.map(Into::into),
-        }
+        })
     }
 }
 

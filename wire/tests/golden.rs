@@ -167,7 +167,14 @@ fn pod(uid: u128, template: &SharedTemplate, order: PodOrder) -> AssignedPod {
         order,
         drift: Drift::Correct,
         claims: if uid == 2 { claims() } else { Vec::new() },
+        pins: if uid == 2 { pins() } else { Vec::new() },
     }
+}
+
+fn pins() -> Vec<AssignedPin> {
+    [("web:2", Some(digest())), ("web:3", None)]
+        .map(|(image, digest)| AssignedPin { image: image.into(), digest })
+        .into()
 }
 
 fn pull_secret() -> AssignedPullSecret {
@@ -226,7 +233,7 @@ fn assignment() -> Assignment {
         ],
         services: services(),
         pull_secrets: vec![pull_secret()],
-        images: vec![assigned_image("web:2"), assigned_image("web:3"), assigned_image("web:4")],
+        images: vec![assigned_image("web:2"), assigned_image("web:3"), pinned_image("web:4")],
         deleted_volumes: vec![VolumeUid(Uuid::from_u128(78))],
     }
 }
@@ -256,7 +263,16 @@ fn services() -> Vec<AssignedService> {
 }
 
 fn assigned_image(image: &str) -> AssignedImage {
-    AssignedImage { release: ReleaseId(7), image: image.into(), policy: PullPolicy::Always }
+    let policy = PullPolicy::Always;
+    AssignedImage { release: ReleaseId(7), image: image.into(), policy, digest: None }
+}
+
+fn pinned_image(image: &str) -> AssignedImage {
+    AssignedImage { digest: Some(digest()), ..assigned_image(image) }
+}
+
+fn digest() -> ImageDigest {
+    ImageDigest::parse(&format!("sha256:{}", "0a".repeat(32))).unwrap()
 }
 
 fn status(name: &str, state: ContainerState) -> ContainerStatus {
@@ -267,6 +283,7 @@ fn status(name: &str, state: ContainerState) -> ContainerStatus {
         restarts: 2,
         container_id: Some("0123".into()),
         image_id: None,
+        image_digest: Some(digest()),
         last_exit: Some(ContainerExit {
             exit_code: 137,
             oom_killed: true,
@@ -349,8 +366,8 @@ fn report() -> NodeReport {
         volumes: Some([VolumeUid(Uuid::from_u128(77))].into()),
         images: Some(BTreeMap::from([
             (assigned_image("web:2"), ImageReport::Pulling { trouble: Some("refused".into()) }),
-            (assigned_image("web:3"), ImageReport::Held),
-            (assigned_image("web:4"), ImageReport::Failed { message: "not found".into() }),
+            (assigned_image("web:3"), ImageReport::Held { digest: Some(digest()) }),
+            (pinned_image("web:4"), ImageReport::Failed { message: "not found".into() }),
         ])),
         events: vec![event(EventType::Normal), event(EventType::Warning)],
         first_event: Some(EventNumber { run: Uuid::from_u128(9), number: 17 }),

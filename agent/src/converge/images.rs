@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dugout_model::{AssignedImage, ImageReport, PullPolicy, ReleaseId, Timestamp};
+use dugout_model::{AssignedImage, ImageDigest, ImageReport, PullPolicy, ReleaseId, Timestamp};
 
 use super::{Failure, FailureKind};
 use crate::backoff::{PERMANENT, TRANSIENT};
@@ -20,7 +20,18 @@ impl ImageMemories {
             let release = newest.entry(ImageKey::from(each)).or_insert(each.release);
             *release = each.release.max(*release);
         }
+        // What was found by name is what it was fixed to, mostly.
+        let mut found = BTreeMap::new();
+        for key in newest.keys().filter(|key| !self.0.contains_key(key)) {
+            let by_name = self.0.get(&ImageKey { digest: None, ..key.clone() });
+            let is_it = |memory: &&ImageMemory| {
+                let state = ImageKnowledge::Held { digest: key.digest.clone() };
+                key.digest.is_some() && memory.state == state
+            };
+            found.extend(by_name.filter(is_it).map(|memory| (key.clone(), memory.clone())));
+        }
         self.0.retain(|key, _| newest.contains_key(key));
+        self.0.extend(found);
         for (key, release) in newest {
             self.0.entry(key).or_default().ask_for(release);
         }
@@ -53,15 +64,16 @@ impl ImageMemories {
 pub struct ImageKey {
     pub image: String,
     pub policy: PullPolicy,
+    pub digest: Option<ImageDigest>,
     /// To be pulled always is to be pulled for each release: a tag may mean something else by then.
     pub release: Option<ReleaseId>,
 }
 
 impl From<&AssignedImage> for ImageKey {
     fn from(asked: &AssignedImage) -> Self {
-        let AssignedImage { release, image, policy } = asked;
+        let AssignedImage { release, image, policy, digest } = asked;
         let release = (*policy == PullPolicy::Always).then_some(*release);
-        Self { image: image.clone(), policy: *policy, release }
+        Self { image: image.clone(), policy: *policy, digest: digest.clone(), release }
     }
 }
 
@@ -85,7 +97,9 @@ pub enum ImageKnowledge {
     Unknown,
     /// The engine has no such image, and it was not asked for yet.
     Missing,
-    Held,
+    Held {
+        digest: Option<ImageDigest>,
+    },
     /// It cannot be had.
     Failed {
         message: String,
@@ -103,7 +117,10 @@ pub enum ImageAction {
 /// How an effect ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImageOutcome {
-    Present,
+    /// With what its registry calls it, where that is known.
+    Present {
+        digest: Option<ImageDigest>,
+    },
     Absent,
     /// The engine did not answer: nothing is learned.
     EngineUnavailable,
@@ -123,7 +140,7 @@ pub fn image_step(asked: &AssignedImage, memory: &ImageMemory, now: Timestamp) -
         return ImageStep::Nothing;
     }
     let action = match (asked.policy, &memory.state) {
-        (_, ImageKnowledge::Held) => return ImageStep::Nothing,
+        (_, ImageKnowledge::Held { .. }) => return ImageStep::Nothing,
         // Somebody may bring it.
         (PullPolicy::Never, _) | (PullPolicy::IfNotPresent, ImageKnowledge::Unknown) => {
             ImageAction::Look
@@ -144,7 +161,7 @@ impl ImageMemory {
         if known.is_some_and(|known| known >= release) {
             return;
         }
-        if self.state != ImageKnowledge::Held {
+        if !matches!(self.state, ImageKnowledge::Held { .. }) {
             self.state = ImageKnowledge::Unknown;
             self.trouble = None;
             self.failures = 0;
@@ -163,8 +180,8 @@ impl ImageMemory {
         let is_of_earlier = self.begun_for.take() < self.release;
         match outcome {
             ImageOutcome::Failed(_) if is_of_earlier => {}
-            ImageOutcome::Present => {
-                self.state = ImageKnowledge::Held;
+            ImageOutcome::Present { digest } => {
+                self.state = ImageKnowledge::Held { digest };
                 self.trouble = None;
                 self.failures = 0;
                 self.not_before = None;
@@ -199,7 +216,7 @@ impl ImageMemory {
             ImageKnowledge::Unknown | ImageKnowledge::Missing => {
                 ImageReport::Pulling { trouble: self.trouble.clone() }
             }
-            ImageKnowledge::Held => ImageReport::Held,
+            ImageKnowledge::Held { digest } => ImageReport::Held { digest: digest.clone() },
             ImageKnowledge::Failed { message } => ImageReport::Failed { message: message.clone() },
         }
     }
@@ -211,8 +228,10 @@ mod tests {
 
     use super::*;
 
+    const PRESENT: ImageOutcome = ImageOutcome::Present { digest: None };
+
     fn asked(policy: PullPolicy) -> AssignedImage {
-        AssignedImage { release: ReleaseId(1), image: "web:1".to_owned(), policy }
+        AssignedImage { release: ReleaseId(1), image: "web:1".to_owned(), policy, digest: None }
     }
 
     fn second(number: i64) -> Timestamp {
@@ -232,8 +251,8 @@ mod tests {
         let asked = asked(PullPolicy::IfNotPresent);
         let mut memory = ImageMemory { is_in_flight: true, ..ImageMemory::default() };
         assert_eq!(image_step(&asked, &memory, second(1)), ImageStep::Nothing);
-        memory.end(&asked, ImageOutcome::Present, second(1));
-        assert_eq!(memory.report(), ImageReport::Held);
+        memory.end(&asked, PRESENT, second(1));
+        assert_eq!(memory.report(), ImageReport::Held { digest: None });
         assert_eq!(image_step(&asked, &memory, second(1)), ImageStep::Nothing);
     }
 
@@ -253,8 +272,11 @@ mod tests {
         let message = "no such tag".to_owned();
         assert_eq!(memory.report(), ImageReport::Failed { message });
         assert_eq!(image_step(&asked, &memory, second(2)), ImageStep::Wait(second(22)));
-        memory.end(&asked, ImageOutcome::Present, second(22));
-        assert_eq!(memory, ImageMemory { state: ImageKnowledge::Held, ..ImageMemory::default() });
+        memory.end(&asked, PRESENT, second(22));
+        assert_eq!(
+            memory,
+            ImageMemory { state: ImageKnowledge::Held { digest: None }, ..ImageMemory::default() }
+        );
     }
 
     #[test]
@@ -296,9 +318,9 @@ mod tests {
         assert!(matches!(memory.report(), ImageReport::Failed { .. }));
         memory.ask_for(ReleaseId(3));
         assert_eq!(image_step(&newer, &memory, second(1)), ImageStep::Act(ImageAction::Look));
-        memory.end(&asked, ImageOutcome::Present, second(1));
+        memory.end(&asked, PRESENT, second(1));
         memory.ask_for(ReleaseId(4));
-        assert_eq!(memory.report(), ImageReport::Held);
+        assert_eq!(memory.report(), ImageReport::Held { digest: None });
     }
 
     #[test]

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dugout_model::{
-    ContainerExit, NamespaceName, ObjectName, Pause, PodMilestones, PodUid, PullPolicy,
-    RestartPolicy, Timestamp, WaitingReason,
+    ContainerExit, ImageDigest, NamespaceName, ObjectName, Pause, PodMilestones, PodUid,
+    PullPolicy, RestartPolicy, Timestamp, WaitingReason,
 };
 
 use crate::backoff::{CRASH_FORGOTTEN_AFTER, PERMANENT, TRANSIENT, crash_loop_wait};
 use crate::converge::drift::{DriftMemory, Renewal};
 use crate::converge::hooks::PostStart;
-use crate::converge::{Action, Attempt, Observed, Stage, StopWhy, Stopping};
+use crate::converge::{Action, Attempt, FoundName, Observed, Stage, StopWhy, Stopping};
 use crate::labels::{ContainerLabels, SANDBOX};
 use crate::runtime::ObservedContainer;
 
@@ -76,6 +76,7 @@ pub enum Failed {
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ContainerMemory {
     pub image: ImageState,
+    pub found: FoundName,
     pub next_attempt: u32,
     /// Crashes in a row, for the back-off.
     pub crashes: u32,
@@ -121,6 +122,10 @@ pub enum ImageState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Done,
+    /// An image is there, with what its registry calls it where that is known.
+    Found {
+        digest: Option<ImageDigest>,
+    },
     /// The engine did not answer at all: nothing is learned about the pod.
     EngineUnavailable,
     Failed(Failure),
@@ -154,6 +159,12 @@ pub enum ExitCause {
     /// Someone killed it through the engine, or the engine itself went away: it is started again at
     /// once and does not count.
     Outside,
+}
+
+impl Outcome {
+    pub fn is_done(&self) -> bool {
+        matches!(self, Outcome::Done | Outcome::Found { .. })
+    }
 }
 
 impl ContainerMemory {
@@ -372,13 +383,14 @@ impl PodMemory {
     pub fn end(&mut self, outcome: &Outcome, policy: PullPolicy, now: Timestamp, wall: Timestamp) {
         let Some(action) = self.in_flight.take() else { return };
         match outcome {
-            Outcome::Done => self.succeeded(&action, wall),
+            Outcome::Done => self.succeeded(&action, None, wall),
+            Outcome::Found { digest } => self.succeeded(&action, digest.as_ref(), wall),
             Outcome::EngineUnavailable => {}
             Outcome::Failed(failure) => self.failed(&action, failure, policy, now),
         }
     }
 
-    fn succeeded(&mut self, action: &Action, wall: Timestamp) {
+    fn succeeded(&mut self, action: &Action, digest: Option<&ImageDigest>, wall: Timestamp) {
         match action {
             // It is no milestone of the pod.
             Action::Create { container, .. } | Action::Start { container, .. }
@@ -393,6 +405,13 @@ impl PodMemory {
                 self.milestones.pulled_at.get_or_insert(wall);
                 let memory = self.container(container);
                 memory.image = ImageState::JustPulled;
+                memory.note_found(digest);
+                memory.waiting = None;
+            }
+            Action::Find { container, .. } => {
+                let memory = self.container(container);
+                memory.image = ImageState::Present;
+                memory.note_found(digest);
                 memory.waiting = None;
             }
             Action::Create { container, .. } => {
@@ -444,6 +463,10 @@ impl PodMemory {
                     _ => return,
                 }
             }
+            Action::Find { container, .. } if failure.kind == FailureKind::NotFound => {
+                self.container(container).image = ImageState::Missing;
+                return;
+            }
             Action::Pull { .. } if permanent => (WaitingReason::ErrImagePull, words),
             Action::Pull { .. } => (WaitingReason::Pulling, words),
             Action::Create { .. } | Action::Start { .. }
@@ -457,6 +480,7 @@ impl PodMemory {
             _ => (WaitingReason::ContainerCreating, words),
         };
         if let Action::Pull { container, .. }
+        | Action::Find { container, .. }
         | Action::Create { container, .. }
         | Action::Start { container, .. } = action
         {

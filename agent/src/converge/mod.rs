@@ -11,6 +11,7 @@ pub mod hooks;
 pub mod images;
 mod memory;
 mod observed;
+mod pins;
 mod sandbox;
 mod sidecars;
 mod status;
@@ -32,6 +33,7 @@ pub use memory::{
     Outcome, PodMemory, Retry, note_lost,
 };
 pub use observed::{FullList, News, Observed, Overtaken, Sequence};
+pub use pins::FoundName;
 pub use status::{Health, address_of, pod_report};
 pub use takeover::VolumeWait;
 
@@ -46,9 +48,17 @@ pub enum Action {
         container: String,
         image: String,
     },
+    /// Looks whether the engine has an image, and which that is; no registry is asked.
+    Find {
+        pod: PodUid,
+        container: String,
+        image: String,
+    },
     Create {
         pod: PodUid,
         container: String,
+        /// What it is made of.
+        image: String,
         attempt: u32,
         crashes: u32,
     },
@@ -111,6 +121,7 @@ impl Action {
     pub fn container(&self) -> &str {
         match self {
             Action::Pull { container, .. }
+            | Action::Find { container, .. }
             | Action::Create { container, .. }
             | Action::Start { container, .. }
             | Action::Correct { container, .. }
@@ -124,7 +135,10 @@ impl Action {
     /// Whether the engine is asked to stop, remove or start this container.
     pub fn concerns(&self, id: &str) -> bool {
         match self {
-            Action::Pull { .. } | Action::Create { .. } | Action::Correct { .. } => false,
+            Action::Pull { .. }
+            | Action::Find { .. }
+            | Action::Create { .. }
+            | Action::Correct { .. } => false,
             Action::Start { id: other, .. } | Action::Remove { id: other, .. } => other == id,
             Action::Stop { .. } => self.stops(id),
         }
@@ -138,6 +152,7 @@ impl Action {
     pub fn pod(&self) -> PodUid {
         match self {
             Action::Pull { pod, .. }
+            | Action::Find { pod, .. }
             | Action::Create { pod, .. }
             | Action::Start { pod, .. }
             | Action::Stop { pod, .. }
@@ -508,6 +523,13 @@ fn make(
 ) -> Step {
     let pod = view.pod.uid;
     let container = wanted.name.clone();
+    let image = match pins::image_step(view.pod, wanted, memory, last) {
+        pins::ImageStep::Use(image) => image,
+        pins::ImageStep::Find(image) => {
+            return Step::Act(pins::find(view.pod, wanted, memory, image));
+        }
+        pins::ImageStep::Await => return Step::Nothing,
+    };
     let must_pull = match (wanted.pull_policy, memory.image) {
         (PullPolicy::Never, _) | (_, ImageState::JustPulled) => false,
         (_, ImageState::Missing) => true,
@@ -516,11 +538,11 @@ fn make(
         (PullPolicy::Always | PullPolicy::IfNotPresent, _) => false,
     };
     if must_pull {
-        return Step::Act(Action::Pull { pod, container, image: wanted.image.clone() });
+        return Step::Act(Action::Pull { pod, container, image });
     }
     let after_last = last.map_or(0, |last| last.labels.attempt.saturating_add(1));
     let attempt = memory.next_attempt.max(after_last);
-    Step::Act(Action::Create { pod, container, attempt, crashes: memory.crashes })
+    Step::Act(Action::Create { pod, container, image, attempt, crashes: memory.crashes })
 }
 
 /// Clears away older attempts: any that still run, and all but the newest of those that ended.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Action, ContainerMemory, PodView, Step, StopWhy, remove, stop, stop_all, tidy};
 use crate::labels::SANDBOX;
+use crate::pause::SANDBOX_IMAGE;
 use crate::runtime::{ObservedContainer, ObservedState};
 
 /// What must happen before a container of the pod can be made; `None` when nothing must.
@@ -77,5 +78,6 @@ fn renew(
     let attempts = containers.iter().filter(|one| one.labels.is_sandbox());
     let after_last = attempts.map(|one| one.labels.attempt.saturating_add(1)).max().unwrap_or(0);
     let attempt = memory.next_attempt.max(after_last);
-    Step::Act(Action::Create { pod, container, attempt, crashes: memory.crashes })
+    let image = SANDBOX_IMAGE.to_owned();
+    Step::Act(Action::Create { pod, container, image, attempt, crashes: memory.crashes })
 }

@@ -198,6 +198,10 @@ impl View<'_> {
                 .map_or(memory.next_attempt.saturating_sub(1), |one| one.labels.attempt),
             container_id: current.map(|one| one.id.clone()),
             image_id: current.and_then(|one| one.image_id.clone()),
+            image_digest: match current {
+                Some(one) => one.image_digest.clone(),
+                None => memory.found_digest().cloned(),
+            },
             last_exit: memory.last_exit.clone(),
         }
     }
@@ -268,6 +272,9 @@ impl View<'_> {
         match self.memory.and_then(|memory| memory.in_flight.as_ref()) {
             Some(Action::Create { container, .. }) if container == name => "being made".into(),
             Some(Action::Start { container, .. }) if container == name => "being started".into(),
+            None if self.memory_of(name).is_some_and(|memory| memory.found_digest().is_some()) => {
+                "its image is there, and its node is to be told whether it is the one".into()
+            }
             _ => String::new(),
         }
     }

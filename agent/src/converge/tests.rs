@@ -7,6 +7,7 @@ use dugout_model::{ContainerExit, ContainerState, PodPhase, RestartPolicy, Waiti
 mod drift;
 mod hooks;
 mod paused;
+mod pins;
 mod several;
 mod takeover;
 
@@ -118,7 +119,13 @@ impl Node {
 }
 
 fn create(attempt: u32, crashes: u32) -> Action {
-    Action::Create { pod: uid(1), container: "web".into(), attempt, crashes }
+    Action::Create {
+        pod: uid(1),
+        container: "web".into(),
+        image: "image:1".into(),
+        attempt,
+        crashes,
+    }
 }
 
 fn pull() -> Action {

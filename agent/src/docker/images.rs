@@ -1,19 +1,20 @@
 //! The images of an engine: how they are pulled, which there are, who uses them, whether they run here.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::Docker;
 use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder};
-use dugout_model::SecretValue;
+use dugout_model::{ImageDigest, SecretValue, repository};
 use tokio::sync::Semaphore;
 
 use super::{DockerRuntime, QUICK, SLOW};
-use crate::credentials::{RegistryAuth, server_of};
+use crate::credentials::{RegistryAuth, full_name, server_of};
 use crate::image_gc::{DiskUse, HeldImage, ImageSurvey};
-use crate::runtime::{PermanentKind, RuntimeError};
+use crate::runtime::{FoundDigest, FoundImage, PermanentKind, RuntimeError};
 
 impl DockerRuntime {
     pub(super) async fn survey(&self) -> Result<ImageSurvey, RuntimeError> {
@@ -75,14 +76,14 @@ impl DockerRuntime {
         Ok(())
     }
 
-    /// Whether an image is there.
+    /// An image, if it is there.
     ///
     /// # Errors
     /// Where it is for other machines.
-    pub(super) async fn holds(&self, image: &str) -> Result<bool, RuntimeError> {
+    pub(super) async fn find(&self, image: &str) -> Result<Option<FoundImage>, RuntimeError> {
         match self.fit(image).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => Ok(false),
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.permanent_kind() == Some(PermanentKind::NotFound) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -102,17 +103,24 @@ impl DockerRuntime {
         })
     }
 
-    /// The id of an image, if it is for this machine.
-    pub(super) async fn fit(&self, image: &str) -> Result<String, RuntimeError> {
+    /// An image, if it is for this machine.
+    pub(super) async fn fit(&self, image: &str) -> Result<FoundImage, RuntimeError> {
         let fit = self.look_whether_fit(image).await;
-        match fit {
-            Ok(_) => self.fitting.note(image),
+        match &fit {
+            Ok(found) => {
+                self.fitting.note(image);
+                // A container may be made of it under this name.
+                if let FoundDigest::Registry(digest) | FoundDigest::Unclear(digest) = &found.digest
+                {
+                    self.fitting.note(&digest.reference(image));
+                }
+            }
             Err(_) => self.fitting.forget(image),
         }
         fit
     }
 
-    async fn look_whether_fit(&self, image: &str) -> Result<String, RuntimeError> {
+    async fn look_whether_fit(&self, image: &str) -> Result<FoundImage, RuntimeError> {
         let call = |docker: Docker| async move { docker.inspect_image(image).await };
         let found = self.call("look for an image", QUICK, call).await?;
         let call = |docker: Docker| async move { docker.version().await };
@@ -121,7 +129,14 @@ impl DockerRuntime {
             (found.os.unwrap_or_default(), found.architecture.unwrap_or_default());
         let (own_os, own) = (engine.os.unwrap_or_default(), engine.arch.unwrap_or_default());
         if runs_on((&os, &architecture), (&own_os, &own)) {
-            return Ok(found.id.unwrap_or_default());
+            let digest = match digest_of(image, &found.repo_digests.unwrap_or_default()) {
+                None => FoundDigest::Unknown,
+                Some(digest) if self.names_all_images.load(Ordering::Relaxed) => {
+                    FoundDigest::Unclear(digest)
+                }
+                Some(digest) => FoundDigest::Registry(digest),
+            };
+            return Ok(FoundImage { id: found.id.unwrap_or_default(), digest });
         }
         Err(RuntimeError::Permanent {
             operation: "pull",
@@ -175,6 +190,23 @@ async fn statistics<T: Send + 'static, E: Send + 'static>(
         look()
     });
     tokio::time::timeout(deadline, looking).await.ok()?.ok()?.ok()
+}
+
+/// What an engine calls an image of this name among those of all repositories. One that its registry had
+/// under several digests is the same under each.
+fn digest_of(image: &str, all: &[String]) -> Option<ImageDigest> {
+    if let Some(named) = ImageDigest::of_reference(image) {
+        return Some(named);
+    }
+    let of = |name: &str| repository(&full_name(name)).to_owned();
+    let own = of(image);
+    let mut own = all.iter().filter(|name| of(name) == own);
+    own.find_map(|name| ImageDigest::of_reference(name))
+}
+
+/// What the registry called the image, where a pull says so.
+pub(super) fn pulled_digest(status: &str) -> Option<ImageDigest> {
+    ImageDigest::parse(status.strip_prefix("Digest: ")?.trim())
 }
 
 /// The engine calls it a failure of its own when a registry does not let it in.
@@ -251,6 +283,25 @@ mod tests {
         ] {
             assert!(!is_refusal(message), "{message}");
         }
+    }
+
+    #[test]
+    fn a_digest_is_that_of_the_images_own_repository() {
+        let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
+        let all = [
+            format!("mirror.example.com/web@{}", digest("1")),
+            format!("web@{}", digest("2")),
+            format!("r.example.com:5000/web@{}", digest("3")),
+        ];
+        let of = |image: &str| digest_of(image, &all).map(|found| found.to_string());
+        assert_eq!(of("web:1"), Some(digest("2")));
+        assert_eq!(of("library/web"), Some(digest("2")));
+        assert_eq!(of("r.example.com:5000/web:1"), Some(digest("3")));
+        assert_eq!(of("other:1"), None);
+        assert_eq!(of(&format!("other@{}", digest("4"))), Some(digest("4")));
+        let told = format!("Digest: {}", digest("5"));
+        assert_eq!(pulled_digest(&told), ImageDigest::parse(&digest("5")));
+        assert_eq!(pulled_digest("Pulling from web"), None);
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummaryStateEnum,
     DriverData, EndpointSettings, SystemInfo,
 };
-use dugout_model::{ContainerExit, Timestamp};
+use dugout_model::{ContainerExit, ImageDigest, Timestamp};
 
 use super::settings::{self, Swap};
 use super::{DEFAULT_NETWORK, DockerRuntime, QUICK};
@@ -23,6 +23,14 @@ use crate::runtime::{
 impl DockerRuntime {
     pub(super) fn note_swap(&self, info: &SystemInfo) {
         self.accounts_swap.store(info.swap_limit == Some(true), Ordering::Relaxed);
+    }
+
+    /// An engine that keeps its images in containerd's store names each by a digest, wherever it is from.
+    pub(super) fn note_image_store(&self, info: &SystemInfo) {
+        let status = info.driver_status.iter().flatten().flatten();
+        let names_all =
+            status.into_iter().any(|text| text.starts_with("io.containerd.snapshotter"));
+        self.names_all_images.store(names_all, Ordering::Relaxed);
     }
 
     /// One of our containers from what the engine says of it.
@@ -75,12 +83,15 @@ fn of_labels(
 ) -> Option<ObservedContainer> {
     let created_at = found.created.as_deref().and_then(moment).unwrap_or_default();
     let networks = found.network_settings.and_then(|all| all.networks);
+    let named = found.config.and_then(|config| config.image);
+    let image_digest = named.as_deref().and_then(ImageDigest::of_reference);
     let config = found.host_config.unwrap_or_default();
     let process = process(found.state.as_ref(), found.graph_driver);
     Some(ObservedContainer {
         id: found.id?,
         labels,
         image_id: found.image,
+        image_digest,
         settings: settings::observed(config, networks.as_ref(), found.state.as_ref(), swap),
         state: observed_state(found.state?, created_at),
         address: address(networks, node_address),

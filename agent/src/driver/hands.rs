@@ -24,8 +24,8 @@ use crate::node_credentials::NodeCredentials;
 use crate::probe::{ProbeKind, ProbeTarget, try_probe};
 use crate::records::{PodRecord, Records, Version};
 use crate::runtime::{
-    ContainerRuntime, ContainerSpec, Correction, EngineInfo, ListedContainer, ObservedContainer,
-    PermanentKind, RuntimeError,
+    ContainerRuntime, ContainerSpec, Correction, EngineInfo, FoundDigest, FoundImage,
+    ListedContainer, ObservedContainer, PermanentKind, RuntimeError,
 };
 use crate::volumes::{Layout, Preparation, StorageError, VolumeError, Volumes};
 
@@ -96,6 +96,7 @@ pub(crate) type Slot = OwnedSemaphorePermit;
 #[derive(Debug)]
 pub(crate) enum Job {
     Pull { image: String, auths: Vec<RegistryAuth> },
+    Find { image: String },
     Create { spec: Box<ContainerSpec>, volumes: Option<Preparation> },
     Start { id: String, volumes: Option<Preparation> },
     Stop { ids: Vec<String>, hooks: Vec<HookRun>, grace: Duration },
@@ -106,7 +107,8 @@ pub(crate) enum Job {
 /// What came of it.
 #[derive(Debug)]
 pub(crate) enum Acted {
-    Pulled,
+    /// An image is there, or was pulled.
+    Found(FoundImage),
     Created {
         id: String,
     },
@@ -188,6 +190,7 @@ impl<R: ContainerRuntime> Hands<R> {
     ) -> AbortHandle {
         let room = match &job {
             Job::Pull { .. } => Some(&self.pulls),
+            Job::Find { .. } => Some(&self.image_looks),
             Job::Create { .. } | Job::Start { .. } => Some(&self.starts),
             // Each of its containers waits for a place of its own, after its hook.
             Job::Stop { .. } => None,
@@ -254,13 +257,13 @@ impl<R: ContainerRuntime> Hands<R> {
             ImageAction::Pull => &self.pulls,
         };
         let (runtime, room) = (Arc::clone(&self.runtime), Arc::clone(room));
+        let image = asked.reference();
         self.spawn(async move {
             let _permit = room.acquire_owned().await;
             let result = match action {
-                ImageAction::Look => runtime.has_image(&asked.image).await,
+                ImageAction::Look => runtime.find_image(&image).await,
                 ImageAction::Pull => {
-                    let pulled = pull(runtime.as_ref(), &asked.image, auths, &own, &teller).await;
-                    pulled.map(|()| true)
+                    pull(runtime.as_ref(), &image, auths, &own, &teller).await.map(Some)
                 }
             };
             Event::ImageFetched { asked, action, result }
@@ -473,9 +476,9 @@ async fn act<R: ContainerRuntime>(
 ) -> Result<Acted, RuntimeError> {
     Ok(match job {
         Job::Pull { image, auths } => {
-            pull(runtime, &image, auths, own, teller).await?;
-            Acted::Pulled
+            Acted::Found(pull(runtime, &image, auths, own, teller).await?)
         }
+        Job::Find { image } => Acted::Found(find(runtime, &image).await?),
         Job::Create { spec, .. } => Acted::Created { id: runtime.create(&spec).await? },
         Job::Start { id, .. } => {
             runtime.start(&id).await?;
@@ -507,10 +510,30 @@ async fn pull<R: ContainerRuntime>(
     auths: Vec<RegistryAuth>,
     own: &NodeCredentials,
     teller: &Teller,
-) -> Result<(), RuntimeError> {
-    let id = pull_with(runtime, image, auths, own).await?;
-    teller.tell(Event::ImagePulled { name: image.to_owned(), id }).await;
-    Ok(())
+) -> Result<FoundImage, RuntimeError> {
+    let found = pull_with(runtime, image, auths, own).await?;
+    let mut names = vec![image.to_owned()];
+    if let FoundDigest::Registry(digest) = &found.digest {
+        names.push(digest.reference(image));
+    }
+    names.dedup();
+    for name in names {
+        teller.tell(Event::ImagePulled { name, id: found.id.clone() }).await;
+    }
+    Ok(found)
+}
+
+/// Looks for an image. One that is for other machines is as good as none.
+async fn find<R: ContainerRuntime>(runtime: &R, image: &str) -> Result<FoundImage, RuntimeError> {
+    let (message, found) = match runtime.find_image(image).await {
+        Ok(found) => ("the node does not have it".to_owned(), found),
+        Err(RuntimeError::Permanent { kind: PermanentKind::Invalid, message, .. }) => {
+            (message, None)
+        }
+        Err(error) => return Err(error),
+    };
+    let (operation, kind) = ("look for an image", PermanentKind::NotFound);
+    found.ok_or(RuntimeError::Permanent { operation, kind, message })
 }
 
 async fn pull_with<R: ContainerRuntime>(
@@ -518,7 +541,7 @@ async fn pull_with<R: ContainerRuntime>(
     image: &str,
     given: Vec<RegistryAuth>,
     own: &NodeCredentials,
-) -> Result<String, RuntimeError> {
+) -> Result<FoundImage, RuntimeError> {
     let mut refused = None;
     for auth in &given {
         match runtime.pull(image, Some(auth)).await {

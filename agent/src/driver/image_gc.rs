@@ -109,6 +109,11 @@ impl<R: ContainerRuntime> Node<R> {
         self.write_pulled();
     }
 
+    /// Whether this agent pulled an image.
+    pub(super) fn has_pulled(&self, id: &str) -> bool {
+        self.image_gc.as_ref().is_some_and(|gc| gc.pulled.contains_key(id))
+    }
+
     pub(super) fn images_surveyed(&mut self, survey: Result<ImageSurvey, RuntimeError>) {
         let (now, wall) = (self.now, self.wall);
         let (Some(gc), Some(assignment)) = (self.image_gc.as_mut(), self.assignment.clone()) else {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dugout_model::{AssignedImage, EventType, ImageReport, Timestamp};
+use dugout_model::{AssignedImage, EventType, ImageDigest, ImageReport, Timestamp};
 
 use super::credentials::auths_for_image;
 use super::hands::failure_of;
@@ -10,7 +10,7 @@ use super::node::Node;
 use crate::converge::Failure;
 use crate::converge::images::{ImageAction, ImageKey, ImageOutcome, ImageStep, image_step};
 use crate::events::reason;
-use crate::runtime::{ContainerRuntime, RuntimeError};
+use crate::runtime::{ContainerRuntime, FoundDigest, FoundImage, RuntimeError};
 
 impl<R: ContainerRuntime> Node<R> {
     /// Begins what is to be done for images, and says when to come again.
@@ -58,12 +58,12 @@ impl<R: ContainerRuntime> Node<R> {
         &mut self,
         asked: &AssignedImage,
         action: ImageAction,
-        result: Result<bool, RuntimeError>,
+        result: Result<Option<FoundImage>, RuntimeError>,
     ) {
         self.image_pulls.remove(&ImageKey::from(asked));
         let outcome = match result {
-            Ok(true) => ImageOutcome::Present,
-            Ok(false) => ImageOutcome::Absent,
+            Ok(Some(found)) => ImageOutcome::Present { digest: self.digest_of(found) },
+            Ok(None) => ImageOutcome::Absent,
             Err(error) if error.is_engine_unavailable() => {
                 self.engine_lost(&error);
                 ImageOutcome::EngineUnavailable
@@ -74,7 +74,7 @@ impl<R: ContainerRuntime> Node<R> {
         let failures = memory.failures;
         memory.end(asked, outcome.clone(), self.now);
         match outcome {
-            ImageOutcome::Present if action == ImageAction::Pull => {
+            ImageOutcome::Present { .. } if action == ImageAction::Pull => {
                 let message = format!("image {} is here", asked.image);
                 self.node_event(EventType::Normal, reason::PULLED, message);
             }
@@ -86,6 +86,15 @@ impl<R: ContainerRuntime> Node<R> {
                 self.node_event(EventType::Warning, reason::FAILED, message);
             }
             _ => {}
+        }
+    }
+
+    /// What its registry calls an image, where it is sure to have come from one.
+    pub(super) fn digest_of(&self, found: FoundImage) -> Option<ImageDigest> {
+        match found.digest {
+            FoundDigest::Unknown => None,
+            FoundDigest::Registry(digest) => Some(digest),
+            FoundDigest::Unclear(digest) => Some(digest).filter(|_| self.has_pulled(&found.id)),
         }
     }
 

@@ -48,7 +48,7 @@ use crate::policy::NodePolicy;
 use crate::probe::{ProbeKind, ProbeTarget};
 use crate::proxy::{PortNews, Proxy};
 use crate::records::{PodRecord, Records};
-use crate::runtime::{ContainerRuntime, EngineEvent, ObservedContainer, RuntimeError};
+use crate::runtime::{ContainerRuntime, EngineEvent, FoundImage, ObservedContainer, RuntimeError};
 use crate::spec::Allocatable;
 use crate::volumes::{FoundStorage, StorageError, Volumes};
 pub(crate) use hands::learn_engine;
@@ -101,7 +101,7 @@ pub(crate) enum Event {
     ImageFetched {
         asked: AssignedImage,
         action: ImageAction,
-        result: Result<bool, RuntimeError>,
+        result: Result<Option<FoundImage>, RuntimeError>,
     },
     ImagePulled {
         name: String,

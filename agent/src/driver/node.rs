@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use dugout_model::{
-    AssignedPod, EventType, NamespaceName, NodeName, ObjectName, PodUid, PullPolicy, RestartPolicy,
-    SharedAssignment, Timestamp,
+    AssignedPod, EventType, ImageDigest, NamespaceName, NodeName, ObjectName, PodUid, PullPolicy,
+    RestartPolicy, SharedAssignment, Timestamp,
 };
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -250,7 +250,7 @@ impl<R: ContainerRuntime> Node<R> {
         let (outcome, seen) = match acted {
             Acted::Failed(error) => (self.failed(&action, &error), Vec::new()),
             Acted::NoVolumes(error) => (self.no_volumes(&action, &error), Vec::new()),
-            Acted::Pulled => (Outcome::Done, Vec::new()),
+            Acted::Found(found) => (Outcome::Found { digest: self.digest_of(found) }, Vec::new()),
             Acted::Created { id } => {
                 (Outcome::Done, self.created(&action, id).into_iter().collect())
             }
@@ -264,7 +264,7 @@ impl<R: ContainerRuntime> Node<R> {
             }
             Acted::Removed => (Outcome::Done, Vec::new()),
         };
-        if outcome == Outcome::Done {
+        if outcome.is_done() {
             self.tell_done(&action);
             if matches!(action, Action::Create { .. } | Action::Start { .. }) {
                 self.note_storage_of(uid);
@@ -275,7 +275,7 @@ impl<R: ContainerRuntime> Node<R> {
         if let Some(memory) = self.memories.get_mut(&uid) {
             memory.end(&outcome, policy, now, wall);
         }
-        if outcome == Outcome::Done {
+        if outcome.is_done() {
             self.note_gone(&action, &seen);
         }
         for one in seen {
@@ -296,6 +296,7 @@ impl<R: ContainerRuntime> Node<R> {
                 }
             }
             Action::Pull { .. }
+            | Action::Find { .. }
             | Action::Create { .. }
             | Action::Start { .. }
             | Action::Correct { .. } => {}
@@ -304,7 +305,9 @@ impl<R: ContainerRuntime> Node<R> {
 
     /// A fresh container as we made it; the engine need not be asked.
     fn created(&mut self, action: &Action, id: String) -> Option<ObservedContainer> {
-        let Action::Create { pod: uid, container, attempt, crashes } = action else { return None };
+        let Action::Create { pod: uid, container, image, attempt, crashes } = action else {
+            return None;
+        };
         let memory = self.memories.get(uid)?;
         let grace = self
             .assigned(*uid)
@@ -328,6 +331,7 @@ impl<R: ContainerRuntime> Node<R> {
             id,
             labels,
             image_id: None,
+            image_digest: ImageDigest::of_reference(image),
             state: ObservedState::Created,
             address: None,
             settings,
@@ -355,14 +359,16 @@ impl<R: ContainerRuntime> Node<R> {
             return Outcome::EngineUnavailable;
         }
         let Failure { kind, message } = failure_of(error);
+        let message = self.with_name(action, kind, message);
         // The call may have had its effect, or the container may be another than thought.
         self.engine.list_soon(self.now);
         let expected = kind == FailureKind::NotFound
-            && matches!(action, Action::Create { .. })
+            && matches!(action, Action::Create { .. } | Action::Find { .. })
             && self.pull_policy(action) != PullPolicy::Never;
         if !expected && is_told_again(self.failures_of(action)) {
             let what = match action {
                 Action::Pull { image, .. } => format!("image {image} cannot be pulled"),
+                Action::Find { image, .. } => format!("image {image} cannot be looked for"),
                 Action::Create { container, .. } => format!("container {container} cannot be made"),
                 Action::Start { container, .. } => {
                     format!("container {container} cannot be started")
@@ -381,6 +387,19 @@ impl<R: ContainerRuntime> Node<R> {
             self.pod_event(action.pod(), EventType::Warning, reason::FAILED, text);
         }
         Outcome::Failed(Failure { kind, message })
+    }
+
+    /// A registry that does not have a digest says nothing of the name that it stands for.
+    fn with_name(&self, action: &Action, kind: FailureKind, message: String) -> String {
+        let Action::Pull { pod, container, image } = action else { return message };
+        let wanted = self.assigned(*pod).and_then(|pod| pod.template.container(container));
+        match wanted {
+            Some(wanted) if kind == FailureKind::NotFound && wanted.image != *image => format!(
+                "{message} (this is what {} stood for when its release began; a commit that changes the template takes what it stands for now)",
+                wanted.image
+            ),
+            _ => message,
+        }
     }
 
     /// A container was not made or started, because a volume of its pod cannot be had.

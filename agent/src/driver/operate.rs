@@ -55,6 +55,7 @@ impl<R: ContainerRuntime> Node<R> {
         let memory = self.memories.get(&uid)?;
         let call = match memory.in_flight.as_ref()? {
             Action::Pull { .. } => Call::Pull,
+            Action::Find { .. } => Call::Find,
             Action::Create { .. } => Call::Create,
             Action::Start { .. } => Call::Start,
             Action::Stop { .. } => Call::Stop,

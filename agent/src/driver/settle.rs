@@ -10,7 +10,7 @@ use super::node::Node;
 use crate::converge::{Action, Failure, FailureKind, Input, Outcome, converge};
 use crate::events::reason;
 use crate::labels::Owner;
-use crate::runtime::{ContainerRuntime, ObservedContainer};
+use crate::runtime::{ContainerRuntime, ContainerSpec, ObservedContainer};
 use crate::spec::{Place, SpecError, check, container_spec};
 use crate::volumes::Preparation;
 
@@ -88,7 +88,8 @@ impl<R: ContainerRuntime> Node<R> {
             Action::Pull { image, .. } => {
                 Job::Pull { image: image.clone(), auths: self.auths_for_pod(uid, image) }
             }
-            Action::Create { container, attempt, crashes, .. } => {
+            Action::Find { image, .. } => Job::Find { image: image.clone() },
+            Action::Create { container, image, attempt, crashes, .. } => {
                 let Some(pod) = self.assigned(uid) else { return true };
                 let sandbox = self.sandbox_of(uid);
                 let layout = self.hands.volume_layout(owner);
@@ -96,15 +97,11 @@ impl<R: ContainerRuntime> Node<R> {
                 let policy = &self.policy;
                 let place = Place { owner, sandbox, volumes: &layout, allocatable, policy };
                 let spec = container_spec(pod, container, *attempt, *crashes, &place);
-                let failed = |error: SpecError| (error.failure_kind(), error.to_string());
-                let volumes = |node: &mut Self| {
-                    let volumes = node.volumes_for(uid, container);
-                    volumes.map_err(|message| (FailureKind::Permanent, message))
-                };
-                match spec.map_err(failed).and_then(|spec| Ok((spec, volumes(self)?))) {
-                    Ok((spec, volumes)) => Job::Create { spec: Box::new(spec), volumes },
-                    Err((kind, message)) => {
-                        self.fail(uid, action, Failure { kind, message });
+                let spec = spec.map(|spec| ContainerSpec { image: image.clone(), ..spec });
+                match self.create_job(uid, container, spec) {
+                    Ok(job) => job,
+                    Err(failure) => {
+                        self.fail(uid, action, failure);
                         return false;
                     }
                 }
@@ -150,6 +147,20 @@ impl<R: ContainerRuntime> Node<R> {
             self.pulls.insert(uid, handle);
         }
         true
+    }
+
+    fn create_job(
+        &mut self,
+        uid: PodUid,
+        container: &str,
+        spec: Result<ContainerSpec, SpecError>,
+    ) -> Result<Job, Failure> {
+        let spec = spec
+            .map_err(|error| Failure { kind: error.failure_kind(), message: error.to_string() })?;
+        let volumes = self.volumes_for(uid, container);
+        let volumes =
+            volumes.map_err(|message| Failure { kind: FailureKind::Permanent, message })?;
+        Ok(Job::Create { spec: Box::new(spec), volumes })
     }
 
     /// What a container's start needs, if the node allows it: it may have been made when the node's policy

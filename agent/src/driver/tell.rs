@@ -21,7 +21,10 @@ impl<R: ContainerRuntime> Node<R> {
             Action::Start { container, .. } => {
                 (reason::STARTED, format!("started container {container}"))
             }
-            Action::Stop { .. } | Action::Correct { .. } | Action::Remove { .. } => return,
+            Action::Find { .. }
+            | Action::Stop { .. }
+            | Action::Correct { .. }
+            | Action::Remove { .. } => return,
         };
         self.pod_event(action.pod(), EventType::Normal, reason, message);
     }

@@ -42,8 +42,8 @@ use crate::proxy::Proxy;
 use crate::records::Records;
 use crate::runtime::{
     ContainerRuntime, ContainerSpec, Correction, EngineEvent, EngineEventKind, EngineInfo,
-    ExecOutcome, Execution, ListedContainer, LogOptions, Network, ObservedContainer, ObservedState,
-    PermanentKind, RuntimeError,
+    ExecOutcome, Execution, FoundDigest, FoundImage, ListedContainer, LogOptions, Network,
+    ObservedContainer, ObservedState, PermanentKind, RuntimeError,
 };
 use crate::testing::{assignment, container, owner, pod, running, template, uid};
 use crate::volumes::Volumes;
@@ -164,7 +164,7 @@ impl ContainerRuntime for Engine {
         std::future::pending().await
     }
 
-    async fn has_image(&self, _: &str) -> Result<bool, RuntimeError> {
+    async fn find_image(&self, _: &str) -> Result<Option<FoundImage>, RuntimeError> {
         std::future::pending().await
     }
 
@@ -177,7 +177,11 @@ impl ContainerRuntime for Engine {
         std::future::pending().await
     }
 
-    async fn pull(&self, image: &str, auth: Option<&RegistryAuth>) -> Result<String, RuntimeError> {
+    async fn pull(
+        &self,
+        image: &str,
+        auth: Option<&RegistryAuth>,
+    ) -> Result<FoundImage, RuntimeError> {
         let user = match auth {
             Some(RegistryAuth::Login { username, .. }) => username.as_str(),
             _ => "nobody",
@@ -185,7 +189,9 @@ impl ContainerRuntime for Engine {
         self.users.lock().unwrap().push(user.to_owned());
         match &self.takes_user {
             None => std::future::pending().await,
-            Some(taken) if taken == user => Ok(format!("id of {image}")),
+            Some(taken) if taken == user => {
+                Ok(FoundImage { id: format!("id of {image}"), digest: FoundDigest::Unknown })
+            }
             Some(_) => Err(RuntimeError::Permanent {
                 operation: "pull",
                 kind: PermanentKind::Unauthorized,

@@ -332,6 +332,7 @@ impl Rig {
                 order: PodOrder::Run { draining: false },
                 drift: Drift::Correct,
                 claims: Vec::new(),
+                pins: Vec::new(),
             },
         );
         uid

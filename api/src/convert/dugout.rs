@@ -87,6 +87,7 @@ impl View<'_> {
                 started_at: moment(release.started_at),
                 finished_at: release.finished_at.and_then(moment),
                 revert: release.revert.as_ref().map(revert),
+                pins: release.pins.iter().map(pin).collect(),
                 problems: problems.map(|problems| problems.iter().map(problem).collect()),
             },
         }
@@ -111,6 +112,10 @@ impl View<'_> {
             message: entry.message.clone(),
         }
     }
+}
+
+fn pin((image, digest): (&String, &model::ImageDigest)) -> (String, String) {
+    (image.clone(), digest.to_string())
 }
 
 fn revert(outcome: &RevertOutcome) -> Revert {

@@ -324,11 +324,17 @@ fn container_status(status: &ContainerStatus, set: Option<&ReplicaSet>) -> core:
     let image = set
         .and_then(|set| set.template.container(&status.name))
         .map(|container| container.image.clone());
+    let digest = status.image_digest.as_ref().zip(image.as_ref());
+    let image_id = match digest {
+        // As Kubernetes names what was pulled.
+        Some((digest, image)) => Some(digest.reference(image)),
+        None => status.image_id.clone(),
+    };
     let running = matches!(status.state, ContainerState::Running { .. });
     core::ContainerStatus {
         container_id: status.container_id.as_ref().map(|id| format!("docker://{id}")),
         image: image.unwrap_or_default(),
-        image_id: status.image_id.clone().unwrap_or_default(),
+        image_id: image_id.unwrap_or_default(),
         last_state: status.last_exit.as_ref().map(terminated),
         name: status.name.clone(),
         ready: status.ready,

@@ -374,6 +374,7 @@ pub fn replica_set() -> ReplicaSet {
         replicas: 3,
         sha: CommitSha::new(SHA),
         created_at: START,
+        pins: ImagePins::new(),
     }
 }
 
@@ -442,6 +443,10 @@ pub fn pod(
     }
 }
 
+fn digest() -> ImageDigest {
+    ImageDigest::new(format!("sha256:{}", "0a".repeat(32)))
+}
+
 fn pod_status(state: ContainerState, ready: bool) -> PodStatus {
     PodStatus {
         phase: PodPhase::Running,
@@ -453,6 +458,7 @@ fn pod_status(state: ContainerState, ready: bool) -> PodStatus {
             restarts: if ready { 0 } else { 3 },
             container_id: Some("c0ffee".to_owned()),
             image_id: Some("sha256:abc".to_owned()),
+            image_digest: ready.then(digest),
             last_exit: (!ready).then(|| ContainerExit {
                 exit_code: 1,
                 oom_killed: false,
@@ -484,6 +490,7 @@ pub fn release(verdict: Verdict) -> Release {
         started_at: START,
         finished_at: Some(START + Duration::from_millis(812)),
         revert: None,
+        pins: [("web:2".to_owned(), digest())].into(),
     }
 }
 

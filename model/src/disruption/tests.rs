@@ -48,6 +48,7 @@ impl Case {
             replicas: pods,
             sha: CommitSha::new("sha"),
             created_at: Timestamp::default(),
+            pins: Default::default(),
         };
         // Pods first: a reload gives the tables in any order.
         for index in 0..pods {

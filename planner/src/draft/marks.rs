@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use dugout_model::{
     Baseline, BaselineKey, Change, EngineId, Hook, Kind, Node, NodeName, ObjectId, ObjectName,
-    ObjectSpec, ObjectUid, Pod, PullGate, RolloutState, ServiceType, Source, SourceName,
-    StoredObject,
+    ObjectSpec, ObjectUid, Pod, PullGate, ReplicaSet, RolloutState, ServiceType, Source,
+    SourceName, StoredObject,
 };
 
 use super::Draft;
@@ -63,8 +63,8 @@ impl Draft<'_> {
             | Change::DeleteJob(_)
             | Change::PutSchedule(_)
             | Change::DeleteSchedule(_)
-            | Change::PutReplicaSet(_)
             | Change::DeleteReplicaSet(_) => {}
+            Change::PutReplicaSet(row) => self.mark_pinned(row),
             Change::PutBaseline(row) => {
                 self.mark_baseline(&row.key());
                 self.mark_kept(row);
@@ -414,6 +414,15 @@ impl Draft<'_> {
             && crate::pull_secrets::is_one(secret)
         {
             self.dirty.assignments.extend(self.world.nodes.keys().cloned());
+        }
+    }
+
+    /// The nodes of a set's pods are told what its images are.
+    fn mark_pinned(&mut self, row: &ReplicaSet) {
+        let known = self.world.replica_sets.get(&row.uid);
+        if known.is_some_and(|known| known.pins != row.pins) {
+            let nodes = self.world.pods_of(row.uid).filter_map(|pod| pod.node().cloned());
+            self.dirty.assignments.extend(nodes);
         }
     }
 

@@ -12,7 +12,7 @@ use dugout_model::{
 };
 
 use crate::draft::Draft;
-use crate::{Ignored, gate, nodes, storage};
+use crate::{Ignored, gate, nodes, pins, storage};
 
 pub(super) fn apply(draft: &mut Draft<'_>, report: &NodeReport) {
     let Some(node) = draft.world.nodes.get(&report.node).cloned() else {
@@ -94,6 +94,9 @@ fn see(draft: &mut Draft<'_>, pod: &Pod, news: &PodReport) {
     };
     let seen = Seen::Known(status);
     if pod.seen != seen {
+        if let Seen::Known(status) = &seen {
+            pins::see_pod(draft, pod, status);
+        }
         draft.put_pod(Pod { seen, ..pod.clone() });
     }
 }

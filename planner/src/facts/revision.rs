@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dugout_model::{
-    Change, CommitSha, DeclaredObject, DeclaredObjects, EventType, GateScope, NoticedBy, ObjectId,
-    ObjectUid, Problem, Prune, PullGate, Quarantine, Release, ReleaseId, Revision, RevisionContent,
-    Severity, Source, SourceName, Step, StoredObject, StoredRevision, Verdict,
+    Change, CommitSha, DeclaredObject, DeclaredObjects, EventType, GateScope, ImagePins, NoticedBy,
+    ObjectId, ObjectUid, Problem, Prune, PullGate, Quarantine, Release, ReleaseId, Revision,
+    RevisionContent, Severity, Source, SourceName, Step, StoredObject, StoredRevision, Verdict,
 };
 
 use crate::draft::Draft;
@@ -195,6 +195,7 @@ fn conclude(
         started_at: draft.now,
         finished_at: None,
         revert: None,
+        pins: ImagePins::new(),
     };
     let mut stored = StoredRevision {
         source: revision.source.clone(),

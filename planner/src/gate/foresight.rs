@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
-    Change, DaemonSetUpdate, IdSource, Lifecycle, NodeName, ObjectSpec, Placement, Pod,
+    Change, DaemonSetUpdate, IdSource, ImagePins, Lifecycle, NodeName, ObjectSpec, Placement, Pod,
     PodIdentity, PodTemplate, PodUid, ReplicaSet, ReplicaSetUid, Seen, SourceName,
     StatefulSetUpdate, StoredObject, TemplateHash, World,
 };
 
-use super::present_images;
+use super::seen::present_images;
 use crate::draft::Draft;
 use crate::placement::Rooms;
 use crate::resolve::resolve;
@@ -84,19 +84,30 @@ impl Foresight {
         draft: &Draft<'_>,
         object: &StoredObject,
         template: &PodTemplate,
-    ) -> BTreeMap<NodeName, Coming> {
+    ) -> Foreseen {
         let Some(set) =
             newest_set(&draft.world, object).or_else(|| to_come(draft, object, template))
         else {
-            return BTreeMap::new();
+            return Foreseen::default();
         };
+        let pins = set.pins.clone();
+        Foreseen { nodes: self.nodes_of(draft, object, &set), pins }
+    }
+
+    fn nodes_of(
+        &mut self,
+        draft: &Draft<'_>,
+        object: &StoredObject,
+        set: &Arc<ReplicaSet>,
+    ) -> BTreeMap<NodeName, Coming> {
         let kept = self.nodes_of_kept(object, set.uid);
         let (mut nodes, mut placed) = (BTreeMap::new(), kept.len());
         for pod in self.world.pods_of(set.uid).filter(|pod| pod.is_active()) {
             let Some(name) = pod.node() else { continue };
             placed += 1;
             if self.world.nodes.get(name).is_some_and(|node| node.is_ready()) {
-                let has = present_images(&draft.world, pod).into_iter().map(str::to_owned);
+                let has = present_images(&draft.world, pod).into_iter();
+                let has = has.map(|(image, _)| image.to_owned());
                 nodes.insert(name.clone(), Coming::Placed(has.collect()));
             }
         }
@@ -111,7 +122,7 @@ impl Foresight {
         let mut names = storage::names_to_come(&self.world, object).into_iter();
         for _ in placed..replicas_of(&object.declared.spec) as usize {
             let name = names.next();
-            let Ok(node) = self.rooms.choose_for(&self.world, &set, name.as_ref()) else {
+            let Ok(node) = self.rooms.choose_for(&self.world, set, name.as_ref()) else {
                 if nodes.is_empty() && replaces_any(&draft.world, &self.world, object, set.uid) {
                     let allowed = rollouts::progress_deadline(object);
                     self.lacks_room =
@@ -119,7 +130,7 @@ impl Foresight {
                 }
                 break;
             };
-            self.place(draft, &set, &node);
+            self.place(draft, set, &node);
             nodes.entry(node).or_insert(Coming::Foreseen);
         }
         nodes
@@ -218,6 +229,15 @@ fn stays(spec: &ObjectSpec, pod: &Pod) -> bool {
     }
 }
 
+/// What is foreseen for a workload.
+#[derive(Default)]
+pub(super) struct Foreseen {
+    /// By node.
+    pub nodes: BTreeMap<NodeName, Coming>,
+    /// What is fixed of the images of its newest template.
+    pub pins: ImagePins,
+}
+
 /// What there is of a workload's newest template on a node.
 pub(super) enum Coming {
     /// A pod with these images.
@@ -254,5 +274,6 @@ fn to_come(
         replicas: 0,
         sha: object.sha.clone(),
         created_at: draft.now,
+        pins: ImagePins::new(),
     }))
 }

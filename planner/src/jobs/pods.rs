@@ -13,7 +13,7 @@ use dugout_model::{
 use super::Look;
 use crate::draft::Draft;
 use crate::resolve::{self, MissingReference};
-use crate::{draining, replica_sets};
+use crate::{draining, pins, replica_sets};
 
 /// The wait after the first failure; it doubles with each that follows, as in Kubernetes.
 const BACKOFF: Duration = Duration::from_secs(10);
@@ -66,6 +66,7 @@ fn pod_set(draft: &mut Draft<'_>, job: &Job) -> Result<Arc<ReplicaSet>, Vec<Miss
         template.labels.insert(key.to_owned(), job.uid.to_string());
     }
     let newest = draft.world.current_replica_set(job.owner).map_or(0, |newest| newest.revision);
+    let pins = pins::of_new_set(&draft.world, (&job.source, &job.sha), job.owner, &template);
     let row = Arc::new(ReplicaSet {
         uid: job.replica_set(),
         namespace: job.namespace.clone(),
@@ -78,6 +79,7 @@ fn pod_set(draft: &mut Draft<'_>, job: &Job) -> Result<Arc<ReplicaSet>, Vec<Miss
         replicas: job.spec.parallelism,
         sha: job.sha.clone(),
         created_at: draft.now,
+        pins,
     });
     draft.push(Change::PutReplicaSet(Arc::clone(&row)));
     Ok(row)

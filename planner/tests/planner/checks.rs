@@ -10,7 +10,7 @@ use crate::harness::objects::*;
 use crate::harness::{Cluster, SOURCE, seconds};
 
 /// What the check says of these changes to a cluster.
-fn violations(cluster: &Cluster, changes: Vec<Change>) -> Vec<Violation> {
+pub(crate) fn violations(cluster: &Cluster, changes: Vec<Change>) -> Vec<Violation> {
     let mut after = cluster.world.clone();
     changes.iter().for_each(|change| after.apply(change));
     after.turn = after.turn.next();

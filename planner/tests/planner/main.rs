@@ -18,6 +18,7 @@ mod host_ports;
 mod jobs;
 mod nodes;
 mod order;
+mod pins;
 mod properties;
 mod pruning;
 mod pull_secrets;

@@ -13,9 +13,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use dugout_model::{
-    CommitSha, ContentHash, EngineId, JobUid, NamespaceName, NodeName, ObjectName, ObjectUid,
-    PodUid, ReleaseId, ReplicaSetUid, SecretValue, SortedMap, SourceName, TemplateHash, Timestamp,
-    Turn, VolumeUid,
+    CommitSha, ContentHash, EngineId, ImageDigest, JobUid, NamespaceName, NodeName, ObjectName,
+    ObjectUid, PodUid, ReleaseId, ReplicaSetUid, SecretValue, SortedMap, SourceName, TemplateHash,
+    Timestamp, Turn, VolumeUid,
 };
 
 use super::Stored;
@@ -73,6 +73,7 @@ stored_as_text!(
     CommitSha,
     ContentHash,
     EngineId,
+    ImageDigest,
     NamespaceName,
     NodeName,
     ObjectName,

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use dugout_model::{
-    EngineId, EventNumber, ImagePull, Node, NodeCondition, NodeName, NotReadyReason, ObjectKey,
-    PullPolicy, PullState, ReleaseId, Resources, Scheduling, SourceName, StringMap, Timestamp,
-    Turn,
+    EngineId, EventNumber, ImageDigest, ImagePull, Node, NodeCondition, NodeName, NotReadyReason,
+    ObjectKey, PullPolicy, PullState, ReleaseId, Resources, Scheduling, SourceName, StringMap,
+    Timestamp, Turn,
 };
 
 use serde::{Deserialize, Serialize};
@@ -79,6 +79,8 @@ mirror! {
         asked_at: Timestamp,
         image: String,
         policy: PullPolicy,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<ImageDigest>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pull_secrets: Box<[ObjectKey]>,
         state: PullState,

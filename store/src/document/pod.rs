@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use dugout_model::{
-    CommitSha, ContainerExit, ContainerState, ContainerStatus, Lifecycle, NamespaceName,
-    NodeFilter, NodeName, ObjectName, ObjectUid, Pause, Placement, Pod, PodAddress, PodIdentity,
-    PodMilestones, PodPhase, PodStatus, PodUid, ReplicaSet, ReplicaSetUid, Seen, SharedTemplate,
-    SourceName, StopReason, TemplateHash, Timestamp, Turn, Unschedulable, WaitingReason,
+    CommitSha, ContainerExit, ContainerState, ContainerStatus, ImageDigest, ImagePins, Lifecycle,
+    NamespaceName, NodeFilter, NodeName, ObjectName, ObjectUid, Pause, Placement, Pod, PodAddress,
+    PodIdentity, PodMilestones, PodPhase, PodStatus, PodUid, ReplicaSet, ReplicaSetUid, Seen,
+    SharedTemplate, SourceName, StopReason, TemplateHash, Timestamp, Turn, Unschedulable,
+    WaitingReason,
 };
 
 use super::Stored;
@@ -27,6 +28,7 @@ pub(crate) struct ReplicaSetHead {
     replicas: u32,
     sha: CommitSha,
     created_at: Timestamp,
+    pins: ImagePins,
 }
 
 impl ReplicaSetHead {
@@ -44,6 +46,7 @@ impl ReplicaSetHead {
             replicas,
             sha,
             created_at,
+            pins,
         } = row;
         let head = ReplicaSetHead {
             uid: *uid,
@@ -56,6 +59,7 @@ impl ReplicaSetHead {
             replicas: *replicas,
             sha: sha.clone(),
             created_at: *created_at,
+            pins: pins.clone(),
         };
         (head, template)
     }
@@ -73,6 +77,7 @@ impl ReplicaSetHead {
             replicas,
             sha,
             created_at,
+            pins,
         } = self;
         ReplicaSet {
             uid,
@@ -86,6 +91,7 @@ impl ReplicaSetHead {
             replicas,
             sha,
             created_at,
+            pins,
         }
     }
 }
@@ -104,6 +110,8 @@ mirror! {
         replicas: u32,
         sha: CommitSha,
         created_at: Timestamp,
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        pins: ImagePins,
     }
 }
 
@@ -269,6 +277,8 @@ mirror! {
         restarts: u32,
         container_id: Option<String>,
         image_id: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        image_digest: Option<ImageDigest>,
         last_exit: Option<ContainerExit>,
     }
 }

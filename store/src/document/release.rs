@@ -1,14 +1,14 @@
 //! The stored form of sources, revisions and releases.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use dugout_model::{
     Baseline, BaselineRole, Commit, CommitSha, ContentHash, Drift, FailedContent, Failure,
-    GateScope, NoticedBy, ObjectId, OnFailure, OwedRevert, Problem, PullGate, Release, ReleaseId,
-    RevertOutcome, RevisionHops, Severity, Source, SourceCondition, SourceName, SourceStatus,
-    StoredObject, StoredRevision, Timestamp, Verdict,
+    GateScope, ImagePins, NoticedBy, ObjectId, OnFailure, OwedRevert, Problem, PullGate, Release,
+    ReleaseId, RevertOutcome, RevisionHops, Severity, Source, SourceCondition, SourceName,
+    SourceStatus, StoredObject, StoredRevision, Timestamp, Verdict,
 };
 
 use super::mirror::mirror;
@@ -140,6 +140,8 @@ mirror! {
         finished_at: Option<Timestamp>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         revert: Option<RevertOutcome>,
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        pins: ImagePins,
     }
 }
 

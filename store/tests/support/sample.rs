@@ -147,6 +147,7 @@ impl Dice {
             replicas: self.small(),
             sha: self.sha(),
             created_at: self.moment(),
+            pins: self.pins(),
         }
     }
 
@@ -223,6 +224,7 @@ impl Dice {
                 restarts: dice.small(),
                 container_id: dice.maybe(Dice::text),
                 image_id: dice.maybe(Dice::text),
+                image_digest: dice.maybe(Dice::digest),
                 last_exit: dice.maybe(Dice::exit),
             }),
             address: self.maybe(Dice::address),
@@ -316,6 +318,14 @@ impl Dice {
         }
     }
 
+    fn digest(&mut self) -> ImageDigest {
+        ImageDigest::new(format!("sha256:{:064x}", self.number()))
+    }
+
+    fn pins(&mut self) -> ImagePins {
+        self.some(|dice| (dice.text(), dice.digest())).into_iter().collect()
+    }
+
     fn pull(&mut self) -> ImagePull {
         ImagePull {
             source: SourceName::new(self.pick(&["shop", "infra"])),
@@ -323,6 +333,7 @@ impl Dice {
             asked_at: self.moment(),
             image: self.text(),
             policy: self.pick(&[PullPolicy::Always, PullPolicy::IfNotPresent, PullPolicy::Never]),
+            digest: self.maybe(Dice::digest),
             pull_secrets: self.some(|dice| ObjectKey::new(dice.text(), dice.text())).into(),
             state: match self.below(3) {
                 0 => PullState::Wanted { trouble: self.maybe(Dice::text) },
@@ -442,6 +453,7 @@ impl Dice {
                 1 => RevertOutcome::OnBranch { branch: dice.text(), message: dice.text() },
                 _ => RevertOutcome::Refused { message: dice.text() },
             }),
+            pins: self.pins(),
         }
     }
 

@@ -1,9 +1,10 @@
 //! A container engine whose containers behave as their image's tag says: `missing` cannot be pulled,
 //! `unready` never becomes ready, `crash` ends a second after each start, `slow` takes eight seconds to
 //! become ready, `done` ends well after a while, `fails` ends badly, and `flaky` now so and now so;
-//! everything else is ready soon.
+//! everything else is ready soon. The registry's tags move: what each stands for is another image every
+//! few seconds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dugout_agent::converge::images::{ImageAction, ImageOutcome};
@@ -11,7 +12,8 @@ use dugout_agent::converge::{Action, Failure, FailureKind};
 use dugout_agent::labels::{ContainerLabels, SANDBOX, claimed_volumes};
 use dugout_agent::runtime::{ObservedContainer, ObservedState};
 use dugout_agent::spec::container_settings;
-use dugout_model::{AssignedPod, ContainerExit, Timestamp};
+use dugout_model::{AssignedPod, ContainerExit, ImageDigest, Timestamp};
+use sha2::{Digest as _, Sha256};
 
 use crate::random::Random;
 use crate::scenario::MAIN_CONTAINER;
@@ -20,6 +22,8 @@ use crate::scenario::MAIN_CONTAINER;
 pub(crate) struct FakeContainer {
     pub observed: ObservedContainer,
     pub image: String,
+    /// What it is made of, whatever it was called.
+    pub content: ImageDigest,
     /// When its probes pass; never without it.
     pub ready_at: Option<Timestamp>,
 }
@@ -29,6 +33,26 @@ pub(crate) struct FakeContainer {
 pub(crate) struct End {
     pub at: Timestamp,
     pub exit_code: i64,
+}
+
+/// What came of a call.
+pub(crate) enum Effect {
+    Done,
+    /// An image is there.
+    Found(ImageDigest),
+    /// A container runs that will end by itself.
+    Started(End),
+}
+
+/// How long a tag stands for one image.
+const TAG_MOVES_EVERY_SECONDS: i64 = 7;
+
+/// What the registry gives for a name with a tag now.
+fn what_tag_stands_for(image: &str, now: Timestamp) -> ImageDigest {
+    let moves = now.as_micros() / 1_000_000 / TAG_MOVES_EVERY_SECONDS;
+    let hash = Sha256::digest(format!("{image} {moves}"));
+    let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    ImageDigest::new(format!("sha256:{digits}"))
 }
 
 impl FakeContainer {
@@ -43,7 +67,8 @@ impl FakeContainer {
 /// One node's engine; it outlives the agent.
 pub(crate) struct FakeEngine {
     pub containers: BTreeMap<String, FakeContainer>,
-    images: BTreeSet<String>,
+    /// Those that it has, by the names and digests that it knows them by.
+    images: BTreeMap<String, ImageDigest>,
     random: Random,
     made: u64,
     node: String,
@@ -53,7 +78,7 @@ impl FakeEngine {
     pub fn new(node: &str, random: Random) -> Self {
         Self {
             containers: BTreeMap::new(),
-            images: BTreeSet::new(),
+            images: BTreeMap::new(),
             random,
             made: 0,
             node: node.to_owned(),
@@ -64,6 +89,7 @@ impl FakeEngine {
     pub fn takes(&mut self, action: &Action) -> Duration {
         match action {
             Action::Pull { .. } => self.random.millis(100, 3_000),
+            Action::Find { .. } => self.random.millis(1, 10),
             Action::Create { .. } | Action::Correct { .. } | Action::Remove { .. } => {
                 self.random.millis(5, 40)
             }
@@ -81,20 +107,38 @@ impl FakeEngine {
     }
 
     /// An image is looked for or pulled.
-    pub fn fetch(&mut self, image: &str, action: ImageAction) -> ImageOutcome {
-        if action == ImageAction::Pull && image.ends_with(":missing") {
-            return ImageOutcome::Failed(failure(FailureKind::Permanent, "manifest unknown"));
+    pub fn fetch(&mut self, image: &str, action: ImageAction, now: Timestamp) -> ImageOutcome {
+        let found = match action {
+            ImageAction::Look => self.find(image),
+            ImageAction::Pull => self.pull(image, now),
+        };
+        match found {
+            Ok(digest) => ImageOutcome::Present { digest: Some(digest) },
+            Err(Failure { kind: FailureKind::NotFound, .. }) => ImageOutcome::Absent,
+            Err(failure) => ImageOutcome::Failed(failure),
         }
-        if action == ImageAction::Pull {
-            self.images.insert(image.to_owned());
-        }
-        if self.images.contains(image) { ImageOutcome::Present } else { ImageOutcome::Absent }
     }
 
     /// Somebody clears the disk: images go that no container is made of.
     pub fn prune_images(&mut self) {
         let containers = &self.containers;
-        self.images.retain(|image| containers.values().any(|one| one.image == *image));
+        self.images.retain(|_, digest| containers.values().any(|one| one.content == *digest));
+    }
+
+    fn find(&self, image: &str) -> Result<ImageDigest, Failure> {
+        let found = self.images.get(image).cloned();
+        found.ok_or_else(|| failure(FailureKind::NotFound, "no such image"))
+    }
+
+    fn pull(&mut self, image: &str, now: Timestamp) -> Result<ImageDigest, Failure> {
+        if image.ends_with(":missing") {
+            return Err(failure(FailureKind::Permanent, "manifest unknown"));
+        }
+        let named = ImageDigest::of_reference(image);
+        let digest = named.unwrap_or_else(|| what_tag_stands_for(image, now));
+        self.images.insert(digest.reference(image), digest.clone());
+        self.images.insert(image.to_owned(), digest.clone());
+        Ok(digest)
     }
 
     /// A call takes effect. The value is how the container that it started will end by itself.
@@ -103,33 +147,31 @@ impl FakeEngine {
         action: &Action,
         pod: Option<&AssignedPod>,
         now: Timestamp,
-    ) -> Result<Option<End>, Failure> {
+    ) -> Result<Effect, Failure> {
         match action {
-            Action::Pull { image, .. } if image.ends_with(":missing") => {
-                Err(failure(FailureKind::Permanent, "manifest unknown"))
-            }
-            Action::Pull { image, .. } => {
-                self.images.insert(image.clone());
-                Ok(None)
-            }
-            Action::Create { container, attempt, crashes, .. } => {
+            Action::Pull { image, .. } => self.pull(image, now).map(Effect::Found),
+            Action::Find { image, .. } => self.find(image).map(Effect::Found),
+            Action::Create { container, image, attempt, crashes, .. } => {
                 let Some(pod) = pod else {
                     return Err(failure(FailureKind::Permanent, "made for no pod"));
                 };
-                self.create(pod, container, *attempt, *crashes, now).map(|()| None)
+                let attempt = (*attempt, *crashes);
+                self.create(pod, container, image, attempt, now).map(|()| Effect::Done)
             }
-            Action::Start { id, .. } => self.start(id, now),
+            Action::Start { id, .. } => {
+                Ok(self.start(id, now)?.map_or(Effect::Done, Effect::Started))
+            }
             Action::Stop { targets, .. } => {
                 for target in targets {
                     self.end(&target.id, 0, now);
                 }
-                Ok(None)
+                Ok(Effect::Done)
             }
             // Nobody changes anything by hand here.
-            Action::Correct { .. } => Ok(None),
+            Action::Correct { .. } => Ok(Effect::Done),
             Action::Remove { id, .. } => {
                 self.containers.remove(id);
-                Ok(None)
+                Ok(Effect::Done)
             }
         }
     }
@@ -138,8 +180,8 @@ impl FakeEngine {
         &mut self,
         pod: &AssignedPod,
         container: &str,
-        attempt: u32,
-        crashes: u32,
+        made_of: &str,
+        (attempt, crashes): (u32, u32),
         now: Timestamp,
     ) -> Result<(), Failure> {
         let image = match pod.template.container(container) {
@@ -148,9 +190,10 @@ impl FakeEngine {
             None if container == SANDBOX => SANDBOX.to_owned(),
             None => return Err(failure(FailureKind::Permanent, "no such container")),
         };
-        if !self.images.contains(&image) && container != SANDBOX {
-            return Err(failure(FailureKind::NotFound, "no such image"));
-        }
+        let content = match container {
+            SANDBOX => what_tag_stands_for(SANDBOX, Timestamp::default()),
+            _ => self.find(made_of)?,
+        };
         let labels = ContainerLabels {
             namespace: pod.namespace.clone(),
             pod: pod.name.clone(),
@@ -173,14 +216,15 @@ impl FakeEngine {
         let observed = ObservedContainer {
             id: id.clone(),
             labels,
-            image_id: Some(image.clone()),
+            image_id: Some(content.to_string()),
+            image_digest: ImageDigest::of_reference(made_of),
             state: ObservedState::Created,
             settings,
             address: None,
             created_at: now,
             process: None,
         };
-        self.containers.insert(id, FakeContainer { observed, image, ready_at: None });
+        self.containers.insert(id, FakeContainer { observed, image, content, ready_at: None });
         Ok(())
     }
 

@@ -29,6 +29,8 @@ pub enum Rule {
     NamesAreUnique,
     /// A pod runs on one node alone.
     PodsStay,
+    /// Pods of one template run the same images.
+    ImagesAreOne,
     /// Each container of a pod runs once.
     ContainersRunOnce,
     /// What runs before a pod's work has ended when that begins.
@@ -151,6 +153,7 @@ impl Rules {
     /// Looks at everything that runs.
     pub fn look(&mut self, nodes: &[Node]) -> Result<(), Breach> {
         let mut names = BTreeMap::new();
+        let mut contents = BTreeMap::new();
         for (number, node) in nodes.iter().enumerate() {
             let mut running = BTreeSet::new();
             for container in node.engine.running() {
@@ -166,6 +169,16 @@ impl Rules {
                 if *self.ran_on.entry(labels.uid).or_insert(number) != number {
                     let why = format!("pod {} runs on a second node", labels.pod);
                     return Err(Rule::PodsStay.broken(why));
+                }
+                let pod = self.before.as_ref().and_then(|before| before.pods.get(&labels.uid));
+                if let Some(set) = pod.map(|pod| pod.replica_set)
+                    && *contents
+                        .entry((set, labels.container.as_str()))
+                        .or_insert(&container.content)
+                        != &container.content
+                {
+                    let why = format!("pod {} runs another image than its peers", labels.pod);
+                    return Err(Rule::ImagesAreOne.broken(why));
                 }
                 if container.image == REJECTED_IMAGE {
                     let why = format!("pod {} is of a rejected commit", labels.pod);

@@ -73,6 +73,11 @@ fn pull_gate_ignored_is_found() {
 }
 
 #[test]
+fn pin_ignored_is_found() {
+    is_found(Bug::PinIgnored, Rule::ImagesAreOne, "another image");
+}
+
+#[test]
 fn not_drained_is_found() {
     is_found(Bug::NotDrained, Rule::RequestsEnd, "");
 }

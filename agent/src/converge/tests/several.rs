@@ -24,7 +24,8 @@ fn of(name: &str, attempt: u32, state: ObservedState) -> ObservedContainer {
 }
 
 fn create_of(name: &str, attempt: u32, crashes: u32) -> Action {
-    Action::Create { pod: uid(1), container: name.into(), attempt, crashes }
+    let image = if name == SANDBOX { crate::pause::SANDBOX_IMAGE } else { "image:1" }.into();
+    Action::Create { pod: uid(1), container: name.into(), image, attempt, crashes }
 }
 
 #[test]

@@ -70,6 +70,7 @@ async fn what_is_asked_for_meanwhile_stays_and_is_looked_for_only_after_a_remova
         release: ReleaseId(1),
         image: image(number).tags[0].clone(),
         policy: PullPolicy::IfNotPresent,
+        digest: None,
     };
     let mut next = assignment(2, vec![]);
     next.images = vec![asked(1), asked(2)];

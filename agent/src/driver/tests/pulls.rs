@@ -23,7 +23,7 @@ async fn asked(given: &[&str], takes: &str, own: &str) -> (Vec<String>, bool) {
         let answer = tokio::time::timeout(PATIENCE, inbox.recv()).await.unwrap().unwrap();
         if let Event::Acted { acted, .. } = answer.event {
             let users = engine.users.lock().unwrap().clone();
-            return (users, matches!(acted, Acted::Pulled));
+            return (users, matches!(acted, Acted::Found(_)));
         }
     }
 }

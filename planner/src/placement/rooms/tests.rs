@@ -118,6 +118,7 @@ fn sets() -> [Arc<ReplicaSet>; 3] {
             replicas: 1,
             sha: CommitSha::new("1"),
             created_at: Timestamp::default(),
+            pins: Default::default(),
         })
     })
 }

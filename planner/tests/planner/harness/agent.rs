@@ -27,6 +27,9 @@ pub struct FakeAgent {
     pub exits_with: i64,
     /// An image that it cannot have when a release asks for it.
     pub refuses: Option<String>,
+    /// What names of images stand for when it looks. Of those that are not here it says nothing, as an
+    /// agent of an earlier release.
+    pub finds: BTreeMap<String, ImageDigest>,
     /// Open connections to each pod.
     pub connections: BTreeMap<PodUid, u32>,
     accepted: Turn,
@@ -46,6 +49,8 @@ pub struct FakeAgent {
 struct FakePod {
     image: String,
     lacks_image: bool,
+    found: Option<ImageDigest>,
+    fixed: Option<ImageDigest>,
     milestones: PodMilestones,
     stopping_since: Option<Timestamp>,
     exit: Option<ContainerExit>,
@@ -70,6 +75,7 @@ impl FakeAgent {
             allowed: None,
             exits_with: 0,
             refuses: None,
+            finds: BTreeMap::new(),
             connections: BTreeMap::new(),
             accepted: Turn(0),
             pods: BTreeMap::new(),
@@ -125,6 +131,9 @@ impl FakeAgent {
         for (uid, pod) in &mut self.pods {
             let connections = self.connections.get(uid).copied().unwrap_or(0);
             pod.end(now, self.exits_with);
+            if pod.found.is_none() {
+                pod.found = self.finds.get(&pod.image).cloned();
+            }
             pod.lacks_image = pod.image.ends_with(":missing")
                 || self.refuses.as_ref() == Some(&pod.image) && pod.milestones.started_at.is_none();
             pods.insert(*uid, pod.report(now, connections));
@@ -154,7 +163,8 @@ impl FakeAgent {
         } else if image.image.ends_with(":missing") || is_refused {
             ImageReport::Failed { message: "manifest unknown".to_owned() }
         } else {
-            ImageReport::Held
+            let found = self.finds.get(&image.image);
+            ImageReport::Held { digest: image.digest.as_ref().or(found).cloned() }
         }
     }
 
@@ -204,10 +214,14 @@ impl FakeAgent {
             let pod = self.pods.entry(assigned.uid).or_insert_with(|| FakePod {
                 image: assigned.template.containers[0].image.clone(),
                 lacks_image: false,
+                found: None,
+                fixed: None,
                 milestones: PodMilestones { accepted_at: Some(now), ..PodMilestones::default() },
                 stopping_since: None,
                 exit: None,
             });
+            let fixed = assigned.pin_of(&pod.image).and_then(|pin| pin.digest.clone());
+            pod.fixed = pod.fixed.take().or(fixed);
             if let PodOrder::Stop { .. } = assigned.order {
                 pod.stopping_since.get_or_insert(now);
             }
@@ -240,7 +254,9 @@ impl FakePod {
     }
 
     fn report(&mut self, now: Timestamp, connections: u32) -> PodReport {
-        if !self.lacks_image {
+        // An agent that says what it finds waits for what holds for all.
+        let awaits = self.found.is_some() && self.fixed.is_none();
+        if !self.lacks_image && !awaits {
             self.milestones.pulled_at.get_or_insert(now);
             self.milestones.created_at.get_or_insert(now);
             self.milestones.started_at.get_or_insert(now);
@@ -290,6 +306,10 @@ impl FakePod {
                 ContainerState::Terminated(self.exit.clone().expect("it ended"))
             }
             Some(started_at) => ContainerState::Running { started_at },
+            None if !self.lacks_image => ContainerState::Waiting {
+                reason: WaitingReason::ContainerCreating,
+                message: String::new(),
+            },
             None => ContainerState::Waiting {
                 reason: WaitingReason::ErrImagePull,
                 message: format!("image {} is not to be had", self.image),
@@ -302,6 +322,11 @@ impl FakePod {
             restarts: 0,
             container_id: None,
             image_id: None,
+            image_digest: self
+                .found
+                .as_ref()
+                .and(self.fixed.as_ref().or(self.found.as_ref()))
+                .cloned(),
             last_exit: None,
         }
     }

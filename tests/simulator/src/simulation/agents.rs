@@ -11,7 +11,7 @@ use dugout_agent::converge::{
 use dugout_model::{AssignedPod, Assignment, Fact, PodOrder, PodUid, Timestamp};
 
 use super::{HEARTBEAT, Simulation, WHOLE_LIST};
-use crate::docker::End;
+use crate::docker::{Effect, End};
 use crate::events::{Answer, Call, Event, Fetch, Life};
 use crate::node::Refused;
 use crate::rules::Rule;
@@ -226,7 +226,10 @@ impl Simulation {
         };
         let outcome = match answer {
             Answer::Refused => failed("the engine is busy"),
-            Answer::Given | Answer::Lost => self.nodes[node].engine.fetch(&asked.image, *action),
+            Answer::Given | Answer::Lost => {
+                let now = self.now;
+                self.nodes[node].engine.fetch(&asked.reference(), *action, now)
+            }
         };
         let is_lost = *answer == Answer::Lost;
         let outcome = if is_lost { failed("the answer did not come in time") } else { outcome };
@@ -260,13 +263,13 @@ impl Simulation {
         }
         let outcome = match (call.answer, result) {
             (Answer::Lost, _) => CallOutcome::Failed(refusal("the answer did not come in time")),
-            (_, Ok(())) => CallOutcome::Done,
+            (_, Ok(outcome)) => outcome,
             (_, Err(failure)) => CallOutcome::Failed(failure),
         };
         self.answered(node, life, call, &outcome);
     }
 
-    pub(super) fn apply(&mut self, node: usize, call: &Call) -> Result<(), Failure> {
+    pub(super) fn apply(&mut self, node: usize, call: &Call) -> Result<CallOutcome, Failure> {
         let now = self.now;
         if let Action::Stop { pod, targets, why: StopWhy::Ordered, .. } = &call.action {
             let containers = &self.nodes[node].engine.containers;
@@ -291,14 +294,20 @@ impl Simulation {
             self.note_broken(allowed);
         }
         self.note(format!("{} does {}", self.nodes[node].name, words(&call.action)));
-        let end = self.nodes[node].engine.apply(&call.action, call.pod.as_ref(), now)?;
-        if let (Some(End { at, exit_code }), Action::Start { id, .. }) = (end, &call.action) {
+        let effect = self.nodes[node].engine.apply(&call.action, call.pod.as_ref(), now)?;
+        if let (Effect::Started(End { at, exit_code }), Action::Start { id, .. }) =
+            (&effect, &call.action)
+        {
+            let (at, exit_code) = (*at, *exit_code);
             let container = id.clone();
             self.queue.push(at, Event::Ends { node, container, started_at: now, exit_code });
         }
         let runs = self.rules.look(&self.nodes);
         self.note_broken(runs);
-        Ok(())
+        Ok(match effect {
+            Effect::Found(digest) => CallOutcome::Found { digest: Some(digest) },
+            Effect::Done | Effect::Started(_) => CallOutcome::Done,
+        })
     }
 
     pub(super) fn answered(&mut self, node: usize, life: Life, call: &Call, outcome: &CallOutcome) {
@@ -325,9 +334,9 @@ impl Simulation {
                 .into_iter()
                 .collect()
             }
-            Action::Pull { .. } | Action::Remove { .. } => Vec::new(),
+            Action::Pull { .. } | Action::Find { .. } | Action::Remove { .. } => Vec::new(),
         };
-        let is_done = *outcome == CallOutcome::Done;
+        let is_done = outcome.is_done();
         let Some(agent) = self.nodes[node].agent(life) else { return };
         agent.end(call, outcome, now);
         if is_done {
@@ -388,6 +397,7 @@ impl Simulation {
 fn words(action: &Action) -> String {
     match action {
         Action::Pull { image, .. } => format!("pull {image}"),
+        Action::Find { image, .. } => format!("find {image}"),
         Action::Create { pod, attempt, .. } => format!("create {pod} {attempt}"),
         Action::Start { id, .. } => format!("start {id}"),
         Action::Stop { targets, why, .. } => {

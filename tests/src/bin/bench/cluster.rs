@@ -114,6 +114,7 @@ pub fn report(world: &World, node: &NodeName, told: impl Fn(&Pod) -> (u32, Times
             container_id: None,
             last_exit: None,
             image_id: None,
+            image_digest: None,
         };
         let report = PodReport {
             phase: PodPhase::Running,
