@@ -62,7 +62,7 @@ fn every_node_runs_what_the_first_found_though_the_tag_moves() {
     registry.push("dugout-web:1.1", "team/web:1");
     docker(&["pull", "--quiet", &image]);
     let token = rig.dugout_ok(&["token", "create"]).trim().to_owned();
-    let _second = SecondAgent::start(&rig, &token);
+    let second = SecondAgent::start(&rig, &token);
     rig.wait_for("the second node is ready", |rig| {
         let nodes = rig.dugout_ok(&["get", "nodes"]);
         nodes.lines().any(|line| line.contains("second") && line.contains(" Ready "))
@@ -91,6 +91,8 @@ fn every_node_runs_what_the_first_found_though_the_tag_moves() {
     rig.wait_for_verdict(&back, "healthy");
     until_all_run(&mut rig, 2, &pinned);
     assert_eq!(rig.visit("/version").as_deref(), Some("1.0\n"));
+    // Its containers go by its folder, which is in the rig's.
+    drop(second);
     drop(rig);
     forget(&[&image, &pinned, &other]);
 }
