@@ -86,9 +86,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), AgentError> {
     let server = server(&config)?;
-    let host = docker_host(config.docker_host.as_deref());
-    let runtime = DockerRuntime::new(&host, (*metrics).clone()).map_err(AgentError::DockerHost)?;
-    let runtime = Arc::new(runtime.on_node(config.address.or_else(config::own_address)));
+    let runtime = Arc::new(docker_runtime(&config, (*metrics).clone())?);
     measure_node(&runtime, &config, &metrics);
     let _lock = lock(&config.data_dir).await?;
     let mut file = NodeFile::open(&config.data_dir)?;
@@ -105,8 +103,7 @@ pub async fn run(
     let (directory, directory_reader) = watch::channel(Arc::new(Directory::new()));
     let (allocatable, allocatable_reader) =
         watch::channel(file.engine.as_ref().map(StoredEngine::allocatable));
-    let (storage_sender, storage_bytes) =
-        watch::channel(volumes.storage_capacity_bytes().unwrap_or(0));
+    let (storage_sender, storage_bytes) = storage_channel(&volumes);
     let driver = Driver::new(Start {
         runtime: Arc::clone(&runtime),
         name: name.clone(),
@@ -161,6 +158,21 @@ fn measure_node(runtime: &DockerRuntime, config: &AgentConfig, metrics: &AgentMe
         let storage = volumes::storage_root(&config.data_dir, config.storage.path.as_deref());
         metrics.usage.begin([config.data_dir.clone(), storage]);
     }
+}
+
+/// The engine, before it was asked for anything.
+fn docker_runtime(
+    config: &AgentConfig,
+    metrics: AgentMetrics,
+) -> Result<DockerRuntime, AgentError> {
+    let host = docker_host(config.docker_host.as_deref());
+    let runtime = DockerRuntime::new(&host, metrics).map_err(AgentError::DockerHost)?;
+    Ok(runtime.on_node(config.address.or_else(config::own_address)))
+}
+
+/// How much the node has for claims; none while their folder is not there.
+fn storage_channel(volumes: &Volumes) -> (watch::Sender<u64>, watch::Receiver<u64>) {
+    watch::channel(volumes.storage_capacity_bytes().unwrap_or(0))
 }
 
 /// Where the control plane is, and what it is told.

@@ -74,12 +74,7 @@ impl Draft<'_> {
                 self.mark_claims_from(&key.0);
             }
             Change::PutVolumeBinding(row) => self.mark_binding(row),
-            Change::DeleteVolumeBinding(uid) => {
-                if let Some(old) = self.world.volume_bindings.get(uid).cloned() {
-                    self.mark_binding(&old);
-                    old.node().into_iter().for_each(|node| self.mark_claims_on(node));
-                }
-            }
+            Change::DeleteVolumeBinding(uid) => self.mark_gone_binding(*uid),
             Change::PutQuarantine(_)
             | Change::PutRevision(_)
             | Change::AppendTimeline(_)

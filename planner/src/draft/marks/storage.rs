@@ -1,6 +1,8 @@
 //! What changes of claims and of their volumes make dirty.
 
-use dugout_model::{NodeName, ObjectKey, ObjectSpec, SourceName, StoredObject, VolumeBinding};
+use dugout_model::{
+    NodeName, ObjectKey, ObjectSpec, SourceName, StoredObject, VolumeBinding, VolumeUid,
+};
 
 use super::Draft;
 
@@ -10,6 +12,13 @@ impl Draft<'_> {
         self.dirty.placement = true;
         self.mark_room();
         self.dirty.assignments.extend(row.node().cloned());
+    }
+
+    /// Claims with a folder on its node may have waited for the room.
+    pub(super) fn mark_gone_binding(&mut self, uid: VolumeUid) {
+        let Some(old) = self.world.volume_bindings.get(&uid).cloned() else { return };
+        self.mark_binding(&old);
+        old.node().into_iter().for_each(|node| self.mark_claims_on(node));
     }
 
     /// The claims that an object asks for, or declares the volumes of.
