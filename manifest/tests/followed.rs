@@ -604,3 +604,46 @@ fn files_and_folders_are_counted_from_commit_to_commit() {
     crowd.edition = 2;
     assert_eq!(read(&crowd), (false, false), "there is one too many");
 }
+
+/// Ports of nodes and classes of storage concern objects of all namespaces, so what is held against them is read
+/// whole.
+#[test]
+fn ports_of_nodes_and_classes_are_held_against_the_whole_source() {
+    let daemon = |name: &str, port: u16| {
+        format!(
+            "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {{name: {name}}}\nspec:\n  selector: {{matchLabels: {{a: {name}}}}}\n  template:\n    metadata: {{labels: {{a: {name}}}}}\n    spec: {{containers: [{{name: a, image: b, ports: [{{containerPort: 80, hostPort: {port}}}]}}]}}\n"
+        )
+    };
+    let claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: c}\nspec: {storageClassName: fast, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}\n";
+    let class = "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: fast}\nprovisioner: dugout.dev/local\n";
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {type: NodePort, selector: {a: a}, ports: [{port: 80, nodePort: 30080}]}\n";
+    let mut files = Files::default();
+    files.add("a.yaml", daemon("a", 30080));
+    files.add("c.yaml", claim);
+    files.add("class.yaml", class);
+    let mut cache = SourceCache::default();
+    let mut told = |change: &dyn Fn(&mut Files)| {
+        let mut files = files.clone();
+        let mut read = |files: &Files| {
+            let reading = read_revision(files, "", &Policy::default(), &mut cache).unwrap();
+            match reading.content {
+                RevisionContent::Objects { notices, .. } => notices,
+                RevisionContent::Problems(problems) => problems,
+            }
+        };
+        assert_eq!(read(&files), []);
+        change(&mut files);
+        let told = read(&files);
+        told.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let other = daemon("b", 30080);
+    assert!(
+        told(&|files| files.add("b.yaml", other.as_str())).contains("of the node is asked for")
+    );
+    assert!(told(&|files| files.add("s.yaml", service)).contains("is taken by Service default/s"));
+    assert!(told(&|files| files.remove("class.yaml")).contains("declares no StorageClass fast"));
+    let more = claim.replace("name: c", "name: d");
+    assert_eq!(told(&|files| files.add("d.yaml", more.as_str())), "");
+    let unknown = more.replace("fast", "slow");
+    assert!(told(&|files| files.add("d.yaml", unknown.as_str())).contains("no StorageClass slow"));
+}

@@ -1,7 +1,5 @@
 //! What is not read is told to whoever looks at a folder.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use dugout_manifest::{Files, Policy, SourceCache, read_paths, read_revision};
 use dugout_model::RevisionContent;
 

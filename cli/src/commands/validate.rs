@@ -186,6 +186,11 @@ mod tests {
                 assert!(told[0].starts_with(expected), "{path}: {told:?}");
             }
         }
+        std::fs::remove_dir_all(folder.path().join(".git")).expect("a folder");
+        let alone = told("app", ShownFrom::Here).expect("readable");
+        assert_eq!(alone.len(), 1, "{alone:?}");
+        let bound = "\"../base\" leads out of ";
+        assert!(alone[0].contains(bound) && alone[0].contains("no Git repository"), "{alone:?}");
         let missing = told("missing.yaml", ShownFrom::Here).expect_err("nothing is there");
         assert!(missing.downcast_ref::<Usage>().is_some(), "{missing}");
     }

@@ -20,7 +20,7 @@ pub(crate) fn claim(spec: &View<'_>, context: &mut Context) {
         );
     }
     spec.within("resources", |resources| {
-        resources.within("requests", |requests| check_more_than_none(requests));
+        resources.within("requests", check_more_than_none);
     });
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn volume(spec: &View<'_>, _: &mut Context) {
     if !spec.within("capacity", |capacity| capacity.has("storage")).unwrap_or(false) {
         spec.fail_at("capacity", "must say how much storage there is", "write {storage: 1Gi}");
     }
-    spec.within("capacity", |capacity| check_more_than_none(capacity));
+    spec.within("capacity", check_more_than_none);
     let sources: Vec<&str> = spec
         .value()
         .entries()

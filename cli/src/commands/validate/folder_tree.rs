@@ -26,9 +26,10 @@ pub(super) enum ShownFrom {
     Repository,
 }
 
-/// The repository around the given paths, or all of the machine's files when there is none.
+/// The repository around the given paths, or without one the working directory, or else what the paths name.
 pub(super) struct FolderTree {
     root: PathBuf,
+    is_repository: bool,
     /// What shown paths are relative to, where they lie below it.
     base: PathBuf,
     /// What is no file in a folder, as standard input, by the name that its problems carry.
@@ -49,21 +50,23 @@ impl FolderTree {
         let here = std::env::current_dir()
             .and_then(|here| here.canonicalize())
             .context("the working directory cannot be found")?;
-        let mut roots = BTreeSet::new();
+        let (mut roots, mut named) = (BTreeSet::new(), Vec::new());
         for path in paths.iter().filter(|path| path.as_os_str() != "-") {
             let path = canonical(path)?;
             let top = path.ancestors().find(|folder| folder.join(".git").exists());
             roots.insert(top.map(Path::to_owned));
+            named.push(path);
         }
         let (root, repository) = match roots.into_iter().collect::<Vec<_>>().as_slice() {
             [Some(root)] => (root.clone(), Some(root.clone())),
-            _ => (PathBuf::from("/"), None),
+            _ => (around_all(&named, &here), None),
         };
+        let is_repository = repository.is_some();
         let base = match (shown_from, repository) {
             (ShownFrom::Repository, Some(repository)) => repository,
             _ => here,
         };
-        Ok(Self { root, base, streams: BTreeMap::new(), state: RefCell::default() })
+        Ok(Self { root, is_repository, base, streams: BTreeMap::new(), state: RefCell::default() })
     }
 
     /// Takes in a path of the command line; gives the path in the tree.
@@ -157,8 +160,7 @@ impl Tree for FolderTree {
         for entry in fs::read_dir(&whole).map_err(|error| failed(&whole, error))? {
             let name = entry.map_err(|error| failed(&whole, error))?.file_name();
             let found = match name.to_str() {
-                // Of what is hidden, nothing but ignore files is asked for.
-                Some(name) if name.starts_with('.') && name != ".dugoutignore" => continue,
+                Some(".git") => continue,
                 Some(name) if folder.is_empty() => self.find(name)?,
                 Some(name) => self.find(&format!("{folder}/{name}"))?,
                 None => Found::NoText,
@@ -183,6 +185,16 @@ impl Tree for FolderTree {
         read_limited(file).map_err(|error| failed(&whole, error))
     }
 
+    fn outermost(&self) -> String {
+        match self.is_repository {
+            true => "the repository".to_owned(),
+            false => format!(
+                "{}, which is what is looked at where there is no Git repository",
+                self.root.display()
+            ),
+        }
+    }
+
     fn shown(&self, path: &str) -> String {
         if self.streams.contains_key(path) {
             return path.trim_matches(['<', '>']).to_owned();
@@ -191,6 +203,21 @@ impl Tree for FolderTree {
         let shown = whole.strip_prefix(&self.base).unwrap_or(&whole).to_string_lossy().into_owned();
         if shown.is_empty() { ".".to_owned() } else { shown }
     }
+}
+
+/// The folder that kustomizations may not leave where there is no repository: the working directory, if all paths
+/// are in it, or else the one that holds all that the paths name.
+fn around_all(named: &[PathBuf], here: &Path) -> PathBuf {
+    if named.iter().all(|path| path.starts_with(here)) {
+        return here.to_owned();
+    }
+    let mut folders =
+        named.iter().map(|path| if path.is_dir() { path } else { path.parent().unwrap_or(path) });
+    let Some(first) = folders.next() else { return here.to_owned() };
+    folders.fold(first.to_owned(), |root, folder| {
+        let shared = root.ancestors().find(|ancestor| folder.starts_with(ancestor));
+        shared.unwrap_or(Path::new("/")).to_owned()
+    })
 }
 
 /// Reads no more than a manifest may have, and one byte, by which too many are told.
