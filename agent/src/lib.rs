@@ -86,8 +86,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), AgentError> {
     let server = server(&config)?;
-    let runtime = Arc::new(docker_runtime(&config, (*metrics).clone())?);
-    measure_node(&runtime, &config, &metrics);
+    let runtime = Arc::new(docker_runtime(&config, &metrics)?);
     let _lock = lock(&config.data_dir).await?;
     let mut file = NodeFile::open(&config.data_dir)?;
     let (accepted, found) = AcceptedStore::open(&config.data_dir).map_err(AgentError::Accepted)?;
@@ -160,14 +159,16 @@ fn measure_node(runtime: &DockerRuntime, config: &AgentConfig, metrics: &AgentMe
     }
 }
 
-/// The engine, before it was asked for anything.
+/// The engine, before it was asked for anything; from now on its node is measured.
 fn docker_runtime(
     config: &AgentConfig,
-    metrics: AgentMetrics,
+    metrics: &AgentMetrics,
 ) -> Result<DockerRuntime, AgentError> {
     let host = docker_host(config.docker_host.as_deref());
-    let runtime = DockerRuntime::new(&host, metrics).map_err(AgentError::DockerHost)?;
-    Ok(runtime.on_node(config.address.or_else(config::own_address)))
+    let runtime = DockerRuntime::new(&host, metrics.clone()).map_err(AgentError::DockerHost)?;
+    let runtime = runtime.on_node(config.address.or_else(config::own_address));
+    measure_node(&runtime, config, metrics);
+    Ok(runtime)
 }
 
 /// How much the node has for claims; none while their folder is not there.
